@@ -1,0 +1,95 @@
+"""A charge as the callers see it."""
+
+# ruff: noqa: S608  # SQL is joined from constants of these modules only
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row
+
+from creditapp.errors import NotFound
+from creditapp.ledger.sql import read
+
+COLUMNS: Final = (
+    "id, wallet_id, key, digest, operation, amount, kept, state, actor, feature, api_key_id,"
+    " request_id, debt_grant_id, expires_at, created_at, settled_at, entry_seq"
+)
+MOMENTS: Final = ("expires_at", "created_at", "settled_at")
+
+_AVAILABLE: Final = "(SELECT available FROM wallets WHERE wallets.id = charges.wallet_id)"
+
+_FIND: Final = read(f"SELECT {COLUMNS}, {_AVAILABLE} FROM charges WHERE id = :charge_id", *MOMENTS)
+_FIND_KEY: Final = read(
+    f"SELECT {COLUMNS}, {_AVAILABLE} FROM charges WHERE wallet_id = :wallet_id AND key = :key",
+    *MOMENTS,
+)
+
+
+@dataclass(frozen=True)
+class Charge:
+    """Credits taken (``captured``), set aside (``open``) or given back (``released``)."""
+
+    id: int
+    wallet_id: int
+    key: str
+    digest: str
+    operation: str
+    amount_micro: int
+    kept_micro: int
+    state: str
+    actor: str
+    feature: str
+    api_key_id: str | None
+    request_id: str | None
+    debt_grant_id: int | None
+    expires_at: datetime | None
+    created_at: datetime
+    settled_at: datetime | None
+    entry_seq: int | None
+    """The number of the line of history that this wrote; a hold has none before it ends."""
+    available_micro: int
+    """What the wallet can spend after this."""
+    replayed: bool = False
+    """Whether the same key had done this before."""
+
+    @property
+    def entry_id(self) -> str | None:
+        """The public name of the line of history that this wrote."""
+        return None if self.entry_seq is None else entry_id(self.wallet_id, self.entry_seq)
+
+    @property
+    def is_debt(self) -> bool:
+        """Whether this paid what a grant owed, and is no usage."""
+        return self.debt_grant_id is not None
+
+
+def from_row(row: Row[*tuple[Any, ...]], available: int) -> Charge:
+    """Return the charge of a row of ``COLUMNS`` in a wallet that can spend ``available``."""
+    return Charge(*(*row, available))
+
+
+def with_balance(charge: Charge, available: int) -> Charge:
+    """Return the charge with what the wallet can spend now."""
+    return replace(charge, available_micro=available)
+
+
+def find(connection: Connection, charge_id: int) -> Charge:
+    """Return a charge; ``NotFound`` if there is none."""
+    row = connection.execute(_FIND, {"charge_id": charge_id}).one_or_none()
+    if row is None:
+        raise NotFound
+    return Charge(*row)
+
+
+def find_by_key(connection: Connection, wallet_id: int, key: str) -> Charge | None:
+    """Return the charge that a key made in a wallet, or None."""
+    row = connection.execute(_FIND_KEY, {"wallet_id": wallet_id, "key": key}).one_or_none()
+    return None if row is None else Charge(*row)
+
+
+def entry_id(wallet_id: int, seq: int) -> str:
+    """Return the public name of a line of history."""
+    return f"ent_{wallet_id}_{seq}"

@@ -1,0 +1,98 @@
+"""What ends by the clock: credits, and holds made by API.
+
+No sweeper needs to run for the rules to hold. Every verb that spends sweeps its wallet first when
+``next_expiry_at`` has passed; reads subtract what has expired without writing it down. The job
+that calls ``expire`` for ``due_wallets`` only keeps the history in time.
+"""
+
+# ruff: noqa: S608  # SQL is joined from constants of these modules only
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import Connection
+
+from creditapp.clock import NEVER
+from creditapp.ledger import books, returns
+from creditapp.ledger.books import Books
+from creditapp.ledger.sql import read, write
+
+_LAPSED: Final = read(
+    "SELECT id, amount, expires_at FROM charges WHERE wallet_id = :wallet_id AND state = 'open'"
+    " AND expires_at <= :now ORDER BY expires_at, id",
+    "expires_at",
+)
+_RELEASE: Final = write(
+    "UPDATE charges SET state = 'released', kept = 0, settled_at = :now,"
+    " entry_seq = :entry_seq WHERE id = :charge_id"
+)
+_DUE: Final = "wallet_id = :wallet_id AND remaining > 0 AND frozen_at IS NULL AND expires_at <= :at"
+_EXPIRED: Final = read(
+    f"SELECT id, remaining, expires_at FROM grants WHERE {_DUE} ORDER BY expires_at, id",
+    "expires_at",
+)
+_EXPIRE: Final = write(
+    f"UPDATE grants SET expired = expired + remaining, remaining = 0 WHERE {_DUE}"
+)
+_NEXT: Final = read(
+    "SELECT (SELECT MIN(expires_at) FROM grants WHERE wallet_id = :wallet_id"
+    " AND remaining > 0 AND frozen_at IS NULL) AS grants_at,"
+    " (SELECT MIN(expires_at) FROM charges WHERE wallet_id = :wallet_id"
+    " AND state = 'open') AS holds_at",
+    "grants_at",
+    "holds_at",
+)
+_DUE_WALLETS: Final = read(
+    "SELECT id FROM wallets WHERE next_expiry_at <= :now AND frozen_at IS NULL"
+    " ORDER BY next_expiry_at LIMIT :limit"
+)
+
+
+def expire(connection: Connection, wallet_id: int, *, now: datetime) -> int:
+    """Write down what has ended in a wallet; return the microcredits that expired."""
+    return sweep(connection, books.lock(connection, wallet_id), now)
+
+
+def due_wallets(connection: Connection, *, now: datetime, limit: int = 100) -> list[int]:
+    """Return the ids of wallets in which something has ended, longest ago first."""
+    return list(connection.execute(_DUE_WALLETS, {"now": now, "limit": limit}).scalars())
+
+
+def sweep(connection: Connection, wallet: Books, now: datetime) -> int:
+    """Expire what is due in a locked wallet, and post it; return what expired.
+
+    Every verb sweeps first, so that what happens does not depend on when a sweeper ran. It is
+    posted at once, so that a refusal after it leaves the books whole.
+    """
+    if wallet.next_expiry_at > now:
+        return 0
+    _release_lapsed(connection, wallet, now)
+    due = {"wallet_id": wallet.wallet_id, "at": wallet.clock(now)}
+    rows = connection.execute(_EXPIRED, due).all()
+    if rows:
+        connection.execute(_EXPIRE, due)
+    for grant_id, remaining, expires_at in rows:
+        wallet.available -= remaining
+        wallet.entry(
+            "expiry", -remaining, now=now, grant_id=grant_id, effective_at=min(expires_at, now)
+        )
+    total = sum(remaining for _, remaining, _ in rows)
+    if total:
+        wallet.fact("expired", now, amount=total)
+    upcoming = connection.execute(_NEXT, {"wallet_id": wallet.wallet_id}).one()
+    wallet.next_expiry_at = min((moment for moment in upcoming if moment), default=NEVER)
+    wallet.post(connection)
+    return int(total)
+
+
+def _release_lapsed(connection: Connection, wallet: Books, now: datetime) -> None:
+    lapsed = connection.execute(_LAPSED, {"wallet_id": wallet.wallet_id, "now": now}).all()
+    for charge_id, amount, expires_at in lapsed:
+        wallet.held -= amount
+        seq = wallet.entry("release", 0, now=now, charge_id=charge_id, effective_at=expires_at)
+        connection.execute(_RELEASE, {"charge_id": charge_id, "now": now, "entry_seq": seq})
+        returning = returns.of_charge(connection, charge_id, 0)
+        returns.give_back(connection, wallet, charge_id, 0, returning, now=now, at=expires_at)
+        wallet.fact("released", now, charge=charge_id, amount=amount)

@@ -1,0 +1,288 @@
+"""What is always true of the ledger, as queries that find what breaks it.
+
+Each query returns ``(wallet_id, sentence)`` for every breach; ``proof`` joins them into one
+statement, so that all see one snapshot while others write. They trust no projection. The numbers
+in parentheses are those of "always true" in ``docs/architecture.md``.
+"""
+
+# ruff: noqa: S608  # SQL is joined from constants of these modules only
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from creditapp.ledger.kinds import PAID_SOURCES
+
+_PAID: Final = ", ".join(f"'{source}'" for source in PAID_SOURCES)
+_SETTLING: Final = "'spend', 'capture', 'release', 'debt'"
+_KEPT: Final = (
+    "CASE WHEN c.kept <= a.start THEN 0 WHEN c.kept >= a.start + a.amount THEN a.amount"
+    " ELSE c.kept - a.start END"
+)
+
+
+@dataclass(frozen=True)
+class Invariant:
+    """One law: its name, what it says, what is counted, and the query for breaches."""
+
+    name: str
+    sentence: str
+    counted: str
+    breaches: str
+
+
+_GRANT_PARTS = """
+    SELECT g.wallet_id, 'grant ' || g.id || ': amount ' || g.amount || ', parts '
+        || (g.remaining + COALESCE(k.kept, 0) + g.expired + g.revoked + g.moved)
+    FROM grants g LEFT JOIN
+        (SELECT grant_id, SUM(kept) AS kept FROM allocations GROUP BY grant_id) k
+        ON k.grant_id = g.id
+    WHERE g.amount <> g.remaining + COALESCE(k.kept, 0) + g.expired + g.revoked + g.moved
+"""
+
+_FAMILY = """
+    SELECT g.wallet_id, 'grant ' || g.id || ': moved ' || g.moved || ', its children hold '
+        || COALESCE(k.amount, 0)
+    FROM grants g LEFT JOIN
+        (SELECT parent_grant_id, SUM(amount) AS amount FROM grants
+         WHERE parent_grant_id IS NOT NULL GROUP BY parent_grant_id) k
+        ON k.parent_grant_id = g.id
+    WHERE g.moved <> COALESCE(k.amount, 0)
+    UNION ALL
+    SELECT g.wallet_id, 'grant ' || g.id || ': its root is not the root of its parent'
+    FROM grants g JOIN grants p ON p.id = g.parent_grant_id
+    WHERE g.root_grant_id <> COALESCE(p.root_grant_id, p.id)
+"""
+
+# A target is what was taken, what is owed, what was repaid, and what had expired anyway.
+_REVERSALS = """
+    SELECT r.wallet_id, 'grant ' || r.id || ': ' || r.revoke_target || ' reversed in total, but '
+        || f.revoked || ' taken, ' || f.owed || ' owed, ' || COALESCE(d.repaid, 0) || ' repaid'
+    FROM grants r JOIN
+        (SELECT COALESCE(root_grant_id, id) AS root_id, SUM(revoked) AS revoked,
+            SUM(owed) AS owed, SUM(expired) AS expired FROM grants GROUP BY 1) f
+        ON f.root_id = r.id LEFT JOIN
+        (SELECT COALESCE(g.root_grant_id, g.id) AS root_id, SUM(c.kept) AS repaid
+         FROM charges c JOIN grants g ON g.id = c.debt_grant_id GROUP BY 1) d
+        ON d.root_id = r.id
+    WHERE r.revoke_target - f.revoked - f.owed - COALESCE(d.repaid, 0) NOT BETWEEN 0 AND f.expired
+    UNION ALL
+    SELECT wallet_id, 'grant ' || id || ': a child has a reversal of its own'
+    FROM grants WHERE root_grant_id IS NOT NULL AND revoke_target <> 0
+"""
+
+_CHARGES = f"""
+    SELECT c.wallet_id, 'charge ' || c.id || ': ' || c.amount || ' taken and ' || c.kept
+        || ' kept, its allocations say ' || COALESCE(s.amount, 0) || ' and ' || COALESCE(s.kept, 0)
+    FROM charges c LEFT JOIN
+        (SELECT charge_id, SUM(amount) AS amount, SUM(kept) AS kept,
+            MAX(start + amount) AS reach FROM allocations GROUP BY charge_id) s
+        ON s.charge_id = c.id
+    WHERE c.amount <> COALESCE(s.amount, 0) OR c.kept <> COALESCE(s.kept, 0) OR c.amount <> s.reach
+    UNION ALL
+    SELECT c.wallet_id, 'charge ' || c.id || ': grant ' || a.grant_id || ' keeps ' || a.kept
+        || ', its offset says ' || {_KEPT}
+    FROM allocations a JOIN charges c ON c.id = a.charge_id WHERE a.kept <> {_KEPT}
+    UNION ALL
+    SELECT c.wallet_id, 'charge ' || c.id || ': takes from grant ' || a.grant_id
+        || ' of another wallet'
+    FROM allocations a JOIN charges c ON c.id = a.charge_id JOIN grants g ON g.id = a.grant_id
+    WHERE g.wallet_id <> c.wallet_id
+"""
+
+_ONCE = f"""
+    SELECT c.wallet_id, 'charge ' || c.id || ': is ' || c.state || ', ended '
+        || COALESCE(e.ends, 0) || ' times'
+    FROM charges c LEFT JOIN
+        (SELECT charge_id, COUNT(*) AS ends, MIN(kind) AS kind, MIN(seq) AS seq,
+            MIN(wallet_id) AS wallet_id
+         FROM entries WHERE charge_id IS NOT NULL AND kind IN ({_SETTLING}) GROUP BY charge_id) e
+        ON e.charge_id = c.id
+    WHERE COALESCE(e.ends, 0) <> CASE WHEN c.state = 'open' THEN 0 ELSE 1 END
+        OR (c.state = 'released') <> (COALESCE(e.kind, '') = 'release')
+        OR COALESCE(c.entry_seq, 0) <> COALESCE(e.seq, 0)
+        OR c.wallet_id <> COALESCE(e.wallet_id, c.wallet_id)
+        OR (c.state = 'open') <> (c.settled_at IS NULL)
+        OR (c.state = 'open' AND c.kept <> c.amount)
+        OR (c.state = 'released' AND c.kept <> 0)
+"""
+
+_WALLETS = """
+    SELECT w.id, 'available ' || w.available || ' of ' || COALESCE(g.available, 0) || ', held '
+        || w.held || ' of ' || COALESCE(c.held, 0) || ', frozen ' || w.frozen || ' of '
+        || COALESCE(g.frozen, 0) || ', owed ' || w.owed || ' of ' || COALESCE(g.owed, 0)
+    FROM wallets w LEFT JOIN
+        (SELECT wallet_id,
+            SUM(CASE WHEN frozen_at IS NULL THEN remaining ELSE 0 END) AS available,
+            SUM(CASE WHEN frozen_at IS NULL THEN 0 ELSE remaining END) AS frozen,
+            SUM(owed) AS owed FROM grants GROUP BY wallet_id) g ON g.wallet_id = w.id LEFT JOIN
+        (SELECT wallet_id, SUM(amount) AS held FROM charges WHERE state = 'open'
+         GROUP BY wallet_id) c ON c.wallet_id = w.id
+    WHERE w.available <> COALESCE(g.available, 0) OR w.frozen <> COALESCE(g.frozen, 0)
+        OR w.owed <> COALESCE(g.owed, 0) OR w.held <> COALESCE(c.held, 0)
+"""
+
+_HISTORY = """
+    SELECT w.id, 'history has ' || COALESCE(e.lines, 0) || ' of ' || w.seq
+        || ' lines and sums to ' || COALESCE(e.total, 0) || '; the wallet holds '
+        || (w.available + w.held + w.frozen)
+    FROM wallets w LEFT JOIN
+        (SELECT wallet_id, COUNT(*) AS lines, MIN(seq) AS first, MAX(seq) AS last,
+            SUM(amount) AS total FROM entries GROUP BY wallet_id) e ON e.wallet_id = w.id
+    WHERE COALESCE(e.lines, 0) <> w.seq OR COALESCE(e.last, 0) <> w.seq
+        OR COALESCE(e.first, 1) <> 1 OR COALESCE(e.total, 0) <> w.available + w.held + w.frozen
+"""
+
+_RUNNING = """
+    SELECT wallet_id, 'line ' || seq || ': says ' || balance_after || ' after ' || amount
+        || ' on ' || before
+    FROM (SELECT wallet_id, seq, amount, balance_after,
+            COALESCE(LAG(balance_after) OVER (PARTITION BY wallet_id ORDER BY seq), 0) AS before
+          FROM entries) lines
+    WHERE balance_after <> before + amount
+"""
+
+_SOURCES = f"""
+    SELECT g.wallet_id, 'grant ' || g.id || ': ' || g.amount || ' came in, the history says '
+        || COALESCE(e.amount, 0) || ' in ' || COALESCE(e.lines, 0) || ' lines'
+    FROM grants g LEFT JOIN
+        (SELECT grant_id, wallet_id, SUM(amount) AS amount, COUNT(*) AS lines, MIN(kind) AS kind
+         FROM entries WHERE kind IN ('purchase', 'grant', 'transfer_in')
+         GROUP BY grant_id, wallet_id) e ON e.grant_id = g.id
+    LEFT JOIN grants p ON p.id = g.parent_grant_id
+    WHERE (p.id IS NULL OR p.wallet_id <> g.wallet_id) AND (
+        COALESCE(e.lines, 0) <> 1 OR e.amount <> g.amount OR e.wallet_id <> g.wallet_id
+        OR e.kind <> CASE WHEN p.id IS NOT NULL THEN 'transfer_in'
+            WHEN g.source IN ({_PAID}) THEN 'purchase' ELSE 'grant' END)
+    UNION ALL
+    SELECT e.wallet_id, 'line ' || e.seq || ': ' || e.kind || ' of no grant that came in'
+    FROM entries e LEFT JOIN grants g ON g.id = e.grant_id
+    LEFT JOIN grants p ON p.id = g.parent_grant_id
+    WHERE e.kind IN ('purchase', 'grant', 'transfer_in')
+        AND (g.id IS NULL OR p.wallet_id = g.wallet_id)
+"""
+
+_TRANSFERS = """
+    SELECT p.wallet_id, 'grant ' || p.id || ': ' || COALESCE(o.amount, 0)
+        || ' transferred out, received ' || COALESCE(i.amount, 0)
+    FROM grants p LEFT JOIN
+        (SELECT grant_id, -SUM(amount) AS amount FROM entries WHERE kind = 'transfer_out'
+         GROUP BY grant_id) o ON o.grant_id = p.id LEFT JOIN
+        (SELECT c.parent_grant_id, SUM(c.amount) AS amount FROM grants c
+         JOIN grants p ON p.id = c.parent_grant_id AND p.wallet_id <> c.wallet_id
+         GROUP BY c.parent_grant_id) i ON i.parent_grant_id = p.id
+    WHERE COALESCE(o.amount, 0) <> COALESCE(i.amount, 0)
+"""
+
+_USAGE = """
+    SELECT c.wallet_id, 'charge ' || c.id || ': keeps '
+        || CASE WHEN c.state = 'open' THEN 0 ELSE c.kept END || ', the history says '
+        || COALESCE(e.amount, 0)
+    FROM charges c LEFT JOIN
+        (SELECT charge_id, -SUM(amount) AS amount FROM entries
+         WHERE kind IN ('spend', 'capture', 'release', 'refund')
+            OR (kind IN ('debt', 'restore') AND charge_id IS NOT NULL)
+         GROUP BY charge_id) e ON e.charge_id = c.id
+    WHERE COALESCE(e.amount, 0) <> CASE WHEN c.state = 'open' THEN 0 ELSE c.kept END
+    UNION ALL
+    SELECT e.wallet_id, 'line ' || e.seq || ': ' || e.kind || ' of no charge of this wallet'
+    FROM entries e LEFT JOIN charges c ON c.id = e.charge_id AND c.wallet_id = e.wallet_id
+    WHERE e.kind IN ('spend', 'capture', 'release', 'refund', 'debt')
+        AND (c.id IS NULL OR (e.kind = 'debt') <> (c.debt_grant_id IS NOT NULL))
+"""
+
+_LOSSES = """
+    SELECT g.wallet_id, 'grant ' || g.id || ': expired ' || g.expired || ' and revoked '
+        || g.revoked || ', the history says ' || COALESCE(e.expired, 0) || ' and '
+        || COALESCE(e.revoked, 0)
+    FROM grants g LEFT JOIN
+        (SELECT grant_id, wallet_id,
+            SUM(CASE WHEN kind = 'expiry' THEN -amount ELSE 0 END) AS expired,
+            SUM(CASE WHEN kind IN ('revoke', 'restore') THEN -amount ELSE 0 END) AS revoked
+         FROM entries WHERE kind IN ('expiry', 'revoke', 'restore') AND grant_id IS NOT NULL
+         GROUP BY grant_id, wallet_id) e ON e.grant_id = g.id AND e.wallet_id = g.wallet_id
+    WHERE g.expired <> COALESCE(e.expired, 0) OR g.revoked <> COALESCE(e.revoked, 0)
+    UNION ALL
+    SELECT e.wallet_id, 'line ' || e.seq || ': ' || e.kind || ' of no grant of this wallet'
+    FROM entries e LEFT JOIN grants g ON g.id = e.grant_id AND g.wallet_id = e.wallet_id
+    WHERE g.id IS NULL
+        AND (e.kind IN ('expiry', 'revoke') OR (e.kind = 'restore' AND e.charge_id IS NULL))
+"""
+
+_LIFETIME = f"""
+    SELECT w.id, 'lifetime: granted ' || w.lifetime_granted || ' of ' || COALESCE(g.granted, 0)
+        || ', spent ' || w.lifetime_spent || ' of ' || COALESCE(c.spent, 0) || ', welcome '
+        || w.lifetime_welcome || ' of ' || COALESCE(g.welcome, 0) || ', purchased '
+        || w.lifetime_purchased || ' of ' || COALESCE(g.purchased, 0)
+    FROM wallets w LEFT JOIN
+        (SELECT g.wallet_id, SUM(g.amount) AS granted,
+            SUM(CASE WHEN p.id IS NULL AND g.source = 'welcome' THEN g.amount ELSE 0 END)
+                AS welcome,
+            SUM(CASE WHEN p.id IS NULL AND g.source IN ({_PAID}) THEN g.amount ELSE 0 END)
+                AS purchased
+         FROM grants g LEFT JOIN grants p ON p.id = g.parent_grant_id
+         WHERE p.id IS NULL OR p.wallet_id <> g.wallet_id GROUP BY g.wallet_id) g
+        ON g.wallet_id = w.id LEFT JOIN
+        (SELECT wallet_id, SUM(kept) AS spent FROM charges
+         WHERE state = 'captured' AND debt_grant_id IS NULL GROUP BY wallet_id) c
+        ON c.wallet_id = w.id
+    WHERE w.lifetime_granted <> COALESCE(g.granted, 0)
+        OR w.lifetime_welcome <> COALESCE(g.welcome, 0)
+        OR w.lifetime_purchased <> COALESCE(g.purchased, 0)
+        OR w.lifetime_spent <> COALESCE(c.spent, 0)
+"""
+
+_CLOCK = """
+    SELECT w.id, 'something ends before next_expiry_at'
+    FROM wallets w
+    WHERE EXISTS (SELECT 1 FROM grants g WHERE g.wallet_id = w.id AND g.remaining > 0
+            AND g.frozen_at IS NULL AND g.expires_at < w.next_expiry_at)
+        OR EXISTS (SELECT 1 FROM charges c WHERE c.wallet_id = w.id AND c.state = 'open'
+            AND c.expires_at < w.next_expiry_at)
+"""
+
+_SIGNS = """
+    SELECT id, 'the wallet has an amount below zero' FROM wallets
+    WHERE available < 0 OR held < 0 OR frozen < 0 OR owed < 0 OR seq < 0
+    UNION ALL
+    SELECT wallet_id, 'grant ' || id || ': has an amount below zero' FROM grants
+    WHERE amount <= 0 OR remaining < 0 OR expired < 0 OR revoked < 0 OR moved < 0 OR owed < 0
+    UNION ALL
+    SELECT c.wallet_id, 'charge ' || c.id || ': an allocation keeps less than none or too much'
+    FROM allocations a JOIN charges c ON c.id = a.charge_id
+    WHERE a.amount <= 0 OR a.kept < 0 OR a.kept > a.amount
+"""
+
+INVARIANTS: Final = (
+    Invariant("grant parts", "Each grant is remaining + kept + expired + revoked + moved (1)",
+              "grants", _GRANT_PARTS),
+    Invariant("grant families", "What moved out of a grant is in its children (1)",
+              "grants", _FAMILY),
+    Invariant("reversals", "Each reversal is taken, owed, repaid, or had expired (6)",
+              "grants", _REVERSALS),
+    Invariant("charge parts", "Each charge is what its allocations took and keep (1, 3)",
+              "charges", _CHARGES),
+    Invariant("charges end once", "Each charge is open, or captured or released once (3)",
+              "charges", _ONCE),
+    Invariant("wallet balances", "Available, held, frozen and owed are what the rows say (2)",
+              "wallets", _WALLETS),
+    Invariant("wallet history", "The lines have no gap and sum to the balance (2)",
+              "wallets", _HISTORY),
+    Invariant("running balance", "Each line's balance follows from the line before (2)",
+              "entries", _RUNNING),
+    Invariant("sales and promotions", "Each grant came in by one line of its amount (2)",
+              "grants", _SOURCES),
+    Invariant("transfers", "What one wallet sent, another received (2)",
+              "grants", _TRANSFERS),
+    Invariant("usage", "Each charge keeps what its lines say (2)",
+              "charges", _USAGE),
+    Invariant("expiry and reversals", "Each grant lost what its lines say (2)",
+              "grants", _LOSSES),
+    Invariant("lifetime", "Lifetime numbers are what the rows say",
+              "wallets", _LIFETIME),
+    Invariant("clock", "Nothing ends before the wallet's next expiry (4)",
+              "wallets", _CLOCK),
+    Invariant("nothing below zero", "No amount is below zero (2)",
+              "grants", _SIGNS),
+)  # fmt: skip

@@ -1,0 +1,78 @@
+"""The ledger's words: sources of credits, kinds of entries, and how the public calls them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+PAID_SOURCES: Final = ("purchase", "subscription", "agent")
+"""Grants that somebody paid for: they show as PURCHASE, pay debts, and may be transferred."""
+
+UNPAID_SOURCES: Final = (
+    "welcome",
+    "free",
+    "promotion",
+    "referral",
+    "gift",
+    "transfer",
+    "refund",
+    "admin",
+)
+SOURCES: Final = PAID_SOURCES + UNPAID_SOURCES
+
+DEFAULT_PRIORITY: Final = {
+    # What was given is used before what was paid for; the lower number goes first.
+    "welcome": 10,
+    "free": 10,
+    "promotion": 10,
+    "referral": 10,
+    "gift": 20,
+    "transfer": 20,
+    "refund": 20,
+    "admin": 20,
+    "subscription": 30,
+    "purchase": 40,
+    "agent": 40,
+}
+
+ACCOUNT_OF_KIND: Final = {
+    "purchase": "sales",
+    "grant": "promotions",
+    "spend": "usage",
+    "capture": "usage",
+    "release": "usage",
+    "refund": "usage",
+    "expiry": "expiry",
+    "revoke": "reversals",
+    "restore": "reversals",
+    "debt": "reversals",
+    "transfer_out": "transfers",
+    "transfer_in": "transfers",
+}
+"""Each kind of entry with the counter-account on the other side of it."""
+
+GAINING_KINDS: Final = ("purchase", "grant", "refund", "restore", "transfer_in")
+NEUTRAL_KINDS: Final = ("release",)
+LOSING_KINDS: Final = ("spend", "capture", "expiry", "revoke", "debt", "transfer_out")
+
+TYPE_OF_KIND: Final = {
+    "purchase": "PURCHASE",
+    "grant": "CREDIT",
+    "transfer_in": "CREDIT",
+    "spend": "DEBIT",
+    "capture": "DEBIT",
+    "transfer_out": "DEBIT",
+    "revoke": "DEBIT",
+    "debt": "DEBIT",
+    "refund": "REFUND",
+    "restore": "REFUND",
+    "release": "REFUND",
+    "expiry": "EXPIRY",
+}
+"""The type under which the public sees a kind of entry."""
+
+TYPES: Final = ("PURCHASE", "CREDIT", "DEBIT", "REFUND", "EXPIRY")
+
+
+def kind_of_source(source: str) -> str:
+    """Return the kind of entry that a new grant of ``source`` writes."""
+    return "purchase" if source in PAID_SOURCES else "grant"

@@ -1,0 +1,319 @@
+"""The ledger's tables. Only the verbs of this package write them.
+
+Amounts are microcredits. Every balance of a wallet is a projection of the rows below it, which
+``proof`` recomputes; every amount that may not fall below zero says so in a CHECK, so that a
+mistake in a verb becomes an error and never a wrong balance.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from creditapp.db import Base, BigId, UtcDateTime
+from creditapp.ledger.kinds import (
+    ACCOUNT_OF_KIND,
+    GAINING_KINDS,
+    LOSING_KINDS,
+    NEUTRAL_KINDS,
+    SOURCES,
+)
+
+# Rows that are updated at every spend keep room in their page, so that PostgreSQL can write the
+# new version beside the old one without touching an index (a heap-only tuple).
+_ROOM = {"fillfactor": "60"}
+
+
+def _one_of(values: tuple[str, ...]) -> str:
+    return ", ".join(f"'{value}'" for value in values)
+
+
+class Wallet(Base):
+    """An owner's credits. ``next_expiry_at`` may be too early and is never too late."""
+
+    __tablename__ = "wallets"
+    __table_args__ = (
+        UniqueConstraint("owner_kind", "owner_id"),
+        CheckConstraint("owner_kind IN ('user', 'team', 'receipt')", name="owner_kind"),
+        CheckConstraint("available >= 0", name="available"),
+        CheckConstraint("held >= 0", name="held"),
+        CheckConstraint("frozen >= 0", name="frozen"),
+        CheckConstraint("owed >= 0", name="owed"),
+        Index("ix_wallets_next_expiry_at", "next_expiry_at"),
+        {"postgresql_with": _ROOM},
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    owner_kind: Mapped[str] = mapped_column(String(16))
+    owner_id: Mapped[str] = mapped_column(String(64))
+    available: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    held: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    frozen: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    owed: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    seq: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    next_expiry_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    frozen_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    lifetime_granted: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    lifetime_spent: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    lifetime_welcome: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    lifetime_purchased: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class Grant(Base):
+    """A lot of credits that came in together.
+
+    amount = remaining + kept by its allocations + expired + revoked + moved. ``moved`` left for
+    a child grant (``parent_grant_id``): by transfer, or because it came back after the expiry.
+    A root's ``revoke_target`` is how much of it, over its whole family, has been revoked in total.
+    """
+
+    __tablename__ = "grants"
+    __table_args__ = (
+        UniqueConstraint("origin"),
+        CheckConstraint(f"source IN ({_one_of(SOURCES)})", name="source"),
+        CheckConstraint("amount > 0", name="amount"),
+        CheckConstraint("remaining >= 0", name="remaining"),
+        CheckConstraint("expired >= 0", name="expired"),
+        CheckConstraint("revoked >= 0", name="revoked"),
+        CheckConstraint("moved >= 0", name="moved"),
+        CheckConstraint("owed >= 0", name="owed"),
+        CheckConstraint("remaining + expired + revoked + moved + owed <= amount", name="parts"),
+        CheckConstraint("revoke_target BETWEEN 0 AND amount", name="revoke_target"),
+        CheckConstraint("(parent_grant_id IS NULL) = (root_grant_id IS NULL)", name="family"),
+        Index(
+            "ix_grants_to_spend",
+            "wallet_id",
+            "priority",
+            "expires_at",
+            "id",
+            postgresql_where=text("remaining > 0"),
+            sqlite_where=text("remaining > 0"),
+        ),
+        Index("ix_grants_wallet_id", "wallet_id"),
+        Index(
+            "ix_grants_root_grant_id",
+            "root_grant_id",
+            postgresql_where=text("root_grant_id IS NOT NULL"),
+            sqlite_where=text("root_grant_id IS NOT NULL"),
+        ),
+        {"postgresql_with": _ROOM},
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    wallet_id: Mapped[int] = mapped_column(ForeignKey("wallets.id"))
+    source: Mapped[str] = mapped_column(String(16))
+    origin: Mapped[str] = mapped_column(String(200))
+    amount: Mapped[int] = mapped_column(BigInteger)
+    remaining: Mapped[int] = mapped_column(BigInteger)
+    expired: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    revoked: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    moved: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    owed: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    revoke_target: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    priority: Mapped[int] = mapped_column(Integer)
+    scope: Mapped[str] = mapped_column(String(40), server_default="*")
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    frozen_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    paid_minor: Mapped[int | None] = mapped_column(BigInteger)
+    currency: Mapped[str | None] = mapped_column(String(3))
+    livemode: Mapped[bool | None] = mapped_column()
+    parent_grant_id: Mapped[int | None] = mapped_column(ForeignKey("grants.id"))
+    root_grant_id: Mapped[int | None] = mapped_column(ForeignKey("grants.id"))
+    actor: Mapped[str] = mapped_column(String(80), server_default="")
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class Charge(Base):
+    """Credits taken or set aside for one thing. An open charge is a hold.
+
+    ``expires_at`` is set only for holds made by API: a generation's hold has no clock of its own.
+    A charge with ``debt_grant_id`` paid what that grant owed; it is no usage.
+    """
+
+    __tablename__ = "charges"
+    __table_args__ = (
+        UniqueConstraint("wallet_id", "key"),
+        CheckConstraint("state IN ('open', 'captured', 'released')", name="state"),
+        CheckConstraint("amount > 0", name="amount"),
+        CheckConstraint("kept BETWEEN 0 AND amount", name="kept"),
+        CheckConstraint("state <> 'open' OR kept = amount", name="open_keeps_all"),
+        CheckConstraint("state <> 'released' OR kept = 0", name="released_keeps_none"),
+        Index(
+            "ix_charges_open",
+            "wallet_id",
+            "expires_at",
+            postgresql_where=text("state = 'open'"),
+            sqlite_where=text("state = 'open'"),
+        ),
+        Index(
+            "ix_charges_debt_grant_id",
+            "debt_grant_id",
+            postgresql_where=text("debt_grant_id IS NOT NULL"),
+            sqlite_where=text("debt_grant_id IS NOT NULL"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    wallet_id: Mapped[int] = mapped_column(ForeignKey("wallets.id"))
+    key: Mapped[str] = mapped_column(String(160))
+    digest: Mapped[str] = mapped_column(String(64))
+    operation: Mapped[str] = mapped_column(String(40))
+    amount: Mapped[int] = mapped_column(BigInteger)
+    kept: Mapped[int] = mapped_column(BigInteger)
+    state: Mapped[str] = mapped_column(String(8))
+    actor: Mapped[str] = mapped_column(String(80), server_default="")
+    feature: Mapped[str] = mapped_column(String(80), server_default="")
+    api_key_id: Mapped[str | None] = mapped_column(String(40))
+    request_id: Mapped[str | None] = mapped_column(String(80))
+    debt_grant_id: Mapped[int | None] = mapped_column(ForeignKey("grants.id"))
+    expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    settled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    entry_seq: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class Allocation(Base):
+    """What a charge took from one grant, from which offset, and how much of it stays taken."""
+
+    __tablename__ = "allocations"
+    __table_args__ = (
+        CheckConstraint("amount > 0", name="amount"),
+        CheckConstraint("kept BETWEEN 0 AND amount", name="kept"),
+        Index("ix_allocations_grant_id", "grant_id"),
+    )
+
+    charge_id: Mapped[int] = mapped_column(ForeignKey("charges.id"), primary_key=True)
+    grant_id: Mapped[int] = mapped_column(ForeignKey("grants.id"), primary_key=True)
+    start: Mapped[int] = mapped_column(BigInteger)
+    amount: Mapped[int] = mapped_column(BigInteger)
+    kept: Mapped[int] = mapped_column(BigInteger)
+
+
+_SIGN = (
+    f"(kind IN ({_one_of(GAINING_KINDS)}) AND amount > 0)"
+    f" OR (kind IN ({_one_of(NEUTRAL_KINDS)}) AND amount = 0)"
+    f" OR (kind IN ({_one_of(LOSING_KINDS)}) AND amount < 0)"
+)
+_ACCOUNT = " OR ".join(
+    f"(kind = '{kind}' AND account = '{account}')" for kind, account in ACCOUNT_OF_KIND.items()
+)
+
+
+class Entry(Base):
+    """One line of the append-only history; triggers refuse its change (see ``triggers``)."""
+
+    __tablename__ = "entries"
+    __table_args__ = (
+        CheckConstraint("seq > 0", name="seq"),
+        CheckConstraint(_SIGN, name="sign"),
+        CheckConstraint(_ACCOUNT, name="account"),
+        CheckConstraint("balance_after >= 0", name="balance_after"),
+    )
+
+    wallet_id: Mapped[int] = mapped_column(ForeignKey("wallets.id"), primary_key=True)
+    seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    kind: Mapped[str] = mapped_column(String(16))
+    account: Mapped[str] = mapped_column(String(16))
+    amount: Mapped[int] = mapped_column(BigInteger)
+    balance_after: Mapped[int] = mapped_column(BigInteger)
+    charge_id: Mapped[int | None] = mapped_column(ForeignKey("charges.id"))
+    grant_id: Mapped[int | None] = mapped_column(ForeignKey("grants.id"))
+    effective_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    recorded_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class Note(Base):
+    """The words beside an entry, or beside all entries of a charge.
+
+    They may name a person, so they can be erased; entries cannot.
+    """
+
+    __tablename__ = "notes"
+    __table_args__ = (
+        UniqueConstraint("wallet_id", "seq"),
+        UniqueConstraint("charge_id"),
+        CheckConstraint("(seq IS NULL) <> (charge_id IS NULL)", name="beside_one"),
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    wallet_id: Mapped[int] = mapped_column(ForeignKey("wallets.id"))
+    seq: Mapped[int | None] = mapped_column(BigInteger)
+    charge_id: Mapped[int | None] = mapped_column(ForeignKey("charges.id"))
+    text: Mapped[str] = mapped_column(Text)
+
+
+class RequestKey(Base):
+    """A caller's idempotency key for a route, with the answer that was given."""
+
+    __tablename__ = "request_keys"
+    __table_args__ = (
+        UniqueConstraint("caller", "route", "key"),
+        Index("ix_request_keys_created_at", "created_at"),
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    caller: Mapped[str] = mapped_column(String(100))
+    route: Mapped[str] = mapped_column(String(100))
+    key: Mapped[str] = mapped_column(String(255))
+    digest: Mapped[str] = mapped_column(String(64))
+    answer: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class OutboxEvent(Base):
+    """Something that happened, for those above who must act on it."""
+
+    __tablename__ = "outbox"
+    __table_args__ = (
+        Index(
+            "ix_outbox_waiting",
+            "topic",
+            "id",
+            postgresql_where=text("done_at IS NULL"),
+            sqlite_where=text("done_at IS NULL"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    topic: Mapped[str] = mapped_column(String(40))
+    subject: Mapped[str] = mapped_column(String(80))
+    payload: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    claimed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    done_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class Seal(Base):
+    """A digest of the entries since the last seal, chained to it."""
+
+    __tablename__ = "seals"
+
+    number: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=False)
+    previous: Mapped[str] = mapped_column(String(64))
+    digest: Mapped[str] = mapped_column(String(64))
+    entries: Mapped[int] = mapped_column(BigInteger)
+    sealed_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class SealSpan(Base):
+    """Which entries of one wallet a seal covers."""
+
+    __tablename__ = "seal_spans"
+
+    wallet_id: Mapped[int] = mapped_column(ForeignKey("wallets.id"), primary_key=True)
+    first_seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    last_seq: Mapped[int] = mapped_column(BigInteger)
+    seal_number: Mapped[int] = mapped_column(ForeignKey("seals.number"), index=True)

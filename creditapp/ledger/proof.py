@@ -1,0 +1,174 @@
+"""The proof: every invariant of the ledger, for every wallet, from the rows alone."""
+
+# ruff: noqa: S608  # SQL is joined from constants of ``invariants`` only
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from sqlalchemy import Connection, text
+
+from creditapp.ledger import seals, triggers
+from creditapp.ledger.invariants import INVARIANTS
+
+FINDINGS_MAX: Final = 50
+"""So many breaches of one invariant are named; the rest is counted."""
+
+_ACCOUNTS: Final = text(
+    "SELECT account, COUNT(*), CAST(COALESCE(SUM(amount), 0) AS BIGINT) FROM entries"
+    " GROUP BY account ORDER BY account"
+)
+
+_COUNTS: Final = text(
+    "SELECT "
+    + ", ".join(
+        f"(SELECT COUNT(*) FROM {table}) AS {table}"
+        for table in dict.fromkeys(invariant.counted for invariant in INVARIANTS)
+    )
+)
+_BREACHES: Final = text(
+    " UNION ALL ".join(
+        f"SELECT '{invariant.name}', breaches.* FROM ({invariant.breaches}) breaches"
+        for invariant in INVARIANTS
+    )
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is not as it must be, and in which wallet (None: in all)."""
+
+    wallet_id: int | None
+    sentence: str
+
+    @property
+    def where(self) -> str:
+        """The wallet, in words."""
+        return "all wallets" if self.wallet_id is None else f"wallet {self.wallet_id}"
+
+
+@dataclass(frozen=True)
+class Result:
+    """One invariant: how many rows it was checked on, and what broke it."""
+
+    name: str
+    sentence: str
+    checked: int
+    findings: list[Finding]
+    unnamed: int = 0
+    """How many further findings there are."""
+
+    @property
+    def broken(self) -> int:
+        """How many breaches there are."""
+        return len(self.findings) + self.unnamed
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the proof found. ``ok`` only if every invariant holds."""
+
+    results: list[Result]
+    accounts: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Of each counter-account the lines and the sum, in microcredits of the wallets' side."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether every invariant holds."""
+        return not any(result.findings for result in self.results)
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the report for scripts."""
+        return {
+            "ok": self.ok,
+            "invariants": [
+                {
+                    "name": result.name,
+                    "checked": result.checked,
+                    "broken": result.broken,
+                    "findings": [
+                        {"wallet": finding.wallet_id, "detail": finding.sentence}
+                        for finding in result.findings
+                    ],
+                }
+                for result in self.results
+            ],
+            "accounts": {
+                name: {"lines": lines, "micro": amount}
+                for name, (lines, amount) in self.accounts.items()
+            },
+        }
+
+    def as_text(self) -> str:
+        """Return the report for people: a table, and each finding with its wallet."""
+        lines = [f"{'invariant':<24} {'checked':>9}  result"]
+        for result in self.results:
+            verdict = "holds" if not result.findings else f"BROKEN {result.broken} times"
+            lines.append(f"{result.name:<24} {result.checked:>9}  {verdict}")
+            for finding in result.findings:
+                lines.append(f"    {finding.where}: {finding.sentence}")
+            if result.unnamed:
+                lines.append(f"    and {result.unnamed} more")
+        lines.append("")
+        lines.append("The ledger is whole." if self.ok else "The ledger is NOT whole.")
+        return "\n".join(lines)
+
+
+def check(connection: Connection, *, with_seals: bool = False) -> Report:
+    """Check every invariant and the triggers; with ``with_seals`` also the chain of seals.
+
+    All invariants are one statement and see one snapshot, so it may run beside writers on both
+    databases. It reads every row.
+    """
+    results = _invariants(connection)
+    results.append(_triggers(connection))
+    if with_seals:
+        results.append(_seals(connection))
+    accounts = {
+        account: (lines, amount) for account, lines, amount in connection.execute(_ACCOUNTS)
+    }
+    return Report(results, accounts)
+
+
+def _invariants(connection: Connection) -> list[Result]:
+    counts = connection.execute(_COUNTS).one()._mapping
+    named: dict[str, list[Finding]] = {invariant.name: [] for invariant in INVARIANTS}
+    unnamed = dict.fromkeys(named, 0)
+    for name, wallet_id, sentence in connection.execute(_BREACHES):
+        if len(named[name]) < FINDINGS_MAX:
+            named[name].append(Finding(wallet_id, sentence))
+        else:
+            unnamed[name] += 1
+    return [
+        Result(
+            invariant.name,
+            invariant.sentence,
+            counts[invariant.counted],
+            named[invariant.name],
+            unnamed[invariant.name],
+        )
+        for invariant in INVARIANTS
+    ]
+
+
+def _triggers(connection: Connection) -> Result:
+    wanted = triggers.expected(connection.dialect.name)
+    found = triggers.installed(connection)
+    findings = [
+        Finding(None, f"trigger {name} is {'altered' if name in found else 'missing'}")
+        for name, definition in wanted.items()
+        if found.get(name) != definition
+    ]
+    return Result("triggers", "Entries refuse change", len(wanted), findings)
+
+
+def _seals(connection: Connection) -> Result:
+    checked, broken = seals.check_seals(connection)
+    return Result(
+        "seals",
+        "Sealed entries are as they were",
+        checked,
+        [Finding(None, sentence) for sentence in broken[:FINDINGS_MAX]],
+        max(0, len(broken) - FINDINGS_MAX),
+    )

@@ -1,0 +1,77 @@
+"""How the ledger writes its SQL: one text for both databases, with the types that they need.
+
+SQLAlchemy's ORM does the same work at a sixth of the speed (measured), so the verbs run Core
+text. A statement is a constant, which SQLAlchemy compiles once for each dialect.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from sqlalchemy import Boolean, Connection, TextClause, bindparam, text
+from sqlalchemy.sql.selectable import TextualSelect
+
+from creditapp.db import UtcDateTime
+
+_PARAMETER: Final = re.compile(r"(?<![:\w]):(\w+)")
+_TIMES: Final = frozenset(
+    "now expires_at frozen_at next_expiry_at created_at settled_at effective_at recorded_at"
+    " claimed_at done_at sealed_at at before since until least_at".split()
+)
+
+
+def write(sql: str) -> TextClause:
+    """Return a statement whose parameters that are moments are stored as UTC moments."""
+    names = dict.fromkeys(_PARAMETER.findall(sql))
+    return text(sql).bindparams(
+        *(bindparam(name, type_=UtcDateTime()) for name in names if name in _TIMES),
+        *(bindparam(name, type_=Boolean()) for name in names if name == "livemode"),
+    )
+
+
+def read(sql: str, *moments: str) -> TextualSelect:
+    """Return a statement with rows; the result columns named in ``moments`` come as UTC moments."""
+    return write(sql).columns(**dict.fromkeys(moments, UtcDateTime()))
+
+
+class Direct:
+    """A statement for the most travelled road, handed to the driver without being compiled.
+
+    It is written once with ``:name``, which SQLite's driver reads itself; psycopg's spelling is
+    made here, once. Values come as the driver stores them (see ``stored``). On SQLite it goes
+    straight to the driver's cursor, where SQLAlchemy costs as much as the statement (measured: a
+    spend falls from 0.49 to 0.57 of the raw driver's speed); the engine's events do not see it
+    there. PostgreSQL's connections can break, which SQLAlchemy must notice, and its trips cost
+    more than the code around them.
+    """
+
+    def __init__(self, sql: str) -> None:
+        self._sqlite = sql
+        self._postgresql = _PARAMETER.sub(r"%(\1)s", sql)
+
+    def run(self, connection: Connection, values: dict[str, object]) -> int:
+        """Run it and return how many rows it wrote."""
+        if connection.dialect.name == "sqlite":
+            cursor = connection.connection.cursor()
+            cursor.execute(self._sqlite, values)
+            return cursor.rowcount
+        return connection.exec_driver_sql(self._postgresql, values).rowcount
+
+    def row(self, connection: Connection, values: dict[str, object]) -> tuple[Any, ...] | None:
+        """Run it and return its only row, or None."""
+        if connection.dialect.name == "sqlite":
+            cursor = connection.connection.cursor()
+            cursor.execute(self._sqlite, values)
+            rows = cursor.fetchall()  # all, because SQLite ends the statement only then
+            return rows[0] if rows else None
+        row = connection.exec_driver_sql(self._postgresql, values).one_or_none()
+        return None if row is None else tuple(row)
+
+
+def stored(connection: Connection, moment: datetime | None) -> object:
+    """Return a moment as ``UtcDateTime`` hands it to the driver of this connection."""
+    if moment is None or connection.dialect.name != "sqlite":
+        return moment
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")

@@ -1,0 +1,90 @@
+"""Triggers that keep the history append-only, as data for the migration and for the proof."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import Connection, text
+
+REFUSAL: Final = "entries are append-only"
+
+SQLITE: Final = {
+    "entries_refuse_update": (
+        "CREATE TRIGGER entries_refuse_update BEFORE UPDATE ON entries"
+        f" BEGIN SELECT RAISE(ABORT, '{REFUSAL}'); END"
+    ),
+    "entries_refuse_delete": (
+        "CREATE TRIGGER entries_refuse_delete BEFORE DELETE ON entries"
+        f" BEGIN SELECT RAISE(ABORT, '{REFUSAL}'); END"
+    ),
+}
+
+POSTGRESQL_FUNCTION: Final = "entries_refuse_change"
+POSTGRESQL_BODY: Final = f"BEGIN RAISE EXCEPTION '{REFUSAL}'; END"
+POSTGRESQL: Final = {
+    "entries_refuse_change": (
+        "CREATE TRIGGER entries_refuse_change BEFORE DELETE OR UPDATE ON entries"
+        f" FOR EACH ROW EXECUTE FUNCTION {POSTGRESQL_FUNCTION}()"
+    ),
+    "entries_refuse_truncate": (
+        "CREATE TRIGGER entries_refuse_truncate BEFORE TRUNCATE ON entries"
+        f" FOR EACH STATEMENT EXECUTE FUNCTION {POSTGRESQL_FUNCTION}()"
+    ),
+}
+
+INSTALL: Final = {
+    "sqlite": tuple(SQLITE.values()),
+    "postgresql": (
+        f"CREATE FUNCTION {POSTGRESQL_FUNCTION}() RETURNS trigger LANGUAGE plpgsql"
+        f" AS $$ {POSTGRESQL_BODY} $$",
+        *POSTGRESQL.values(),
+    ),
+}
+"""The statements that make the triggers, by dialect: what the migration runs."""
+
+REMOVE: Final = {
+    "sqlite": tuple(f"DROP TRIGGER {name}" for name in SQLITE),
+    "postgresql": (
+        *(f"DROP TRIGGER {name} ON entries" for name in POSTGRESQL),
+        f"DROP FUNCTION {POSTGRESQL_FUNCTION}()",
+    ),
+}
+"""The statements that take them away again: what the downgrade runs."""
+
+_ON_SQLITE: Final = text("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
+_ON_POSTGRESQL: Final = text(
+    "SELECT tgname, pg_get_triggerdef(oid) FROM pg_trigger"
+    " WHERE tgrelid = 'entries'::regclass AND NOT tgisinternal AND tgenabled IN ('O', 'A')"
+)
+_FUNCTION: Final = text(
+    "SELECT prosrc FROM pg_proc WHERE proname = :name AND pronamespace = 'public'::regnamespace"
+)
+
+
+def install_triggers(connection: Connection) -> None:
+    """Make the triggers; the tables stand already. A batch migration of SQLite drops them."""
+    for statement in INSTALL[connection.dialect.name]:
+        connection.exec_driver_sql(statement)
+
+
+def expected(dialect: str) -> dict[str, str]:
+    """Return the text of each trigger, and of their function, as the database keeps it."""
+    if dialect == "sqlite":
+        return dict(SQLITE)
+    return {**POSTGRESQL, POSTGRESQL_FUNCTION + "()": POSTGRESQL_BODY}
+
+
+def installed(connection: Connection) -> dict[str, str]:
+    """Return the same as found in the database; a disabled trigger counts as none."""
+    if connection.dialect.name == "sqlite":
+        return {row[0]: row[1] for row in connection.execute(_ON_SQLITE)}
+    # PostgreSQL answers with the schema in front of the table's name.
+    found = {
+        name: _unqualified(definition) for name, definition in connection.execute(_ON_POSTGRESQL)
+    }
+    bodies = connection.execute(_FUNCTION, {"name": POSTGRESQL_FUNCTION}).scalars().all()
+    return {**found, **{f"{POSTGRESQL_FUNCTION}()": body.strip() for body in bodies}}
+
+
+def _unqualified(definition: str) -> str:
+    return definition.replace(" ON public.entries ", " ON entries ").replace(" public.", " ")

@@ -1,0 +1,98 @@
+"""The cast of the ledger's tests, and the ground they stand on; child processes use it too."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import Connection, Engine, create_engine
+
+from creditapp import ledger
+from creditapp.db import Base, prepare_engine, transaction
+from creditapp.ledger import models
+
+START = datetime(2026, 1, 1, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
+NAMES = {getattr(value, "__tablename__", None) for value in vars(models).values()}
+TABLES = [table for table in Base.metadata.sorted_tables if table.name in NAMES]
+
+
+def open_engine(url: str) -> Engine:
+    """Return an engine as the app makes it; also used by child processes."""
+    options = {"connect_args": {"timeout": 0}} if url.startswith("sqlite") else {}
+    engine = create_engine(url, **options)
+    prepare_engine(engine)
+    return engine
+
+
+def create_ledger(engine: Engine) -> None:
+    """Make the ledger's tables and triggers."""
+    with transaction(engine) as session:
+        connection = session.connection()
+        Base.metadata.create_all(connection, tables=TABLES)
+        ledger.install_triggers(connection)
+
+
+class Person:
+    """One of the cast, and what they do with their wallet; amounts are microcredits."""
+
+    def __init__(self, connection: Connection, name: str, at: datetime = START) -> None:
+        self.connection = connection
+        self.wallet = ledger.ensure_wallet(connection, "user", name, now=at)
+        self.name = name
+        self._number = 0
+
+    def _key(self, word: str) -> str:
+        self._number += 1
+        return f"{word}:{self.name}:{self._number}"
+
+    def buys(self, amount: int, at: datetime = START, **options: object) -> ledger.Grant:
+        return self.gets(amount, "purchase", at, paid_minor=amount, currency="USD", **options)
+
+    def gets(
+        self, amount: int, source: str = "welcome", at: datetime = START, **options: object
+    ) -> ledger.Grant:
+        grant = ledger.grant(
+            self.connection,
+            self.wallet,
+            amount,
+            source=source,
+            origin=self._key(source),
+            now=at,
+            **options,  # type: ignore[arg-type]
+        )
+        assert grant is not None
+        return grant
+
+    def spends(
+        self, amount: int, operation: str = "image", at: datetime = START, **options: object
+    ) -> ledger.Charge:
+        options = {"key": self._key("generation"), "digest": "d", **options}
+        return ledger.spend(
+            self.connection, self.wallet, amount, operation=operation, now=at, **options
+        )
+
+    def holds(
+        self, amount: int, operation: str = "image", at: datetime = START, **options: object
+    ) -> ledger.Charge:
+        options = {"key": self._key("generation"), "digest": "d", **options}
+        return ledger.hold(
+            self.connection, self.wallet, amount, operation=operation, now=at, **options
+        )
+
+    def balance(self, at: datetime = START) -> ledger.Balance:
+        return ledger.balance(self.connection, self.wallet, now=at)
+
+    def available(self, at: datetime = START) -> int:
+        return self.balance(at).available_micro
+
+    def lines(self, types: list[str] | None = None) -> list[ledger.Line]:
+        return ledger.statement(self.connection, self.wallet, now=START, limit=1000, types=types)
+
+    def grant(self, grant_id: int) -> ledger.Grant:
+        return ledger.grant_by_id(self.connection, grant_id)
+
+
+def prove(connection: Connection) -> None:
+    """Fail with the report if an invariant is broken."""
+    report = ledger.proof.check(connection)
+    assert report.ok, report.as_text()

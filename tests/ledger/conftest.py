@@ -1,0 +1,50 @@
+"""A ledger's tables on both databases, and the cast."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+
+import pytest
+from sqlalchemy import Connection, Engine
+
+from creditapp import ledger
+from creditapp.db import transaction
+from tests.ledger.cast import START, Person, create_ledger, open_engine, prove
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    """A fresh ledger on SQLite and on PostgreSQL."""
+    engine = open_engine(database_url)
+    create_ledger(engine)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def connection(engine: Engine) -> Iterator[Connection]:
+    """A write transaction on a fresh ledger; at its end every invariant must hold."""
+    with transaction(engine) as session:
+        yield session.connection()
+        prove(session.connection())
+
+
+@pytest.fixture
+def alice(connection: Connection) -> Person:
+    return Person(connection, "alice")
+
+
+@pytest.fixture
+def bob(connection: Connection) -> Person:
+    return Person(connection, "bob")
+
+
+@pytest.fixture
+def revoke(connection: Connection) -> Callable[..., ledger.Reversal]:
+    """Revoke of a grant so much in total."""
+
+    def revoke(grant: ledger.Grant, total: int, at: datetime = START) -> ledger.Reversal:
+        return ledger.revoke(connection, grant.id, total, now=at, reason="refund")
+
+    return revoke

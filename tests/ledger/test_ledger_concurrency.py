@@ -1,0 +1,188 @@
+"""Many processes on one wallet, and no credit spent twice."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
+from multiprocessing.synchronize import Barrier
+
+import pytest
+from sqlalchemy import Engine, text
+
+from creditapp import ledger
+from creditapp.db import transaction
+from creditapp.ledger import requests
+from tests.ledger.cast import DAY, START, Person, open_engine, prove
+
+PROCESSES, THREADS = 4, 4
+PRICE = 10
+_barrier: Barrier | None = None
+
+pytestmark = pytest.mark.slow
+
+
+def in_processes(worker: Callable[..., list[str]], *arguments: object) -> list[str]:
+    """Run a worker in each process, begin together, and return what they say.
+
+    Forked, because a fresh interpreter takes seconds to import the app; the parent has closed its
+    connections, which must not be shared.
+    """
+    context = multiprocessing.get_context("fork")
+    barrier = context.Barrier(PROCESSES)
+    with context.Pool(PROCESSES, initializer=_meet_at, initargs=(barrier,)) as pool:
+        shares = [(*arguments, number) for number in range(PROCESSES)]
+        return list(chain.from_iterable(pool.starmap(worker, shares, chunksize=1)))
+
+
+def _meet_at(barrier: Barrier) -> None:
+    global _barrier
+    _barrier = barrier
+
+
+def in_threads(worker: Callable[[int], str], items: list[int]) -> list[str]:
+    assert _barrier is not None
+    _barrier.wait(timeout=60)
+    with ThreadPoolExecutor(THREADS) as threads:
+        return list(threads.map(worker, items))
+
+
+def test_of_1000_spends_and_holds_exactly_the_400_that_are_paid_for_succeed(
+    engine: Engine, database_url: str
+) -> None:
+    with transaction(engine) as session:
+        alice = Person(session.connection(), "alice")
+        for number in range(40):
+            alice.gets(100, priority=number % 3, expires_at=START + (1 + number % 7) * DAY)
+    engine.dispose()
+    outcomes = in_processes(spend_and_hold, database_url, alice.wallet)
+    assert len(outcomes) == 1000
+    assert {word: outcomes.count(word) for word in set(outcomes)} == {"paid": 400, "refused": 600}
+    with engine.connect() as connection:
+        balance = ledger.balance(connection, alice.wallet, now=START)
+        assert (balance.available_micro, balance.total_micro) == (0, balance.held_micro)
+        assert balance.held_micro + balance.lifetime_spent_micro == 4000
+        counted = connection.execute(text("SELECT COUNT(*) FROM charges")).scalar()
+        assert counted == 400
+        prove(connection)
+    print(
+        f"\n{engine.dialect.name}: 400 of {len(outcomes)} paid, {balance.held_micro // PRICE} held"
+    )
+
+
+def spend_and_hold(url: str, wallet: int, number: int) -> list[str]:
+    engine = open_engine(url)
+
+    def attempt(item: int) -> str:
+        verb = ledger.hold if item % 2 else ledger.spend
+        try:
+            with transaction(engine) as session:
+                verb(
+                    session.connection(), wallet, PRICE, key=f"k:{number}:{item}", digest="d",
+                    operation="image", now=START,
+                )  # fmt: skip
+        except ledger.InsufficientCredits:
+            return "refused"
+        return "paid"
+
+    return in_threads(attempt, list(range(1000 // PROCESSES)))
+
+
+def test_everything_at_once_keeps_every_invariant(engine: Engine, database_url: str) -> None:
+    with transaction(engine) as session:
+        connection = session.connection()
+        people = [Person(connection, name) for name in ("alice", "bob", "charlie")]
+        grants = [person.buys(5000).id for person in people]
+        for person in people:
+            person.gets(3000, expires_at=START + DAY)
+    engine.dispose()
+    wallets = [person.wallet for person in people]
+    outcomes = in_processes(do_everything, database_url, wallets, grants)
+    assert len(outcomes) == PROCESSES * 120
+    assert set(outcomes) <= {"done", "refused"}, set(outcomes)
+    assert outcomes.count("done") > 200
+    with engine.connect() as connection:
+        prove(connection)
+
+
+def do_everything(url: str, wallets: list[int], grants: list[int], number: int) -> list[str]:
+    engine = open_engine(url)
+
+    def act(item: int) -> str:
+        here, there = wallets[item % 3], wallets[(item + 1 + number % 2) % 3]
+        key, at = f"k:{number}:{item}", START + 20 * DAY + item * DAY / 40
+        try:
+            with transaction(engine) as session:
+                connection = session.connection()
+                word = {"key": key, "digest": "d", "operation": "image", "now": at}
+                match (item + number) % 6:
+                    case 0:
+                        ledger.spend(connection, here, 7, **word)  # type: ignore[arg-type]
+                    case 1:
+                        charge = ledger.hold(connection, here, 9, **word)  # type: ignore[arg-type]
+                        ledger.capture(connection, charge.id, 4, now=at)
+                    case 2:
+                        ledger.transfer(connection, here, there, 11, key=key, now=at)
+                    case 3:
+                        grant = grants[item % 3]
+                        ledger.revoke(connection, grant, item * 7 % 900, now=at, reason="r")
+                    case 4:
+                        ledger.freeze(connection, grants[item % 3], now=at)
+                        ledger.unfreeze(connection, grants[item % 3], now=at)
+                    case _:
+                        ledger.grant(connection, here, 50, source="purchase", origin=key, now=at)
+        except (ledger.InsufficientCredits, ledger.AccountFrozen):
+            return "refused"
+        return "done"
+
+    return in_threads(act, list(range(120)))
+
+
+def test_a_double_click_in_two_processes_charges_once(engine: Engine, database_url: str) -> None:
+    with transaction(engine) as session:
+        alice = Person(session.connection(), "alice")
+        alice.gets(1000)
+    engine.dispose()
+    outcomes = in_processes(click, database_url, alice.wallet)
+    # Each of 20 requests came four times: once it was done, and three times it was answered again.
+    assert {word: outcomes.count(word) for word in set(outcomes)} == {"done": 20, "again": 60}
+    with engine.connect() as connection:
+        assert ledger.balance(connection, alice.wallet, now=START).available_micro == 800
+        prove(connection)
+
+
+def click(url: str, wallet: int, number: int) -> list[str]:
+    engine = open_engine(url)
+
+    def request(item: int) -> str:
+        where = ("alice", "POST /api/credits/spend", f"k{item}")
+        with transaction(engine) as session:
+            connection = session.connection()
+            if requests.replay(connection, *where, "d", now=START) is not None:
+                return "again"
+            charge = ledger.spend(
+                connection, wallet, PRICE, key=f"r:{item}", digest="d", operation="image",
+                now=START,
+            )  # fmt: skip
+            requests.remember(connection, *where, f'{{"charge": {charge.id}}}')
+            return "done"
+
+    return in_threads(request, list(range(20)))
+
+
+def test_two_processes_make_one_wallet(engine: Engine, database_url: str) -> None:
+    engine.dispose()
+    ids = in_processes(make_wallet, database_url)
+    assert len(set(ids)) == 10
+
+
+def make_wallet(url: str, number: int) -> list[str]:
+    engine = open_engine(url)
+
+    def make(item: int) -> str:
+        with transaction(engine) as session:
+            connection = session.connection()
+            return str(ledger.ensure_wallet(connection, "user", f"u{item}", now=START))
+
+    return in_threads(make, list(range(10)))

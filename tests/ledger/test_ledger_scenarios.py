@@ -1,0 +1,363 @@
+"""Ways in which a credits store has lost or invented money, each as a story that ends well."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import DBAPIError
+
+from creditapp import ledger
+from creditapp.clock import NEVER
+from creditapp.db import transaction
+from creditapp.ledger import requests
+from tests.ledger.cast import DAY, START, Person, prove
+
+Revoke = Callable[..., ledger.Reversal]
+LATE = START + 20 * DAY
+
+
+def give(person: Person, to: Person, amount: int, key: str = "gift") -> ledger.Transfer:
+    return ledger.transfer(person.connection, person.wallet, to.wallet, amount, key=key, now=LATE)
+
+
+# Refund overtakes grant: payments post cumulative totals, so order does not matter.
+
+
+def test_the_same_refund_posted_twice_takes_once(alice: Person, revoke: Revoke) -> None:
+    grant = alice.buys(110)
+    assert revoke(grant, 30).revoked_micro == 30
+    assert revoke(grant, 30).revoked_micro == 30
+    assert revoke(grant, 110).revoked_micro == 110
+    assert alice.available() == 0
+
+
+def test_refunds_in_parts_end_where_one_refund_ends(
+    alice: Person, bob: Person, revoke: Revoke
+) -> None:
+    for person, totals in ((alice, (10, 40, 90)), (bob, (90,))):
+        grant = person.buys(100)
+        person.spends(30)
+        for total in totals:
+            revoke(grant, total)
+    for person in (alice, bob):
+        balance = person.balance()
+        assert (balance.available_micro, balance.owed_micro) == (0, 20)
+
+
+def test_a_refund_that_failed_gives_back(alice: Person, revoke: Revoke) -> None:
+    grant = alice.buys(100)
+    alice.spends(30)
+    revoke(grant, 100)
+    assert (alice.available(), alice.balance().owed_micro) == (0, 30)
+    revoke(grant, 0)
+    assert (alice.available(), alice.balance().owed_micro) == (70, 0)
+
+
+def test_more_than_a_grant_had_cannot_be_revoked(alice: Person, revoke: Revoke) -> None:
+    with pytest.raises(ValueError, match="between 0 and 100"):
+        revoke(alice.buys(100), 101)
+
+
+# Credits escape chargebacks: a transfer keeps the root.
+
+
+def test_a_chargeback_follows_credits_that_were_given_away(
+    alice: Person, bob: Person, revoke: Revoke
+) -> None:
+    grant = alice.buys(650)
+    give(alice, bob, 600)
+    bob.spends(100, at=LATE)
+    result = revoke(grant, 650, at=LATE)
+    assert (result.revoked_micro, result.owed_micro) == (550, 100)
+    assert (alice.available(), bob.available()) == (0, 0)
+    assert bob.balance().owed_micro == 100
+
+
+def test_a_gift_keeps_scope_expiry_and_its_share_of_the_price(alice: Person, bob: Person) -> None:
+    ends = START + 60 * DAY
+    parent = alice.gets(
+        30, "purchase", paid_minor=1000, currency="USD", expires_at=ends, scope="image"
+    )
+    children = [give(alice, bob, 10, key=f"gift:{n}").grant_ids[0] for n in range(3)]
+    grants = [bob.grant(child) for child in children]
+    assert {(g.source, g.scope, g.expires_at, g.root_grant_id) for g in grants} == {
+        ("purchase", "image", ends, parent.id)
+    }
+    assert sum(g.paid_minor or 0 for g in grants) == 1000
+
+
+def test_free_and_fresh_credits_are_not_transferred(alice: Person, bob: Person) -> None:
+    alice.gets(50)
+    alice.buys(50, at=LATE - DAY)
+    with pytest.raises(ledger.InsufficientCredits) as refusal:
+        give(alice, bob, 1)
+    assert refusal.value.balance_micro == 0
+
+
+def test_a_transfer_is_made_once(alice: Person, bob: Person) -> None:
+    alice.buys(50)
+    first = give(alice, bob, 20)
+    again = give(alice, bob, 20)
+    assert (again.grant_ids, again.replayed) == (first.grant_ids, True)
+    with pytest.raises(ledger.IdempotencyKeyReused):
+        give(alice, bob, 21)
+    assert (alice.available(), bob.available()) == (30, 20)
+
+
+def test_a_dispute_freezes_a_purchase_wherever_it_went(
+    alice: Person, bob: Person, connection: Connection
+) -> None:
+    grant = alice.buys(100)
+    give(alice, bob, 40)
+    ledger.freeze(connection, grant.id, now=LATE)
+    for person, amount in ((alice, 60), (bob, 40)):
+        assert (person.available(LATE), person.balance(LATE).frozen_micro) == (0, amount)
+        with pytest.raises(ledger.InsufficientCredits):
+            person.spends(1, at=LATE)
+    ledger.unfreeze(connection, grant.id, now=LATE + DAY)
+    assert (alice.available(LATE), bob.available(LATE)) == (60, 40)
+
+
+# Invariant 1 is false: frozen and owed are provable from rows.
+
+
+def test_a_frozen_purchase_is_still_in_the_total(alice: Person, connection: Connection) -> None:
+    grant = alice.buys(110)
+    ledger.freeze(connection, grant.id, now=START)
+    balance = alice.balance()
+    assert (balance.available_micro, balance.frozen_micro, balance.total_micro) == (0, 110, 110)
+    assert alice.lines()[0].balance_after_micro == 110
+
+
+# Release after refund: what returns pays what is owed.
+
+
+def test_a_generation_that_fails_after_a_refund_gives_nothing_away(
+    alice: Person, revoke: Revoke
+) -> None:
+    grant = alice.buys(110)
+    held = alice.holds(30)
+    result = revoke(grant, 110)
+    assert (result.revoked_micro, result.owed_micro) == (80, 30)
+    ledger.release(alice.connection, held.id, now=START)
+    balance = alice.balance()
+    assert (balance.available_micro, balance.owed_micro, balance.total_micro) == (0, 0, 0)
+
+
+def test_the_next_purchase_pays_what_is_owed_and_a_gift_does_not(
+    alice: Person, revoke: Revoke
+) -> None:
+    grant = alice.buys(50)
+    alice.spends(50)
+    revoke(grant, 50)
+    alice.gets(10)
+    assert (alice.available(), alice.balance().owed_micro) == (10, 50)
+    alice.buys(30)
+    assert (alice.available(), alice.balance().owed_micro) == (10, 20)
+    alice.buys(30)
+    assert (alice.available(), alice.balance().owed_micro) == (20, 0)
+    assert alice.balance().lifetime_spent_micro == 50  # paying a debt is no usage
+
+
+def test_a_dispute_that_is_won_undoes_the_debts_that_were_paid(
+    alice: Person, revoke: Revoke
+) -> None:
+    grant = alice.buys(50)
+    alice.spends(50)
+    revoke(grant, 50)
+    alice.buys(30)
+    assert (alice.available(), alice.balance().owed_micro) == (0, 20)
+    revoke(grant, 0)
+    assert (alice.available(), alice.balance().owed_micro) == (30, 0)
+
+
+def test_a_debt_is_not_refunded_as_if_it_were_usage(alice: Person, revoke: Revoke) -> None:
+    grant = alice.buys(50)
+    alice.spends(50)
+    revoke(grant, 50)
+    alice.buys(30)
+    debt = next(line for line in alice.lines() if line.kind == "debt")
+    assert debt.charge_id is not None
+    with pytest.raises(ledger.ChargeSettled):
+        ledger.refund(alice.connection, debt.charge_id, 0, now=START)
+
+
+# Hold expiry versus capture.
+
+
+def test_a_generations_hold_has_no_clock(alice: Person) -> None:
+    alice.gets(30)
+    held = alice.holds(30)
+    with pytest.raises(ledger.InsufficientCredits):
+        alice.spends(1, at=START + 365 * DAY)
+    ledger.capture(alice.connection, held.id, 30, now=START + 365 * DAY)
+
+
+def test_an_api_hold_lapses_and_cannot_be_captured_late(alice: Person) -> None:
+    alice.gets(30)
+    ends = START + timedelta(minutes=10)
+    held = alice.holds(30, expires_at=ends)
+    assert alice.available(ends) == 30  # read before anybody swept
+    alice.spends(30, at=ends)
+    with pytest.raises(ledger.HoldExpired):
+        ledger.capture(alice.connection, held.id, 30, now=ends)
+    assert ledger.release(alice.connection, held.id, now=ends).state == "released"
+
+
+# Credits returned to an expired grant vanish.
+
+
+def test_a_slow_failure_returns_credits_that_can_still_be_spent(alice: Person) -> None:
+    alice.gets(30, expires_at=START + DAY, scope="image")
+    held = alice.holds(20)
+    at = START + 3 * DAY
+    ledger.release(alice.connection, held.id, now=at)
+    assert alice.available(at) == 20
+    (late,) = ledger.grants(alice.connection, alice.wallet)
+    assert (late.source, late.scope, late.expires_at) == ("refund", "image", at + 7 * DAY)
+    alice.spends(20, at=at + 6 * DAY)
+
+
+def test_a_late_refund_of_usage_comes_back_for_seven_days(alice: Person) -> None:
+    alice.gets(30, expires_at=START + DAY)
+    charge = alice.spends(30)
+    at = START + 90 * DAY
+    ledger.refund(alice.connection, charge.id, 10, now=at)
+    assert alice.available(at) == 20
+    assert alice.available(at + 7 * DAY) == 0
+
+
+def test_a_dispute_won_after_75_days_adds_the_frozen_time(
+    alice: Person, connection: Connection
+) -> None:
+    grant = alice.buys(30, expires_at=START + 30 * DAY)
+    ledger.freeze(connection, grant.id, now=START + 10 * DAY)
+    ledger.expire(connection, alice.wallet, now=START + 80 * DAY)
+    ledger.unfreeze(connection, grant.id, now=START + 85 * DAY)
+    assert alice.grant(grant.id).expires_at == START + 105 * DAY
+    assert alice.available(START + 104 * DAY) == 30
+
+
+def test_nobody_owes_what_had_expired(alice: Person, revoke: Revoke) -> None:
+    grant = alice.buys(100, expires_at=START + DAY)
+    alice.spends(30)
+    result = revoke(grant, 100, at=START + 2 * DAY)
+    assert (result.revoked_micro, result.owed_micro) == (0, 30)
+
+
+# Idempotency.
+
+
+def test_a_request_and_its_answer_are_stored_with_the_effect(engine: Engine) -> None:
+    with transaction(engine) as session:
+        connection = session.connection()
+        alice = Person(connection, "alice")
+        alice.gets(10)
+
+    def spend(amount: int, digest: str) -> str:
+        with transaction(engine) as session:
+            connection = session.connection()
+            where = ("user:alice", "POST /api/credits/spend", "k1")
+            stored = requests.replay(connection, *where, digest, now=START)
+            if stored is not None:
+                return f"replayed {stored}"
+            charge = ledger.spend(
+                connection, alice.wallet, amount, key="r:1", digest=digest,
+                operation="image", now=START,
+            )  # fmt: skip
+            requests.remember(connection, *where, f'{{"spent": {charge.amount_micro}}}')
+            return "done"
+
+    with pytest.raises(ledger.InsufficientCredits):
+        spend(20, "a")
+    with transaction(engine) as session:
+        Person(session.connection(), "alice").gets(10, "gift")
+    # After buying the same key is new: the refusal stored nothing.
+    assert spend(20, "a") == "done"
+    assert spend(20, "a") == 'replayed {"spent": 20}'
+    with pytest.raises(ledger.IdempotencyKeyReused):
+        spend(20, "b")
+
+
+def test_keys_belong_to_their_caller_and_route(connection: Connection) -> None:
+    for caller, route in (("alice", "spend"), ("bob", "spend"), ("alice", "hold")):
+        assert requests.replay(connection, caller, route, "k", "d", now=START) is None
+        requests.remember(connection, caller, route, "k", "{}")
+    assert requests.replay(connection, "alice", "hold", "k", "d", now=START) == "{}"
+
+
+# Scope versus one balance.
+
+
+def test_a_refusal_names_the_balance_that_may_pay_for_this(alice: Person) -> None:
+    alice.gets(50, scope="image")
+    alice.gets(10)
+    with pytest.raises(ledger.InsufficientCredits) as refusal:
+        alice.spends(25, "video")
+    assert (refusal.value.balance_micro, refusal.value.shortfall_micro) == (10, 15)
+    assert ledger.spendable(alice.connection, alice.wallet, "image", now=START) == 60
+
+
+def test_what_never_expires_is_spent_last_on_both_databases(alice: Person) -> None:
+    forever = alice.gets(10)
+    dated = alice.gets(10, expires_at=START + 9 * DAY)
+    alice.spends(10)
+    assert alice.grant(forever.id).remaining_micro == 10
+    assert alice.grant(dated.id).remaining_micro == 0
+    assert alice.grant(forever.id).expires_at == NEVER
+
+
+# The history cannot be changed, and yet forgets a person's words.
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE entries SET amount = amount + 1",
+        "DELETE FROM entries",
+        "TRUNCATE entries CASCADE",
+    ],
+)
+def test_the_history_refuses_change(engine: Engine, change: str) -> None:
+    if engine.dialect.name == "sqlite" and change.startswith("TRUNCATE"):
+        change = "DELETE FROM entries WHERE seq = 1"  # SQLite has no TRUNCATE
+    with transaction(engine) as session:
+        Person(session.connection(), "alice").gets(10)
+    with pytest.raises(DBAPIError, match="append-only"), transaction(engine) as session:
+        session.connection().exec_driver_sql(change)
+    with transaction(engine) as session:
+        prove(session.connection())
+        assert Person(session.connection(), "alice").available() == 10
+
+
+def test_a_persons_words_can_be_erased(alice: Person, connection: Connection) -> None:
+    alice.gets(10, note="from Grandma")
+    alice.spends(3, note="a portrait of Grandma")
+    connection.execute(text("DELETE FROM notes WHERE wallet_id = :id"), {"id": alice.wallet})
+    assert [line.note for line in alice.lines()] == [None, None]
+
+
+# Engine traps.
+
+
+def test_sums_are_plain_integers_on_both_databases(alice: Person, connection: Connection) -> None:
+    alice.gets(10)
+    alice.gets(5, expires_at=START + DAY)
+    alice.holds(3)
+    for at in (START, START + 2 * DAY):
+        balance = alice.balance(at)
+        assert type(balance.available_micro) is int
+        assert type(balance.held_micro) is int
+        assert type(ledger.spendable(connection, alice.wallet, "image", now=at)) is int
+
+
+def test_moments_come_back_in_utc(alice: Person) -> None:
+    grant = alice.gets(10, expires_at=START + DAY)
+    assert grant.expires_at == START + DAY
+    assert grant.expires_at.utcoffset() == timedelta(0)
+    charge = alice.spends(1)
+    stored = ledger.charge(alice.connection, charge.id)
+    assert (stored.created_at, stored.settled_at) == (charge.created_at, charge.settled_at)
