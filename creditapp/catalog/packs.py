@@ -1,0 +1,189 @@
+"""What packs and plans look like to somebody who compares them: computed, never written down.
+
+Bonus and saving are measured against the dearest credit on sale and are ``None`` where they would
+not be positive, so that a page cannot show a saving that is none. All of it in integers, rounded
+so that nothing promises more than is true.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
+
+from creditapp.catalog.models import Catalog, Model
+from creditapp.catalog.sales import Pack, Plan
+from creditapp.catalog.words import amount, count, figure
+from creditapp.units import MICRO_PER_CREDIT, minor_digits, money_text
+
+_CENTS = {"USD": "¢", "EUR": " ct", "GBP": "p"}
+
+
+@dataclass(frozen=True, slots=True)
+class PackView:
+    """A pack with everything that a card says about it."""
+
+    pack: Pack
+    price: str
+    """``$14.99``"""
+    credits: str
+    """``110``, or ``$27.00`` in dollars"""
+    amount: str
+    """``110 credits``"""
+    per_credit: Decimal
+    """The price of one credit in the currency, to four decimals."""
+    each: str
+    """``13.6¢ a credit``"""
+    bonus_micro: int | None
+    """What it holds beyond what its price buys at the dearest credit."""
+    bonus: str | None
+    """``34 credits more than at Starter's price``"""
+    saving_percent: int | None
+    saving_minor: int | None
+    """What its credits would cost more at the dearest credit."""
+    saving: str | None
+    """``31% less than Starter``"""
+    makes: str
+    """``about 220 Nano Banana images or 110 Flux Dev``"""
+    best_value: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PlanView:
+    """A plan with everything that a card says about it."""
+
+    plan: Plan
+    month: str
+    """``$29.00 a month``, or ``$0.00``"""
+    year: str
+    """``$290.00 a year``, or ``$0.00``"""
+    credits: str
+    """``1,200 credits a month``, ``60 credits once``"""
+    unused: str
+    """What becomes of unused credits, as a sentence."""
+    makes: str
+    saving_minor: int | None
+    """What a year costs less than twelve months."""
+    saving: str | None
+    """``$58.00 less than twelve months``"""
+
+
+def packs_view(catalog: Catalog) -> tuple[PackView, ...]:
+    """Return the packs as people compare them, in the catalog's order."""
+    if not catalog.packs:
+        return ()
+    dearest = catalog.packs[0]
+    for pack in catalog.packs[1:]:
+        # Fractions are compared crosswise: a division would round.
+        if pack.price_minor * dearest.credits_micro > dearest.price_minor * pack.credits_micro:
+            dearest = pack
+    return tuple(_pack_view(catalog, pack, dearest) for pack in catalog.packs)
+
+
+def plans_view(catalog: Catalog) -> tuple[PlanView, ...]:
+    """Return the plans as people compare them, in the catalog's order."""
+    return tuple(_plan_view(catalog, plan) for plan in catalog.plans)
+
+
+def makes_text(catalog: Catalog, micro: int) -> str:
+    """Return what an amount makes: ``about 220 Nano Banana images or 110 Flux Dev``.
+
+    Two models at most: the one with the cheapest image and the studio's default one. Empty when it
+    makes no image at all.
+    """
+    cheapest = min(catalog.models, key=lambda model: model.price_micro)
+    default = catalog.model(catalog.default_model) or cheapest
+    first = micro // cheapest.price_micro
+    if first == 0:
+        return ""
+    text = f"about {first:,} {_named(cheapest)} {'image' if first == 1 else 'images'}"
+    second = micro // default.price_micro
+    if default is not cheapest and second > 0:
+        text += f" or {second:,} {_named(default)}"
+    return text
+
+
+def _pack_view(catalog: Catalog, pack: Pack, dearest: Pack) -> PackView:
+    # What the same money buys, and the same credits cost, at the dearest credit's price.
+    same_money = pack.price_minor * dearest.credits_micro // dearest.price_minor
+    step = MICRO_PER_CREDIT if catalog.unit == "credits" else MICRO_PER_CREDIT // 100
+    bonus_micro = max(0, pack.credits_micro - same_money) // step * step or None
+    same_credits = pack.credits_micro * dearest.price_minor
+    paid = pack.price_minor * dearest.credits_micro
+    percent = max(0, same_credits - paid) * 100 // same_credits or None
+    saving_minor = max(0, same_credits - paid) // dearest.credits_micro or None
+    return PackView(
+        pack=pack,
+        price=money_text(pack.price_minor, pack.currency),
+        credits=figure(catalog, pack.credits_micro),
+        amount=amount(catalog, pack.credits_micro),
+        per_credit=_per_credit(pack),
+        each=_each(catalog, pack),
+        bonus_micro=bonus_micro,
+        bonus=(
+            f"{amount(catalog, bonus_micro)} more than at {dearest.name}'s price"
+            if bonus_micro
+            else None
+        ),
+        saving_percent=percent,
+        saving_minor=saving_minor,
+        saving=f"{percent}% less than {dearest.name}" if percent else None,
+        makes=makes_text(catalog, pack.credits_micro),
+        best_value=pack.best_value,
+    )
+
+
+def _minor_per_credit(pack: Pack) -> Decimal:
+    return Decimal(pack.price_minor * MICRO_PER_CREDIT) / Decimal(pack.credits_micro)
+
+
+def _per_credit(pack: Pack) -> Decimal:
+    major = _minor_per_credit(pack).scaleb(-minor_digits(pack.currency))
+    return major.quantize(Decimal("0.0001"), ROUND_HALF_UP)
+
+
+def _each(catalog: Catalog, pack: Pack) -> str:
+    """Return the price of one credit as people read it, to a tenth of a cent."""
+    minor = _minor_per_credit(pack).quantize(Decimal("0.1"), ROUND_HALF_UP)
+    if pack.currency in _CENTS and minor < 100:
+        price = f"{minor}{_CENTS[pack.currency]}"
+    else:
+        price = money_text(int(minor.to_integral_value(ROUND_HALF_UP)), pack.currency)
+    return f"{price} for each $1 of credit" if catalog.unit == "dollars" else f"{price} a credit"
+
+
+def _plan_view(catalog: Catalog, plan: Plan) -> PlanView:
+    saving = max(0, 12 * plan.month.price_minor - plan.year.price_minor) or None
+    seat = " for each seat" if plan.kind == "team" else ""
+    month = money_text(plan.month.price_minor, plan.currency)
+    year = money_text(plan.year.price_minor, plan.currency)
+    return PlanView(
+        plan=plan,
+        month=month if plan.free else f"{month} a month{seat}",
+        year=year if plan.free else f"{year} a year{seat}",
+        credits=_plan_credits(catalog, plan, seat),
+        unused=_unused(plan),
+        makes=makes_text(catalog, plan.credits_micro),
+        saving_minor=saving,
+        saving=f"{money_text(saving, plan.currency)} less than twelve months" if saving else None,
+    )
+
+
+def _plan_credits(catalog: Catalog, plan: Plan, seat: str) -> str:
+    held = amount(catalog, plan.credits_micro)
+    if plan.free:
+        return f"{held} once" if plan.credits_micro else "No credits included"
+    if plan.kind == "unlimited":
+        return f"Unlimited, with fair use up to {held} a month"
+    return f"{held} a month{seat}"
+
+
+def _unused(plan: Plan) -> str:
+    if plan.unused == "keep":
+        return "Unused credits never expire."
+    if plan.unused == "expire":
+        return "Unused credits expire at the end of each month."
+    return f"Unused credits last {count(plan.carry_months, 'more month', 'more months')}."
+
+
+def _named(model: Model) -> str:
+    return f"{model.name} ({model.default_quality})" if model.qualities else model.name

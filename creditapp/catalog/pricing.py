@@ -1,0 +1,322 @@
+"""What a request costs, before and after it is made: pure functions over a catalog.
+
+Integers only. A cost is rounded up to the next microcredit, and the lines of a quote always add up
+to its cost. Each quote carries the sentence that explains it to the person who pays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from creditapp.catalog.models import (
+    IMAGE_OPERATIONS,
+    OPERATIONS,
+    TEXT_TO_IMAGE,
+    TOKEN_OPERATIONS,
+    Catalog,
+    LanguageModel,
+    Model,
+    Operation,
+)
+from creditapp.catalog.tokens import TOKENS_MAX, Line, estimated_tokens, token_lines
+from creditapp.catalog.words import amount, count
+from creditapp.errors import ValidationFailed
+from creditapp.units import divide_up
+
+
+@dataclass(frozen=True, slots=True)
+class PriceRequest:
+    """What decides a price, and nothing else. ``None`` takes the catalog's default.
+
+    ``seconds`` are whole, rounded up; ``text_length`` is in characters of a text to speak, in
+    UTF-8 bytes of a conversation; tokens are known after a call, or before it as a limit.
+    """
+
+    operation: str = TEXT_TO_IMAGE
+    model: str | None = None
+    n: int = 1
+    quality: str | None = None
+    size: str | None = None
+    seconds: int | None = None
+    text_length: int | None = None
+    input_tokens: int | None = None
+    cached_tokens: int = 0
+    """How many of the input's tokens the provider had cached."""
+    output_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """A price and why. ``cost_micro`` is ``unit_micro`` x ``units`` but for tokens.
+
+    ``estimated``: what was used decides in the end; it never costs more than ``cost_micro``.
+    """
+
+    operation: str
+    model: str | None
+    model_name: str
+    cost_micro: int
+    unit_micro: int
+    units: int
+    sentence: str
+    lines: tuple[Line, ...]
+    estimated: bool
+    version: str
+    """The catalog's, to be pinned with what is bought."""
+
+
+def quote(catalog: Catalog, request: PriceRequest) -> Quote:
+    """Return what ``request`` costs; raise ``ValidationFailed`` naming each field that is wrong."""
+    operation = catalog.operation(request.operation)
+    if operation is None:
+        raise ValidationFailed.of("operation", _unknown_operation(catalog, request.operation))
+    if operation.id in IMAGE_OPERATIONS:
+        return _images(catalog, operation, request)
+    if operation.id in TOKEN_OPERATIONS:
+        return _tokens(catalog, operation, request)
+    if not _is_whole(request.n, 1, 1):
+        raise ValidationFailed.of("n", f"{operation.name} makes one at a time.")
+    if operation.steps:
+        return _by_steps(catalog, operation, request)
+    if operation.block_seconds:
+        return _by_blocks(catalog, operation, operation.block_seconds, request)
+    price = operation.price_micro or 0
+    sentence = f"{operation.name}, {amount(catalog, price)}"
+    return _quote(catalog, operation, price, 1, sentence)
+
+
+def delivered_micro(
+    catalog: Catalog, quoted: Quote, *, images: int | None = None, seconds: int | None = None
+) -> int:
+    """Return what to keep of a quote for what was delivered; never more than was quoted.
+
+    ``images`` are the pictures that came, ``seconds`` the real length, rounded up. ``catalog`` is
+    the version that the quote pinned.
+    """
+    if images is not None:
+        return quoted.unit_micro * max(0, min(images, quoted.units))
+    operation = catalog.operation(quoted.operation)
+    if seconds is None or operation is None:
+        return quoted.cost_micro
+    if seconds <= 0:
+        return 0
+    if operation.block_seconds:
+        blocks = divide_up(seconds, operation.block_seconds)
+        return quoted.unit_micro * min(blocks, quoted.units)
+    prices = [step.price_micro for step in operation.steps if seconds <= step.up_to_seconds]
+    return min([*prices, quoted.cost_micro])
+
+
+def guest_refusal(catalog: Catalog, request: PriceRequest) -> str | None:
+    """Return why a guest may not make this, in words for people; ``None`` when they may.
+
+    Guests make one image from text at a time, on the catalog's models, at most in their default
+    quality. A request that nobody may make is not refused here but by ``quote``.
+    """
+    if request.operation != TEXT_TO_IMAGE:
+        return "Sign up to use more than text to image."
+    if request.n != 1:
+        return "Without an account, images are made one at a time."
+    model = catalog.model(request.model or catalog.default_model)
+    if model is not None and not model.guests:
+        return f"Sign up to use {model.name}."
+    if model is not None and model.price_at(request.quality) > model.price_micro:
+        return f"Sign up to use {model.name} in {request.quality} quality."
+    return None
+
+
+def image_model(catalog: Catalog, request: PriceRequest) -> Model:
+    """Return the model that the request names, or the default one; it can do the operation."""
+    wanted = request.model or _default_model(catalog, request.operation)
+    model = catalog.model(wanted)
+    able = [other for other in catalog.models if other.can(request.operation)]
+    if model is None:
+        raise ValidationFailed.of("model", _choose(f"There is no model {wanted!r}.", able))
+    if model not in able:
+        named = f"{model.name} does not do {request.operation}."
+        raise ValidationFailed.of("model", _choose(named, able))
+    return model
+
+
+def language_model(catalog: Catalog, request: PriceRequest) -> LanguageModel:
+    """Return the token-priced model that the request names, or the first one for its operation."""
+    able = [model for model in catalog.language_models if model.can(request.operation)]
+    if request.model is None:
+        return able[0]
+    model = catalog.language_model(request.model)
+    if model is None:
+        raise ValidationFailed.of("model", _choose(f"There is no model {request.model!r}.", able))
+    if model not in able:
+        named = f"{model.name} does not do {request.operation}."
+        raise ValidationFailed.of("model", _choose(named, able))
+    return model
+
+
+def _images(catalog: Catalog, operation: Operation, request: PriceRequest) -> Quote:
+    model = image_model(catalog, request)
+    errors = []
+    if not _is_whole(request.n, 1, model.max_images):
+        most = model.max_images
+        allowed = "one image" if most == 1 else f"1 to {most} images"
+        errors.append({"field": "n", "message": f"{model.name} makes {allowed} at once."})
+    if request.quality is not None and request.quality not in _qualities(catalog, model):
+        choices = ", ".join(_qualities(catalog, model)) or "none"
+        errors.append({"field": "quality", "message": f"Choose one of these qualities: {choices}."})
+    if model.shape(request.size) is None:
+        choices = ", ".join(f"{shape.aspect} ({shape.size})" for shape in model.shapes)
+        errors.append({"field": "size", "message": f"{model.name} makes these sizes: {choices}."})
+    if errors:
+        raise ValidationFailed(errors)
+    price = model.price_at(request.quality)
+    named = model.name
+    if model.qualities:
+        named = f"{model.name}, {request.quality or model.default_quality}"
+    # One image costs its price, which stands beside the sentence; more are a sum worth explaining.
+    sentence = f"{named}, 1 image"
+    if request.n > 1:
+        sentence = f"{named}, {amount(catalog, price)} × {count(request.n, 'image')}"
+    return _quote(catalog, operation, price, request.n, sentence, model=model)
+
+
+def _by_steps(catalog: Catalog, operation: Operation, request: PriceRequest) -> Quote:
+    longest = operation.steps[-1].up_to_seconds
+    seconds = operation.steps[0].up_to_seconds if request.seconds is None else request.seconds
+    if not _is_whole(seconds, 1, longest):
+        raise ValidationFailed.of("seconds", f"{operation.name} is 1 to {longest} s long.")
+    shortest = 1
+    for step in operation.steps:
+        if seconds <= step.up_to_seconds:
+            break
+        shortest = step.up_to_seconds + 1
+    span = (
+        f"up to {step.up_to_seconds} s" if shortest == 1 else f"{shortest}-{step.up_to_seconds} s"
+    )
+    sentence = f"{operation.name}, {seconds} s: {amount(catalog, step.price_micro)} for {span}"
+    return _quote(catalog, operation, step.price_micro, 1, sentence)
+
+
+def _by_blocks(
+    catalog: Catalog, operation: Operation, block_seconds: int, request: PriceRequest
+) -> Quote:
+    seconds, estimated = _length(operation, request)
+    blocks = divide_up(seconds, block_seconds)
+    sentence = (
+        f"{operation.name}, {'about ' if estimated else ''}{seconds} s: "
+        f"{count(blocks, 'started block')} of {block_seconds} s"
+    )
+    price = operation.price_micro or 0
+    return _quote(catalog, operation, price, blocks, sentence, estimated=estimated)
+
+
+def _length(operation: Operation, request: PriceRequest) -> tuple[int, bool]:
+    """Return the seconds of a piece, and whether they are estimated from a text."""
+    longest = operation.max_seconds or 0
+    if request.seconds is not None:
+        if not _is_whole(request.seconds, 1, longest):
+            raise ValidationFailed.of("seconds", f"{operation.name} is 1 to {longest} s long.")
+        return request.seconds, False
+    if operation.characters_per_second is None:
+        raise ValidationFailed.of("seconds", "Say how many seconds long it is.")
+    if not request.text_length or request.text_length < 0:
+        raise ValidationFailed.of("prompt", "Write the text to speak.")
+    seconds = divide_up(request.text_length, operation.characters_per_second)
+    if seconds > longest:
+        raise ValidationFailed.of(
+            "prompt", f"This text is about {seconds:,} s long; at most {longest:,} s are spoken."
+        )
+    return seconds, True
+
+
+def _tokens(catalog: Catalog, operation: Operation, request: PriceRequest) -> Quote:
+    model = language_model(catalog, request)
+    numbers = (request.input_tokens, request.cached_tokens, request.output_tokens)
+    if not all(each is None or _is_whole(each, 0, TOKENS_MAX) for each in numbers):
+        raise ValidationFailed.of("tokens", f"Tokens are whole numbers up to {TOKENS_MAX:,}.")
+    read, wrote = request.input_tokens, request.output_tokens
+    estimated = read is None or wrote is None
+    about, up_to = "", ""
+    if read is None:
+        about = "about "
+        read = min(estimated_tokens(max(0, request.text_length or 0)), TOKENS_MAX)
+    if wrote is None:
+        up_to = "up to "
+        wrote = model.max_output_tokens
+    if request.cached_tokens > read:
+        raise ValidationFailed.of("tokens", "No more tokens can be cached than were read.")
+    lines = token_lines(catalog, model, read, request.cached_tokens, wrote)
+    cost = sum(line.cost_micro for line in lines)
+    sentence = f"{model.name}, {about}{count(read, 'token')} in"
+    if model.output_micros_usd:
+        sentence += f", {up_to}{wrote:,} out"
+    return Quote(
+        operation.id,
+        model.id,
+        model.name,
+        cost,
+        cost,
+        1,
+        sentence,
+        lines,
+        estimated,
+        catalog.version,
+    )
+
+
+def _quote(
+    catalog: Catalog,
+    operation: Operation,
+    unit_micro: int,
+    units: int,
+    sentence: str,
+    *,
+    model: Model | None = None,
+    estimated: bool = False,
+) -> Quote:
+    cost = unit_micro * units
+    name = model.name if model else operation.name
+    return Quote(
+        operation.id,
+        model.id if model else None,
+        name,
+        cost,
+        unit_micro,
+        units,
+        sentence,
+        (Line(sentence, cost),),
+        estimated,
+        catalog.version,
+    )
+
+
+def _default_model(catalog: Catalog, operation: str) -> str:
+    """Return the default model, or the first that can do the operation where that one cannot."""
+    default = catalog.model(catalog.default_model)
+    if default is not None and default.can(operation):
+        return default.id
+    return next(model.id for model in catalog.models if model.can(operation))
+
+
+def _qualities(catalog: Catalog, model: Model) -> tuple[str, ...]:
+    """Return the qualities that the model takes.
+
+    One that does not tell them apart takes every quality of the catalog at its one price, because
+    a form sends the last chosen one along when its sender has moved to another model.
+    """
+    if model.qualities:
+        return model.qualities
+    return tuple(dict.fromkeys(name for other in catalog.models for name in other.qualities))
+
+
+def _unknown_operation(catalog: Catalog, wanted: str) -> str:
+    if wanted in OPERATIONS:
+        return f"This shop does not offer {wanted}."
+    return f"Choose one of these: {', '.join(each.id for each in catalog.operations)}."
+
+
+def _choose(problem: str, models: Sequence[Model | LanguageModel]) -> str:
+    return f"{problem} Choose one of these: {', '.join(model.id for model in models)}."
+
+
+def _is_whole(value: object, least: int, most: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most

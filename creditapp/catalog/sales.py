@@ -1,0 +1,106 @@
+"""What is for sale: packs, plans, and what programs buy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+FREE_PLAN = "free"
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """Credits for sale, once. They never expire."""
+
+    id: str
+    name: str
+    price_minor: int
+    currency: str
+    credits_micro: int
+    best_value: bool
+    stripe_price_id: str | None
+    stripe_price_env: str | None
+
+    def stripe_price(self, values: Mapping[str, str]) -> str | None:
+        """Return the Stripe price to send, if the catalog or a variable names one."""
+        return self.stripe_price_id or values.get(self.stripe_price_env or "") or None
+
+
+@dataclass(frozen=True, slots=True)
+class PlanPrice:
+    """What one cycle (``month`` or ``year``) of a plan costs."""
+
+    price_minor: int
+    stripe_price_id: str | None
+    stripe_price_env: str | None
+
+    def stripe_price(self, values: Mapping[str, str]) -> str | None:
+        """Return the Stripe price to send, if the catalog or a variable names one."""
+        return self.stripe_price_id or values.get(self.stripe_price_env or "") or None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A subscription, or ``free``, which everybody without one is on.
+
+    ``credits_micro`` are granted every month, by a yearly subscription too; the free plan's once.
+    ``kind`` is ``credits``, ``unlimited`` (``credits_micro`` is then the month's fair-use cap) or
+    ``team`` (price and credits are for each seat). ``unused`` says what becomes of a cycle's
+    credits at its end: they ``expire``, ``carry`` over for ``carry_months``, or are kept
+    (``keep``).
+    """
+
+    id: str
+    name: str
+    tagline: str
+    kind: str
+    currency: str
+    month: PlanPrice
+    year: PlanPrice
+    credits_micro: int
+    unused: str
+    carry_months: int
+    seats_min: int
+    seats_max: int
+
+    @property
+    def free(self) -> bool:
+        """Whether it is the plan of everybody who does not subscribe."""
+        return self.id == FREE_PLAN
+
+    @property
+    def lasting_months(self) -> int | None:
+        """Return how many months a cycle's credits can be spent; ``None`` is for ever."""
+        return {"expire": 1, "carry": 1 + self.carry_months, "keep": None}[self.unused]
+
+    def price(self, cycle: str) -> PlanPrice:
+        """Return the price of ``month`` or ``year``."""
+        return {"month": self.month, "year": self.year}[cycle]
+
+
+@dataclass(frozen=True, slots=True)
+class BulkTier:
+    """The price of one credit for an agent that buys at least so many at once."""
+
+    from_count: int
+    price_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Agents:
+    """What programs buy: image credits, one for each image of ``model``."""
+
+    price_minor: int
+    currency: str
+    count_max: int
+    model: str
+    subjects: tuple[str, ...]
+    bulk: tuple[BulkTier, ...]
+
+    def total_minor(self, count: int) -> int:
+        """Return the price of ``count`` credits, which is between 1 and ``count_max``."""
+        each = self.price_minor
+        for tier in self.bulk:
+            if count >= tier.from_count:
+                each = tier.price_minor
+        return each * count

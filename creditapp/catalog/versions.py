@@ -1,0 +1,191 @@
+"""The catalogs that have been in force: one row for each, its content never changed.
+
+Quotes and purchases pin a version's id, so that what was promised can be read again later. A file
+becomes a version when its content is new and nobody has edited the catalog since; a price sync and
+the admin add versions of their own.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+from pathlib import Path
+
+from sqlalchemy import CheckConstraint, Index, Select, String, Text, UniqueConstraint, select
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from creditapp.catalog.load import canonical_text, parse, read_catalog_file
+from creditapp.catalog.models import Catalog
+from creditapp.db import Base, UtcDateTime, insert_once
+from creditapp.ids import new_id
+
+SOURCES = ("file", "sync", "admin")
+
+
+class CatalogVersion(Base):
+    """One catalog as a document. The one that was activated last is in force.
+
+    ``source`` is who put it in force last: the file, the price sync or the admin.
+    """
+
+    __tablename__ = "catalog_versions"
+    __table_args__ = (
+        CheckConstraint(f"source IN {SOURCES!r}", name="source"),
+        UniqueConstraint("digest"),
+        Index("ix_catalog_versions_active_at", "active_at"),
+    )
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    name: Mapped[str] = mapped_column(String(48))
+    digest: Mapped[str] = mapped_column(String(64))
+    source: Mapped[str] = mapped_column(String(8))
+    content: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    active_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What an import led to: the catalog in force, and what the operator should know."""
+
+    catalog: Catalog
+    warning: str | None = None
+
+
+def import_file(
+    session: Session, name_or_path: str | Path, *, now: datetime, force: bool = False
+) -> Imported:
+    """Put the file's catalog in force if its content is new and nobody has edited since.
+
+    Otherwise the version in force stays, with a warning when the file says something new. ``force``
+    puts the file in force whatever was edited. A change of preset takes up that preset where it
+    was left. Raises ``CatalogInvalid``. Safe when several processes start at once: the digest is
+    unique, and they agree on which version is new.
+    """
+    file, content = read_catalog_file(name_or_path)
+    catalog = parse(content, file=file)
+    last = _newest(session, catalog.name)
+    known = _find(session, catalog.digest)
+    if last is not None and known is not None and last.id == known.id:
+        # The file says what is in force: an edit that was copied into it is no edit any more.
+        last.source = "file"
+    if last is None or last.source == "file" or force:
+        version = known or _add(session, catalog, content, "file", now)
+        version.source = "file"
+        _activate(session, version, now)
+        return Imported(_catalog(version))
+    _activate(session, last, now)
+    imported = _newest(session, catalog.name, source="file")
+    if known is not None and imported is not None and known.id == imported.id:
+        return Imported(_catalog(last))
+    warning = (
+        f"{file} has changed, but the catalog was edited since ({last.source}): "
+        f"version {last.id} stays in force."
+    )
+    return Imported(_catalog(last), warning)
+
+
+def add_version(
+    session: Session, content: Mapping[str, object], *, source: str, now: datetime
+) -> Catalog:
+    """Put an edited catalog in force: ``source`` is ``sync`` or ``admin``.
+
+    Raises ``CatalogInvalid`` before anything is stored. The same content again is no new version.
+    """
+    catalog = parse(content, file=f"the edited catalog ({source})")
+    version = _find(session, catalog.digest) or _add(session, catalog, content, source, now)
+    version.source = source
+    _activate(session, version, now)
+    return _catalog(version)
+
+
+def active(session: Session) -> Catalog | None:
+    """Return the catalog in force, ``None`` before the first import; parsed once a process."""
+    version = _newest(session)
+    return _catalog(version) if version else None
+
+
+def pinned(session: Session, version_id: str) -> Catalog | None:
+    """Return the version that a quote or a purchase pinned."""
+    version = session.get(CatalogVersion, version_id)
+    return _catalog(version) if version else None
+
+
+def document(session: Session, version_id: str) -> dict[str, object]:
+    """Return what a version says, to be edited and added as another; empty for an unknown one."""
+    version = session.get(CatalogVersion, version_id)
+    return _document(version.content) if version else {}
+
+
+def history(session: Session, limit: int = 50) -> list[CatalogVersion]:
+    """Return the versions that have been in force, the last activated first."""
+    return list(session.scalars(_in_force().limit(limit)))
+
+
+def _newest(
+    session: Session, name: str | None = None, *, source: str | None = None
+) -> CatalogVersion | None:
+    query = _in_force()
+    if source is not None:
+        query = query.where(CatalogVersion.source == source)
+    if name is not None:
+        query = query.where(CatalogVersion.name == name)
+    return session.scalar(query.limit(1))
+
+
+def _in_force() -> Select[CatalogVersion]:
+    """Return every version that has been in force, the last activated first."""
+    query = select(CatalogVersion).where(CatalogVersion.active_at.is_not(None))
+    return query.order_by(CatalogVersion.active_at.desc(), CatalogVersion.id.desc())
+
+
+def _find(session: Session, digest: str) -> CatalogVersion | None:
+    return session.scalar(select(CatalogVersion).where(CatalogVersion.digest == digest))
+
+
+def _add(
+    session: Session, catalog: Catalog, content: Mapping[str, object], source: str, now: datetime
+) -> CatalogVersion:
+    """Store a version, or find the one that another process stored just before."""
+    row = CatalogVersion(
+        id=new_id("cat"),
+        name=catalog.name,
+        digest=catalog.digest,
+        source=source,
+        content=canonical_text(content),
+        created_at=now,
+    )
+    insert_once(session, row, ["digest"])
+    found = _find(session, catalog.digest)
+    if found is None:
+        raise RuntimeError("a catalog version vanished while it was being stored")
+    return found
+
+
+def _activate(session: Session, version: CatalogVersion, now: datetime) -> None:
+    """Put a version in force, unless it is: later than every other, whatever the clock says."""
+    newest = _newest(session)
+    if newest is not None and newest.id == version.id:
+        return
+    if newest is not None and newest.active_at is not None:
+        now = max(now, newest.active_at + timedelta(microseconds=1))
+    version.active_at = now
+    session.flush()
+
+
+def _catalog(version: CatalogVersion) -> Catalog:
+    return _parsed(version.id, version.content)
+
+
+@lru_cache(maxsize=64)
+def _parsed(version_id: str, content: str) -> Catalog:
+    return parse(_document(content), file=f"catalog version {version_id}", version_id=version_id)
+
+
+def _document(content: str) -> dict[str, object]:
+    """Return stored content, which ``canonical_text`` wrote."""
+    found: dict[str, object] = json.loads(content)
+    return found
