@@ -1,0 +1,90 @@
+"""People: accounts, passwords, mailed links, and the credits that everyone gets once.
+
+The verbs take the caller's session, ``rules`` (what ``create_app`` decided) and ``now``; they
+never commit. What takes time, hashing and comparing passwords, is done between transactions by
+``prepare_account``, ``new_password`` and ``Attempt.check``.
+"""
+
+from creditapp.accounts.addresses import Address, AddressInvalid, find_address, parse_address
+from creditapp.accounts.entering import (
+    AccountSuspended,
+    Attempt,
+    Proof,
+    WrongCredentials,
+    begin_log_in,
+    log_in,
+)
+from creditapp.accounts.joining import (
+    AddressTaken,
+    NewAccount,
+    confirm_address,
+    count_sign_up,
+    prepare_account,
+    rules_for,
+    sign_up,
+    verify_address,
+)
+from creditapp.accounts.keyed import keyed_hash
+from creditapp.accounts.models import Throttle, User
+from creditapp.accounts.passwords import NewPassword, new_password
+from creditapp.accounts.profile import (
+    change_password,
+    change_profile,
+    delete_account,
+    end_sessions,
+    find,
+    find_by_email,
+    find_by_session,
+    set_password,
+    use_standard_low_balance,
+)
+from creditapp.accounts.recovery import request_reset, reset_password, whose_reset
+from creditapp.accounts.rules import AccountRules, SignedUp, SignedUpReceiver, SignUpCredits
+from creditapp.accounts.throttle import sweep_tries
+from creditapp.accounts.tokens import LinkExpired, LinkInvalid, mint_token
+
+__all__ = [
+    "AccountRules",
+    "AccountSuspended",
+    "Address",
+    "AddressInvalid",
+    "AddressTaken",
+    "Attempt",
+    "LinkExpired",
+    "LinkInvalid",
+    "NewAccount",
+    "NewPassword",
+    "Proof",
+    "SignUpCredits",
+    "SignedUp",
+    "SignedUpReceiver",
+    "Throttle",
+    "User",
+    "WrongCredentials",
+    "begin_log_in",
+    "change_password",
+    "change_profile",
+    "confirm_address",
+    "count_sign_up",
+    "delete_account",
+    "end_sessions",
+    "find",
+    "find_address",
+    "find_by_email",
+    "find_by_session",
+    "keyed_hash",
+    "log_in",
+    "mint_token",
+    "new_password",
+    "parse_address",
+    "prepare_account",
+    "request_reset",
+    "reset_password",
+    "rules_for",
+    "set_password",
+    "sign_up",
+    "sweep_tries",
+    "use_standard_low_balance",
+    "verify_address",
+    "whose_reset",
+]

@@ -1,0 +1,182 @@
+"""Joining: an account, its welcome credits, and the confirmation of its address."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from sqlalchemy import select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from creditapp import ledger
+from creditapp.accounts import tokens
+from creditapp.accounts.addresses import Address, address_field
+from creditapp.accounts.models import User
+from creditapp.accounts.passwords import NewPassword, new_password
+from creditapp.accounts.profile import name_problem
+from creditapp.accounts.rules import AccountRules, SignedUp
+from creditapp.accounts.throttle import Rule, count_try
+from creditapp.errors import RateLimited, ValidationFailed
+from creditapp.ids import new_id
+
+SIGN_UPS_OF_ONE_NETWORK = Rule("sign_up.network", 20, timedelta(hours=1))
+WELCOMES_OF_ONE_NETWORK = Rule("welcome.network", 20, timedelta(days=1))
+"""How many sign-ups of one network get their credits before anything proves the address."""
+
+
+class AddressTaken(Exception):
+    """The address has an account already; for the door alone, which must not tell.
+
+    The door shows the page that a new account gets and mails ``user`` that there is one.
+    """
+
+    def __init__(self, user: User) -> None:
+        super().__init__("the address has an account")
+        self.user = user
+
+
+@dataclass(frozen=True)
+class NewAccount:
+    """A checked application, its password already hashed."""
+
+    address: Address
+    password: NewPassword
+    name: str
+
+
+def prepare_account(email: str, password: str, name: str = "") -> NewAccount:
+    """Check what somebody typed and hash the password; takes about 35 ms, outside a transaction.
+
+    Raises ``ValidationFailed`` with every wrong field. The time is the same whether or not the
+    address has an account.
+    """
+    errors: list[dict[str, str]] = []
+    address = hashed = None
+    try:
+        address = address_field(email)
+    except ValidationFailed as refusal:
+        errors += refusal.errors
+    name = " ".join(name.split())
+    if problem := name_problem(name):
+        errors.append({"field": "name", "message": problem})
+    try:
+        hashed = new_password(password, address=address.key if address else "")
+    except ValidationFailed as refusal:
+        errors += refusal.errors
+    if errors or address is None or hashed is None:
+        raise ValidationFailed(errors)
+    return NewAccount(address, hashed, name)
+
+
+def count_sign_up(session: Session, network: str, rules: AccountRules, *, now: datetime) -> None:
+    """Count a sign-up, or a try at one; raise ``RateLimited`` for a network that opens too many.
+
+    Each new address is worth the welcome credits, and each try could ask whether an address is
+    known. In a transaction of its own, before ``sign_up``, so that a taken address counts too.
+    """
+    count_try(session, [SIGN_UPS_OF_ONE_NETWORK.of(rules.secret, network)], now=now)
+
+
+def rules_for(
+    session: Session, network: str, rules: AccountRules, *, now: datetime
+) -> AccountRules:
+    """Return the rules for one more sign-up of a network.
+
+    Past the day's share its welcome credits wait until the address is confirmed: an invented
+    address costs nothing, and each would be worth them.
+    """
+    try:
+        count_try(session, [WELCOMES_OF_ONE_NETWORK.of(rules.secret, network)], now=now)
+    except RateLimited:
+        return replace(rules, credits=replace(rules.credits, hold_until_verified=True))
+    return rules
+
+
+def sign_up(
+    session: Session,
+    new: NewAccount,
+    rules: AccountRules,
+    *,
+    now: datetime,
+    guest: str | None = None,
+) -> User:
+    """Open an account with its wallet and, unless held back, its welcome credits.
+
+    Raises ``AddressTaken`` before anything is written; of two sign-ups at the same moment one wins.
+    ``guest`` is the guest cookie's id. The password must be hashed already (``prepare_account``).
+    """
+    user = _insert(session, new, rules, now)
+    if user is None:
+        taken = select(User).where(User.email_key == new.address.key)
+        raise AddressTaken(session.execute(taken).scalar_one())
+    connection = session.connection()
+    ledger.ensure_wallet(connection, "user", user.id, now=now)
+    if not rules.credits.hold_until_verified:
+        _give_once(session, user, "welcome", rules.credits.welcome_micro, now)
+    for receiver in rules.signed_up:
+        receiver(session, SignedUp(user, guest, now))
+    return user
+
+
+def verify_address(session: Session, token: str, rules: AccountRules, *, now: datetime) -> User:
+    """Confirm the address that the mailed token was sent to, and give Free's credits.
+
+    Raises ``LinkExpired`` or ``LinkInvalid``; a token works once.
+    """
+    user = tokens.read(session, token, "verify", rules.secret, now=now)
+    return confirm_address(session, user, rules, now=now)
+
+
+def confirm_address(session: Session, user: User, rules: AccountRules, *, now: datetime) -> User:
+    """Note that the address is its owner's; give what was waiting for that, once a person."""
+    confirmed = session.execute(
+        update(User)
+        .where(User.id == user.id, User.verified_at.is_(None), User.deleted_at.is_(None))
+        .values(verified_at=now)
+        .returning(User.id)
+        .execution_options(synchronize_session=False)
+    ).first()
+    session.refresh(user)
+    if confirmed:
+        # Welcome as well: it may have been held back. The origin lets each through once a person.
+        _give_once(session, user, "welcome", rules.credits.welcome_micro, now)
+        _give_once(session, user, "free", rules.credits.free_micro, now)
+    return user
+
+
+def _insert(session: Session, new: NewAccount, rules: AccountRules, now: datetime) -> User | None:
+    dialect = session.get_bind().dialect.name
+    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    user_id = session.execute(
+        insert(User)
+        .values(
+            id=new_id("usr"),
+            email=new.address.typed,
+            email_key=new.address.key,
+            person_hash=new.address.person_hash(rules.secret),
+            name=new.name,
+            password_hash=new.password.hash,
+            created_at=now,
+            session_epoch=1,
+            is_admin=False,
+        )
+        .on_conflict_do_nothing(index_elements=[User.email_key])
+        .returning(User.id)
+    ).scalar()
+    return session.get(User, user_id) if user_id else None
+
+
+def _give_once(session: Session, user: User, source: str, amount_micro: int, now: datetime) -> None:
+    if amount_micro <= 0:
+        return
+    connection = session.connection()
+    wallet_id = ledger.ensure_wallet(connection, "user", user.id, now=now)
+    ledger.grant(
+        connection,
+        wallet_id,
+        amount_micro,
+        source=source,
+        origin=f"{source}:{user.person_hash}",
+        now=now,
+    )

@@ -1,0 +1,84 @@
+"""The tables of people and of their tries to get in."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger, CheckConstraint, Index, Integer, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from creditapp.accounts.addresses import ADDRESS_CHARACTERS_MAX
+from creditapp.db import Base, UtcDateTime
+from creditapp.ids import new_id
+
+
+class User(Base):
+    """A person with an account; erased but kept as a row once deleted, for the ledger's sake."""
+
+    __tablename__ = "users"
+    __table_args__ = (
+        CheckConstraint("low_balance_micro IS NULL OR low_balance_micro >= 0", name="low_balance"),
+        CheckConstraint("session_epoch >= 1", name="session_epoch"),
+        CheckConstraint("(email_key IS NULL) = (deleted_at IS NOT NULL)", name="deleted"),
+    )
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True, default=lambda: new_id("usr"))
+    email: Mapped[str] = mapped_column(String(ADDRESS_CHARACTERS_MAX))
+    """As typed; empty once deleted."""
+    email_key: Mapped[str | None] = mapped_column(String(ADDRESS_CHARACTERS_MAX), unique=True)
+    """Normalised, one account each; null once deleted, so that the address is free again."""
+    person_hash: Mapped[str] = mapped_column(String(64), index=True)
+    """The person, beyond the account: gifts once per person are keyed by it."""
+    name: Mapped[str] = mapped_column(String(120), default="")
+    password_hash: Mapped[str | None] = mapped_column(String(255))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    verified_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    session_epoch: Mapped[int] = mapped_column(Integer, default=1)
+    """A session carries the epoch it began in; raising it ends every session."""
+    low_balance_micro: Mapped[int | None] = mapped_column(BigInteger)
+    """The person's own threshold; null is the catalog's."""
+    is_admin: Mapped[bool] = mapped_column(default=False)
+    frozen_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+    @property
+    def session_id(self) -> str:
+        """What a session remembers: the person and the epoch, for ``find_by_session``."""
+        return f"{self.id}.{self.session_epoch}"
+
+    @property
+    def verified(self) -> bool:
+        """Whether the address was confirmed."""
+        return self.verified_at is not None
+
+    # What Flask-Login asks of a user; duck-typed, so that nothing of Flask is needed here.
+
+    @property
+    def is_authenticated(self) -> bool:
+        """A row is always somebody."""
+        return True
+
+    @property
+    def is_active(self) -> bool:
+        """Whether the person may be signed in."""
+        return self.deleted_at is None and self.frozen_at is None
+
+    @property
+    def is_anonymous(self) -> bool:
+        """A row is never nobody."""
+        return False
+
+    def get_id(self) -> str:
+        """Return what a session remembers."""
+        return self.session_id
+
+
+class Throttle(Base):
+    """How often something was tried since its window opened; the key is a keyed hash."""
+
+    __tablename__ = "throttles"
+    __table_args__ = (Index(None, "window_started_at"),)
+
+    key: Mapped[str] = mapped_column(String(80), primary_key=True)
+    window_started_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    tries: Mapped[int] = mapped_column(Integer)

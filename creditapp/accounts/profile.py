@@ -1,0 +1,114 @@
+"""An account in use: its profile, its password, its sessions, its end."""
+
+from __future__ import annotations
+
+import unicodedata
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from creditapp.accounts.addresses import find_address
+from creditapp.accounts.entering import Proof, proved_user
+from creditapp.accounts.models import User
+from creditapp.accounts.passwords import NewPassword
+from creditapp.errors import ValidationFailed
+from creditapp.units import MICRO_MAX
+
+NAME_CHARACTERS_MAX = 120
+
+
+def find(session: Session, user_id: str) -> User | None:
+    """Return the person with this id, or None when there is none or the account was deleted."""
+    user = session.get(User, user_id)
+    return user if user is not None and user.deleted_at is None else None
+
+
+def find_by_email(session: Session, email: str) -> User | None:
+    """Return the person with this address, however it is spelled; for the operator's commands."""
+    address = find_address(email)
+    if address is None:
+        return None
+    return session.execute(select(User).where(User.email_key == address.key)).scalar()
+
+
+def find_by_session(session: Session, session_id: str) -> User | None:
+    """Return who a session belongs to, or None once it has ended.
+
+    A session ends when the password changes, or when the account is suspended or deleted.
+    """
+    user_id = session_id.partition(".")[0]
+    user = find(session, user_id)
+    if user is None or not user.is_active or user.session_id != session_id:
+        return None
+    return user
+
+
+def change_profile(
+    session: Session, user: User, *, name: str | None = None, low_balance_micro: int | None = None
+) -> User:
+    """Change what is given; ``low_balance_micro`` 0 is never warned, ``None`` is left as it is.
+
+    Raises ``ValidationFailed``. ``use_standard_low_balance`` goes back to the catalog's threshold.
+    """
+    if name is not None:
+        name = " ".join(name.split())
+        if problem := name_problem(name):
+            raise ValidationFailed.of("name", problem)
+        user.name = name
+    if low_balance_micro is not None:
+        if not 0 <= low_balance_micro <= MICRO_MAX:
+            raise ValidationFailed.of("lowBalance", "Enter a number of credits from 0 upwards.")
+        user.low_balance_micro = low_balance_micro
+    session.flush()
+    return user
+
+
+def use_standard_low_balance(session: Session, user: User) -> None:
+    """Warn at the catalog's threshold again."""
+    user.low_balance_micro = None
+    session.flush()
+
+
+def change_password(session: Session, proof: Proof, new: NewPassword) -> User:
+    """Set a new password for who proved the old one, and end every session.
+
+    Raises ``WrongCredentials``. The browser at hand goes on with the new ``user.session_id``.
+    """
+    user = proved_user(session, proof)
+    set_password(session, user, new)
+    return user
+
+
+def set_password(session: Session, user: User, new: NewPassword) -> None:
+    """Replace the password, unasked; ends every session and every mailed link."""
+    user.password_hash = new.hash
+    end_sessions(session, user)
+
+
+def end_sessions(session: Session, user: User) -> None:
+    """End every session of the person, on every device."""
+    user.session_epoch = user.session_epoch + 1
+    session.flush()
+
+
+def delete_account(session: Session, user: User, *, now: datetime) -> None:
+    """Erase the person; what stays is a row without a name, and the hash that gifts are keyed by.
+
+    The address is free for a new account, which gets no second welcome.
+    """
+    user.email, user.email_key, user.name = "", None, ""
+    user.password_hash, user.verified_at, user.low_balance_micro = None, None, None
+    user.is_admin = False
+    user.deleted_at = now
+    end_sessions(session, user)
+
+
+def name_problem(name: str) -> str | None:
+    """Return the sentence that says why a name cannot be shown, or None when it can."""
+    if len(name) > NAME_CHARACTERS_MAX:
+        return f"A name has at most {NAME_CHARACTERS_MAX} characters."
+    # Control and format characters could turn a line around or hide in a mail's header.
+    if any(unicodedata.category(character) in {"Cc", "Cf", "Cs", "Co"} for character in name):
+        return "A name has no control characters."
+    return None

@@ -1,0 +1,70 @@
+"""A forgotten password: the request for a link, and its use."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from creditapp.accounts import tokens
+from creditapp.accounts.addresses import find_address
+from creditapp.accounts.entering import TRIES_ON_ONE_ADDRESS
+from creditapp.accounts.joining import confirm_address
+from creditapp.accounts.models import User
+from creditapp.accounts.passwords import NewPassword
+from creditapp.accounts.profile import set_password
+from creditapp.accounts.rules import AccountRules
+from creditapp.accounts.throttle import Rule, count_try, forget_tries
+from creditapp.errors import RateLimited
+
+REQUESTS_FOR_ONE_ADDRESS = Rule("reset.address", 3, timedelta(hours=1))
+REQUESTS_OF_ONE_NETWORK = Rule("reset.network", 20, timedelta(hours=1))
+
+
+def request_reset(
+    session: Session, email: str, network: str, rules: AccountRules, *, now: datetime
+) -> User | None:
+    """Return whom to mail a link, or None; the door shows the same page for both.
+
+    The mail goes to the address of the account, never to the one that was typed. Raises
+    ``RateLimited`` for a network that asks too often; an address that was mailed three times
+    within the hour is silently mailed no more, because a refusal would tell that it exists.
+    """
+    count_try(session, [REQUESTS_OF_ONE_NETWORK.of(rules.secret, network)], now=now)
+    address = find_address(email)
+    if address is None:
+        return None
+    try:
+        count_try(session, [REQUESTS_FOR_ONE_ADDRESS.of(rules.secret, address.key)], now=now)
+    except RateLimited:
+        return None
+    query = select(User).where(User.email_key == address.key, User.frozen_at.is_(None))
+    return session.execute(query).scalar()
+
+
+def whose_reset(session: Session, token: str, rules: AccountRules, *, now: datetime) -> User:
+    """Return who may choose a new password with this token; changes nothing.
+
+    Raises ``LinkExpired`` or ``LinkInvalid``. For the page with the form, and to check and hash
+    the new password (``new_password(text, address=user.email)``) before ``reset_password``.
+    """
+    return tokens.read(session, token, "reset", rules.secret, now=now)
+
+
+def reset_password(
+    session: Session, token: str, new: NewPassword, rules: AccountRules, *, now: datetime
+) -> User:
+    """Set a new password by a mailed link, end every session, and confirm the address.
+
+    Raises ``LinkExpired`` or ``LinkInvalid``; of two uses at the same moment one succeeds. Whoever
+    read the mail owns the address, so it counts as confirmed.
+    """
+    user_id = tokens.read(session, token, "reset", rules.secret, now=now).id
+    # Read again under the lock: another use of the same link may have come first.
+    session.execute(select(User.id).where(User.id == user_id).with_for_update())
+    user = tokens.read(session, token, "reset", rules.secret, now=now)
+    set_password(session, user, new)
+    if user.email_key:
+        forget_tries(session, [TRIES_ON_ONE_ADDRESS.of(rules.secret, user.email_key)])
+    return confirm_address(session, user, rules, now=now)

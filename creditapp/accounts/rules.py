@@ -1,0 +1,47 @@
+"""What the assembling app decides about accounts, handed to the verbs as one thing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from creditapp.accounts.models import User
+
+
+@dataclass(frozen=True)
+class SignUpCredits:
+    """The credits that a person gets once: at sign-up, and when the address is confirmed."""
+
+    welcome_micro: int
+    free_micro: int
+    hold_until_verified: bool = False
+    """Whether the welcome credits wait for the confirmation too."""
+
+
+@dataclass(frozen=True)
+class SignedUp:
+    """Somebody has an account since this transaction."""
+
+    user: User
+    guest: str | None
+    """The guest cookie's id that this browser carried, whose pictures move into the account."""
+    now: datetime
+
+
+SignedUpReceiver = Callable[[Session, SignedUp], None]
+
+
+@dataclass(frozen=True)
+class AccountRules:
+    """The secret behind hashes and links, the gifts, and who acts when somebody signs up.
+
+    ``create_app`` makes one and provides it. A receiver of ``signed_up`` runs inside the
+    transaction of the sign-up: what it writes stands or falls with the account.
+    """
+
+    secret: str = field(repr=False)
+    credits: SignUpCredits
+    signed_up: tuple[SignedUpReceiver, ...] = ()

@@ -1,0 +1,109 @@
+"""Counting tries in the database, so that every process counts the same."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import case, delete, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from creditapp.accounts.keyed import keyed_hash
+from creditapp.accounts.models import Throttle
+from creditapp.errors import RateLimited
+
+_WINDOW_LONGEST = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """At most ``limit`` tries of one kind within a window that opens with the first."""
+
+    name: str
+    limit: int
+    window: timedelta
+
+    def of(self, secret: str, *subject: str) -> Counter:
+        """Return the counter of one subject: an address, a network, or both together."""
+        return Counter(self, f"{self.name}:{keyed_hash(secret, self.name, chr(0).join(subject))}")
+
+
+@dataclass(frozen=True)
+class Counter:
+    """One rule for one subject."""
+
+    rule: Rule
+    key: str
+
+
+def count_try(session: Session, counters: Sequence[Counter], *, now: datetime) -> None:
+    """Count one try on every counter; raise ``RateLimited`` when any of them is at its limit.
+
+    Each count is one guarded upsert, so that of many tries at the same moment no more than the
+    limit pass. Callers name their counters in one fixed order, or two could deadlock. A refused
+    try need not be counted, so that rolling back after ``RateLimited`` loses nothing.
+    """
+    for counter in counters:
+        if not _count(session, counter, now):
+            raise _limited(session, counter, now)
+
+
+def forget_tries(session: Session, counters: Sequence[Counter]) -> None:
+    """Begin anew: what follows was somebody who may."""
+    for counter in counters:
+        session.execute(delete(Throttle).where(Throttle.key == counter.key))
+
+
+def take_back_try(session: Session, counter: Counter) -> None:
+    """Uncount one try, which turned out to be no guess."""
+    session.execute(
+        update(Throttle)
+        .where(Throttle.key == counter.key, Throttle.tries > 0)
+        .values(tries=Throttle.tries - 1)
+    )
+
+
+def sweep_tries(session: Session, *, now: datetime) -> None:
+    """Delete counters whose window is over; for a daily job."""
+    session.execute(delete(Throttle).where(Throttle.window_started_at < now - _WINDOW_LONGEST))
+
+
+def _count(session: Session, counter: Counter, now: datetime) -> bool:
+    dialect = session.get_bind().dialect.name
+    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    over = Throttle.window_started_at <= now - counter.rule.window
+    statement = (
+        insert(Throttle)
+        .values(key=counter.key, window_started_at=now, tries=1)
+        .on_conflict_do_update(
+            index_elements=[Throttle.key],
+            set_={
+                "tries": case((over, 1), else_=Throttle.tries + 1),
+                "window_started_at": case((over, now), else_=Throttle.window_started_at),
+            },
+            where=or_(over, Throttle.tries < counter.rule.limit),
+        )
+        .returning(Throttle.tries)
+    )
+    return session.execute(statement).first() is not None
+
+
+def _limited(session: Session, counter: Counter, now: datetime) -> RateLimited:
+    started_at = session.execute(
+        select(Throttle.window_started_at).where(Throttle.key == counter.key)
+    ).scalar()
+    ends_at = (started_at or now) + counter.rule.window
+    seconds = max(1, math.ceil((ends_at - now).total_seconds()))
+    minutes = math.ceil(seconds / 60)
+    return RateLimited(
+        f"Too many tries. Try again in {minutes} min.",
+        headers={
+            "Retry-After": str(seconds),
+            "RateLimit-Limit": str(counter.rule.limit),
+            "RateLimit-Remaining": "0",
+            "RateLimit-Reset": str(seconds),
+        },
+    )

@@ -1,0 +1,101 @@
+"""Alice, the rules of the house, and a database of each kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy.engine import Engine
+
+from creditapp import accounts, ledger
+from creditapp.accounts import AccountRules, SignUpCredits, User
+from creditapp.db import transaction
+from creditapp.units import MICRO_PER_CREDIT
+from tests.standins.databases import database, empty
+
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+PASSWORD = "a long walk by the sea"
+
+
+@pytest.fixture(scope="package", params=["sqlite", "postgresql"])
+def shared_engine(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Engine]:
+    """A database for all tests here."""
+    server = request.getfixturevalue("postgresql_server") if request.param != "sqlite" else None
+    with database(server, tmp_path_factory.mktemp("accounts")) as engine:
+        yield engine
+
+
+@pytest.fixture
+def engine(shared_engine: Engine) -> Engine:
+    """The same, with nothing in it."""
+    empty(shared_engine)
+    return shared_engine
+
+
+@pytest.fixture
+def rules() -> AccountRules:
+    return AccountRules(
+        secret="the secret of the tests, and of nothing else",
+        credits=SignUpCredits(
+            welcome_micro=50 * MICRO_PER_CREDIT, free_micro=60 * MICRO_PER_CREDIT
+        ),
+    )
+
+
+Join = Callable[..., User]
+
+
+@pytest.fixture
+def join(engine: Engine, rules: AccountRules) -> Join:
+    """Sign somebody up as the route does."""
+
+    def sign_up(
+        email: str = "alice@example.com",
+        password: str = PASSWORD,
+        *,
+        rules: AccountRules = rules,
+        **more: object,
+    ) -> User:
+        new = accounts.prepare_account(email, password)
+        with transaction(engine) as session:
+            return accounts.sign_up(session, new, rules, now=NOW, **more)  # type: ignore[arg-type]
+
+    return sign_up
+
+
+@pytest.fixture
+def balance(engine: Engine) -> Callable[[User], float]:
+    """The credits that a person can spend."""
+
+    def available(user: User) -> float:
+        with transaction(engine) as session:
+            connection = session.connection()
+            wallet_id = ledger.find_wallet(connection, "user", user.id)
+            assert wallet_id is not None
+            found = ledger.balance(connection, wallet_id, now=NOW)
+            return found.available_micro / MICRO_PER_CREDIT
+
+    return available
+
+
+@pytest.fixture
+def enter(engine: Engine, rules: AccountRules) -> Join:
+    """Log somebody in as the route does."""
+
+    def log_in(
+        email: str = "alice@example.com",
+        password: str = PASSWORD,
+        *,
+        network: str = "home",
+        now: datetime = NOW,
+    ) -> User:
+        with transaction(engine) as session:
+            attempt = accounts.begin_log_in(session, email, network, rules, now=now)
+        proof = attempt.check(password)
+        with transaction(engine) as session:
+            return accounts.log_in(session, proof, now=now)
+
+    return log_in

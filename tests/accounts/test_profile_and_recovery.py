@@ -1,0 +1,160 @@
+"""Changing a profile and a password, and getting back in without one."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy.engine import Engine
+
+from creditapp import accounts
+from creditapp.accounts import AccountRules, LinkInvalid, User, WrongCredentials
+from creditapp.db import transaction
+from creditapp.errors import RateLimited, ValidationFailed
+from tests.accounts.conftest import NOW, PASSWORD, Join
+from tests.standins.databases import at_once
+
+NEW = "another long walk by the sea"
+
+
+def reset(engine: Engine, rules: AccountRules, token: str, password: str = NEW) -> User:
+    """Use the form behind the mailed link."""
+    with transaction(engine) as session:
+        user = accounts.whose_reset(session, token, rules, now=NOW)
+    new = accounts.new_password(password, address=user.email)
+    with transaction(engine) as session:
+        return accounts.reset_password(session, token, new, rules, now=NOW)
+
+
+def test_a_forgotten_password_is_set_again_by_link_and_ends_every_session(
+    engine: Engine, rules: AccountRules, join: Join, enter: Join
+) -> None:
+    alice = join()
+    with transaction(engine) as session:
+        asked = accounts.request_reset(session, "Alice@Example.com", "home", rules, now=NOW)
+    assert asked is not None
+    token = accounts.mint_token(asked, "reset", rules.secret, now=NOW)
+    changed = reset(engine, rules, token)
+    assert changed.verified_at == NOW
+    assert enter(password=NEW).id == alice.id
+    with pytest.raises(WrongCredentials):
+        enter()
+    with transaction(engine) as session:
+        assert accounts.find_by_session(session, alice.session_id) is None
+        assert accounts.find_by_session(session, changed.session_id) is not None
+    with pytest.raises(LinkInvalid):
+        reset(engine, rules, token, "a third long walk")
+
+
+def test_two_uses_of_one_link_at_one_moment_set_one_password(
+    engine: Engine, rules: AccountRules, join: Join
+) -> None:
+    token = accounts.mint_token(join(), "reset", rules.secret, now=NOW)
+    outcomes = at_once(4, lambda n: reset(engine, rules, token, f"long walk number {n}"))
+    assert sum(isinstance(each, User) for each in outcomes) == 1, outcomes
+    assert sum(isinstance(each, LinkInvalid) for each in outcomes) == 3
+
+
+def test_a_link_dies_when_the_password_changes(
+    engine: Engine, rules: AccountRules, join: Join
+) -> None:
+    alice = join()
+    links = [accounts.mint_token(alice, "reset", rules.secret, now=NOW) for _ in range(2)]
+    reset(engine, rules, links[0])
+    with pytest.raises(LinkInvalid), transaction(engine) as session:
+        accounts.whose_reset(session, links[1], rules, now=NOW)
+
+
+def test_a_link_for_a_reset_lasts_an_hour(engine: Engine, rules: AccountRules, join: Join) -> None:
+    token = accounts.mint_token(join(), "reset", rules.secret, now=NOW)
+    with transaction(engine) as session:
+        accounts.whose_reset(session, token, rules, now=NOW + timedelta(minutes=59))
+        with pytest.raises(LinkInvalid) as refused:
+            accounts.whose_reset(session, token, rules, now=NOW + timedelta(minutes=61))
+    assert refused.value.code == "token_expired"
+
+
+def test_asking_for_a_reset_tells_nobody_who_has_an_account(
+    engine: Engine, rules: AccountRules, join: Join
+) -> None:
+    join()
+    mailed = []
+    for _ in range(5):
+        with transaction(engine) as session:
+            mailed.append(
+                accounts.request_reset(session, "alice@example.com", "home", rules, now=NOW)
+            )
+    assert [user is not None for user in mailed] == [True, True, True, False, False]
+    with transaction(engine) as session:
+        assert accounts.request_reset(session, "nobody@example.com", "x", rules, now=NOW) is None
+        assert accounts.request_reset(session, "no address", "x", rules, now=NOW) is None
+
+
+def test_a_network_that_asks_too_often_is_refused(engine: Engine, rules: AccountRules) -> None:
+    for number in range(20):
+        with transaction(engine) as session:
+            accounts.request_reset(session, f"a{number}@example.com", "home", rules, now=NOW)
+    with pytest.raises(RateLimited), transaction(engine) as session:
+        accounts.request_reset(session, "b@example.com", "home", rules, now=NOW)
+
+
+def test_changing_the_password_needs_the_old_one(
+    engine: Engine, rules: AccountRules, join: Join, enter: Join
+) -> None:
+    alice = join()
+
+    def change(current: str) -> User:
+        with transaction(engine) as session:
+            attempt = accounts.begin_log_in(session, alice.email, "home", rules, now=NOW)
+        proof = attempt.check(current)
+        new = accounts.new_password(NEW, address=alice.email, field_name="newPassword")
+        with transaction(engine) as session:
+            return accounts.change_password(session, proof, new)
+
+    with pytest.raises(WrongCredentials):
+        change("a wrong password")
+    changed = change(PASSWORD)
+    assert changed.session_epoch == 2
+    assert enter(password=NEW).id == alice.id
+
+
+def test_a_session_ends_with_its_account(engine: Engine, join: Join) -> None:
+    alice = join()
+    with transaction(engine) as session:
+        assert accounts.find_by_session(session, alice.session_id) is not None
+        for forged in ("", ".", alice.id, f"{alice.id}.2", f"{alice.id}.1.", f"{alice.id}.x"):
+            assert accounts.find_by_session(session, forged) is None
+        mine = session.merge(alice)
+        mine.frozen_at = NOW
+        session.flush()
+        assert accounts.find_by_session(session, alice.session_id) is None
+        mine.frozen_at = None
+        accounts.delete_account(session, mine, now=NOW)
+        assert accounts.find_by_session(session, mine.session_id) is None
+        assert accounts.find(session, alice.id) is None
+
+
+def test_deleting_an_account_erases_the_person(engine: Engine, join: Join) -> None:
+    alice = join()
+    with transaction(engine) as session:
+        accounts.delete_account(session, session.merge(alice), now=NOW)
+    with transaction(engine) as session:
+        row = session.get_one(User, alice.id)
+        assert (row.email, row.email_key, row.name, row.password_hash) == ("", None, "", None)
+        assert row.person_hash == alice.person_hash
+        assert row.deleted_at == NOW
+
+
+def test_a_profile_takes_a_name_and_a_threshold(engine: Engine, join: Join) -> None:
+    alice = join()
+    with transaction(engine) as session:
+        mine = session.merge(alice)
+        accounts.change_profile(session, mine, name="  Alice   Берг ", low_balance_micro=0)
+        assert (mine.name, mine.low_balance_micro) == ("Alice Берг", 0)
+        accounts.use_standard_low_balance(session, mine)
+        assert mine.low_balance_micro is None
+        for wrong in ("x" * 121, "Alice\x07", "Al\u202eice"):
+            with pytest.raises(ValidationFailed):
+                accounts.change_profile(session, mine, name=wrong)
+        with pytest.raises(ValidationFailed):
+            accounts.change_profile(session, mine, low_balance_micro=-1)
