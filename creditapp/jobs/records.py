@@ -1,0 +1,208 @@
+"""What the jobs' own tables say: who waits, who runs, who was given up.
+
+The tables are DBOS's, in a file or a schema of their own, and written by it alone. They are read
+here without it, so that a health check costs a page no import. The columns named are those of the
+release that the lock file pins; a test fails when they change.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    Engine,
+    Select,
+    TableClause,
+    column,
+    create_engine,
+    event,
+    func,
+    inspect,
+    select,
+    table,
+)
+from sqlalchemy.exc import ProgrammingError
+
+KEEP_DAYS = 1
+KEEP_DEAD_DAYS = 90
+SCHEMA = "dbos"
+"""The jobs' schema in a PostgreSQL database."""
+
+_DONE = ("SUCCESS", "CANCELLED")
+_DEAD = ("ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
+_PRUNED_AT_ONCE = 500
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """How many jobs there are of each kind that somebody may have to look at."""
+
+    waiting: int
+    running: int
+    dead_letters: int
+    lag_seconds: float
+    """How long the oldest job that could run has waited."""
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """A job that was given up."""
+
+    name: str
+    row_id: str
+    attempts: int
+    ended_at: datetime
+    crashed: bool
+    """Whether it was given up because it took its workers with it."""
+
+
+def job_key(name: str, row_id: str, attempt: int) -> str:
+    """Return the key under which one attempt at a job exists at most once."""
+    return f"{name}:{row_id}" if attempt == 1 else f"{name}:{row_id}~{attempt}"
+
+
+class Records:
+    """The jobs' store of one app, opened when it is first looked at."""
+
+    def __init__(self, database_url: str, data_dir: Path) -> None:
+        self._url = database_url
+        self._data_dir = data_dir
+        self._schema = None if database_url.startswith("sqlite") else SCHEMA
+        self._job = _job_table(self._schema)
+        self._complete = False
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The connections to the store, opened when they are first needed."""
+        return _new_engine(self._url, self._data_dir)
+
+    def backlog(self) -> Backlog:
+        """Count the jobs; a tick that failed is no dead letter, the next one replaces it."""
+        job = self._job
+        due_at = func.coalesce(job.c.delay_until_epoch_ms, job.c.created_at)
+        query = (
+            select(job.c.status, func.count(), func.min(due_at))
+            .where(job.c.status.in_(("ENQUEUED", "PENDING", *_DEAD)))
+            .where(job.c.schedule_name.is_(None) | job.c.status.not_in(_DEAD))
+            .group_by(job.c.status)
+        )
+        found = {status: (count, first_ms) for status, count, first_ms in self._rows(query)}
+        waiting, first_ms = found.get("ENQUEUED", (0, None))
+        return Backlog(
+            waiting=waiting,
+            running=found.get("PENDING", (0, None))[0],
+            dead_letters=sum(found.get(status, (0, None))[0] for status in _DEAD),
+            lag_seconds=max(0.0, time.time() - first_ms / 1000) if first_ms else 0.0,
+        )
+
+    def dead_letters(self, limit: int) -> list[DeadLetter]:
+        """Return the jobs that were given up, the latest first."""
+        job = self._job
+        query = (
+            select(job)
+            .where(job.c.status.in_(_DEAD), job.c.schedule_name.is_(None))
+            .order_by(job.c.updated_at.desc())
+            .limit(limit)
+        )
+        return [_dead_letter(row) for row in self._rows(query)]
+
+    def begun_by(self) -> list[str]:
+        """Return the executors, living or dead, that began jobs which have not ended."""
+        job = self._job
+        query = select(job.c.executor_id).where(job.c.status == "PENDING").distinct()
+        return [executor for (executor,) in self._rows(query) if executor]
+
+    def outdated(self) -> list[str]:
+        """Return the keys of some jobs that ended long ago; empty when there is none left."""
+        job = self._job
+        for statuses, days in ((_DONE, KEEP_DAYS), (_DEAD, KEEP_DEAD_DAYS)):
+            query = (
+                select(job.c.workflow_uuid)
+                .where(job.c.status.in_(statuses))
+                .where(job.c.updated_at < (time.time() - days * 86_400) * 1000)
+                .limit(_PRUNED_AT_ONCE)
+            )
+            if keys := [key for (key,) in self._rows(query)]:
+                return keys
+        return []
+
+    def _rows(self, query: Select[Any]) -> Sequence[Any]:
+        if not self._complete and not inspect(self.engine).has_table(
+            self._job.name, schema=self._schema
+        ):
+            return []
+        try:
+            with self.engine.connect() as connection:
+                rows = connection.execute(query).all()
+        except ProgrammingError:
+            if self._complete:
+                raise
+            # Some columns are missing: the first process to start makes the tables just now.
+            return []
+        self._complete = True
+        return rows
+
+
+def _job_table(schema: str | None) -> TableClause:
+    names = (
+        "workflow_uuid name status executor_id schedule_name"
+        " created_at updated_at delay_until_epoch_ms recovery_attempts"
+    )
+    return table("workflow_status", *(column(name) for name in names.split()), schema=schema)
+
+
+def _dead_letter(row: Any) -> DeadLetter:
+    row_id, _, attempt = row.workflow_uuid.removeprefix(f"{row.name}:").partition("~")
+    crashed = row.status != "ERROR"
+    return DeadLetter(
+        name=row.name,
+        row_id=row_id,
+        attempts=row.recovery_attempts if crashed else int(attempt or 1),
+        ended_at=datetime.fromtimestamp(row.updated_at / 1000, UTC),
+        crashed=crashed,
+    )
+
+
+def _new_engine(database_url: str, data_dir: Path) -> Engine:
+    """Return connections of the jobs' own: a job's bookkeeping must not wait for a page's."""
+    if not database_url.startswith("sqlite"):
+        # DBOS's own guard: a frozen process must not keep rows locked.
+        options = "-c idle_in_transaction_session_timeout=60000"
+        return create_engine(
+            database_url,
+            hide_parameters=True,
+            pool_pre_ping=True,
+            pool_size=8,
+            max_overflow=16,
+            connect_args={
+                "application_name": "creditapp jobs",
+                "connect_timeout": 5,
+                "options": options,
+            },
+        )
+    data_dir.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(
+        f"sqlite:///{data_dir / 'jobs.sqlite'}",
+        hide_parameters=True,
+        connect_args={"timeout": 30, "check_same_thread": False},
+        pool_size=8,
+        max_overflow=24,
+    )
+    event.listen(engine, "connect", _prepare_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    # As DBOS does on its own connections: a transaction that writes begins as one that writes.
+    connection.isolation_level = "IMMEDIATE"
+    connection.execute("PRAGMA journal_mode=WAL")
+    # NORMAL: a power cut may take back the last jobs, and the sweeps put them again.
+    connection.execute("PRAGMA synchronous=NORMAL")
+    connection.execute("PRAGMA foreign_keys=ON")

@@ -1,0 +1,82 @@
+"""A worker process of its own, to be killed: it runs jobs that write down what they do.
+
+Each fact is one line of JSON, written by one ``write`` to a file opened for appending, so that the
+lines of several processes do not mix and those of a killed one are whole.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+
+from creditapp import jobs
+from creditapp.clock import Clock
+from creditapp.jobs import engine, registry
+from creditapp.wiring import provide
+
+
+def note(facts: Path, **fact: Any) -> None:
+    line = json.dumps({**fact, "pid": os.getpid(), "at": time.time()}) + "\n"
+    file = os.open(facts, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    try:
+        os.write(file, line.encode())
+    finally:
+        os.close(file)
+
+
+def read_facts(facts: Path) -> list[dict[str, Any]]:
+    if not facts.exists():
+        return []
+    return [json.loads(line) for line in facts.read_text().splitlines()]
+
+
+def register(facts: Path) -> None:
+    """Register the handlers under test; the test process asks for them, the children run them."""
+
+    def told(name: str, between: Callable[[str], None]) -> None:
+        def work(row_id: str) -> None:
+            note(facts, did=f"{name} begun", id=row_id)
+            between(row_id)
+            note(facts, did=f"{name} ended", id=row_id)
+
+        jobs.handler(f"test.{name}", retry_seconds=())(work)
+
+    told("quick", lambda row_id: None)
+    told("short", lambda row_id: time.sleep(0.15))
+    told("gated", lambda row_id: wait_for(facts.with_name("gate")))
+    told("bomb", lambda row_id: os.kill(os.getpid(), signal.SIGKILL))
+
+
+def wait_for(gate: Path) -> None:
+    while not gate.exists():
+        time.sleep(0.01)
+
+
+def new_app(database_url: str, data_dir: Path) -> Flask:
+    app = Flask("jobs_under_test")
+    provide(app, Clock, Clock())
+    jobs.init_app(app, database_url, data_dir)
+    return app
+
+
+def work(database_url: str, data_dir: Path, facts: Path, manners: tuple[str, ...]) -> None:
+    """Be a worker until SIGTERM, or until something worse."""
+    registry.handlers.clear()  # what the house registers needs the house
+    registry.periodics.clear()
+    register(facts)
+    if "ticking" in manners:
+        jobs.every("test.tick", "* * * * * *")(lambda: note(facts, did="tick"))
+    if "brittle" in manners:
+        engine.KILLS_MAX = 1
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    with new_app(database_url, data_dir).app_context():
+        jobs.run(stop)

@@ -1,0 +1,333 @@
+"""Jobs as a page and a handler see them; what a kill does to them is in ``faults``."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from flask import Flask, current_app
+from sqlalchemy import text
+
+from creditapp import jobs
+from creditapp.clock import Clock, StoppedClock
+from creditapp.jobs import engine, registry
+from creditapp.jobs.engine import JobStore
+from creditapp.jobs.executors import FileRoll
+from creditapp.wiring import provide, the
+
+SECRET = "a prompt about a neighbour, and sk-live-123"
+
+
+@pytest.fixture
+def app(database_url: str, tmp_path: Path) -> Iterator[Flask]:
+    """An app that only asks for jobs, until a test starts them."""
+    kept = dict(registry.handlers), dict(registry.periodics)
+    registry.handlers.clear()  # what the house registers needs the house
+    registry.periodics.clear()
+    app = Flask("jobs_under_test")
+    provide(app, Clock, Clock())
+    jobs.init_app(app, database_url, tmp_path / "data")
+    with app.app_context():
+        yield app
+        jobs.stop()
+        the(JobStore).records.engine.dispose()
+    registry.handlers.clear()
+    registry.handlers.update(kept[0])
+    registry.periodics.clear()
+    registry.periodics.update(kept[1])
+
+
+def await_until(true: Callable[[], object], seconds: float = 10.0) -> None:
+    give_up_at = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < give_up_at, f"not within {seconds} s"
+        time.sleep(0.01)
+
+
+def test_a_job_asked_for_by_eight_threads_runs_once(app: Flask) -> None:
+    done: list[str] = []
+    jobs.handler("test.once")(done.append)
+    at_once = threading.Barrier(8)
+
+    def ask(_: int) -> bool:
+        with app.app_context():
+            at_once.wait()
+            return all(jobs.enqueue("test.once", f"row{number}") for number in range(5))
+
+    with ThreadPoolExecutor(8) as threads:
+        assert all(threads.map(ask, range(8)))
+    assert jobs.health().waiting == 5
+    jobs.start(app)
+    await_until(lambda: len(done) >= 5)
+    assert jobs.enqueue("test.once", "row0"), "asked again after it ran: known, and not run again"
+    assert jobs.enqueue("test.once", "row0.2"), "another id is another job"
+    await_until(lambda: "row0.2" in done)
+    assert Counter(done) == Counter([*(f"row{number}" for number in range(5)), "row0.2"])
+
+
+def test_a_process_that_runs_no_jobs_asks_for_them_and_one_that_does_runs_them(
+    app: Flask, database_url: str, tmp_path: Path
+) -> None:
+    done: list[str] = []
+    jobs.handler("test.elsewhere")(lambda row_id: done.append(current_app.name))
+    assert jobs.health() == jobs.Health(False, 0, None, 0, 0, 0.0, 0)
+    jobs.enqueue("test.elsewhere", "1")
+    health = jobs.health()
+    assert (health.alive, health.waiting, done) == (False, 1, [])
+
+    worker = Flask("worker")
+    provide(worker, Clock, Clock())
+    jobs.init_app(worker, database_url, tmp_path / "data")
+    jobs.start(worker)
+    await_until(lambda: done == ["worker"])
+    health = jobs.health()
+    assert (health.alive, health.workers, health.waiting, health.dead_letters) == (True, 1, 0, 0)
+    assert health.last_beat is not None
+    assert datetime.now(UTC) - health.last_beat < timedelta(seconds=5)
+    jobs.stop()
+    assert not jobs.health().alive
+    with worker.app_context():
+        the(JobStore).records.engine.dispose()
+
+
+def test_a_lane_runs_two_at_a_time_and_a_worker_eight_and_the_rest_is_not_held_up(
+    app: Flask,
+) -> None:
+    lock = threading.Lock()
+    running: Counter[str] = Counter()
+    peaks: Counter[str] = Counter()
+    done: list[str] = []
+
+    def work(row_id: str) -> None:
+        user = row_id.split("-")[0]
+        with lock:
+            running.update([user, "all"])
+            peaks[user] = max(peaks[user], running[user])
+            peaks["all"] = max(peaks["all"], running["all"])
+        time.sleep(0.3)
+        with lock:
+            running.subtract([user, "all"])
+            done.append(row_id)
+
+    jobs.handler("test.lane")(work)
+    jobs.handler("test.paid")(done.append)
+    jobs.handler("test.other")(done.append)
+    for number in range(6):
+        for user in ("alice", "bob", "charlie", "dora", "emil", "frida"):
+            jobs.enqueue("test.lane", f"{user}-{number}", lane=f"vendor/{user}")
+    jobs.start(app)
+    await_until(lambda: running["all"] == 8)
+    jobs.enqueue("test.paid", "paid")
+    jobs.enqueue("test.other", "other vendor", lane="quick/alice")
+    await_until(lambda: {"paid", "other vendor"} <= set(done), seconds=5)
+    assert len(done) < 30, "what is not in the full lanes came past them"
+    await_until(lambda: len(done) == 38, seconds=20)
+    assert peaks.pop("all") == engine.THREADS == 8
+    assert set(peaks.values()) == {engine.PER_USER} == {2}
+
+
+def test_a_job_that_fails_is_tried_again_and_then_given_up_without_a_word_of_it(
+    app: Flask, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tried: list[float] = []
+
+    @jobs.handler("test.failing", retry_seconds=(0.2, 0.2))
+    def fail(row_id: str) -> None:
+        tried.append(time.monotonic())
+        raise RuntimeError(SECRET)
+
+    @jobs.handler("test.healing", retry_seconds=(0.2,))
+    def heal(row_id: str) -> None:
+        tried.append(0.0)
+        if tried.count(0.0) == 1:
+            raise RuntimeError(SECRET)
+
+    jobs.start(app)
+    jobs.enqueue("test.healing", "b", lane="vendor/bob")
+    jobs.enqueue("test.failing", "a")
+    await_until(lambda: jobs.health().dead_letters == 1)
+    await_until(lambda: tried.count(0.0) == 2)
+    jobs.enqueue("test.failing", "a")
+    time.sleep(0.5)
+    assert len(tried) == 3 + 2
+    (letter,) = jobs.dead_letters()
+    assert (letter.name, letter.row_id, letter.attempts, letter.crashed) == (
+        "test.failing",
+        "a",
+        3,
+        False,
+    )
+    jobs.stop()
+
+    told = capsys.readouterr()
+    assert SECRET not in caplog.text + told.out + told.err
+    schema = "" if the(JobStore).records.engine.dialect.name == "sqlite" else "dbos."
+    with the(JobStore).records.engine.connect() as connection:
+        tables = ("workflow_status", "workflow_input", "workflow_output", "operation_outputs")
+        for table in tables:
+            rows = connection.execute(text(f"SELECT * FROM {schema}{table}")).all()
+            assert "neighbour" not in repr(rows), table
+
+
+def test_a_job_waits_as_long_as_it_was_told(app: Flask) -> None:
+    done: dict[str, float] = {}
+
+    @jobs.handler("test.later")
+    def later(row_id: str) -> None:
+        done.setdefault(row_id, time.monotonic())
+
+    # The clock of the app may stand still or be elsewhere: what counts is the distance to it.
+    stopped = StoppedClock(datetime(2031, 5, 1, tzinfo=UTC))
+    provide(app, Clock, stopped)
+    jobs.start(app)
+    jobs.enqueue("test.later", "at once")
+    await_until(lambda: "at once" in done)
+    asked_at = time.monotonic()
+    jobs.enqueue("test.later", "in a moment", after=timedelta(seconds=1.5))
+    jobs.enqueue("test.later", "at a moment", after=stopped.now() + timedelta(seconds=1.5))
+    jobs.enqueue("test.later", "overdue", after=stopped.now() - timedelta(days=1))
+    await_until(lambda: len(done) == 4)
+    assert done["overdue"] - asked_at < 1.0
+    assert 1.5 <= done["in a moment"] - asked_at < 4.0
+    assert 1.5 <= done["at a moment"] - asked_at < 4.0
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_periodic_job_comes_by_the_clock_and_never_beside_itself(app: Flask) -> None:
+    ticks: list[float] = []
+    at_work: list[int] = []
+
+    @jobs.every("test.slow_tick", "* * * * * *")
+    def tick() -> None:
+        ticks.append(time.monotonic())
+        at_work.append(1)
+        assert len(at_work) == 1
+        time.sleep(1.2)
+        at_work.pop()
+
+    jobs.start(app)
+    await_until(lambda: len(ticks) == 2, seconds=12)
+    jobs.stop()
+    assert at_work == []
+    assert all(later - earlier >= 1.2 for earlier, later in itertools.pairwise(ticks))
+
+
+def test_a_sweep_may_ask_for_other_jobs_when_it_is_run_again(app: Flask) -> None:
+    done: list[str] = []
+    jobs.handler("test.found")(done.append)
+
+    @jobs.handler("test.sweep", retry_seconds=(0.1,))
+    def sweep(row_id: str) -> None:
+        if jobs.health().waiting > 100:
+            return
+        jobs.enqueue("test.found", f"found{len(done)}")
+        jobs.enqueue("test.found", "found always")
+        if not done:
+            done.append("first sweep fails")
+            raise RuntimeError
+
+    jobs.start(app)
+    jobs.enqueue("test.sweep", "1")
+    await_until(lambda: len(done) >= 3)
+    assert "found always" in done
+    assert jobs.health().dead_letters == 0
+
+
+def test_records_of_ended_jobs_are_deleted_after_a_while(app: Flask) -> None:
+    done: list[str] = []
+    jobs.handler("test.old")(done.append)
+    jobs.start(app)
+    for number in range(3):
+        jobs.enqueue("test.old", f"{number}")
+    await_until(lambda: len(done) == 3 and jobs.health().running == 0)
+    jobs.enqueue("test.old", "waiting", after=timedelta(days=1))
+    store = the(JobStore)
+    schema = "" if store.records.engine.dialect.name == "sqlite" else "dbos."
+    with store.records.engine.begin() as connection:
+        aged = f"UPDATE {schema}workflow_status SET updated_at = updated_at - 2 * 86400000"
+        connection.execute(text(aged))
+    store.prune()
+    with store.records.engine.connect() as connection:
+        keys = connection.scalars(text(f"SELECT workflow_uuid FROM {schema}workflow_status")).all()
+    assert [key for key in keys if key.startswith("test.old")] == ["test.old:waiting"]
+
+
+def test_a_store_that_cannot_be_reached_is_told_and_not_raised(tmp_path: Path) -> None:
+    jobs_before = dict(registry.handlers)
+    jobs.handler("test.lost")(lambda row_id: None)
+    app = Flask("jobs_under_test")
+    provide(app, Clock, Clock())
+    jobs.init_app(app, "postgresql+psycopg://nobody@127.0.0.1:9/nowhere", tmp_path)
+    with app.app_context():
+        began_at = time.monotonic()
+        assert jobs.enqueue("test.lost", "1") is False
+        assert not jobs.health().alive
+        assert time.monotonic() - began_at < 6
+    registry.handlers.clear()
+    registry.handlers.update(jobs_before)
+
+
+def test_an_onlooker_never_takes_the_lock_of_a_worker_that_enters(tmp_path: Path) -> None:
+    """Whoever looks takes the lock for an instant; a worker just coming must not lose by it."""
+    stop = threading.Event()
+
+    def look() -> None:
+        while not stop.is_set():
+            FileRoll(tmp_path).living()
+
+    onlookers = [threading.Thread(target=look) for _ in range(3)]
+    for onlooker in onlookers:
+        onlooker.start()
+    try:
+        for number in range(200):
+            worker = FileRoll(tmp_path)
+            worker.enter(f"worker-{number}")
+            with FileRoll(tmp_path).dead(f"worker-{number}") as is_dead:
+                assert not is_dead
+            worker.leave()
+    finally:
+        stop.set()
+        for onlooker in onlookers:
+            onlooker.join()
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_mistakes_in_the_code_are_raised(app: Flask) -> None:
+    jobs.handler("test.known")(lambda row_id: None)
+    with pytest.raises(KeyError, match="no handler is called"):
+        jobs.enqueue("test.unknown", "1")
+    for lane in ("", "/", "vendor/", "Vendor/alice", "a/b/c", "vendor/al ice"):
+        with pytest.raises(ValueError, match="is not a lane"):
+            jobs.enqueue("test.known", "1", lane=lane)
+    jobs.start(app)
+    with pytest.raises(RuntimeError, match="already"):
+        jobs.start(app)
+
+
+def test_a_start_does_not_wait_for_dbos(tmp_path: Path) -> None:
+    program = f"""
+import sys, time
+from pathlib import Path
+from flask import Flask
+from creditapp import jobs
+began_at = time.perf_counter()
+app = Flask("x")
+jobs.init_app(app, "sqlite:///{tmp_path}/app.sqlite", Path("{tmp_path}"))
+assert "dbos" not in sys.modules
+jobs.start(app)
+print(time.perf_counter() - began_at)
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=30
+    )
+    assert float(ran.stdout.splitlines()[0]) < 0.2
+    assert "Traceback" not in ran.stderr
