@@ -1,0 +1,207 @@
+"""How a mail leaves: by SMTP, or as a file that a developer can open."""
+
+from __future__ import annotations
+
+import re
+import smtplib
+import ssl
+from dataclasses import dataclass, field
+from datetime import datetime
+from email.errors import MessageError
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime, parseaddr
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import unquote, urlsplit
+
+from creditapp.config import SettingsInvalid
+
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+
+
+class MailFailed(Exception):
+    """The mail did not leave; ``permanent`` says that trying again would not help."""
+
+    def __init__(self, reason: str, *, permanent: bool) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        """A few words without the address or the server's answer."""
+        self.permanent = permanent
+
+
+@dataclass(frozen=True)
+class Message:
+    """A rendered mail to one person."""
+
+    id: str
+    event: str
+    to: str = field(repr=False)
+    subject: str = field(repr=False)
+    text: str = field(repr=False)
+    html: str = field(repr=False)
+    """Empty where there is only text."""
+    made_at: datetime
+
+
+class Mailer(Protocol):
+    """Something that sends."""
+
+    def send(self, message: Message) -> None:
+        """Send, or raise ``MailFailed``; called with no transaction open."""
+
+
+def mailer_for(mail_url: str, sender: str, folder: Path) -> Mailer:
+    """Return the mailer that ``MAIL_URL`` names; without one, mails become files in ``folder``."""
+    if not mail_url or mail_url.startswith("file:"):
+        return FileMailer(Path(mail_url.removeprefix("file:")) if mail_url else folder, sender)
+    return SmtpMailer(mail_url, sender)
+
+
+class FileMailer:
+    """Writes each mail as a file ``<time>-<event>-<address>-<id>.eml``."""
+
+    def __init__(self, folder: Path, sender: str = "CreditApp <credits@localhost>") -> None:
+        self._folder = folder
+        self._sender = _sender(sender)
+
+    def send(self, message: Message) -> None:
+        """Write the file whole or not at all; sending the same mail again writes the same file."""
+        content = as_email(message, self._sender).as_bytes()
+        time = message.made_at.strftime("%Y%m%dT%H%M%SZ")
+        to = re.sub(r"[^a-z0-9]+", "-", message.to.lower()).strip("-")[:60]
+        path = self._folder / f"{time}-{message.event}-{to}-{message.id[-8:]}.eml"
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            draft = path.with_suffix(".part")
+            # Readable by its owner alone: the links in it open accounts.
+            draft.touch(mode=0o600)
+            draft.write_bytes(content)
+            draft.replace(path)
+        except OSError as error:
+            raise MailFailed(f"file: {type(error).__name__}", permanent=False) from error
+
+
+class SmtpMailer:
+    """Sends by ``smtp://user:password@host:port`` or ``smtps://``; TLS whenever it is offered.
+
+    A password goes over an encrypted line only, except to this machine itself.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        sender: str,
+        *,
+        timeout_seconds: float = 15,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError:
+            parts, port = urlsplit(""), None
+        if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
+            raise SettingsInvalid("MAIL_URL is not like smtp://user:password@host:587.")
+        self._direct_tls = parts.scheme == "smtps"
+        self._host = parts.hostname
+        self._port = port or (465 if self._direct_tls else 587)
+        self._user = unquote(parts.username or "")
+        self._password = unquote(parts.password or "")
+        self._sender = _sender(sender)
+        self._timeout_seconds = timeout_seconds
+        self._tls = tls or ssl.create_default_context()
+
+    def __repr__(self) -> str:
+        return f"SmtpMailer({self._host}:{self._port})"
+
+    def send(self, message: Message) -> None:
+        """Send over a connection of its own; raise ``MailFailed``."""
+        email = as_email(message, self._sender)
+        smtp: smtplib.SMTP | None = None
+        try:
+            smtp = self._connect()
+            smtp.send_message(email, self._sender.addr_spec, [message.to])
+        except smtplib.SMTPRecipientsRefused as error:
+            code = max((answer[0] for answer in error.recipients.values()), default=450)
+            raise _failed("recipient", code) from None
+        except smtplib.SMTPAuthenticationError as error:
+            # The operator's mistake, to be put right: the mail itself is as good as before.
+            raise MailFailed(f"login {error.smtp_code}", permanent=False) from None
+        except smtplib.SMTPResponseException as error:
+            raise _failed("server", error.smtp_code) from None
+        except (smtplib.SMTPException, OSError) as error:
+            raise MailFailed(f"smtp: {type(error).__name__}", permanent=False) from None
+        finally:
+            if smtp is not None:
+                _hang_up(smtp)
+
+    def _connect(self) -> smtplib.SMTP:
+        # Our own name, or smtplib would look ours up and may wait for a name server.
+        name = self._sender.domain or "localhost"
+        if self._direct_tls:
+            smtp: smtplib.SMTP = smtplib.SMTP_SSL(
+                self._host, self._port, name, timeout=self._timeout_seconds, context=self._tls
+            )
+        else:
+            smtp = smtplib.SMTP(self._host, self._port, name, timeout=self._timeout_seconds)
+        try:
+            encrypted = self._direct_tls
+            smtp.ehlo_or_helo_if_needed()
+            if not encrypted and smtp.has_extn("starttls"):
+                smtp.starttls(context=self._tls)
+                encrypted = True
+            if self._user:
+                if not encrypted and self._host not in _LOOPBACK:
+                    raise MailFailed("server offers no encryption", permanent=False)
+                smtp.login(self._user, self._password)
+        except BaseException:
+            _hang_up(smtp)
+            raise
+        return smtp
+
+
+def as_email(message: Message, sender: Address) -> EmailMessage:
+    """Return the mail in its form for the wire; no header can be smuggled in by any value.
+
+    Raises ``MailFailed`` for an address that is none.
+    """
+    email = EmailMessage(policy=SMTP)
+    try:
+        email["To"] = Address(addr_spec=message.to)
+        email["From"] = sender
+        # A header has one line; whatever a template or a name breaks is joined again.
+        email["Subject"] = " ".join(message.subject.split())
+        email["Date"] = format_datetime(message.made_at)
+        # The same for every attempt, so that a mail sent twice is shown once.
+        email["Message-ID"] = f"<{message.id}@{sender.domain}>"
+        email["Auto-Submitted"] = "auto-generated"
+    except (ValueError, IndexError, MessageError):
+        raise MailFailed("address", permanent=True) from None
+    email.set_content(message.text)
+    if message.html:
+        email.add_alternative(message.html, subtype="html")
+    return email
+
+
+def _sender(text: str) -> Address:
+    name, address = parseaddr(text)
+    try:
+        return Address(display_name=name, addr_spec=address)
+    except (ValueError, IndexError, MessageError):
+        raise SettingsInvalid(
+            "CREDITAPP_MAIL_FROM is not like CreditApp <credits@example.com>."
+        ) from None
+
+
+def _failed(who: str, code: int) -> MailFailed:
+    return MailFailed(f"{who} {code}", permanent=500 <= code < 600)
+
+
+def _hang_up(smtp: smtplib.SMTP) -> None:
+    # The mail is accepted or refused by now; a server that hangs up first changes neither.
+    try:
+        smtp.quit()
+    except (smtplib.SMTPException, OSError):
+        smtp.close()

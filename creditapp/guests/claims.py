@@ -1,0 +1,320 @@
+"""Taking and giving back free pictures.
+
+Counts change by guarded statements alone: the database compares and adds while it holds the row,
+so that the limit stands however many processes ask at the same moment, under READ COMMITTED too.
+Rows are always taken in the order cookie, network, budget, so that no two claims deadlock.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+
+from sqlalchemy import ColumnElement, case, delete, func, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from creditapp.errors import AppError
+from creditapp.guests.models import GuestBudget, GuestClaim, GuestWindow
+from creditapp.guests.visitors import Visitor
+from creditapp.units import credits_number
+
+LIMIT = 3
+WINDOW_HOURS = 24
+DAILY_BUDGET = 1000
+SIGNUP_URL = "/auth/signup"
+
+BUDGET_SHARDS = 8
+"""How many rows share a day's budget, so that guests do not wait for one another's commits."""
+
+_CLOSED_SECONDS = 60
+"""After how long to try again when the counts could not be read."""
+
+_CLAIMS_KEPT = timedelta(days=30)
+
+
+@dataclass(frozen=True)
+class GuestAllowance:
+    """What a guest has left; ``reset_at`` is when all of it comes back, None while it is whole."""
+
+    limit: int
+    remaining: int
+    reset_at: datetime | None
+
+
+class GuestLimitReached(AppError):
+    """This visitor has used what a guest gets."""
+
+    status, code, title = 429, "guest_limit_reached", "Your free images are used up"
+
+
+class GuestBudgetReached(AppError):
+    """All guests together have used what they get in a day."""
+
+    status, code, title = 429, "guest_budget_reached", "Today's free images are used up"
+
+
+class _Exhausted(Exception):
+    """A window has nothing left."""
+
+
+class _BudgetSpent(Exception):
+    """The day has nothing left."""
+
+
+def claim(
+    session: Session,
+    visitor: Visitor,
+    now: datetime,
+    *,
+    limit: int = LIMIT,
+    window_hours: int = WINDOW_HOURS,
+    daily_budget: int = DAILY_BUDGET,
+    generation_id: str | None = None,
+    signup_credits_micro: int = 0,
+) -> GuestClaim:
+    """Take one free picture, or raise ``GuestLimitReached`` or ``GuestBudgetReached``.
+
+    Never more than ``limit`` in a window, whatever runs at the same moment. An error of the
+    database refuses as well. A refusal leaves nothing behind in the caller's transaction.
+    """
+    window = timedelta(hours=window_hours)
+    session.flush()  # the caller's own rows: what is wrong with those is not a guest's refusal
+    try:
+        with session.begin_nested():
+            cookie_started_at = _use_window(session, visitor.cookie_key, now, limit, window)
+            network_started_at = _use_window(session, visitor.network_key, now, limit, window)
+            day = now.astimezone(UTC).date()
+            made = GuestClaim(
+                cookie_key=visitor.cookie_key,
+                cookie_window_started_at=cookie_started_at,
+                network_key=visitor.network_key,
+                network_window_started_at=network_started_at,
+                budget_day=day,
+                budget_shard=_use_budget(session, day, daily_budget),
+                claimed_at=now,
+                state="claimed",
+                generation_id=generation_id,
+            )
+            session.add(made)
+        return made
+    except _Exhausted:
+        allowance = state(session, visitor, now, limit=limit, window_hours=window_hours)
+        # None: it was given back between the refusal and this look.
+        reset_at = allowance.reset_at or now
+        detail = "You have used your free images."
+        raise _refusal(
+            GuestLimitReached, detail, limit, reset_at, signup_credits_micro, now
+        ) from None
+    except _BudgetSpent:
+        reset_at = datetime.combine(now.astimezone(UTC).date(), time(), UTC) + timedelta(days=1)
+        detail = "The free images of all guests are used up for today."
+        raise _refusal(
+            GuestBudgetReached, detail, limit, reset_at, signup_credits_micro, now
+        ) from None
+    except SQLAlchemyError as error:
+        # Fails closed: what cannot be counted is not given.
+        reset_at = now + timedelta(seconds=_CLOSED_SECONDS)
+        detail = "Free images cannot be counted right now."
+        raise _refusal(
+            GuestLimitReached, detail, limit, reset_at, signup_credits_micro, now
+        ) from error
+
+
+def keep(session: Session, claim_id: str) -> bool:
+    """Note that the picture was delivered, so that it is never given back."""
+    return _settle(session, claim_id, "kept") is not None
+
+
+def give_back(session: Session, claim_id: str) -> bool:
+    """Return a claim to the windows and the day it was taken from; a second time does nothing.
+
+    A window that has ended since stays as it is: what it would get back came back already.
+    """
+    made = _settle(session, claim_id, "given_back")
+    if made is None:
+        return False
+    for key, started_at in (
+        (made.cookie_key, made.cookie_window_started_at),
+        (made.network_key, made.network_window_started_at),
+    ):
+        session.execute(
+            update(GuestWindow)
+            .where(
+                GuestWindow.key == key,
+                GuestWindow.started_at == started_at,
+                GuestWindow.used > 0,
+            )
+            .values(used=GuestWindow.used - 1),
+            execution_options={"synchronize_session": False},
+        )
+    session.execute(
+        update(GuestBudget)
+        .where(
+            GuestBudget.day == made.budget_day,
+            GuestBudget.shard == made.budget_shard,
+            GuestBudget.used > 0,
+        )
+        .values(used=GuestBudget.used - 1),
+        execution_options={"synchronize_session": False},
+    )
+    return True
+
+
+def state(
+    session: Session,
+    visitor: Visitor,
+    now: datetime,
+    *,
+    limit: int = LIMIT,
+    window_hours: int = WINDOW_HOURS,
+) -> GuestAllowance:
+    """Return what the visitor has left; nothing when the database cannot say. Reads only."""
+    window = timedelta(hours=window_hours)
+    query = select(GuestWindow.used, GuestWindow.started_at).where(
+        GuestWindow.key.in_([visitor.cookie_key, visitor.network_key]),
+        GuestWindow.started_at > now - window,
+        GuestWindow.used > 0,
+    )
+    try:
+        open_windows = [(row.used, row.started_at) for row in session.execute(query)]
+    except SQLAlchemyError:
+        return GuestAllowance(limit, 0, now + timedelta(seconds=_CLOSED_SECONDS))
+    return _allowance(open_windows, limit, window)
+
+
+def sweep(session: Session, *, now: datetime, window_hours: int = WINDOW_HOURS) -> None:
+    """Forget ended windows, past days and old claims; for a daily job."""
+    ended = now - timedelta(hours=window_hours)
+    session.execute(delete(GuestWindow).where(GuestWindow.started_at <= ended))
+    oldest = now - _CLAIMS_KEPT
+    session.execute(delete(GuestClaim).where(GuestClaim.claimed_at < oldest))
+    session.execute(delete(GuestBudget).where(GuestBudget.day < oldest.astimezone(UTC).date()))
+
+
+def _allowance(
+    windows: Sequence[tuple[int, datetime]], limit: int, window: timedelta
+) -> GuestAllowance:
+    used = min(limit, max((used for used, _ in windows), default=0))
+    if used == 0:
+        return GuestAllowance(limit, limit, None)
+    # Where both bind equally, only the later end brings everything back.
+    reset_at = max(started_at for count, started_at in windows if count >= used) + window
+    return GuestAllowance(limit, limit - used, reset_at)
+
+
+def _use_window(
+    session: Session, key: str, now: datetime, limit: int, window: timedelta
+) -> datetime:
+    """Count one use, in a new window where the last has ended; return when the window opened."""
+    if limit < 1:
+        raise _Exhausted
+    # A window in which everything was given back is as good as none: the next use opens a new one.
+    over = or_(GuestWindow.started_at <= now - window, GuestWindow.used == 0)
+    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    started_at = session.execute(
+        insert(GuestWindow)
+        .values(key=key, started_at=now, used=1)
+        .on_conflict_do_update(
+            index_elements=[GuestWindow.key],
+            set_={
+                "used": case((over, 1), else_=GuestWindow.used + 1),
+                "started_at": case((over, now), else_=GuestWindow.started_at),
+            },
+            where=or_(over, GuestWindow.used < limit),
+        )
+        .returning(GuestWindow.started_at),
+        execution_options={"synchronize_session": False},
+    ).scalar()
+    if started_at is None:
+        raise _Exhausted
+    return started_at
+
+
+def _use_budget(session: Session, day: date, budget: int) -> int:
+    """Count one use on one of the day's rows, and return which.
+
+    One row would be locked from here to the commit of every guest's request. Of several, whichever
+    no other request holds is taken; only near the end of the day's budget do requests wait.
+    """
+    for attempt in range(2 + BUDGET_SHARDS):
+        shard = _use_shard(session, day, budget, wait=attempt > 1)
+        if shard is not None:
+            return shard
+        if attempt == 0:
+            _open_day(session, day)
+        left = select(GuestBudget.shard).where(GuestBudget.day == day, _has_left(budget))
+        if session.execute(left.limit(1)).first() is None:
+            raise _BudgetSpent
+    raise _BudgetSpent
+
+
+def _use_shard(session: Session, day: date, budget: int, *, wait: bool) -> int | None:
+    free = (
+        select(GuestBudget.shard)
+        .where(GuestBudget.day == day, _has_left(budget))
+        .order_by(GuestBudget.shard if wait else func.random())
+        .limit(1)
+        # SQLite has one writer and leaves this out.
+        .with_for_update(skip_locked=not wait)
+    )
+    return session.execute(
+        update(GuestBudget)
+        .where(GuestBudget.day == day, GuestBudget.shard == free.scalar_subquery())
+        .values(used=GuestBudget.used + 1)
+        .returning(GuestBudget.shard),
+        execution_options={"synchronize_session": False},
+    ).scalar()
+
+
+def _has_left(budget: int) -> ColumnElement[bool]:
+    each, rest = divmod(max(budget, 0), BUDGET_SHARDS)
+    return GuestBudget.used < each + case((GuestBudget.shard < rest, 1), else_=0)
+
+
+def _open_day(session: Session, day: date) -> None:
+    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    rows = [{"day": day, "shard": shard, "used": 0} for shard in range(BUDGET_SHARDS)]
+    session.execute(insert(GuestBudget).values(rows).on_conflict_do_nothing())
+
+
+def _settle(session: Session, claim_id: str, outcome: str) -> GuestClaim | None:
+    """Change a claim's state once; return it, or None when it was settled before."""
+    return session.execute(
+        update(GuestClaim)
+        .where(GuestClaim.id == claim_id, GuestClaim.state == "claimed")
+        .values(state=outcome)
+        .returning(GuestClaim),
+        execution_options={"synchronize_session": False, "populate_existing": True},
+    ).scalar()
+
+
+def _refusal(
+    kind: type[AppError],
+    detail: str,
+    limit: int,
+    reset_at: datetime,
+    signup_micro: int,
+    now: datetime,
+) -> AppError:
+    seconds = max(1, math.ceil((reset_at - now).total_seconds()))
+    return kind(
+        f"{detail} Try again in {_span(seconds)}, or sign up and go on now.",
+        headers={"Retry-After": str(seconds)},
+        limit=limit,
+        remaining=0,
+        resetAt=reset_at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        signupUrl=SIGNUP_URL,
+        signupCredits=credits_number(signup_micro),
+    )
+
+
+def _span(seconds: int) -> str:
+    minutes = math.ceil(seconds / 60)
+    hours, rest = divmod(minutes, 60)
+    if not hours:
+        return f"{minutes} min"
+    return f"{hours} h {rest} min" if rest else f"{hours} h"

@@ -1,0 +1,55 @@
+"""The tables of what guests have used."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from sqlalchemy import CheckConstraint, Date, Index, Integer, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from creditapp.db import Base, UtcDateTime
+from creditapp.ids import new_id
+
+
+class GuestWindow(Base):
+    """How much one cookie or one network has used since its window opened."""
+
+    __tablename__ = "guest_windows"
+    __table_args__ = (CheckConstraint("used >= 0", name="used"), Index(None, "started_at"))
+
+    key: Mapped[str] = mapped_column(String(80), primary_key=True)
+    """``cookie:<id>`` or ``network:<keyed hash>``; never an address."""
+    started_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    used: Mapped[int] = mapped_column(Integer)
+
+
+class GuestBudget(Base):
+    """A share of what all guests together may use on one day (UTC)."""
+
+    __tablename__ = "guest_budgets"
+    __table_args__ = (CheckConstraint("used >= 0", name="used"),)
+
+    day: Mapped[date] = mapped_column(Date, primary_key=True)
+    shard: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    used: Mapped[int] = mapped_column(Integer)
+
+
+class GuestClaim(Base):
+    """One free picture, taken from the two windows and the share of the day that it names."""
+
+    __tablename__ = "guest_claims"
+    __table_args__ = (
+        CheckConstraint("state IN ('claimed', 'kept', 'given_back')", name="state"),
+        Index(None, "claimed_at"),
+    )
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True, default=lambda: new_id("clm"))
+    cookie_key: Mapped[str] = mapped_column(String(80))
+    cookie_window_started_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    network_key: Mapped[str] = mapped_column(String(80))
+    network_window_started_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    budget_day: Mapped[date] = mapped_column(Date)
+    budget_shard: Mapped[int] = mapped_column(Integer)
+    claimed_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    state: Mapped[str] = mapped_column(String(12))
+    generation_id: Mapped[str | None] = mapped_column(String(40), unique=True)

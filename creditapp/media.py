@@ -1,0 +1,146 @@
+"""Where made pictures, sounds and films are kept: bytes in, an unguessable key out.
+
+Who may see a file is not decided here: the row that holds the key belongs to somebody, and the
+route that serves it asks. A key says nothing but the kind of file, so it may stand in a log.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from creditapp.config import SettingsInvalid
+
+EXTENSIONS = {
+    "image/png": "png",
+    "image/jpeg": "jpg",
+    "image/webp": "webp",
+    "image/gif": "gif",
+    "audio/mpeg": "mp3",
+    "audio/wav": "wav",
+    "audio/ogg": "ogg",
+    "video/mp4": "mp4",
+    "video/webm": "webm",
+}
+"""The kinds of file that are kept, by MIME type. SVG and HTML are not among them: they run."""
+
+_MIME_TYPES = {extension: mime_type for mime_type, extension in EXTENSIONS.items()}
+_KEY = re.compile(rf"[0-9a-f]{{32}}\.({'|'.join(_MIME_TYPES)})", re.ASCII)
+
+
+class MediaKeyInvalid(ValueError):
+    """What was given is no key that ``store`` ever returned."""
+
+
+class MediaTypeUnknown(ValueError):
+    """A kind of file that is not kept."""
+
+
+class Media(Protocol):
+    """A place for files. Keys are immutable: what a key names never changes, only goes."""
+
+    def store(self, data: bytes, mime_type: str) -> str:
+        """Keep ``data`` durably and return its new key. Raises ``MediaTypeUnknown``."""
+
+    def open(self, key: str) -> BinaryIO:
+        """Open the file for reading. Raises ``FileNotFoundError`` and ``MediaKeyInvalid``."""
+
+    def path(self, key: str) -> Path:
+        """Return a local path to send the file from; the file may be gone."""
+
+    def size(self, key: str) -> int:
+        """Return the number of bytes. Raises ``FileNotFoundError`` and ``MediaKeyInvalid``."""
+
+    def delete(self, key: str) -> bool:
+        """Remove the file; return whether it was there. Deleting twice is no mistake."""
+
+
+def open_media(url: str) -> Media:
+    """Return the place that ``MEDIA_URL`` names; raise ``SettingsInvalid`` for one we have not."""
+    if url.startswith("file:"):
+        # file:/srv/media and file:///srv/media mean the same (RFC 8089).
+        return FileMedia(Path(re.sub(r"^//(?=/)", "", url.removeprefix("file:"))))
+    if url.startswith("s3:"):
+        raise SettingsInvalid("MEDIA_URL: s3: is not yet available; use file:/path/to/a/folder")
+    raise SettingsInvalid("MEDIA_URL must start with file: and name a folder")
+
+
+def mime_type_of(key: str) -> str:
+    """Return the MIME type of the file that a key names. Raises ``MediaKeyInvalid``."""
+    return _MIME_TYPES[_checked(key).group(1)]
+
+
+class FileMedia:
+    """Files in a folder, two levels deep so that no folder grows past what tools can list."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def store(self, data: bytes, mime_type: str) -> str:
+        """Write to a temporary file, force it to the disk, then give it its name.
+
+        Whoever finds the key finds the whole file: also after a crash, also on another thread.
+        """
+        extension = EXTENSIONS.get(mime_type)
+        if extension is None:
+            raise MediaTypeUnknown(f"files of type {mime_type!r} are not kept")
+        key = f"{secrets.token_hex(16)}.{extension}"
+        path = self.path(key)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        unnamed = path.with_name(f".{path.name}.part")
+        try:
+            with open(unnamed, "xb", opener=_private) as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.rename(unnamed, path)
+        except BaseException:
+            unnamed.unlink(missing_ok=True)
+            raise
+        # The name is a change of the folder, and new folders are changes of theirs.
+        for folder in (path.parent, path.parent.parent, self.root):
+            _force_folder(folder)
+        return key
+
+    def open(self, key: str) -> BinaryIO:
+        """Open the file for reading. Raises ``FileNotFoundError`` and ``MediaKeyInvalid``."""
+        return open(self.path(key), "rb")
+
+    def path(self, key: str) -> Path:
+        """Return where the file is or would be. Raises ``MediaKeyInvalid``."""
+        _checked(key)
+        return self.root / key[:2] / key[2:4] / key
+
+    def size(self, key: str) -> int:
+        """Return the number of bytes. Raises ``FileNotFoundError`` and ``MediaKeyInvalid``."""
+        return self.path(key).stat().st_size
+
+    def delete(self, key: str) -> bool:
+        """Remove the file; return whether it was there. Deleting twice is no mistake."""
+        try:
+            self.path(key).unlink()
+        except FileNotFoundError:
+            return False
+        return True
+
+
+def _checked(key: str) -> re.Match[str]:
+    match = _KEY.fullmatch(key)
+    if match is None:
+        raise MediaKeyInvalid("this is not the key of a media file")
+    return match
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _force_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
