@@ -1,0 +1,106 @@
+"""A worker's word that it lives, given every second while the provider works."""
+
+from __future__ import annotations
+
+import threading
+import time
+from datetime import timedelta
+from types import TracebackType
+
+import structlog
+from sqlalchemy import case, update
+
+from creditapp.clock import now
+from creditapp.db import transaction
+from creditapp.generation.models import Generation
+from creditapp.wiring import in_this_app
+
+LEASE_SECONDS = 5
+"""After this long without a word the worker is taken for dead."""
+RENEW_SECONDS = 1.0
+RUN_SECONDS_MAX = 900
+"""After this long the word is given no more: a provider that hangs must not hold credits."""
+
+log = structlog.get_logger(__name__)
+
+
+class Lease:
+    """Renews the lease of one attempt from a thread, and learns there what the owner wants.
+
+    The same statement writes the progress, so that a provider that reports every percent costs no
+    transaction more.
+    """
+
+    def __init__(self, generation_id: str, attempt: int) -> None:
+        self._generation_id, self._attempt = generation_id, attempt
+        self._percent = 0
+        self._done = threading.Event()
+        self._stop_asked = threading.Event()
+        self._lost = threading.Event()
+        self._give_up_at = time.monotonic() + RUN_SECONDS_MAX
+        self._thread = threading.Thread(
+            target=in_this_app(self._keep), name=f"lease-{generation_id}", daemon=True
+        )
+
+    @property
+    def stop_asked(self) -> bool:
+        """Whether the owner asked to cancel."""
+        return self._stop_asked.is_set()
+
+    def should_stop(self) -> bool:
+        """Whether there is no use in going on: nobody wants it, or somebody else has ended it."""
+        return self._stop_asked.is_set() or self._lost.is_set()
+
+    def note_progress(self, share: float) -> None:
+        """Remember how far the provider is; the next renewal writes it down."""
+        self._percent = max(self._percent, min(99, int(share * 100)))
+
+    def __enter__(self) -> Lease:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def _keep(self) -> None:
+        while not self._done.wait(RENEW_SECONDS):
+            if time.monotonic() > self._give_up_at:
+                log.warning("lease given up", generation=self._generation_id)
+                self._lost.set()
+                return
+            try:
+                self.renew()
+            except Exception as error:
+                # The next beat tries again; when none gets through, the sweep takes over.
+                log.warning("lease not renewed", error_type=type(error).__name__)
+
+    def renew(self) -> None:
+        """Say that the worker lives, write the progress, and see whether to go on."""
+        percent = self._percent
+        with transaction() as session:
+            row = session.execute(
+                update(Generation)
+                .where(
+                    Generation.id == self._generation_id,
+                    Generation.state == "running",
+                    Generation.attempt == self._attempt,
+                )
+                .values(
+                    lease_until=now() + timedelta(seconds=LEASE_SECONDS),
+                    progress=case(
+                        (Generation.progress < percent, percent), else_=Generation.progress
+                    ),
+                )
+                .returning(Generation.cancel_requested_at)
+                .execution_options(synchronize_session=False)
+            ).first()
+        if row is None:
+            self._lost.set()
+        elif row[0] is not None:
+            self._stop_asked.set()

@@ -1,0 +1,337 @@
+"""A generation from the wish to the queue: quote, submit, look at, cancel, delete.
+
+``submit`` writes the claim on the money and the row in one transaction; the caller enqueues the
+work after the commit. What happens from then on is in ``work``.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import delete as sql_delete
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from creditapp import guests, ledger
+from creditapp.accounts import User
+from creditapp.catalog import Catalog, Model, PriceRequest, Quote, Shape, guest_refusal
+from creditapp.catalog import quote as quote_price
+from creditapp.catalog.models import TEXT_TO_IMAGE
+from creditapp.clock import now
+from creditapp.db import changed, insert_once
+from creditapp.errors import (
+    AuthenticationRequired,
+    Conflict,
+    IdempotencyKeyReused,
+    NotFound,
+    ValidationFailed,
+)
+from creditapp.generation.models import Asset, Generation
+from creditapp.generation.providers import Providers
+from creditapp.generation.requests import ImageOrder
+from creditapp.guests import Visitor
+from creditapp.ids import new_id
+from creditapp.wiring import the
+
+_ID = re.compile(r"gen_[0-9a-z]{26}")
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who asks: a member with a wallet, or a guest with free images."""
+
+    member: User | None
+    visitor: Visitor
+
+    @property
+    def owner(self) -> tuple[str, str]:
+        """The kind and id under which what is made will be kept."""
+        if self.member is not None:
+            return "user", self.member.id
+        return "guest", self.visitor.cookie_id
+
+
+@dataclass(frozen=True)
+class Made:
+    """A generation with what it delivered, and whether this answer is a repeated one."""
+
+    generation: Generation
+    assets: tuple[Asset, ...] = ()
+    replayed: bool = False
+
+
+def ordered_model(order: ImageOrder) -> Model:
+    """Return the model that an order names, or the catalog's own choice; 422 for an unknown one."""
+    catalog = the(Catalog)
+    model = catalog.model(order.model or catalog.default_model)
+    if model is None:
+        names = ", ".join(each.id for each in catalog.models)
+        raise ValidationFailed.of("model", f"There is no such model. There are: {names}.")
+    return model
+
+
+def ordered_shape(order: ImageOrder, model: Model) -> Shape:
+    """Return the picture's shape; 422 for one that the model cannot make."""
+    shape = model.shape(order.size)
+    if shape is None:
+        sizes = ", ".join(each.size for each in model.shapes)
+        raise ValidationFailed.of("size", f"{model.name} makes these sizes: {sizes}.")
+    return shape
+
+
+def price(order: ImageOrder) -> Quote:
+    """Return what an order costs and why; raise ``ValidationFailed`` for what no model can make."""
+    model = ordered_model(order)
+    ordered_shape(order, model)
+    return quote_price(the(Catalog), _priced_by(order))
+
+
+def _priced_by(order: ImageOrder) -> PriceRequest:
+    return PriceRequest(
+        operation=TEXT_TO_IMAGE,
+        model=order.model,
+        n=order.n,
+        quality=order.quality,
+        size=order.size,
+    )
+
+
+def submit(session: Session, order: ImageOrder, by: Caller, *, key: str) -> Made:
+    """Set the price aside and store the generation; the caller commits, then enqueues ``work``.
+
+    The same ``key`` from the same caller returns the generation it made before, whatever its state;
+    with another order it raises ``IdempotencyKeyReused``. Raises ``InsufficientCredits`` (402),
+    ``GuestLimitReached`` or ``GuestBudgetReached`` (429), ``AccountFrozen`` (403),
+    ``ModelUnavailable`` (503) and ``ValidationFailed`` (422); none of them leaves a trace.
+    """
+    earlier = _find_by_key(session, by, key)
+    if earlier is not None:
+        return _replay(session, earlier, order)
+    catalog = the(Catalog)
+    model = ordered_model(order)
+    quote = price(order)
+    refusal = guest_refusal(catalog, _priced_by(order)) if by.member is None else None
+    if refusal:
+        raise AuthenticationRequired(refusal)
+    provider = the(Providers).require(model)
+    generation = Generation(
+        id=new_id("gen"),
+        owner_kind=by.owner[0],
+        owner_id=by.owner[1],
+        request_key=key,
+        request_digest=order.digest(),
+        operation=TEXT_TO_IMAGE,
+        model=model.id,
+        model_name=model.name,
+        prompt=order.prompt,
+        n=order.n,
+        size=ordered_shape(order, model).size,
+        quality=order.quality or model.default_quality,
+        seed=secrets.randbits(31),
+        catalog_version=catalog.version,
+        funding="wallet" if by.member else "guest",
+        quoted_micro=quote.cost_micro,
+        charged_micro=0,
+        state="queued",
+        attempt=1,
+        progress=0,
+        delivered=0,
+        preview=the(Providers).is_preview(model),
+        provider=provider.name,
+        created_at=now(),
+    )
+    # The row comes first: its unique key decides between two submissions at once, and the one that
+    # loses has not touched the wallet.
+    if not insert_once(session, generation, ["owner_kind", "owner_id", "request_key"]):
+        earlier = _find_by_key(session, by, key)
+        if earlier is None:
+            raise Conflict("This request is being withdrawn. Try again.")
+        return _replay(session, earlier, order)
+    _take_payment(session, generation, quote, by)
+    return Made(generation)
+
+
+def find(session: Session, generation_id: str, by: Caller) -> Made:
+    """Return the caller's own generation; ``NotFound`` for a stranger's, as for none at all."""
+    if _ID.fullmatch(generation_id) is None:
+        # Not only sooner: PostgreSQL refuses a text with a NUL in it, whatever is asked about it.
+        raise NotFound("There is no such picture here.")
+    kind, owner_id = by.owner
+    generation = session.scalar(
+        select(Generation).where(
+            Generation.id == generation_id,
+            Generation.owner_kind == kind,
+            Generation.owner_id == owner_id,
+            Generation.deleted_at.is_(None),
+        )
+    )
+    if generation is None:
+        raise NotFound("There is no such picture here.")
+    return Made(generation, assets_of(session, [generation]).get(generation.id, ()))
+
+
+def assets_of(session: Session, generations: Sequence[Generation]) -> dict[str, tuple[Asset, ...]]:
+    """Return the assets of many generations in one query."""
+    ids = [generation.id for generation in generations]
+    found: dict[str, list[Asset]] = {}
+    if not ids:
+        return {}
+    query = select(Asset).where(Asset.generation_id.in_(ids)).order_by(Asset.position)
+    for asset in session.scalars(query):
+        found.setdefault(asset.generation_id, []).append(asset)
+    return {generation_id: tuple(assets) for generation_id, assets in found.items()}
+
+
+def cancel(session: Session, generation_id: str, by: Caller) -> Generation:
+    """Stop a generation: a queued one at once, a running one when its worker next looks.
+
+    What a running one has delivered by then is kept and paid for; the rest returns. Raises
+    ``Conflict`` when it has already ended.
+    """
+    generation = find(session, generation_id, by).generation
+    moment = now()
+    if _change_state(session, generation, "queued", state="canceled", finished_at=moment):
+        return_payment(session, generation, moment)
+        return generation
+    asked = session.execute(
+        update(Generation)
+        .where(Generation.id == generation.id, Generation.state == "running")
+        .values(cancel_requested_at=moment)
+    )
+    if changed(asked) == 0:
+        raise Conflict("It has already ended.")
+    generation.cancel_requested_at = moment
+    return generation
+
+
+def delete(session: Session, generation_id: str, by: Caller) -> list[str]:
+    """Hide a finished generation for good; return the media keys that the caller now removes."""
+    generation = find(session, generation_id, by).generation
+    if not generation.finished:
+        raise Conflict("It is still being made. Cancel it first.")
+    hidden = session.execute(
+        update(Generation)
+        .where(Generation.id == generation.id, Generation.deleted_at.is_(None))
+        .values(deleted_at=now(), prompt="")
+        .execution_options(synchronize_session=False)
+    )
+    if changed(hidden) == 0:
+        raise NotFound("There is no such picture here.")
+    gone = sql_delete(Asset).where(Asset.generation_id == generation.id)
+    return list(session.scalars(gone.returning(Asset.media_key)))
+
+
+def adopt(session: Session, cookie_id: str, user_id: str) -> int:
+    """Give a guest's pictures to the account that the guest opened; return how many.
+
+    One that is still being made moves too; how it is paid for stays as it was submitted.
+    """
+    return changed(
+        session.execute(
+            update(Generation)
+            .where(
+                Generation.owner_kind == "guest",
+                Generation.owner_id == cookie_id,
+                Generation.deleted_at.is_(None),
+            )
+            .values(owner_kind="user", owner_id=user_id)
+            .execution_options(synchronize_session=False)
+        )
+    )
+
+
+def count_of_guest(session: Session, cookie_id: str) -> int:
+    """Return how many pictures a guest has made: what would move into an account."""
+    made = (
+        select(func.count())
+        .select_from(Generation)
+        .where(
+            Generation.owner_kind == "guest",
+            Generation.owner_id == cookie_id,
+            Generation.state == "succeeded",
+            Generation.deleted_at.is_(None),
+        )
+    )
+    return session.scalar(made) or 0
+
+
+def return_payment(session: Session, generation: Generation, at: datetime) -> None:
+    """Give back what was set aside: the charge is released, or the guest's claim returned."""
+    if generation.funding == "guest":
+        if generation.claim_id:
+            guests.give_back(session, generation.claim_id)
+    elif generation.charge_id:
+        ledger.release(session.connection(), generation.charge_id, now=at)
+
+
+def _take_payment(session: Session, generation: Generation, quote: Quote, by: Caller) -> None:
+    """Claim a free image or hold the price, and note on the row which of the two it was."""
+    catalog, moment = the(Catalog), now()
+    if by.member is None:
+        claim = guests.claim(
+            session,
+            by.visitor,
+            moment,
+            limit=catalog.guest_limit,
+            window_hours=catalog.guest_window_hours,
+            daily_budget=catalog.guest_daily_budget,
+            generation_id=generation.id,
+            signup_credits_micro=catalog.welcome_micro,
+        )
+        paid: dict[str, object] = {"claim_id": claim.id}
+    else:
+        connection = session.connection()
+        wallet_id = ledger.ensure_wallet(connection, "user", by.member.id, now=moment)
+        charge = ledger.hold(
+            connection,
+            wallet_id,
+            quote.cost_micro,
+            key=f"generation:{generation.id}",
+            digest=generation.request_digest,
+            operation=TEXT_TO_IMAGE,
+            now=moment,
+            actor=by.member.id,
+            note=quote.sentence,
+        )
+        paid = {"wallet_id": wallet_id, "charge_id": charge.id}
+    session.execute(update(Generation).where(Generation.id == generation.id).values(**paid))
+    for name, value in paid.items():
+        setattr(generation, name, value)
+
+
+def _find_by_key(session: Session, by: Caller, key: str) -> Generation | None:
+    kind, owner_id = by.owner
+    return session.scalar(
+        select(Generation).where(
+            Generation.owner_kind == kind,
+            Generation.owner_id == owner_id,
+            Generation.request_key == key,
+        )
+    )
+
+
+def _replay(session: Session, earlier: Generation, order: ImageOrder) -> Made:
+    if earlier.request_digest != order.digest():
+        raise IdempotencyKeyReused("This Idempotency-Key was used for another request.")
+    if earlier.deleted_at is not None:
+        raise NotFound("What this request made has been deleted.")
+    return Made(earlier, assets_of(session, [earlier]).get(earlier.id, ()), replayed=True)
+
+
+def _change_state(session: Session, generation: Generation, was: str, **values: object) -> bool:
+    """Compare-and-set the state; the row object follows when it was this caller who changed it."""
+    result = session.execute(
+        update(Generation)
+        .where(Generation.id == generation.id, Generation.state == was)
+        .values(**values)
+        .execution_options(synchronize_session=False)
+    )
+    if changed(result) == 0:
+        return False
+    for name, value in values.items():
+        setattr(generation, name, value)
+    return True

@@ -1,0 +1,93 @@
+"""A generation and the assets it delivered."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger, CheckConstraint, Index, Integer, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from creditapp.db import Base, UtcDateTime
+
+STATES = ("queued", "running", "succeeded", "failed", "canceled")
+FINISHED = ("succeeded", "failed", "canceled")
+
+
+class Generation(Base):
+    """One request to make something, from the click to its end.
+
+    ``funding`` is fixed when it is submitted: ``wallet`` (an open charge in the ledger) or
+    ``guest`` (a claim on the free ones). Every change of ``state`` is a compare-and-set, so that
+    of two workers only one settles.
+    """
+
+    __tablename__ = "generations"
+    __table_args__ = (
+        CheckConstraint(f"state IN {STATES!r}", name="state"),
+        CheckConstraint("funding IN ('wallet', 'guest')", name="funding"),
+        UniqueConstraint("owner_kind", "owner_id", "request_key"),
+        Index("ix_generations_owner", "owner_kind", "owner_id", "created_at"),
+        Index("ix_generations_open", "state", "lease_until"),
+    )
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    owner_kind: Mapped[str] = mapped_column(String(8))
+    owner_id: Mapped[str] = mapped_column(String(64))
+    request_key: Mapped[str] = mapped_column(String(128))
+    request_digest: Mapped[str] = mapped_column(String(64))
+
+    operation: Mapped[str] = mapped_column(String(24))
+    model: Mapped[str] = mapped_column(String(64))
+    model_name: Mapped[str] = mapped_column(String(64))
+    prompt: Mapped[str] = mapped_column(Text)
+    n: Mapped[int] = mapped_column(Integer)
+    size: Mapped[str] = mapped_column(String(16))
+    quality: Mapped[str | None] = mapped_column(String(16))
+    seed: Mapped[int] = mapped_column(BigInteger)
+    catalog_version: Mapped[str] = mapped_column(String(64))
+
+    funding: Mapped[str] = mapped_column(String(8))
+    wallet_id: Mapped[int | None] = mapped_column(BigInteger)
+    charge_id: Mapped[int | None] = mapped_column(BigInteger)
+    claim_id: Mapped[str | None] = mapped_column(String(40))
+    quoted_micro: Mapped[int] = mapped_column(BigInteger)
+    charged_micro: Mapped[int] = mapped_column(BigInteger, default=0)
+
+    state: Mapped[str] = mapped_column(String(12), default="queued")
+    attempt: Mapped[int] = mapped_column(Integer, default=1)
+    progress: Mapped[int] = mapped_column(Integer, default=0)
+    """Percent, for people."""
+    delivered: Mapped[int] = mapped_column(Integer, default=0)
+    preview: Mapped[bool] = mapped_column(default=False)
+    provider: Mapped[str] = mapped_column(String(24))
+    provider_cost_micros_usd: Mapped[int | None] = mapped_column(BigInteger)
+    error_code: Mapped[str | None] = mapped_column(String(32))
+    error_text: Mapped[str | None] = mapped_column(String(240))
+
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    provider_started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    cancel_requested_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing will change its state any more."""
+        return self.state in FINISHED
+
+
+class Asset(Base):
+    """One file that a generation delivered; it belongs to the generation's owner."""
+
+    __tablename__ = "assets"
+    __table_args__ = (UniqueConstraint("generation_id", "position"),)
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    generation_id: Mapped[str] = mapped_column(String(40))
+    position: Mapped[int] = mapped_column(Integer)
+    media_key: Mapped[str] = mapped_column(String(80))
+    mime_type: Mapped[str] = mapped_column(String(32))
+    width: Mapped[int] = mapped_column(Integer)
+    height: Mapped[int] = mapped_column(Integer)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)

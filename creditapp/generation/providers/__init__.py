@@ -1,0 +1,41 @@
+"""Providers: who makes the pictures.
+
+``Providers`` finds the ``Route`` to a model of the catalog; each implements ``Provider`` and
+fails with a ``ProviderError``. ``offline`` draws without a network, ``openai`` speaks to any
+endpoint that is compatible with OpenAI's.
+"""
+
+from creditapp.generation.providers.offline import OfflineProvider
+from creditapp.generation.providers.protocol import (
+    GenerationFailed,
+    GenerationTimeout,
+    ImageRequest,
+    ProducedImage,
+    Progress,
+    PromptRejected,
+    Provider,
+    ProviderError,
+    ProviderUnavailable,
+    ShouldStop,
+    SourceImage,
+)
+from creditapp.generation.providers.registry import Providers, Route, ServedModel, Unavailable
+
+__all__ = [
+    "GenerationFailed",
+    "GenerationTimeout",
+    "ImageRequest",
+    "OfflineProvider",
+    "ProducedImage",
+    "Progress",
+    "PromptRejected",
+    "Provider",
+    "ProviderError",
+    "ProviderUnavailable",
+    "Providers",
+    "Route",
+    "ServedModel",
+    "ShouldStop",
+    "SourceImage",
+    "Unavailable",
+]

@@ -1,0 +1,1 @@
+"""The scenes: each a function that draws a study on its sheet."""

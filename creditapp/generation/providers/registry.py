@@ -1,0 +1,184 @@
+"""Which provider serves a model of the catalog, or why none does.
+
+Takes plain data, so that the rule can be read and tested by itself: the catalog's model says
+which adapter it needs and which variables hold its key and its address; the values come from the
+settings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from creditapp.generation.providers.protocol import (
+    ImageRequest,
+    ProducedImage,
+    Progress,
+    Provider,
+    ProviderUnavailable,
+    ShouldStop,
+)
+
+TIMEOUT_SECONDS = 120.0
+"""How long a vendor may take for one answer."""
+
+
+class ServedModel(Protocol):
+    """What the registry reads of a catalog's image model; ``catalog.Model`` is one."""
+
+    @property
+    def id(self) -> str:
+        """The catalog's id."""
+        ...
+
+    @property
+    def provider(self) -> str:
+        """The adapter: ``openai`` or ``offline``."""
+        ...
+
+    @property
+    def provider_model(self) -> str:
+        """The vendor's name for the model."""
+        ...
+
+    @property
+    def key_env(self) -> str:
+        """The variable that holds the vendor's key."""
+        ...
+
+    @property
+    def base_url_env(self) -> str:
+        """The variable that holds the endpoint's address."""
+        ...
+
+    @property
+    def base_url(self) -> str | None:
+        """The address when that variable is unset."""
+        ...
+
+    @property
+    def gateway(self) -> bool:
+        """Whether OpenAI's own address does not know the model, so that it needs another one."""
+        ...
+
+    @property
+    def native_n(self) -> bool:
+        """Whether one call may ask for several pictures."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """Nobody serves a model now: why, for people, and the variable that would change it."""
+
+    reason: str
+    variable: str
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The way to one model: a provider that is told the name by which it knows the model."""
+
+    provider: Provider
+    model: str
+    """The vendor's name for the model; a preview is told the catalog's id."""
+    preview: bool
+    """Whether the offline provider stands in for the model."""
+    native_n: bool
+
+    @property
+    def name(self) -> str:
+        """The provider's name, for the records."""
+        return self.provider.name
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether the same request may be made twice."""
+        return self.provider.repeatable
+
+    def generate_images(
+        self, request: ImageRequest, *, progress: Progress, should_stop: ShouldStop
+    ) -> Iterator[ProducedImage]:
+        """Yield what the provider yields, asked for this route's model in the way it can be."""
+        request = replace(
+            request,
+            provider_model=self.model,
+            one_call_each=request.one_call_each or not self.native_n,
+        )
+        return self.provider.generate_images(request, progress=progress, should_stop=should_stop)
+
+
+class Providers:
+    """Finds the way to a model.
+
+    ``values`` maps names of variables to their values. With ``offline`` given, it draws for every
+    model that lacks a key or an address (demo and testing); without it such a model is unavailable
+    (production).
+    """
+
+    def __init__(
+        self,
+        values: Mapping[str, str],
+        *,
+        offline: Provider | None,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+    ) -> None:
+        self._values = {name: value for name, value in values.items() if value}
+        self._offline = offline
+        self._timeout_seconds = timeout_seconds
+
+    def __repr__(self) -> str:
+        """Name no value: they are keys."""
+        return f"Providers(offline={self._offline is not None})"
+
+    def find(self, model: ServedModel, *, own_key: str | None = None) -> Route | Unavailable:
+        """Return the way to ``model``, or why there is none.
+
+        ``own_key`` is a person's own key for the same address. Somebody who brings one never gets
+        a preview instead.
+        """
+        if model.provider not in ("openai", "offline"):
+            return Unavailable("This version of CreditApp cannot reach this model.", "")
+        missing = self._missing_variable(model, own_key)
+        if missing is None:
+            provider = self._openai(model, own_key)
+            return Route(provider, model.provider_model, preview=False, native_n=model.native_n)
+        if self._offline is not None and own_key is None:
+            return Route(self._offline, model.id, preview=True, native_n=True)
+        return Unavailable("This model has not been set up on this server.", missing)
+
+    def require(self, model: ServedModel, *, own_key: str | None = None) -> Route:
+        """Return the way to ``model``; raise ``ProviderUnavailable`` when there is none."""
+        found = self.find(model, own_key=own_key)
+        if isinstance(found, Unavailable):
+            raise ProviderUnavailable(found.reason, permanent=True, reason="not_configured")
+        return found
+
+    def is_preview(self, model: ServedModel) -> bool:
+        """Return whether ``model`` is answered by previews here."""
+        found = self.find(model)
+        return isinstance(found, Route) and found.preview
+
+    def _missing_variable(self, model: ServedModel, own_key: str | None) -> str | None:
+        """Return the first variable that stands between us and the model, if any."""
+        if model.provider == "offline":
+            return "CREDITAPP_ENV"
+        if not own_key and model.key_env not in self._values:
+            return model.key_env
+        # Only OpenAI's own address is a default. A vendor's key must not go to another one.
+        if model.gateway and self._address(model) is None:
+            return model.base_url_env
+        return None
+
+    def _address(self, model: ServedModel) -> str | None:
+        return self._values.get(model.base_url_env) or model.base_url
+
+    def _openai(self, model: ServedModel, own_key: str | None) -> Provider:
+        from creditapp.generation.providers.openai import OpenAIProvider
+
+        return OpenAIProvider(
+            api_key=own_key or self._values[model.key_env],
+            base_url=self._address(model),
+            timeout_seconds=self._timeout_seconds,
+        )

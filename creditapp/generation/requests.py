@@ -1,0 +1,68 @@
+"""What may be asked for: one typed request, read from a form and from JSON alike."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import unicodedata
+from typing import Annotated, Any
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StrictInt, field_validator
+
+PROMPT_CHARACTERS_MAX = 4000
+IMAGES_MAX = 4
+
+
+class ImageOrder(BaseModel):
+    """A wish for one to four images. ``models`` is read and ignored: older clients send it."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    prompt: str = Field(
+        description=f"What the picture shows, in at most {PROMPT_CHARACTERS_MAX:,} characters."
+    )
+    model: str | None = Field(
+        default=None,
+        validation_alias=AliasChoices("model", "aiModel"),
+        max_length=64,
+        description="A model of the price list; without it the catalog's own choice. Older "
+        "clients write aiModel.",
+    )
+    n: Annotated[StrictInt, Field(ge=1, le=IMAGES_MAX)] = Field(
+        default=1, description="How many images; each one delivered is charged."
+    )
+    size: str = Field(
+        default="1024x1024", max_length=16, description="As 1536x1024, or its shape as 3:2."
+    )
+    quality: str | None = Field(
+        default=None,
+        max_length=16,
+        description="For models that are priced by quality: low, medium, high.",
+    )
+    models: Any = Field(default=None, exclude=True, description="Ignored.")
+    idempotency_key: str | None = Field(
+        default=None,
+        validation_alias="idempotencyKey",
+        exclude=True,
+        max_length=255,
+        description="The same as the header Idempotency-Key, which wins.",
+    )
+
+    @field_validator("prompt")
+    @classmethod
+    def _readable(cls, text: str) -> str:
+        text = text.replace("\r\n", "\n").strip()
+        if not text:
+            raise ValueError("Describe what the picture should show.")
+        if len(text) > PROMPT_CHARACTERS_MAX:
+            raise ValueError(
+                f"The description has {len(text):,} characters; {PROMPT_CHARACTERS_MAX:,} fit."
+            )
+        if any(unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\t" for c in text):
+            raise ValueError("The description holds control characters; remove them.")
+        return text
+
+    def digest(self) -> str:
+        """Return the digest of what was asked for, the same for the same wish."""
+        text = json.dumps(self.model_dump(), sort_keys=True, ensure_ascii=True)
+        return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,106 @@
+"""A worker of the whole app, in a process of its own, that dies at one step of a generation.
+
+It kills itself with SIGKILL, so that the step is exact; the generation that is meant says the
+step in its prompt, so that what earlier workers left behind goes on as it would.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from creditapp import create_app, jobs
+from creditapp.config import load_settings
+from creditapp.db import snapshot, transaction
+from creditapp.generation import settling, work
+from creditapp.generation.models import Generation
+from tests.faults.jobs_worker import note
+
+BEFORE_START = "1 before the start is committed"
+BEFORE_CALL = "2 after the start, before the call"
+DURING_CALL = "3 during the call"
+BEFORE_MEDIA = "4 after the call, before the media"
+BEFORE_SETTLE = "5 after the media, before settling"
+BEFORE_COMMIT = "6 settled, before the commit"
+AFTER_SETTLE = "7 after the commit"
+
+
+def be_a_worker(environ: dict[str, str], facts: Path, step: str, manner: str = "kill") -> None:
+    """Run the app's jobs until SIGTERM, or until ``step``; ``hold`` waits there to be killed."""
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    if step:
+        _arm(Doom(facts, step, manner))
+    app = create_app(load_settings(environ))
+    with app.app_context():
+        jobs.run(stop)
+
+
+class Doom:
+    """The end of this process, at one step of the generation whose prompt names it."""
+
+    def __init__(self, facts: Path, step: str, manner: str) -> None:
+        self.facts, self.step, self.manner = facts, step, manner
+
+    def meet(self, step: str, prompt: str | None) -> None:
+        if step != self.step or prompt != self.step:
+            return
+        note(self.facts, did=step)
+        if self.manner == "hold":
+            time.sleep(600)
+        os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(60)  # the signal is on its way; nothing more may happen here
+
+
+def _arm(doom: Doom) -> None:
+    genuine: dict[str, Any] = {
+        "produce": work._produce,
+        "store": work._store,
+        "settle": work.settle,
+        "write_down": settling._write_down,
+    }
+
+    @contextmanager
+    def begin() -> Iterator[Session]:
+        with transaction() as session:
+            yield session
+            taken = session.scalar(
+                select(Generation.prompt).where(
+                    Generation.prompt == BEFORE_START, Generation.state == "running"
+                )
+            )
+            doom.meet(BEFORE_START, taken)
+
+    def produce(generation: Generation, *rest: Any) -> None:
+        doom.meet(BEFORE_CALL, generation.prompt)
+        genuine["produce"](generation, *rest)
+
+    def store(generation: Generation, *rest: Any) -> Any:
+        doom.meet(BEFORE_MEDIA, generation.prompt)
+        return genuine["store"](generation, *rest)
+
+    def settle(generation_id: str, *rest: Any, **named: Any) -> bool:
+        with snapshot() as session:
+            prompt = session.get_one(Generation, generation_id).prompt
+        doom.meet(BEFORE_SETTLE, prompt)
+        ended: bool = genuine["settle"](generation_id, *rest, **named)
+        doom.meet(AFTER_SETTLE, prompt)
+        return ended
+
+    def write_down(session: Session, generation_id: str, *rest: Any) -> None:
+        genuine["write_down"](session, generation_id, *rest)
+        session.flush()
+        doom.meet(BEFORE_COMMIT, session.get_one(Generation, generation_id).prompt)
+
+    work.transaction = begin  # type: ignore[assignment]
+    work._produce, work._store, work.settle = produce, store, settle  # type: ignore[assignment]
+    settling._write_down = write_down

@@ -1,0 +1,216 @@
+"""Workers are killed at every step of a generation: it ends once, paid once or not at all."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from creditapp import jobs, ledger
+from creditapp.config import Settings
+from creditapp.db import snapshot
+from creditapp.generation.models import FINISHED, Asset, Generation
+from creditapp.jobs.engine import JobStore
+from creditapp.wiring import the
+from tests.conftest import Person, build_app, close_app
+from tests.faults.generation_worker import (
+    AFTER_SETTLE,
+    BEFORE_CALL,
+    BEFORE_COMMIT,
+    BEFORE_MEDIA,
+    BEFORE_SETTLE,
+    BEFORE_START,
+    DURING_CALL,
+    be_a_worker,
+)
+from tests.faults.jobs_worker import read_facts
+from tests.standins.openai_server import OpenAIStandIn
+
+TAKEN_OVER_WITHIN_SECONDS = 10.0
+PRICE = 2
+"""Credits of one picture in GPT Image's default quality."""
+
+# What becomes of it, and how often the provider was called, when the worker died at this step.
+ENDS = {
+    DURING_CALL: ("failed", 1),
+    BEFORE_CALL: ("failed", 0),
+    BEFORE_MEDIA: ("failed", 1),
+    BEFORE_SETTLE: ("failed", 1),
+    BEFORE_COMMIT: ("failed", 1),
+    AFTER_SETTLE: ("succeeded", 1),
+    # The last, because the next worker begins it anew, and that one must live.
+    BEFORE_START: ("succeeded", 1),
+}
+
+_processes = multiprocessing.get_context("forkserver")
+_processes.set_forkserver_preload(
+    ["pytest", "dbos", "openai", "tests.faults.jobs_worker", "tests.faults.generation_worker"]
+)
+_killed = Counter[str]()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _count_the_killed() -> Iterator[None]:
+    yield
+    print(f"\nworkers killed by SIGKILL: {_killed.total()}")
+    for step, count in sorted(_killed.items()):
+        print(f"  {count} x {step}")
+
+
+class Workshop:
+    """The app that takes orders, the vendor, and the children that work."""
+
+    def __init__(self, url: str, folder: Path, vendor: OpenAIStandIn) -> None:
+        self.vendor, self.facts_file = vendor, folder / "facts"
+        given = {"OPENAI_API_KEY": vendor.key, "OPENAI_BASE_URL": vendor.base_url}
+        self.app = build_app(url, folder, given)
+        with self.app.app_context():
+            settings = the(Settings)
+            jobs.init_app(self.app, settings.database_url, settings.data_dir)
+        self.environ = dict(settings.environ)
+        self.media_folder = Path(settings.media_url.removeprefix("file:"))
+        self.alice = Person(self.app).sign_up("alice@example.com")
+        self.children: list[ForkServerProcess] = []
+
+    def hire(self, step: str = "", manner: str = "kill") -> ForkServerProcess:
+        child = _processes.Process(
+            target=be_a_worker, args=(self.environ, self.facts_file, step, manner)
+        )
+        child.start()
+        self.children.append(child)
+        return child
+
+    def await_killed(self, child: ForkServerProcess, step: str) -> None:
+        child.join(timeout=20)
+        assert child.exitcode == -signal.SIGKILL, f"{step}: {child.exitcode}"
+        _killed[step] += 1
+
+    def ask(self, prompt: str) -> str:
+        answer = self.alice.call(
+            "POST",
+            "/api/generate-image",
+            {"prompt": prompt, "model": "gpt-image"},
+            Prefer="respond-async",
+        )
+        assert answer.status_code == 202, answer.text
+        found: str = answer.json["id"]
+        return found
+
+    def generations(self) -> dict[str, Generation]:
+        with self.app.app_context(), snapshot() as session:
+            return {each.prompt: each for each in session.scalars(select(Generation))}
+
+    def await_until(self, true: Callable[[], object], seconds: float = 25.0) -> None:
+        give_up_at = time.monotonic() + seconds
+        while not true():
+            if time.monotonic() > give_up_at:
+                states = {each.prompt: each.state for each in self.generations().values()}
+                pytest.fail(f"not within {seconds} s; {states}; {read_facts(self.facts_file)}")
+            time.sleep(0.05)
+
+    def await_ended(self, *prompts: str) -> None:
+        self.await_until(
+            lambda: all(self.generations()[prompt].state in FINISHED for prompt in prompts)
+        )
+
+    def workers(self) -> int:
+        with self.app.app_context():
+            return jobs.health().workers
+
+    def calls(self) -> Counter[str]:
+        return Counter(call["body"]["prompt"] for call in self.vendor.calls)
+
+    def check(self, ends: dict[str, tuple[str, int]]) -> None:
+        """Assert how each ended, what was asked of the vendor, what was paid, and the proof."""
+        made, calls = self.generations(), self.calls()
+        found = {prompt: (made[prompt].state, calls[prompt]) for prompt in ends}
+        assert found == ends
+        paid = 0
+        with self.app.app_context(), snapshot() as session:
+            pictures = Counter(session.scalars(select(Asset.generation_id)))
+            report = ledger.proof.check(session.connection())
+        assert report.ok, report.as_text()
+        for prompt, (state, _) in ends.items():
+            delivered = 1 if state == "succeeded" else 0
+            assert made[prompt].charged_micro == delivered * PRICE * 1_000_000
+            assert pictures[made[prompt].id] == delivered
+            paid += delivered * PRICE
+        credits = self.alice.call("GET", "/api/credits").json["credits"]
+        assert (credits["balance"], credits["held"]) == (50 - paid, 0)
+        history = self.alice.call("GET", "/api/credits/transactions?limit=100").json["items"]
+        ended_once = [item["amount"] for item in history if item["type"] != "CREDIT"]
+        assert sorted(ended_once) == sorted(
+            -PRICE if state == "succeeded" else 0 for state, _ in ends.values()
+        )
+
+    def close(self) -> None:
+        for child in self.children:
+            child.kill()
+            child.join()
+        with self.app.app_context():
+            the(JobStore).records.engine.dispose()
+        close_app(self.app)
+
+
+@pytest.fixture
+def workshop(database_url: str, tmp_path: Path) -> Iterator[Workshop]:
+    with OpenAIStandIn() as vendor:
+        workshop = Workshop(database_url, tmp_path, vendor)
+        yield workshop
+        workshop.close()
+
+
+def test_a_worker_killed_at_any_step_leaves_a_generation_that_ends_once(
+    workshop: Workshop,
+) -> None:
+    for step in ENDS:
+        if step == DURING_CALL:
+            workshop.vendor.fail("delay", seconds=30)
+        workshop.ask(step)
+        child = workshop.hire(step)
+        if step == DURING_CALL:
+            workshop.await_until(lambda: workshop.vendor.count == 1)
+            child.kill()
+            workshop.await_killed(child, step)
+        else:
+            workshop.await_killed(child, step)
+            assert read_facts(workshop.facts_file)[-1]["did"] == step
+    assert workshop.generations()[AFTER_SETTLE].state == "succeeded"
+
+    workshop.hire()
+    workshop.await_ended(*ENDS)
+    workshop.check(ENDS)
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_dead_workers_generations_end_on_the_worker_that_lives(workshop: Workshop) -> None:
+    workshop.vendor.fail("delay", seconds=30)
+    workshop.ask(DURING_CALL)
+    doomed = workshop.hire(BEFORE_START, "hold")
+    workshop.await_until(lambda: workshop.vendor.count == 1)
+    workshop.ask(BEFORE_START)
+    workshop.await_until(lambda: read_facts(workshop.facts_file))
+    workshop.hire()
+    workshop.await_until(lambda: workshop.workers() == 2)
+    time.sleep(6)  # longer than a lease, which the doomed one keeps renewing
+    assert workshop.generations()[DURING_CALL].state == "running"
+
+    doomed.kill()
+    killed_at = datetime.now(UTC)
+    workshop.await_killed(doomed, "a peer alive")
+    workshop.await_ended(DURING_CALL, BEFORE_START)
+    for prompt in (DURING_CALL, BEFORE_START):
+        finished_at = workshop.generations()[prompt].finished_at
+        assert finished_at is not None
+        seconds = (finished_at - killed_at).total_seconds()
+        print(f"\n{prompt}: ended {seconds:.2f} s after the kill")
+        assert seconds < TAKEN_OVER_WITHIN_SECONDS
+    workshop.check({prompt: ENDS[prompt] for prompt in (DURING_CALL, BEFORE_START)})

@@ -1,0 +1,76 @@
+"""The app with a provider that does what the test says, on both databases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+from flask import Flask
+
+from creditapp.clock import StoppedClock
+from creditapp.generation.providers import Providers
+from tests.conftest import Person
+from tests.generation.studio import Scripted, Studio
+from tests.standins.shared_app import member, newcomer, shared_app
+
+
+@pytest.fixture(scope="session")
+def clock() -> StoppedClock:
+    """The clock of all these tests: it stands until one of them moves it on."""
+    return StoppedClock(datetime(2026, 11, 21, 12, 0, tzinfo=UTC))
+
+
+@pytest.fixture(scope="session")
+def shared_provider() -> Scripted:
+    return Scripted()
+
+
+@pytest.fixture
+def provider(shared_provider: Scripted) -> Scripted:
+    """The provider of every model; it delivers what was asked for until a test says otherwise."""
+    shared_provider.forget()
+    return shared_provider
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def app(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    clock: StoppedClock,
+    shared_provider: Scripted,
+) -> Iterator[Flask]:
+    """The app on one database of each kind, with the scripted provider."""
+    kind: str = request.param
+    server = request.getfixturevalue("postgresql_server") if kind == "postgresql" else None
+    providers = Providers({}, offline=shared_provider)
+    folder = tmp_path_factory.mktemp(kind)
+    with shared_app(server, folder, clock=clock, providers=providers) as app:
+        yield app
+
+
+@pytest.fixture
+def studio(app: Flask, clock: StoppedClock, provider: Scripted) -> Iterator[Studio]:
+    """What stands in the database and in the folder of media; whatever is open is ended after."""
+    studio = Studio(app, clock)
+    yield studio
+    provider.forget()
+    studio.end_everything()
+
+
+@pytest.fixture
+def alice(app: Flask) -> Person:
+    """Alice has an account with its 50 welcome credits."""
+    return member(app, "alice")
+
+
+@pytest.fixture
+def charlie(app: Flask) -> Person:
+    """Charlie has an account too, and must not see what is Alice's."""
+    return member(app, "charlie")
+
+
+@pytest.fixture
+def guest(app: Flask) -> Person:
+    """Somebody without an account, alone in a network."""
+    return newcomer(app)

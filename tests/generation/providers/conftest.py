@@ -1,0 +1,52 @@
+"""The stand-in, and what a caller of a provider does with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from creditapp.generation.providers import ImageRequest, ProducedImage, Provider, ProviderError
+from tests.standins.openai_server import OpenAIStandIn
+
+
+@dataclass
+class Outcome:
+    """What a provider did with one request."""
+
+    images: list[ProducedImage] = field(default_factory=list)
+    progress: list[float] = field(default_factory=list)
+    error: ProviderError | None = None
+
+
+Generate = Callable[..., Outcome]
+
+
+def generate(
+    provider: Provider,
+    request: ImageRequest,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Outcome:
+    """Run a request to its end as the worker does: what was yielded stays, whatever follows."""
+    outcome = Outcome()
+    try:
+        for image in provider.generate_images(
+            request, progress=outcome.progress.append, should_stop=should_stop
+        ):
+            outcome.images.append(image)
+    except ProviderError as error:
+        outcome.error = error
+    return outcome
+
+
+@pytest.fixture(scope="session")
+def standin_server() -> Iterator[OpenAIStandIn]:
+    with OpenAIStandIn(compatible_models=frozenset({"flux-dev"})) as server:
+        yield server
+
+
+@pytest.fixture
+def standin(standin_server: OpenAIStandIn) -> OpenAIStandIn:
+    standin_server.forget()
+    return standin_server

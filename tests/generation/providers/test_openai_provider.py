@@ -1,0 +1,266 @@
+"""The OpenAI adapter against the strict stand-in, over real HTTP."""
+
+from __future__ import annotations
+
+import io
+import logging
+from dataclasses import replace
+
+import pytest
+from PIL import Image
+
+from creditapp.generation.providers import ImageRequest, ProviderError, SourceImage
+from creditapp.generation.providers.openai import OpenAIProvider, TokenPrices
+from tests.generation.providers.conftest import generate
+from tests.standins.openai_server import OpenAIStandIn
+
+PROMPT = "A confidential lighthouse, at dusk 灯台"
+REQUEST = ImageRequest(PROMPT, "gpt-image-2.5-flare", quality="low")
+
+# What a fault means: code, permanent, may_have_charged.
+MEANINGS = {
+    "http_400": ("generation_failed", True, False),
+    "http_401": ("provider_unavailable", True, False),
+    "http_403": ("provider_unavailable", True, False),
+    "http_404": ("provider_unavailable", True, False),
+    "http_408": ("generation_timeout", False, True),
+    "http_409": ("provider_unavailable", False, False),
+    "http_429": ("provider_unavailable", False, False),
+    "quota": ("provider_unavailable", True, False),
+    "billing_limit": ("provider_unavailable", True, False),
+    "moderation_blocked": ("prompt_rejected", True, False),
+    "http_500": ("generation_failed", False, True),
+    "http_503": ("generation_failed", False, True),
+    "http_504": ("generation_timeout", False, True),
+    "redirect": ("provider_unavailable", True, False),
+    "reset": ("generation_failed", False, True),
+    "cut_off": ("generation_failed", False, True),
+    "garbage": ("generation_failed", False, True),
+    "wrong_shape": ("generation_failed", False, True),
+    "none": ("generation_failed", False, True),
+    "fewer": ("generation_failed", False, True),
+    "bad_base64": ("generation_failed", False, True),
+    "not_an_image": ("generation_failed", False, True),
+    "svg": ("generation_failed", False, True),
+    "truncated": ("generation_failed", False, True),
+    "bomb": ("generation_failed", False, True),
+    "url": ("generation_failed", False, True),
+}
+STATUSES = {
+    "generation_failed": 502,
+    "provider_unavailable": 503,
+    "generation_timeout": 504,
+    "prompt_rejected": 422,
+}
+
+
+def provider_for(standin: OpenAIStandIn, timeout_seconds: float = 10.0) -> OpenAIProvider:
+    return OpenAIProvider(
+        api_key=standin.key, base_url=standin.base_url, timeout_seconds=timeout_seconds
+    )
+
+
+def everything_told(error: BaseException) -> str:
+    """Return every text that a traceback, a log or a page could take from an error."""
+    texts: list[str] = []
+    seen: BaseException | None = error
+    while seen is not None:
+        texts += [repr(seen), str(seen), repr(vars(seen))]
+        seen = seen.__cause__ or seen.__context__
+    return " ".join(texts)
+
+
+def test_a_picture_arrives_with_its_prompt_and_model_in_its_metadata(
+    standin: OpenAIStandIn,
+) -> None:
+    outcome = generate(provider_for(standin), REQUEST)
+    assert outcome.error is None
+    [image] = outcome.images
+    assert (image.mime_type, image.width, image.height) == ("image/png", 1024, 1024)
+    with Image.open(io.BytesIO(image.data)) as picture:
+        picture.load()
+        assert picture.info == {"Prompt": PROMPT, "Model": "gpt-image-2.5-flare"}
+    assert outcome.progress == [0.0, 1.0]
+    assert image.usage["output_tokens"] == 272
+
+
+def test_the_words_of_the_request_become_those_of_the_model(standin: OpenAIStandIn) -> None:
+    generate(provider_for(standin), replace(REQUEST, width=1536, height=864, n=2))
+    assert standin.calls == [
+        {
+            "path": "/v1/images/generations",
+            "body": {
+                "prompt": PROMPT,
+                "model": "gpt-image-2.5-flare",
+                "n": 2,
+                "quality": "low",
+                "size": "1536x864",
+                "output_format": "png",
+            },
+            "sources": [],
+        }
+    ]
+
+
+def test_another_vendors_model_is_asked_only_what_all_vendors_know(
+    standin: OpenAIStandIn,
+) -> None:
+    request = ImageRequest(PROMPT, "flux-dev", quality="high", width=1536, height=864)
+    assert generate(provider_for(standin), request).error is None
+    assert standin.calls[0]["body"] == {
+        "prompt": PROMPT,
+        "model": "flux-dev",
+        "size": "1536x864",
+        "response_format": "b64_json",
+    }
+
+
+def test_several_pictures_come_from_one_call_or_one_call_each(standin: OpenAIStandIn) -> None:
+    provider = provider_for(standin)
+    assert len(generate(provider, replace(REQUEST, n=3)).images) == 3
+    assert standin.count == 1
+    each = generate(provider, replace(REQUEST, n=3, one_call_each=True))
+    assert len(each.images) == 3
+    assert standin.count == 4
+    assert each.progress == [0.0, 1 / 3, 2 / 3, 1.0]
+
+
+def test_a_picture_to_start_from_is_sent_along(standin: OpenAIStandIn) -> None:
+    source = SourceImage(b"\x89PNG...", "image/png")
+    request = replace(REQUEST, images=(source, source), n=2)
+    assert len(generate(provider_for(standin), request).images) == 2
+    assert standin.calls[0]["path"] == "/v1/images/edits"
+    assert standin.calls[0]["sources"] == [7, 7]
+
+
+@pytest.mark.parametrize("fault", sorted(MEANINGS))
+def test_every_failure_has_one_meaning_and_is_asked_once(
+    standin: OpenAIStandIn, fault: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    standin.fail(fault)
+    outcome = generate(provider_for(standin), REQUEST)
+    error = outcome.error
+    assert isinstance(error, ProviderError)
+    assert (error.code, error.permanent, error.may_have_charged) == MEANINGS[fault]
+    assert error.status == STATUSES[error.code]
+    assert error.fields == {"creditsCharged": 0}
+    assert outcome.images == []
+    assert standin.count == 1
+    told = everything_told(error) + caplog.text
+    assert standin.key not in told
+    assert "confidential" not in told
+    assert error.reason in caplog.text
+
+
+def test_a_success_logs_neither_prompt_nor_key(
+    standin: OpenAIStandIn, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    generate(provider_for(standin), REQUEST)
+    assert standin.key not in caplog.text
+    assert "confidential" not in caplog.text
+    assert "confidential" not in repr(REQUEST)
+
+
+@pytest.mark.parametrize("fault", ["timeout", "slow"])
+def test_an_answer_that_does_not_come_in_time_has_an_unknown_outcome(
+    standin: OpenAIStandIn, fault: str
+) -> None:
+    standin.fail(fault, seconds=5)
+    outcome = generate(provider_for(standin, timeout_seconds=0.4), REQUEST)
+    assert outcome.error is not None
+    assert outcome.error.code == "generation_timeout"
+    assert outcome.error.may_have_charged
+    assert standin.count == 1
+
+
+def test_nobody_at_the_address_charged_nothing() -> None:
+    for base_url in ("http://127.0.0.1:9/v1", "not an address", "http://"):
+        provider = OpenAIProvider(api_key="sk-x", base_url=base_url, timeout_seconds=2)
+        error = generate(provider, REQUEST).error
+        assert error is not None, base_url
+        assert (error.code, error.may_have_charged) == ("provider_unavailable", False), base_url
+
+
+@pytest.mark.parametrize("key", ["sk-confidentialé", "sk-confidential\nX: y", ""])
+def test_a_key_that_cannot_be_sent_is_refused_without_being_quoted(
+    standin: OpenAIStandIn, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", standin.key)
+    provider = OpenAIProvider(api_key=key, base_url=standin.base_url, timeout_seconds=2)
+    error = generate(provider, REQUEST).error
+    assert error is not None
+    assert (error.code, error.permanent) == ("provider_unavailable", True)
+    assert "confidential" not in everything_told(error)
+
+
+@pytest.mark.parametrize(
+    ("fault", "delivered"),
+    [("fewer", 2), ("more", 3), ("bad_base64", 2), ("bomb", 2), ("truncated", 2), ("no_usage", 3)],
+)
+def test_what_did_not_arrive_is_not_delivered_and_the_rest_is(
+    standin: OpenAIStandIn, fault: str, delivered: int
+) -> None:
+    standin.fail(fault)
+    outcome = generate(provider_for(standin), replace(REQUEST, n=3))
+    assert outcome.error is None
+    assert len(outcome.images) == delivered
+
+
+def test_a_failure_half_way_leaves_what_was_delivered(standin: OpenAIStandIn) -> None:
+    standin.fail("ok", times=2)
+    standin.fail("http_500")
+    outcome = generate(provider_for(standin), replace(REQUEST, n=4, one_call_each=True))
+    assert len(outcome.images) == 2
+    assert outcome.error is not None
+    assert outcome.error.code == "generation_failed"
+    assert standin.count == 3
+
+
+def test_cancelling_half_way_asks_no_more(standin: OpenAIStandIn) -> None:
+    asked = iter([False, False, True])
+    outcome = generate(
+        provider_for(standin), replace(REQUEST, n=4, one_call_each=True), lambda: next(asked)
+    )
+    assert outcome.error is None
+    assert len(outcome.images) == 2
+    assert standin.count == 2
+
+
+def test_the_parts_of_the_cost_add_up_to_the_calls_cost(standin: OpenAIStandIn) -> None:
+    provider = OpenAIProvider(
+        api_key=standin.key,
+        base_url=standin.base_url,
+        prices=TokenPrices(text_in=5, image_in=8, image_out=30),
+    )
+    images = generate(provider, replace(REQUEST, n=3)).images
+    usage = images[0].usage
+    cost = usage["input_tokens"] * 5 + usage["output_tokens"] * 30
+    assert sum(image.provider_cost_micros_usd or 0 for image in images) == cost
+    assert cost % 3 != 0
+    standin.fail("not_an_image")
+    error = generate(provider, REQUEST).error
+    assert error is not None
+    assert error.provider_cost_micros_usd == usage["input_tokens"] * 5 + 272 * 30
+
+
+def test_nothing_of_the_environment_is_sent_to_another_vendor(
+    standin: OpenAIStandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-somebody-elses")
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+    monkeypatch.setenv("OPENAI_ORG_ID", "org-secret")
+    monkeypatch.setenv("OPENAI_PROJECT_ID", "proj-secret")
+    assert generate(provider_for(standin), REQUEST).error is None
+    assert "org-secret" not in str(standin.headers)
+    assert "proj-secret" not in str(standin.headers)
+
+
+def test_the_sdk_is_loaded_when_first_used() -> None:
+    import subprocess
+    import sys
+
+    code = "import sys, creditapp.generation.providers.openai; print('openai' in sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "False"

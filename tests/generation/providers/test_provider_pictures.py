@@ -1,0 +1,130 @@
+"""What counts as a picture, and what is asked of which model."""
+
+from __future__ import annotations
+
+import io
+import zlib
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from creditapp.generation.providers import ImageRequest, openai_models, pictures
+from tests.standins import openai_rules
+
+
+def encoded(kind: str, size: tuple[int, int] = (12, 8), **options: object) -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", size, (200, 120, 40)).save(out, kind, **options)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("kind", "mime_type"), [("PNG", "image/png"), ("JPEG", "image/jpeg"), ("WEBP", "image/webp")]
+)
+def test_a_picture_says_itself_what_it_is(kind: str, mime_type: str) -> None:
+    assert pictures.inspect(encoded(kind)) == pictures.Picture(mime_type, 12, 8)
+
+
+@pytest.mark.parametrize("kind", ["GIF", "BMP", "TIFF", "ICO"])
+def test_other_formats_are_not_shown(kind: str) -> None:
+    with pytest.raises(pictures.NotAPicture):
+        pictures.inspect(encoded(kind))
+
+
+def test_an_animation_is_not_shown() -> None:
+    frames = [Image.new("RGB", (4, 4), (shade, 0, 0)) for shade in (0, 255)]
+    out = io.BytesIO()
+    frames[0].save(out, "PNG", save_all=True, append_images=frames[1:])
+    with pytest.raises(pictures.NotAPicture, match="animated"):
+        pictures.inspect(out.getvalue())
+
+
+def test_a_picture_too_large_is_refused_by_its_header_alone() -> None:
+    with pytest.raises(pictures.NotAPicture, match="too_many_pixels"):
+        pictures.inspect(encoded("PNG", (9000, 10)))
+    with pytest.raises(pictures.NotAPicture, match="too_many_bytes"):
+        pictures.inspect(bytes(pictures.BYTES_MAX + 1))
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(1, 200))
+def test_a_picture_cut_short_anywhere_is_no_picture(cut: int) -> None:
+    whole = encoded("PNG", (64, 64), compress_level=0)
+    with pytest.raises(pictures.NotAPicture):
+        pictures.inspect(whole[: len(whole) * cut // 201])
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.binary(max_size=64))
+def test_no_bytes_crash_the_inspection(data: bytes) -> None:
+    for prefix in (b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF\x20\0\0\0WEBPVP8 "):
+        with pytest.raises(pictures.NotAPicture):
+            pictures.inspect(prefix + data)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.text(max_size=60))
+def test_text_is_added_to_a_png_and_nothing_else_changes(text: str) -> None:
+    before = encoded("PNG")
+    after = pictures.with_png_text(before, {"Prompt": text, "Model": "m"})
+    with Image.open(io.BytesIO(before)) as old, Image.open(io.BytesIO(after)) as new:
+        assert old.tobytes() == new.tobytes()
+        new.load()
+        assert new.info.get("Prompt", "") == text.replace("\0", "")
+        assert new.info["Model"] == "m"
+    assert before[33:] in after, "the vendor's own chunks stay as they are"
+
+
+def test_text_is_added_to_nothing_but_a_png() -> None:
+    with pytest.raises(ValueError, match="not a PNG"):
+        pictures.with_png_text(encoded("JPEG"), {"Prompt": "x"})
+
+
+@pytest.mark.parametrize(
+    ("model", "asked", "size"),
+    [
+        ("gpt-image-2", (1536, 864), "1536x864"),
+        ("gpt-image-2.5-flare", (1792, 1024), "1792x1024"),
+        ("gpt-image-2.5-flare", (1000, 1000), "1024x1024"),
+        ("gpt-image-2", (4096, 1024), "1536x1024"),
+        ("gpt-image-1.5", (1536, 864), "1536x1024"),
+        ("gpt-image-1.5", (864, 1536), "1024x1536"),
+        ("gpt-image-2.6-flare", (1792, 1024), "1536x1024"),
+        ("chatgpt-image-latest", (512, 512), "1024x1024"),
+        ("flux-dev", (1000, 700), "1000x700"),
+    ],
+)
+def test_a_size_becomes_the_nearest_that_the_model_draws(
+    model: str, asked: tuple[int, int], size: str
+) -> None:
+    request = ImageRequest("x", model, width=asked[0], height=asked[1])
+    assert openai_models.size(request) == size
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.sampled_from(openai_rules.GPT_IMAGE_MODELS),
+    st.integers(64, 4200),
+    st.integers(64, 4200),
+    st.sampled_from((None, "low", "medium", "high", "xhigh", "max", "auto", "hd", "nonsense")),
+    st.integers(1, 10),
+)
+def test_whatever_is_wished_for_the_service_accepts_what_is_sent(
+    model: str, width: int, height: int, quality: str | None, n: int
+) -> None:
+    request = ImageRequest("A fox", model, n, width, height, quality)
+    openai_rules.check(dict(openai_models.parameters(request, n)))
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.binary(min_size=1, max_size=200))
+def test_the_chunks_have_the_right_checksums(data: bytes) -> None:
+    png = pictures.with_png_text(encoded("PNG"), {"Prompt": data.hex()})
+    place = 8
+    while place < len(png):
+        length = int.from_bytes(png[place : place + 4])
+        body = png[place + 4 : place + 8 + length]
+        assert int.from_bytes(png[place + 8 + length : place + 12 + length]) == zlib.crc32(body)
+        place += 12 + length

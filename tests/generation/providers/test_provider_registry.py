@@ -1,0 +1,162 @@
+"""Which provider a model gets: its own, a preview, or none with the name of what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from creditapp.catalog import load_catalog
+from creditapp.generation.providers import (
+    ImageRequest,
+    OfflineProvider,
+    ProducedImage,
+    Progress,
+    Providers,
+    ProviderUnavailable,
+    Route,
+    ShouldStop,
+    Unavailable,
+)
+from tests.generation.providers.conftest import generate
+from tests.standins.openai_server import OpenAIStandIn
+
+
+@dataclass(frozen=True)
+class Model:
+    """What the registry reads of a catalog's model."""
+
+    id: str = "gpt-image"
+    provider: str = "openai"
+    provider_model: str = "gpt-image-2.5-flare"
+    key_env: str = "OPENAI_API_KEY"
+    base_url_env: str = "OPENAI_BASE_URL"
+    base_url: str | None = None
+    gateway: bool = False
+    native_n: bool = True
+
+
+KEY = {"OPENAI_API_KEY": "sk-secret-7"}
+GATEWAY = {"OPENAI_BASE_URL": "https://gateway.example/v1"}
+FLUX = Model("flux-dev", provider_model="flux.1-dev", gateway=True, native_n=False)
+
+
+def route_of(providers: Providers, model: Model, own_key: str | None = None) -> Route:
+    found = providers.find(model, own_key=own_key)
+    assert isinstance(found, Route)
+    return found
+
+
+def missing_for(providers: Providers, model: Model, own_key: str | None = None) -> str:
+    found = providers.find(model, own_key=own_key)
+    assert isinstance(found, Unavailable)
+    assert found.reason
+    return found.variable
+
+
+def test_a_model_with_its_key_is_served_by_its_vendor() -> None:
+    providers = Providers(KEY, offline=OfflineProvider())
+    route = route_of(providers, Model())
+    assert (route.name, route.model, route.repeatable) == ("openai", "gpt-image-2.5-flare", False)
+    assert "api.openai.com" in repr(route.provider)
+    assert not providers.is_preview(Model())
+
+
+def test_a_model_without_its_key_is_previewed_in_the_demo() -> None:
+    providers = Providers({}, offline=OfflineProvider())
+    route = route_of(providers, Model())
+    assert (route.name, route.model, route.repeatable) == ("offline", "gpt-image", True)
+    assert providers.is_preview(Model())
+
+
+def test_a_model_without_its_key_is_unavailable_in_production() -> None:
+    providers = Providers({"OPENAI_API_KEY": ""}, offline=None)
+    assert missing_for(providers, Model()) == "OPENAI_API_KEY"
+    assert not providers.is_preview(Model())
+    with pytest.raises(ProviderUnavailable) as caught:
+        providers.require(Model())
+    assert (caught.value.permanent, caught.value.may_have_charged) == (True, False)
+    assert caught.value.status == 503
+
+
+def test_a_gateways_model_is_never_asked_of_openai_itself() -> None:
+    assert missing_for(Providers(KEY, offline=None), FLUX) == "OPENAI_BASE_URL"
+    assert Providers(KEY, offline=OfflineProvider()).is_preview(FLUX)
+    route = route_of(Providers(KEY | GATEWAY, offline=None), FLUX)
+    assert "gateway.example" in repr(route.provider)
+    named = Model("flux", base_url="https://flux.example/v1", gateway=True)
+    assert "flux.example" in repr(route_of(Providers(KEY, offline=None), named).provider)
+
+
+def test_an_entry_names_its_own_variables() -> None:
+    model = Model("fal", key_env="FAL_KEY", base_url_env="FAL_URL", gateway=True)
+    assert missing_for(Providers(KEY | GATEWAY, offline=None), model) == "FAL_KEY"
+    values = KEY | GATEWAY | {"FAL_KEY": "k"}
+    assert missing_for(Providers(values, offline=None), model) == "FAL_URL"
+    values |= {"FAL_URL": "https://fal.example/v1"}
+    assert "fal.example" in repr(route_of(Providers(values, offline=None), model).provider)
+
+
+def test_a_persons_own_key_is_used_and_never_answered_by_a_preview() -> None:
+    providers = Providers({}, offline=OfflineProvider())
+    assert route_of(providers, Model(), own_key="sk-own").name == "openai"
+    assert missing_for(providers, FLUX, own_key="sk-own") == "OPENAI_BASE_URL"
+
+
+def test_the_offline_provider_serves_its_own_models_only_where_previews_are_on() -> None:
+    model = Model("sketch", provider="offline")
+    assert route_of(Providers({}, offline=OfflineProvider()), model).name == "offline"
+    assert missing_for(Providers(KEY, offline=None), model) == "CREDITAPP_ENV"
+
+
+def test_an_unknown_adapter_is_unavailable_and_not_a_crash() -> None:
+    providers = Providers(KEY, offline=OfflineProvider())
+    assert missing_for(providers, Model(provider="sora")) == ""
+
+
+def test_a_route_asks_in_the_words_and_in_the_way_of_its_model() -> None:
+    asked: list[ImageRequest] = []
+
+    class Recorder:
+        name = "recorder"
+        repeatable = False
+
+        def generate_images(
+            self, request: ImageRequest, *, progress: Progress, should_stop: ShouldStop
+        ) -> Iterator[ProducedImage]:
+            asked.append(request)
+            yield from ()
+
+    route = Route(Recorder(), "flux.1-dev", preview=False, native_n=False)
+    generate(route, ImageRequest("a fox", "flux-dev", n=3))
+    assert (asked[0].provider_model, asked[0].one_call_each) == ("flux.1-dev", True)
+
+
+def test_no_key_shows_in_a_repr() -> None:
+    providers = Providers(KEY, offline=None)
+    route = route_of(providers, Model())
+    assert "sk-secret-7" not in f"{providers!r} {route!r} {route.provider!r}"
+
+
+def test_every_model_of_the_default_catalog_is_served_at_a_gateways_address() -> None:
+    catalog = load_catalog("studio")
+    vendors = frozenset(model.provider_model for model in catalog.models if model.gateway)
+    with OpenAIStandIn(compatible_models=vendors) as standin:
+        values = {"OPENAI_API_KEY": standin.key, "OPENAI_BASE_URL": standin.base_url}
+        providers = Providers(values, offline=None)
+        for model in catalog.models:
+            for shape in model.shapes:
+                request = ImageRequest(
+                    "a fox",
+                    model.provider_model,
+                    n=2,
+                    width=shape.width,
+                    height=shape.height,
+                    quality=model.default_quality,
+                )
+                outcome = generate(providers.require(model), request)
+                assert outcome.error is None, (model.id, shape)
+                assert [(image.width, image.height) for image in outcome.images] == [
+                    (shape.width, shape.height)
+                ] * 2

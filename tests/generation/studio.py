@@ -1,0 +1,180 @@
+"""A provider that follows a script, and a look behind the pages."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+from flask import Flask
+from sqlalchemy import select, update
+
+from creditapp import ledger
+from creditapp.clock import StoppedClock
+from creditapp.config import Settings
+from creditapp.db import snapshot, transaction
+from creditapp.generation import sweeping, work
+from creditapp.generation.models import FINISHED, Asset, Generation
+from creditapp.generation.providers import ImageRequest, ProducedImage, Progress, ShouldStop
+from creditapp.jobs.engine import JobStore
+from creditapp.wiring import the
+from tests.conftest import Person, Queue
+
+PICTURE = b"\x89PNG\r\n\x1a\n not looked at by anybody"
+
+Step = BaseException | Callable[[], object] | None
+"""None delivers a picture, an exception is raised, anything else is called and delivers nothing."""
+
+
+class Scripted:
+    """A provider whose next call takes the steps in ``script``; without one it delivers all."""
+
+    name = "scripted"
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew: deliver everything, and know of no call."""
+        self.repeatable = False
+        self.script: list[Step] | None = None
+        self.requests: list[ImageRequest] = []
+        self.minds_stop = True
+
+    def generate_images(
+        self, request: ImageRequest, *, progress: Progress, should_stop: ShouldStop
+    ) -> Iterator[ProducedImage]:
+        self.requests.append(request)
+        steps: list[Step] = [None] * request.n if self.script is None else list(self.script)
+        for number, step in enumerate(steps):
+            if self.minds_stop and should_stop():
+                return
+            progress(number / len(steps))
+            if isinstance(step, BaseException):
+                raise step
+            if step is not None:
+                step()
+                continue
+            yield ProducedImage(
+                PICTURE, "image/png", request.width, request.height, provider_cost_micros_usd=11_000
+            )
+
+    @property
+    def calls(self) -> int:
+        return len(self.requests)
+
+
+class Studio:
+    """What stands in the database and in the folder of media, and the hands that move it."""
+
+    def __init__(self, app: Flask, clock: StoppedClock) -> None:
+        self.app, self.clock = app, clock
+        with app.app_context():
+            store = the(JobStore)
+            self.media_folder = Path(the(Settings).media_url.removeprefix("file:"))
+        assert isinstance(store, Queue)
+        self.queue = store
+        self._others = {path.name for path in self.media_folder.rglob("*")}
+
+    def ask(self, person: Person, **body: object) -> str:
+        """Ask for pictures and do not wait; return the generation's id."""
+        answer = person.call(
+            "POST",
+            "/api/generate-image",
+            {"prompt": "a quay", "model": "nano-banana", **body},
+            Prefer="respond-async",
+        )
+        assert answer.status_code == 202, answer.text
+        found: str = answer.json["id"]
+        return found
+
+    def make(self, person: Person, **body: object) -> Generation:
+        """Ask for pictures, let the queue run, and return the row."""
+        generation_id = self.ask(person, **body)
+        self.queue.run()
+        return self.generation(generation_id)
+
+    def generation(self, generation_id: str) -> Generation:
+        with self.app.app_context(), snapshot() as session:
+            return session.get_one(Generation, generation_id)
+
+    def generations(self) -> list[Generation]:
+        with self.app.app_context(), snapshot() as session:
+            return list(session.scalars(select(Generation).order_by(Generation.id)))
+
+    def assets(self) -> list[Asset]:
+        with self.app.app_context(), snapshot() as session:
+            return list(session.scalars(select(Asset).order_by(Asset.generation_id)))
+
+    def files(self) -> set[str]:
+        """Return the names of the files that this test has made, hidden ones too."""
+        found = {path.name for path in self.media_folder.rglob("*") if path.is_file()}
+        return found - self._others
+
+    def work(self, generation_id: str, attempt: int = 1) -> None:
+        """Be a worker that got this job."""
+        with self.app.app_context():
+            work.run(f"{generation_id}.{attempt}")
+
+    def work_beside(self, generation_id: str, attempt: int = 1) -> threading.Thread:
+        """Be such a worker in another thread."""
+        thread = threading.Thread(target=self.work, args=(generation_id, attempt))
+        thread.start()
+        return thread
+
+    def sweep(self, after_seconds: float = 0) -> None:
+        self.clock.advance(timedelta(seconds=after_seconds))
+        with self.app.app_context():
+            sweeping.sweep()
+
+    def set(self, generation_id: str, **values: object) -> None:
+        """Change a row by hand."""
+        with self.app.app_context(), transaction() as session:
+            session.execute(
+                update(Generation).where(Generation.id == generation_id).values(**values)
+            )
+
+    def check(self) -> None:
+        """Assert that the ledger is whole and that files and rows of assets agree."""
+        with self.app.app_context(), snapshot() as session:
+            report = ledger.proof.check(session.connection())
+        assert report.ok, report.as_text()
+        rows = {asset.media_key for asset in self.assets()}
+        assert self.files() == rows - self._others, "files without rows, or rows without files"
+
+    def end_everything(self) -> None:
+        """Let time pass until nothing is open any more: the next test begins with a clean table."""
+        self.queue.waiting.clear()
+        for _ in range(5):
+            self.sweep(after_seconds=10_000)
+            self.queue.run()
+        assert {each.state for each in self.generations()} <= set(FINISHED)
+
+
+def wallet(person: Person) -> tuple[object, object]:
+    """Return what a member can spend and what is held."""
+    credits = person.call("GET", "/api/credits").json["credits"]
+    return credits["balance"], credits["held"]
+
+
+def lines(person: Person) -> list[tuple[str, object]]:
+    """Return type and amount of a member's history, the newest first, without the welcome."""
+    items = person.call("GET", "/api/credits/transactions").json["items"]
+    return [(item["type"], item["amount"]) for item in items if item["type"] != "CREDIT"]
+
+
+def remaining(person: Person) -> int:
+    """Return what a guest has left."""
+    found: int = person.call("GET", "/api/credits").json["guestInfo"]["remaining"]
+    return found
+
+
+def held_up(gate: threading.Event, arrived: threading.Event) -> Callable[[], object]:
+    """Return a step that says it has begun and waits until it may go on."""
+
+    def step() -> None:
+        arrived.set()
+        assert gate.wait(20)
+
+    return step
