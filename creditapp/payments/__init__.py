@@ -1,0 +1,1 @@
+"""Money: purchases, Stripe and its stand-in, and what arrives from them."""

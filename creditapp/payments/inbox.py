@@ -1,0 +1,179 @@
+"""Stripe's webhooks: believed by their signature, stored once, then worked on until done."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+import structlog
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from creditapp.clock import now
+from creditapp.db import insert_once, snapshot, transaction
+from creditapp.errors import NotFound
+from creditapp.payments import checkout
+from creditapp.payments.gateway import Event, Gateway
+from creditapp.payments.models import Purchase, StripeEvent
+from creditapp.wiring import the
+
+PAYMENT_EVENTS = (
+    "checkout.session.completed",
+    "checkout.session.async_payment_succeeded",
+    "checkout.session.async_payment_failed",
+    "checkout.session.expired",
+    "payment_intent.succeeded",
+    "charge.refunded",
+    "charge.dispute.",
+    "refund.",
+)
+"""The types that say something about a purchase; one that ends with a dot is a family."""
+
+RETRY_SECONDS = (5, 15, 60, 300, 1800, 7200, 21600, 86400)
+STRAY_TRIES_MAX = 3
+"""How often an event that carries no mark of ours is looked up before it is somebody else's."""
+
+_PURCHASE_ID = re.compile(r"pur_[0-9a-z]{20,36}")
+
+log = structlog.get_logger(__name__)
+
+
+def receive(raw_body: bytes, signature: str | None) -> Event:
+    """Verify an event, store it once and try to work on it at once.
+
+    Raises ``SignatureInvalid`` (400) for what Stripe did not sign. Whatever fails after it was
+    stored is tried again by ``sweep``, so the caller answers 200 to everything stored or seen.
+    """
+    event = the(Gateway).verify_webhook(raw_body, signature)
+    if _store_once(event):
+        work_on(event.id)
+    return event
+
+
+def work_on(event_id: str) -> None:
+    """Do what one stored event asks for; safe to repeat and to run at once elsewhere."""
+    with snapshot() as session:
+        event = session.get(StripeEvent, event_id)
+        if event is None or event.state != "received":
+            return
+        purchase_id = _purchase_of(session, event)
+    if purchase_id is None:
+        if _may_be_early(event):
+            _try_later(event, "names nothing we know yet")
+        else:
+            _end(event, "ignored")
+        return
+    try:
+        checkout.sync(purchase_id, failed_by_event=event.type.endswith("async_payment_failed"))
+    except NotFound:
+        # It carries our mark and we do not know it yet: it is retried, never dropped.
+        _try_later(event, "unknown purchase")
+    except Exception as error:
+        log.warning("event not worked on", stripe_event=event.id, error_type=type(error).__name__)
+        _try_later(event, type(error).__name__)
+    else:
+        _end(event, "done")
+
+
+def sweep() -> None:
+    """Work on every stored event whose next try is due."""
+    with snapshot() as session:
+        due = session.scalars(
+            select(StripeEvent.id)
+            .where(StripeEvent.state == "received", StripeEvent.next_try_at <= now())
+            .order_by(StripeEvent.next_try_at)
+            .limit(50)
+        ).all()
+    for event_id in due:
+        try:
+            work_on(event_id)
+        except Exception as error:
+            # Not even its failure could be noted; the others must not wait for it.
+            log.warning("event not noted", stripe_event=event_id, error_type=type(error).__name__)
+
+
+def _store_once(event: Event) -> bool:
+    ours = event.livemode == the(Gateway).livemode and event.type.startswith(PAYMENT_EVENTS)
+    moment = now()
+    event_row = StripeEvent(
+        id=event.id,
+        type=event.type[:80],
+        object_id=event.object_id,
+        purchase_id=_our_mark(event),
+        payment_intent_id=_text(event.data.get("payment_intent")),
+        livemode=event.livemode,
+        state="received" if ours else "ignored",
+        attempts=0,
+        created_at=event.created,
+        received_at=moment,
+        # The sweep leaves the first try to the request that stored it.
+        next_try_at=moment + timedelta(seconds=RETRY_SECONDS[0]),
+    )
+    with transaction() as session:
+        stored = insert_once(session, event_row, ["id"])
+    return stored and ours
+
+
+def _our_mark(event: Event) -> str | None:
+    """Return the purchase that the object names; another shop's number on the account is none."""
+    named = event.metadata.get("purchase_id", "")
+    return named if _PURCHASE_ID.fullmatch(named) else None
+
+
+def _may_be_early(event: StripeEvent) -> bool:
+    """Whether the payment it names may be ours and not noted yet.
+
+    Refunds and disputes carry the payment's id and no mark of ours; one that comes while the
+    payment itself is being noted would be dropped, and the credits kept.
+    """
+    reverses = event.type.startswith(("refund.", "charge.dispute."))
+    return reverses and event.attempts < STRAY_TRIES_MAX
+
+
+def _purchase_of(session: Session, event: StripeEvent) -> str | None:
+    """Return the purchase that an event is about, or None when it is about nothing of ours."""
+    if event.purchase_id:
+        return event.purchase_id
+    for column, value in (
+        (Purchase.checkout_id, event.object_id),
+        (Purchase.payment_intent_id, event.payment_intent_id),
+        (Purchase.payment_intent_id, event.object_id),
+    ):
+        if value:
+            found = session.scalar(select(Purchase.id).where(column == value))
+            if found:
+                return found
+    return None
+
+
+def _try_later(event: StripeEvent, reason: str) -> None:
+    attempts = event.attempts + 1
+    dead = attempts > len(RETRY_SECONDS)
+    if dead:
+        log.error("event given up", stripe_event=event.id, type=event.type, reason=reason)
+    with transaction() as session:
+        session.execute(
+            update(StripeEvent)
+            .where(StripeEvent.id == event.id, StripeEvent.state == "received")
+            .values(
+                attempts=attempts,
+                last_error=reason[:120],
+                state="dead" if dead else "received",
+                next_try_at=now() + timedelta(seconds=RETRY_SECONDS[min(attempts, 8) - 1]),
+            )
+        )
+
+
+def _end(event: StripeEvent, state: str) -> None:
+    with transaction() as session:
+        session.execute(
+            update(StripeEvent)
+            .where(StripeEvent.id == event.id, StripeEvent.state == "received")
+            .values(state=state, done_at=now(), attempts=StripeEvent.attempts + 1)
+        )
+
+
+def _text(value: object) -> str | None:
+    if isinstance(value, dict):
+        value = value.get("id")
+    return value if isinstance(value, str) else None

@@ -1,0 +1,203 @@
+"""Checkout sessions: the page on which a buyer pays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from creditapp.payments.sandbox.errors import Refused, missing_object
+from creditapp.payments.sandbox.ids import new_id
+from creditapp.payments.sandbox.objects import event, line_item
+from creditapp.payments.sandbox.store import Books, Json
+
+DAY_SECONDS = 86_400
+MINIMUM_MINOR = 50
+"""Stripe takes no payment below about half a dollar."""
+
+METHODS = ("card", "us_bank_account")
+"""How one can pay here: a card at once, a bank account later."""
+
+_NO_TEXTS = dict.fromkeys(
+    ("after_submit", "shipping_address", "submit", "terms_of_service_acceptance")
+)
+
+
+def create(books: Books, given: dict[str, Any], page_url: str) -> Json:
+    """Check what the table cannot, store and return a session; its page is below ``page_url``."""
+    _refuse_what_does_not_fit(given)
+    customer = None
+    if given.get("customer"):
+        customer = books.get("customer", given["customer"])
+        if customer is None:
+            raise missing_object("customer", given["customer"], param="customer")
+    items = [
+        line_item.create(books, item, f"line_items[{number}]")
+        for number, item in enumerate(given["line_items"])
+    ]
+    _refuse_prices_that_do_not_fit(items)
+    expires_at = given.get("expires_at", books.now + DAY_SECONDS)
+    if not books.now + 1800 - 60 <= expires_at <= books.now + DAY_SECONDS + 60:
+        raise Refused(
+            "The `expires_at` timestamp must be less than 24 hours and at least 30 minutes"
+            " from Checkout Session creation.",
+            param="expires_at",
+        )
+    return books.put(_session(books, given, items, customer, expires_at, page_url))
+
+
+def expire(books: Books, session: Json) -> Json:
+    """Close an open session; raise ``Refused`` for any other."""
+    if session["status"] != "open":
+        raise Refused(
+            'Only Checkout Sessions with a status in ["open"] can be expired. This Checkout'
+            f" Session has a status of `{session['status']}`."
+        )
+    session |= {"status": "expired", "url": None}
+    books.put(session)
+    event.tell(books, "checkout.session.expired", session)
+    return session
+
+
+def _refuse_what_does_not_fit(given: dict[str, Any]) -> None:
+    if given["mode"] != "payment":
+        raise Refused(f"This sandbox has no `{given['mode']}` mode yet.", param="mode")
+    if not given.get("line_items"):
+        raise Refused(
+            "Missing required param: line_items.", code="parameter_missing", param="line_items"
+        )
+    if not given.get("success_url"):
+        raise Refused(
+            "Missing required param: success_url.", code="parameter_missing", param="success_url"
+        )
+    if given.get("customer") and given.get("customer_email"):
+        raise Refused(
+            "You may only specify one of these parameters: customer, customer_email.",
+            code="parameters_exclusive",
+            param="customer",
+        )
+    if given.get("customer") and given.get("customer_creation"):
+        raise Refused(
+            "You may only specify one of these parameters: customer, customer_creation.",
+            code="parameters_exclusive",
+            param="customer",
+        )
+    if given.get("customer_update") and not given.get("customer"):
+        raise Refused(
+            "`customer_update` can only be used with `customer`.", param="customer_update"
+        )
+
+
+def _refuse_prices_that_do_not_fit(items: list[Json]) -> None:
+    if any(item["price"]["type"] == "recurring" for item in items):
+        raise Refused(
+            "You specified `payment` mode but passed a recurring price. Either switch to"
+            " `subscription` mode or use only one-time prices."
+        )
+    if len({item["currency"] for item in items}) > 1:
+        raise Refused("The price currencies must be the same for all line items.")
+    if 0 < sum(item["amount_total"] for item in items) < MINIMUM_MINOR:
+        raise Refused(
+            "The Checkout Session's total amount due must add up to at least 0.50 usd",
+            code="amount_too_small",
+        )
+
+
+def _session(
+    books: Books,
+    given: dict[str, Any],
+    items: list[Json],
+    customer: Json | None,
+    expires_at: int,
+    page_url: str,
+) -> Json:
+    session_id = new_id("cs_test_a1", 56)
+    total = sum(item["amount_total"] for item in items)
+    return {
+        "id": session_id,
+        "object": "checkout.session",
+        "adaptive_pricing": {"enabled": given.get("adaptive_pricing", {}).get("enabled", False)},
+        "after_expiration": None,
+        "allow_promotion_codes": given.get("allow_promotion_codes"),
+        "allowed_payment_method_types": given.get("allowed_payment_method_types"),
+        "amount_subtotal": total,
+        "amount_total": total,
+        "automatic_tax": {"enabled": False, "liability": None, "provider": None, "status": None},
+        "billing_address_collection": given.get("billing_address_collection"),
+        "branding_settings": None,
+        "cancel_url": given.get("cancel_url"),
+        "client_reference_id": given.get("client_reference_id"),
+        "client_secret": None,
+        "collected_information": None,
+        "consent": None,
+        "consent_collection": None,
+        "created": books.now,
+        "currency": items[0]["currency"],
+        "currency_conversion": None,
+        "custom_fields": [],
+        "custom_text": _custom_text(given),
+        "customer": customer["id"] if customer else None,
+        "customer_account": None,
+        "customer_creation": None if customer else given.get("customer_creation", "if_required"),
+        "customer_details": None,
+        "customer_email": given.get("customer_email"),
+        "discounts": [],
+        "excluded_payment_method_types": None,
+        "expires_at": expires_at,
+        "integration_identifier": given.get("integration_identifier"),
+        "invoice": None,
+        "invoice_creation": {
+            "enabled": False,
+            "invoice_data": {
+                "account_tax_ids": None,
+                "custom_fields": None,
+                "description": None,
+                "footer": None,
+                "issuer": None,
+                "metadata": {},
+                "rendering_options": None,
+            },
+        },
+        "livemode": False,
+        "locale": given.get("locale"),
+        "managed_payments": None,
+        "metadata": given.get("metadata", {}),
+        "mode": given["mode"],
+        "name_collection": None,
+        "optional_items": None,
+        "origin_context": given.get("origin_context"),
+        "payment_intent": None,
+        "payment_link": None,
+        "payment_method_collection": "if_required",
+        "payment_method_configuration_details": None,
+        "payment_method_options": {"card": {"request_three_d_secure": "automatic"}},
+        "payment_method_types": given.get("allowed_payment_method_types", list(METHODS)),
+        "payment_status": "unpaid" if total else "no_payment_required",
+        "permissions": None,
+        "phone_number_collection": {"enabled": False},
+        "presentment_details": None,
+        "recovered_from": None,
+        "redirect_on_completion": None,
+        "return_url": None,
+        "saved_payment_method_options": None,
+        "setup_intent": None,
+        "shipping_address_collection": None,
+        "shipping_cost": None,
+        "shipping_options": [],
+        "status": "open",
+        "submit_type": given.get("submit_type"),
+        "subscription": None,
+        "success_url": given["success_url"],
+        "tax_id_collection": {"enabled": False, "required": "never"},
+        "total_details": {"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0},
+        "ui_mode": "hosted_page",
+        "url": f"{page_url.rstrip('/')}/pay/{session_id}",
+        "wallet_options": None,
+        "_line_items": items,
+        "_payment_intent_data": given.get("payment_intent_data", {}),
+        "_email": given.get("customer_email") or (customer["email"] if customer else None) or "",
+        "_email_fixed": bool(given.get("customer_email") or (customer and customer["email"])),
+    }
+
+
+def _custom_text(given: dict[str, Any]) -> dict[str, Any]:
+    texts: dict[str, Any] = given.get("custom_text", {})
+    return _NO_TEXTS | texts

@@ -1,0 +1,37 @@
+"""Amounts and moments as people read them, and amounts as they write them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+
+from creditapp.payments.sandbox.errors import Refused
+
+# Currencies without a hundredth, as Stripe charges in them (its "zero-decimal currencies").
+_WHOLE = frozenset("bif clp djf gnf jpy kmf krw mga pyg rwf ugx vnd vuv xaf xof xpf".split())
+_SYMBOLS = {"usd": "$", "eur": "€", "gbp": "£"}
+
+
+def money(minor: int, currency: str) -> str:
+    """Return ``$14.99`` or ``12.00 CHF``."""
+    digits = 0 if currency in _WHOLE else 2
+    amount = f"{Decimal(minor).scaleb(-digits):,.{digits}f}"
+    symbol = _SYMBOLS.get(currency)
+    return f"{symbol}{amount}" if symbol else f"{amount} {currency.upper()}"
+
+
+def minor_from_text(text: str, currency: str) -> int:
+    """Return the minor units of an amount that a person wrote, such as ``4.99``."""
+    digits = 0 if currency in _WHOLE else 2
+    try:
+        minor = Decimal(text.lstrip("$€£")).scaleb(digits)
+    except InvalidOperation:
+        raise Refused(f"{text!r} is not an amount.", param="amount") from None
+    if not minor.is_finite() or minor != minor.to_integral_value() or not 0 < minor < 10**9:
+        raise Refused(f"{text!r} is not an amount that can be refunded.", param="amount")
+    return int(minor)
+
+
+def moment(seconds: float) -> str:
+    """Return a moment in UTC, to the second."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%d %b %Y, %H:%M:%S")

@@ -1,0 +1,125 @@
+"""A process that is to be killed in the middle of a payment, at a step that the test chooses.
+
+A step is the moment before or after a statement, a commit or a call to Stripe. The mother builds
+the app once, opens nothing, and forks a child for each deed, because two hundred of them would
+otherwise spend minutes importing.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+from sqlalchemy import event
+
+from creditapp import create_app
+from creditapp.accounts import User
+from creditapp.config import load_settings
+from creditapp.db import db, snapshot
+from creditapp.payments import checkout, inbox
+from creditapp.payments.checkout import Order
+from creditapp.payments.gateway import Gateway
+from creditapp.wiring import provide, the
+from tests.payments.till import Line
+
+NEVER_KILLED = 0
+
+
+@dataclass(frozen=True)
+class Deed:
+    """What a child does, and at which step it dies; ``NEVER_KILLED`` lets it live."""
+
+    name: str
+    arguments: tuple[Any, ...]
+    dies_at: int
+
+
+class Steps:
+    """Counts the steps of this process and ends it at one of them."""
+
+    def __init__(self, dies_at: int) -> None:
+        self.taken = 0
+        self._dies_at = dies_at
+
+    def step(self, *_what: object, **_more: object) -> None:
+        self.taken += 1
+        if self.taken == self._dies_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def around(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def stepped(*args: Any, **given: Any) -> Any:
+            self.step()
+            answer = function(*args, **given)
+            self.step()
+            return answer
+
+        return stepped
+
+    def watch(self, app: Flask) -> None:
+        """Make every statement, commit and call to Stripe two steps."""
+        engine = db.engine
+        event.listen(engine, "before_cursor_execute", self.step)
+        event.listen(engine, "after_cursor_execute", self.step)
+        engine.dialect.do_commit = self.around(engine.dialect.do_commit)  # type: ignore[method-assign]
+        line = Line(the(Gateway))
+        line.before = line.after = self.step
+        provide(app, Gateway, line)
+
+
+def _sync(purchase_id: str) -> None:
+    checkout.sync(purchase_id)
+
+
+def _receive(body: bytes, signed: str) -> None:
+    inbox.receive(body, signed)
+
+
+def _start(user_id: str, key: str) -> None:
+    with snapshot() as session:
+        buyer = session.get(User, user_id)
+    assert buyer
+    checkout.start(Order("creator", ""), buyer, key=key)
+
+
+DEEDS: dict[str, Callable[..., None]] = {"sync": _sync, "receive": _receive, "start": _start}
+
+
+def mother(pipe: Connection, environ: dict[str, str], folder: Path) -> None:
+    """Fork a child for each deed that comes; answer its signal (0: it lived) and its steps."""
+    app = create_app(load_settings({**environ, "CREDITAPP_DATA": str(folder)}))
+    import stripe
+
+    assert stripe.VERSION, "imported here, so that no child has to"
+    while (deed := pipe.recv()) is not None:
+        reading, writing = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            os.close(reading)
+            _act(app, deed, writing)
+        os.close(writing)
+        _, status = os.waitpid(pid, 0)
+        told = os.read(reading, 16)
+        os.close(reading)
+        ended = os.WTERMSIG(status) if os.WIFSIGNALED(status) else -os.WEXITSTATUS(status)
+        pipe.send((ended, int(told or b"0")))
+
+
+def _act(app: Flask, deed: Deed, writing: int) -> None:
+    steps = Steps(deed.dies_at)
+    try:
+        with app.app_context():
+            steps.watch(app)
+            DEEDS[deed.name](*deed.arguments)
+        os.write(writing, str(steps.taken).encode())
+        os._exit(0)
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+        os._exit(1)

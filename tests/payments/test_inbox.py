@@ -1,0 +1,194 @@
+"""Stripe's events: stored once, tried until done, and each that is not ours left alone."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+from structlog.testing import capture_logs
+
+from creditapp.db import snapshot
+from creditapp.payments import inbox
+from creditapp.payments.models import StripeEvent
+from tests.payments.till import COMPLETED, CREATOR, Json, Till, cut, house, till, values
+
+__all__ = ["house", "till"]
+
+
+def state(till: Till, event: Json) -> str:
+    stored = till.stored(event)
+    assert stored
+    return stored.state
+
+
+def made_up(number: str, kind: str, thing: Json, **more: Any) -> Json:
+    """Return an event that the sandbox never sent."""
+    return {
+        "id": f"evt_{number}",
+        "object": "event",
+        "api_version": "2026-10-28.endive",
+        "created": 1_795_000_000,
+        "livemode": False,
+        "type": kind,
+        "data": {"object": thing},
+        **more,
+    }
+
+
+def test_an_event_is_stored_once_however_often_it_comes(till: Till) -> None:
+    alice = till.member()
+    purchase = till.start(alice)
+    till.pay(purchase)
+    event = till.event(purchase, COMPLETED)
+    answers = values(till.at_once(*[lambda: till.send(event).status_code] * 5))
+    assert answers == [200] * 5
+    with till.app.app_context(), snapshot() as session:
+        query = select(func.count()).where(StripeEvent.id == event["id"])
+        assert session.execute(query).scalar_one() == 1
+    assert state(till, event) == "done"
+    assert (till.grants(purchase), till.credits(alice)) == (1, CREATOR)
+
+
+def test_while_stripe_cannot_be_asked_an_event_waits_and_is_tried_again(till: Till) -> None:
+    alice = till.member()
+    purchase = till.start(alice)
+    till.pay(purchase)
+    event = till.event(purchase, COMPLETED)
+    till.line.before = cut("retrieve_checkout")
+    assert till.send(event).status_code == 200, "it is stored, so Stripe need not send it again"
+    assert (state(till, event), till.credits(alice)) == ("received", 0)
+    till.sweep(after=timedelta(seconds=4))
+    stored = till.stored(event)
+    assert stored
+    assert (stored.attempts, stored.last_error) == (1, "GatewayError")
+
+    till.line.before = lambda name: None
+    till.sweep(after=timedelta(seconds=2))
+    assert (state(till, event), till.credits(alice)) == ("done", CREATOR)
+
+
+def test_an_event_a_day_late_still_counts(till: Till) -> None:
+    """Stripe signs each retry anew, so that its age is not the signature's."""
+    alice = till.member()
+    purchase = till.start(alice)
+    till.pay(purchase)
+    event = till.event(purchase, COMPLETED) | {"created": 1_700_000_000}
+    till.clock.advance(timedelta(days=1))
+    assert till.send(event).status_code == 200
+    assert till.credits(alice) == CREATOR
+
+
+def test_an_event_for_a_purchase_we_do_not_know_is_retried_then_raises_an_alarm(till: Till) -> None:
+    metadata = {"purchase_id": "pur_" + "0" * 26}
+    thing = {"id": "cs_unknown", "object": "checkout.session", "metadata": metadata}
+    event = made_up(f"unknown_{till.settings.database_url[:6]}", COMPLETED, thing)
+    with capture_logs() as logs:
+        assert till.send(event).status_code == 200
+        for seconds in inbox.RETRY_SECONDS[:-1]:
+            till.sweep(after=timedelta(seconds=seconds))
+            assert state(till, event) == "received"
+        till.sweep(after=timedelta(seconds=inbox.RETRY_SECONDS[-1]))
+    assert state(till, event) == "dead"
+    (alarm,) = [each for each in logs if each["log_level"] == "error"]
+    assert alarm["reason"] == "unknown purchase"
+
+
+def test_an_event_that_overtakes_its_purchase_is_done_when_it_is_there(till: Till) -> None:
+    """Another process has stored the event before this one's commit could be seen."""
+    alice = till.member()
+    purchase = till.start(alice)
+    till.pay(purchase)
+    event = till.event(purchase, COMPLETED)
+    real, inbox.checkout.sync = inbox.checkout.sync, _not_found  # type: ignore[assignment]
+    try:
+        assert till.send(event).status_code == 200
+    finally:
+        inbox.checkout.sync = real
+    assert state(till, event) == "received"
+    till.sweep(after=timedelta(seconds=6))
+    assert (state(till, event), till.credits(alice)) == ("done", CREATOR)
+
+
+def _not_found(*_args: object, **_given: object) -> None:
+    from creditapp.errors import NotFound
+
+    raise NotFound
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "thing"),
+    [
+        ("other_shop", COMPLETED, {"id": "cs_x", "metadata": {"purchase_id": "order 7"}}),
+        ("long_mark", COMPLETED, {"id": "cs_y", "metadata": {"purchase_id": "pur_" + "x" * 490}}),
+        ("no_mark", COMPLETED, {"id": "cs_z", "metadata": {}}),
+        ("no_metadata", "payment_intent.succeeded", {"id": "pi_x", "metadata": None}),
+        ("other_kind", "customer.created", {"id": "cus_x", "metadata": {"purchase_id": "pur_1"}}),
+        ("new_kind", "v9.never.heard.of", {"id": "x"}),
+        ("long_id", "customer.created", {"id": "c" * 255}),
+        ("no_id", "balance.available", {}),
+        ("other_mode", COMPLETED, {"id": "cs_live", "metadata": {"purchase_id": "MINE"}}),
+    ],
+)
+def test_what_is_not_ours_is_taken_and_ignored(
+    till: Till, number: str, kind: str, thing: Json
+) -> None:
+    purchase = till.start(till.member())
+    if number == "other_mode":
+        thing = {**thing, "metadata": {"purchase_id": purchase.id}}
+    event = made_up(number, kind, {"object": "thing", **thing}, livemode=number == "other_mode")
+    assert till.send(event).json == {"received": True}
+    assert state(till, event) == "ignored"
+    assert till.line.calls["retrieve_checkout"] == 0
+
+
+def test_a_refund_of_somebody_elses_payment_is_looked_up_for_a_minute_then_ignored(
+    till: Till,
+) -> None:
+    thing = {"id": "re_x", "object": "refund", "metadata": {}, "payment_intent": "pi_not_ours"}
+    event = made_up("stray_refund", "refund.created", thing)
+    with capture_logs() as logs:
+        assert till.send(event).status_code == 200
+        for seconds in (5, 15, 60):
+            assert state(till, event) == "received"
+            till.sweep(after=timedelta(seconds=seconds))
+    assert state(till, event) == "ignored"
+    assert not [each for each in logs if each["log_level"] == "error"]
+
+
+@pytest.mark.parametrize("expanded", [False, True])
+def test_a_payment_reaches_its_purchase_by_the_id_it_is_known_by(
+    till: Till, expanded: bool
+) -> None:
+    alice = till.member()
+    purchase = till.bought(alice)
+    till.refund(purchase)
+    intent: object = till.intent(purchase)
+    if expanded:
+        intent = {"id": intent, "object": "payment_intent"}
+    thing = {"id": "re_y", "object": "refund", "metadata": {}, "payment_intent": intent}
+    event = made_up(f"by_intent_{expanded}", "refund.updated", thing)
+    assert till.send(event).status_code == 200
+    assert (state(till, event), till.credits(alice)) == ("done", 0)
+
+
+def test_one_event_that_cannot_be_worked_on_does_not_keep_the_others(till: Till) -> None:
+    alice = till.member()
+    first, second = till.start(alice), till.start(alice)
+    till.line.before = cut("retrieve_checkout")
+    for purchase in (first, second):
+        till.pay(purchase)
+        till.deliver(purchase, COMPLETED)
+    calls: list[str] = []
+
+    def fail_first(name: str) -> None:
+        calls.append(name)
+        if len(calls) == 1:
+            raise RuntimeError
+
+    till.line.before = fail_first
+    with till.app.app_context():
+        till.clock.advance(timedelta(seconds=6))
+        inbox.sweep()
+    assert till.credits(alice) == CREATOR

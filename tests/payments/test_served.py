@@ -1,0 +1,125 @@
+"""The whole shop as it is served: the sandbox's own post brings the webhook to the server."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from html import unescape
+from http.cookiejar import CookieJar
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+from urllib.request import HTTPCookieProcessor, HTTPRedirectHandler, Request, build_opener
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE_SECONDS = 30.0
+
+
+class _Stay(HTTPRedirectHandler):
+    """A browser that does not follow: who pays may close the window right then."""
+
+    def redirect_request(self, *_args: Any) -> None:
+        return None
+
+
+class Browser:
+    """Cookies, forms, and no JavaScript."""
+
+    def __init__(self, site: str) -> None:
+        self.site = site
+        self._opener = build_opener(HTTPCookieProcessor(CookieJar()), _Stay())
+
+    def open(self, path: str, **form: str) -> tuple[int, str, str]:
+        """Return status, text and where the answer leads to."""
+        address = path if path.startswith("http") else self.site + path
+        request = Request(address, urlencode(form).encode() if form else None)
+        try:
+            answer = self._opener.open(request, timeout=10)
+        except Exception as error:
+            if not hasattr(error, "headers"):
+                raise
+            answer = error
+        with answer:
+            return answer.status, answer.read().decode(), answer.headers.get("Location", "")
+
+    def hidden(self, path: str) -> dict[str, str]:
+        """Return the hidden fields of a page's forms."""
+        found = re.findall(
+            r'<input type="hidden" name="([^"]+)" value="([^"]*)"', self.open(path)[1]
+        )
+        return {name: unescape(value) for name, value in found}
+
+    def balance(self) -> Any:
+        return json.loads(self.open("/api/credits/balance")[1])["balance"]
+
+
+@pytest.fixture
+def browser(database_url: str, tmp_path: Path) -> Iterator[Browser]:
+    """A browser on a served app with its jobs, its sandbox and the sandbox's post."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "creditapp", "serve"],
+        env={
+            "PATH": os.environ["PATH"],
+            "HOME": os.environ.get("HOME", ""),
+            "CREDITAPP_DATA": str(tmp_path / "data"),
+            "DATABASE_URL": database_url,
+            "PORT": str(port),
+            "CREDITAPP_LOG_LEVEL": "error",
+        },
+        cwd=ROOT,
+    )
+    made = Browser(f"http://127.0.0.1:{port}")
+    try:
+        until(lambda: made.open("/readyz")[0] == 200, "the server")
+        yield made
+    finally:
+        server.terminate()
+        try:
+            server.wait(15)
+        except subprocess.TimeoutExpired:
+            server.kill()
+
+
+def until(true: Callable[[], bool], what: str) -> None:
+    give_up_at = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            if true():
+                return
+        except OSError:
+            pass
+        assert time.monotonic() < give_up_at, f"waited in vain for {what}"
+        time.sleep(0.1)
+
+
+def test_paying_and_closing_the_window_gives_the_credits(browser: Browser) -> None:
+    fields = browser.hidden("/auth/signup")
+    status, _text, _to = browser.open(
+        "/auth/signup", **fields, email="alice@example.com", password="correct horse battery"
+    )
+    assert status == 303
+    assert browser.balance() == 50
+
+    status, _text, checkout = browser.open(
+        "/credits/checkout", **browser.hidden("/credits"), pack="creator"
+    )
+    assert (status, "/sandbox/pay/" in checkout) == (303, True)
+    status, _text, back = browser.open(
+        checkout, **browser.hidden(checkout), card="succeeds", email="alice@example.com"
+    )
+    assert (status, "/credits/purchases/pur_" in back) == (303, True)
+
+    until(lambda: browser.balance() == 160, "the webhook")
+    assert browser.open(back)[2] == "/credits?purchase=success"
+    assert browser.balance() == 160
