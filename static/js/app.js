@@ -1,0 +1,46 @@
+// What HTML cannot do yet: open a dialog that has just arrived, keep a typed prompt, count characters, run a countdown.
+// Every page works without this file.
+const root = document.documentElement;
+root.classList.add("scripts");
+
+document.addEventListener("htmx:afterSwap", (event) => {
+  if (event.detail.target.id !== "modal") return;
+  event.detail.target.querySelector("dialog")?.showModal();
+});
+
+document.addEventListener("click", (event) => {
+  const at = event.target.closest("button, dialog, .menu, [data-copy]");
+  // Older browsers know no command="show-modal".
+  if (at?.matches("[commandfor]") && !("command" in at)) document.getElementById(at.getAttribute("commandfor"))?.showModal();
+  // A click on the veil closes, as closedby="any" does.
+  if (event.target.matches?.("dialog:modal") && !("closedBy" in event.target)) event.target.close();
+  if (at?.matches("[data-copy]")) navigator.clipboard?.writeText(document.getElementById(at.dataset.copy).textContent);
+  if (!at?.matches(".menu") && !at?.closest(".menu")) document.querySelector(".menu[open]")?.removeAttribute("open");
+});
+
+document.addEventListener("keydown", (event) => {
+  const menu = event.key === "Escape" && document.querySelector(".menu[open]");
+  if (!menu) return;
+  menu.removeAttribute("open");
+  menu.querySelector("summary").focus();
+});
+
+const field = document.querySelector("[data-keep]");
+if (field) {
+  const key = `kept:${field.dataset.keep}`;
+  const count = document.querySelector(`[data-count-for="${field.id}"]`);
+  const note = () => {
+    sessionStorage.setItem(key, field.value);
+    if (count && field.value) count.textContent = `${field.value.length.toLocaleString("en")} of ${field.maxLength.toLocaleString("en")}`;
+  };
+  if (!field.value) field.value = sessionStorage.getItem(key) ?? "";
+  field.addEventListener("input", note);
+  note();
+}
+
+setInterval(() => {
+  for (const time of document.querySelectorAll("[data-until] time")) {
+    const minutes = Math.ceil((new Date(time.dateTime) - Date.now()) / 60000);
+    time.textContent = minutes > 0 ? `in ${minutes > 59 ? `${Math.floor(minutes / 60)} h ` : ""}${minutes % 60} min` : "now";
+  }
+}, 15000);
