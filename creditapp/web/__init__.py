@@ -1,0 +1,48 @@
+"""The doors for browsers: one module a page family."""
+
+from __future__ import annotations
+
+from flask import Flask
+from flask_compress import Compress
+
+from creditapp.config import Settings
+from creditapp.web import errors, rendering, security, viewers
+from creditapp.web.json import ExactJson
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    """Put security, rendering, errors and every page onto the app."""
+    from creditapp.web import (
+        api_docs,
+        auth,
+        credits,
+        credits_demo,
+        dashboard,
+        gallery,
+        health,
+        studio,
+        webhooks,
+    )
+    from creditapp.web import settings as settings_page
+
+    app.json = ExactJson(app)
+    app.config["COMPRESS_ALGORITHM"] = ["br", "gzip"]
+    app.config["COMPRESS_BR_LEVEL"] = 4
+    Compress(app)
+    security.init_app(app, settings)
+    rendering.init_app(app)
+    errors.init_app(app)
+    app.context_processor(lambda: {"site": viewers.site(), "viewer": viewers.viewer()})
+    for page in (
+        studio,
+        gallery,
+        credits,
+        webhooks,
+        auth,
+        dashboard,
+        settings_page,
+        credits_demo,
+        api_docs,
+        health,
+    ):
+        page.register(app)

@@ -1,0 +1,87 @@
+"""The components' examples: data that a designer writes, shown on ``/credits-demo`` and tested.
+
+``templates/examples/<component>.json`` holds ``{"about", "examples": {state: {"title", "args"}}}``.
+JSON knows no time, so ``"now+3h"`` stands for a moment and ``"today-2"`` for a day.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+_MOMENT = re.compile(r"now([+-])(\d+)([smhd])")
+_DAY = re.compile(r"today-(\d+)")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+@dataclass(frozen=True)
+class Example:
+    """One state of a component."""
+
+    name: str
+    title: str
+    args: dict[str, Any]
+    code: str
+    """The call, as a designer would write it into a template."""
+
+
+@dataclass(frozen=True)
+class Component:
+    """A component with all its states."""
+
+    name: str
+    about: str
+    examples: tuple[Example, ...]
+
+
+def load_examples(folder: Path, present: datetime) -> tuple[Component, ...]:
+    """Return every component that has examples, by name; times count from ``present``."""
+    return tuple(_component(file, present) for file in sorted(folder.glob("*.json")))
+
+
+def _component(file: Path, present: datetime) -> Component:
+    found = json.loads(file.read_text())
+    return Component(
+        file.stem,
+        found["about"],
+        tuple(
+            Example(
+                name,
+                example["title"],
+                _with_times(example["args"], present),
+                _call(file.stem, example["args"]),
+            )
+            for name, example in found["examples"].items()
+        ),
+    )
+
+
+def _call(component: str, args: dict[str, Any]) -> str:
+    lines = [f"  {name}={_literal(value)}" for name, value in args.items()]
+    if not lines:
+        return f"{{{{ ui.{component}() }}}}"
+    return f"{{{{ ui.{component}(\n" + ",\n".join(lines) + ") }}"
+
+
+def _literal(value: object) -> str:
+    """Return a value as Jinja writes it, which is JSON with true, false and none of its own."""
+    text = json.dumps(value, ensure_ascii=False, indent=2)
+    return re.sub(r"\bnull\b", "none", text).replace("\n", "\n  ")
+
+
+def _with_times(value: Any, present: datetime) -> Any:
+    if isinstance(value, dict):
+        return {name: _with_times(each, present) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_with_times(each, present) for each in value]
+    if isinstance(value, str):
+        if moment := _MOMENT.fullmatch(value):
+            span = timedelta(**{_UNITS[moment[3]]: int(moment[2])})
+            return present + span if moment[1] == "+" else present - span
+        if day := _DAY.fullmatch(value):
+            return (present - timedelta(days=int(day[1]))).date()
+    return value

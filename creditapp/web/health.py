@@ -1,0 +1,60 @@
+"""Whether the app lives, whether it can work, and how much it does."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Flask, Response
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from creditapp import jobs
+from creditapp.db import reading
+from creditapp.web import metrics
+from creditapp.web.json import answer
+from creditapp.web.security import limiter, policy
+
+site_pages = Blueprint("health", __name__)
+
+
+def register(app: Flask) -> None:
+    """Put the probes onto the app; a probe is never turned away for coming often."""
+    limiter.exempt(site_pages)
+    metrics.init_app(app)
+    app.register_blueprint(site_pages)
+
+
+@site_pages.get("/healthz")
+@policy("public")
+def healthz() -> Response:
+    """Say that this process answers."""
+    return answer({"status": "ok"})
+
+
+@site_pages.get("/readyz")
+@policy("public")
+def readyz() -> Response:
+    """Say whether the database answers and somebody works on the jobs: 200, or 503 with why."""
+    checks = {"database": _database(), "jobs": _jobs()}
+    ready = all(state == "ok" for state in checks.values())
+    return answer({"status": "ok" if ready else "unavailable", **checks}, 200 if ready else 503)
+
+
+@site_pages.get("/metrics")
+@policy("public")
+def show_metrics() -> Response:
+    """Answer Prometheus: counts without anything about anybody."""
+    return Response(metrics.text(), content_type=metrics.CONTENT_TYPE)
+
+
+def _database() -> str:
+    try:
+        reading().execute(text("SELECT 1"))
+    except SQLAlchemyError:
+        return "unreachable"
+    return "ok"
+
+
+def _jobs() -> str:
+    try:
+        return "ok" if jobs.health().alive else "no worker"
+    except SQLAlchemyError:
+        return "unreachable"

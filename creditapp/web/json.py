@@ -1,0 +1,87 @@
+"""JSON in and out: amounts are exact decimals on both ways, never floats."""
+
+from __future__ import annotations
+
+import json as stdlib_json
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, NoReturn
+
+import msgspec
+from flask import Response, request
+from flask.json.provider import JSONProvider
+from pydantic import BaseModel, ValidationError
+
+from creditapp.errors import MalformedRequest, UnsupportedMediaType, ValidationFailed
+
+BODY_BYTES_MAX = 1024 * 1024
+"""How much JSON is read: a text of 100,000 characters, each written as an escape, fits."""
+
+
+def _encode_other(value: object) -> object:
+    if isinstance(value, BaseModel):
+        return value.model_dump(by_alias=True, exclude_none=True)
+    raise TypeError(f"{type(value).__name__} is not JSON")
+
+
+# decimal_format="number" writes Decimal("0.000001") as those very digits; a float would be 1e-06.
+_encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=_encode_other)
+
+
+class ExactJson(JSONProvider):
+    """Flask's JSON provider with exact decimals and RFC 3339 moments."""
+
+    def dumps(self, obj: Any, **_kwargs: Any) -> str:
+        """Return the JSON text of an object."""
+        return _encoder.encode(obj).decode()
+
+    def loads(self, s: str | bytes, **_kwargs: Any) -> Any:
+        """Return the object of a JSON text; a fraction becomes a ``Decimal``."""
+        return stdlib_json.loads(s, parse_float=Decimal, parse_constant=_refuse_constant)
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def rfc3339(moment: datetime) -> str:
+    """Return a moment as RFC 3339 in UTC, to the millisecond."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def answer(data: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """Return a JSON response that no cache keeps: it is about one person."""
+    response = Response(_encoder.encode(data), status=status, mimetype="application/json")
+    response.headers["Cache-Control"] = "no-store"
+    response.headers.update(headers or {})
+    return response
+
+
+def read_json() -> dict[str, Any]:
+    """Return the request's JSON object.
+
+    Raises ``UnsupportedMediaType`` unless the body says it is JSON, ``MalformedRequest`` when it is
+    not an object, and werkzeug's 413 when it is larger than ``BODY_BYTES_MAX``.
+    """
+    request.max_content_length = BODY_BYTES_MAX
+    if not request.is_json:
+        raise UnsupportedMediaType("Send the body as application/json.")
+    try:
+        body = stdlib_json.loads(
+            request.get_data(cache=True), parse_float=Decimal, parse_constant=_refuse_constant
+        )
+    except (ValueError, RecursionError):
+        raise MalformedRequest("The body is not valid JSON.") from None
+    if not isinstance(body, dict):
+        raise MalformedRequest("The body is a JSON object.")
+    return body
+
+
+def validation_failed(error: ValidationError) -> ValidationFailed:
+    """Turn pydantic's findings into ours; the value that was sent is not repeated."""
+    problems = []
+    for finding in error.errors(include_url=False, include_input=False):
+        field = ".".join(str(part) for part in finding["loc"]) or "body"
+        message = str(finding["msg"]).removeprefix("Value error, ")
+        problems.append({"field": field, "message": message})
+    return ValidationFailed(problems)

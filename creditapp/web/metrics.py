@@ -1,0 +1,128 @@
+"""What Prometheus may know: counts by route and by state, and nothing about anybody.
+
+Each app has a registry of its own, so that two apps in one process do not add up.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+from flask import Flask, g, request
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector
+from sqlalchemy import func, select
+from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.wrappers import Response
+
+from creditapp import jobs
+from creditapp.db import snapshot
+from creditapp.generation.models import STATES, Generation
+from creditapp.wiring import provide, the
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+SECONDS_KEPT = 5.0
+"""How long counts from the database are answered again: the page is public and they cost a scan."""
+
+_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+
+class Metrics:
+    """The counters of one app."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry(auto_describe=False)
+        self.requests = Counter(
+            "creditapp_requests",
+            "Requests answered, by the route's template.",
+            ["method", "route", "status"],
+            registry=self.registry,
+        )
+        self.seconds = Histogram(
+            "creditapp_request_seconds",
+            "How long an answer took.",
+            ["route"],
+            buckets=_BUCKETS,
+            registry=self.registry,
+        )
+        self.registry.register(_Stock())
+
+
+def init_app(app: Flask) -> None:
+    """Count every request of the app."""
+    provide(app, Metrics, Metrics())
+    app.before_request(_begin)
+    app.after_request(_count)
+
+
+def text() -> bytes:
+    """Return everything in Prometheus' text format."""
+    return generate_latest(the(Metrics).registry)
+
+
+def _begin() -> None:
+    g.began_at = time.perf_counter()
+
+
+def _count(response: Response) -> Response:
+    # Never the path itself: it holds ids, and anybody could invent as many as memory holds.
+    route = request.url_rule.rule if request.url_rule else "unmatched"
+    method = request.method if request.method in _METHODS else "other"
+    metrics = the(Metrics)
+    metrics.requests.labels(method, route, str(response.status_code)).inc()
+    if (began_at := g.pop("began_at", None)) is not None:
+        metrics.seconds.labels(route).observe(time.perf_counter() - began_at)
+    return response
+
+
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+
+class _Stock(Collector):
+    """What the database and the jobs' store say, asked at most every few seconds."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._read_at = float("-inf")
+        self._generations: dict[str, int] = {}
+        self._jobs: jobs.Health | None = None
+
+    def describe(self) -> list[GaugeMetricFamily]:
+        """Say nothing beforehand: registering must not ask the database."""
+        return []
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        with self._lock:
+            if time.monotonic() - self._read_at > SECONDS_KEPT:
+                self._generations, self._jobs = _generations(), jobs.health()
+                self._read_at = time.monotonic()
+            generations, health = self._generations, self._jobs
+        by_state = GaugeMetricFamily(
+            "creditapp_generations", "Generations that are kept, by state.", labels=["state"]
+        )
+        for state, count in generations.items():
+            by_state.add_metric([state], count)
+        yield by_state
+        if health is None:
+            return
+        for name, text, value in (
+            ("waiting", "Jobs that wait.", health.waiting),
+            ("running", "Jobs that run.", health.running),
+            ("dead", "Jobs that were given up.", health.dead_letters),
+            ("lag_seconds", "How long the oldest job has waited.", health.lag_seconds),
+            ("workers", "Workers that live.", health.workers),
+        ):
+            yield GaugeMetricFamily(f"creditapp_jobs_{name}", text, value=value)
+
+
+def _generations() -> dict[str, int]:
+    query = select(Generation.state, func.count()).group_by(Generation.state)
+    try:
+        with snapshot() as session:
+            found = {row[0]: row[1] for row in session.execute(query)}
+    except SQLAlchemyError:
+        return {}  # the scrape itself must not fail: /readyz says what is wrong
+    return {state: found.get(state, 0) for state in STATES}

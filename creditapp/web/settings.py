@@ -1,0 +1,114 @@
+"""A member's own settings: profile and password."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Flask, Response, make_response, request
+
+from creditapp import accounts, units
+from creditapp.accounts import AccountRules, User, WrongCredentials
+from creditapp.clock import now
+from creditapp.db import reading, transaction
+from creditapp.errors import AppError, NotFound, ValidationFailed
+from creditapp.web import shapes
+from creditapp.web.dashboard import account
+from creditapp.web.rendering import go, render_page
+from creditapp.web.security import current_visitor, policy, require_member, sign_in
+from creditapp.web.viewers import low_at_micro, notify
+from creditapp.wiring import the
+
+
+def register(app: Flask) -> None:
+    """The settings stand on the dashboard's blueprint, which is registered there."""
+
+
+@account.get("/settings")
+@policy("user")
+def settings() -> Response:
+    """Show profile and password."""
+    return _page(require_member())
+
+
+@account.post("/settings/profile")
+@policy("user")
+def save_profile() -> Response:
+    """Change the name and the balance below which to be told."""
+    member = require_member()
+    try:
+        low_micro = _low_balance(request.form.get("low_balance", ""))
+        with transaction() as session:
+            user = _fresh(session.get(User, member.id))
+            accounts.change_profile(
+                session, user, name=request.form.get("name", ""), low_balance_micro=low_micro
+            )
+    except ValidationFailed as refusal:
+        return _page(member, refusal)
+    notify("profile_saved")
+    return go("/settings")
+
+
+@account.post("/settings/password")
+@policy("user")
+def change_password() -> Response:
+    """Change the password and end every other session."""
+    member, rules = require_member(), the(AccountRules)
+    try:
+        new = accounts.new_password(request.form.get("password", ""), address=member.email)
+        with transaction() as session:
+            attempt = accounts.begin_log_in(
+                session, member.email, current_visitor().network, rules, now=now()
+            )
+        proof = attempt.check(request.form.get("current_password", ""))
+        with transaction() as session:
+            user = accounts.change_password(session, proof, new)
+    except WrongCredentials:
+        wrong = ValidationFailed.of("current_password", "This is not your current password.")
+        return _page(member, wrong)
+    except AppError as refusal:
+        return _page(member, refusal)
+    sign_in(user)
+    notify("password_changed")
+    return go("/settings")
+
+
+def _page(member: User, refusal: AppError | None = None) -> Response:
+    fresh = reading().get(User, member.id) or member
+    low = units.credits_number(low_at_micro(fresh))
+    form: dict[str, Any] = {"name": fresh.name, "email": fresh.email, "low_balance": str(low)}
+    errors: dict[str, str] = {}
+    problem = None
+    if isinstance(refusal, ValidationFailed):
+        errors = {
+            each["field"].replace("lowBalance", "low_balance"): each["message"]
+            for each in refusal.errors
+        }
+        form |= {
+            name: request.form[name] for name in ("name", "low_balance") if name in request.form
+        }
+    elif refusal is not None:
+        problem = shapes.problem(refusal)
+    body = render_page(
+        "pages/settings/index.html",
+        form=form,
+        email_verified_at=fresh.verified_at,
+        errors=errors,
+        problem=problem,
+    )
+    headers = refusal.headers if refusal else {}
+    return make_response(body, refusal.status if refusal else 200, headers)
+
+
+def _low_balance(text: str) -> int:
+    if text.strip() in ("0", ""):
+        return 0
+    try:
+        return units.micro_from_text(text)
+    except units.AmountInvalid as error:
+        raise ValidationFailed.of("low_balance", str(error)) from None
+
+
+def _fresh(user: User | None) -> User:
+    if user is None:
+        raise NotFound
+    return user

@@ -1,0 +1,36 @@
+"""What the templates are handed: plain data in the shapes that the components document."""
+
+from creditapp.web.shapes.choices import (
+    available_ids,
+    counts,
+    models,
+    qualities,
+    sizes,
+    till,
+    ways,
+)
+from creditapp.web.shapes.credit import cost_chart, credits_words, line, packs, purse
+from creditapp.web.shapes.pictures import again_url, asset, item, job
+from creditapp.web.shapes.problems import problem
+from creditapp.web.shapes.shape import Shape
+
+__all__ = [
+    "Shape",
+    "again_url",
+    "asset",
+    "available_ids",
+    "cost_chart",
+    "counts",
+    "credits_words",
+    "item",
+    "job",
+    "line",
+    "models",
+    "packs",
+    "problem",
+    "purse",
+    "qualities",
+    "sizes",
+    "till",
+    "ways",
+]

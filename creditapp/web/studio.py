@@ -1,0 +1,281 @@
+"""The studio: say what to see, see what it costs, make it, watch it being made."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from typing import Any
+from urllib.parse import parse_qsl
+
+from flask import Blueprint, Flask, Response, make_response, request
+from pydantic import ValidationError
+from sqlalchemy import func, select
+
+from creditapp.catalog import Catalog, Model
+from creditapp.catalog.advice import recommend
+from creditapp.db import reading, transaction
+from creditapp.errors import AppError, Conflict, ValidationFailed
+from creditapp.generation import lifecycle, work
+from creditapp.generation.lifecycle import Caller, Made
+from creditapp.generation.models import Generation
+from creditapp.generation.requests import PROMPT_CHARACTERS_MAX, ImageOrder
+from creditapp.media import Media
+from creditapp.web import shapes
+from creditapp.web.json import validation_failed
+from creditapp.web.rendering import go, page_or_block, render_block, render_page, wants_fragment
+from creditapp.web.security import policy
+from creditapp.web.viewers import caller, forget_viewer, notify, viewer
+from creditapp.wiring import the
+
+PAGE = "pages/studio/index.html"
+RECENT = 12
+_FIELDS = ("prompt", "model", "n", "size", "quality")
+
+generation = Blueprint("generation", __name__)
+
+
+def register(app: Flask) -> None:
+    """Put the studio onto the app."""
+    app.register_blueprint(generation)
+
+
+@generation.get("/")
+@policy("public")
+def studio() -> str:
+    """Show the studio, with a wish filled in where the address carries one."""
+    return render_page(PAGE, **_page(_wish(request.args)))
+
+
+@generation.post("/studio")
+@policy("public")
+def reprice() -> str:
+    """Show the studio again with what was chosen: how prices change without JavaScript."""
+    return render_page(PAGE, **_page(_wish(request.form)))
+
+
+@generation.get("/studio/till")
+@policy("public")
+def till() -> Response:
+    """Answer a change of model or options with the new cost and what it does to the choices."""
+    shown = request.args.get("shown_micro", "")
+    was = int(shown) if shown.isdecimal() and len(shown) < 19 else None
+    context = _choices(_wish(request.args), was_micro=was)
+    parts = [
+        render_block(PAGE, "till", **context),
+        render_block(PAGE, "options", **context, oob=True),
+    ]
+    if request.headers.get("HX-Trigger") != "picker":
+        parts.append(render_block(PAGE, "picker", **context, oob=True))
+    return make_response("".join(parts))
+
+
+@generation.post("/generations")
+@policy("public")
+def submit() -> Response:
+    """Make what the form asks for; the answer is its card, which then asks for news by itself."""
+    wish = _wish(request.form)
+    try:
+        order = _order(wish)
+        _refuse_a_higher_price(order)
+        made = place(order, caller(), key=_form_key(order))
+    except AppError as refusal:
+        if wants_fragment():
+            raise
+        page = render_page(PAGE, **{**_page(wish), "problem": shapes.problem(refusal)})
+        return make_response(page, refusal.status, refusal.headers)
+    if not wants_fragment():
+        return go(f"/generations/{made.generation.id}")
+    forget_viewer()
+    context = _choices(wish)
+    body = render_block(PAGE, "job", job=shapes.job(made))
+    body += render_block(PAGE, "till", **context, oob=True)
+    response = make_response(body, 202)
+    response.headers["HX-Trigger-After-Settle"] = "balance-changed"
+    return response
+
+
+def place(order: ImageOrder, by: Caller, *, key: str) -> Made:
+    """Submit an order and queue the work: the same three lines for the form and for the API."""
+    with transaction() as session:
+        made = lifecycle.submit(session, order, by, key=key)
+    if not made.replayed:
+        work.enqueue(made.generation)
+    return made
+
+
+@generation.get("/generations/<generation_id>")
+@policy("public")
+def show(generation_id: str) -> Response:
+    """Show one generation."""
+    made = lifecycle.find(reading(), generation_id, caller())
+    return page_or_block("pages/generation/index.html", "job", job=shapes.job(made))
+
+
+@generation.get("/generations/<generation_id>/card")
+@policy("public")
+def card(generation_id: str) -> Response:
+    """Answer a card that asks for news; the balance follows when it has just ended."""
+    made = lifecycle.find(reading(), generation_id, caller())
+    job = shapes.job(made)
+    body = render_block(PAGE, "job", job=job)
+    if not made.generation.finished:
+        return make_response(body)
+    # A finished card asks no more, so its end is told once: in words, and to the balance.
+    response = make_response(body + render_block("layouts/fragments.html", "news", job=job))
+    response.headers["HX-Trigger"] = "balance-changed"
+    return response
+
+
+@generation.post("/generations/<generation_id>/cancel")
+@policy("public")
+def cancel(generation_id: str) -> Response:
+    """Stop a generation."""
+    with transaction() as session:
+        lifecycle.cancel(session, generation_id, caller())
+    if not wants_fragment():
+        return go(f"/generations/{generation_id}")
+    made = lifecycle.find(reading(), generation_id, caller())
+    response = make_response(render_block(PAGE, "job", job=shapes.job(made)))
+    response.headers["HX-Trigger"] = "balance-changed"
+    return response
+
+
+@generation.post("/generations/<generation_id>/delete")
+@policy("public")
+def delete(generation_id: str) -> Response:
+    """Delete a finished generation with its pictures."""
+    remove(generation_id, caller())
+    notify("deleted")
+    return go("/gallery" if viewer().kind == "user" else "/")
+
+
+def remove(generation_id: str, by: Caller) -> None:
+    """Delete a generation's row, then its files: a file without a row is waste, never a leak."""
+    with transaction() as session:
+        media_keys = lifecycle.delete(session, generation_id, by)
+    for media_key in media_keys:
+        the(Media).delete(media_key)
+
+
+def _wish(source: Any) -> dict[str, str]:
+    """Read what the form says, unchecked; ``choose`` overrides single fields of it."""
+    wish = {name: source.get(name, "") for name in _FIELDS}
+    chosen = dict(parse_qsl(source.get("choose", "")[:200]))
+    wish.update({name: text for name, text in chosen.items() if name in _FIELDS})
+    return wish
+
+
+def _order(wish: dict[str, str]) -> ImageOrder:
+    """Turn the form's texts into an order; raise ``ValidationFailed`` naming each wrong field."""
+    values: dict[str, Any] = {name: text for name, text in wish.items() if text}
+    values.setdefault("prompt", "")
+    if values.get("n", "").isdecimal() and len(values["n"]) < 5:
+        values["n"] = int(values["n"])
+    model = the(Catalog).model(values.get("model", ""))
+    if model is not None and not model.qualities:
+        values.pop("quality", None)  # the form sends it, and this model does not tell it apart
+    try:
+        return ImageOrder.model_validate(values)
+    except ValidationError as error:
+        raise validation_failed(error) from None
+
+
+def _priced_order(wish: dict[str, str]) -> ImageOrder:
+    """Return the order whose price a page shows, whatever is missing or wrong in the form."""
+    catalog = the(Catalog)
+    model = catalog.model(wish["model"]) or _first_choice()
+    n = int(wish["n"]) if wish["n"] in ("1", "2", "3", "4") else 1
+    if viewer().kind == "guest":
+        n = 1
+    quality = wish["quality"] if wish["quality"] in model.qualities else model.default_quality
+    shape = model.shape(wish["size"]) or model.shapes[0]
+    return ImageOrder.model_construct(
+        prompt=wish["prompt"],
+        model=model.id,
+        n=min(n, model.max_images),
+        size=shape.size,
+        quality=quality,
+    )
+
+
+def _first_choice() -> Model:
+    """Return the model that a fresh page has chosen: the recommended one, else the catalog's."""
+    catalog = the(Catalog)
+    looks = viewer()
+    balance = looks.balance_micro if looks.kind == "user" else None
+    advice = recommend(catalog, balance, shapes.available_ids())
+    if advice is not None:
+        return advice.model
+    return catalog.model(catalog.default_model) or catalog.models[0]
+
+
+def _choices(wish: dict[str, str], was_micro: int | None = None) -> dict[str, Any]:
+    """Return what the till, the options and the picker show."""
+    looks = viewer()
+    order = _priced_order(wish)
+    model = lifecycle.ordered_model(order)
+    return {
+        "form": {
+            "prompt": wish["prompt"],
+            "model": order.model,
+            "n": order.n,
+            "size": order.size,
+            "quality": order.quality or "",
+            "nonce": secrets.token_urlsafe(16),
+        },
+        "models": shapes.models(order, looks),
+        "sizes": shapes.sizes(model),
+        "qualities": shapes.qualities(model),
+        "counts": shapes.counts(model, order.quality, looks),
+        "quote": shapes.till(order, lifecycle.price(order), looks, was_micro),
+        "problem": None,
+    }
+
+
+def _page(wish: dict[str, str]) -> dict[str, Any]:
+    """Return everything that the studio shows; four queries beside the viewer's."""
+    by = caller()
+    kind, owner_id = by.owner
+    session = reading()
+    owned = (
+        Generation.owner_kind == kind,
+        Generation.owner_id == owner_id,
+        Generation.deleted_at.is_(None),
+    )
+    generations = session.scalars(
+        select(Generation).where(*owned).order_by(Generation.created_at.desc()).limit(RECENT)
+    ).all()
+    assets = lifecycle.assets_of(session, generations)
+    count = len(generations)
+    if count == RECENT:
+        count = session.scalar(select(func.count()).select_from(Generation).where(*owned)) or 0
+    made = [Made(each, assets.get(each.id, ())) for each in generations]
+    return {
+        **_choices(wish),
+        "jobs": [shapes.job(each) for each in made],
+        "gallery_count": count,
+        "prompt_max": PROMPT_CHARACTERS_MAX,
+        "examples": the(Catalog).examples,
+        "errors": {},
+    }
+
+
+def _refuse_a_higher_price(order: ImageOrder) -> None:
+    """Stop where the price rose since the button was drawn; a lower one needs no question."""
+    shown = request.form.get("shown_micro", "")
+    if viewer().kind == "guest" or not shown.isdecimal() or len(shown) > 18:
+        return
+    cost_micro = lifecycle.price(order).cost_micro
+    if cost_micro > int(shown):
+        raise Conflict(
+            f"The price is {shapes.credits_words(cost_micro)} with these settings. "
+            "Press Generate again to go ahead."
+        )
+
+
+def _form_key(order: ImageOrder) -> str:
+    """Return the form's own key: its nonce and its words, so that an edited one is a new wish."""
+    nonce = request.form.get("nonce", "")
+    if re.fullmatch(r"[A-Za-z0-9_-]{8,64}", nonce) is None:
+        raise ValidationFailed.of("nonce", "Reload the page and try again.")
+    return f"form:{nonce}:{order.digest()[:32]}"

@@ -1,0 +1,27 @@
+"""Where Stripe's events arrive."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Flask, Response, request
+
+from creditapp.payments import inbox
+from creditapp.web.json import answer
+from creditapp.web.security import limiter, policy
+
+webhooks = Blueprint("webhooks", __name__)
+
+
+def register(app: Flask) -> None:
+    """Put the webhook's two addresses onto the app."""
+    # Stripe sends bursts from few addresses; the signature is what keeps others out.
+    limiter.exempt(webhooks)
+    app.register_blueprint(webhooks)
+
+
+@webhooks.post("/api/webhooks/stripe")
+@webhooks.post("/api/stripe/webhook")
+@policy("signature")
+def stripe() -> Response:
+    """Store an event once and work on it: 200 when it is stored or was seen, 400 when forged."""
+    inbox.receive(request.get_data(cache=False), request.headers.get("Stripe-Signature"))
+    return answer({"received": True})

@@ -1,0 +1,14 @@
+"""The page of the API, as people read it."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+
+def test_the_page_is_readable_without_scripts_and_shows_what_a_call_needs(
+    sqlite_app: Flask,
+) -> None:
+    page = sqlite_app.test_client().get("/api/docs").text
+    for words in ("POST /api/generate-image", "Idempotency-Key", "Prefer", "prompt", "shortfall"):
+        assert words in page
+    assert "None" not in page

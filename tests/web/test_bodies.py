@@ -1,0 +1,66 @@
+"""Slow senders keep few threads, and those of others stay free."""
+
+from __future__ import annotations
+
+import io
+import threading
+from typing import Any
+
+from creditapp.web.bodies import BodyDoor
+
+
+class Slow(io.RawIOBase):
+    """A body that arrives when the test says so."""
+
+    def __init__(self, arrives: threading.Event) -> None:
+        self.arrives = arrives
+        self.begun = threading.Event()
+
+    def read(self, size: int = -1) -> bytes:
+        self.begun.set()
+        assert self.arrives.wait(20)
+        return b"x"
+
+
+def echo(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+    start_response("200 OK", [])
+    return [environ["wsgi.input"].read()]
+
+
+def call(door: BodyDoor, network: str, body: Any, length: str = "1") -> tuple[str, bytes]:
+    told: list[str] = []
+    environ = {"CONTENT_LENGTH": length, "REMOTE_ADDR": network, "wsgi.input": body}
+    answer = b"".join(door(environ, lambda status, headers: told.append(status)))
+    return told[0], answer
+
+
+def test_one_network_cannot_keep_all_threads_waiting_for_its_bytes() -> None:
+    door = BodyDoor(echo, threads=16, bytes_max=100, network_of=lambda e: e["REMOTE_ADDR"])
+    arrives = threading.Event()
+    slow = [Slow(arrives) for _ in range(2)]
+    threads = [threading.Thread(target=call, args=(door, "10.0.0.1", body)) for body in slow]
+    for thread in threads:
+        thread.start()
+    for body in slow:
+        assert body.begun.wait(20)
+    status, _ = call(door, "10.0.0.1", io.BytesIO(b"y"))
+    assert status.startswith("503")
+    assert call(door, "10.0.0.2", io.BytesIO(b"y")) == ("200 OK", b"y")
+    arrives.set()
+    for thread in threads:
+        thread.join(20)
+    assert call(door, "10.0.0.1", io.BytesIO(b"y")) == ("200 OK", b"y")
+
+
+def test_a_body_is_read_up_to_one_byte_more_than_is_allowed() -> None:
+    door = BodyDoor(echo, threads=16, bytes_max=100, network_of=lambda e: "all")
+    assert len(call(door, "", io.BytesIO(b"z" * 5000), length="5000")[1]) == 101
+    assert len(call(door, "", io.BytesIO(b"z" * 5000), length="nonsense")[1]) == 101
+
+
+def test_a_request_without_a_body_never_waits() -> None:
+    door = BodyDoor(echo, threads=2, bytes_max=100, network_of=lambda e: "all")
+    told: list[str] = []
+    environ = {"REMOTE_ADDR": "", "wsgi.input": io.BytesIO()}
+    assert door(environ, lambda status, headers: told.append(status)) == [b""]
+    assert told == ["200 OK"]

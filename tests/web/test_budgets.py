@@ -1,0 +1,120 @@
+"""What a page may cost: twelve queries, 40 KB, and no more with a thousand rows than with one."""
+
+from __future__ import annotations
+
+import gzip
+from dataclasses import replace
+
+import pytest
+from flask import Flask
+
+from creditapp.catalog import Catalog
+from creditapp.wiring import provide, the
+from tests.conftest import Person, Queue
+from tests.web.steps import HTMX, make, queries
+from tests.web.test_dashboard import give, spend
+from tests.web.test_gallery import hang
+
+QUERIES_MAX = 12
+KILOBYTES_MAX = 40
+
+MEMBERS_PAGES = ["/", "/credits", "/dashboard", "/gallery", "/settings", "/credits-demo"]
+GUESTS_PAGES = ["/", "/credits", "/auth/signup", "/auth/login", "/credits-demo", "/nothing-here"]
+FRAGMENTS = [
+    "/studio/till?model=flux-dev",
+    "/credits/balance",
+    "/credits",
+    "/dashboard",
+    "/gallery",
+]
+API = ["/api/credits", "/api/credits/balance", "/api/credits/transactions", "/api/generations"]
+
+
+def test_no_page_asks_more_than_twelve_times(sqlite_app: Flask, queue_of: Queue) -> None:
+    alice = lived_in(sqlite_app, queue_of)
+    made = make(alice, queue_of)
+    for path in [*MEMBERS_PAGES, made, f"{made}/card", *API]:
+        assert asked(alice, path) <= QUERIES_MAX, path
+    for path in FRAGMENTS:
+        assert asked(alice, path, **HTMX) <= QUERIES_MAX, path
+    guest = Person(sqlite_app)
+    for path in [*GUESTS_PAGES, "/api/credits"]:
+        assert asked(guest, path) <= QUERIES_MAX, path
+
+
+@pytest.mark.parametrize("path", [*MEMBERS_PAGES, *API])
+def test_no_page_asks_more_when_there_is_more_to_show(sqlite_app: Flask, path: str) -> None:
+    few, many = (Person(sqlite_app).sign_up(f"{name}@example.com") for name in ("few", "many"))
+    hang(sqlite_app, few, 2)
+    spend(sqlite_app, "few@example.com", 1, "test:0")
+    hang(sqlite_app, many, 60)
+    for number in range(40):
+        spend(sqlite_app, "many@example.com", 1, f"test:{number}")
+        give(sqlite_app, "many@example.com", 1, source="promotion", note=str(number))
+    # One may ask how many there are in all once a page is full, and never one for each.
+    assert asked(many, path) <= asked(few, path) + 1
+
+
+def test_no_page_is_larger_than_forty_kilobytes(sqlite_app: Flask) -> None:
+    alice = Person(sqlite_app).sign_up("alice@example.com")
+    hang(sqlite_app, alice, 60, "a rather long wish, " * 20)
+    for number in range(30):
+        spend(sqlite_app, "alice@example.com", 1, f"test:{number}", note="what it was for " * 5)
+    guest = Person(sqlite_app)
+    pages = [(alice, path) for path in MEMBERS_PAGES] + [(guest, path) for path in GUESTS_PAGES]
+    for person, path in pages:
+        sent = person.browser.get(path, headers={"Accept-Encoding": "gzip"})
+        assert len(sent.data) <= KILOBYTES_MAX * 1024, f"{path}: {len(sent.data)} bytes"
+        if sent.status_code == 200:
+            assert b"<html" in gzip.decompress(sent.data)
+            assert "Accept-Encoding" in sent.headers["Vary"]
+
+
+def test_what_every_page_loads_beside_itself_is_small(sqlite_app: Flask) -> None:
+    import re
+
+    browser = sqlite_app.test_client()
+    files = set(re.findall(r'(?:src|href)="(/static/[^"]+)"', browser.get("/").text))
+    sizes = {file: len(browser.get(file, headers={"Accept-Encoding": "br"}).data) for file in files}
+    assert sum(sizes.values()) <= 60 * 1024, sizes
+
+
+def test_a_catalog_with_many_models_costs_no_further_query(sqlite_app: Flask) -> None:
+    alice = Person(sqlite_app).sign_up("alice@example.com")
+    before = asked(alice, "/")
+    with sqlite_app.app_context():
+        catalog = the(Catalog)
+        more = tuple(
+            replace(catalog.models[0], id=f"model-{number}", name=f"Model {number}")
+            for number in range(20)
+        )
+        provide(sqlite_app, Catalog, replace(catalog, models=catalog.models + more))
+    assert asked(alice, "/") == before
+
+
+@pytest.fixture
+def queue_of(sqlite_app: Flask) -> Queue:
+    from creditapp.jobs.engine import JobStore
+
+    with sqlite_app.app_context():
+        store = the(JobStore)
+    assert isinstance(store, Queue)
+    return store
+
+
+def lived_in(app: Flask, queue: Queue) -> Person:
+    """Return somebody with a history of every kind."""
+    alice = Person(app).sign_up("alice@example.com")
+    make(alice, queue, "a fox")
+    make(alice, queue, "two boats", n="2")
+    give(app, "alice@example.com", 25, source="purchase", paid_minor=499, currency="usd")
+    spend(app, "alice@example.com", 1, "test:1")
+    return alice
+
+
+def asked(person: Person, path: str, **headers: str) -> int:
+    """Return how many queries a page costs, the session's own among them."""
+    with queries(person.app) as seen:
+        answer = person.browser.get(path, headers=headers)
+    assert answer.status_code in (200, 404), path
+    return len(seen)

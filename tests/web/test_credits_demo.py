@@ -1,0 +1,60 @@
+"""The designers' page shows everything, to anyone, and harms nobody."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+from flask import Flask
+
+from creditapp.web.examples import load_examples
+from tests.conftest import Person
+from tests.conventions.files import ROOT
+
+EXAMPLES = load_examples(ROOT / "templates" / "examples", datetime(2026, 11, 21, tzinfo=UTC))
+
+
+def test_the_page_names_every_component_and_state_with_the_code_to_use_it(
+    sqlite_app: Flask,
+) -> None:
+    page = Person(sqlite_app).browser.get("/credits-demo")
+    assert page.status_code == 200
+    for component in EXAMPLES:
+        assert f"ui.{component.name}(" in page.text
+        for example in component.examples:
+            assert f"/credits-demo/{component.name}/{example.name}" in page.text
+            assert example.title
+
+
+def test_the_four_widgets_show_the_states_that_people_meet() -> None:
+    states = {each.name: {example.name for example in each.examples} for each in EXAMPLES}
+    for widget in ("balance", "pack_list", "cost_indicator", "model_picker"):
+        assert len(states[widget]) >= 3, widget
+    assert states["pack_modal"] >= {"open", "guest"}
+    for word in ("guest", "low", "insufficient"):
+        assert any(word in state for state in states["cost_indicator"]), word
+
+
+def test_one_state_stands_alone(sqlite_app: Flask) -> None:
+    component = EXAMPLES[0]
+    path = f"/credits-demo/{component.name}/{component.examples[0].name}"
+    assert Person(sqlite_app).browser.get(path).status_code == 200
+
+
+def test_an_unknown_state_is_not_found_and_nothing_is_posted(sqlite_app: Flask) -> None:
+    person = Person(sqlite_app)
+    for path in ("/credits-demo/balance/none", "/credits-demo/none/low", "/credits-demo/../x/y"):
+        assert person.browser.get(path).status_code == 404
+    assert person.post("/credits-demo").status_code == 405
+
+
+def test_members_and_guests_see_the_same_examples(sqlite_app: Flask) -> None:
+    guest, member = Person(sqlite_app), Person(sqlite_app).sign_up("alice@example.com")
+    shown = [_examples(person) for person in (guest, member)]
+    assert shown[0] == shown[1]
+    assert len(shown[0]) > 100
+
+
+def _examples(person: Person) -> list[str]:
+    page = person.browser.get("/credits-demo").text
+    return re.findall(r"/credits-demo/\w+/\w+", page)

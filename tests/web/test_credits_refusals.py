@@ -1,0 +1,99 @@
+"""Each refusal of the credits page in each caller's form: page, component, problem+json."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from creditapp.catalog import Catalog
+from creditapp.payments.gateway import Gateway, StripeGateway
+from creditapp.wiring import provide, the
+from tests.conftest import Person
+from tests.payments.till import Till, house, till
+from tests.web.paying import HTMX, buyer, form, press, the_purchase
+
+__all__ = ["house", "till"]
+
+
+@pytest.fixture
+def alice(till: Till) -> Person:
+    return till.person()
+
+
+# --- refusals in each form --------------------------------------------------------------------
+
+
+@pytest.fixture
+def nowhere(till: Till) -> Iterator[None]:
+    gateway = StripeGateway("sk_test_x", "whsec_x", "http://127.0.0.1:9", max_network_retries=0)
+    provide(till.app, Gateway, gateway)
+    yield
+    provide(till.app, Gateway, till.line)
+
+
+REFUSALS = [
+    ("unknown pack", {"pack": "no-such-pack"}, 404, "not_found"),
+    ("no pack", {"pack": ""}, 404, "not_found"),
+    ("old prices", {"catalog": "of yesterday"}, 409, "conflict"),
+    ("no nonce", {"nonce": ""}, 422, "validation_failed"),
+    ("a nonce too long", {"nonce": "x" * 65}, 422, "validation_failed"),
+]
+
+
+@pytest.mark.parametrize(("what", "wrong", "status", "code"), REFUSALS)
+def test_refusals_as_page_component_and_json(
+    till: Till, alice: Person, what: str, wrong: dict[str, str], status: int, code: str
+) -> None:
+    page = press(alice, form(alice, **wrong))
+    assert page.status_code == status, what
+    assert f'data-code="{code}"' in page.text
+    assert "<html" in page.text
+    assert 'name="pack"' in page.text, "the packs are there to choose again"
+    fresh = re.search(r'name="catalog" value="([^"]*)"', page.text)
+    with till.app.app_context():
+        assert fresh
+        assert fresh[1] == the(Catalog).digest
+
+    part = press(alice, form(alice, **wrong), **HTMX)
+    assert (part.status_code, "<html" in part.text) == (status, False)
+    assert f'data-code="{code}"' in part.text
+
+    said = press(alice, form(alice, **wrong), Accept="application/json")
+    assert (said.status_code, said.content_type) == (status, "application/problem+json")
+    assert said.json
+    assert said.json["code"] == code
+
+
+@pytest.mark.usefixtures("nowhere")
+def test_while_stripe_is_down_each_form_says_that_nothing_was_paid(
+    till: Till, alice: Person
+) -> None:
+    fields = form(alice)
+    page = press(alice, fields)
+    assert page.status_code == 503
+    assert "Nothing was paid" in page.text
+    assert page.headers["Retry-After"] == "30"
+    part = press(alice, fields, **HTMX)
+    assert (part.status_code, "<html" in part.text) == (503, False)
+    said = press(alice, fields, Accept="application/json")
+    assert said.json
+    assert (said.status_code, said.json["code"], said.json["creditsCharged"]) == (
+        503,
+        "provider_unavailable",
+        0,
+    )
+    assert "sk_test" not in page.text + part.text + said.text
+
+    provide(till.app, Gateway, till.line)
+    again = press(alice, fields)
+    assert again.status_code == 303
+    purchase = the_purchase(till, str(again.location))
+    assert len(till.purchases(buyer(till, purchase))) == 1, "the same purchase, tried again"
+
+
+def test_a_form_without_its_token_is_refused(till: Till, alice: Person) -> None:
+    answer = alice.browser.post("/credits/checkout", data=form(alice))
+    assert answer.status_code == 403
+    assert 'data-code="csrf_failed"' in answer.text

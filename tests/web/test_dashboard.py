@@ -1,0 +1,219 @@
+"""The dashboard says what the ledger says."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from datetime import timedelta
+from decimal import Decimal
+from html import unescape
+
+import pytest
+from flask import Flask
+
+from creditapp import ledger
+from creditapp.accounts import find_by_email
+from creditapp.clock import StoppedClock, now
+from creditapp.db import reading, transaction
+from creditapp.units import MICRO_PER_CREDIT
+from tests.conftest import Person, Queue
+from tests.web.steps import HTMX, make, submit
+
+
+def wallet_of(email: str) -> int:
+    """Return the wallet of a person; within an app context."""
+    person = find_by_email(reading(), email)
+    assert person is not None
+    wallet_id = ledger.find_wallet(reading().connection(), "user", person.id)
+    assert wallet_id is not None
+    return wallet_id
+
+
+def give(app: Flask, email: str, amount: int, *, source: str = "admin", **options: object) -> None:
+    with app.app_context():
+        wallet_id = wallet_of(email)
+        with transaction() as session:
+            number = len(ledger.grants(session.connection(), wallet_id))
+            ledger.grant(
+                session.connection(),
+                wallet_id,
+                amount * MICRO_PER_CREDIT,
+                source=source,
+                origin=f"test:{wallet_id}:{number}:{options}",
+                now=now(),
+                **options,  # type: ignore[arg-type]  # passed on as given
+            )
+
+
+def spend(app: Flask, email: str, amount: int, key: str, note: str | None = None) -> None:
+    with app.app_context():
+        wallet_id = wallet_of(email)
+        with transaction() as session:
+            ledger.spend(
+                session.connection(),
+                wallet_id,
+                amount * MICRO_PER_CREDIT,
+                key=key,
+                digest="0" * 64,
+                operation="text-to-image",
+                now=now(),
+                actor="test",
+                note=note,
+            )
+
+
+def rows(page: str) -> list[list[str]]:
+    """Return the history's lines as texts."""
+    found = re.findall(r"<tr[^>]*>(.*?)</tr>", page.split('id="history"')[1], re.DOTALL)
+    found = [row for row in found if "history-amount" in row and "<td" in row]
+    cells = [re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", row, re.DOTALL) for row in found]
+    plain = [[" ".join(re.sub(r"<[^>]+>", " ", c).split()) for c in row] for row in cells]
+    return [[unescape(cell) for cell in row] for row in plain if row]
+
+
+def table(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_the_numbers_are_those_of_the_ledger(app: Flask, alice: Person, queue: Queue) -> None:
+    make(alice, queue, "a fox")
+    make(alice, queue, "two boats", n="2")
+    assert submit(alice, "held", model="nano-banana-pro").status_code == 303
+    give(app, "alice@example.com", 7)
+    page = alice.browser.get("/dashboard").text
+    with app.app_context():
+        wallet_id = wallet_of("alice@example.com")
+        connection = reading().connection()
+        balance = ledger.balance(connection, wallet_id, now=now())
+        lines = ledger.statement(connection, wallet_id, now=now(), limit=100)
+    assert balance.available_micro == 53_500_000
+    assert balance.held_micro == 2_000_000
+    assert ">53.5<" in re.sub(r"\s+", "", page)
+    assert "2 credits" in page or ">2<" in page
+    assert len(rows(page)) == len(lines)
+    totals = table(alice.browser.get("/dashboard/history.csv").text)
+    assert [line["id"] for line in totals] == [line.id for line in lines]
+    total = sum(Decimal(line["credits"]) for line in totals)
+    assert total == Decimal(balance.available_micro + balance.held_micro) / MICRO_PER_CREDIT
+    assert Decimal(totals[0]["total after"]) == total
+
+
+def test_a_week_of_spending_is_what_the_pictures_cost(
+    app: Flask, alice: Person, queue: Queue, clock: StoppedClock
+) -> None:
+    make(alice, queue, "today", n="3")
+    clock.advance(timedelta(days=2))
+    make(alice, queue, "the day after tomorrow")
+    page = alice.browser.get("/dashboard").text
+    chart = page.split('id="history"')[0]
+    assert "3 images" in chart
+    assert "1 image" in chart
+    clock.advance(timedelta(days=30))
+    assert "3 images" not in alice.browser.get("/dashboard").text.split('id="history"')[0]
+
+
+def test_what_ends_is_shown_with_its_time(app: Flask, alice: Person, clock: StoppedClock) -> None:
+    give(
+        app, "alice@example.com", 5, source="promotion", expires_at=clock.now() + timedelta(days=3)
+    )
+    page = alice.browser.get("/dashboard").text
+    assert "Promotion" in page
+    assert "in 3 days" in page
+    clock.advance(timedelta(days=4))
+    page = alice.browser.get("/dashboard").text
+    assert "in 3 days" not in page
+    assert alice.balance() == 50
+
+
+@pytest.mark.parametrize(
+    ("chosen", "expected"),
+    [("", 4), ("bought", 1), ("given", 1), ("spent", 2), ("back", 0), ("expired", 0)],
+)
+def test_the_history_is_filtered(sqlite_app: Flask, chosen: str, expected: int) -> None:
+    alice = Person(sqlite_app).sign_up("alice@example.com")
+    give(sqlite_app, "alice@example.com", 25, source="purchase", paid_minor=499, currency="usd")
+    for number in range(2):
+        spend(sqlite_app, "alice@example.com", 1, f"test:{number}")
+    page = alice.browser.get("/dashboard", query_string={"type": chosen})
+    assert len(rows(page.text)) == expected
+    sheet = alice.browser.get("/dashboard/history.csv", query_string={"type": chosen})
+    assert len(table(sheet.text)) == expected
+    link = re.search(r'href="(/dashboard/history\.csv[^"]*)"', page.text)
+    assert link is not None
+    assert link[1].endswith(f"type={chosen}") or not chosen
+
+
+def test_an_unknown_filter_is_refused_in_words(alice: Person) -> None:
+    answer = alice.browser.get("/dashboard?type=x'--")
+    assert answer.status_code == 422
+    assert 'data-code="validation_failed"' in answer.text
+    assert alice.browser.get("/dashboard/history.csv?type=x").status_code == 422
+
+
+def test_a_long_history_comes_in_pages_without_gaps(sqlite_app: Flask) -> None:
+    alice = Person(sqlite_app).sign_up("alice@example.com")
+    for number in range(30):
+        spend(sqlite_app, "alice@example.com", 1, f"test:{number}")
+    first = alice.browser.get("/dashboard?type=spent").text
+    link = re.search(r'"(/dashboard\?[^"]*cursor=[^"]+)"', first)
+    assert link is not None
+    following = unescape(link[1])
+    assert "type=spent" in following
+    second = alice.browser.get(following).text
+    fragment = alice.browser.get(following, headers=HTMX).text
+    assert "<html" not in fragment
+    assert rows(second) == rows(fragment)
+    assert (len(rows(first)), len(rows(second))) == (25, 5)
+    assert "cursor=" not in second.split('id="history"')[1]
+    totals = [row[-1] for row in rows(first) + rows(second)]
+    assert len(set(totals)) == 30
+
+
+@pytest.mark.parametrize("cursor", ["0", "-1", "x", "9" * 30, "1e3", "٣"])
+def test_a_made_up_cursor_harms_nobody(sqlite_app: Flask, cursor: str) -> None:
+    alice = Person(sqlite_app).sign_up("alice@example.com")
+    assert alice.browser.get("/dashboard", query_string={"cursor": cursor}).status_code == 200
+
+
+def test_a_spreadsheet_runs_nothing_from_the_history(sqlite_app: Flask) -> None:
+    alice = Person(sqlite_app).sign_up("alice@example.com")
+    dangerous = ['=HYPERLINK("http://evil.example")', "+1", "-1", "@SUM(A1)", "\t=1", 'a,"b"\n=c']
+    for number, text in enumerate(dangerous):
+        give(sqlite_app, "alice@example.com", number + 1, source="purchase", note=text)
+    answer = alice.browser.get("/dashboard/history.csv")
+    assert answer.mimetype == "text/csv"
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="credits.csv"'
+    assert answer.headers["Cache-Control"] == "no-store"
+    sheet = table(answer.text)
+    assert len(sheet) == len(dangerous) + 1
+    for line in sheet:
+        assert not line["what"].startswith(("=", "+", "-", "@", "\t", "\r"))
+    page = alice.browser.get("/dashboard").text
+    assert 'href="http://evil' not in page
+
+
+def test_a_failed_wish_shows_that_nothing_was_charged(alice: Person, queue: Queue) -> None:
+    made = submit(alice, "a fox", model="flux-dev").location
+    assert alice.post(f"{made}/cancel").status_code == 303
+    newest = " ".join(rows(alice.browser.get("/dashboard").text)[0])
+    assert "Nothing was charged" in newest
+    assert alice.balance() == 50
+
+
+def test_everyone_sees_only_their_own(app: Flask, alice: Person, charlie: Person) -> None:
+    spend(app, "alice@example.com", 3, "test:1", note="a secret of Alice's")
+    assert "a secret of Alice" in alice.browser.get("/dashboard").text
+    for path in ("/dashboard", "/dashboard/history.csv"):
+        assert "a secret" not in charlie.browser.get(path).text
+    assert ">50<" in re.sub(r"\s+", "", charlie.browser.get("/dashboard").text)
+
+
+def test_guests_are_asked_to_log_in_and_other_methods_refused(guest: Person) -> None:
+    for path in ("/dashboard", "/dashboard/history.csv"):
+        answer = guest.browser.get(path)
+        assert (answer.status_code, answer.location) == (303, f"/auth/login?next={path}")
+        assert guest.browser.get(path, headers=HTMX).status_code == 401
+        told = guest.browser.get(path, headers={"Accept": "application/json"})
+        assert (told.status_code, told.json["code"]) == (401, "authentication_required")
+    assert guest.post("/dashboard").status_code == 405

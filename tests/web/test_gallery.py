@@ -1,0 +1,167 @@
+"""The gallery and the pictures in it belong to whoever made them."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+
+from flask import Flask
+
+from creditapp.clock import now
+from creditapp.db import transaction
+from creditapp.generation.models import Asset, Generation
+from creditapp.ids import new_id
+from creditapp.media import Media
+from creditapp.wiring import the
+from tests.conftest import Person, Queue
+from tests.web.steps import HTMX, make, pictures
+
+
+def hang(app: Flask, person: Person, count: int, prompt: str = "a boat") -> None:
+    """Put pictures into a gallery without drawing them."""
+    with person.browser.session_transaction() as session:
+        owner = session["_user_id"].partition(".")[0]
+    with app.app_context(), transaction() as session:
+        for number in range(count):
+            generation = Generation(
+                id=new_id("gen"), owner_kind="user", owner_id=owner,
+                request_key=f"test:{prompt}:{number}", request_digest="0" * 64,
+                operation="text-to-image", model="nano-banana", model_name="Nano Banana",
+                prompt=f"{prompt} {number}", n=1, size="1024x1024", seed=number,
+                catalog_version="x", funding="wallet", quoted_micro=500_000,
+                charged_micro=500_000, state="succeeded", attempt=1, progress=100, delivered=1,
+                preview=False, provider="offline", created_at=now(), finished_at=now(),
+            )  # fmt: skip
+            session.add(generation)
+            session.flush()
+            session.add(
+                Asset(
+                    id=new_id("ast"), generation_id=generation.id, position=0,
+                    media_key=f"{number:032x}.png", mime_type="image/png", width=1024,
+                    height=1024, created_at=now(),
+                )
+            )  # fmt: skip
+
+
+def test_an_empty_gallery_invites(alice: Person) -> None:
+    page = alice.browser.get("/gallery").text
+    assert "Nothing on the wall yet" in page
+    assert 'href="/"' in page
+
+
+def test_what_was_made_hangs_there_newest_first(alice: Person, queue: Queue) -> None:
+    first = make(alice, queue, "a fox in the snow")
+    second = make(alice, queue, "two boats", n="2")
+    page = alice.browser.get("/gallery").text
+    assert len(pictures(page)) == 3
+    assert page.index("two boats") < page.index("a fox in the snow")
+    for made in (first, second):
+        assert made in page
+
+
+def test_a_search_finds_words_as_they_were_typed(app: Flask, alice: Person) -> None:
+    for prompt in ("a fox in the snow", "Über den Dächern", "100% cotton"):
+        hang(app, alice, 1, prompt)
+    searches = {
+        "fox": 1, "FOX": 1, "Über": 1, "snow%": 0, "_": 0, "\\": 0, "'; DROP TABLE": 0,
+        "100%": 1, "   ": 3, "x" * 5000: 0,
+    }  # fmt: skip
+    for words, found in searches.items():
+        page = alice.browser.get("/gallery", query_string={"q": words}).text
+        assert len(pictures(page)) == found, words
+        fragment = alice.browser.get("/gallery", query_string={"q": words}, headers=HTMX)
+        assert "<html" not in fragment.text
+        assert len(pictures(fragment.text)) == found
+        assert "HX-Request" in fragment.headers["Vary"]
+
+
+def test_what_was_searched_for_is_shown_as_text(alice: Person) -> None:
+    page = alice.browser.get("/gallery", query_string={"q": '"><script>alert(1)</script>'}).text
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;" in page
+
+
+def test_a_large_gallery_comes_in_pages_that_keep_the_search(app: Flask, alice: Person) -> None:
+    hang(app, alice, 26, "a boat & a buoy")
+    hang(app, alice, 3, "a fox")
+    first = alice.browser.get("/gallery", query_string={"q": "boat &"}).text
+    link = re.search(r'"(/gallery\?[^"]*cursor=[^"]+)"', first)
+    assert link is not None
+    second = alice.browser.get(unescape(link[1])).text
+    assert (len(pictures(first)), len(pictures(second))) == (24, 2)
+    assert not set(pictures(first)) & set(pictures(second))
+    assert "26 pictures" in first
+    assert "cursor=" not in second
+
+
+def test_a_strangers_gallery_is_empty_and_guests_are_asked_in(
+    alice: Person, charlie: Person, guest: Person, queue: Queue
+) -> None:
+    make(alice, queue, "a fox in the snow")
+    page = charlie.browser.get("/gallery?q=fox").text
+    assert pictures(page) == []
+    sent_on = guest.browser.get("/gallery?q=fox")
+    assert (sent_on.status_code, sent_on.location) == (303, "/auth/login?next=/gallery?q%3Dfox")
+    assert guest.post("/gallery").status_code == 405
+
+
+def test_a_picture_is_sent_to_its_owner_alone(
+    alice: Person, charlie: Person, guest: Person, queue: Queue
+) -> None:
+    made = make(alice, queue, "A Fox in the snow!")
+    (picture,) = pictures(alice.browser.get(made).text)
+    answer = alice.browser.get(picture)
+    assert answer.status_code == 200
+    assert answer.mimetype == "image/png"
+    assert answer.data.startswith(b"\x89PNG")
+    assert answer.headers["Cache-Control"] == "private, max-age=31536000, immutable"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    assert "attachment" not in answer.headers.get("Content-Disposition", "")
+    saved = alice.browser.get(f"{picture}?download=1")
+    assert saved.headers["Content-Disposition"] == "attachment; filename=a-fox-in-the-snow.png"
+    unchanged = alice.browser.get(picture, headers={"If-None-Match": answer.headers["ETag"]})
+    assert unchanged.status_code == 304
+    for stranger in (charlie, guest):
+        for path in (picture, made, f"{made}/card"):
+            assert stranger.browser.get(path).status_code == 404
+        for action in ("cancel", "delete"):
+            assert stranger.post(f"{made}/{action}").status_code == 404
+        told = stranger.browser.get(picture, headers={"Accept": "application/json"})
+        assert told.json["code"] == "not_found"
+    assert alice.browser.get(picture).status_code == 200
+    assert alice.post(picture).status_code == 405
+
+
+def test_a_guests_picture_is_that_browsers_alone(app: Flask, guest: Person, queue: Queue) -> None:
+    made = make(guest, queue)
+    (picture,) = pictures(guest.browser.get(made).text)
+    assert guest.browser.get(picture).status_code == 200
+    assert Person(app).browser.get(picture).status_code == 404
+
+
+def test_what_is_deleted_is_gone_with_its_file_and_its_cost_stays_told(
+    app: Flask, alice: Person, queue: Queue
+) -> None:
+    made = make(alice, queue, "a fox in the snow")
+    (picture,) = pictures(alice.browser.get(made).text)
+    with app.app_context():
+        folder = the(Media).path("0" * 32 + ".png").parents[2]
+    assert len(list(folder.rglob("*.png"))) == 1
+    answer = alice.post(f"{made}/delete")
+    assert (answer.status_code, answer.location) == (303, "/gallery")
+    assert "Deleted." in alice.browser.get("/gallery").text
+    for path in (made, picture, f"{made}/card"):
+        assert alice.browser.get(path).status_code == 404
+    assert alice.post(f"{made}/delete").status_code == 404
+    assert list(folder.rglob("*.png")) == []
+    assert alice.balance() == 49.5
+    assert "0.5" in alice.browser.get("/dashboard").text.split('id="history"')[1]
+
+
+def test_a_file_that_was_lost_is_a_missing_picture_and_no_failure(
+    alice: Person, app: Flask
+) -> None:
+    hang(app, alice, 1)
+    (picture,) = pictures(alice.browser.get("/gallery").text)
+    assert alice.browser.get(picture).status_code == 404

@@ -1,0 +1,111 @@
+"""``/metrics``: what Prometheus reads, and that nobody finds himself in it."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from flask import Flask
+from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy.exc import OperationalError
+
+from creditapp import jobs
+from creditapp.config import Settings
+from creditapp.web import metrics
+from creditapp.wiring import the
+from tests.conftest import Person, build_app
+
+
+def scrape(app: Flask) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    answer = app.test_client().get("/metrics")
+    assert answer.status_code == 200
+    assert answer.content_type.startswith("text/plain; version=")
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    }
+
+
+def requests(app: Flask, method: str, route: str, status: int) -> float:
+    labels = (("method", method), ("route", route), ("status", str(status)))
+    return scrape(app).get(("creditapp_requests_total", labels), 0)
+
+
+@pytest.fixture(autouse=True)
+def _fresh_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "SECONDS_KEPT", 0.0)
+    told = jobs.Health(True, 1, None, waiting=3, running=2, lag_seconds=0.5, dead_letters=4)
+    monkeypatch.setattr(jobs, "health", lambda: told)
+
+
+def test_requests_are_counted_by_the_routes_template_and_status(sqlite_app: Flask) -> None:
+    browser = sqlite_app.test_client()
+    for number in range(3):
+        browser.get(f"/api/generations/gen_{number}")
+    browser.get("/healthz")
+    browser.get("/nothing/of/alice@example.com")
+    browser.open("/healthz", method="BREW")
+    assert requests(sqlite_app, "GET", "/api/generations/<generation_id>", 404) == 3
+    assert requests(sqlite_app, "GET", "/healthz", 200) == 1
+    assert requests(sqlite_app, "GET", "unmatched", 404) == 1
+    assert requests(sqlite_app, "other", "unmatched", 405) == 1
+    text = browser.get("/metrics").text
+    assert "gen_" not in text
+    assert "@" not in text
+    assert 'creditapp_request_seconds_count{route="/healthz"}' in text
+
+
+def test_generations_and_jobs_are_counted_by_state(sqlite_app: Flask) -> None:
+    for number in range(2):
+        guest = Person(sqlite_app)
+        guest.browser.environ_base["REMOTE_ADDR"] = f"10.0.0.{number}"
+        guest.call("POST", "/api/generate-image", {"prompt": "a quay"}, Prefer="respond-async")
+    found = scrape(sqlite_app)
+    assert found["creditapp_generations", (("state", "queued"),)] == 2
+    assert found["creditapp_generations", (("state", "succeeded"),)] == 0
+    told = {"waiting": 3, "running": 2, "dead": 4, "lag_seconds": 0.5, "workers": 1}
+    assert {name: found[f"creditapp_jobs_{name}", ()] for name in told} == told
+
+
+def test_the_jobs_own_store_is_asked(sqlite_app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    with sqlite_app.app_context():
+        settings = the(Settings)
+        jobs.init_app(sqlite_app, settings.database_url, settings.data_dir)
+        jobs.enqueue("mails", "a wish")
+    found = scrape(sqlite_app)
+    assert found["creditapp_jobs_waiting", ()] == 1
+    assert found["creditapp_jobs_workers", ()] == 0
+    ready = sqlite_app.test_client().get("/readyz")
+    assert (ready.status_code, ready.json["jobs"]) == (503, "no worker")
+
+
+def test_two_apps_in_one_process_count_apart(sqlite_app: Flask, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    other = build_app(f"sqlite:///{tmp_path / 'other.sqlite'}", tmp_path / "other")
+    sqlite_app.test_client().get("/healthz")
+    assert requests(sqlite_app, "GET", "/healthz", 200) == 1
+    assert requests(other, "GET", "/healthz", 200) == 0
+
+
+def test_a_database_that_is_away_does_not_fail_the_scrape(
+    sqlite_app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away() -> None:
+        raise OperationalError("SELECT", {}, Exception("gone"))
+
+    monkeypatch.setattr(metrics, "snapshot", away)
+    assert not [name for name, _ in scrape(sqlite_app) if name == "creditapp_generations"]
+
+
+def test_counts_of_the_database_are_kept_for_a_moment(
+    sqlite_app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metrics, "SECONDS_KEPT", 60.0)
+    asked = []
+    genuine = metrics._generations
+    monkeypatch.setattr(metrics, "_generations", lambda: asked.append(1) or genuine())
+    for _ in range(5):
+        scrape(sqlite_app)
+    assert len(asked) == 1
+    assert not re.search(r"nan", str(scrape(sqlite_app)))

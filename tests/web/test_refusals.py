@@ -1,0 +1,317 @@
+"""Every refusal in the caller's own form: a page, a component for HTMX, problem+json."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy.exc import OperationalError
+from werkzeug.test import TestResponse
+
+from creditapp.catalog import Catalog
+from creditapp.db import db
+from creditapp.wiring import provide, the
+from tests.conftest import Person, Queue
+from tests.web.steps import HTMX, make, submit
+
+JSON = {"Accept": "application/json"}
+
+
+def test_a_refusal_has_one_status_in_every_form(sqlite_app: Flask) -> None:
+    person = Person(sqlite_app)
+    cases = {
+        "/nothing-here": (404, "not_found"),
+        "/generations/gen_none": (404, "not_found"),
+        "/media/ast_none": (404, "not_found"),
+    }
+    for path, (status, code) in cases.items():
+        page = person.browser.get(path)
+        part = person.browser.get(path, headers=HTMX)
+        told = person.browser.get(path, headers=JSON)
+        assert page.status_code == part.status_code == told.status_code == status
+        assert f'data-code="{code}"' in page.text
+        assert f'data-code="{code}"' in part.text
+        assert "<html" in page.text
+        assert "<html" not in part.text
+        assert told.json["code"] == code
+        assert told.mimetype == "application/problem+json"
+        assert_complete(told)
+        for answer in (page, part):
+            assert answer.headers["X-Request-Id"] in answer.text
+            assert "HX-Request" in answer.headers["Vary"]
+
+
+def test_a_page_restored_from_htmx_history_is_whole(sqlite_app: Flask) -> None:
+    restored = {**HTMX, "HX-History-Restore-Request": "true"}
+    answer = Person(sqlite_app).browser.get("/nothing-here", headers=restored)
+    assert "<html" in answer.text
+
+
+@pytest.mark.parametrize("prompt", ["", "   ", "x" * 10_000, "a\x00b", "bell\x07", "\x1b[31m"])
+def test_a_wrong_prompt_is_refused_and_kept(sqlite_app: Flask, prompt: str) -> None:
+    person = Person(sqlite_app)
+    page = submit(person, prompt)
+    assert page.status_code == 422
+    assert 'data-code="validation_failed"' in page.text
+    told = person.call("POST", "/api/generate-image", {"prompt": prompt})
+    assert (told.status_code, told.json["code"]) == (422, "validation_failed")
+    assert told.json["errors"][0]["field"] == "prompt"
+    assert person.call("GET", "/api/credits").json["guestInfo"]["remaining"] == 3
+
+
+@pytest.mark.parametrize(
+    "prompt", ["🦊 im Schnee", "雪の中の狐", "a\nb\tc", "<b>&amp;</b>", "' OR 1=1"]
+)
+def test_any_script_and_sign_may_be_wished_for(
+    app: Flask, guest: Person, queue: Queue, prompt: str
+) -> None:
+    made = make(guest, queue, prompt)
+    assert guest.call("GET", f"/api{made}").json["prompt"] == prompt
+    assert "<b>&amp;" not in guest.browser.get(made).text
+
+
+@pytest.mark.parametrize("n", ["0", "5", "-1", "x", "1.5", "٣"])
+def test_a_wrong_count_is_refused_by_the_form(sqlite_app: Flask, n: str) -> None:
+    alice = Person(sqlite_app).sign_up("alice@example.com")
+    answer = submit(alice, "a fox", model="flux-dev", n=n)
+    assert answer.status_code in (422, 303 if n == "٣" else 422)
+    assert answer.status_code == 303 or alice.balance() == 50
+
+
+@pytest.mark.parametrize("n", [0, 5, "2", True, 1.5, None, [1]])
+def test_a_wrong_count_is_refused_by_the_api(sqlite_app: Flask, n: object) -> None:
+    alice = Person(sqlite_app).sign_up("alice@example.com")
+    answer = alice.call("POST", "/api/generate-image", {"prompt": "a fox", "n": n})
+    assert (answer.status_code, answer.json["code"]) == (422, "validation_failed")
+    assert answer.json["errors"][0]["field"] == "n"
+    assert alice.balance() == 50
+
+
+def test_an_unknown_or_unavailable_model(sqlite_app: Flask) -> None:
+    alice = Person(sqlite_app).sign_up("alice@example.com")
+    page = submit(alice, "a fox", model="no-such-model")
+    assert page.status_code == 422
+    assert "There is no such model" in page.text
+    assert "a fox" in page.text
+    assert alice.balance() == 50
+
+
+def test_too_few_credits_say_what_is_missing_and_where_to_get_more(sqlite_app: Flask) -> None:
+    alice = Person(sqlite_app).sign_up("alice@example.com")
+    order = {"model": "gpt-image", "quality": "high", "n": "4"}
+    assert submit(alice, "a fox", **order).status_code == 303
+    page = submit(alice, "another fox", **order)
+    assert page.status_code == 402
+    assert 'data-code="insufficient_credits"' in page.text
+    assert "another fox" in page.text
+    for words in ("This needs", "You have", "Short"):
+        assert words in page.text
+    part = htmx_submit(alice, "another fox", **order)
+    assert part.status_code == 402
+    assert "<html" not in part.text
+    assert re.search(r"/credits\?next=[^\"]*pack=creator", part.text)
+    told = alice.call(
+        "POST", "/api/generate-image",
+        {"prompt": "another fox", "model": "gpt-image", "quality": "high", "n": 4},
+    )  # fmt: skip
+    assert told.status_code == 402
+    assert_complete(told)
+    facts = {name: told.json[name] for name in ("code", "required", "balance", "shortfall")}
+    assert facts == {
+        "code": "insufficient_credits", "required": 32, "balance": 18, "shortfall": 14,
+    }  # fmt: skip
+    assert alice.balance() == 18
+
+
+def test_a_guest_who_used_all_is_told_when_they_come_back(guest: Person, queue: Queue) -> None:
+    for _ in range(3):
+        make(guest, queue)
+    page = submit(guest, "a fourth fox")
+    part = htmx_submit(guest, "a fourth fox")
+    told = guest.call("POST", "/api/generate-image", {"prompt": "a fourth fox"})
+    for answer in (page, part, told):
+        assert answer.status_code == 429
+        assert 0 < int(answer.headers["Retry-After"]) <= 24 * 3600
+    for answer in (page, part):
+        assert 'data-code="guest_limit_reached"' in answer.text
+        assert "/auth/signup?next=" in answer.text
+        assert "data-until" in answer.text
+    assert "a fourth fox" in page.text
+    assert_complete(told)
+    assert told.json["code"] == "guest_limit_reached"
+    assert told.json["limit"] == 3
+    assert told.json["remaining"] == 0
+    assert told.json["resetAt"] == "2026-11-22T12:00:00Z"
+    assert told.json["signupUrl"] == "/auth/signup"
+    assert told.json["signupCredits"] == 50
+
+
+def test_the_budget_of_all_guests_has_an_end(sqlite_app: Flask) -> None:
+    from dataclasses import replace
+
+    with sqlite_app.app_context():
+        provide(sqlite_app, Catalog, replace(the(Catalog), guest_daily_budget=1))
+    assert submit(Person(sqlite_app), model="nano-banana").status_code == 303
+    other = Person(sqlite_app)
+    refused = submit(other, "a fox", model="nano-banana")
+    assert refused.status_code == 429
+    assert 'data-code="guest_budget_reached"' in refused.text
+    told = other.call("POST", "/api/generate-image", {"prompt": "a fox", "model": "nano-banana"})
+    assert told.json["code"] == "guest_budget_reached"
+    assert int(told.headers["Retry-After"]) > 0
+
+
+@pytest.mark.parametrize(
+    "order", [{"model": "gpt-image"}, {"n": "2"}, {"model": "nano-banana-pro", "n": "4"}]
+)
+def test_what_guests_may_not_make_needs_an_account(
+    sqlite_app: Flask, order: dict[str, str]
+) -> None:
+    person = Person(sqlite_app)
+    page = submit(person, "a fox", **order)
+    assert page.status_code == 401
+    assert 'data-code="authentication_required"' in page.text
+    assert "/auth/signup?next=" in page.text
+    body: dict[str, Any] = {"prompt": "a fox", **order}
+    if "n" in body:
+        body["n"] = int(body["n"])
+    told = person.call("POST", "/api/generate-image", body)
+    assert told.status_code == 401
+    assert told.json["signupUrl"] == "/auth/signup"
+    assert "WWW-Authenticate" in told.headers
+    assert person.call("GET", "/api/credits").json["guestInfo"]["remaining"] == 3
+
+
+def test_a_higher_price_than_was_shown_is_asked_about(sqlite_app: Flask) -> None:
+    alice = Person(sqlite_app).sign_up("alice@example.com")
+    refused = submit(alice, "a fox", model="nano-banana-pro", shown_micro="500000")
+    assert refused.status_code == 409
+    assert 'data-code="conflict"' in refused.text
+    assert alice.balance() == 50
+    accepted = submit(alice, "a fox", model="nano-banana-pro", shown_micro="2000000")
+    assert accepted.status_code == 303
+
+
+def test_a_double_click_makes_one(sqlite_app: Flask) -> None:
+    alice = Person(sqlite_app).sign_up("alice@example.com")
+    page = alice.browser.get("/").text
+    nonce = page.split('name="nonce" value="')[1].split('"')[0]
+    wish = {"prompt": "a fox", "model": "flux-dev", "nonce": nonce}
+    first, second = alice.post("/generations", wish), alice.post("/generations", wish)
+    assert first.location == second.location
+    assert alice.balance() == 49
+    edited = alice.post("/generations", {**wish, "prompt": "a fox at night"})
+    assert edited.location != first.location
+    assert alice.balance() == 48
+
+
+def test_a_key_used_for_another_body_is_refused(sqlite_app: Flask) -> None:
+    alice = Person(sqlite_app).sign_up("alice@example.com")
+    headers = {"Idempotency_Key": "my key", "Prefer": "respond-async"}
+    body = {"prompt": "a fox", "model": "flux-dev"}
+    first = alice.call("POST", "/api/generate-image", body, **headers)
+    same = alice.call("POST", "/api/generate-image", body, **headers)
+    assert same.json["id"] == first.json["id"]
+    assert same.headers["Idempotent-Replayed"] == "true"
+    other = alice.call("POST", "/api/generate-image", {**body, "prompt": "a hen"}, **headers)
+    assert (other.status_code, other.json["code"]) == (409, "idempotency_key_reused")
+    assert alice.balance() == 49
+
+
+@pytest.mark.parametrize(
+    ("data", "mimetype", "status", "code"),
+    [
+        ("{", "application/json", 400, "malformed_request"),
+        ("[]", "application/json", 400, "malformed_request"),
+        ('{"n": NaN}', "application/json", 400, "malformed_request"),
+        ("[" * 100_000, "application/json", 400, "malformed_request"),
+        ("prompt=x", "text/plain", 415, "unsupported_media_type"),
+    ],
+)
+def test_a_body_that_is_no_json(
+    sqlite_app: Flask, data: str, mimetype: str, status: int, code: str
+) -> None:
+    answer = sqlite_app.test_client().post("/api/generate-image", data=data, content_type=mimetype)
+    assert (answer.status_code, answer.json["code"]) == (status, code)
+    assert_complete(answer)
+
+
+def test_a_wrong_method_names_the_right_ones(sqlite_app: Flask) -> None:
+    person = Person(sqlite_app)
+    answer = person.browser.get("/auth/logout", headers=JSON)
+    assert (answer.status_code, answer.json["code"]) == (405, "method_not_allowed")
+    assert "POST" in answer.headers["Allow"]
+    assert person.browser.get("/auth/logout", headers=HTMX).status_code == 405
+
+
+@pytest.mark.parametrize("path", ["/", "/dashboard", "/nothing-here", "/credits", "/auth/login"])
+def test_without_its_database_the_app_says_so_in_every_form(
+    app: Flask, alice: Person, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    app.config["PROPAGATE_EXCEPTIONS"] = False
+    break_database(app, monkeypatch)
+    for headers, shape in (({}, "<html"), (HTMX, "<section"), (JSON, '"code"')):
+        answer = alice.browser.get(path, headers=headers)
+        # That there is no such address can be said without a database, to a program at least.
+        known = path == "/nothing-here" and headers == JSON
+        assert answer.status_code == (404 if known else 500), headers
+        assert shape in answer.text
+        assert answer.headers["X-Request-Id"] in answer.text
+        for secret in ("Traceback", "sqlalchemy", "SELECT", "OperationalError"):
+            assert secret not in answer.text
+        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    assert alice.browser.get("/healthz").status_code == 200
+
+
+def test_a_failure_of_ours_is_told_without_its_cause(
+    sqlite_app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> str:
+        raise RuntimeError("the password is hunter2")
+
+    monkeypatch.setitem(sqlite_app.view_functions, "generation.studio", marked_public(fail))
+    person = Person(sqlite_app)
+    told = person.browser.get("/", headers=JSON)
+    assert (told.status_code, told.json["code"]) == (500, "internal_error")
+    assert_complete(told)
+    for headers in ({}, HTMX, JSON):
+        assert "hunter2" not in person.browser.get("/", headers=headers).text
+
+
+def marked_public(view: Callable[[], str]) -> Callable[[], str]:
+    view.policy = "public"  # type: ignore[attr-defined]  # what the decorator does
+    return view
+
+
+def break_database(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every new connection fail as one to a server that is away."""
+
+    def refuse(*_args: object, **_kwargs: object) -> None:
+        raise OperationalError("SELECT 1", {}, Exception("connection refused"))
+
+    with app.app_context():
+        db.session.remove()
+        db.engine.dispose()
+        monkeypatch.setattr(db.engine, "connect", refuse)
+        monkeypatch.setattr(db.engine, "raw_connection", refuse)
+        monkeypatch.setattr(db.engine.dialect, "connect", refuse)
+
+
+def htmx_submit(person: Person, prompt: str, **fields: str) -> TestResponse:
+    page = person.browser.get("/").text
+    nonce = page.split('name="nonce" value="')[1].split('"')[0]
+    return person.post("/generations", {"prompt": prompt, "nonce": nonce, **fields}, headers=HTMX)
+
+
+def assert_complete(answer: TestResponse) -> None:
+    """Every problem has the same members, and agrees with its status."""
+    problem = answer.json
+    assert answer.mimetype == "application/problem+json"
+    assert problem["status"] == answer.status_code
+    assert problem["error"] == problem["detail"]
+    assert problem["type"].endswith(f"#{problem['code']}")
+    assert problem["title"]
+    assert problem["requestId"] == answer.headers["X-Request-Id"]
