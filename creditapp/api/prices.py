@@ -1,0 +1,159 @@
+"""What things cost: packs, the price list, and the price of one request before it is made."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated, Any
+
+from flask import Response
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StrictInt, ValidationError
+
+from creditapp.api import api
+from creditapp.api.credits import reply
+from creditapp.api.models import (
+    CostsAnswer,
+    ModelCost,
+    OperationCost,
+    PackAnswer,
+    QuoteAnswer,
+    QuoteLine,
+    credits,
+)
+from creditapp.api.openapi import documented
+from creditapp.catalog import Catalog, PriceRequest
+from creditapp.catalog import quote as quote_price
+from creditapp.catalog.costs import credit_costs
+from creditapp.catalog.packs import packs_view
+from creditapp.units import minor_digits
+from creditapp.web.json import answer, read_json, validation_failed
+from creditapp.web.security import policy
+from creditapp.web.viewers import viewer
+from creditapp.wiring import the
+
+TEXT_CHARACTERS_MAX = 100_000
+
+
+class QuoteRequest(BaseModel):
+    """A generation's body, as the generating routes read it; only what sets its price counts."""
+
+    model_config = ConfigDict(extra="ignore", populate_by_name=True)
+
+    operation: str = Field(
+        default="text-to-image", validation_alias=AliasChoices("operation", "type")
+    )
+    model: str | None = Field(default=None, validation_alias=AliasChoices("model", "aiModel"))
+    n: Annotated[StrictInt, Field(ge=1)] = 1
+    quality: str | None = None
+    size: str | None = None
+    seconds: Annotated[StrictInt, Field(ge=1)] | None = None
+    text: str | None = Field(default=None, max_length=TEXT_CHARACTERS_MAX)
+    input_tokens: Annotated[StrictInt, Field(ge=0)] | None = Field(
+        default=None, validation_alias="inputTokens"
+    )
+    output_tokens: Annotated[StrictInt, Field(ge=0)] | None = Field(
+        default=None, validation_alias="outputTokens"
+    )
+
+
+@api.get("/credit-packs")
+@policy("public")
+@documented("The packs on sale", list[PackAnswer])
+def list_packs() -> Response:
+    """Return the packs with price, credits, bonus, saving and the price of one credit."""
+    return answer([_pack(view).as_json() for view in packs_view(the(Catalog))])
+
+
+@api.get("/credit-costs")
+@policy("public")
+@documented("What everything costs", CostsAnswer)
+def list_costs() -> Response:
+    """Return the cost of every operation and model, each with a sentence for people."""
+    catalog = the(Catalog)
+    operations = [
+        OperationCost(
+            operation=each.operation,
+            name=each.name,
+            from_credits=_maybe(each.cost_micro),
+            description=each.sentence,
+            models=[
+                ModelCost(
+                    model=model.model,
+                    name=model.name,
+                    credits=_maybe(model.cost_micro),
+                    by_quality={name: credits(micro) for name, micro in model.prices_micro} or None,
+                    description=model.sentence,
+                )
+                for model in each.models
+            ],
+        )
+        for each in credit_costs(catalog)
+    ]
+    return reply(CostsAnswer(operations=operations, version=catalog.version))
+
+
+@api.post("/quotes")
+@policy("public")
+@documented("The price of a request before it is made", QuoteAnswer, body=QuoteRequest)
+def quote() -> Response:
+    """Return what a generation's body would cost; nothing is set aside."""
+    try:
+        wanted = QuoteRequest.model_validate(read_json())
+    except ValidationError as error:
+        raise validation_failed(error) from None
+    quoted = quote_price(
+        the(Catalog),
+        PriceRequest(
+            operation=wanted.operation,
+            model=wanted.model,
+            n=wanted.n,
+            quality=wanted.quality,
+            size=wanted.size,
+            seconds=wanted.seconds,
+            text_length=None if wanted.text is None else len(wanted.text),
+            input_tokens=wanted.input_tokens,
+            output_tokens=wanted.output_tokens,
+        ),
+    )
+    looks = viewer()
+    has: dict[str, Any] = {}
+    if looks.kind == "user":
+        has = {
+            "balance": credits(looks.balance_micro),
+            "affordable": quoted.cost_micro <= looks.balance_micro,
+        }
+    return reply(
+        QuoteAnswer(
+            operation=quoted.operation,
+            model=quoted.model,
+            credits=credits(quoted.cost_micro),
+            description=quoted.sentence,
+            lines=[
+                QuoteLine(label=line.label, credits=credits(line.cost_micro))
+                for line in quoted.lines
+            ],
+            estimated=quoted.estimated,
+            version=quoted.version,
+            **has,
+        )
+    )
+
+
+def _pack(view: Any) -> PackAnswer:
+    pack = view.pack
+    return PackAnswer(
+        id=pack.id,
+        name=pack.name,
+        price=Decimal(pack.price_minor).scaleb(-minor_digits(pack.currency)),
+        price_minor=pack.price_minor,
+        currency=pack.currency,
+        credits=credits(pack.credits_micro),
+        bonus=_maybe(view.bonus_micro),
+        saving_percent=view.saving_percent,
+        per_credit=view.per_credit,
+        best_value=view.best_value,
+        description=f"{view.amount}: {view.makes}",
+    )
+
+
+def _maybe(micro: int | None) -> Any:
+    return None if micro is None else credits(micro)

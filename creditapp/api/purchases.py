@@ -1,0 +1,162 @@
+"""Buying by JSON: name a pack or its price, get the address of the checkout."""
+
+from __future__ import annotations
+
+import secrets
+from decimal import Decimal
+from typing import Annotated, Any, TypeVar
+
+from flask import Response, request
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from creditapp.api import api
+from creditapp.api.credits import reply
+from creditapp.api.models import Answer
+from creditapp.api.openapi import documented
+from creditapp.catalog import Catalog
+from creditapp.config import Settings
+from creditapp.errors import NotFound, ValidationFailed
+from creditapp.payments import checkout
+from creditapp.payments.checkout import Order
+from creditapp.payments.gateway import GatewayError
+from creditapp.payments.models import Purchase
+from creditapp.payments.opening import PurchaseEnded
+from creditapp.units import minor_digits
+from creditapp.web.credits import PaymentUnavailable
+from creditapp.web.json import read_json, validation_failed
+from creditapp.web.security import policy, require_member
+from creditapp.wiring import the
+
+Body = TypeVar("Body", bound="_Body")
+
+
+def _plain_number(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        raise ValueError("An amount is a number of dollars, such as 14.99.")
+    return value
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore")
+
+    idempotency_key: str | None = None
+
+
+class CheckoutBody(_Body):
+    """What to buy: a pack by its id, or by the Stripe price that it is sold at."""
+
+    pack_id: str | None = None
+    price_id: str | None = None
+
+
+class AmountBody(_Body):
+    """What to buy, by its price in dollars."""
+
+    amount: Annotated[
+        Decimal,
+        BeforeValidator(_plain_number),
+        Field(description="The exact dollar price of one pack.", gt=0),
+    ]
+
+
+class CheckoutSessionAnswer(Answer):
+    """A checkout: its id at Stripe, and the page to send the buyer to."""
+
+    id: str
+    url: str
+
+
+class CheckoutUrlAnswer(Answer):
+    """The page to send the buyer to."""
+
+    url: str
+
+
+@api.post("/billing/checkout-session")
+@policy("user")
+@documented(
+    "Open the checkout of a pack",
+    CheckoutSessionAnswer,
+    body=CheckoutBody,
+    headers=["Idempotency-Key"],
+)
+def create_checkout_session() -> Response:
+    """Store a purchase and open its checkout; the same key and body give the same one."""
+    body = _parsed(CheckoutBody)
+    purchase = _buy(_pack_named(body), body, route="checkout-session")
+    answer = CheckoutSessionAnswer(id=purchase.checkout_id or "", url=purchase.checkout_url or "")
+    return reply(answer, 200, _replayed(purchase))
+
+
+@api.post("/stripe/create-checkout")
+@policy("user")
+@documented(
+    "Open the checkout of the pack at a dollar price",
+    CheckoutUrlAnswer,
+    body=AmountBody,
+    headers=["Idempotency-Key"],
+)
+def create_checkout() -> Response:
+    """Store a purchase of the one pack that costs the amount, and open its checkout."""
+    body = _parsed(AmountBody)
+    purchase = _buy(_pack_at(body.amount), body, route="create-checkout")
+    return reply(CheckoutUrlAnswer(url=purchase.checkout_url or ""), 200, _replayed(purchase))
+
+
+def _parsed(model: type[Body]) -> Body:
+    try:
+        return model.model_validate(read_json())
+    except ValidationError as error:
+        raise validation_failed(error) from None
+
+
+def _pack_named(body: CheckoutBody) -> str:
+    if (body.pack_id is None) == (body.price_id is None):
+        raise ValidationFailed.of("packId", "Name one pack, by packId or by priceId.")
+    if body.pack_id is not None:
+        return body.pack_id
+    values = the(Settings).environ
+    for pack in the(Catalog).packs:
+        if pack.stripe_price(values) == body.price_id:
+            return pack.id
+    raise NotFound("There is no such price.")
+
+
+def _pack_at(amount: Decimal) -> str:
+    found = [
+        pack.id
+        for pack in the(Catalog).packs
+        if pack.currency.lower() == "usd"
+        and Decimal(pack.price_minor).scaleb(-minor_digits(pack.currency)) == amount
+    ]
+    if len(found) != 1:
+        raise ValidationFailed.of("amount", "No pack has exactly this price in dollars.")
+    return found[0]
+
+
+def _buy(pack_id: str, body: _Body, *, route: str) -> Purchase:
+    try:
+        purchase = checkout.start(
+            Order(pack_id=pack_id, catalog_shown=""), require_member(), key=_key(body, route)
+        )
+    except GatewayError:
+        raise PaymentUnavailable from None
+    if not purchase.checkout_url:
+        raise PurchaseEnded("This key's purchase has ended; buy with another key.")
+    return purchase
+
+
+def _key(body: _Body, route: str) -> str:
+    """Return the caller's key for this route, or a fresh one: without a key nothing repeats."""
+    given: Any = request.headers.get("Idempotency-Key")
+    given = body.idempotency_key if given is None else given
+    if given is None:
+        return f"once:{secrets.token_hex(16)}"
+    if not 1 <= len(given) <= 100 or not given.isprintable() or not given.isascii():
+        raise ValidationFailed.of("Idempotency-Key", "A key is 1 to 100 printable ASCII letters.")
+    return f"{route}:{given}"
+
+
+def _replayed(purchase: Purchase) -> dict[str, str]:
+    return {"Idempotent-Replayed": "true"} if purchase.replayed else {}

@@ -1,0 +1,32 @@
+"""The same app and cast as the tests of generation; and a caller who checks each answer."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.api.contract import Program
+from tests.conftest import Person
+from tests.generation.conftest import (
+    alice,
+    app,
+    charlie,
+    clock,
+    guest,
+    provider,
+    shared_provider,
+    studio,
+)
+
+__all__ = ["alice", "app", "charlie", "clock", "guest", "provider", "shared_provider", "studio"]
+
+
+@pytest.fixture
+def api(alice: Person) -> Program:
+    """Alice's program, whose every answer is held against the document."""
+    return Program(alice)
+
+
+@pytest.fixture
+def guest_api(guest: Person) -> Program:
+    """A guest's program."""
+    return Program(guest)

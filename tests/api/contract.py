@@ -1,0 +1,99 @@
+"""Every answer of the API is held against the document that describes it."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from flask import Flask
+from jsonschema import Draft202012Validator, FormatChecker
+from werkzeug.test import TestResponse
+
+from tests.conftest import Person
+
+PROBLEM_FIELDS = {"type", "title", "status", "detail", "code", "error", "requestId"}
+
+
+class Document:
+    """The OpenAPI document of an app, as a judge of its answers."""
+
+    def __init__(self, app: Flask) -> None:
+        answer = app.test_client().get("/api/openapi.json")
+        assert answer.status_code == 200
+        self.json: dict[str, Any] = json.loads(answer.data)
+
+    def check(self, method: str, path: str, answer: TestResponse) -> TestResponse:
+        """Assert that an answer is one that the document promises; return it."""
+        operation = self.operation(method, path)
+        status = str(answer.status_code)
+        responses = operation["responses"]
+        promised = responses.get(status)
+        if promised is None:
+            assert answer.status_code >= 400, f"{method} {path} never told of a {status}"
+            promised = responses["default"]
+        if "content" not in promised:
+            assert answer.data == b""
+            return answer
+        ((mime_type, content),) = promised["content"].items()
+        assert answer.mimetype == mime_type, answer.text
+        if mime_type.endswith("json"):
+            self.validate(json.loads(answer.data), content["schema"])
+        if answer.status_code >= 400:
+            check_problem(answer)
+        return answer
+
+    def operation(self, method: str, path: str) -> dict[str, Any]:
+        """Return what the document says of one method of the path that matches."""
+        path = path.partition("?")[0]
+        for template, methods in self.json["paths"].items():
+            if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", template), path):
+                found: dict[str, Any] = methods[method.lower()]
+                return found
+        raise AssertionError(f"{path} is not in the document")
+
+    def validate(self, value: object, schema: dict[str, Any]) -> None:
+        """Assert that a value is what a schema of this document says."""
+        whole = {**schema, "components": self.json["components"]}
+        Draft202012Validator(whole, format_checker=FormatChecker()).validate(value)
+
+
+def check_problem(answer: TestResponse) -> dict[str, Any]:
+    """Assert what holds for every refusal (RFC 9457); return its object."""
+    assert answer.mimetype == "application/problem+json"
+    problem: dict[str, Any] = json.loads(answer.data)
+    assert problem.keys() >= PROBLEM_FIELDS, problem
+    assert problem["error"] == problem["detail"] != ""
+    assert problem["status"] == answer.status_code
+    assert problem["type"].endswith(f"/api/docs#{problem['code']}")
+    assert problem["requestId"] == answer.headers["X-Request-Id"]
+    if answer.status_code == 429:
+        assert int(answer.headers["Retry-After"]) > 0
+    if answer.status_code == 401:
+        assert answer.headers["WWW-Authenticate"]
+        assert problem["signupUrl"] == "/auth/signup"
+    assert "Traceback" not in answer.text
+    return problem
+
+
+class Program:
+    """A person's program: each of its calls is held against the document."""
+
+    def __init__(self, person: Person) -> None:
+        self.person = person
+        self.document = Document(person.app)
+
+    def call(self, method: str, path: str, body: object = None, **headers: str) -> TestResponse:
+        return self.document.check(method, path, self.person.call(method, path, body, **headers))
+
+    def get(self, path: str) -> Any:
+        """Return the object of a 200."""
+        answer = self.call("GET", path)
+        assert answer.status_code == 200, answer.text
+        return answer.json
+
+    def refused(self, status: int, code: str, method: str, path: str, body: object = None) -> Any:
+        """Return the problem of a refusal with this status and code."""
+        answer = self.call(method, path, body)
+        assert (answer.status_code, answer.json["code"]) == (status, code), answer.text
+        return answer.json

@@ -1,0 +1,164 @@
+"""Bodies that nobody sane would send: never a 500, and never a charge without a picture."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from flask import Flask
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import func, select
+
+from creditapp.db import snapshot
+from creditapp.generation.models import Asset, Generation
+from tests.api.contract import Document
+from tests.conftest import Person
+from tests.generation.studio import Scripted, Studio
+from tests.generation.test_submit import change_wallet
+
+ALLOWED = {200, 202, 400, 401, 402, 404, 409, 413, 415, 422, 429, 502, 503, 504}
+
+texts = st.text(max_size=60) | st.sampled_from(
+    ["", "a quay", "x" * 4001, "\ud800", "\x00", "1024x1024", "16:9", "../../etc/passwd"]
+)
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | texts,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
+    max_leaves=8,
+)
+models = st.sampled_from(
+    [*("nano-banana", "flux-dev", "gpt-image", "nano-banana-pro", "gemini-flash", "none")]
+)
+images = st.fixed_dictionaries(
+    {"prompt": texts | st.just("a quay")},
+    optional={
+        "model": models | anything,
+        "aiModel": models | anything,
+        "models": anything,
+        "n": st.integers(-1, 6) | anything,
+        "size": st.sampled_from(["1024x1024", "1536x1024", "1:1", "9x9"]) | anything,
+        "quality": st.sampled_from(["low", "medium", "high", "best"]) | anything,
+        "idempotencyKey": st.sampled_from(["k1", "k2"]) | anything,
+    },
+)
+quotes = st.fixed_dictionaries(
+    {},
+    optional={
+        "operation": st.sampled_from(["text-to-image", "video", "audio", "chat", "upscale"])
+        | anything,
+        "type": anything,
+        "model": models | anything,
+        "n": st.integers() | anything,
+        "quality": anything,
+        "size": anything,
+        "seconds": st.integers() | anything,
+        "text": anything,
+        "inputTokens": st.integers() | anything,
+        "outputTokens": st.integers() | anything,
+        "prompt": anything,
+    },
+)
+wholes = anything | st.dictionaries(texts, anything, max_size=6)
+headers = st.fixed_dictionaries(
+    {"Prefer": st.sampled_from(["respond-async", "wait=0"])},
+    optional={
+        "Idempotency-Key": st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=20)
+    },
+)
+
+slowly = settings(
+    max_examples=300,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+
+@pytest.fixture
+def rich(app: Flask, alice: Person, studio: Studio) -> Iterator[Person]:
+    """Alice, with more than the fuzz can spend; at the end the ledger must be whole."""
+    from creditapp import ledger
+
+    change_wallet(
+        app,
+        alice,
+        lambda connection, wallet_id: ledger.grant(
+            connection,
+            wallet_id,
+            100_000_000_000,
+            source="admin",
+            origin=f"test:fuzz:{wallet_id}",
+            now=studio.clock.now(),
+        ),
+    )
+    yield alice
+    studio.queue.run()
+    studio.check()
+    charged, pictures = 0, 0
+    with app.app_context(), snapshot() as session:
+        for made in session.scalars(select(Generation).where(Generation.charged_micro > 0)):
+            charged += 1
+            count = session.scalar(
+                select(func.count()).select_from(Asset).where(Asset.generation_id == made.id)
+            )
+            pictures += bool(count)
+            assert count == made.delivered > 0
+    assert charged == pictures
+
+
+def send(person: Person, document: Document, path: str, body: Any, **named: str) -> int:
+    """Post a body as hostile clients write it; return the status, which is never a 500."""
+    answer = person.browser.post(
+        path,
+        data=json.dumps(body),
+        content_type="application/json",
+        headers={"Sec-Fetch-Site": "same-origin", **named},
+    )
+    assert answer.status_code in ALLOWED, (body, answer.text)
+    document.check("POST", path, answer)
+    return answer.status_code
+
+
+def test_orders_of_every_kind_are_made_or_refused(
+    app: Flask, rich: Person, guest: Person, studio: Studio, provider: Scripted
+) -> None:
+    document, seen = Document(app), set()
+
+    @slowly
+    @given(body=images, named=headers, member=st.booleans(), fails=st.booleans())
+    def play(body: Any, named: dict[str, str], member: bool, fails: bool) -> None:
+        provider.script = [None, RuntimeError("a quay")] if fails else None
+        person = rich if member else guest
+        seen.add(send(person, document, "/api/generate-image", body, **named))
+        studio.queue.run()
+
+    play()
+    assert seen >= {202, 422}
+
+
+def test_quotes_of_every_kind_are_given_or_refused(
+    app: Flask, rich: Person, studio: Studio
+) -> None:
+    document, seen = Document(app), set()
+
+    @slowly
+    @given(body=quotes)
+    def play(body: Any) -> None:
+        seen.add(send(rich, document, "/api/quotes", body))
+
+    play()
+    assert seen >= {200, 422}
+
+
+def test_bodies_that_are_no_orders_at_all(app: Flask, rich: Person, studio: Studio) -> None:
+    document = Document(app)
+
+    @slowly
+    @given(body=wholes, path=st.sampled_from(["/api/generate-image", "/api/quotes"]))
+    def play(body: Any, path: str) -> None:
+        send(rich, document, path, body, Prefer="respond-async")
+
+    play()

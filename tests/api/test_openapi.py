@@ -1,0 +1,175 @@
+"""The document describes what there is, and is one that tools can read."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from flask import Flask
+from jsonschema import Draft202012Validator
+
+from creditapp.api.openapi import problems
+from tests.api.contract import Document
+
+UNDOCUMENTED = {"/api/webhooks/stripe", "/api/stripe/webhook"}
+"""Doors of one caller, who has a document of his own."""
+
+# The structure of OpenAPI 3.1, as far as this document uses it.
+_OPERATION = {
+    "type": "object",
+    "required": ["operationId", "summary", "responses", "tags"],
+    "additionalProperties": False,
+    "properties": {
+        "operationId": {"type": "string", "pattern": "^[a-z_]+$"},
+        "summary": {"type": "string", "minLength": 5},
+        "tags": {"type": "array", "items": {"type": "string"}},
+        "security": {"type": "array", "items": {"type": "object"}},
+        "parameters": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["name", "in", "schema"],
+                "additionalProperties": False,
+                "properties": {
+                    "name": {"type": "string"},
+                    "in": {"enum": ["path", "query", "header", "cookie"]},
+                    "required": {"type": "boolean"},
+                    "description": {"type": "string"},
+                    "schema": {"type": "object"},
+                },
+            },
+        },
+        "requestBody": {
+            "type": "object",
+            "required": ["content"],
+            "properties": {"content": {"$ref": "#/$defs/content"}},
+        },
+        "responses": {
+            "type": "object",
+            "required": ["200", "default"],
+            "patternProperties": {
+                "^([1-5][0-9]{2}|default)$": {
+                    "type": "object",
+                    "required": ["description"],
+                    "additionalProperties": False,
+                    "properties": {
+                        "description": {"type": "string", "minLength": 1},
+                        "content": {"$ref": "#/$defs/content"},
+                    },
+                }
+            },
+            "additionalProperties": False,
+        },
+    },
+}
+OPENAPI = {
+    "type": "object",
+    "required": ["openapi", "info", "paths", "components"],
+    "$defs": {
+        "content": {
+            "type": "object",
+            "minProperties": 1,
+            "patternProperties": {
+                "^[a-z]+/[a-z+-]+$": {"type": "object", "required": ["schema"]},
+            },
+            "additionalProperties": False,
+        }
+    },
+    "patternProperties": {"^x-": {}},
+    "additionalProperties": False,
+    "properties": {
+        "openapi": {"type": "string", "pattern": r"^3\.1\.\d+$"},
+        "info": {"type": "object", "required": ["title", "version"]},
+        "servers": {"type": "array", "items": {"type": "object", "required": ["url"]}},
+        "paths": {
+            "type": "object",
+            "patternProperties": {
+                "^/": {
+                    "type": "object",
+                    "minProperties": 1,
+                    "patternProperties": {"^(get|put|post|delete|patch)$": _OPERATION},
+                    "additionalProperties": False,
+                }
+            },
+            "additionalProperties": False,
+        },
+        "components": {
+            "type": "object",
+            "required": ["schemas"],
+            "properties": {"schemas": {"type": "object"}, "securitySchemes": {"type": "object"}},
+            "additionalProperties": False,
+        },
+    },
+}
+
+
+def test_the_document_has_the_structure_of_openapi(sqlite_app: Flask) -> None:
+    document = Document(sqlite_app).json
+    Draft202012Validator.check_schema(OPENAPI)
+    Draft202012Validator(OPENAPI).validate(document)
+    for name, schema in document["components"]["schemas"].items():
+        assert re.fullmatch(r"[A-Za-z0-9._-]+", name)
+        Draft202012Validator.check_schema(schema)
+
+
+def test_every_reference_leads_somewhere(sqlite_app: Flask) -> None:
+    document = Document(sqlite_app).json
+    references = set(re.findall(r'"\$ref":\s*"([^"]+)"', json.dumps(document)))
+    assert len(references) > 10
+    for reference in references:
+        found: Any = document
+        for part in reference.removeprefix("#/").split("/"):
+            found = found[part]
+
+
+def test_every_route_is_described_with_its_methods_and_parameters(sqlite_app: Flask) -> None:
+    paths = Document(sqlite_app).json["paths"]
+    routes = {
+        (re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule), method.lower())
+        for rule in sqlite_app.url_map.iter_rules()
+        if rule.rule.startswith("/api/") and rule.rule not in UNDOCUMENTED
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+    assert routes == {(path, method) for path, methods in paths.items() for method in methods}
+    for path, methods in paths.items():
+        for operation in methods.values():
+            named = {each["name"] for each in operation["parameters"] if each["in"] == "path"}
+            assert named == set(re.findall(r"\{(\w+)\}", path))
+
+
+def test_operation_ids_are_unique(sqlite_app: Flask) -> None:
+    paths = Document(sqlite_app).json["paths"]
+    ids = [each["operationId"] for methods in paths.values() for each in methods.values()]
+    assert len(ids) == len(set(ids))
+
+
+def test_the_problem_has_every_field_that_refusals_carry(sqlite_app: Flask) -> None:
+    fields = Document(sqlite_app).json["components"]["schemas"]["Problem"]["properties"]
+    assert fields.keys() >= {
+        *("type", "title", "status", "detail", "code", "error", "requestId", "errors"),
+        *("required", "balance", "shortfall", "packsUrl", "plansUrl"),
+        *("limit", "remaining", "resetAt", "signupUrl", "signupCredits", "creditsCharged"),
+    }
+
+
+def test_the_page_names_every_route_and_every_code_where_refusals_link_to(
+    sqlite_app: Flask,
+) -> None:
+    page = sqlite_app.test_client().get("/api/docs")
+    assert (page.status_code, page.mimetype) == (200, "text/html")
+    for path in Document(sqlite_app).json["paths"]:
+        assert path in page.text
+    codes = [kind.code for kind in problems()]
+    assert len(codes) > 20
+    assert len(codes) == len(set(codes))
+    for code in codes:
+        assert f'id="{code}"' in page.text
+    ids = re.findall(r'\sid="([^"]+)"', page.text)
+    assert sorted(ids) == sorted(set(ids)), "an address within the page means two places"
+    for path in re.findall(r'(?:src|href)="([^"]+)"', page.text):
+        assert path.startswith(("/", "#")), f"{path} is an external address"
+
+
+def test_documents_say_the_same_twice_and_to_everybody(sqlite_app: Flask) -> None:
+    assert Document(sqlite_app).json == Document(sqlite_app).json

@@ -1,0 +1,117 @@
+"""Packs, the price list, and the price of one request before it is made."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from flask import Flask
+
+from creditapp.catalog import Catalog
+from creditapp.wiring import the
+from tests.api.contract import Program
+from tests.generation.studio import Studio, wallet
+
+
+def test_the_packs_are_an_array_with_what_helps_to_choose(guest_api: Program) -> None:
+    packs = guest_api.get("/api/credit-packs")
+    assert [(each["id"], each["price"], each["credits"]) for each in packs] == [
+        ("starter", Decimal("4.99"), 25),
+        ("creator", Decimal("14.99"), 110),
+        ("pro", Decimal("29.99"), 300),
+        ("enterprise", Decimal("49.99"), 650),
+    ]
+    assert [each["bestValue"] for each in packs] == [False, True, False, False]
+    assert "bonus" not in packs[0]
+    assert packs[3]["bonus"] > 0
+    assert packs[3]["savingPercent"] > 0
+    assert all(each["currency"] == "USD" and each["perCredit"] > 0 for each in packs)
+    assert '"price":4.99,' in guest_api.call("GET", "/api/credit-packs").text
+
+
+def test_the_price_list_has_every_operation_and_model_with_a_sentence(
+    app: Flask, guest_api: Program
+) -> None:
+    costs = guest_api.get("/api/credit-costs")
+    by_name = {each["operation"]: each for each in costs["operations"]}
+    assert by_name.keys() >= {
+        "text-to-image",
+        "image-to-image",
+        "upscale",
+        "video",
+        "audio",
+        "chat",
+    }
+    models = {each["model"]: each for each in by_name["text-to-image"]["models"]}
+    assert models["nano-banana"]["credits"] == 0.5
+    assert models["gpt-image"]["byQuality"] == {"low": 1, "medium": 2, "high": 8}
+    for operation in costs["operations"]:
+        assert operation["description"]
+    with app.app_context():
+        assert costs["version"] == the(Catalog).version
+
+
+@pytest.mark.parametrize(
+    ("body", "cost"),
+    [
+        ({}, 1),
+        ({"prompt": "a quay", "model": "nano-banana", "n": 3}, 1.5),
+        ({"aiModel": "nano-banana-pro", "n": 2}, 4),
+        ({"model": "gpt-image", "quality": "high", "n": 4}, 32),
+        ({"operation": "upscale"}, 5),
+        ({"type": "video", "seconds": 6}, 50),
+        ({"type": "lipsync", "seconds": 11}, 40),
+    ],
+    ids=str,
+)
+def test_a_quote_says_what_it_would_cost_and_sets_nothing_aside(
+    api: Program, body: dict[str, object], cost: float
+) -> None:
+    answer = api.call("POST", "/api/quotes", body)
+    assert answer.status_code == 200
+    quote = answer.json
+    assert quote["credits"] == cost
+    assert sum(line["credits"] for line in quote["lines"]) == cost
+    assert quote["description"]
+    assert (quote["balance"], quote["affordable"]) == (50, cost <= 50)
+    assert wallet(api.person) == (50, 0)
+
+
+def test_a_guests_quote_has_no_balance(guest_api: Program) -> None:
+    quote = guest_api.call("POST", "/api/quotes", {"prompt": "a quay"}).json
+    assert not quote.keys() & {"balance", "affordable"}
+
+
+@pytest.mark.parametrize(
+    ("field", "body"),
+    [
+        ("operation", {"operation": "dance"}),
+        ("model", {"model": "of-yesterday"}),
+        ("n", {"n": 0}),
+        ("n", {"n": "2"}),
+        ("n", {"n": True}),
+        ("n", {"n": 10**12}),
+        ("quality", {"model": "gpt-image", "quality": "best"}),
+        ("seconds", {"type": "video", "seconds": -1}),
+        ("seconds", {"type": "video", "seconds": 10**9}),
+        ("inputTokens", {"type": "chat", "inputTokens": -1}),
+        ("text", {"type": "audio", "text": "x" * 100_001}),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_what_has_no_price_is_named(api: Program, field: str, body: dict[str, object]) -> None:
+    problem = api.refused(422, "validation_failed", "POST", "/api/quotes", body)
+    assert problem["errors"][0]["field"] == field
+
+
+def test_what_is_quoted_is_what_is_held(api: Program, studio: Studio) -> None:
+    for body in (
+        {"prompt": "a quay", "model": "nano-banana", "n": 3},
+        {"prompt": "a quay", "model": "gpt-image", "quality": "low", "n": 2},
+        {"prompt": "a quay"},
+    ):
+        quoted = api.call("POST", "/api/quotes", body).json["credits"]
+        before = wallet(api.person)[0]
+        answer = api.call("POST", "/api/generate-image", body, Prefer="respond-async")
+        assert answer.status_code == 202
+        assert before - wallet(api.person)[0] == quoted  # type: ignore[operator]

@@ -1,0 +1,157 @@
+"""Buying by JSON: by a pack's id or its exact price, with and without a key."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import pytest
+
+from creditapp.catalog import Catalog
+from creditapp.wiring import provide, the
+from tests.conftest import Person
+from tests.payments.till import Till, cut, house, till
+from tests.web.paying import the_purchase
+
+__all__ = ["house", "till"]
+
+
+@pytest.fixture
+def alice(till: Till) -> Person:
+    return till.person()
+
+
+# --- by JSON ----------------------------------------------------------------------------------
+
+
+def test_a_checkout_session_by_json(till: Till, alice: Person) -> None:
+    answer = alice.call("POST", "/api/billing/checkout-session", {"packId": "creator"})
+    assert answer.status_code == 200
+    assert answer.json
+    assert set(answer.json) == {"id", "url"}
+    purchase = the_purchase(till, answer.json["url"])
+    assert purchase.checkout_id == answer.json["id"]
+    till.pay(purchase)
+    till.deliver(purchase)
+    assert alice.balance() == 160
+
+
+@pytest.mark.parametrize("amount", [14.99, 4.99, 49.99])
+def test_a_checkout_by_its_exact_price(till: Till, alice: Person, amount: float) -> None:
+    answer = alice.call("POST", "/api/stripe/create-checkout", {"amount": amount})
+    assert answer.status_code == 200
+    assert answer.json
+    assert set(answer.json) == {"url"}
+    purchase = the_purchase(till, answer.json["url"])
+    assert purchase.price_minor == round(amount * 100)
+
+
+@pytest.mark.parametrize(
+    "amount", [14.98, 15, 0, -4.99, 1e300, 4.990001, True, "14.99", None, [14.99], {}]
+)
+def test_any_other_amount_is_refused(till: Till, alice: Person, amount: object) -> None:
+    answer = alice.call("POST", "/api/stripe/create-checkout", {"amount": amount})
+    assert answer.status_code == 422
+    assert answer.json
+    assert answer.json["code"] == "validation_failed"
+    assert answer.json["errors"][0]["field"] == "amount"
+
+
+def test_a_price_that_two_packs_share_is_refused(till: Till, alice: Person) -> None:
+    with till.app.app_context():
+        catalog = the(Catalog)
+    pack = catalog.packs[0]
+    provide(till.app, Catalog, type("Twins", (), {"packs": (pack, pack), "digest": "x"})())
+    try:
+        answer = alice.call("POST", "/api/stripe/create-checkout", {"amount": 4.99})
+    finally:
+        provide(till.app, Catalog, catalog)
+    assert answer.status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        ({}, 422, "validation_failed"),
+        ({"packId": "creator", "priceId": "price_1"}, 422, "validation_failed"),
+        ({"packId": 7}, 422, "validation_failed"),
+        ({"packId": "no-such-pack"}, 404, "not_found"),
+        ({"packId": "x" * 5000}, 404, "not_found"),
+        ({"packId": "a\u0000b"}, 404, "not_found"),
+        ({"priceId": "price_unknown"}, 404, "not_found"),
+        ({"priceId": ""}, 404, "not_found"),
+        ({"packId": "creator", "idempotencyKey": ""}, 422, "validation_failed"),
+        ([], 400, "malformed_request"),
+    ],
+)
+def test_other_bodies_are_refused(
+    till: Till, alice: Person, body: object, status: int, code: str
+) -> None:
+    answer = alice.call("POST", "/api/billing/checkout-session", body)
+    assert answer.json
+    assert (answer.status_code, answer.json["code"]) == (status, code)
+
+
+def test_the_same_key_and_body_give_the_same_checkout(till: Till, alice: Person) -> None:
+    path, key = "/api/billing/checkout-session", {"Idempotency-Key": "k1"}
+    first = alice.call("POST", path, {"packId": "creator"}, **key)
+    again = alice.call("POST", path, {"packId": "creator"}, **key)
+    assert first.json == again.json
+    assert "Idempotent-Replayed" not in first.headers
+    assert again.headers["Idempotent-Replayed"] == "true"
+    other = alice.call("POST", path, {"packId": "pro"}, **key)
+    assert other.json
+    assert (other.status_code, other.json["code"]) == (409, "idempotency_key_reused")
+    in_body = alice.call("POST", path, {"packId": "creator", "idempotencyKey": "k1"})
+    assert in_body.json == first.json
+    elsewhere = alice.call("POST", "/api/stripe/create-checkout", {"amount": 14.99}, **key)
+    assert elsewhere.json
+    assert first.json
+    assert elsewhere.json["url"] != first.json["url"], "a key belongs to its route"
+    charlie = till.person().call("POST", path, {"packId": "creator"}, **key)
+    assert charlie.json != first.json, "and to its caller"
+
+
+def test_without_a_key_each_call_buys_anew(till: Till, alice: Person) -> None:
+    calls = [
+        alice.call("POST", "/api/billing/checkout-session", {"packId": "pro"}).json
+        for _ in range(2)
+    ]
+    assert calls[0] != calls[1]
+
+
+@pytest.mark.parametrize("key", ["x" * 101, "ü", "a\tb"])
+def test_a_key_that_is_no_key(till: Till, alice: Person, key: str) -> None:
+    body = {"packId": "creator", "idempotencyKey": key}
+    assert alice.call("POST", "/api/billing/checkout-session", body).status_code == 422
+
+
+def test_a_key_whose_purchase_ended_unopened_is_a_conflict(till: Till, alice: Person) -> None:
+    path, key = "/api/billing/checkout-session", {"Idempotency-Key": "ended"}
+    till.line.before = cut("create_checkout")
+    down = alice.call("POST", path, {"packId": "creator"}, **key)
+    assert down.json
+    assert (down.status_code, down.json["code"]) == (503, "provider_unavailable")
+    till.line.before = lambda name: None
+    till.clock.advance(timedelta(hours=25))
+    late = alice.call("POST", path, {"packId": "creator"}, **key)
+    assert late.json
+    assert (late.status_code, late.json["code"]) == (409, "conflict")
+
+
+@pytest.mark.parametrize("path", ["/api/billing/checkout-session", "/api/stripe/create-checkout"])
+def test_buying_by_json_needs_an_account_and_our_own_page(
+    till: Till, alice: Person, path: str
+) -> None:
+    body = {"packId": "creator", "amount": 14.99}
+    nobody = Person(till.app).call("POST", path, body)
+    assert nobody.json
+    assert (nobody.status_code, nobody.json["code"]) == (401, "authentication_required")
+    foreign = alice.browser.post(path, json=body, headers={"Sec-Fetch-Site": "cross-site"})
+    assert foreign.json
+    assert (foreign.status_code, foreign.json["code"]) == (403, "csrf_failed")
+    assert alice.browser.get(path).status_code == 405
+    text = alice.browser.post(
+        path, data=json.dumps(body), content_type="text/plain", headers={"Sec-Fetch-Site": "none"}
+    )
+    assert text.status_code == 415

@@ -1,0 +1,195 @@
+"""What every route refuses alike: forgery, wrong bodies, wrong methods, strangers."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from tests.api.contract import Program, check_problem
+from tests.conftest import Person
+from tests.generation.studio import Studio, wallet
+
+IMAGE = "/api/generate-image"
+BODY = {"prompt": "a quay", "model": "nano-banana"}
+NOW = {"Prefer": "respond-async"}
+
+
+def post(person: Person, **headers: str) -> TestResponse:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return person.browser.post(IMAGE, json=BODY, headers=NOW | named)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec_Fetch_Site": "same-origin"},
+        {"Sec_Fetch_Site": "none"},
+        {"Origin": "http://localhost"},
+        {"Sec_Fetch_Site": "same-origin", "Origin": "https://evil.example"},
+    ],
+    ids=str,
+)
+def test_a_call_from_our_own_pages_is_taken(
+    alice: Person, studio: Studio, headers: dict[str, str]
+) -> None:
+    assert post(alice, **headers).status_code == 202
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Sec_Fetch_Site": "cross-site"},
+        {"Sec_Fetch_Site": "same-site"},
+        {"Sec_Fetch_Site": "cross-site", "Origin": "http://localhost"},
+        {"Origin": "https://evil.example"},
+        {"Origin": "http://localhost.evil.example"},
+        {"Origin": "null"},
+        {"Referer": "http://localhost/"},
+        {"X_CSRFToken": "made up"},
+        {"X_CSRFToken": "", "Sec_Fetch_Site": "cross-site"},
+    ],
+    ids=str,
+)
+def test_a_call_that_another_site_could_have_made_is_refused(
+    alice: Person, guest: Person, studio: Studio, headers: dict[str, str]
+) -> None:
+    guest.browser.get("/")
+    for person in (alice, guest):
+        answer = post(person, **headers)
+        assert answer.status_code == 403
+        assert check_problem(answer)["code"] == "csrf_failed"
+    assert wallet(alice) == (50, 0)
+    made = studio.ask(alice)
+    answer = alice.browser.delete(
+        f"/api/generations/{made}", headers={"Sec-Fetch-Site": "cross-site"}
+    )
+    assert answer.status_code == 403
+    assert studio.generation(made).state == "queued"
+
+
+def test_the_token_of_the_session_is_enough(alice: Person, charlie: Person, studio: Studio) -> None:
+    token = alice.token()
+    assert post(alice, X_CSRFToken=token, Sec_Fetch_Site="cross-site").status_code == 202
+    assert post(charlie, X_CSRFToken=token).status_code == 403, "another session's token"
+
+
+def test_a_program_without_cookies_is_a_guest(app: Flask, guest: Person, studio: Studio) -> None:
+    answer = post(guest)
+    assert answer.status_code == 202
+    assert answer.json["guestInfo"]["remaining"] == 2
+
+
+@pytest.mark.parametrize(
+    ("data", "content_type", "status", "code"),
+    [
+        ("", "application/json", 400, "malformed_request"),
+        ("{", "application/json", 400, "malformed_request"),
+        ("[]", "application/json", 400, "malformed_request"),
+        ('"text"', "application/json", 400, "malformed_request"),
+        ("null", "application/json", 400, "malformed_request"),
+        ('{"prompt": NaN}', "application/json", 400, "malformed_request"),
+        ('{"n": Infinity}', "application/json", 400, "malformed_request"),
+        (b"\xff\xfe{\x00}", "application/json", 400, "malformed_request"),
+        (b'{"prompt": "\xff"}', "application/json", 400, "malformed_request"),
+        ("[" * 100_000, "application/json", 400, "malformed_request"),
+        ('{"n": ' + "1" * 5000 + "}", "application/json", 400, "malformed_request"),
+        (json.dumps(BODY), "text/plain", 415, "unsupported_media_type"),
+        (json.dumps(BODY), "application/xml", 415, "unsupported_media_type"),
+        (json.dumps(BODY), "", 415, "unsupported_media_type"),
+        (json.dumps({"prompt": "x" * 1_100_000}), "application/json", 413, "payload_too_large"),
+        (b"x" * (21 * 1024 * 1024), "application/json", 413, "payload_too_large"),
+    ],
+    ids=lambda value: repr(value)[:24],
+)
+def test_a_body_that_cannot_be_read(
+    api: Program, data: Any, content_type: str, status: int, code: str
+) -> None:
+    browser = api.person.browser
+    for path in (IMAGE, "/api/generate-nano-banana", "/api/quotes"):
+        answer = browser.post(
+            path,
+            data=data,
+            content_type=content_type,
+            headers={"Sec-Fetch-Site": "same-origin", **NOW},
+        )
+        assert answer.status_code == status, (path, answer.text)
+        assert check_problem(api.document.check("POST", path, answer))["code"] == code
+    assert wallet(api.person) == (50, 0)
+
+
+def test_json_of_another_name_is_json(api: Program, studio: Studio) -> None:
+    answer = api.person.browser.post(
+        IMAGE,
+        data=json.dumps(BODY),
+        content_type="application/vnd.example+json; charset=utf-8",
+        headers={"Sec-Fetch-Site": "same-origin", **NOW},
+    )
+    assert answer.status_code == 202
+
+
+def test_a_form_is_not_json(alice: Person) -> None:
+    answer = alice.post(IMAGE, {"prompt": "a quay"})
+    assert check_problem(answer)["code"] == "unsupported_media_type"
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", IMAGE), ("PUT", IMAGE), ("DELETE", "/api/credits"), ("POST", "/api/credits")],
+)
+def test_a_wrong_method_says_which_are_right(alice: Person, method: str, path: str) -> None:
+    answer = alice.call(method, path)
+    assert answer.status_code == 405
+    assert check_problem(answer)["code"] == "method_not_allowed"
+    assert answer.headers["Allow"]
+
+
+def test_there_is_nothing_at_other_addresses(alice: Person) -> None:
+    for path in ("/api/nothing", "/api/generations/", "/api/"):
+        answer = alice.call("GET", path)
+        assert (answer.status_code, check_problem(answer)["code"]) == (404, "not_found")
+
+
+def test_a_nul_in_an_address_is_refused(alice: Person) -> None:
+    for path in ("/api/generations/%00", "/api/generations?cursor=%00", "/media/%00"):
+        answer = alice.call("GET", path)
+        assert answer.status_code in (400, 404)
+
+
+def test_an_error_that_nobody_foresaw_tells_nothing_but_its_id(
+    sqlite_app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("secret: sk-123, a quay")
+
+    monkeypatch.setattr("creditapp.api.prices.quote_price", fail)
+    person = Person(sqlite_app)
+    answer = person.call("POST", "/api/quotes", {"prompt": "a quay"})
+    assert answer.status_code == 500
+    problem = check_problem(answer)
+    assert problem["code"] == "internal_error"
+    assert "sk-123" not in answer.text
+    assert "quay" not in answer.text
+
+
+def test_a_route_that_declares_nobody_is_forbidden(sqlite_app: Flask) -> None:
+    sqlite_app.add_url_rule("/api/forgotten", "api.forgotten", lambda: "secrets")
+    answer = Person(sqlite_app).call("GET", "/api/forgotten")
+    assert answer.status_code == 403
+    assert check_problem(answer)["code"] == "forbidden"
+
+
+def test_no_cache_keeps_what_is_about_one_person(api: Program, studio: Studio) -> None:
+    for path in ("/api/credits", "/api/generations", "/api/quotes-that-are-not"):
+        answer = api.person.call("GET", path)
+        assert answer.headers["Cache-Control"] == "no-store", path
+
+
+def test_the_support_address_is_told_with_every_refusal(client: FlaskClient) -> None:
+    answer = client.get("/api/nothing")
+    assert "supportEmail" not in check_problem(answer)
