@@ -1,0 +1,146 @@
+"""CreditApp: a self-hosted credits store and AI studio.
+
+``create_app`` is the one place that assembles: it reads the settings, builds each door to the world
+or takes the one it was given, and connects what happens below with who must act above.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flask import Flask
+from sqlalchemy.orm import Session
+
+from creditapp import background, emails, jobs, observability
+from creditapp.accounts import AccountRules, SignedUp, SignUpCredits
+from creditapp.catalog import Catalog, CatalogInvalid, load_catalog
+from creditapp.clock import Clock
+from creditapp.config import Settings, SettingsInvalid, load_settings
+from creditapp.db import init_app as init_database
+from creditapp.emails import Mailer, Post, mailer_for
+from creditapp.generation import lifecycle
+from creditapp.generation.providers import OfflineProvider, Providers
+from creditapp.media import Media, open_media
+from creditapp.payments.gateway import Gateway, StripeGateway
+from creditapp.wiring import provide
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def create_app(
+    settings: Settings | None = None,
+    *,
+    gateway: Gateway | None = None,
+    providers: Providers | None = None,
+    mailer: Mailer | None = None,
+    clock: Clock | None = None,
+) -> Flask:
+    """Return the whole app, ready to serve; raise ``SettingsInvalid`` for what stops the start.
+
+    What is not given is chosen by the settings: Stripe or the payment sandbox, OpenAI-compatible
+    vendors or the offline provider, SMTP or mail written to files.
+    """
+    settings = settings or load_settings()
+    observability.configure_logging(settings.log_level, human=settings.env == "demo")
+    app = Flask(
+        "creditapp",
+        template_folder=str(ROOT / "templates"),
+        static_folder=str(ROOT / "static"),
+    )
+    app.config["TEMPLATES_AUTO_RELOAD"] = settings.debug
+    app.config["TESTING"] = settings.env == "testing"
+    provide(app, Settings, settings)
+    clock = clock or Clock()
+    provide(app, Clock, clock)
+    use_catalog(app, settings, _load_catalog(settings))
+    provide(app, Providers, providers or _providers(settings))
+    provide(app, Media, open_media(settings.media_url))
+    provide(app, Post, _post(app, settings, mailer, clock))
+    provide(app, Gateway, gateway or _gateway(app, settings))
+    init_database(app, settings.database_url)
+    jobs.init_app(app, settings.database_url, settings.data_dir)
+
+    from creditapp import api, web
+
+    web.init_app(app, settings)
+    api.init_app(app)
+    return app
+
+
+def use_catalog(app: Flask, settings: Settings, catalog: Catalog) -> None:
+    """Sell by this catalog from now on; what was quoted and bought pins the one it was made by."""
+    provide(app, Catalog, catalog)
+    provide(app, AccountRules, _account_rules(settings, catalog))
+
+
+def _load_catalog(settings: Settings) -> Catalog:
+    try:
+        return load_catalog(settings.catalog)
+    except CatalogInvalid as error:
+        raise SettingsInvalid(f"CREDITAPP_CATALOG: {error}") from None
+
+
+def _account_rules(settings: Settings, catalog: Catalog) -> AccountRules:
+    return AccountRules(
+        secret=settings.derived_key("accounts"),
+        credits=SignUpCredits(
+            welcome_micro=catalog.welcome_micro,
+            free_micro=catalog.free_micro,
+            hold_until_verified=settings.hold_welcome_until_verified,
+        ),
+        signed_up=(_mail_the_link, _adopt_the_pictures),
+    )
+
+
+def _mail_the_link(session: Session, event: SignedUp) -> None:
+    emails.queue(
+        session,
+        "verify",
+        to=event.user.email,
+        user_id=event.user.id,
+        context={"name": event.user.name},
+        key=f"verify:{event.user.id}:{event.now:%Y%m%d%H%M%S}",
+        now=event.now,
+    )
+
+
+def _adopt_the_pictures(session: Session, event: SignedUp) -> None:
+    if event.guest is not None:
+        lifecycle.adopt(session, event.guest, event.user.id)
+
+
+def _providers(settings: Settings) -> Providers:
+    # Production shows a model without a key as unavailable; it never sells a preview.
+    offline = None if settings.production else OfflineProvider()
+    return Providers(settings.environ, offline=offline)
+
+
+def _post(app: Flask, settings: Settings, mailer: Mailer | None, clock: Clock) -> Post:
+    files = {"subject": "subject.txt", "text": "body.txt", "html": "body.html"}
+
+    def render(event: str, part: str, context: dict[str, object]) -> str:
+        template = app.jinja_env.get_template(f"emails/{event}/{files[part]}")
+        expires = {"verify": "in 7 days", "reset": "in 1 hour"}.get(event, "")
+        return template.render({"site": settings.site_name, "expires": expires, **context})
+
+    return Post(
+        mailer=mailer
+        or mailer_for(settings.mail_url, settings.mail_from, settings.data_dir / "mail"),
+        render=render,
+        site_url=settings.site_url,
+        secret=settings.derived_key("accounts"),
+        clock=clock,
+    )
+
+
+def _gateway(app: Flask, settings: Settings) -> Gateway:
+    if settings.sandbox:
+        from creditapp.payments.embedded import mount_sandbox
+
+        return mount_sandbox(app, settings)
+    return StripeGateway(
+        settings.stripe_secret_key, settings.webhook_secret, settings.stripe_api_base
+    )
+
+
+__all__ = ["background", "create_app", "use_catalog"]

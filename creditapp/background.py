@@ -1,0 +1,99 @@
+"""What is done beside the pages: each job's name, what it calls, and how often."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import structlog
+
+from creditapp import accounts, emails, guests, jobs, ledger
+from creditapp.catalog import Catalog
+from creditapp.clock import now
+from creditapp.config import Settings
+from creditapp.db import snapshot, transaction
+from creditapp.generation import sweeping, work
+from creditapp.payments import checkout, inbox
+from creditapp.wiring import the
+
+log = structlog.get_logger(__name__)
+
+
+@jobs.handler("generate", retry_seconds=(1.0, 5.0, 30.0))
+def generate(job_id: str) -> None:
+    """Make and settle one attempt of a generation, whose row it takes once.
+
+    A repeated job therefore only helps one that failed before it took the row: with a database that
+    was away. What fails after that is ended by itself or by the sweep.
+    """
+    work.run(job_id)
+
+
+@jobs.handler("mail")
+def mail(mail_id: str) -> None:
+    """Send one queued mail."""
+    emails.deliver(mail_id)
+
+
+@jobs.handler("mails")
+def mails(_wish: str) -> None:
+    """Send what waits."""
+    emails.deliver_due()
+
+
+@jobs.every("sweep-generations", "*/2 * * * * *")
+def sweep_generations() -> None:
+    """Enqueue again what was lost, end what a dead worker left."""
+    sweeping.sweep()
+
+
+@jobs.every("sweep-payments", "*/5 * * * * *")
+def sweep_payments() -> None:
+    """Work on stored events whose next try is due, and on purchases nobody spoke of."""
+    inbox.sweep()
+    checkout.sweep()
+
+
+@jobs.every("sweep-mails", "0 * * * * *")
+def sweep_mails() -> None:
+    """Send mails that were queued and not yet sent."""
+    emails.deliver_due()
+
+
+@jobs.every("expire-credits", "30 * * * * *")
+def expire_credits() -> None:
+    """Write down what has expired, and give back what lapsed holds had set aside."""
+    moment = now()
+    with snapshot() as session:
+        due = ledger.due_wallets(session.connection(), now=moment, limit=200)
+    for wallet_id in due:
+        with transaction() as session:
+            ledger.expire(session.connection(), wallet_id, now=moment)
+
+
+@jobs.every("forget", "15 3 * * *")
+def forget() -> None:
+    """Delete what is no longer needed: old tries, ended guest windows, sent mails."""
+    moment = now()
+    with transaction() as session:
+        accounts.sweep_tries(session, now=moment)
+        guests.sweep(session, now=moment, window_hours=the(Catalog).guest_window_hours)
+        emails.sweep(session, now=moment)
+        # Nobody above listens to the ledger's facts yet; what none has asked for is not kept.
+        ledger.outbox.prune(session.connection(), before=moment - timedelta(days=30))
+        ledger.requests.prune(session.connection(), before=moment - timedelta(days=30))
+
+
+@jobs.every("seal", "5 2 * * *")
+def seal() -> None:
+    """Seal the day's new entries, and write the seals where whoever alters the database is not.
+
+    One seal covers a bounded number of entries, so that nobody waits long to spend meanwhile.
+    """
+    while True:
+        with transaction() as session:
+            sealed = ledger.seal(session.connection(), now=now())
+        if sealed is None:
+            return
+        log.info("ledger sealed", seal=sealed.line)
+        with (the(Settings).data_dir / "seals.log").open("a") as file:
+            file.write(sealed.line + "\n")

@@ -1,0 +1,93 @@
+"""Serving: the app with everything that runs beside its pages in the same process."""
+
+from __future__ import annotations
+
+import atexit
+
+import structlog
+from flask import Flask
+from sqlalchemy import text
+
+from creditapp import create_app, jobs, schema, use_catalog
+from creditapp.catalog import Catalog, versions
+from creditapp.clock import now
+from creditapp.config import Settings, SettingsInvalid
+from creditapp.db import snapshot, transaction
+from creditapp.payments.embedded import EmbeddedSandbox
+from creditapp.payments.gateway import Gateway
+from creditapp.wiring import the
+
+log = structlog.get_logger(__name__)
+
+
+def build() -> Flask:
+    """Return the app for the server's process, its jobs and its payment sandbox begun."""
+    app = create_app()
+    with app.app_context():
+        prepare(app)
+        settings = the(Settings)
+        refuse_demo_leftovers()
+        if settings.jobs == "embedded":
+            jobs.start(app)
+            atexit.register(jobs.stop)
+        gateway = the(Gateway)
+        if isinstance(gateway, EmbeddedSandbox):
+            atexit.register(gateway.start_deliveries().stop)
+    return app
+
+
+def prepare(app: Flask) -> None:
+    """Bring the database to this version, and the catalog that is in force into the app.
+
+    Called by every process at its start, within the app's context; doing it twice changes nothing.
+    """
+    settings = the(Settings)
+    schema.upgrade()
+    with transaction() as session:
+        imported = versions.import_file(session, settings.catalog, now=now())
+    if imported.warning:
+        log.warning("catalog not imported", reason=imported.warning)
+    use_catalog(app, settings, imported.catalog)
+
+
+def refuse_demo_leftovers() -> None:
+    """Raise ``SettingsInvalid`` where a demo's credits or pictures would meet real money.
+
+    Needs the current app and a migrated database; whoever serves or works calls it first.
+    """
+    settings = the(Settings)
+    if settings.production:
+        refuse_offline_models(the(Catalog))
+        if not settings.livemode:
+            log.warning("STRIPE_SECRET_KEY is a test key: Stripe's test cards buy real pictures")
+    refuse_demo_money(settings)
+
+
+def refuse_offline_models(catalog: Catalog) -> None:
+    """Keep previews from being sold: raise ``SettingsInvalid`` for a model drawn offline."""
+    for model in catalog.models:
+        if model.provider == "offline":
+            raise SettingsInvalid(
+                f"CREDITAPP_CATALOG: model {model.id} is made by the offline provider, which "
+                "production does not sell: set its provider and key, or remove it."
+            )
+
+
+def refuse_demo_money(settings: Settings) -> None:
+    """Keep credits that cost nobody anything from buying real pictures.
+
+    Raises ``SettingsInvalid`` on a database with credits of the payment sandbox in production, or
+    with any test credits where the key moves real money.
+    """
+    found = False
+    with snapshot() as session:
+        if settings.production:
+            query = text("SELECT 1 FROM purchases WHERE sandbox AND grant_id IS NOT NULL LIMIT 1")
+            found = session.execute(query).first() is not None
+        if settings.livemode and not found:
+            query = text("SELECT 1 FROM grants WHERE livemode = false LIMIT 1")
+            found = session.execute(query).first() is not None
+    if found:
+        raise SettingsInvalid(
+            "DATABASE_URL names a database that holds sandbox credits: set it to an empty one."
+        )

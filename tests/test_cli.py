@@ -1,0 +1,174 @@
+"""The operator's commands, as processes: words for people, JSON for scripts."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import Connection
+
+from creditapp import schema
+from tests.conftest import Person, Queue
+
+ROOT = Path(__file__).resolve().parent.parent
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def run(database_url: str, tmp_path: Path) -> Run:
+    """Run a command over a fresh database of each kind."""
+    return command_over(database_url, tmp_path)
+
+
+@pytest.fixture
+def run_on_sqlite(sqlite_url: str, tmp_path: Path) -> Run:
+    """Run a command over SQLite alone: for words, which no database changes."""
+    return command_over(sqlite_url, tmp_path)
+
+
+def command_over(database_url: str, folder: Path) -> Run:
+    """Return a function that runs a command in a process of its own."""
+
+    def call(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:
+        kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        return subprocess.run(
+            [sys.executable, "-m", "creditapp", *words],
+            cwd=ROOT,
+            env={
+                **kept,
+                "CREDITAPP_DATA": str(folder / "data"),
+                "DATABASE_URL": database_url,
+                "CREDITAPP_LOG_LEVEL": "error",
+                **environ,
+            },
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    return call
+
+
+def test_a_person_is_made_given_credits_and_looked_at(run: Run) -> None:
+    made = run("user", "create", "alice@example.com", "--password", "correct horse battery")
+    assert made.returncode == 0, made.stderr
+    given = run("grant", "alice@example.com", "12.5", "--reason", "Sorry", "--json")
+    assert json.loads(given.stdout) == {"email": "alice@example.com", "balance": "62.5"}
+    seen = json.loads(run("wallet", "alice@example.com", "--json").stdout)
+    assert (seen["available"], seen["held"]) == ("62.5", "0")
+    assert [grant["source"] for grant in seen["grants"]] == ["welcome", "admin"]
+    assert "62.5 credits to spend" in run("wallet", "alice@example.com").stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("grant", "nobody@example.com", "5", "--reason", "x"), "Nobody has the address"),
+        (("grant", "a@example.com", "-5", "--reason", "x"), "No such option"),
+        (("grant", "a@example.com", "0", "--reason", "x"), "greater than zero"),
+        (("grant", "a@example.com", "0.0000001", "--reason", "x"), "at most 6 decimals"),
+        (("grant", "a@example.com", "five", "--reason", "x"), "not a number"),
+        (("grant", "a@example.com", "5"), "Missing option"),
+        (("user", "create", "no address", "--password", "correct horse battery"), "address"),
+        (("user", "create", "a@example.com", "--password", "short"), "10 characters"),
+        (("frobnicate",), "No such command"),
+    ],
+)
+def test_a_mistake_gets_one_line_and_status_2(
+    run_on_sqlite: Run, words: tuple[str, ...], says: str
+) -> None:
+    answer = run_on_sqlite(*words)
+    assert answer.returncode == 2
+    assert says in answer.stderr
+    assert len(answer.stderr.strip().splitlines()) == 1
+    assert "Traceback" not in answer.stderr
+
+
+def test_a_whole_ledger_is_proven(run: Run) -> None:
+    run("user", "create", "alice@example.com", "--password", "correct horse battery")
+    answer = run("proof")
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert "The ledger is whole." in answer.stdout
+    assert json.loads(run("proof", "--json").stdout)["ok"] is True
+
+
+def _unlock(connection: Connection) -> None:
+    """Take the triggers away, as somebody with the database's password could."""
+    if connection.dialect.name == "sqlite":
+        connection.execute(text("DROP TRIGGER entries_refuse_update"))
+        connection.execute(text("DROP TRIGGER entries_refuse_delete"))
+    else:
+        connection.execute(text("ALTER TABLE entries DISABLE TRIGGER USER"))
+
+
+def _alter(*statements: str) -> Callable[[Connection], None]:
+    def change(connection: Connection) -> None:
+        for statement in statements:
+            if "entries" in statement:
+                _unlock(connection)
+            connection.execute(text(statement))
+
+    return change
+
+
+def _drop_a_trigger(connection: Connection) -> None:
+    if connection.dialect.name == "sqlite":
+        connection.execute(text("DROP TRIGGER entries_refuse_update"))
+    else:
+        connection.execute(text("DROP TRIGGER entries_refuse_change ON entries"))
+
+
+@pytest.mark.parametrize(
+    ("change", "names_the_wallet"),
+    [
+        pytest.param(_alter("UPDATE wallets SET available = available + 1"), True, id="balance"),
+        pytest.param(_alter("UPDATE grants SET remaining = remaining - 1"), True, id="grant"),
+        pytest.param(_alter("UPDATE grants SET amount = amount + 1"), True, id="amount"),
+        pytest.param(_alter("UPDATE charges SET state = 'released', kept = 0"), True, id="state"),
+        pytest.param(
+            _alter("UPDATE entries SET amount = amount + 1 WHERE seq = 1"), True, id="entry"
+        ),
+        pytest.param(
+            _alter("DELETE FROM entries WHERE seq = (SELECT MAX(seq) FROM entries)"),
+            True,
+            id="entry cut off",
+        ),
+        pytest.param(_drop_a_trigger, False, id="trigger dropped"),
+    ],
+)
+def test_what_was_altered_by_hand_is_found_and_the_wallet_is_named(
+    run: Run,
+    database_url: str,
+    alice: Person,
+    queue: Queue,
+    change: Callable[[Connection], None],
+    names_the_wallet: bool,
+) -> None:
+    made = alice.call(
+        "POST", "/api/generate-image", {"prompt": "a boat", "n": 2}, Prefer="respond-async"
+    )
+    assert made.status_code == 202
+    queue.run()
+    engine = create_engine(database_url)
+    with engine.begin() as connection:
+        # The test's schema was made at once; this is what the migrations would have noted.
+        connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32))"))
+        connection.execute(
+            text("INSERT INTO alembic_version VALUES (:newest)"), {"newest": schema.newest()}
+        )
+    with engine.begin() as connection:
+        change(connection)
+        wallet = connection.execute(text("SELECT id FROM wallets")).scalar_one()
+    engine.dispose()
+    answer = run("proof")
+    assert answer.returncode == 1, answer.stdout
+    assert "The ledger is whole." not in answer.stdout
+    if names_the_wallet:
+        assert f"wallet {wallet}" in answer.stdout

@@ -1,0 +1,171 @@
+"""Serving and working: nothing begins where a demo's credits or pictures would meet real money."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from creditapp import accounts, create_app, schema
+from creditapp.accounts import AccountRules
+from creditapp.catalog import load_catalog
+from creditapp.clock import now
+from creditapp.config import SettingsInvalid, load_settings
+from creditapp.db import snapshot, transaction
+from creditapp.payments import checkout
+from creditapp.payments.checkout import Order
+from creditapp.payments.embedded import EmbeddedSandbox
+from creditapp.payments.sandbox.state import State
+from creditapp.serving import refuse_demo_money, refuse_offline_models
+from creditapp.wiring import the
+from tests.conftest import close_app
+from tests.test_config import PRODUCTION, REFUSED_IN_PRODUCTION
+
+ROOT = Path(__file__).resolve().parent.parent
+STUDIO = ROOT / "creditapp" / "catalog" / "studio.toml"
+TIMEOUT_SECONDS = 60
+
+
+def run(command: str, environ: dict[str, str], folder: Path) -> tuple[int, str, str]:
+    """Run a command with nothing in its environment but what is given."""
+    bare = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    # The data's folder is the demo's own; production brings another, or none that matters.
+    ended = subprocess.run(
+        [sys.executable, "-m", "creditapp", command],
+        env={**bare, "CREDITAPP_DATA": str(folder), "PORT": "0", **environ},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_SECONDS,
+        check=False,
+    )
+    return ended.returncode, ended.stdout, ended.stderr
+
+
+def one_line(said: str) -> str:
+    """Return the only line of a refusal."""
+    lines = said.strip().splitlines()
+    assert len(lines) == 1, said
+    return lines[0]
+
+
+@pytest.mark.parametrize("what", ["no secret", "a default secret", "the payment sandbox"])
+def test_serve_refuses_a_demos_settings_in_production(tmp_path: Path, what: str) -> None:
+    changes, name = REFUSED_IN_PRODUCTION[what]
+    environ = {**PRODUCTION, **{key: value or "" for key, value in changes.items()}}
+    status, out, said = run("serve", environ, tmp_path)
+    assert (status, out) == (2, "")
+    assert one_line(said).startswith(name)
+
+
+def test_serve_refuses_a_catalog_of_offline_models_in_production(tmp_path: Path) -> None:
+    catalog = tmp_path / "shop.toml"
+    first = re.compile(r"(\[\[models\]\]\n)")
+    catalog.write_text(first.sub(r'\1provider = "offline"\n', without_provider(), count=1))
+    environ = {**PRODUCTION, "CREDITAPP_CATALOG": str(catalog)}
+    for command in ("serve", "worker"):
+        status, out, said = run(command, environ, tmp_path)
+        assert (status, out) == (2, "")
+        assert re.match(r"CREDITAPP_CATALOG: model nano-banana .* set its provider", one_line(said))
+
+
+def without_provider() -> str:
+    """Return the studio's catalog with its first model's provider left to be chosen."""
+    text = STUDIO.read_text()
+    start = text.index("[[models]]")
+    end = text.index("[[models]]", start + 1)
+    model = re.sub(r"(?m)^provider = .*\n", "", text[start:end])
+    return text[:start] + model + text[end:]
+
+
+def test_the_catalogs_that_ship_are_not_drawn_offline() -> None:
+    for name in ("studio", "dollars", "agents"):
+        catalog = load_catalog(name)
+        refuse_offline_models(catalog)
+        assert {model.provider for model in catalog.models} == {"openai"}
+
+
+@pytest.fixture
+def used_with_the_sandbox(database_url: str, tmp_path: Path) -> Iterator[str]:
+    """A database of a demo in which somebody has bought a pack on the sandbox."""
+    app = create_app(
+        load_settings(
+            {
+                "CREDITAPP_DATA": str(tmp_path / "demo"),
+                "DATABASE_URL": database_url,
+                "CREDITAPP_LOG_LEVEL": "error",
+            }
+        )
+    )
+    with app.app_context():
+        schema.upgrade()
+        new = accounts.prepare_account("alice@example.com", "correct horse battery")
+        with transaction() as session:
+            alice = accounts.sign_up(session, new, the(AccountRules), now=now())
+        purchase = checkout.start(Order("creator", ""), alice, key="demo")
+        bank = the(EmbeddedSandbox).sandbox
+        form = {"token": State.of(bank).form_token(), "card": "succeeds", "email": "a@example.com"}
+        bank.test_client().post(f"/pay/{purchase.checkout_id}", data=form)
+        assert checkout.sync(purchase.id).state == "paid"
+    yield database_url
+    close_app(app)
+
+
+def production_on(url: str, folder: Path, **changes: str) -> dict[str, str]:
+    return {**PRODUCTION, "DATABASE_URL": url, "CREDITAPP_DATA": str(folder), **changes}
+
+
+def test_production_refuses_a_database_that_holds_sandbox_credits(
+    used_with_the_sandbox: str, tmp_path: Path
+) -> None:
+    environ = production_on(used_with_the_sandbox, tmp_path / "live")
+    for command in ("serve", "worker"):
+        status, out, said = run(command, environ, tmp_path / "live")
+        assert (status, out) == (2, "")
+        line = one_line(said)
+        assert line.startswith("DATABASE_URL")
+        assert "sandbox credits" in line
+        assert "set it to an empty one" in line
+
+
+@pytest.mark.parametrize(
+    ("changes", "refused"),
+    [
+        ({}, True),
+        ({"STRIPE_SECRET_KEY": "sk_test_x"}, True),
+        ({"CREDITAPP_ENV": "demo"}, True),
+        ({"CREDITAPP_ENV": "demo", "STRIPE_SECRET_KEY": "sk_test_x"}, False),
+        ({"CREDITAPP_ENV": "demo", "STRIPE_SECRET_KEY": ""}, False),
+    ],
+    ids=["live", "production with a test key", "a live key in a demo", "a test key", "the demo"],
+)
+def test_sandbox_credits_stay_where_nothing_is_real(
+    used_with_the_sandbox: str, tmp_path: Path, changes: dict[str, str], refused: bool
+) -> None:
+    settings = load_settings(production_on(used_with_the_sandbox, tmp_path / "other", **changes))
+    app = create_app(settings)
+    with app.app_context():
+        if refused:
+            with pytest.raises(SettingsInvalid, match="sandbox credits"):
+                refuse_demo_money(settings)
+        else:
+            refuse_demo_money(settings)
+    close_app(app)
+
+
+def test_production_begins_on_an_empty_database(database_url: str, tmp_path: Path) -> None:
+    settings = load_settings(production_on(database_url, tmp_path))
+    app = create_app(settings)
+    with app.app_context():
+        with transaction() as session:
+            schema.create_all(session.connection())
+        refuse_demo_money(settings)
+        with snapshot() as session:
+            assert session.scalar(text("SELECT COUNT(*) FROM grants")) == 0
+    close_app(app)
