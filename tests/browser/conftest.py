@@ -1,0 +1,157 @@
+"""A real server in a process of its own, and Chromium to drive it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
+
+START_SECONDS_MAX = 60
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def start_server(
+    folder: Path, port: int, environ: dict[str, str] | None = None, root: Path = ROOT
+) -> subprocess.Popen[bytes]:
+    """Start the app as ``./run`` does, over its own folder, and wait until it answers."""
+    # Whatever this machine sets for a shop of its own must not reach the test's.
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "creditapp", "serve"],
+        cwd=root,
+        env={
+            **kept,
+            "CREDITAPP_DATA": str(folder),
+            "PORT": str(port),
+            "CREDITAPP_LOG_LEVEL": "warning",
+            **(environ or {}),
+        },
+        stdout=(folder / "out.txt").open("wb"),
+        stderr=subprocess.STDOUT,
+    )
+    give_up_at = time.monotonic() + START_SECONDS_MAX
+    while process.poll() is None and time.monotonic() < give_up_at:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2):
+                return process
+        except OSError:
+            time.sleep(0.1)
+    process.kill()
+    raise RuntimeError((folder / "out.txt").read_text())
+
+
+def stop_server(process: subprocess.Popen[bytes]) -> None:
+    """End the server that a test began."""
+    process.terminate()
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a fresh demo: SQLite, previews, the payment sandbox."""
+    folder, port = tmp_path_factory.mktemp("demo"), free_port()
+    process = start_server(folder, port)
+    yield f"http://127.0.0.1:{port}"
+    stop_server(process)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@dataclass
+class Person:
+    """Somebody at a browser, and everything that the browser complained about."""
+
+    page: Page
+    base: str
+    complaints: list[str] = field(default_factory=list)
+
+    def open(self, path: str) -> Page:
+        """Open a page of the site."""
+        self.page.goto(self.base + path)
+        return self.page
+
+    def sign_up(self, email: str, password: str = "correct horse battery") -> None:
+        """Open an account by its form."""
+        self.open("/auth/signup?next=/")
+        self.page.get_by_label("Email").fill(email)
+        self.page.get_by_label("Password").fill(password)
+        self.page.get_by_role("main").get_by_role("button", name="Sign up").click()
+        self.page.wait_for_url(self.base + "/")
+
+    @property
+    def balance(self) -> str:
+        """The number in the header."""
+        return self.page.locator("#balance").inner_text()
+
+
+@dataclass
+class Cast:
+    """Makes persons, each with a browser profile of their own."""
+
+    browser: Browser
+    base: str
+    contexts: list[BrowserContext] = field(default_factory=list)
+    persons: list[Person] = field(default_factory=list)
+
+    def person(
+        self, *, width: int = 1280, dark: bool = False, script: bool = True, still: bool = False
+    ) -> Person:
+        """Return somebody new."""
+        context = self.browser.new_context(
+            viewport={"width": width, "height": 844},
+            color_scheme="dark" if dark else "light",
+            java_script_enabled=script,
+            reduced_motion="reduce" if still else "no-preference",
+        )
+        context.set_default_timeout(15_000)
+        page = context.new_page()
+        person = Person(page, self.base)
+        page.on("console", lambda message: _note(person, message))
+        page.on("pageerror", lambda error: _note_error(person, str(error)))
+        self.contexts.append(context)
+        self.persons.append(person)
+        return person
+
+
+def _note(person: Person, message: ConsoleMessage) -> None:
+    # Chromium reports every answer of 400 and above; that it came is what some tests are about.
+    expected = message.text.startswith("Failed to load resource")
+    if message.type in ("error", "warning") and not expected:
+        person.complaints.append(message.text)
+
+
+def _note_error(person: Person, text: str) -> None:
+    # A view transition that the next page overtakes is given up, and Chromium says so; no harm.
+    if "ransition" not in text:
+        person.complaints.append(text)
+
+
+@pytest.fixture
+def cast(chromium: Browser, server: str) -> Iterator[Cast]:
+    """People at browsers; afterwards no console and no policy may have complained."""
+    cast = Cast(chromium, server)
+    yield cast
+    for context in cast.contexts:
+        context.close()
+    for person in cast.persons:
+        assert person.complaints == []

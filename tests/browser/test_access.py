@@ -1,0 +1,106 @@
+"""Pages for everybody: no finding by axe, nothing wider than the window, no motion unasked."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Cast
+
+pytestmark = pytest.mark.browser
+
+GUEST_PAGES = ("/", "/credits", "/auth/signup", "/auth/login", "/auth/forgot", "/nowhere")
+MEMBER_PAGES = ("/", "/credits", "/dashboard", "/gallery", "/settings", "/dashboard?type=spent")
+MANY_ON_ONE_PAGE = (
+    "duplicate-id-aria",
+    "heading-order",
+    "landmark-banner-is-top-level",
+    "landmark-complementary-is-top-level",
+    "landmark-contentinfo-is-top-level",
+    "landmark-no-duplicate-banner",
+    "landmark-no-duplicate-contentinfo",
+    "landmark-no-duplicate-main",
+    "landmark-unique",
+    "page-has-heading-one",
+    "region",
+)
+"""What axe says of the designers' page because headers and headings stand there many times."""
+
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_axe_finds_nothing_on_a_guests_pages(cast: Cast, width: int, dark: bool) -> None:
+    guest = cast.person(width=width, dark=dark, still=True)
+    for path in GUEST_PAGES:
+        assert_sound(guest.open(path), path)
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_axe_finds_nothing_on_a_members_pages(cast: Cast, width: int, dark: bool) -> None:
+    member = cast.person(width=width, dark=dark, still=True)
+    member.sign_up(f"axe{width}{dark}@example.com".lower())
+    page = member.page
+    page.get_by_label("What should it show?").fill("A quiet lake")
+    page.locator("#generate").click()
+    expect(page.locator(".job-succeeded")).to_have_count(1)
+    for path in MEMBER_PAGES:
+        assert_sound(member.open(path), path)
+    member.open("/")
+    page.locator("header").get_by_role("link", name=re.compile("Add credits")).click()
+    expect(page.locator("dialog[open]")).to_be_visible()
+    assert_sound(page, "the pack modal")
+    page.goto(member.base + "/gallery")
+    page.locator("main a[href^='/generations/']").first.click()
+    assert_sound(page, "a generation")
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_axe_finds_nothing_in_any_state_of_any_component(
+    cast: Cast, width: int, dark: bool
+) -> None:
+    designer = cast.person(width=width, dark=dark, still=True)
+    assert_sound(designer.open("/credits-demo"), "/credits-demo", without=MANY_ON_ONE_PAGE)
+
+
+@pytest.mark.parametrize("path", ["/", "/credits", "/dashboard", "/gallery", "/settings"])
+def test_nothing_is_wider_than_the_smallest_phone(cast: Cast, path: str) -> None:
+    member = cast.person(width=320)
+    member.sign_up(f"small{path.strip('/') or 'studio'}@example.com")
+    page = member.open(path)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
+
+
+def test_a_refusal_in_the_studio_is_announced_and_sound(cast: Cast) -> None:
+    member = cast.person(still=True)
+    member.sign_up("refused@example.com")
+    page = member.page
+    page.evaluate("document.querySelector('textarea[name=prompt]').removeAttribute('required')")
+    page.locator("#generate").click()
+    expect(page.locator("#problem")).to_contain_text("Describe what the picture should show")
+    assert_sound(page, "a refusal")
+    expect(page.locator("#balance")).to_contain_text("50")
+
+
+def assert_sound(page: Page, where: str, without: tuple[str, ...] = ()) -> None:
+    """Assert that axe finds nothing and that nothing overflows the window."""
+    options = {
+        "runOnly": {"type": "tag", "values": RULES},
+        "rules": {name: {"enabled": False} for name in without},
+    }
+    found = Axe().run(page, options=options)
+    problems = [
+        f"{where}: {violation['id']}: {node['html'][:160]}"
+        for violation in found.response["violations"]
+        for node in violation["nodes"]
+    ]
+    assert problems == []
+    assert page.evaluate(
+        "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+    ), f"{where} is wider than the window"

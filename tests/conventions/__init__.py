@@ -1,0 +1,1 @@
+"""What holds for the whole repository, written as tests that can fail."""

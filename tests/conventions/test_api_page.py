@@ -1,0 +1,74 @@
+"""The examples on the page of the API are requests that get these answers."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from flask import Flask
+
+from creditapp.clock import StoppedClock
+from tests.conftest import Person, Queue
+from tests.conventions.files import ROOT
+
+PAGE = (ROOT / "docs" / "api.md").read_text() if (ROOT / "docs" / "api.md").exists() else ""
+_PAIR = re.compile(r"```http\n(.*?)```\s+```json\n(.*?)```", re.DOTALL)
+
+
+def test_every_example_is_answered_as_the_page_says(sqlite_app: Flask, clock: StoppedClock) -> None:
+    from creditapp.jobs.engine import JobStore
+    from creditapp.wiring import the
+
+    with sqlite_app.app_context():
+        queue = the(JobStore)
+    assert isinstance(queue, Queue)
+    people = {"guest": Person(sqlite_app), "member": Person(sqlite_app)}
+    people["member"].sign_up("alice@example.com")
+    pairs = _PAIR.findall(PAGE)
+    assert len(pairs) >= 6
+    seen: dict[str, str] = {}
+    for request, expected in pairs:
+        head, _, body = request.partition("\n\n")
+        lines = head.splitlines()
+        method, path = lines[0].split()
+        headers = dict(line.split(": ", 1) for line in lines[1:])
+        person = people[headers.pop("As", "member")]
+        for name, value in seen.items():
+            path = path.replace(f"<{name}>", value)
+        answer = person.call(method, path, json.loads(body) if body.strip() else None, **headers)
+        promised = json.loads(expected, parse_float=Decimal)
+        assert agrees(promised, answer.json), f"{lines[0]}: {answer.text}"
+        if isinstance(answer.json, dict) and "id" in answer.json:
+            seen["id"] = answer.json["id"]
+        queue.run()
+        clock.advance(timedelta(seconds=1))
+
+
+def agrees(promised: Any, got: Any) -> bool:
+    """Whether an answer holds what the page shows; a text that ends with dots stands for any."""
+    if isinstance(promised, str) and promised.endswith("..."):
+        return isinstance(got, str) and got.startswith(promised[:-3])
+    if isinstance(promised, dict):
+        return isinstance(got, dict) and all(
+            name in got and agrees(value, got[name]) for name, value in promised.items()
+        )
+    if isinstance(promised, list):
+        shorter = promised[:-1] if promised and promised[-1] == "..." else promised
+        if not isinstance(got, list) or (shorter is promised and len(got) != len(promised)):
+            return False
+        return all(agrees(a, b) for a, b in zip(shorter, got, strict=False))
+    return bool(promised == got) and type(promised) is type(got)
+
+
+def test_every_route_of_the_api_stands_on_the_page(looked_at: Flask) -> None:
+    missing = []
+    for rule in looked_at.url_map.iter_rules():
+        if rule.endpoint.startswith("api."):
+            path = re.escape(re.sub(r"<(?:\w+:)?\w+>", "<id>", rule.rule))
+            for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
+                if not re.search(rf"\| {method} `{path}` \|", PAGE):
+                    missing.append(f"{method} {rule.rule}")
+    assert missing == []

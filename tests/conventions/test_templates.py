@@ -1,0 +1,185 @@
+"""Pages, components and examples go together, and name nothing that is not there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from jinja2 import Environment, nodes
+from lucide import IconDoesNotExist
+from lucide.jinja import lucide
+
+from creditapp.web.examples import load_examples
+from tests.conventions.files import ROOT
+
+TEMPLATES = ROOT / "templates"
+COMPONENTS = sorted(path.stem for path in (TEMPLATES / "components").glob("*.html"))
+EXAMPLES = [
+    (component.name, example.name)
+    for component in load_examples(TEMPLATES / "examples", datetime(2026, 11, 21, tzinfo=UTC))
+    for example in component.examples
+]
+
+FAMILIES = {
+    # One generation is shown by the studio's module: its card is the studio's own block.
+    "generation": "studio",
+}
+"""Page folders that belong to a module of another name."""
+
+NO_PAGES = {
+    *("bodies", "errors", "examples", "health", "json", "metrics"),
+    *("rendering", "security", "shapes", "viewers"),
+}
+"""Modules of ``web`` that render no page of their own; ``webhooks`` answers machines."""
+
+_INLINE = re.compile(r"<[a-z][^>]*?\s(style|on[a-z]+|hx-on[:\w-]*)=", re.IGNORECASE)
+_SCRIPT = re.compile(r"<script(?![^>]*\ssrc=)[^>]*>|<style\b", re.IGNORECASE)
+
+
+def modules() -> list[str]:
+    found = {path.stem for path in (ROOT / "creditapp" / "web").glob("*.py")}
+    return sorted(found - NO_PAGES - {"__init__", "webhooks"})
+
+
+def parsed() -> Iterator[tuple[str, nodes.Template]]:
+    environment = Environment(extensions=["jinja2.ext.do"], autoescape=True)
+    for path in sorted(TEMPLATES.rglob("*.html")):
+        yield str(path.relative_to(ROOT)), environment.parse(path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("module", modules())
+def test_a_page_has_a_folder_of_templates_and_tests_of_its_name(module: str) -> None:
+    assert (TEMPLATES / "pages" / module).is_dir()
+    assert (ROOT / "tests" / "web" / f"test_{module}.py").is_file()
+
+
+def test_every_folder_of_pages_has_its_module() -> None:
+    folders = {path.name for path in (TEMPLATES / "pages").iterdir()}
+    assert {FAMILIES.get(name, name) for name in folders} == set(modules())
+
+
+def test_a_component_is_one_macro_named_like_its_file() -> None:
+    for name, tree in parsed():
+        if "/components/" in name:
+            macros = [macro.name for macro in tree.find_all(nodes.Macro)]
+            assert macros == [Path(name).stem], name
+
+
+def test_every_component_has_examples_and_every_example_a_component() -> None:
+    assert sorted({component for component, _ in EXAMPLES}) == COMPONENTS
+
+
+@pytest.mark.parametrize(("component", "state"), EXAMPLES)
+def test_an_example_renders_without_inline_style_or_script(
+    looked_at: Flask, component: str, state: str
+) -> None:
+    page = looked_at.test_client().get(f"/credits-demo/{component}/{state}")
+    assert page.status_code == 200
+    assert _INLINE.findall(page.text) == []
+    assert _SCRIPT.findall(page.text) == []
+
+
+def test_no_template_imports_another_and_none_has_inline_style_or_script() -> None:
+    for name, tree in parsed():
+        assert not list(tree.find_all((nodes.Import, nodes.FromImport))), name
+        # Mail programs read no style sheets, so mails alone carry their styles in themselves.
+        if "/emails/" not in name:
+            text = (ROOT / name).read_text(encoding="utf-8")
+            assert _INLINE.findall(text) == [], name
+            assert _SCRIPT.findall(text) == [], name
+
+
+def test_every_component_that_a_template_calls_exists() -> None:
+    for name, tree in parsed():
+        for read in tree.find_all(nodes.Getattr):
+            if isinstance(read.node, nodes.Name) and read.node.name == "ui":
+                assert read.attr in COMPONENTS, f"{name} calls ui.{read.attr}"
+
+
+def test_every_icon_that_a_template_names_exists() -> None:
+    named = {(name, icon) for name, tree in parsed() for icon in _icons(tree)}
+    assert len(named) > 20
+    for name, icon in named:
+        try:
+            lucide(icon)
+        except IconDoesNotExist:
+            pytest.fail(f"{name} names the icon {icon!r}")
+
+
+def test_every_address_in_the_templates_leads_somewhere(looked_at: Flask) -> None:
+    for name, tree in parsed():
+        for call in tree.find_all(nodes.Call):
+            if isinstance(call.node, nodes.Name) and call.node.name == "url_for":
+                assert call.args[0].as_const() in looked_at.view_functions, name
+    paths = _static_paths()
+    assert len(paths) > 20
+    routes = looked_at.url_map.bind("localhost")
+    for name, path in paths:
+        allowed = set(routes.allowed_methods(path))
+        assert allowed - {"OPTIONS"}, f"{name} leads to {path}"
+
+
+def test_every_file_of_styles_and_scripts_is_loaded_or_named() -> None:
+    everything = "".join(path.read_text() for path in TEMPLATES.rglob("*.html"))
+    base = (TEMPLATES / "layouts" / "base.html").read_text()
+    for sheet in (ROOT / "static" / "css").rglob("*.css"):
+        name = str(sheet.relative_to(ROOT / "static" / "css").with_suffix(""))
+        assert f'"{name}"' in base, f"{name} is loaded by no page"
+    for script in (ROOT / "static" / "js").rglob("*.js"):
+        assert str(script.relative_to(ROOT / "static")) in everything
+
+
+@pytest.mark.parametrize("path", ["/", "/credits", "/auth/login", "/credits-demo"])
+def test_everything_that_a_page_loads_is_there(looked_at: Flask, path: str) -> None:
+    browser = looked_at.test_client()
+    page = browser.get(path).text
+    loaded = set(re.findall(r'(?:src|href)="(/static/[^"]+)"', page))
+    assert len(loaded) >= 10
+    for file in loaded:
+        assert browser.get(file).status_code == 200, file
+
+
+def test_styles_name_only_files_that_exist() -> None:
+    for sheet in (ROOT / "static" / "css").rglob("*.css"):
+        for url in re.findall(r'url\(["\']?([^"\')]+)', sheet.read_text()):
+            if not url.startswith(("data:", "#")):
+                assert (sheet.parent / url).is_file(), f"{sheet.name} names {url}"
+
+
+def _icons(tree: nodes.Template) -> Iterator[str]:
+    for call in tree.find_all(nodes.Call):
+        if isinstance(call.node, nodes.Name) and call.node.name == "icon" and call.args:
+            yield from _values(call.args[0])
+        for keyword in call.kwargs:
+            if keyword.key == "icon_name":
+                yield from _values(keyword.value)
+
+
+def _values(expression: nodes.Expr) -> Iterator[str]:
+    """Yield the texts that an expression may come to; its conditions are not among them."""
+    if isinstance(expression, nodes.Const) and isinstance(expression.value, str):
+        yield expression.value
+    elif isinstance(expression, nodes.CondExpr):
+        yield from _values(expression.expr1)
+        if expression.expr2 is not None:
+            yield from _values(expression.expr2)
+    elif isinstance(expression, nodes.Getitem) and isinstance(expression.node, nodes.Dict):
+        for pair in expression.node.items:
+            yield from _values(pair.value)
+
+
+def _static_paths() -> set[tuple[str, str]]:
+    """Return every address in the templates that is written out in full, without its query."""
+    found = set()
+    for path in TEMPLATES.rglob("*.html"):
+        if "emails" in path.parts:
+            continue
+        text = path.read_text(encoding="utf-8")
+        pattern = r'(?:href|action|formaction|hx-get|hx-post)="(/[^"{?#]*)["?#]'
+        found |= {(path.name, each) for each in re.findall(pattern, text)}
+        found |= {(path.name, each) for each in re.findall(r'href="(/[^"{?#]*)["?#]', text)}
+    return found
