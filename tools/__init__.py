@@ -1,0 +1,1 @@
+"""What developers run through ``./run``: test, check, soak, bench."""

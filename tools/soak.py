@@ -1,0 +1,31 @@
+"""``./run soak [name]``: the long proofs at full length: faults, kills, random histories."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+PROOFS = {
+    "ledger": ["tests/ledger"],
+    "faults": ["tests/faults"],
+    "jobs": ["tests/test_jobs.py"],
+    "guests": ["tests/test_guests.py"],
+    "api": ["tests/api"],
+    "payments": ["tests/payments"],
+}
+
+
+def main() -> None:
+    """Run one proof, or all of them, with their bounds taken off."""
+    named = sys.argv[2:]
+    unknown = [name for name in named if name not in PROOFS]
+    if unknown:
+        sys.exit(f"There is no proof named {unknown[0]}. There are: {', '.join(PROOFS)}.")
+    paths = [path for name in named or PROOFS for path in PROOFS[name]]
+    line = [sys.executable, "-m", "pytest", "-s", "-rs", *paths]
+    sys.exit(subprocess.call(line, env={**os.environ, "CREDITAPP_SOAK": "1"}))  # noqa: S603
+
+
+if __name__ == "__main__":
+    main()
