@@ -52,6 +52,12 @@ def lacking(what: str, how: str) -> None:
     pytest.skip(message)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the long proofs, or one core ends with them while the other has nothing left."""
+    long = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in long)
+
+
 @pytest.fixture(scope="session")
 def postgresql_server() -> Engine:
     """An engine on the server's maintenance database, outside transactions."""

@@ -9,8 +9,10 @@ import sys
 
 def command(arguments: list[str]) -> list[str]:
     """Return the pytest command; without arguments it runs everything on every core."""
-    parallel = [] if arguments else ["-n", "auto", "--dist", "loadfile", "-rs", "--durations", "15"]
-    return [sys.executable, "-m", "pytest", *parallel, *arguments]
+    # A file stays on one core, and files keep their order: tests/conftest.py puts long ones first.
+    parallel = ["-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder"]
+    told = ["-rs", "--durations", "15"]
+    return [sys.executable, "-m", "pytest", *(arguments or [*parallel, *told])]
 
 
 def main() -> None:

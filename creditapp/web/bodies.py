@@ -1,8 +1,10 @@
 """Bodies are read before the app begins, by no more threads than may wait for slow senders.
 
 The server hands a request to a thread when its headers are there; a body that drips in would keep
-that thread. One network may keep an eighth of them so, and all networks together three quarters:
-reading pages stays possible whatever is being sent.
+that thread. One network may keep an eighth of them so. A body that is there already is read at
+once, so others of that network wait a moment for their turn rather than be refused: an office
+behind one address presses buttons at the same time. Reading and waiting, one network keeps half of
+the threads and all together three quarters: pages stay open whatever is being sent.
 """
 
 from __future__ import annotations
@@ -12,6 +14,12 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
+
+PATIENCE_SECONDS = 0.5
+"""How long a request waits for its turn to be read."""
+
+UNREAD = "creditapp.unread"
+"""The key in the environment of a request whose body found no turn; the app must refuse it."""
 
 StartResponse = Callable[..., Any]
 Wsgi = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
@@ -29,27 +37,29 @@ class BodyDoor:
         network_of: Callable[[dict[str, Any]], str],
     ) -> None:
         self._app = app
-        self._for_one = max(2, threads // 8)
-        self._for_all = max(2, threads * 3 // 4)
+        self._readers_of_one = max(2, threads // 8)
+        self._inside_of_one = max(2, threads // 2)
+        self._inside_of_all = max(2, threads * 3 // 4)
         self._bytes_max = bytes_max
         self._network_of = network_of
-        self._lock = threading.Lock()
+        self._turn = threading.Condition()
+        self._inside: Counter[str] = Counter()
         self._reading: Counter[str] = Counter()
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        """Read the body, then let the app answer; 503 when too many are being read."""
+        """Read the body, then let the app answer; without a turn, let it refuse (``UNREAD``)."""
         if not environ.get("CONTENT_LENGTH") and "HTTP_TRANSFER_ENCODING" not in environ:
             return self._app(environ, start_response)
         network = self._network_of(environ)
-        if not self._enter(network):
-            headers = [("Content-Type", "text/plain"), ("Retry-After", "1")]
-            start_response("503 Service Unavailable", headers)
-            return [b"Too many requests are being sent at once. Try again in a second.\n"]
-        try:
-            # One byte more than is allowed is enough for the app to refuse it by its size.
-            body = environ["wsgi.input"].read(self._length(environ))
-        finally:
-            self._leave(network)
+        if self._enter(network):
+            try:
+                # One byte more than is allowed is enough for the app to refuse it by its size.
+                body = environ["wsgi.input"].read(self._length(environ))
+            finally:
+                self._leave(network)
+        else:
+            environ[UNREAD] = True
+            body = b""
         environ["wsgi.input"] = io.BytesIO(body)
         return self._app(environ, start_response)
 
@@ -59,14 +69,27 @@ class BodyDoor:
         return min(declared, self._bytes_max + 1)
 
     def _enter(self, network: str) -> bool:
-        with self._lock:
-            if self._reading[network] >= self._for_one or self._reading.total() >= self._for_all:
+        with self._turn:
+            full = self._inside.total() >= self._inside_of_all
+            if full or self._inside[network] >= self._inside_of_one:
+                return False
+            self._inside[network] += 1
+            if not self._turn.wait_for(
+                lambda: self._reading[network] < self._readers_of_one, PATIENCE_SECONDS
+            ):
+                self._count_out(self._inside, network)
                 return False
             self._reading[network] += 1
             return True
 
     def _leave(self, network: str) -> None:
-        with self._lock:
-            self._reading[network] -= 1
-            if not self._reading[network]:
-                del self._reading[network]
+        with self._turn:
+            self._count_out(self._reading, network)
+            self._count_out(self._inside, network)
+            self._turn.notify_all()
+
+    @staticmethod
+    def _count_out(counter: Counter[str], network: str) -> None:
+        counter[network] -= 1
+        if not counter[network]:
+            del counter[network]

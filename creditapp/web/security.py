@@ -30,7 +30,7 @@ from creditapp.errors import (
 )
 from creditapp.guests import Visitor
 from creditapp.ids import new_id
-from creditapp.web.bodies import BodyDoor
+from creditapp.web.bodies import UNREAD, BodyDoor
 from creditapp.wiring import the
 
 POLICIES = ("public", "user", "admin", "key", "signature")
@@ -184,6 +184,11 @@ def _begin_request() -> None:
     g.request_id = new_id("req")
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(request_id=g.request_id)
+    if request.environ.get(UNREAD):
+        raise RateLimited(
+            "Too many requests are being sent from here at once. Try again in a second.",
+            headers={"Retry-After": "1", "RateLimit-Remaining": "0", "RateLimit-Reset": "1"},
+        )
     if request.mimetype == "application/x-www-form-urlencoded":
         # Such a form carries no files, and werkzeug bounds only the fields of multipart ones.
         request.max_content_length = FORM_BYTES_MAX

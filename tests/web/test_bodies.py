@@ -6,7 +6,9 @@ import io
 import threading
 from typing import Any
 
-from creditapp.web.bodies import BodyDoor
+from flask import Flask
+
+from creditapp.web.bodies import UNREAD, BodyDoor
 
 
 class Slow(io.RawIOBase):
@@ -23,7 +25,7 @@ class Slow(io.RawIOBase):
 
 
 def echo(environ: dict[str, Any], start_response: Any) -> list[bytes]:
-    start_response("200 OK", [])
+    start_response("429 Too Many Requests" if environ.get(UNREAD) else "200 OK", [])
     return [environ["wsgi.input"].read()]
 
 
@@ -44,12 +46,41 @@ def test_one_network_cannot_keep_all_threads_waiting_for_its_bytes() -> None:
     for body in slow:
         assert body.begun.wait(20)
     status, _ = call(door, "10.0.0.1", io.BytesIO(b"y"))
-    assert status.startswith("503")
+    assert status.startswith("429")
     assert call(door, "10.0.0.2", io.BytesIO(b"y")) == ("200 OK", b"y")
     arrives.set()
     for thread in threads:
         thread.join(20)
     assert call(door, "10.0.0.1", io.BytesIO(b"y")) == ("200 OK", b"y")
+
+
+def test_a_crowd_of_one_network_waits_for_its_turn_and_is_not_refused() -> None:
+    door = BodyDoor(echo, threads=16, bytes_max=100, network_of=lambda e: "the office")
+    arrives = threading.Event()
+    slow = [Slow(arrives) for _ in range(2)]
+    told: list[tuple[str, bytes]] = []
+    crowd = [*slow, *(io.BytesIO(b"y") for _ in range(6))]
+    threads = [
+        threading.Thread(target=lambda body=body: told.append(call(door, "", body)))
+        for body in crowd
+    ]
+    for thread in threads[:2]:
+        thread.start()
+    for body in slow:
+        assert body.begun.wait(20)
+    for thread in threads[2:]:
+        thread.start()
+    arrives.set()
+    for thread in threads:
+        thread.join(20)
+    assert sorted(told) == [("200 OK", b"x")] * 2 + [("200 OK", b"y")] * 6
+
+
+def test_who_finds_no_turn_is_told_when_to_come_again(sqlite_app: Flask) -> None:
+    answer = sqlite_app.test_client().post("/api/quotes", json={}, environ_overrides={UNREAD: True})
+    assert (answer.status_code, answer.json["code"]) == (429, "rate_limited")
+    assert answer.headers["Retry-After"] == "1"
+    assert answer.json["requestId"]
 
 
 def test_a_body_is_read_up_to_one_byte_more_than_is_allowed() -> None:
