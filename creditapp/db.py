@@ -24,7 +24,7 @@ from typing import Any
 
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import BigInteger, DateTime, Integer, MetaData, Result, event, inspect
+from sqlalchemy import BigInteger, DateTime, Integer, MetaData, Result, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Dialect, Engine
 from sqlalchemy.orm import DeclarativeBase, Session
@@ -202,16 +202,18 @@ def insert_once(session: Session, row: Base, unique: Sequence[str]) -> bool:
 
     On PostgreSQL it waits for a rival's commit, so that the loser then sees the winner's row.
     """
+    table = type(row).__table__
     values = {
-        column.key: getattr(row, column.key)
-        for column in row.__table__.columns
-        if getattr(row, column.key) is not None
+        column.key: value
+        for column in table.columns
+        if (value := getattr(row, column.key)) is not None
     }
     insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    statement = insert(type(row)).values(**values).on_conflict_do_nothing(index_elements=unique)
+    # The values go beside the statement, so that its compiled form is found again.
+    statement = insert(type(row)).on_conflict_do_nothing(index_elements=unique)
     # What RETURNING says, because a driver need not count the rows of an INSERT.
-    key = inspect(type(row)).primary_key
-    return session.execute(statement.returning(*key)).first() is not None
+    told = session.connection().execute(statement.returning(*table.primary_key), values)
+    return told.first() is not None
 
 
 def changed(result: Result[Any]) -> int:

@@ -11,7 +11,6 @@ from flask import Response, request
 from pydantic import ValidationError
 from sqlalchemy import select
 
-from creditapp import ledger
 from creditapp.api import api
 from creditapp.api.credits import guest_info, limit_asked, reply
 from creditapp.api.models import (
@@ -24,7 +23,6 @@ from creditapp.api.models import (
 )
 from creditapp.api.openapi import documented
 from creditapp.api.waiting import wait_for_end
-from creditapp.clock import now
 from creditapp.db import reading, transaction
 from creditapp.errors import AppError, ValidationFailed
 from creditapp.generation import lifecycle
@@ -226,7 +224,6 @@ def _add_balance(found: GenerationAnswer, generation: Generation) -> None:
     if looks.kind == "guest":
         found.guest_info = guest_info(looks)
     elif looks.wallet_id is not None:
-        has = ledger.balance(reading().connection(), looks.wallet_id, now=now())
         found.credits = ChargeAnswer(
-            used=credits(generation.charged_micro), remaining=credits(has.available_micro)
+            used=credits(generation.charged_micro), remaining=credits(looks.balance_micro)
         )

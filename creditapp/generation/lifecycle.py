@@ -298,7 +298,12 @@ def _take_payment(session: Session, generation: Generation, quote: Quote, by: Ca
             note=quote.sentence,
         )
         paid = {"wallet_id": wallet_id, "charge_id": charge.id}
-    session.execute(update(Generation).where(Generation.id == generation.id).values(**paid))
+    session.execute(
+        update(Generation)
+        .where(Generation.id == generation.id)
+        .values(**paid)
+        .execution_options(synchronize_session=False)
+    )
     for name, value in paid.items():
         setattr(generation, name, value)
 
