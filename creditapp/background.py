@@ -12,7 +12,7 @@ from creditapp.clock import now
 from creditapp.config import Settings
 from creditapp.db import snapshot, transaction
 from creditapp.generation import sweeping, work
-from creditapp.payments import checkout, inbox
+from creditapp.payments import checkout, inbox, reconciling
 from creditapp.wiring import the
 
 log = structlog.get_logger(__name__)
@@ -81,6 +81,12 @@ def forget() -> None:
         # Nobody above listens to the ledger's facts yet; what none has asked for is not kept.
         ledger.outbox.prune(session.connection(), before=moment - timedelta(days=30))
         ledger.requests.prune(session.connection(), before=moment - timedelta(days=30))
+
+
+@jobs.every("reconcile", "35 2 * * *")
+def reconcile() -> None:
+    """Compare the last days with Stripe, and repair what a webhook that never came left undone."""
+    reconciling.reconcile_nightly()
 
 
 @jobs.every("seal", "5 2 * * *")

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 import click
@@ -20,11 +20,12 @@ from flask import Flask
 from creditapp import accounts, create_app, ledger, serving, units
 from creditapp.accounts import AccountRules, AddressTaken, User
 from creditapp.clock import NEVER, now
-from creditapp.config import Settings, SettingsInvalid, load_settings
+from creditapp.config import SettingsInvalid, load_settings
 from creditapp.db import db, snapshot, transaction
 from creditapp.errors import AppError
 from creditapp.ids import new_id
-from creditapp.payments import agreement
+from creditapp.payments import agreement, reconciling
+from creditapp.payments.gateway import GatewayError
 from creditapp.wiring import the
 
 
@@ -86,33 +87,8 @@ def serve() -> None:
         respawn_failed_workers=True,
         workers_kill_timeout=10,
     )
-    _say_when_ready(settings)
+    serving.say_when_ready(settings)
     server.serve()
-
-
-_WAIT_UNTIL_READY = """
-import sys, time, urllib.request
-url = sys.argv[1]
-for _ in range(600):
-    try:
-        urllib.request.urlopen(url + "/healthz", timeout=2).close()
-    except OSError:
-        time.sleep(0.05)
-    else:
-        print("ready at " + url, flush=True)
-        break
-"""
-
-
-def _say_when_ready(settings: Settings) -> None:
-    """Print the address once the server answers there.
-
-    From a process of its own: the server forks, and a child that is forked while a thread of its
-    parent imports something waits for that import for ever.
-    """
-    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104
-    url = f"http://{host}:{settings.port}"
-    subprocess.Popen([sys.executable, "-c", _WAIT_UNTIL_READY, url])  # noqa: S603  # our own text
 
 
 @commands.command()
@@ -280,6 +256,28 @@ def proof(seals: bool, as_json: bool) -> None:
     with _app(), snapshot() as session:
         report = ledger.proof.check(session.connection(), with_seals=seals)
         report.results.append(agreement.check(session.connection()))
+        _say(report.as_dict(), report.as_text(), as_json)
+    if not report.ok:
+        raise click.exceptions.Exit(1)
+
+
+@commands.command()
+@click.option(
+    "--since",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="The first day to compare, UTC; a week ago when it is left out.",
+)
+@click.option("--json", "as_json", is_flag=True)
+def reconcile(since: datetime | None, as_json: bool) -> None:
+    """Compare the ledger with Stripe and repair what can be; exit 0 only if they agree."""
+    with _app():
+        begins = now() - reconciling.NIGHTLY if since is None else since.replace(tzinfo=UTC)
+        if begins > now():
+            raise click.ClickException("--since lies in the future.")
+        try:
+            report = reconciling.reconcile(begins)
+        except GatewayError as error:
+            raise click.ClickException(f"Stripe could not be asked: {error}") from None
         _say(report.as_dict(), report.as_text(), as_json)
     if not report.ok:
         raise click.exceptions.Exit(1)

@@ -148,7 +148,7 @@ def transaction(engine: Engine | None = None) -> Iterator[Session]:
     BEGIN IMMEDIATE on SQLite. Never wait for a network inside it.
     """
     if engine is None:
-        db.session.close()
+        stop_reading()
         engine = db.engine
     with (
         _turn_to_write(engine),
@@ -187,6 +187,14 @@ os.register_at_fork(after_in_child=_turns.clear)
 def reading() -> Session:
     """Return the request's session for reads; the request's end or ``transaction`` closes it."""
     return db.session()
+
+
+def stop_reading() -> None:
+    """End the request's read before a wait: for a network, for a job. What was read stays usable.
+
+    A read that stays open holds a connection and, on SQLite, an old snapshot of the whole file.
+    """
+    db.session.close()
 
 
 @contextmanager

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import atexit
+import subprocess
+import sys
 
 import structlog
 from flask import Flask
@@ -91,3 +93,28 @@ def refuse_demo_money(settings: Settings) -> None:
         raise SettingsInvalid(
             "DATABASE_URL names a database that holds sandbox credits: set it to an empty one."
         )
+
+
+_WAIT_UNTIL_READY = """
+import sys, time, urllib.request
+url = sys.argv[1]
+for _ in range(600):
+    try:
+        urllib.request.urlopen(url + "/healthz", timeout=2).close()
+    except OSError:
+        time.sleep(0.05)
+    else:
+        print("ready at " + url, flush=True)
+        break
+"""
+
+
+def say_when_ready(settings: Settings) -> None:
+    """Print the address once the server answers there.
+
+    From a process of its own: the server forks, and a child that is forked while a thread of its
+    parent imports something waits for that import for ever.
+    """
+    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104
+    url = f"http://{host}:{settings.port}"
+    subprocess.Popen([sys.executable, "-c", _WAIT_UNTIL_READY, url])  # noqa: S603  # our own text

@@ -10,7 +10,7 @@ from flask import Flask, request
 from sqlalchemy import select
 
 from creditapp.config import Settings
-from creditapp.db import db, snapshot
+from creditapp.db import snapshot, stop_reading
 from creditapp.generation.models import FINISHED, Generation
 from creditapp.wiring import provide, the
 
@@ -38,14 +38,14 @@ def init_app(app: Flask) -> None:
 
 
 def wait_for_end(generation_id: str) -> bool:
-    """Wait for as long as the caller prefers; return whether the generation has ended.
+    """Wait for as long as the caller prefers; return whether there is news of the generation.
 
     The request's own session is closed first, and each look is a short read of its own.
     """
     seconds, seats = preferred_seconds(), the(WaitingRoom).seats
     if seconds <= 0 or not seats.acquire(blocking=False):
         return False
-    db.session.close()
+    stop_reading()
     try:
         give_up_at = time.monotonic() + seconds
         while True:
@@ -56,7 +56,7 @@ def wait_for_end(generation_id: str) -> bool:
             if state in FINISHED:
                 return True
             if time.monotonic() + POLL_SECONDS > give_up_at:
-                return False
+                return True
             time.sleep(POLL_SECONDS)
     finally:
         seats.release()

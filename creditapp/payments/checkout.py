@@ -20,7 +20,7 @@ from creditapp.accounts import User
 from creditapp.catalog import Catalog, Pack
 from creditapp.clock import NEVER, now
 from creditapp.config import Settings
-from creditapp.db import changed, insert_once, snapshot, transaction
+from creditapp.db import changed, insert_once, snapshot, stop_reading, transaction
 from creditapp.errors import Conflict, IdempotencyKeyReused, NotFound, RateLimited
 from creditapp.ids import new_id
 from creditapp.payments import posting
@@ -55,7 +55,9 @@ class Order:
 
     def digest(self) -> str:
         """Return the digest of what is being bought."""
-        return hashlib.sha256(f"{self.pack_id}\n{self.catalog_shown}".encode()).hexdigest()
+        # JSON may carry half of a pair of surrogates, which no pack is named by.
+        text = f"{self.pack_id}\n{self.catalog_shown}".encode("utf-8", "surrogatepass")
+        return hashlib.sha256(text).hexdigest()
 
 
 def start(order: Order, buyer: User, *, key: str) -> Purchase:
@@ -102,6 +104,7 @@ def sync(purchase_id: str, *, failed_by_event: bool = False) -> Purchase:
     not exist and ``GatewayError`` when Stripe cannot be asked. Of two syncs at once, the one that
     finds the purchase changed under it reads again, so none posts on old news.
     """
+    stop_reading()
     for _ in range(RACES_MAX):
         purchase = _read(purchase_id)
         checkout = _ask_stripe(purchase)

@@ -7,11 +7,11 @@ are integers of the currency's minor unit; currencies are lowercase as Stripe wr
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING
@@ -25,6 +25,7 @@ from creditapp.payments.gateway_types import (
     GatewayError,
     RefundState,
     SignatureInvalid,
+    read_event,
 )
 
 if TYPE_CHECKING:
@@ -181,6 +182,32 @@ class StripeGateway:
             order = ("complete", "open", "expired")
             return self._with_reversals(min(found, key=lambda each: order.index(str(each.status))))
 
+    def list_checkouts(self, *, created_after: datetime) -> tuple[CheckoutState, ...]:
+        """Read the list of Checkout Sessions, a hundred at a time."""
+        with _gateway_errors():
+            page = self._stripe().v1.checkout.sessions.list(
+                {"limit": 100, "created": {"gte": int(created_after.timestamp())}}
+            )
+            return tuple(_checkout_state(session) for session in page.auto_paging_iter())
+
+    def list_refunded_payments(self, *, created_after: datetime) -> frozenset[str]:
+        """Read the list of refunds, whatever became of them."""
+        with _gateway_errors():
+            page = self._stripe().v1.refunds.list(
+                {"limit": 100, "created": {"gte": int(created_after.timestamp())}}
+            )
+            intents = (_id(refund.payment_intent) for refund in page.auto_paging_iter())
+            return frozenset(each for each in intents if each)
+
+    def list_disputed_payments(self, *, created_after: datetime) -> frozenset[str]:
+        """Read the list of disputes, open and closed."""
+        with _gateway_errors():
+            page = self._stripe().v1.disputes.list(
+                {"limit": 100, "created": {"gte": int(created_after.timestamp())}}
+            )
+            intents = (_id(dispute.payment_intent) for dispute in page.auto_paging_iter())
+            return frozenset(each for each in intents if each)
+
     def create_customer(self, *, user_id: str, email: str) -> str:
         """Create a customer named by our user's id; a changed address is another request."""
         digest = sha256(email.encode()).hexdigest()[:16]
@@ -201,6 +228,8 @@ class StripeGateway:
         """
         if not self._webhook_secret or not signature_header:
             raise SignatureInvalid("The webhook is not signed, or no secret is set to check it.")
+        if not signature_header.isascii():  # the SDK compares texts, and only ASCII ones
+            raise SignatureInvalid("The webhook's signature does not match its body.")
         import stripe
 
         try:
@@ -211,7 +240,7 @@ class StripeGateway:
             raise SignatureInvalid("The webhook's signature does not match its body.") from None
         if _signed_at(signature_header) > time.time() + SIGNATURE_TOLERANCE_SECONDS:
             raise SignatureInvalid("The webhook was signed in the future.")
-        return _event(raw_body)
+        return read_event(raw_body)
 
     def _with_reversals(self, session: Session) -> CheckoutState:
         refunds: tuple[RefundState, ...] = ()
@@ -231,22 +260,7 @@ class StripeGateway:
                     {"payment_intent": intent_id, "limit": 100}
                 ).auto_paging_iter()
             )
-        return CheckoutState(
-            id=session.id,
-            status=session.status or "open",
-            payment_status=session.payment_status,
-            amount_subtotal=session.amount_subtotal,
-            amount_total=session.amount_total,
-            currency=session.currency,
-            payment_intent_id=intent_id,
-            customer_id=_id(session.customer),
-            metadata=session.metadata.to_dict() if session.metadata else {},
-            livemode=session.livemode,
-            url=session.url,
-            expires_at=datetime.fromtimestamp(session.expires_at, UTC),
-            refunds=refunds,
-            disputes=disputes,
-        )
+        return replace(_checkout_state(session), refunds=refunds, disputes=disputes)
 
     def api_base(self) -> str:
         """Return the address of Stripe's stand-in, or nothing for Stripe's own."""
@@ -266,6 +280,23 @@ class StripeGateway:
                     http_client=stripe.RequestsClient(timeout=self._timeout_seconds),
                 )
             return self._client
+
+
+def _checkout_state(session: Session) -> CheckoutState:
+    return CheckoutState(
+        id=session.id,
+        status=session.status or "open",
+        payment_status=session.payment_status,
+        amount_subtotal=session.amount_subtotal,
+        amount_total=session.amount_total,
+        currency=session.currency,
+        payment_intent_id=_id(session.payment_intent),
+        customer_id=_id(session.customer),
+        metadata=session.metadata.to_dict() if session.metadata else {},
+        livemode=session.livemode,
+        url=session.url,
+        expires_at=datetime.fromtimestamp(session.expires_at, UTC),
+    )
 
 
 @contextmanager
@@ -301,24 +332,6 @@ def _invalid_request_error() -> type[Exception]:
 def _signed_at(signature_header: str) -> int:
     """Return the first timestamp of the header: the one that the SDK has verified."""
     return int(next(part[2:] for part in signature_header.split(",") if part.startswith("t=")))
-
-
-def _event(raw_body: bytes) -> Event:
-    try:
-        body = json.loads(raw_body)
-        data = body["data"]["object"]
-        return Event(
-            id=body["id"],
-            type=body["type"],
-            created=datetime.fromtimestamp(body["created"], UTC),
-            livemode=body["livemode"],
-            object_id=data.get("id") or "",
-            object_type=data["object"],
-            metadata=data.get("metadata") or {},
-            data=data,
-        )
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise SignatureInvalid("The webhook is signed, but it is not a snapshot event.") from None
 
 
 def _id(reference: object) -> str | None:

@@ -6,10 +6,11 @@ Amounts are integers of the currency's minor unit; currencies are lowercase as S
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from creditapp.errors import MalformedRequest
@@ -124,6 +125,25 @@ class Event:
     """The event's object as plain JSON."""
 
 
+def read_event(raw_body: bytes) -> Event:
+    """Return the event in a verified body; raise ``SignatureInvalid`` for what is none."""
+    try:
+        body = json.loads(raw_body)
+        data = body["data"]["object"]
+        return Event(
+            id=body["id"],
+            type=body["type"],
+            created=datetime.fromtimestamp(body["created"], UTC),
+            livemode=body["livemode"],
+            object_id=data.get("id") or "",
+            object_type=data["object"],
+            metadata=data.get("metadata") or {},
+            data=data,
+        )
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise SignatureInvalid("The webhook is signed, but it is not a snapshot event.") from None
+
+
 class Gateway(Protocol):
     """What the payments need of a payment provider. Methods raise ``GatewayError``."""
 
@@ -160,6 +180,15 @@ class Gateway(Protocol):
         self, purchase_id: str, *, created_after: datetime, customer_id: str | None = None
     ) -> CheckoutState | None:
         """Return the checkout that carries ``purchase_id``, when its id never reached us."""
+
+    def list_checkouts(self, *, created_after: datetime) -> tuple[CheckoutState, ...]:
+        """Return the checkouts opened since a moment, without their refunds and disputes."""
+
+    def list_refunded_payments(self, *, created_after: datetime) -> frozenset[str]:
+        """Return the payment intents of which something was given back since a moment."""
+
+    def list_disputed_payments(self, *, created_after: datetime) -> frozenset[str]:
+        """Return the payment intents that were disputed since a moment."""
 
     def create_customer(self, *, user_id: str, email: str) -> str:
         """Return the id of a user's customer; calling again within a day makes no other."""

@@ -50,8 +50,8 @@ def sign_up() -> Response:
 def join() -> Response:
     """Open an account and begin its session; the guest's pictures come along.
 
-    An address that has an account already gets the same page as a mail that is on its way, and its
-    owner a mail that says so: nobody else learns that the account exists.
+    An address that has an account already is told to look into its mail, where its owner is told
+    so. Whoever tries addresses can tell the two apart; they are counted, and it ends after a few.
     """
     email, goes_to = request.form.get("email", ""), safe_path(request.form.get("next"))
     visitor, rules = current_visitor(), the(AccountRules)

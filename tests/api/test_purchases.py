@@ -112,6 +112,19 @@ def test_the_same_key_and_body_give_the_same_checkout(till: Till, alice: Person)
     assert charlie.json != first.json, "and to its caller"
 
 
+def test_a_key_that_comes_again_with_half_a_letter_buys_nothing(till: Till, alice: Person) -> None:
+    key = {"Idempotency_Key": "half-a-letter"}
+    path = "/api/billing/checkout-session"
+    assert alice.call("POST", path, {"packId": "creator"}, **key).status_code == 200
+    again = alice.browser.post(
+        path,
+        data=b'{"packId": "\\ud800"}',
+        content_type="application/json",
+        headers={"Sec-Fetch-Site": "same-origin", "Idempotency-Key": "half-a-letter"},
+    )
+    assert (again.status_code, again.json["code"]) == (409, "idempotency_key_reused")
+
+
 def test_without_a_key_each_call_buys_anew(till: Till, alice: Person) -> None:
     calls = [
         alice.call("POST", "/api/billing/checkout-session", {"packId": "pro"}).json

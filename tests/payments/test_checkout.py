@@ -6,12 +6,15 @@ import secrets
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import select
 
 from creditapp.clock import NEVER
+from creditapp.db import db, snapshot
 from creditapp.errors import IdempotencyKeyReused, NotFound, RateLimited
 from creditapp.payments import checkout
 from creditapp.payments.checkout import Order, PackChanged
 from creditapp.payments.gateway import Gateway, GatewayError, StripeGateway
+from creditapp.payments.models import Purchase
 from creditapp.wiring import provide
 from tests.payments.till import COMPLETED, CREATOR, Till, cut, house, till, values
 
@@ -295,3 +298,18 @@ def test_two_sweeps_at_once_ask_about_a_purchase_once(till: Till) -> None:
     till.clock.advance(timedelta(minutes=1))
     values(till.at_once(*[checkout.sweep] * 3))
     assert till.line.calls["retrieve_checkout"] == 1
+
+
+def test_while_stripe_is_asked_the_request_reads_nothing(till: Till) -> None:
+    alice = till.person()
+    begun = alice.call("POST", "/api/billing/checkout-session", {"packId": "creator"})
+    assert begun.status_code == 200
+    asked: list[bool] = []
+    till.line.before = lambda name: asked.append(db.session().in_transaction())
+    with till.app.app_context(), snapshot() as session:
+        purchase = session.scalars(
+            select(Purchase).where(Purchase.checkout_id == begun.json["id"])
+        ).one()
+    assert alice.browser.get(f"/credits/purchases/{purchase.id}/back").status_code == 303
+    assert asked
+    assert not any(asked)

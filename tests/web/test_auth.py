@@ -45,6 +45,24 @@ def test_logging_in_brings_the_pictures_of_the_guest_too(
     assert alice.browser.get(picture).status_code == 200
 
 
+def test_a_guest_who_used_a_key_of_the_member_logs_in_and_keeps_both_pictures(
+    app: Flask, alice: Person
+) -> None:
+    def make_with_key(person: Person) -> str:
+        body = {"prompt": "A boat", "model": "flux-dev"}
+        told = {"Idempotency_Key": "1", "Prefer": "respond-async"}
+        answer = person.call("POST", "/api/generate-image", body, **told)
+        assert answer.status_code == 202, answer.text
+        return str(answer.json["id"])
+
+    elsewhere = Person(app)
+    made = {make_with_key(alice), make_with_key(elsewhere)}
+    log_in(elsewhere, "alice@example.com")
+    listed = elsewhere.call("GET", "/api/generations").json["items"]
+    assert {each["id"] for each in listed} == made
+    assert make_with_key(elsewhere) in made  # the member's own key still repeats
+
+
 def test_a_taken_address_gets_a_neutral_page_and_its_owner_one_mail_a_day(
     guest: Person, alice: Person, queue: Queue, outbox: Outbox, clock: StoppedClock
 ) -> None:

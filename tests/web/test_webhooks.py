@@ -56,6 +56,7 @@ def forgeries(till: Till, body: str) -> dict[str, tuple[str, str | None]]:
         "serialised anew": (json.dumps(json.loads(body)), good),
         "another scheme": (body, good.replace("v1=", "v0=")),
         "not a header": (body, "yes, it is me"),
+        "letters that no signature has": (body, good + "é"),
         "no moment": (body, good.split(",")[1]),
         "a moment that is no number": (body, "t=now," + good.split(",")[1]),
         "not JSON": ("not json", signature("not json", till.secret)),
