@@ -79,6 +79,8 @@ def test_a_person_is_made_given_credits_and_looked_at(run: Run) -> None:
         (("user", "create", "no address", "--password", "correct horse battery"), "address"),
         (("user", "create", "a@example.com", "--password", "short"), "10 characters"),
         (("frobnicate",), "No such command"),
+        (("reconcile", "--since", "yesterday"), "yesterday"),
+        (("reconcile", "--since", "2999-01-01"), "future"),
     ],
 )
 def test_a_mistake_gets_one_line_and_status_2(
@@ -97,6 +99,23 @@ def test_a_whole_ledger_is_proven(run: Run) -> None:
     assert answer.returncode == 0, answer.stdout + answer.stderr
     assert "The ledger is whole." in answer.stdout
     assert json.loads(run("proof", "--json").stdout)["ok"] is True
+
+
+def test_the_ledger_is_compared_with_stripe(run: Run, database_url: str) -> None:
+    assert run("seed").returncode == 0
+    agreed = run("reconcile")
+    assert agreed.returncode == 0, agreed.stdout + agreed.stderr
+    assert "They agree." in agreed.stdout
+    engine = create_engine(database_url)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE purchases SET price_minor = 1 WHERE grant_id IS NOT NULL"))
+    engine.dispose()
+    answer = run("reconcile", "--json")
+    assert answer.returncode == 1, answer.stderr
+    report = json.loads(answer.stdout)
+    assert report["ok"] is False
+    assert {each["kind"] for each in report["differences"]} == {"amount"}
+    assert len(report["differences"]) == report["compared"]["grantedPurchases"] > 0
 
 
 def _unlock(connection: Connection) -> None:
