@@ -14,7 +14,7 @@ from datetime import datetime
 
 from sqlalchemy import delete as sql_delete
 from sqlalchemy import func, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from creditapp import guests, ledger
 from creditapp.accounts import User
@@ -130,7 +130,8 @@ def submit(session: Session, order: ImageOrder, by: Caller, *, key: str) -> Made
         prompt=order.prompt,
         n=order.n,
         size=ordered_shape(order, model).size,
-        quality=order.quality or model.default_quality,
+        # Where it makes no difference to the price it makes none to the work either.
+        quality=(order.quality or model.default_quality) if model.qualities else None,
         seed=secrets.randbits(31),
         catalog_version=catalog.version,
         funding="wallet" if by.member else "guest",
@@ -228,16 +229,22 @@ def delete(session: Session, generation_id: str, by: Caller) -> list[str]:
 def adopt(session: Session, cookie_id: str, user_id: str) -> int:
     """Give a guest's pictures to the account that the guest opened; return how many.
 
-    One that is still being made moves too; how it is paid for stays as it was submitted.
+    One that is still being made moves too; how it is paid for stays as it was submitted. A request
+    key that the account has used already is given up, because two rows cannot bear it.
     """
+    theirs = Generation.owner_kind == "guest", Generation.owner_id == cookie_id
+    mine = aliased(Generation)
+    taken = select(mine.request_key).where(mine.owner_kind == "user", mine.owner_id == user_id)
+    session.execute(
+        update(Generation)
+        .where(*theirs, Generation.request_key.in_(taken))
+        .values(request_key="adopted:" + Generation.id)
+        .execution_options(synchronize_session=False)
+    )
     return changed(
         session.execute(
             update(Generation)
-            .where(
-                Generation.owner_kind == "guest",
-                Generation.owner_id == cookie_id,
-                Generation.deleted_at.is_(None),
-            )
+            .where(*theirs, Generation.deleted_at.is_(None))
             .values(owner_kind="user", owner_id=user_id)
             .execution_options(synchronize_session=False)
         )

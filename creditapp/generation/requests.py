@@ -11,6 +11,8 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StrictInt, fiel
 
 PROMPT_CHARACTERS_MAX = 4000
 IMAGES_MAX = 4
+_INVISIBLE = ("Cf", "Zs", "Zl", "Zp")
+"""Unicode's categories of what takes no ink: a text of nothing else says nothing."""
 
 
 class ImageOrder(BaseModel):
@@ -19,7 +21,9 @@ class ImageOrder(BaseModel):
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
     prompt: str = Field(
-        description=f"What the picture shows, in at most {PROMPT_CHARACTERS_MAX:,} characters."
+        validation_alias=AliasChoices("prompt", "text"),
+        description=f"What the picture shows, in at most {PROMPT_CHARACTERS_MAX:,} characters. "
+        "May be named text.",
     )
     model: str | None = Field(
         default=None,
@@ -40,6 +44,11 @@ class ImageOrder(BaseModel):
         description="For models that are priced by quality: low, medium, high.",
     )
     models: Any = Field(default=None, exclude=True, description="Ignored.")
+    images: Any = Field(
+        default=None, exclude=True, description="Empty: pictures are made from words alone."
+    )
+    seconds: Any = Field(default=None, exclude=True, description="Ignored: a picture has none.")
+    voice: Any = Field(default=None, exclude=True, description="Ignored: a picture has none.")
     idempotency_key: str | None = Field(
         default=None,
         validation_alias="idempotencyKey",
@@ -52,7 +61,7 @@ class ImageOrder(BaseModel):
     @classmethod
     def _readable(cls, text: str) -> str:
         text = text.replace("\r\n", "\n").strip()
-        if not text:
+        if all(unicodedata.category(c) in _INVISIBLE for c in text):
             raise ValueError("Describe what the picture should show.")
         if len(text) > PROMPT_CHARACTERS_MAX:
             raise ValueError(
@@ -61,6 +70,12 @@ class ImageOrder(BaseModel):
         if any(unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\t" for c in text):
             raise ValueError("The description holds control characters; remove them.")
         return text
+
+    @field_validator("images")
+    @classmethod
+    def _none(cls, images: object) -> None:
+        if images:
+            raise ValueError("Pictures are made from words alone here; leave images out.")
 
     def digest(self) -> str:
         """Return the digest of what was asked for, the same for the same wish."""

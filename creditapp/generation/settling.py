@@ -138,7 +138,14 @@ def _write_down(
         # The quote is for n equal images, so a share of it is exact; what is kept is rounded up
         # and the rest of the hold returns, so that the parts add up.
         kept_micro = divide_up(generation.quoted_micro * len(pieces), generation.n)
-        ledger.capture(session.connection(), generation.charge_id, kept_micro, now=moment)
+        some = f"{generation.model_name}, {len(pieces)} of {generation.n} images"
+        ledger.capture(
+            session.connection(),
+            generation.charge_id,
+            kept_micro,
+            now=moment,
+            note=some if len(pieces) < generation.n else None,
+        )
         generation.charged_micro = kept_micro
 
 

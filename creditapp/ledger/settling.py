@@ -27,8 +27,17 @@ _REFUND: Final = read(
 )
 
 
-def capture(connection: Connection, charge_id: int, kept_micro: int, *, now: datetime) -> Charge:
+def capture(
+    connection: Connection,
+    charge_id: int,
+    kept_micro: int,
+    *,
+    now: datetime,
+    note: str | None = None,
+) -> Charge:
     """End a hold by keeping ``kept_micro`` of it; the rest returns to the grants it came from.
+
+    ``note`` stands in the history in place of the one that the hold was made with.
 
     Again with the same amount, it answers what it answered; otherwise ``ChargeSettled``, because
     a charge ends once. ``HoldExpired`` when the hold's own time is over; ``ValueError`` for more
@@ -38,7 +47,7 @@ def capture(connection: Connection, charge_id: int, kept_micro: int, *, now: dat
         return release(connection, charge_id, now=now)
     if kept_micro < 0:
         raise ValueError("a capture keeps at least nothing")
-    return _settle(connection, charge_id, kept_micro, "captured", now)
+    return _settle(connection, charge_id, kept_micro, "captured", now, note)
 
 
 def release(connection: Connection, charge_id: int, *, now: datetime) -> Charge:
@@ -72,7 +81,14 @@ def refund(connection: Connection, charge_id: int, kept_micro: int, *, now: date
     return charges.from_row(row, wallet.available)
 
 
-def _settle(connection: Connection, charge_id: int, kept: int, state: str, now: datetime) -> Charge:
+def _settle(
+    connection: Connection,
+    charge_id: int,
+    kept: int,
+    state: str,
+    now: datetime,
+    note: str | None = None,
+) -> Charge:
     wallet = books.lock_of_charge(connection, charge_id)
     expiry.sweep(connection, wallet, now)
     row = connection.execute(
@@ -92,7 +108,7 @@ def _settle(connection: Connection, charge_id: int, kept: int, state: str, now: 
     returning = returns.of_charge(connection, charge_id, kept) if kept < charge.amount_micro else []
     kind, topic = ("capture", "captured") if kept else ("release", "released")
     wallet.spent += kept
-    wallet.entry(kind, -kept, now=now, charge_id=charge_id)
+    wallet.entry(kind, -kept, now=now, charge_id=charge_id, note=note)
     returns.give_back(connection, wallet, charge_id, kept, returning, now=now)
     wallet.fact(topic, now, charge=charge_id, key=charge.key, amount=kept or charge.amount_micro)
     wallet.post(connection)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json as stdlib_json
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn
 
 import msgspec
@@ -16,6 +16,22 @@ from creditapp.errors import MalformedRequest, UnsupportedMediaType, ValidationF
 
 BODY_BYTES_MAX = 1024 * 1024
 """How much JSON is read: a text of 100,000 characters, each written as an escape, fits."""
+
+
+_WORDS = {
+    "missing": "{field} is missing.",
+    "extra_forbidden": "There is no field {field} here.",
+    "int_type": "{field} is a whole number.",
+    "int_parsing": "{field} is a whole number.",
+    "int_from_float": "{field} is a whole number.",
+    "greater_than": "{field} is more than {gt}.",
+    "greater_than_equal": "{field} is at least {ge}.",
+    "less_than_equal": "{field} is at most {le}.",
+    "string_type": "{field} is a text.",
+    "string_too_short": "{field} has at least {min_length} characters.",
+    "string_too_long": "{field} has at most {max_length} characters.",
+}
+"""The validator's findings that a person may meet, in words that name the field."""
 
 
 def _encode_other(value: object) -> object:
@@ -70,7 +86,7 @@ def read_json() -> dict[str, Any]:
         body = stdlib_json.loads(
             request.get_data(cache=True), parse_float=Decimal, parse_constant=_refuse_constant
         )
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError, InvalidOperation):
         raise MalformedRequest("The body is not valid JSON.") from None
     if not isinstance(body, dict):
         raise MalformedRequest("The body is a JSON object.")
@@ -82,6 +98,9 @@ def validation_failed(error: ValidationError) -> ValidationFailed:
     problems = []
     for finding in error.errors(include_url=False, include_input=False):
         field = ".".join(str(part) for part in finding["loc"]) or "body"
+        words = _WORDS.get(finding["type"])
         message = str(finding["msg"]).removeprefix("Value error, ")
+        if words is not None:
+            message = words.format(field=field, **finding.get("ctx", {}))
         problems.append({"field": field, "message": message})
     return ValidationFailed(problems)

@@ -232,6 +232,9 @@ def _require_admin_key() -> None:
         raise AuthenticationRequired("The header x-admin-key is missing or wrong.")
 
 
+_HOW_TO_CALL = "Send JSON with the header X-CSRFToken, or send JSON from this site's own pages."
+
+
 def _protect_from_forgery() -> None:
     """Refuse an unsafe request that another site could have sent.
 
@@ -248,10 +251,12 @@ def _protect_from_forgery() -> None:
     if not _is_form() and "X-CSRFToken" not in request.headers:
         if _same_origin():
             return
-        raise CsrfFailed("Send the header X-CSRFToken, or call from this site's own pages.")
+        raise CsrfFailed(_HOW_TO_CALL)
     try:
         csrf.protect()
     except CSRFError:
+        if request.path.startswith("/api/"):
+            raise CsrfFailed(_HOW_TO_CALL) from None
         raise CsrfFailed(
             "Your session ended while this page was open. What you typed is kept."
         ) from None

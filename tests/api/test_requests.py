@@ -98,6 +98,7 @@ def test_a_program_without_cookies_is_a_guest(app: Flask, guest: Person, studio:
         (b"\xff\xfe{\x00}", "application/json", 400, "malformed_request"),
         (b'{"prompt": "\xff"}', "application/json", 400, "malformed_request"),
         ("[" * 100_000, "application/json", 400, "malformed_request"),
+        ('{"n": 1e99999999999999999999}', "application/json", 400, "malformed_request"),
         ('{"n": ' + "1" * 5000 + "}", "application/json", 400, "malformed_request"),
         (json.dumps(BODY), "text/plain", 415, "unsupported_media_type"),
         (json.dumps(BODY), "application/xml", 415, "unsupported_media_type"),

@@ -55,6 +55,8 @@ def test_a_running_one_is_asked_to_stop_and_pays_what_was_delivered(
     assert (made.state, made.delivered, made.charged_micro) == ("succeeded", 1, 500_000)
     assert wallet(alice) == (49.5, 0)
     assert len(studio.files()) == 1
+    told = alice.call("GET", "/api/credits/transactions").json["items"][0]
+    assert (told["amount"], told["description"]) == (-0.5, "Nano Banana, 1 of 3 images")
     studio.check()
 
 

@@ -90,6 +90,18 @@ def test_a_key_in_the_body_is_a_key(alice: Person, studio: Studio) -> None:
     assert post(alice, {"prompt": "a quay"}).json["id"] != post(alice, body).json["id"]
 
 
+def test_the_fields_of_older_clients_are_read(alice: Person, studio: Studio) -> None:
+    body = {"text": "a quay", "images": [], "seconds": 5, "voice": "alloy", "models": ["x"]}
+    answer = post(alice, body)
+    assert (answer.status_code, answer.json["prompt"]) == (202, "a quay")
+
+
+def test_a_quality_that_costs_nothing_reaches_no_vendor(alice: Person, studio: Studio) -> None:
+    answer = post(alice, {"prompt": "a quay", "model": "flux-dev", "quality": "high"})
+    assert answer.status_code == 202
+    assert studio.generation(answer.json["id"]).quality is None
+
+
 def test_a_refusal_is_not_remembered(app: Flask, alice: Person, studio: Studio) -> None:
     costly = {"prompt": "a quay", "model": "gpt-image", "quality": "high", "n": 4}
     assert post(alice, costly, "first").status_code == 202
@@ -202,6 +214,8 @@ def test_a_model_that_goes_while_it_is_queued_costs_nothing(
         ("n", {"n": 10**30}),
         ("prompt", {"prompt": ""}),
         ("prompt", {"prompt": " \n\t "}),
+        ("prompt", {"prompt": "\u200b \u2060"}),
+        ("images", {"images": ["https://example.com/a.png"]}),
         ("prompt", {"prompt": None}),
         ("prompt", {"prompt": 7}),
         ("prompt", {"prompt": "x" * 10_000}),
