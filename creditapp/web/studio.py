@@ -7,9 +7,9 @@ import secrets
 from typing import Any
 from urllib.parse import parse_qsl
 
-from flask import Blueprint, Flask, Response, make_response, request
+from flask import Blueprint, Flask, Response, make_response, request, session
 from pydantic import ValidationError
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from creditapp.catalog import Catalog, Model
 from creditapp.catalog.advice import recommend
@@ -17,7 +17,7 @@ from creditapp.db import reading, transaction
 from creditapp.errors import AppError, Conflict, ValidationFailed
 from creditapp.generation import lifecycle, work
 from creditapp.generation.lifecycle import Caller, Made
-from creditapp.generation.models import Generation
+from creditapp.generation.models import Asset, Generation
 from creditapp.generation.requests import PROMPT_CHARACTERS_MAX, ImageOrder
 from creditapp.media import Media
 from creditapp.web import shapes
@@ -43,14 +43,16 @@ def register(app: Flask) -> None:
 @policy("public")
 def studio() -> str:
     """Show the studio, with a wish filled in where the address carries one."""
-    return render_page(PAGE, **_page(_wish(request.args)))
+    wish = _wish(request.args)
+    kept = session.get("choice", {})
+    return render_page(PAGE, **_page({name: wish[name] or kept.get(name, "") for name in wish}))
 
 
 @generation.post("/studio")
 @policy("public")
 def reprice() -> str:
     """Show the studio again with what was chosen: how prices change without JavaScript."""
-    return render_page(PAGE, **_page(_wish(request.form)))
+    return render_page(PAGE, **_page(_keep_choice(_wish(request.form))))
 
 
 @generation.get("/studio/till")
@@ -59,7 +61,7 @@ def till() -> Response:
     """Answer a change of model or options with the new cost and what it does to the choices."""
     shown = request.args.get("shown_micro", "")
     was = int(shown) if shown.isdecimal() and len(shown) < 19 else None
-    context = _choices(_wish(request.args), was_micro=was)
+    context = _choices(_keep_choice(_wish(request.args)), was_micro=was)
     parts = [
         render_block(PAGE, "till", **context),
         render_block(PAGE, "options", **context, oob=True),
@@ -73,7 +75,7 @@ def till() -> Response:
 @policy("public")
 def submit() -> Response:
     """Make what the form asks for; the answer is its card, which then asks for news by itself."""
-    wish = _wish(request.form)
+    wish = _keep_choice(_wish(request.form))
     try:
         order = _order(wish)
         _refuse_a_higher_price(order)
@@ -81,7 +83,7 @@ def submit() -> Response:
     except AppError as refusal:
         if wants_fragment():
             raise
-        page = render_page(PAGE, **{**_page(wish), "problem": shapes.problem(refusal)})
+        page = render_page(PAGE, **_page(wish), **_refused(refusal))
         return make_response(page, refusal.status, refusal.headers)
     if not wants_fragment():
         return go(f"/generations/{made.generation.id}")
@@ -96,8 +98,8 @@ def submit() -> Response:
 
 def place(order: ImageOrder, by: Caller, *, key: str) -> Made:
     """Submit an order and queue the work: the same three lines for the form and for the API."""
-    with transaction() as session:
-        made = lifecycle.submit(session, order, by, key=key)
+    with transaction() as writing:
+        made = lifecycle.submit(writing, order, by, key=key)
     if not made.replayed:
         work.enqueue(made.generation)
     return made
@@ -130,8 +132,8 @@ def card(generation_id: str) -> Response:
 @policy("public")
 def cancel(generation_id: str) -> Response:
     """Stop a generation."""
-    with transaction() as session:
-        lifecycle.cancel(session, generation_id, caller())
+    with transaction() as writing:
+        lifecycle.cancel(writing, generation_id, caller())
     if not wants_fragment():
         return go(f"/generations/{generation_id}")
     made = lifecycle.find(reading(), generation_id, caller())
@@ -151,8 +153,8 @@ def delete(generation_id: str) -> Response:
 
 def remove(generation_id: str, by: Caller) -> None:
     """Delete a generation's row, then its files: a file without a row is waste, never a leak."""
-    with transaction() as session:
-        media_keys = lifecycle.delete(session, generation_id, by)
+    with transaction() as writing:
+        media_keys = lifecycle.delete(writing, generation_id, by)
     for media_key in media_keys:
         the(Media).delete(media_key)
 
@@ -162,6 +164,14 @@ def _wish(source: Any) -> dict[str, str]:
     wish = {name: source.get(name, "") for name in _FIELDS}
     chosen = dict(parse_qsl(source.get("choose", "")[:200]))
     wish.update({name: text for name, text in chosen.items() if name in _FIELDS})
+    return wish
+
+
+def _keep_choice(wish: dict[str, str]) -> dict[str, str]:
+    """Remember all but the words: who goes to pay for a model comes back to that model."""
+    choice = {name: text[:64] for name, text in wish.items() if name != "prompt"}
+    if session.get("choice") != choice:
+        session["choice"] = choice
     return wish
 
 
@@ -228,7 +238,6 @@ def _choices(wish: dict[str, str], was_micro: int | None = None) -> dict[str, An
         "qualities": shapes.qualities(model),
         "counts": shapes.counts(model, order.quality, looks),
         "quote": shapes.till(order, lifecycle.price(order), looks, was_micro),
-        "problem": None,
     }
 
 
@@ -236,28 +245,38 @@ def _page(wish: dict[str, str]) -> dict[str, Any]:
     """Return everything that the studio shows; four queries beside the viewer's."""
     by = caller()
     kind, owner_id = by.owner
-    session = reading()
+    read = reading()
     owned = (
         Generation.owner_kind == kind,
         Generation.owner_id == owner_id,
         Generation.deleted_at.is_(None),
     )
-    generations = session.scalars(
+    generations = read.scalars(
         select(Generation).where(*owned).order_by(Generation.created_at.desc()).limit(RECENT)
     ).all()
-    assets = lifecycle.assets_of(session, generations)
-    count = len(generations)
-    if count == RECENT:
-        count = session.scalar(select(func.count()).select_from(Generation).where(*owned)) or 0
+    assets = lifecycle.assets_of(read, generations)
+    has_pictures = bool(assets)
+    if not has_pictures and len(generations) == RECENT:  # the newest all failed; older ones may not
+        of_owner = select(Asset.id).join(Generation, Asset.generation_id == Generation.id)
+        has_pictures = read.scalar(of_owner.where(*owned).limit(1)) is not None
     made = [Made(each, assets.get(each.id, ())) for each in generations]
     return {
         **_choices(wish),
         "jobs": [shapes.job(each) for each in made],
-        "gallery_count": count,
+        "has_pictures": has_pictures,
         "prompt_max": PROMPT_CHARACTERS_MAX,
         "examples": the(Catalog).examples,
-        "errors": {},
     }
+
+
+def _refused(refusal: AppError) -> dict[str, Any]:
+    """Return where a refusal shows: what is wrong with the prompt at its field, the rest below."""
+    if not isinstance(refusal, ValidationFailed):
+        return {"problem": shapes.problem(refusal)}
+    errors = {each["field"]: each["message"] for each in refusal.errors}
+    rest = [each for each in refusal.errors if each["field"] != "prompt"]
+    problem = shapes.problem(ValidationFailed(rest)) if rest else None
+    return {"errors": errors, "problem": problem}
 
 
 def _refuse_a_higher_price(order: ImageOrder) -> None:

@@ -55,7 +55,9 @@ def test_a_wrong_prompt_is_refused_and_kept(sqlite_app: Flask, prompt: str) -> N
     person = Person(sqlite_app)
     page = submit(person, prompt)
     assert page.status_code == 422
-    assert 'data-code="validation_failed"' in page.text
+    assert 'aria-invalid="true"' in page.text
+    assert page.text.count('id="field-prompt-error"') == 1
+    assert "data-code=" not in page.text
     told = person.call("POST", "/api/generate-image", {"prompt": prompt})
     assert (told.status_code, told.json["code"]) == (422, "validation_failed")
     assert told.json["errors"][0]["field"] == "prompt"

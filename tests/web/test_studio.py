@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from flask import Flask
 
 from tests.conftest import Person, Queue
@@ -93,6 +95,15 @@ def test_an_address_may_carry_a_wish(alice: Person) -> None:
     assert "a fox &amp; a hen" in page
     assert 'name="shown_micro" value="4000000"' in page
     assert alice.balance() == 50
+
+
+def test_who_comes_back_from_paying_finds_the_same_choice(alice: Person) -> None:
+    alice.browser.get("/studio/till?model=gpt-image&quality=high&size=1536x1024&n=2")
+    page = alice.browser.get("/?purchase=success").text
+    assert re.search(r'id="model-gpt-image"[^>]*checked', page)
+    assert 'name="shown_micro" value="16000000"' in page
+    asked_for = alice.browser.get("/?model=flux-dev&n=1").text
+    assert 'name="shown_micro" value="1000000"' in asked_for
 
 
 def test_what_waits_is_canceled_and_costs_nothing(alice: Person, queue: Queue) -> None:

@@ -121,9 +121,11 @@ def purse(looks: Viewer, parts: Sequence[Shape]) -> Shape:
         "parts": list(parts),
         "makes": [
             {
-                "name": model.name,
-                "images": looks.balance_micro // model.lowest_micro,
-                "short_micro": max(0, model.lowest_micro - looks.balance_micro),
+                "name": f"{model.name} ({model.default_quality})"
+                if model.qualities
+                else model.name,
+                "images": looks.balance_micro // model.price_micro,
+                "short_micro": max(0, model.price_micro - looks.balance_micro),
             }
             for model in catalog.models
         ],
