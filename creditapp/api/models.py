@@ -261,3 +261,23 @@ class Problem(Answer):
     signup_credits: Credits | None = None
     credits_charged: Credits | None = None
     generation_id: str | None = None
+
+
+class Received(Answer):
+    """An event of Stripe's is stored, was stored before, or is none of ours."""
+
+    received: bool
+
+
+class Liveness(Answer):
+    """This process answers."""
+
+    status: str
+
+
+class Readiness(Answer):
+    """Whether requests can be served, and what of it is missing."""
+
+    status: str = Field(description="ok or unavailable.")
+    database: str = Field(description="ok or unreachable.")
+    jobs: str = Field(description="ok, no worker or unreachable.")

@@ -30,6 +30,7 @@ _OWN_MODULES = ("openapi", "api_docs")
 HEADERS = {
     "Idempotency-Key": "1 to 100 printable ASCII letters of your own. The same key and body again "
     "give the first answer, with Idempotent-Replayed: true; another body gives 409.",
+    "Stripe-Signature": "Stripe's own, over the body as it was sent, not older than 5 minutes.",
     "Prefer": "wait=N waits at most N seconds for the end, 30 without it; respond-async answers "
     "202 at once.",
 }

@@ -12,8 +12,10 @@ from __future__ import annotations
 import io
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
+
+from creditapp.errors import RateLimited
 
 PATIENCE_SECONDS = 0.5
 """How long a request waits for its turn to be read."""
@@ -93,3 +95,12 @@ class BodyDoor:
         counter[network] -= 1
         if not counter[network]:
             del counter[network]
+
+
+def refuse_unread(environ: Mapping[str, Any]) -> None:
+    """Raise ``RateLimited`` for a request whose body found no turn to be read."""
+    if environ.get(UNREAD):
+        raise RateLimited(
+            "Too many requests are being sent from here at once. Try again in a second.",
+            headers={"Retry-After": "1", "RateLimit-Remaining": "0", "RateLimit-Reset": "1"},
+        )

@@ -7,6 +7,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from creditapp import jobs
+from creditapp.api.models import Liveness, Readiness
+from creditapp.api.openapi import documented
 from creditapp.db import reading
 from creditapp.web import metrics
 from creditapp.web.json import answer
@@ -24,22 +26,26 @@ def register(app: Flask) -> None:
 
 @site_pages.get("/healthz")
 @policy("public")
+@documented("Whether this process answers", Liveness)
 def healthz() -> Response:
     """Say that this process answers."""
-    return answer({"status": "ok"})
+    return answer(Liveness(status="ok").as_json())
 
 
 @site_pages.get("/readyz")
 @policy("public")
+@documented("Whether requests can be served", Readiness, also={503: "Not now; it says why"})
 def readyz() -> Response:
     """Say whether the database answers and somebody works on the jobs: 200, or 503 with why."""
-    checks = {"database": _database(), "jobs": _jobs()}
-    ready = all(state == "ok" for state in checks.values())
-    return answer({"status": "ok" if ready else "unavailable", **checks}, 200 if ready else 503)
+    database, works = _database(), _jobs()
+    ready = database == works == "ok"
+    found = Readiness(status="ok" if ready else "unavailable", database=database, jobs=works)
+    return answer(found.as_json(), 200 if ready else 503)
 
 
 @site_pages.get("/metrics")
 @policy("public")
+@documented("Counts for Prometheus", str, mime_type="text/plain")
 def show_metrics() -> Response:
     """Answer Prometheus: counts without anything about anybody."""
     return Response(metrics.text(), content_type=metrics.CONTENT_TYPE)

@@ -30,7 +30,7 @@ from creditapp.errors import (
 )
 from creditapp.guests import Visitor
 from creditapp.ids import new_id
-from creditapp.web.bodies import UNREAD, BodyDoor
+from creditapp.web.bodies import BodyDoor, refuse_unread
 from creditapp.wiring import the
 
 POLICIES = ("public", "user", "admin", "key", "signature")
@@ -40,6 +40,8 @@ signature: whoever can sign with a shared secret (Stripe)."""
 GUEST_COOKIE = "creditapp_guest"
 GUEST_COOKIE_SECONDS = 400 * 24 * 3600
 FORM_BYTES_MAX = 256 * 1024
+_HOW_TO_CALL = "Send JSON with the header X-CSRFToken, or from this site's own pages."
+_SESSION_ENDED = "Your session ended while this page was open. What you typed is kept."
 _UNSAFE = ("POST", "PUT", "PATCH", "DELETE")
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -184,11 +186,7 @@ def _begin_request() -> None:
     g.request_id = new_id("req")
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(request_id=g.request_id)
-    if request.environ.get(UNREAD):
-        raise RateLimited(
-            "Too many requests are being sent from here at once. Try again in a second.",
-            headers={"Retry-After": "1", "RateLimit-Remaining": "0", "RateLimit-Reset": "1"},
-        )
+    refuse_unread(request.environ)
     if request.mimetype == "application/x-www-form-urlencoded":
         # Such a form carries no files, and werkzeug bounds only the fields of multipart ones.
         request.max_content_length = FORM_BYTES_MAX
@@ -232,9 +230,6 @@ def _require_admin_key() -> None:
         raise AuthenticationRequired("The header x-admin-key is missing or wrong.")
 
 
-_HOW_TO_CALL = "Send JSON with the header X-CSRFToken, or send JSON from this site's own pages."
-
-
 def _protect_from_forgery() -> None:
     """Refuse an unsafe request that another site could have sent.
 
@@ -255,11 +250,8 @@ def _protect_from_forgery() -> None:
     try:
         csrf.protect()
     except CSRFError:
-        if request.path.startswith("/api/"):
-            raise CsrfFailed(_HOW_TO_CALL) from None
-        raise CsrfFailed(
-            "Your session ended while this page was open. What you typed is kept."
-        ) from None
+        of_a_program = request.path.startswith("/api/")
+        raise CsrfFailed(_HOW_TO_CALL if of_a_program else _SESSION_ENDED) from None
 
 
 def _is_form() -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from flask import Blueprint, Flask, Response, request
 
+from creditapp.api.models import Received
+from creditapp.api.openapi import documented
 from creditapp.payments import inbox
 from creditapp.web.json import answer
 from creditapp.web.security import limiter, policy
@@ -19,9 +21,10 @@ def register(app: Flask) -> None:
 
 
 @webhooks.post("/api/webhooks/stripe")
-@webhooks.post("/api/stripe/webhook")
+@webhooks.post("/api/stripe/webhook", endpoint="stripe_by_its_older_address")
 @policy("signature")
+@documented("Take an event that Stripe has signed", Received, headers=["Stripe-Signature"])
 def stripe() -> Response:
     """Store an event once and work on it: 200 when it is stored or was seen, 400 when forged."""
     inbox.receive(request.get_data(cache=False), request.headers.get("Stripe-Signature"))
-    return answer({"received": True})
+    return answer(Received(received=True).as_json())
