@@ -14,9 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
 
 START_SECONDS_MAX = 60
+WAIT_MS_MAX = 20_000
+"""For a page's answer while other tests use both cores: a first picture imports the vendor's SDK."""
+
+expect.set_options(timeout=WAIT_MS_MAX)
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -123,7 +127,7 @@ class Cast:
             java_script_enabled=script,
             reduced_motion="reduce" if still else "no-preference",
         )
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(WAIT_MS_MAX)
         page = context.new_page()
         person = Person(page, self.base)
         page.on("console", lambda message: _note(person, message))
