@@ -12,7 +12,7 @@ from creditapp.config import Settings, SettingsInvalid
 from creditapp.db import transaction
 from creditapp.errors import AppError
 from creditapp.generation import lifecycle, work
-from creditapp.generation.lifecycle import Caller
+from creditapp.generation.funding import Caller
 from creditapp.generation.requests import ImageOrder
 from creditapp.guests import Visitor
 from creditapp.payments import checkout

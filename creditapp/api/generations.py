@@ -171,7 +171,7 @@ def _request_key(route: str, order: ImageOrder) -> str:
     if given is None:
         given = order.idempotency_key
     if given is None:
-        return f"once:{secrets.token_hex(16)}"
+        return f"{lifecycle.ONCE}{secrets.token_hex(16)}"
     if not 1 <= len(given) <= 100 or not given.isprintable() or not given.isascii():
         raise ValidationFailed.of("Idempotency-Key", "A key is 1 to 100 printable ASCII letters.")
     return f"{route}:{given}"
@@ -215,15 +215,18 @@ def _answer(made: Made, *, with_balance: bool = False) -> GenerationAnswer:
         error=error,
     )
     if with_balance:
-        _add_balance(found, generation)
+        _add_balance(found, made)
     return found
 
 
-def _add_balance(found: GenerationAnswer, generation: Generation) -> None:
+def _add_balance(found: GenerationAnswer, made: Made) -> None:
+    used = credits(made.generation.charged_micro)
+    if made.available_micro is not None:
+        # The hold has told it; nothing else was read or written since.
+        found.credits = ChargeAnswer(used=used, remaining=credits(made.available_micro))
+        return
     looks = viewer()
     if looks.kind == "guest":
         found.guest_info = guest_info(looks)
     elif looks.wallet_id is not None:
-        found.credits = ChargeAnswer(
-            used=credits(generation.charged_micro), remaining=credits(looks.balance_micro)
-        )
+        found.credits = ChargeAnswer(used=used, remaining=credits(looks.balance_micro))

@@ -10,14 +10,11 @@ import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from sqlalchemy import delete as sql_delete
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session, aliased
 
-from creditapp import guests, ledger
-from creditapp.accounts import User
 from creditapp.catalog import Catalog, Model, PriceRequest, Quote, Shape, guest_refusal
 from creditapp.catalog import quote as quote_price
 from creditapp.catalog.models import TEXT_TO_IMAGE
@@ -30,29 +27,18 @@ from creditapp.errors import (
     NotFound,
     ValidationFailed,
 )
+from creditapp.generation import funding
+from creditapp.generation.funding import Caller
 from creditapp.generation.models import Asset, Generation
 from creditapp.generation.providers import Providers
 from creditapp.generation.requests import ImageOrder
-from creditapp.guests import Visitor
 from creditapp.ids import new_id
 from creditapp.wiring import the
 
+ONCE = "once:"
+"""How a key begins that was drawn for one request: nobody has used it before."""
+
 _ID = re.compile(r"gen_[0-9a-z]{26}")
-
-
-@dataclass(frozen=True)
-class Caller:
-    """Who asks: a member with a wallet, or a guest with free images."""
-
-    member: User | None
-    visitor: Visitor
-
-    @property
-    def owner(self) -> tuple[str, str]:
-        """The kind and id under which what is made will be kept."""
-        if self.member is not None:
-            return "user", self.member.id
-        return "guest", self.visitor.cookie_id
 
 
 @dataclass(frozen=True)
@@ -62,6 +48,8 @@ class Made:
     generation: Generation
     assets: tuple[Asset, ...] = ()
     replayed: bool = False
+    available_micro: int | None = None
+    """What the member can spend after this submission set its price aside; else None."""
 
 
 def ordered_model(order: ImageOrder) -> Model:
@@ -108,7 +96,7 @@ def submit(session: Session, order: ImageOrder, by: Caller, *, key: str) -> Made
     ``GuestLimitReached`` or ``GuestBudgetReached`` (429), ``AccountFrozen`` (403),
     ``ModelUnavailable`` (503) and ``ValidationFailed`` (422); none of them leaves a trace.
     """
-    earlier = _find_by_key(session, by, key)
+    earlier = None if key.startswith(ONCE) else _find_by_key(session, by, key)
     if earlier is not None:
         return _replay(session, earlier, order)
     catalog = the(Catalog)
@@ -152,8 +140,7 @@ def submit(session: Session, order: ImageOrder, by: Caller, *, key: str) -> Made
         if earlier is None:
             raise Conflict("This request is being withdrawn. Try again.")
         return _replay(session, earlier, order)
-    _take_payment(session, generation, quote, by)
-    return Made(generation)
+    return Made(generation, available_micro=funding.take(session, generation, quote, by))
 
 
 def find(session: Session, generation_id: str, by: Caller) -> Made:
@@ -196,7 +183,7 @@ def cancel(session: Session, generation_id: str, by: Caller) -> Generation:
     generation = find(session, generation_id, by).generation
     moment = now()
     if _change_state(session, generation, "queued", state="canceled", finished_at=moment):
-        return_payment(session, generation, moment)
+        funding.give_back(session, generation, moment)
         return generation
     asked = session.execute(
         update(Generation)
@@ -264,55 +251,6 @@ def count_of_guest(session: Session, cookie_id: str) -> int:
         )
     )
     return session.scalar(made) or 0
-
-
-def return_payment(session: Session, generation: Generation, at: datetime) -> None:
-    """Give back what was set aside: the charge is released, or the guest's claim returned."""
-    if generation.funding == "guest":
-        if generation.claim_id:
-            guests.give_back(session, generation.claim_id)
-    elif generation.charge_id:
-        ledger.release(session.connection(), generation.charge_id, now=at)
-
-
-def _take_payment(session: Session, generation: Generation, quote: Quote, by: Caller) -> None:
-    """Claim a free image or hold the price, and note on the row which of the two it was."""
-    catalog, moment = the(Catalog), now()
-    if by.member is None:
-        claim = guests.claim(
-            session,
-            by.visitor,
-            moment,
-            limit=catalog.guest_limit,
-            window_hours=catalog.guest_window_hours,
-            daily_budget=catalog.guest_daily_budget,
-            generation_id=generation.id,
-            signup_credits_micro=catalog.welcome_micro,
-        )
-        paid: dict[str, object] = {"claim_id": claim.id}
-    else:
-        connection = session.connection()
-        wallet_id = ledger.ensure_wallet(connection, "user", by.member.id, now=moment)
-        charge = ledger.hold(
-            connection,
-            wallet_id,
-            quote.cost_micro,
-            key=f"generation:{generation.id}",
-            digest=generation.request_digest,
-            operation=TEXT_TO_IMAGE,
-            now=moment,
-            actor=by.member.id,
-            note=quote.sentence,
-        )
-        paid = {"wallet_id": wallet_id, "charge_id": charge.id}
-    session.execute(
-        update(Generation)
-        .where(Generation.id == generation.id)
-        .values(**paid)
-        .execution_options(synchronize_session=False)
-    )
-    for name, value in paid.items():
-        setattr(generation, name, value)
 
 
 def _find_by_key(session: Session, by: Caller, key: str) -> Generation | None:

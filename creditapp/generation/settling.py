@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from creditapp import guests, ledger
 from creditapp.clock import now
 from creditapp.db import changed, transaction
-from creditapp.generation.lifecycle import return_payment
+from creditapp.generation import funding
 from creditapp.generation.models import Asset, Generation
 from creditapp.generation.providers import ProviderError
 from creditapp.media import Media
@@ -129,7 +129,7 @@ def _write_down(
 ) -> None:
     generation = session.get_one(Generation, generation_id)
     if not pieces:
-        return_payment(session, generation, moment)
+        funding.give_back(session, generation, moment)
         return
     session.execute(insert(Asset), [asdict(piece) for piece in pieces])
     if generation.funding == "guest" and generation.claim_id:

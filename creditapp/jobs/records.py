@@ -30,6 +30,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import ProgrammingError
 
+from creditapp.db import prepare_engine
+
 KEEP_DAYS = 1
 KEEP_DEAD_DAYS = 90
 SCHEMA = "dbos"
@@ -173,12 +175,12 @@ def _dead_letter(row: Any) -> DeadLetter:
 def _new_engine(database_url: str, data_dir: Path) -> Engine:
     """Return connections of the jobs' own: a job's bookkeeping must not wait for a page's."""
     if not database_url.startswith("sqlite"):
-        # DBOS's own guard: a frozen process must not keep rows locked.
-        options = "-c idle_in_transaction_session_timeout=60000"
-        return create_engine(
+        # DBOS's own guard: a frozen process must not keep rows locked. A power cut may take back
+        # the last jobs, and the sweeps put them again.
+        options = "-c idle_in_transaction_session_timeout=60000 -c synchronous_commit=off"
+        engine = create_engine(
             database_url,
             hide_parameters=True,
-            pool_pre_ping=True,
             pool_size=8,
             max_overflow=16,
             connect_args={
@@ -187,6 +189,8 @@ def _new_engine(database_url: str, data_dir: Path) -> Engine:
                 "options": options,
             },
         )
+        prepare_engine(engine)
+        return engine
     data_dir.mkdir(parents=True, exist_ok=True)
     engine = create_engine(
         f"sqlite:///{data_dir / 'jobs.sqlite'}",

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
-from typing import Final
 
 from sqlalchemy import Connection
 
@@ -18,11 +17,6 @@ from creditapp.ledger import books, charges, expiry, outbox, reading
 from creditapp.ledger.charges import Charge
 from creditapp.ledger.drawing import Draw, Order, Taken
 from creditapp.ledger.refusals import AccountFrozen, InsufficientCredits
-from creditapp.ledger.sql import write
-
-_NOTE: Final = write(
-    "INSERT INTO notes (wallet_id, charge_id, text) VALUES (:wallet_id, :charge_id, :text)"
-)
 
 
 def spend(
@@ -107,9 +101,6 @@ def _charge(connection: Connection, order: Order) -> Charge:
         # The balance covers it, but not with credits that may pay for this operation.
         under_way.untake(charge_id)
         raise _insufficient(connection, order)
-    if order.note:
-        note = {"wallet_id": order.wallet_id, "charge_id": charge_id, "text": order.note}
-        connection.execute(_NOTE, note)
     if taken.available < order.low_micro <= taken.available + order.amount:
         payload = {"available": taken.available, "threshold": order.low_micro}
         fact = outbox.row("low_balance", order.wallet_id, order.now, payload)

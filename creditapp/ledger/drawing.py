@@ -101,6 +101,9 @@ _SQLITE_ENTRY: Final = Direct(
     " :now)"
 )
 _SQLITE_FACT: Final = Direct(_FACT + " VALUES ('captured', :wallet_id, :payload, :now)")
+_SQLITE_NOTE: Final = Direct(
+    "INSERT INTO notes (wallet_id, charge_id, text) VALUES (:wallet_id, :charge_id, :note)"
+)
 _UNCHARGE: Final = Direct("DELETE FROM charges WHERE id = :charge_id")
 
 _POSTGRESQL_DRAW: Final = Direct(
@@ -114,7 +117,10 @@ _POSTGRESQL_DRAW: Final = Direct(
     " fact AS (" + _FACT + " SELECT 'captured', CAST(:wallet_id AS text),"
     " CAST(json_build_object('charge', charge.id, 'key', CAST(:key AS text),"
     " 'amount', :amount) AS text), :now"
-    " FROM charge WHERE :lines = 1 AND EXISTS (SELECT 1 FROM parts))"
+    " FROM charge WHERE :lines = 1 AND EXISTS (SELECT 1 FROM parts)),"
+    " noted AS (INSERT INTO notes (wallet_id, charge_id, text)"
+    " SELECT :wallet_id, charge.id, CAST(:note AS text) FROM charge"
+    " WHERE CAST(:note AS text) IS NOT NULL AND EXISTS (SELECT 1 FROM parts))"
     " SELECT (SELECT id FROM charge), (SELECT COUNT(*) FROM allocated)"
 )
 
@@ -142,7 +148,7 @@ class Draw:
         _UNTAKE.run(self._connection, self._values)
 
     def draw(self, taken: Taken) -> tuple[int | None, bool]:
-        """Write charge, allocations, and of a spend the line and the fact, after ``take``.
+        """Write charge, allocations, note, and of a spend the line and the fact, after ``take``.
 
         Returns the charge's id, which is None when its key was there before, and whether enough
         credits may pay for this operation; if not, the charge alone was written.
@@ -170,6 +176,8 @@ class Draw:
             values["payload"] = json.dumps(fact)
             _SQLITE_ENTRY.run(connection, values)
             _SQLITE_FACT.run(connection, values)
+        if values["note"] is not None:
+            _SQLITE_NOTE.run(connection, values)
         return charge_id, True
 
 
@@ -193,4 +201,5 @@ def _values(connection: Connection, order: Order) -> dict[str, object]:
         "request_id": order.request_id,
         "expires_at": stored(connection, order.expires_at),
         "settled_at": None if order.is_hold else now,
+        "note": order.note or None,
     }

@@ -16,7 +16,8 @@ from creditapp.catalog.advice import recommend
 from creditapp.db import reading, transaction
 from creditapp.errors import AppError, Conflict, ValidationFailed
 from creditapp.generation import lifecycle, work
-from creditapp.generation.lifecycle import Caller, Made
+from creditapp.generation.funding import Caller
+from creditapp.generation.lifecycle import Made
 from creditapp.generation.models import Asset, Generation
 from creditapp.generation.requests import PROMPT_CHARACTERS_MAX, ImageOrder
 from creditapp.media import Media

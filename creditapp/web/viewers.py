@@ -13,7 +13,7 @@ from creditapp.catalog import Catalog
 from creditapp.clock import now
 from creditapp.config import Settings
 from creditapp.db import reading
-from creditapp.generation.lifecycle import Caller
+from creditapp.generation.funding import Caller
 from creditapp.web.security import current_member, current_visitor
 from creditapp.wiring import the
 
