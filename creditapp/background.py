@@ -12,7 +12,7 @@ from creditapp.clock import now
 from creditapp.config import Settings
 from creditapp.db import snapshot, transaction
 from creditapp.generation import sweeping, work
-from creditapp.payments import checkout, inbox, reconciling
+from creditapp.payments import checkout, inbox, reconciling, scheduled, subscriptions
 from creditapp.wiring import the
 
 log = structlog.get_logger(__name__)
@@ -48,9 +48,16 @@ def sweep_generations() -> None:
 
 @jobs.every("sweep-payments", "*/5 * * * * *")
 def sweep_payments() -> None:
-    """Work on stored events whose next try is due, and on purchases nobody spoke of."""
+    """Work on stored events whose next try is due, and on what nobody spoke of."""
     inbox.sweep()
     checkout.sweep()
+    subscriptions.sweep()
+
+
+@jobs.every("grant-months", "10 * * * * *")
+def grant_months() -> None:
+    """Grant the months of plans that are due."""
+    scheduled.sweep()
 
 
 @jobs.every("sweep-mails", "0 * * * * *")

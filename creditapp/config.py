@@ -91,6 +91,7 @@ class Settings:
     stripe_webhook_secret: str = field(repr=False)
     stripe_publishable_key: str
     stripe_api_base: str
+    billing_portal_return_url: str
     admin_api_key: str = field(repr=False)
     environ: Mapping[str, str] = field(repr=False)
     """The variables that catalog entries name: keys and base URLs of providers, price ids."""
@@ -157,6 +158,7 @@ def load_settings(environ: Mapping[str, str] | None = None, **overrides: object)
         "stripe_webhook_secret": variables.get("STRIPE_WEBHOOK_SECRET", ""),
         "stripe_publishable_key": variables.get("STRIPE_PUBLISHABLE_KEY", ""),
         "stripe_api_base": _url(variables, "STRIPE_API_BASE", ""),
+        "billing_portal_return_url": _url(variables, "BILLING_PORTAL_RETURN_URL", ""),
         "admin_api_key": variables.get("ADMIN_API_KEY", ""),
         "environ": variables,
     }

@@ -16,6 +16,7 @@ from creditapp.db import Base, snapshot
 from creditapp.generation import models as generation_models
 from creditapp.ledger import models as ledger_models
 from creditapp.payments import models as payments_models
+from creditapp.payments import plan_models
 from creditapp.wiring import the
 
 TABLES_IN = (
@@ -25,6 +26,7 @@ TABLES_IN = (
     guests,
     ledger_models,
     payments_models,
+    plan_models,
     versions,
 )
 """The modules whose import makes ``Base.metadata`` whole."""

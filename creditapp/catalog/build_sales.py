@@ -56,6 +56,10 @@ def _plan(entry: PlanTable, report: Report) -> Plan:
         raise report.refuse(f"{key}.carry_months", 'goes with unused = "carry", and only with it')
     if entry.seats_min > entry.seats_max or (entry.kind != "team" and entry.seats_max > 1):
         raise report.refuse(f"{key}.seats_max", "must fit seats_min; only a team has seats")
+    if entry.trial_credits and not entry.trial_days:
+        raise report.refuse(f"{key}.trial_credits", "goes with trial_days")
+    if entry.id == FREE_PLAN and entry.trial_days:
+        raise report.refuse(f"{key}.trial_days", "the free plan has nothing to try")
     return Plan(
         entry.id,
         entry.name,
@@ -69,6 +73,8 @@ def _plan(entry: PlanTable, report: Report) -> Plan:
         entry.carry_months,
         entry.seats_min,
         entry.seats_max,
+        entry.trial_days,
+        entry.trial_credits,
     )
 
 

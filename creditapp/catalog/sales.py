@@ -62,6 +62,9 @@ class Plan:
     carry_months: int
     seats_min: int
     seats_max: int
+    trial_days: int = 0
+    """How long a person who never subscribed may try it before the first payment."""
+    trial_credits_micro: int = 0
 
     @property
     def free(self) -> bool:

@@ -216,6 +216,8 @@ class PlanTable(Table):
     carry_months: Annotated[int, Field(ge=0, le=24)] = 0
     seats_min: Annotated[int, Field(ge=1, le=1000)] = 1
     seats_max: Annotated[int, Field(ge=1, le=1000)] = 1
+    trial_days: Annotated[int, Field(ge=0, le=365)] = 0
+    trial_credits: CreditsOrNone = 0
     stripe_month_id: Name | None = None
     stripe_month_env: Variable | None = None
     stripe_year_id: Name | None = None

@@ -1,4 +1,4 @@
-"""Sales: what the ledger sold and what the purchases say was bought are the same."""
+"""Sales: what the ledger sold and what purchases and invoices say was bought are the same."""
 
 from __future__ import annotations
 
@@ -9,15 +9,28 @@ from sqlalchemy import Connection, text
 from creditapp.ledger.proof import Finding, Result
 
 SENTENCE: Final = (
-    "Each paid purchase gave its own credits once, and no credits were sold without one."
+    "Each paid purchase and month of a plan gave its own credits once, and no credits were sold"
+    " without one."
 )
 
-_COUNT: Final = text("SELECT COUNT(*) FROM purchases WHERE grant_id IS NOT NULL")
+_COUNT: Final = text(
+    "SELECT (SELECT COUNT(*) FROM purchases WHERE grant_id IS NOT NULL)"
+    " + (SELECT COUNT(*) FROM scheduled_grants WHERE grant_id IS NOT NULL)"
+)
 _BREACHES: Final = text(
     "SELECT g.wallet_id, 'purchase ' || p.id || ' has no grant of its own or of its size'"
     " FROM purchases p LEFT JOIN grants g ON g.id = p.grant_id"
     " WHERE p.grant_id IS NOT NULL AND (g.id IS NULL OR g.origin <> 'purchase:' || p.id"
     " OR g.amount <> p.credits_micro OR g.livemode <> p.livemode)"
+    " UNION ALL"
+    " SELECT g.wallet_id, 'month ' || s.invoice_id || ':' || s.number || ' has no grant of its own'"
+    " FROM scheduled_grants s LEFT JOIN grants g ON g.id = s.grant_id"
+    " WHERE s.grant_id IS NOT NULL AND (g.id IS NULL"
+    " OR g.origin <> 'invoice:' || s.invoice_id || ':' || s.number OR g.amount > s.credits_micro)"
+    " UNION ALL"
+    " SELECT g.wallet_id, 'grant ' || g.id || ' was given by no invoice'"
+    " FROM grants g LEFT JOIN scheduled_grants s ON g.id = s.grant_id"
+    " WHERE g.source = 'subscription' AND g.root_grant_id IS NULL AND s.id IS NULL"
     " UNION ALL"
     " SELECT g.wallet_id, 'grant ' || g.id || ' was sold by no purchase'"
     " FROM grants g LEFT JOIN purchases p ON g.id = p.grant_id"

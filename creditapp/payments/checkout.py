@@ -1,4 +1,4 @@
-"""Buying a pack: a purchase is stored, paid at Stripe, and synced until ledger and Stripe agree.
+"""Buying: a purchase is stored, paid at Stripe, and synced until ledger and Stripe agree.
 
 ``sync`` is the one function behind the webhook, the return page, the sweep and the operator's
 buttons. It reads what Stripe says now, with no transaction open, and lets ``posting`` post the
@@ -9,6 +9,7 @@ name what to sync, so neither their order nor their number matters.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -23,7 +24,7 @@ from creditapp.config import Settings
 from creditapp.db import changed, insert_once, snapshot, stop_reading, transaction
 from creditapp.errors import Conflict, IdempotencyKeyReused, NotFound, RateLimited
 from creditapp.ids import new_id
-from creditapp.payments import posting
+from creditapp.payments import posting, subscriptions
 from creditapp.payments.gateway import CheckoutState, Gateway, GatewayError
 from creditapp.payments.models import Purchase
 from creditapp.payments.opening import CHECKOUT_HOURS, open_checkout
@@ -70,9 +71,11 @@ def start(order: Order, buyer: User, *, key: str) -> Purchase:
     last one the purchase stays open and the same key tries again.
     """
     with transaction() as session:
-        purchase = _store_once(session, order, buyer, key)
+        purchase = store_once(
+            session, buyer, key, order.digest(), lambda: _priced(order, buyer, key)
+        )
     if purchase.checkout_url is None and purchase.checkout_id is None:
-        open_checkout(purchase, buyer.email)
+        open_checkout(purchase, buyer)
     return purchase
 
 
@@ -110,6 +113,9 @@ def sync(purchase_id: str, *, failed_by_event: bool = False) -> Purchase:
         checkout = _ask_stripe(purchase)
         if checkout is None:
             return _note_nothing_opened(purchase)
+        if purchase.cycle is not None and checkout.paid and checkout.subscription_id:
+            # Before the purchase is closed: whoever dies in between comes back here.
+            subscriptions.sync(checkout.subscription_id)
         with transaction() as session:
             if not _claim_version(session, purchase):
                 continue
@@ -137,16 +143,22 @@ def sweep() -> None:
             log.warning("sync failed", purchase=purchase_id, error_type=type(error).__name__)
 
 
-def _store_once(session: Session, order: Order, buyer: User, key: str) -> Purchase:
+def store_once(
+    session: Session, buyer: User, key: str, digest: str, make: Callable[[], Purchase]
+) -> Purchase:
+    """Store what ``make`` returns, or return what this buyer's key stored before (``replayed``).
+
+    Raises ``IdempotencyKeyReused`` where the key bought something else, and ``RateLimited``.
+    """
     mine = select(Purchase).where(Purchase.user_id == buyer.id, Purchase.request_key == key)
     earlier = session.scalar(mine)
     if earlier is None:
         _refuse_a_heap(session, buyer)
-        purchase = _priced(order, buyer, key)
+        purchase = make()
         if insert_once(session, purchase, ["user_id", "request_key"]):
             return purchase
         earlier = session.scalars(mine).one()
-    if earlier.request_digest != order.digest():
+    if earlier.request_digest != digest:
         raise IdempotencyKeyReused("This key was used to buy something else.")
     earlier.replayed = True
     return earlier

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -27,6 +27,7 @@ from creditapp.payments.gateway_types import (
     SignatureInvalid,
     read_event,
 )
+from creditapp.payments.stripe_plans import StripePlans
 
 if TYPE_CHECKING:
     from stripe import StripeClient
@@ -56,7 +57,7 @@ _TIMEOUT_SECONDS = 15.0
 _LIVE_PREFIXES = ("sk_live_", "rk_live_")
 
 
-class StripeGateway:
+class StripeGateway(StripePlans):
     """The gateway on Stripe's API, or on a stand-in at ``api_base``. Safe with many threads."""
 
     def __init__(
@@ -243,28 +244,18 @@ class StripeGateway:
         return read_event(raw_body)
 
     def _with_reversals(self, session: Session) -> CheckoutState:
-        refunds: tuple[RefundState, ...] = ()
-        disputes: tuple[DisputeState, ...] = ()
-        intent_id = _id(session.payment_intent)
-        if intent_id and session.status == "complete":
-            services = self._stripe().v1
-            refunds = tuple(
-                RefundState(refund.id, refund.amount, refund.status or "pending")
-                for refund in services.refunds.list(
-                    {"payment_intent": intent_id, "limit": 100}
-                ).auto_paging_iter()
-            )
-            disputes = tuple(
-                DisputeState(dispute.id, dispute.amount, dispute.status, dispute.reason)
-                for dispute in services.disputes.list(
-                    {"payment_intent": intent_id, "limit": 100}
-                ).auto_paging_iter()
-            )
-        return replace(_checkout_state(session), refunds=refunds, disputes=disputes)
+        state = _checkout_state(session)
+        if state.payment_intent_id is None or session.status != "complete":
+            return state
+        found = self.reversals_of(state.payment_intent_id)
+        return replace(state, refunds=found.refunds, disputes=found.disputes)
 
     def api_base(self) -> str:
         """Return the address of Stripe's stand-in, or nothing for Stripe's own."""
         return self._api_base
+
+    def _errors(self) -> AbstractContextManager[None]:
+        return _gateway_errors()
 
     def _stripe(self) -> StripeClient:
         with self._client_lock:
@@ -292,6 +283,7 @@ def _checkout_state(session: Session) -> CheckoutState:
         currency=session.currency,
         payment_intent_id=_id(session.payment_intent),
         customer_id=_id(session.customer),
+        subscription_id=_id(session.subscription),
         metadata=session.metadata.to_dict() if session.metadata else {},
         livemode=session.livemode,
         url=session.url,

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from creditapp.errors import MalformedRequest
+from creditapp.payments.plan_types import PlanGateway
 
 _SECRETS = re.compile(r"\b(?:sk|rk|pk|whsec)_[A-Za-z0-9_*]+")
 
@@ -93,6 +94,7 @@ class CheckoutState:
     livemode: bool
     url: str | None
     expires_at: datetime
+    subscription_id: str | None = None
     refunds: tuple[RefundState, ...] = ()
     disputes: tuple[DisputeState, ...] = ()
 
@@ -144,7 +146,7 @@ def read_event(raw_body: bytes) -> Event:
         raise SignatureInvalid("The webhook is signed, but it is not a snapshot event.") from None
 
 
-class Gateway(Protocol):
+class Gateway(PlanGateway, Protocol):
     """What the payments need of a payment provider. Methods raise ``GatewayError``."""
 
     @property

@@ -12,9 +12,10 @@ from sqlalchemy.orm import Session
 from creditapp.clock import now
 from creditapp.db import insert_once, snapshot, transaction
 from creditapp.errors import NotFound
-from creditapp.payments import checkout
+from creditapp.payments import checkout, subscriptions
 from creditapp.payments.gateway import Event, Gateway
 from creditapp.payments.models import Purchase, StripeEvent
+from creditapp.payments.plan_models import Invoice
 from creditapp.wiring import the
 
 PAYMENT_EVENTS = (
@@ -26,8 +27,10 @@ PAYMENT_EVENTS = (
     "charge.refunded",
     "charge.dispute.",
     "refund.",
+    "customer.subscription.",
+    "invoice.",
 )
-"""The types that say something about a purchase; one that ends with a dot is a family."""
+"""The types that say something of ours; one that ends with a dot is a family."""
 
 RETRY_SECONDS = (5, 15, 60, 300, 1800, 7200, 21600, 86400)
 STRAY_TRIES_MAX = 3
@@ -57,15 +60,24 @@ def work_on(event_id: str) -> None:
         if event is None or event.state != "received":
             return
         purchase_id = _purchase_of(session, event)
-    if purchase_id is None:
+        subscription_id, invoice_id = _plan_of(session, event)
+    if purchase_id is None and subscription_id is None:
         if _may_be_early(event):
             _try_later(event, "names nothing we know yet")
         else:
             _end(event, "ignored")
         return
     try:
-        checkout.sync(purchase_id, failed_by_event=event.type.endswith("async_payment_failed"))
+        if subscription_id is not None:
+            subscriptions.sync(subscription_id, invoice_id=invoice_id)
+        elif purchase_id is not None:
+            failed = event.type.endswith("async_payment_failed")
+            checkout.sync(purchase_id, failed_by_event=failed)
     except NotFound:
+        if subscription_id and not purchase_id and event.attempts >= STRAY_TRIES_MAX:
+            # Another shop's plan on the same account: nobody here began it.
+            _end(event, "ignored")
+            return
         # It carries our mark and we do not know it yet: it is retried, never dropped.
         _try_later(event, "unknown purchase")
     except Exception as error:
@@ -101,6 +113,7 @@ def _store_once(event: Event) -> bool:
         object_id=event.object_id,
         purchase_id=_our_mark(event),
         payment_intent_id=_text(event.data.get("payment_intent")),
+        subscription_id=_subscription_in(event),
         livemode=event.livemode,
         state="received" if ours else "ignored",
         attempts=0,
@@ -144,6 +157,26 @@ def _purchase_of(session: Session, event: StripeEvent) -> str | None:
             if found:
                 return found
     return None
+
+
+def _subscription_in(event: Event) -> str | None:
+    """Return the subscription that an event of one, or of one of its invoices, is about."""
+    if event.type.startswith("customer.subscription."):
+        return event.object_id or None
+    parent = event.data.get("parent") if event.type.startswith("invoice.") else None
+    details = parent.get("subscription_details") if isinstance(parent, dict) else None
+    return _text(details.get("subscription")) if isinstance(details, dict) else None
+
+
+def _plan_of(session: Session, event: StripeEvent) -> tuple[str | None, str | None]:
+    """Return the subscription that an event is about, and the invoice whose payment it names."""
+    if event.subscription_id is not None:
+        return event.subscription_id, None
+    payment = event.payment_intent_id or event.object_id
+    found = session.execute(
+        select(Invoice.subscription_id, Invoice.id).where(Invoice.payment_intent_id == payment)
+    ).first()
+    return (found[0], found[1]) if found else (None, None)
 
 
 def _try_later(event: StripeEvent, reason: str) -> None:

@@ -15,7 +15,7 @@ STRIPE_ID_LENGTH = 255
 
 
 class Purchase(Base):
-    """One pack that somebody set out to buy: what it cost and what it gives, as it was then.
+    """One pack or plan that somebody set out to buy: what it cost and gives, as it was then.
 
     It is committed before Stripe is called. Credits come from this row, never from the amount that
     was paid. ``version`` moves with every change, so that two syncs cannot both post a difference.
@@ -41,6 +41,11 @@ class Purchase(Base):
     currency: Mapped[str] = mapped_column(String(3))
     credits_micro: Mapped[int] = mapped_column(BigInteger)
     stripe_price_id: Mapped[str | None] = mapped_column(String(STRIPE_ID_LENGTH))
+    cycle: Mapped[str | None] = mapped_column(String(8))
+    """``month`` or ``year`` where a plan is bought, whose credits its invoices give; else null."""
+    seats: Mapped[int] = mapped_column(Integer, default=1)
+    trial_days: Mapped[int] = mapped_column(Integer, default=0)
+    subscription_id: Mapped[str | None] = mapped_column(String(STRIPE_ID_LENGTH))
     livemode: Mapped[bool] = mapped_column()
     sandbox: Mapped[bool] = mapped_column(default=False)
     """Whether it was paid, if at all, on the payment sandbox that comes with the app."""
@@ -85,6 +90,7 @@ class StripeEvent(Base):
     object_id: Mapped[str] = mapped_column(String(STRIPE_ID_LENGTH))
     purchase_id: Mapped[str | None] = mapped_column(String(40))
     payment_intent_id: Mapped[str | None] = mapped_column(String(STRIPE_ID_LENGTH))
+    subscription_id: Mapped[str | None] = mapped_column(String(STRIPE_ID_LENGTH))
     livemode: Mapped[bool] = mapped_column()
     state: Mapped[str] = mapped_column(String(12), default="received")
     attempts: Mapped[int] = mapped_column(Integer, default=0)

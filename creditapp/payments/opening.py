@@ -7,10 +7,12 @@ from datetime import datetime, timedelta
 from sqlalchemy import select, update
 
 from creditapp import units
+from creditapp.accounts import User
 from creditapp.clock import now
 from creditapp.config import Settings
 from creditapp.db import transaction
 from creditapp.errors import Conflict
+from creditapp.payments import customers
 from creditapp.payments.gateway import CheckoutCreated, Gateway, GatewayError
 from creditapp.payments.models import Purchase
 from creditapp.wiring import the
@@ -25,7 +27,7 @@ class PurchaseEnded(Conflict):
     title = "This purchase has ended"
 
 
-def open_checkout(purchase: Purchase, email: str) -> None:
+def open_checkout(purchase: Purchase, buyer: User) -> None:
     """Open the page at Stripe and note it on the row; the same purchase gives the same page.
 
     Raises ``PurchaseEnded`` and ``GatewayError``. No transaction is open while Stripe is asked.
@@ -36,7 +38,7 @@ def open_checkout(purchase: Purchase, email: str) -> None:
     if purchase.ended or now() > closes_at - timedelta(hours=1):
         raise PurchaseEnded("Open the page of the packs again and buy anew; nothing was paid.")
     try:
-        created = _opened_before(purchase) or _create_checkout(purchase, email, closes_at)
+        created = _opened_before(purchase) or _create_checkout(purchase, buyer, closes_at)
     except GatewayError:
         _count_attempt(purchase)
         raise
@@ -52,7 +54,9 @@ def _opened_before(purchase: Purchase) -> CheckoutCreated | None:
     return CheckoutCreated(found.id, found.url or "")
 
 
-def _create_checkout(purchase: Purchase, email: str, closes_at: datetime) -> CheckoutCreated:
+def _create_checkout(purchase: Purchase, buyer: User, closes_at: datetime) -> CheckoutCreated:
+    if purchase.cycle is not None:
+        return _create_plan_checkout(purchase, buyer, closes_at)
     back = f"{the(Settings).site_url}/credits/purchases/{purchase.id}/back"
     return the(Gateway).create_checkout(
         purchase_id=purchase.id,
@@ -63,8 +67,23 @@ def _create_checkout(purchase: Purchase, email: str, closes_at: datetime) -> Che
         currency=purchase.currency,
         success_url=f"{back}?session_id={{CHECKOUT_SESSION_ID}}",
         cancel_url=f"{back}?cancelled=1",
-        email=email,
+        email=buyer.email,
         price_id=purchase.stripe_price_id,
+        expires_at=closes_at,
+    )
+
+
+def _create_plan_checkout(purchase: Purchase, buyer: User, closes_at: datetime) -> CheckoutCreated:
+    back = f"{the(Settings).site_url}/credits/purchases/{purchase.id}/back"
+    return the(Gateway).create_plan_checkout(
+        purchase_id=purchase.id,
+        customer_id=customers.ensure(buyer),
+        price_id=purchase.stripe_price_id or "",
+        quantity=purchase.seats,
+        success_url=f"{back}?session_id={{CHECKOUT_SESSION_ID}}",
+        cancel_url=f"{back}?cancelled=1",
+        trial_days=purchase.trial_days,
+        attempt=purchase.attempt,
         expires_at=closes_at,
     )
 

@@ -35,6 +35,10 @@ def post(
     if purchase.grant_id is None and checkout.paid and difference:
         log.error("payment needs review", purchase=purchase.id, reason=difference)
         noted |= {"state": "review", "review_reason": difference, "next_sync_at": NEVER}
+    elif checkout.paid and purchase.cycle is not None:
+        # Its invoices give the credits, and have given the first of them: ``subscriptions.sync``.
+        noted |= {"state": "paid", "subscription_id": checkout.subscription_id}
+        noted |= {"paid_at": purchase.paid_at or now(), "next_sync_at": NEVER}
     elif checkout.paid:
         noted |= _grant_once(session, purchase)
         noted |= _reverse(session, purchase, checkout)
@@ -92,7 +96,8 @@ def _difference(purchase: Purchase, checkout: CheckoutState) -> str | None:
         return "live and test mode differ"
     if (checkout.currency or "").lower() != purchase.currency.lower():
         return f"paid in {checkout.currency}"
-    if checkout.amount_subtotal != purchase.price_minor:
+    expected = 0 if purchase.trial_days else purchase.price_minor * purchase.seats
+    if checkout.amount_subtotal != expected:
         return f"the subtotal is {checkout.amount_subtotal}"
     return None
 

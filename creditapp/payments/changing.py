@@ -1,0 +1,197 @@
+"""Changing somebody's plan: at once when it is worth more, else at the period's end."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy import or_, select, update
+
+from creditapp.catalog.sales import Plan
+from creditapp.clock import now
+from creditapp.db import changed, transaction
+from creditapp.errors import Conflict
+from creditapp.ids import new_id
+from creditapp.payments import plan_prices, subscriptions
+from creditapp.payments.gateway import Gateway, GatewayError
+from creditapp.payments.models import Purchase
+from creditapp.payments.plan_models import PlanPrice, Subscription
+from creditapp.wiring import the
+
+UPGRADE_RETRY = timedelta(hours=1)
+"""Within this time a second try at the same upgrade is the first one again."""
+
+log = structlog.get_logger(__name__)
+
+
+class PlanUnchanged(Conflict):
+    """The plan that was asked for cannot be had this way now; the sentence says what can."""
+
+    title = "The plan stays as it is"
+
+
+class PaymentDeclined(Conflict):
+    """The card was not charged, so the plan did not change."""
+
+    title = "The payment was declined"
+
+
+@dataclass(frozen=True)
+class PlanOrder:
+    """Which plan, paid by ``month`` or ``year``, for how many, and the digest of what was shown."""
+
+    plan_id: str
+    cycle: str = "month"
+    seats: int = 1
+    catalog_shown: str = ""
+    return_to: str = "/dashboard"
+
+    def digest(self) -> str:
+        """Return the digest of what is being bought."""
+        text = f"plan\n{self.plan_id}\n{self.cycle}\n{self.seats}\n{self.catalog_shown}"
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What came of choosing a plan.
+
+    ``outcome`` is ``checkout`` (go to the purchase's page), ``upgraded``, ``will_change``,
+    ``will_end``, ``resumed`` or ``kept``.
+    """
+
+    outcome: str
+    purchase: Purchase | None = None
+    subscription: Subscription | None = None
+
+
+def change(live: Subscription, plan: Plan, order: PlanOrder) -> Chosen:
+    """Bring a live subscription to the plan that was chosen; see ``plans.choose``."""
+    if plan.free:
+        return Chosen("will_end", subscription=set_end(live, cancel=True))
+    current = plan_prices.known({live.price_id}).get(live.price_id)
+    if current is None:
+        raise PlanUnchanged("Your plan was made elsewhere. Change it under Manage subscription.")
+    if (current.plan_id, current.cycle, live.quantity) == (plan.id, order.cycle, order.seats):
+        return _stay(live, current)
+    if live.status == "past_due":
+        raise PlanUnchanged("Your last payment failed. Change your card first, then your plan.")
+    if live.status == "trialing" or not is_upgrade(
+        plan, order.cycle, order.seats, current, live.quantity
+    ):
+        return _downgrade(live, plan, order, current)
+    return _upgrade(live, plan, order, current)
+
+
+def _stay(live: Subscription, current: PlanPrice) -> Chosen:
+    if live.next_price_id != live.price_id:
+        _move(live, current.id, live.quantity)
+        return Chosen("kept", subscription=subscriptions.sync(live.id))
+    if live.cancel_at_period_end:
+        return Chosen("resumed", subscription=set_end(live, cancel=False))
+    raise PlanUnchanged("You are on this plan already.")
+
+
+def _downgrade(live: Subscription, plan: Plan, order: PlanOrder, current: PlanPrice) -> Chosen:
+    """Change what the next invoice charges; what is paid for stays until then."""
+    if order.cycle != current.cycle and live.status != "trialing":
+        raise PlanUnchanged(
+            f"Your year is paid until {live.period_end:%d %B %Y}. Let it end then, and choose the "
+            "month afterwards."
+        )
+    wanted = plan_prices.ensure(plan, order.cycle)
+    _move(live, wanted.id, order.seats)
+    return Chosen("will_change", subscription=subscriptions.sync(live.id))
+
+
+def _upgrade(live: Subscription, plan: Plan, order: PlanOrder, current: PlanPrice) -> Chosen:
+    """Charge the difference now; the credits for it come with the invoice that is paid."""
+    wanted = plan_prices.ensure(plan, order.cycle)
+    since = _begin_upgrade(live, wanted.id)
+    gateway = the(Gateway)
+    if live.cancel_at_period_end:
+        gateway.cancel_at_period_end(live.id, cancel=False)
+    if live.next_price_id != live.price_id:
+        # A downgrade was waiting: the difference is to be counted from what is paid for.
+        _move(live, current.id, live.quantity)
+    state = gateway.retrieve_subscription(live.id)
+    try:
+        gateway.change_subscription(
+            state,
+            price_id=wanted.id,
+            quantity=order.seats,
+            prorate_at=max(since, state.period_start),
+            key=f"upgrade:{wanted.id}:{order.seats}:{int(since.timestamp())}",
+        )
+    except GatewayError as error:
+        if not error.permanent:
+            raise
+        _end_upgrade(live)
+        log.info("upgrade refused", subscription=live.id, code=error.code)
+        raise PaymentDeclined(
+            "Your card was declined, so nothing was charged and your plan is as it was. "
+            "Change your card under Manage subscription and try again."
+        ) from None
+    return Chosen("upgraded", subscription=subscriptions.sync(live.id))
+
+
+def _begin_upgrade(live: Subscription, price_id: str) -> datetime:
+    """Note since when the difference is counted; a second try finds the first one's moment."""
+    moment = now().replace(microsecond=0)
+    with transaction() as session:
+        begun = session.execute(
+            update(Subscription)
+            .where(
+                Subscription.id == live.id,
+                or_(
+                    Subscription.upgrade_price_id.is_(None),
+                    Subscription.upgrade_price_id != price_id,
+                    Subscription.upgrade_at < moment - UPGRADE_RETRY,
+                ),
+            )
+            .values(upgrade_price_id=price_id, upgrade_at=moment)
+            .execution_options(synchronize_session=False)
+        )
+        if changed(begun) == 1:
+            return moment
+        since = session.scalar(select(Subscription.upgrade_at).where(Subscription.id == live.id))
+    return since or moment
+
+
+def _end_upgrade(live: Subscription) -> None:
+    with transaction() as session:
+        session.execute(
+            update(Subscription)
+            .where(Subscription.id == live.id)
+            .values(upgrade_price_id=None, upgrade_at=None)
+        )
+
+
+def _move(live: Subscription, price_id: str, quantity: int) -> None:
+    gateway = the(Gateway)
+    gateway.change_subscription(
+        gateway.retrieve_subscription(live.id),
+        price_id=price_id,
+        quantity=quantity,
+        prorate_at=None,
+        # It sets a state and moves no money, so each time may be a request of its own.
+        key=f"move:{new_id('req')}",
+    )
+
+
+def is_upgrade(plan: Plan, cycle: str, seats: int, current: PlanPrice, quantity: int) -> bool:
+    """Return whether a choice is worth more than what is paid for now, and is charged at once."""
+    paid = current.price_minor * quantity
+    if cycle == current.cycle:
+        return plan.price(cycle).price_minor * seats > paid
+    # From month to year with the same plan or a better one; a paid year is not taken apart.
+    return cycle == "year" and plan.month.price_minor * seats >= paid
+
+
+def set_end(live: Subscription, *, cancel: bool) -> Subscription:
+    """Let a subscription end with what is paid, or go on; doing it twice does it once."""
+    if live.cancel_at_period_end != cancel:
+        the(Gateway).cancel_at_period_end(live.id, cancel=cancel)
+    return subscriptions.sync(live.id)

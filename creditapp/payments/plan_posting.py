@@ -1,0 +1,163 @@
+"""What a subscription's rows and the ledger become when Stripe has said how it stands.
+
+One function, called by ``subscriptions.sync`` under the subscription's lock. It posts differences:
+what is paid and not yet written down, what went back beyond what was taken. Saying the same twice
+posts nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import structlog
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from creditapp.clock import NEVER, now
+from creditapp.payments import cycles, scheduled
+from creditapp.payments.plan_models import Invoice, PlanPrice, Subscription
+from creditapp.payments.plan_types import InvoiceState, Reversals
+
+if TYPE_CHECKING:
+    from creditapp.payments.subscriptions import Told
+
+CYCLE_WORDS = {"month": "monthly", "year": "yearly"}
+
+log = structlog.get_logger(__name__)
+
+
+def post(
+    session: Session, subscription: Subscription, told: Told, prices: Mapping[str, PlanPrice]
+) -> None:
+    """Bring rows and ledger to what Stripe says, within the caller's transaction."""
+    rows = {
+        row.id: row
+        for row in session.scalars(
+            select(Invoice).where(Invoice.subscription_id == subscription.id)
+        )
+    }
+    for state in told.invoices:
+        row = rows.get(state.id)
+        if row is None:
+            row = _new_invoice(subscription, state)
+            session.add(row)
+        _note(row, state, prices)
+        row.payment_intent_id = told.payments.get(state.id, row.payment_intent_id)
+        session.flush()
+        if state.paid and row.paid_at is None:
+            _write_months(session, row, state, told, prices)
+        if row.paid_at is not None:
+            if state.id in told.reversals:
+                _reverse(session, row, told.reversals[state.id])
+            scheduled.grant_due(session, row)
+    _note_subscription(subscription, told)
+    session.flush()
+
+
+def _new_invoice(subscription: Subscription, state: InvoiceState) -> Invoice:
+    return Invoice(
+        id=state.id,
+        subscription_id=subscription.id,
+        user_id=subscription.user_id,
+        billing_reason=state.billing_reason,
+        currency=state.currency,
+        refunded_minor=0,
+        disputed=False,
+        credits_micro=0,
+        livemode=state.livemode,
+        created_at=state.created,
+    )
+
+
+def _note(row: Invoice, state: InvoiceState, prices: Mapping[str, PlanPrice]) -> None:
+    row.number = state.number
+    row.status = state.status
+    row.subtotal_minor = state.subtotal_minor
+    row.total_minor = state.total_minor
+    row.paid_minor = state.paid_minor
+    row.page_url = state.page_url
+    bought = [line for line in state.lines if line.amount_minor >= 0] or list(state.lines)
+    price = prices.get(bought[-1].price_id) if bought else None
+    if price is not None:
+        row.title = f"{price.plan_name} plan, {CYCLE_WORDS[price.cycle]}"
+
+
+def _write_months(
+    session: Session,
+    row: Invoice,
+    state: InvoiceState,
+    told: Told,
+    prices: Mapping[str, PlanPrice],
+) -> None:
+    """Write down what an invoice gives, once; an unknown price is for a person to look at."""
+    try:
+        plan = cycles.plan_of(
+            state,
+            prices,
+            scheduled.bounds(session, row.subscription_id),
+            trial_end=told.subscription.trial_end,
+        )
+    except cycles.PriceUnknown as unknown:
+        if row.review_reason is None:
+            log.error("invoice needs review", invoice=row.id, price=str(unknown))
+        row.review_reason = "its price is in no catalog"
+        return
+    row.review_reason = None
+    row.paid_at = now()
+    row.credits_micro = sum(month.credits_micro for month in plan.months)
+    if plan.supersedes_from is not None:
+        scheduled.supersede(session, row, plan.supersedes_from)
+    scheduled.write(session, row, plan.months)
+
+
+def _reverse(session: Session, row: Invoice, found: Reversals) -> None:
+    """Take back in proportion what was refunded or lost in a dispute; freeze what is disputed."""
+    refunded = sum(each.amount_minor for each in found.refunds if each.counts)
+    lost = sum(each.amount_minor for each in found.disputes if each.status == "lost")
+    back_minor = min(refunded + lost, row.paid_minor)
+    if back_minor != row.refunded_minor and row.paid_minor:
+        target = row.credits_micro * back_minor // row.paid_minor
+        reason = "dispute" if lost else "refund"
+        scheduled.take_back(session, row, target, reason=reason)
+        row.refunded_minor = back_minor
+    open_now = any(each.open for each in found.disputes)
+    if open_now or row.disputed:
+        scheduled.set_frozen(session, row, frozen=open_now)
+    row.disputed = open_now
+
+
+def _note_subscription(row: Subscription, told: Told) -> None:
+    state, moment = told.subscription, now()
+    in_force = cycles.newest_price(told.invoices)
+    row.status = state.status
+    row.customer_id = state.customer_id
+    row.item_id = state.item_id
+    row.next_price_id = state.price_id
+    row.price_id = in_force.price_id if in_force else state.price_id
+    row.quantity = in_force.quantity if in_force else state.quantity
+    row.period_start, row.period_end = state.period_start, state.period_end
+    row.cancel_at_period_end = state.cancel_at_period_end
+    row.trial_end = state.trial_end
+    row.ended_at = state.ended_at
+    unpaid = [each for each in told.invoices if each.status == "open"]
+    if state.status in ("past_due", "unpaid"):
+        row.past_due_since = row.past_due_since or (unpaid[0].created if unpaid else moment)
+        row.next_try_at = unpaid[-1].next_try_at if unpaid else None
+    else:
+        row.past_due_since = row.next_try_at = None
+    if row.upgrade_price_id == state.price_id:
+        row.upgrade_price_id = row.upgrade_at = None
+    row.next_sync_at = _next_look(row, moment)
+
+
+def _next_look(row: Subscription, moment: datetime) -> datetime:
+    """Return when the sweep asks again, should no event come."""
+    if row.ended_at is not None:
+        return NEVER
+    if row.status == "incomplete":
+        return moment + timedelta(minutes=10)
+    soon_after_the_end = row.period_end + timedelta(minutes=5)
+    latest = moment + timedelta(days=1)
+    return max(min(soon_after_the_end, latest), moment + timedelta(minutes=10))

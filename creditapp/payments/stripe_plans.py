@@ -1,0 +1,302 @@
+"""The part of the door to Stripe that plans go through: prices, subscriptions, invoices, portal.
+
+``StripeGateway`` is made of it and lends it the client and the translation of errors, so that one
+module alone imports Stripe's SDK.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from creditapp.payments.gateway_types import (
+    CheckoutCreated,
+    DisputeState,
+    GatewayError,
+    RefundState,
+)
+from creditapp.payments.plan_types import (
+    InvoiceLine,
+    InvoiceState,
+    Reversals,
+    SubscriptionState,
+)
+
+if TYPE_CHECKING:
+    from stripe import Invoice, InvoiceLineItem, StripeClient, Subscription
+    from stripe.params.checkout import SessionCreateParams
+
+
+class StripePlans(ABC):
+    """Plans on Stripe's API; see ``PlanGateway`` for what each method promises."""
+
+    @abstractmethod
+    def _stripe(self) -> StripeClient:
+        """Return the client."""
+
+    @abstractmethod
+    def _errors(self) -> AbstractContextManager[None]:
+        """Turn the SDK's errors into ours."""
+
+    def create_price(
+        self,
+        *,
+        key: str,
+        product: str,
+        price_minor: int,
+        currency: str,
+        cycle: str,
+        metadata: Mapping[str, str],
+    ) -> str:
+        """Create a recurring price with a product of its own."""
+        with self._errors():
+            price = self._stripe().v1.prices.create(
+                {
+                    "currency": currency.lower(),
+                    "unit_amount": price_minor,
+                    "recurring": {"interval": "year" if cycle == "year" else "month"},
+                    "product_data": {"name": product},
+                    "metadata": dict(metadata),
+                },
+                {"idempotency_key": f"price:{key}"},
+            )
+        return price.id
+
+    def create_plan_checkout(
+        self,
+        *,
+        purchase_id: str,
+        customer_id: str,
+        price_id: str,
+        quantity: int,
+        success_url: str,
+        cancel_url: str,
+        trial_days: int = 0,
+        attempt: int = 1,
+        expires_at: datetime | None = None,
+    ) -> CheckoutCreated:
+        """Open a Checkout Session in subscription mode.
+
+        The purchase's id is on the session *and* on the subscription, because Stripe does not copy
+        metadata from one to the other.
+        """
+        carried = {"purchase_id": purchase_id}
+        params: SessionCreateParams = {
+            "mode": "subscription",
+            "customer": customer_id,
+            "line_items": [{"price": price_id, "quantity": quantity}],
+            "success_url": success_url,
+            "cancel_url": cancel_url,
+            "client_reference_id": purchase_id,
+            "metadata": carried,
+            "subscription_data": {"metadata": carried},
+        }
+        if trial_days:
+            params["subscription_data"]["trial_period_days"] = trial_days
+        if expires_at:
+            params["expires_at"] = int(expires_at.timestamp())
+        with self._errors():
+            session = self._stripe().v1.checkout.sessions.create(
+                params, {"idempotency_key": f"purchase:{purchase_id}:checkout:{attempt}"}
+            )
+        if not session.url:
+            raise GatewayError("Stripe opened a checkout without a page.", permanent=True)
+        return CheckoutCreated(session.id, session.url)
+
+    def retrieve_subscription(self, subscription_id: str) -> SubscriptionState:
+        """Read one subscription; this shop's have one item each."""
+        with self._errors():
+            return _subscription(self._stripe().v1.subscriptions.retrieve(subscription_id))
+
+    def list_invoices(self, subscription_id: str) -> tuple[InvoiceState, ...]:
+        """Read the subscription's invoices, a hundred at a time."""
+        with self._errors():
+            page = self._stripe().v1.invoices.list({"subscription": subscription_id, "limit": 100})
+            found = [_invoice(each) for each in page.auto_paging_iter()]
+        return tuple(
+            sorted(
+                (each for each in found if each.status != "draft"), key=lambda each: each.created
+            )
+        )
+
+    def list_invoices_since(self, created_after: datetime) -> tuple[InvoiceState, ...]:
+        """Read the account's invoices, a hundred at a time; those of no subscription are left."""
+        with self._errors():
+            page = self._stripe().v1.invoices.list(
+                {"limit": 100, "created": {"gte": int(created_after.timestamp())}}
+            )
+            found = (_invoice(each) for each in page.auto_paging_iter())
+            return tuple(each for each in found if each.subscription_id)
+
+    def payment_of_invoice(self, invoice_id: str) -> str | None:
+        """Read the invoice's payments; the one that was paid counts."""
+        with self._errors():
+            page = self._stripe().v1.invoice_payments.list(
+                {"invoice": invoice_id, "status": "paid", "limit": 10}
+            )
+            for payment in page.data:
+                if payment.payment.payment_intent:
+                    return _id(payment.payment.payment_intent)
+        return None
+
+    def invoice_of_payment(self, payment_intent_id: str) -> str | None:
+        """Read the payments of invoices that were made with this payment intent."""
+        with self._errors():
+            page = self._stripe().v1.invoice_payments.list(
+                {
+                    "payment": {"type": "payment_intent", "payment_intent": payment_intent_id},
+                    "limit": 10,
+                }
+            )
+            return next((_id(payment.invoice) for payment in page.data), None)
+
+    def reversals_of(self, payment_intent_id: str) -> Reversals:
+        """Read the payment's refunds and disputes, one list after the other."""
+        with self._errors():
+            services = self._stripe().v1
+            refunds = tuple(
+                RefundState(refund.id, refund.amount, refund.status or "pending")
+                for refund in services.refunds.list(
+                    {"payment_intent": payment_intent_id, "limit": 100}
+                ).auto_paging_iter()
+            )
+            disputes = tuple(
+                DisputeState(dispute.id, dispute.amount, dispute.status, dispute.reason)
+                for dispute in services.disputes.list(
+                    {"payment_intent": payment_intent_id, "limit": 100}
+                ).auto_paging_iter()
+            )
+        return Reversals(refunds, disputes)
+
+    def change_subscription(
+        self,
+        subscription: SubscriptionState,
+        *,
+        price_id: str,
+        quantity: int,
+        prorate_at: datetime | None,
+        key: str,
+    ) -> None:
+        """Update the subscription's one item."""
+        params: dict[str, Any] = {
+            "items": [{"id": subscription.item_id, "price": price_id, "quantity": quantity}],
+            "proration_behavior": "none",
+        }
+        if prorate_at is not None:
+            params |= {
+                "proration_behavior": "always_invoice",
+                "proration_date": int(prorate_at.timestamp()),
+                # Otherwise the plan would change although its price was not paid.
+                "payment_behavior": "error_if_incomplete",
+            }
+        with self._errors():
+            self._stripe().v1.subscriptions.update(
+                subscription.id,
+                params,  # type: ignore[arg-type]  # built in two steps
+                {"idempotency_key": f"subscription:{subscription.id}:{key}"},
+            )
+
+    def cancel_at_period_end(self, subscription_id: str, *, cancel: bool) -> None:
+        """Set or clear the mark; doing it twice does it once, so it needs no key."""
+        with self._errors():
+            self._stripe().v1.subscriptions.update(
+                subscription_id, {"cancel_at_period_end": cancel}
+            )
+
+    def cancel_now(self, subscription_id: str) -> None:
+        """Cancel the subscription; one that is gone already stays gone."""
+        with self._errors():
+            self._stripe().v1.subscriptions.cancel(subscription_id)
+
+    def create_portal(
+        self,
+        *,
+        customer_id: str,
+        return_url: str,
+        flow: str | None = None,
+        subscription_id: str | None = None,
+    ) -> str:
+        """Create a portal session; its address works for some minutes."""
+        params: dict[str, Any] = {"customer": customer_id, "return_url": return_url}
+        if flow is not None:
+            params["flow_data"] = {"type": flow}
+            if flow != "payment_method_update" and subscription_id:
+                params["flow_data"][flow] = {"subscription": subscription_id}
+        with self._errors():
+            return (
+                self._stripe()
+                .v1.billing_portal.sessions.create(params)  # type: ignore[arg-type]  # as above
+                .url
+            )
+
+
+def _subscription(found: Subscription) -> SubscriptionState:
+    item = found["items"].data[0]  # ``items`` is also the name of a method
+    return SubscriptionState(
+        id=found.id,
+        status=found.status,
+        customer_id=_id(found.customer) or "",
+        item_id=item.id,
+        price_id=item.price.id,
+        quantity=item.quantity or 1,
+        period_start=_moment(item.current_period_start),
+        period_end=_moment(item.current_period_end),
+        cancel_at_period_end=found.cancel_at_period_end or found.cancel_at is not None,
+        trial_end=_moment(found.trial_end) if found.trial_end else None,
+        created=_moment(found.created),
+        ended_at=_moment(found.ended_at) if found.ended_at else None,
+        metadata=found.metadata.to_dict() if found.metadata else {},
+        livemode=found.livemode,
+    )
+
+
+def _invoice(found: Invoice) -> InvoiceState:
+    details = found.parent.subscription_details if found.parent else None
+    paid_at = found.status_transitions.paid_at
+    lines = (_line(each) for each in found.lines.data)
+    return InvoiceState(
+        id=found.id,
+        number=found.number,
+        status=found.status or "draft",
+        billing_reason=found.billing_reason or "manual",
+        subscription_id=_id(details.subscription) if details else None,
+        currency=found.currency,
+        subtotal_minor=found.subtotal,
+        total_minor=found.total,
+        paid_minor=found.amount_paid,
+        created=_moment(found.created),
+        paid_at=_moment(paid_at) if paid_at else None,
+        next_try_at=_moment(found.next_payment_attempt) if found.next_payment_attempt else None,
+        page_url=found.hosted_invoice_url,
+        lines=tuple(each for each in lines if each is not None),
+        livemode=found.livemode,
+    )
+
+
+def _line(line: InvoiceLineItem) -> InvoiceLine | None:
+    """Return a line that is about a price, or None for an adjustment made by hand."""
+    details = line.pricing.price_details if line.pricing else None
+    if details is None:
+        return None
+    item = line.parent.subscription_item_details if line.parent else None
+    return InvoiceLine(
+        price_id=_id(details.price) or "",
+        amount_minor=line.amount,
+        quantity=line.quantity or 1,
+        starts_at=_moment(line.period.start),
+        ends_at=_moment(line.period.end),
+        proration=bool(item and item.proration),
+    )
+
+
+def _moment(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _id(reference: object) -> str | None:
+    if reference is None or isinstance(reference, str):
+        return reference
+    return str(getattr(reference, "id", "")) or None
