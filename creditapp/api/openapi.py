@@ -26,6 +26,7 @@ _REFERENCE = "#/components/schemas/{model}"
 _PROBLEM = {"application/problem+json": {"schema": {"$ref": _REFERENCE.format(model="Problem")}}}
 
 _OWN_MODULES = ("openapi", "api_docs")
+_BODILESS = (204, 303)
 
 HEADERS = {
     "Idempotency-Key": "1 to 100 printable ASCII letters of your own. The same key and body again "
@@ -36,6 +37,7 @@ HEADERS = {
 }
 QUERY = {
     "cursor": "The nextCursor of the page before.",
+    "flow": "card, cancel or plan: leads straight there.",
     "limit": "How many, from 1 to 100.",
     "type": "One of PURCHASE, CREDIT, DEBIT, REFUND, EXPIRY.",
 }
@@ -145,14 +147,18 @@ def _operation(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     schema, schemas = _schema(documentation.answer)
     done = {documentation.mime_type: {"schema": schema}}
+    answered = {"description": "Done", "content": done}
     operation: dict[str, Any] = {
         "operationId": endpoint.rpartition(".")[2],
         "summary": documentation.summary,
         "parameters": list(_parameters(arguments, documentation)),
         "responses": {
-            "200": {"description": "Done", "content": done},
+            **({} if documentation.answer is None else {"200": answered}),
             **{
-                str(status): {"description": text, **({} if status == 204 else {"content": done})}
+                str(status): {
+                    "description": text,
+                    **({} if status in _BODILESS else {"content": done}),
+                }
                 for status, text in documentation.also.items()
             },
             "default": {"description": "Refused", "content": _PROBLEM},

@@ -16,19 +16,22 @@ from creditapp.api.models import Answer
 from creditapp.api.openapi import documented
 from creditapp.catalog import Catalog
 from creditapp.config import Settings
-from creditapp.errors import NotFound, ValidationFailed
-from creditapp.payments import checkout
+from creditapp.db import reading
+from creditapp.errors import Conflict, NotFound, ValidationFailed
+from creditapp.payments import checkout, plans, standing
+from creditapp.payments.changing import PlanOrder
 from creditapp.payments.checkout import Order
 from creditapp.payments.gateway import GatewayError
 from creditapp.payments.models import Purchase
 from creditapp.payments.opening import PurchaseEnded
+from creditapp.payments.plan_models import CYCLES
 from creditapp.units import minor_digits
 from creditapp.web.credits import PaymentUnavailable
 from creditapp.web.json import read_json, validation_failed
 from creditapp.web.security import policy, require_member
 from creditapp.wiring import the
 
-Body = TypeVar("Body", bound="_Body")
+Asked = TypeVar("Asked", bound="Body")
 
 
 def _plain_number(value: object) -> object:
@@ -37,20 +40,24 @@ def _plain_number(value: object) -> object:
     return value
 
 
-class _Body(BaseModel):
+class Body(BaseModel):
+    """What every body of buying may carry."""
+
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore")
 
     idempotency_key: str | None = None
 
 
-class CheckoutBody(_Body):
-    """What to buy: a pack by its id, or by the Stripe price that it is sold at."""
+class CheckoutBody(Body):
+    """What to buy: a pack or plan by its id, or either by the Stripe price it is sold at."""
 
     pack_id: str | None = None
+    plan_id: str | None = None
     price_id: str | None = None
+    cycle: str | None = None
 
 
-class AmountBody(_Body):
+class AmountBody(Body):
     """What to buy, by its price in dollars."""
 
     amount: Annotated[
@@ -76,15 +83,19 @@ class CheckoutUrlAnswer(Answer):
 @api.post("/billing/checkout-session")
 @policy("user")
 @documented(
-    "Open the checkout of a pack",
+    "Open the checkout of a pack or plan",
     CheckoutSessionAnswer,
     body=CheckoutBody,
     headers=["Idempotency-Key"],
 )
 def create_checkout_session() -> Response:
     """Store a purchase and open its checkout; the same key and body give the same one."""
-    body = _parsed(CheckoutBody)
-    purchase = _buy(_pack_named(body), body, route="checkout-session")
+    body = parsed(CheckoutBody)
+    pack_id, plan = _named(body)
+    if plan is not None:
+        purchase = _subscribe(plan, body)
+    else:
+        purchase = _buy(pack_id, body, route="checkout-session")
     answer = CheckoutSessionAnswer(id=purchase.checkout_id or "", url=purchase.checkout_url or "")
     return reply(answer, 200, _replayed(purchase))
 
@@ -99,28 +110,53 @@ def create_checkout_session() -> Response:
 )
 def create_checkout() -> Response:
     """Store a purchase of the one pack that costs the amount, and open its checkout."""
-    body = _parsed(AmountBody)
+    body = parsed(AmountBody)
     purchase = _buy(_pack_at(body.amount), body, route="create-checkout")
     return reply(CheckoutUrlAnswer(url=purchase.checkout_url or ""), 200, _replayed(purchase))
 
 
-def _parsed(model: type[Body]) -> Body:
+def parsed(model: type[Asked]) -> Asked:
+    """Return the request's body, checked; raise ``ValidationFailed``."""
     try:
         return model.model_validate(read_json())
     except ValidationError as error:
         raise validation_failed(error) from None
 
 
-def _pack_named(body: CheckoutBody) -> str:
-    if (body.pack_id is None) == (body.price_id is None):
-        raise ValidationFailed.of("packId", "Name one pack, by packId or by priceId.")
+def _named(body: CheckoutBody) -> tuple[str, PlanOrder | None]:
+    """Return the pack's id, or the plan and cycle, that a body names in one of three ways."""
+    if sum(name is not None for name in (body.pack_id, body.plan_id, body.price_id)) != 1:
+        raise ValidationFailed.of(
+            "packId", "Name one thing, by packId, by planId with cycle, or by priceId."
+        )
     if body.pack_id is not None:
-        return body.pack_id
-    values = the(Settings).environ
-    for pack in the(Catalog).packs:
+        return body.pack_id, None
+    if body.plan_id is not None:
+        return "", PlanOrder(body.plan_id, body.cycle or "month")
+    values, catalog = the(Settings).environ, the(Catalog)
+    for pack in catalog.packs:
         if pack.stripe_price(values) == body.price_id:
-            return pack.id
+            return pack.id, None
+    for plan in catalog.plans:
+        for cycle in CYCLES:
+            if plan.price(cycle).stripe_price(values) == body.price_id:
+                return "", PlanOrder(plan.id, cycle)
     raise NotFound("There is no such price.")
+
+
+def _subscribe(order: PlanOrder, body: CheckoutBody) -> Purchase:
+    member = require_member()
+    if not standing.of(reading(), member.id).free:
+        raise Conflict("You have a plan already; POST /api/upgrade-plan changes it.")
+    try:
+        chosen = plans.choose(order, member, key=key_of(body, "checkout-session"))
+    except GatewayError:
+        raise PaymentUnavailable from None
+    if chosen.purchase is None:
+        raise Conflict("You have a plan already; POST /api/upgrade-plan changes it.")
+    if not chosen.purchase.checkout_url:
+        raise PurchaseEnded("This key's purchase has ended; buy with another key.")
+    return chosen.purchase
 
 
 def _pack_at(amount: Decimal) -> str:
@@ -135,10 +171,10 @@ def _pack_at(amount: Decimal) -> str:
     return found[0]
 
 
-def _buy(pack_id: str, body: _Body, *, route: str) -> Purchase:
+def _buy(pack_id: str, body: Body, *, route: str) -> Purchase:
     try:
         purchase = checkout.start(
-            Order(pack_id=pack_id, catalog_shown=""), require_member(), key=_key(body, route)
+            Order(pack_id=pack_id, catalog_shown=""), require_member(), key=key_of(body, route)
         )
     except GatewayError:
         raise PaymentUnavailable from None
@@ -147,7 +183,7 @@ def _buy(pack_id: str, body: _Body, *, route: str) -> Purchase:
     return purchase
 
 
-def _key(body: _Body, route: str) -> str:
+def key_of(body: Body, route: str) -> str:
     """Return the caller's key for this route, or a fresh one: without a key nothing repeats."""
     given: Any = request.headers.get("Idempotency-Key")
     given = body.idempotency_key if given is None else given

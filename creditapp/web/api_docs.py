@@ -96,7 +96,7 @@ def _operations(document: dict[str, Any]) -> Iterator[Operation]:
                     for each in operation["parameters"]
                 ],
                 body=_fields(_content(operation.get("requestBody", {}), schemas)),
-                answer=_fields(_content(responses["200"], schemas)),
+                answer=_fields(_content(responses.get("200", {}), schemas)),
                 statuses=[
                     (status, response["description"])
                     for status, response in responses.items()

@@ -45,7 +45,10 @@ class PaymentUnavailable(AppError):
 
 
 def register(app: Flask) -> None:
-    """Put the credits pages onto the app."""
+    """Put the credits pages onto the app, those of the plans among them."""
+    from creditapp.web import plans
+
+    assert plans.__doc__, "importing the plans' pages registers their routes"
     app.register_blueprint(credits_pages)
 
 
@@ -59,7 +62,8 @@ def packs() -> Response:
     )
     if wants_fragment():
         return make_response(render_block(FRAGMENTS, "modal", **context))
-    return make_response(render_page(PAGE, **context))
+    # Plans are for who is here to compare; the dialog over a page is the short way to more credits.
+    return make_response(render_page(PAGE, **context, offers=_offers(context["next"])))
 
 
 @credits_pages.get("/balance")
@@ -101,6 +105,8 @@ def ask_who_buys(refusal: AuthenticationRequired) -> AnyResponse:
     """Send a buyer whose session ended to log in, and from there back to the pack."""
     if request.method != "POST" or wants_json():
         return refuse(refusal)
+    if "plan" in request.form:
+        return go(url_for("auth.log_in", next=url_for("checkout.compare")))
     back_to = url_for(
         "checkout.packs",
         pack=request.form.get("pack", "")[:64],
@@ -155,10 +161,17 @@ def _packs(*, goes_to: str, selected: str) -> dict[str, Any]:
     }
 
 
+def _offers(goes_to: str) -> dict[str, Any]:
+    from creditapp.web.plans import plan_context
+
+    return plan_context(goes_to=goes_to)
+
+
 def _refused(refusal: AppError, goes_to: str) -> Response:
     if wants_fragment() or wants_json():
         raise refusal
     context = _packs(goes_to=goes_to, selected=request.form.get("pack", ""))
+    context["offers"] = _offers(goes_to)
     context["problem"] = shapes.problem(refusal)
     return make_response(render_page(PAGE, **context), refusal.status, refusal.headers)
 
@@ -168,7 +181,8 @@ def _notice(purchase: Purchase, *, cancelled: bool = False) -> dict[str, Any]:
     match purchase.state:
         case "paid":
             return {
-                "code": "purchase_success",
+                "code": "plan_success" if purchase.cycle else "purchase_success",
+                "text": purchase.pack_name,
                 "micro": purchase.credits_micro,
                 "balance_micro": viewer().balance_micro,
             }

@@ -18,6 +18,7 @@ from creditapp.db import reading
 from creditapp.errors import ValidationFailed
 from creditapp.generation.models import Generation
 from creditapp.ledger import Grant
+from creditapp.payments import standing
 from creditapp.web import shapes
 from creditapp.web.json import rfc3339
 from creditapp.web.rendering import page_or_block
@@ -69,6 +70,7 @@ def dashboard() -> Response:
         "pages/dashboard/index.html",
         "history",
         wallet=shapes.purse(looks, _parts(looks.wallet_id)),
+        plan=shapes.plan(standing.of(reading(), require_member().id)),
         usage=_usage(require_member().id),
         lines=[shapes.line(each) for each in shown],
         filter=chosen,

@@ -15,6 +15,9 @@ from typing import Any
 
 _MOMENT = re.compile(r"now([+-])(\d+)([smhd])")
 _DAY = re.compile(r"today-(\d+)")
+LITERAL_CHARACTERS_MAX = 1200
+"""Longer data stands in the example's file alone."""
+
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -61,10 +64,16 @@ def _component(file: Path, present: datetime) -> Component:
 
 
 def _call(component: str, args: dict[str, Any]) -> str:
-    lines = [f"  {name}={_literal(value)}" for name, value in args.items()]
+    lines = [f"  {name}={_argument(name, value)}" for name, value in args.items()]
     if not lines:
         return f"{{{{ ui.{component}() }}}}"
     return f"{{{{ ui.{component}(\n" + ",\n".join(lines) + ") }}"
+
+
+def _argument(name: str, value: object) -> str:
+    """Return a value as it is written into the call; long data as a page has it, by its name."""
+    text = _literal(value)
+    return name if isinstance(value, dict | list) and len(text) > LITERAL_CHARACTERS_MAX else text
 
 
 def _literal(value: object) -> str:

@@ -47,7 +47,8 @@ _OPERATION = {
         },
         "responses": {
             "type": "object",
-            "required": ["200", "default"],
+            "required": ["default"],
+            "anyOf": [{"required": ["200"]}, {"required": ["303"]}],
             "patternProperties": {
                 "^([1-5][0-9]{2}|default)$": {
                     "type": "object",

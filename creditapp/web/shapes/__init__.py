@@ -11,6 +11,7 @@ from creditapp.web.shapes.choices import (
 )
 from creditapp.web.shapes.credit import cost_chart, credits_words, line, packs, purse
 from creditapp.web.shapes.pictures import again_url, asset, item, job
+from creditapp.web.shapes.plans import plan, plans
 from creditapp.web.shapes.problems import problem
 from creditapp.web.shapes.shape import Shape
 
@@ -27,6 +28,8 @@ __all__ = [
     "line",
     "models",
     "packs",
+    "plan",
+    "plans",
     "problem",
     "purse",
     "qualities",

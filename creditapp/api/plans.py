@@ -1,0 +1,188 @@
+"""Plans by JSON: what there is, what one is on, choose another, manage it at Stripe."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated, Any
+
+from flask import Response, redirect, request
+from pydantic import Field, StrictInt
+from werkzeug.wrappers import Response as AnyResponse
+
+from creditapp import ledger
+from creditapp.api import api
+from creditapp.api.credits import reply
+from creditapp.api.models import credits
+from creditapp.api.openapi import documented
+from creditapp.api.plan_models import (
+    CurrentPlan,
+    Entitled,
+    EntitlementsAnswer,
+    PlanAnswer,
+    PlanCost,
+    PlansAnswer,
+    UpgradeAnswer,
+)
+from creditapp.api.purchases import Body, CheckoutUrlAnswer, key_of, parsed
+from creditapp.catalog import Catalog
+from creditapp.catalog.packs import PlanView, plans_view
+from creditapp.clock import now
+from creditapp.db import reading
+from creditapp.payments import plans, standing, subscriptions
+from creditapp.payments.changing import PlanOrder
+from creditapp.payments.gateway import GatewayError
+from creditapp.payments.standing import Standing
+from creditapp.units import minor_digits
+from creditapp.web.credits import PaymentUnavailable
+from creditapp.web.json import rfc3339
+from creditapp.web.security import current_member, policy, require_member
+from creditapp.web.viewers import viewer
+from creditapp.wiring import the
+
+
+class UpgradeBody(Body):
+    """Which plan, and whether it is paid by the month or by the year."""
+
+    plan_id: str
+    cycle: str = "month"
+    seats: Annotated[StrictInt, Field(ge=1)] = 1
+
+
+@api.get("/plans")
+@policy("public")
+@documented("The plans, the caller's own, and the balance", PlansAnswer)
+def list_plans() -> Response:
+    """Return every plan with what it costs and gives; a member's own plan and balance too."""
+    member = current_member()
+    mine = standing.of(reading(), member.id) if member else None
+    found = [_plan(view, mine) for view in plans_view(the(Catalog))]
+    balance = credits(viewer().balance_micro) if member else None
+    return reply(
+        PlansAnswer(plans=found, current_plan=_current(mine) if mine else None, balance=balance)
+    )
+
+
+@api.post("/upgrade-plan")
+@policy("user")
+@documented(
+    "Subscribe, or change the plan",
+    UpgradeAnswer,
+    body=UpgradeBody,
+    headers=["Idempotency-Key"],
+)
+def upgrade_plan() -> Response:
+    """Open a checkout, or change an existing subscription at once; ``outcome`` says which."""
+    body = parsed(UpgradeBody)
+    member = require_member()
+    order = PlanOrder(body.plan_id, body.cycle, body.seats)
+    try:
+        chosen = plans.choose(order, member, key=key_of(body, "upgrade-plan"))
+    except GatewayError:
+        raise PaymentUnavailable from None
+    if chosen.purchase is not None:
+        replayed = {"Idempotent-Replayed": "true"} if chosen.purchase.replayed else {}
+        return reply(
+            UpgradeAnswer(outcome="checkout", url=chosen.purchase.checkout_url), 200, replayed
+        )
+    mine = standing.of(reading(), member.id)
+    return reply(UpgradeAnswer(outcome=chosen.outcome, plan=_current(mine)))
+
+
+@api.get("/me/entitlements")
+@policy("user")
+@documented("Credits, plan, subscriptions and features of the caller", EntitlementsAnswer)
+def show_entitlements() -> Response:
+    """Return what the caller may use: an operation is a feature while its catalog offers it."""
+    member, session = require_member(), reading()
+    looks = viewer()
+    spent = 0
+    if looks.wallet_id is not None:
+        spent = ledger.balance(
+            session.connection(), looks.wallet_id, now=now()
+        ).lifetime_spent_micro
+    rows = subscriptions.all_of(session, member.id)
+    return reply(
+        EntitlementsAnswer(
+            credits=Entitled(
+                balance=credits(looks.balance_micro),
+                held=credits(looks.held_micro),
+                owed=credits(looks.owed_micro),
+                lifetime_spent=credits(spent),
+            ),
+            plan=_current(standing.of(session, member.id)),
+            subscriptions=[_current(standing.described(session, row)) for row in rows[:5]],
+            features=[operation.id for operation in the(Catalog).operations],
+        )
+    )
+
+
+@api.get("/billing/portal-link")
+@policy("user")
+@documented("Go to the customer portal", None, query=["flow"], also={303: "To the portal"})
+def go_to_portal() -> AnyResponse:
+    """Lead to where card, invoices and plan are managed; ``flow`` is card, cancel or plan."""
+    return redirect(_portal(request.args.get("flow", "")), 303)
+
+
+@api.post("/billing/portal-link")
+@policy("user")
+@documented(
+    "The address of the customer portal",
+    CheckoutUrlAnswer,
+    also={303: "To the portal, for a form"},
+)
+def portal_link() -> AnyResponse:
+    """Answer a form with the way there, and JSON with the address."""
+    if request.mimetype in ("application/x-www-form-urlencoded", "multipart/form-data"):
+        return redirect(_portal(request.form.get("flow", "")), 303)
+    return reply(CheckoutUrlAnswer(url=_portal(request.args.get("flow", ""))))
+
+
+def _portal(flow: str) -> str:
+    try:
+        return plans.portal_url(require_member(), flow)
+    except GatewayError:
+        raise PaymentUnavailable from None
+
+
+def _plan(view: PlanView, mine: Standing | None) -> PlanAnswer:
+    plan = view.plan
+    return PlanAnswer(
+        id=plan.id,
+        name=plan.name,
+        tagline=plan.tagline,
+        kind=plan.kind,
+        month=_cost(plan.month.price_minor, plan.currency),
+        year=_cost(plan.year.price_minor, plan.currency),
+        currency=plan.currency,
+        credits=credits(plan.credits_micro),
+        year_saving=_cost(view.saving_minor, plan.currency) if view.saving_minor else None,
+        seats_min=plan.seats_min if plan.kind == "team" else None,
+        seats_max=plan.seats_max if plan.kind == "team" else None,
+        trial_days=plan.trial_days or None,
+        description=f"{view.credits}. {view.unused}",
+        current=mine is not None and mine.plan_id == plan.id,
+    )
+
+
+def _cost(minor: int, currency: str) -> PlanCost:
+    return PlanCost(price=Decimal(minor).scaleb(-minor_digits(currency)), price_minor=minor)
+
+
+def _current(mine: Standing) -> CurrentPlan:
+    moments: dict[str, Any] = {
+        name: rfc3339(moment)
+        for name in ("renews_at", "ends_at", "trial_end", "past_due_since", "next_try_at")
+        if (moment := getattr(mine, name)) is not None
+    }
+    return CurrentPlan(
+        id=mine.plan_id,
+        name=mine.name,
+        kind=mine.kind,
+        cycle=mine.cycle,
+        status=mine.status,
+        seats=mine.seats,
+        credits=credits(mine.credits_micro),
+        next_plan=mine.next_name,
+        **moments,
+    )

@@ -1,0 +1,154 @@
+"""Plans in the browser: compare, subscribe, change, let end, resume, manage at Stripe."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from flask import Response, make_response, redirect, request, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from creditapp.catalog import Catalog
+from creditapp.db import reading
+from creditapp.errors import AppError, ValidationFailed
+from creditapp.payments import plans, standing
+from creditapp.payments.changing import Chosen, PlanOrder
+from creditapp.payments.gateway import GatewayError
+from creditapp.web import shapes
+from creditapp.web.credits import PaymentUnavailable, credits_pages
+from creditapp.web.errors import wants_json
+from creditapp.web.rendering import go, render_block, render_page, wants_fragment
+from creditapp.web.security import current_member, policy, require_member
+from creditapp.web.viewers import forget_viewer, notify, safe_path
+from creditapp.wiring import the
+
+PAGE = "pages/plans/index.html"
+
+
+@credits_pages.get("/plans")
+@policy("public")
+def compare() -> Response:
+    """Show the plans: as a page, and as the dialog over any other page."""
+    context = plan_context(goes_to=safe_path(request.args.get("next"), "/dashboard"))
+    if wants_fragment():
+        return make_response(render_block(PAGE, "modal", **context))
+    return make_response(render_page(PAGE, **context))
+
+
+@credits_pages.post("/plan")
+@policy("user")
+def choose() -> Response:
+    """Subscribe or change the plan; a double click does it once."""
+    goes_to = safe_path(request.form.get("next"), "/dashboard")
+    order = PlanOrder(
+        plan_id=request.form.get("plan", "")[:64],
+        cycle=request.form.get("cycle", "")[:8],
+        seats=_seats(),
+        catalog_shown=request.form.get("catalog", "")[:64],
+        return_to=goes_to,
+    )
+    nonce = request.form.get("nonce", "")
+    try:
+        if not 8 <= len(nonce) <= 64:
+            raise ValidationFailed.of("nonce", "Reload the page and try again.")
+        chosen = plans.choose(order, require_member(), key=f"form:{nonce}:{order.digest()[:32]}")
+    except GatewayError:
+        return _refused(PaymentUnavailable(), goes_to)
+    except AppError as refusal:
+        return _refused(refusal, goes_to)
+    if chosen.purchase is None:
+        forget_viewer()
+        notify("info", text=_said(chosen))
+        return go(goes_to)
+    if chosen.purchase.ended or not chosen.purchase.checkout_url:
+        return go(url_for("checkout.back", purchase_id=chosen.purchase.id))
+    return go(chosen.purchase.checkout_url)
+
+
+@credits_pages.post("/plan/cancel")
+@policy("user")
+def cancel() -> Response:
+    """Let the plan end with the time that is paid."""
+    return _end(cancel=True)
+
+
+@credits_pages.post("/plan/resume")
+@policy("user")
+def resume() -> Response:
+    """Let a plan that was to end go on."""
+    return _end(cancel=False)
+
+
+@credits_pages.post("/portal")
+@policy("user")
+def manage() -> AnyResponse:
+    """Go to where card, invoices and plan are managed."""
+    try:
+        return redirect(plans.portal_url(require_member(), request.form.get("flow", "")), 303)
+    except GatewayError:
+        return _refused(PaymentUnavailable(), "/dashboard")
+
+
+def plan_context(*, goes_to: str) -> dict[str, Any]:
+    """Return what the list of plans needs, wherever it stands; two queries for a member."""
+    member, session = current_member(), reading()
+    mine = standing.of(session, member.id) if member else None
+    tries = {
+        plan.id
+        for plan in the(Catalog).plans
+        if plan.trial_days and member and plans.may_try(session, plan, member.id)
+    }
+    return {
+        "plans": shapes.plans(mine, tries),
+        "cycle": mine.cycle if mine and mine.cycle else "month",
+        "catalog": the(Catalog).digest,
+        "nonce": secrets.token_urlsafe(16),
+        "next": goes_to,
+        "mine": shapes.plan(mine) if mine else None,
+        "problem": None,
+    }
+
+
+def _end(*, cancel: bool) -> Response:
+    member = require_member()
+    try:
+        row = plans.cancel(member) if cancel else plans.resume(member)
+    except GatewayError:
+        return _refused(PaymentUnavailable(), "/dashboard")
+    except AppError as refusal:
+        return _refused(refusal, "/dashboard")
+    until = f"{row.period_end:%-d %B %Y}"
+    text = (
+        f"Your plan ends on {until}. Until then everything stays, and you can resume it."
+        if cancel
+        else f"Your plan goes on. The next payment is on {until}."
+    )
+    notify("info", text=text)
+    return go("/dashboard")
+
+
+def _seats() -> int:
+    text = request.form.get("seats", "1")
+    if not text.isascii() or not text.isdecimal() or len(text) > 4:
+        return 0  # refused by the verb, in words that name the bounds
+    return int(text)
+
+
+def _said(chosen: Chosen) -> str:
+    row = chosen.subscription
+    until = f"{row.period_end:%-d %B %Y}" if row else ""
+    return {
+        "upgraded": "Your plan is upgraded. Its credits for the time left are in your balance.",
+        "will_change": f"Your plan changes on {until}. Until then it is as it was paid.",
+        "will_end": f"Your plan ends on {until}. Until then everything stays.",
+        "resumed": f"Your plan goes on. The next payment is on {until}.",
+        "kept": "You keep your plan; the change that was planned is taken back.",
+    }[chosen.outcome]
+
+
+def _refused(refusal: AppError, goes_to: str) -> Response:
+    if wants_fragment() or wants_json():
+        raise refusal
+    context = plan_context(goes_to=goes_to)
+    context["problem"] = shapes.problem(refusal)
+    return make_response(render_page(PAGE, **context), refusal.status, refusal.headers)

@@ -1,0 +1,128 @@
+"""Plans in words: what each costs and gives, and what choosing it would do."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+
+from creditapp.catalog import Catalog, Plan
+from creditapp.catalog import amount as amount_text
+from creditapp.catalog.packs import PlanView, plans_view
+from creditapp.payments.standing import Standing
+from creditapp.units import money_text
+from creditapp.web.shapes.shape import Shape
+from creditapp.wiring import the
+
+_CYCLES = {"month": "by the month", "year": "by the year"}
+
+
+def plans(mine: Standing | None, tries: Collection[str] = ()) -> list[Shape]:
+    """Return the plans as their list compares them, for a guest (None) or for a plan's owner.
+
+    ``tries`` are the plans that this person may try before paying.
+    """
+    return [_offer(view, mine, view.plan.id in tries) for view in plans_view(the(Catalog))]
+
+
+def plan(mine: Standing) -> Shape:
+    """Return the plan that somebody is on, as the dashboard's card shows it."""
+    catalog = the(Catalog)
+    facts: list[Shape] = []
+    if not mine.free:
+        facts.append({"label": "Paid", "text": _CYCLES[mine.cycle or "month"]})
+        gives = f"{amount_text(catalog, mine.credits_micro)} a month"
+        if mine.kind == "unlimited":
+            gives = f"Unlimited, with fair use up to {gives}"
+        facts.append({"label": "Credits", "text": gives})
+        if mine.seats > 1:
+            facts.append({"label": "Seats", "text": str(mine.seats)})
+    if mine.trial_end is not None:
+        facts.append({"label": "Trial ends", "text": _day(mine.trial_end)})
+    if mine.renews_at is not None and mine.past_due_since is None:
+        price = mine.next_price_minor if mine.next_price_minor is not None else mine.price_minor
+        money = money_text(price, mine.currency)
+        facts.append({"label": "Next payment", "text": f"{money} on {_day(mine.renews_at)}"})
+    if mine.next_name is not None:
+        facts.append({"label": "Changes to", "text": mine.next_name})
+    return {
+        "name": mine.name,
+        "free": mine.free,
+        "status": mine.status,
+        "facts": facts,
+        "ends_on": _day(mine.ends_at) if mine.ends_at else None,
+        "past_due": mine.past_due_since is not None,
+        "next_try_on": _day(mine.next_try_at) if mine.next_try_at else None,
+    }
+
+
+def _offer(view: PlanView, mine: Standing | None, may_try: bool) -> Shape:
+    plan = view.plan
+    current = mine is not None and mine.plan_id == plan.id
+    ways = [] if mine is None else [_way(view, cycle, mine, may_try) for cycle in _CYCLES]
+    return {
+        "id": plan.id,
+        "name": plan.name,
+        "tagline": plan.tagline,
+        "credits": view.credits,
+        "unused": "" if plan.free else view.unused,
+        "makes": view.makes,
+        "current": current,
+        "free": plan.free,
+        "seats_min": plan.seats_min,
+        "seats_max": plan.seats_max,
+        "prices": [
+            {"cycle": "month", "text": view.month, "saving": None},
+            {"cycle": "year", "text": view.year, "saving": view.saving},
+        ],
+        "ways": ways[:1] if plan.free else ways,
+    }
+
+
+def _way(view: PlanView, cycle: str, mine: Standing, may_try: bool) -> Shape:
+    """Return what choosing a plan in a cycle does: its word, and a sentence."""
+    plan, today = view.plan, mine
+    until = _day(today.renews_at or today.ends_at)
+    shape: Shape = {"cycle": cycle, "word": None, "says": "", "asks": None}
+    if today.free:
+        if plan.free:
+            return shape
+        then = view.month if cycle == "month" else view.year
+        trial = f"Free for {plan.trial_days} days, then {then}."
+        says = trial if may_try else "Renews by itself until you cancel."
+        return shape | {"word": "Try it" if may_try else "Subscribe", "says": says}
+    if plan.free:
+        if today.ends_at is not None:
+            return shape | {"says": f"Yours from {until}."}
+        says = f"{today.name} ends on {until}; what you have stays."
+        return shape | {"word": "Cancel plan", "says": says, "asks": f"Cancel {today.name}?"}
+    if plan.id == today.plan_id and cycle == today.cycle:
+        if today.next_name is not None:
+            return shape | {"word": f"Keep {plan.name}", "says": "Takes the change back."}
+        if today.ends_at is not None:
+            return shape | {"word": "Resume", "says": f"It would end on {until}."}
+        return shape
+    return shape | _change(plan, cycle, today, until)
+
+
+def _change(plan: Plan, cycle: str, today: Standing, until: str) -> Shape:
+    price = plan.price(cycle).price_minor
+    paid = today.price_minor
+    same = cycle == today.cycle
+    monthly_better = cycle == "year" and plan.month.price_minor * today.seats >= paid
+    if today.status != "trialing" and ((same and price * today.seats > paid) or monthly_better):
+        return {
+            "word": "Upgrade now",
+            "says": "The difference for the time left is charged now; its credits come at once.",
+            "asks": f"Upgrade to {plan.name}?",
+        }
+    if same or today.status == "trialing":
+        return {
+            "word": f"Change to {plan.name}",
+            "says": f"From {until}; until then you keep {today.name}.",
+            "asks": f"Change to {plan.name}?",
+        }
+    return {"says": f"Possible when your year ends on {until}."}
+
+
+def _day(moment: datetime | None) -> str:
+    return f"{moment.day} {moment:%B %Y}" if moment else "the end of what is paid"

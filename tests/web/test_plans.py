@@ -1,0 +1,78 @@
+"""The plans' pages, for a guest and for somebody on Free."""
+
+from __future__ import annotations
+
+import re
+
+from flask import Flask
+
+from tests.conftest import Person
+
+
+def test_a_guest_compares_and_is_asked_to_sign_up(sqlite_app: Flask) -> None:
+    page = sqlite_app.test_client().get("/credits/plans")
+    assert page.status_code == 200
+    assert page.text.count("/auth/signup?next=/credits/plans") >= 2
+    assert '/credits/plan"' not in page.text
+    for words in ("$15.00 a month", "$210.00 a year", "500 credits a month", "$58.00 less than"):
+        assert words in page.text
+
+
+def test_a_year_that_saves_nothing_says_nothing(sqlite_app: Flask) -> None:
+    page = sqlite_app.test_client().get("/credits/plans").text
+    assert page.count("less than twelve months") == 1  # Premium's; Basic's year costs more
+
+
+def test_the_dialog_is_the_same_list(sqlite_app: Flask) -> None:
+    alice = Person(sqlite_app).sign_up("alice@example.com")
+    page = alice.browser.get("/credits/plans", headers={"HX-Request": "true"}).text
+    assert page.lstrip().startswith("<dialog")
+    assert "You are on Free." in page
+    assert page.count(">Subscribe<") == 4
+
+
+def test_a_plan_stands_on_the_dashboard_and_on_the_credits_page(sqlite_app: Flask) -> None:
+    alice = Person(sqlite_app).sign_up("alice@example.com")
+    assert "Free plan" in alice.browser.get("/dashboard").text
+    assert "Or a plan, with credits every month" in alice.browser.get("/credits").text
+
+
+def test_what_cannot_be_chosen_is_refused_in_words(sqlite_app: Flask) -> None:
+    alice = Person(sqlite_app).sign_up("alice@example.com")
+    page = alice.browser.get("/credits/plans").text
+    found = {
+        name: re.search(rf'name="{name}" value="([^"]*)"', page)[1]  # type: ignore[index]
+        for name in ("csrf_token", "catalog", "nonce")
+    }
+    for change, status, words in (
+        ({"plan": "gold"}, 404, "There is no such plan."),
+        ({"plan": "basic", "cycle": "week"}, 422, "by the month or by the year"),
+        ({"plan": "basic", "seats": "3"}, 422, "Basic has one to choose"),
+        ({"plan": "basic", "seats": "-1"}, 422, "Basic has one to choose"),
+        ({"plan": "basic", "nonce": ""}, 422, "Reload the page"),
+        ({"plan": "basic", "catalog": "another"}, 409, "Prices were changed"),
+        ({"plan": "free"}, 409, "You are on the Free plan already."),
+    ):
+        sent = alice.browser.post("/credits/plan", data={**found, "cycle": "month", **change})
+        assert sent.status_code == status, change
+        assert words in sent.text, change
+
+
+def test_without_a_plan_there_is_nothing_to_cancel(sqlite_app: Flask) -> None:
+    alice = Person(sqlite_app).sign_up("alice@example.com")
+    page = alice.browser.get("/credits/plans").text
+    token = re.search(r'name="csrf_token" value="([^"]*)"', page)[1]  # type: ignore[index]
+    for path in ("/credits/plan/cancel", "/credits/plan/resume"):
+        sent = alice.browser.post(path, data={"csrf_token": token})
+        assert sent.status_code == 409
+        assert "You have no plan that could be changed." in sent.text
+
+
+def test_an_ended_session_leads_back_to_the_plans(sqlite_app: Flask) -> None:
+    guest = sqlite_app.test_client()
+    token = re.search(r'name="csrf_token" value="([^"]*)"', guest.get("/auth/login").text)[1]  # type: ignore[index]
+    sent = guest.post("/credits/plan", data={"csrf_token": token, "plan": "basic"})
+    assert (sent.status_code, sent.headers["Location"]) == (
+        303,
+        "/auth/login?next=/credits/plans",
+    )
