@@ -50,13 +50,14 @@ def create_app(
     app.config["TEMPLATES_AUTO_RELOAD"] = settings.debug
     app.config["TESTING"] = settings.env == "testing"
     provide(app, Settings, settings)
-    clock = clock or Clock()
+    gateway = gateway or _gateway(app, settings)
+    provide(app, Gateway, gateway)
+    clock = clock or _clock(gateway)
     provide(app, Clock, clock)
     use_catalog(app, settings, _load_catalog(settings))
     provide(app, Providers, providers or _providers(settings))
     provide(app, Media, open_media(settings.media_url))
     provide(app, Post, _post(app, settings, mailer, clock))
-    provide(app, Gateway, gateway or _gateway(app, settings))
     init_database(app, settings.database_url)
     jobs.init_app(app, settings.database_url, settings.data_dir)
 
@@ -141,6 +142,12 @@ def _gateway(app: Flask, settings: Settings) -> Gateway:
     return StripeGateway(
         settings.stripe_secret_key, settings.webhook_secret, settings.stripe_api_base
     )
+
+
+def _clock(gateway: Gateway) -> Clock:
+    # The demo's time is the sandbox's, where months can be moved on.
+    clock: Clock = getattr(gateway, "clock", None) or Clock()
+    return clock
 
 
 __all__ = ["background", "create_app", "use_catalog"]

@@ -7,22 +7,45 @@ listens on loopback alone and begins when it is first called.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
+from creditapp.clock import Clock
 from creditapp.config import Settings
 from creditapp.payments.gateway import StripeGateway
 from creditapp.payments.sandbox import Server, create_sandbox, serve, start_deliveries
+from creditapp.payments.sandbox.clock import offset as clock_offset
+from creditapp.payments.sandbox.state import State
 from creditapp.wiring import provide, the
 
 if TYPE_CHECKING:
     from creditapp.payments.sandbox import Deliveries
 
 MOUNT = "/sandbox"
+CLOCK_READ_SECONDS = 1.0
 Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
+
+
+class SandboxClock(Clock):
+    """The demo's time: the sandbox's, so that a month moved on there has passed here too."""
+
+    def __init__(self, sandbox: Flask) -> None:
+        self._sandbox = sandbox
+        self._offset = timedelta(0)
+        self._read_at = -CLOCK_READ_SECONDS
+
+    def now(self) -> datetime:
+        """Return the moved moment; another process's move is seen within a second."""
+        if time.monotonic() - self._read_at >= CLOCK_READ_SECONDS:
+            with State.of(self._sandbox).store.transaction() as books:
+                self._offset = timedelta(seconds=clock_offset(books))
+            self._read_at = time.monotonic()
+        return datetime.now(UTC) + self._offset
 
 
 class EmbeddedSandbox(StripeGateway):
@@ -31,6 +54,7 @@ class EmbeddedSandbox(StripeGateway):
     def __init__(self, sandbox: Flask, secret_key: str, webhook_secret: str) -> None:
         super().__init__(secret_key, webhook_secret)
         self.sandbox = sandbox
+        self.clock = SandboxClock(sandbox)
         self._server: Server | None = None
         self._server_lock = threading.Lock()
 

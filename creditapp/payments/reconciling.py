@@ -19,7 +19,7 @@ from creditapp import ledger, units
 from creditapp.clock import now
 from creditapp.db import snapshot
 from creditapp.errors import Conflict
-from creditapp.payments import checkout
+from creditapp.payments import checkout, reconciling_plans
 from creditapp.payments.gateway import CheckoutState, Gateway, GatewayError
 from creditapp.payments.models import Purchase
 from creditapp.wiring import the
@@ -43,6 +43,7 @@ class Difference:
     """``paid_not_granted``, ``granted_not_paid``, ``amount``, ``refund``, ``dispute``, ``unknown``
     or ``unanswered``."""
     purchase_id: str
+    """The purchase's id, or the invoice's."""
     stripe: str
     ledger: str
     repaired: bool
@@ -56,6 +57,7 @@ class Report:
     checkouts: int = 0
     refunds: int = 0
     disputes: int = 0
+    invoices: int = 0
     granted: int = 0
     differences: list[Difference] = field(default_factory=list)
 
@@ -74,6 +76,7 @@ class Report:
                 "refunds": self.refunds,
                 "disputes": self.disputes,
                 "grantedPurchases": self.granted,
+                "paidInvoices": self.invoices,
             },
             "differences": [asdict(each) for each in self.differences],
         }
@@ -82,7 +85,8 @@ class Report:
         """Return the report for people."""
         lines = [
             f"Since {self.since:%d %b %Y %H:%M} UTC: {self.checkouts} paid checkouts, "
-            f"{self.refunds} refunds and {self.disputes} disputes at Stripe; "
+            f"{self.invoices} paid invoices, {self.refunds} refunds and {self.disputes} disputes "
+            f"at Stripe; "
             f"{self.granted} granted purchases here."
         ]
         if self.differences:
@@ -138,10 +142,18 @@ def reconcile(since: datetime) -> Report:
     ]
     to_look_at = {each.id for each in reversals}
     for purchase in ours.values():
-        if purchase.grant_id is None or purchase.id not in paid or purchase.id in to_look_at:
+        if purchase.cycle is not None:
+            # Its invoices are compared below; here it only has to know its subscription.
+            report.differences += _settle_plan(purchase)
+        elif purchase.grant_id is None or purchase.id not in paid or purchase.id in to_look_at:
             report.differences += _settle(purchase)
         elif (difference := _amounts_differ(purchase, paid[purchase.id])) is not None:
             report.differences.append(difference)
+    report.invoices, found = reconciling_plans.compare(since, reversed_payments)
+    report.differences += [
+        Difference(each.kind, each.invoice_id, each.stripe, each.ledger, each.repaired)
+        for each in found
+    ]
     for each in report.differences:
         if not each.repaired:
             log.error("ledger and Stripe differ", purchase=each.purchase_id, kind=each.kind)
@@ -191,6 +203,22 @@ def _settle(purchase: Purchase) -> list[Difference]:
     if purchase.grant_id is None:
         kind = "paid_not_granted"
     return [Difference(kind, purchase.id, f"now {after}", f"was {before}", True)]
+
+
+def _settle_plan(purchase: Purchase) -> list[Difference]:
+    """Sync the purchase of a plan whose checkout was paid without our hearing of it."""
+    if purchase.state == "paid":
+        return []
+    try:
+        synced = checkout.sync(purchase.id)
+    except (GatewayError, Conflict) as error:
+        return [Difference("unanswered", purchase.id, type(error).__name__, purchase.state, False)]
+    if synced.state != "paid":
+        reason = synced.review_reason or synced.state
+        return [Difference("paid_not_granted", purchase.id, "paid", reason, False)]
+    return [
+        Difference("paid_not_granted", purchase.id, "now a plan", f"was {purchase.state}", True)
+    ]
 
 
 def _stripe_says(purchase: Purchase) -> CheckoutState | None:

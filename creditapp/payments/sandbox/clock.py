@@ -22,13 +22,18 @@ class HasSettings(Protocol):
         """Keep a value."""
 
 
+def offset(books: HasSettings) -> int:
+    """Return by how many seconds the clock was moved on."""
+    return int(books.setting(_OFFSET, "0"))
+
+
 def now(books: HasSettings) -> int:
     """Return the sandbox's present moment in seconds since 1970."""
-    return int(time.time()) + int(books.setting(_OFFSET, "0"))
+    return int(time.time()) + offset(books)
 
 
 def advance(books: HasSettings, seconds: int) -> None:
     """Move the clock on; it never goes back."""
     if seconds < 0:
         raise ValueError("the clock moves forward only")
-    books.set_setting(_OFFSET, str(int(books.setting(_OFFSET, "0")) + seconds))
+    books.set_setting(_OFFSET, str(offset(books) + seconds))
