@@ -42,6 +42,9 @@ ONLY_ON_REQUEST = {
         "tax_ids",
     },
     "event": {"account", "context"},
+    "invoice": {"confirmation_secret", "deleted", "payments"},
+    "plan": {"deleted", "tiers"},
+    "subscription_item": {"deleted"},
     "payment_intent": {"hooks", "payment_details"},
     "price": {"currency_options", "deleted", "tiers"},
     "product": {"deleted"},
@@ -54,6 +57,15 @@ ONLY_ON_REQUEST = {
     },
 }
 """Fields that Stripe leaves out unless they are expanded, or unless there is something to say."""
+
+ONLY_ON_REQUEST["payment_method"] = set(stripe.PaymentMethod.__annotations__) - {
+    "allow_redisplay",
+    "customer",
+    "customer_account",
+    "metadata",
+    "radar_options",
+}
+"""Of the kinds of payment methods an object has only its own."""
 
 _ERROR = set(stripe.ErrorObject.__annotations__)
 _ROOT = Path(stripe.__file__).parent

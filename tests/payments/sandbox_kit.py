@@ -23,7 +23,14 @@ from flask import Flask, Response, request
 from stripe.checkout import Session
 from stripe.params.checkout import SessionCreateParams
 
-from creditapp.payments.sandbox import Deliveries, Server, create_sandbox, serve, start_deliveries
+from creditapp.payments.sandbox import (
+    Deliveries,
+    Server,
+    create_sandbox,
+    paying,
+    serve,
+    start_deliveries,
+)
 from creditapp.payments.sandbox.state import State
 from tests.payments.contract import faults_of_answer, faults_of_error
 
@@ -164,6 +171,52 @@ class Sandbox:
         }
         given = cast(SessionCreateParams, {**params, **more})  # also what Stripe must refuse
         return self.stripe.v1.checkout.sessions.create(given)
+
+    def price(self, minor: int = 1500, interval: Any = "month", **more: Any) -> str:
+        """Put a recurring price on sale; return its id."""
+        made = self.stripe.v1.prices.create(
+            {
+                "currency": "usd",
+                "unit_amount": minor,
+                "recurring": {"interval": interval},
+                "product_data": {"name": f"Plan of {minor}"},
+                **more,
+            }
+        )
+        return made.id
+
+    def subscribe(self, price: str, card: str = "succeeds", **more: Any) -> stripe.Subscription:
+        """Open a checkout of a plan, pay it, and return the subscription."""
+        session = self.open_subscription(price, **more)
+        answer = self.pay(session.id, card)
+        assert answer.location.startswith("http://shop.test/"), answer.text
+        done = self.stripe.v1.checkout.sessions.retrieve(session.id)
+        return self.stripe.v1.subscriptions.retrieve(str(done.subscription))
+
+    def open_subscription(self, price: str, **more: Any) -> Session:
+        """Open a checkout of a plan."""
+        data = {"metadata": {"plan": "pro"}, **more.pop("subscription_data", {})}
+        given: Any = {
+            "mode": "subscription",
+            "success_url": "http://shop.test/plan?id={CHECKOUT_SESSION_ID}",
+            "line_items": [{"price": price, "quantity": 1}],
+            "metadata": {"of": "the session"},
+            "subscription_data": data,
+            **more,
+        }
+        return self.stripe.v1.checkout.sessions.create(given)
+
+    def wait(self, *, days: float = 0, until: int | None = None) -> None:
+        """Move the clock on and let what falls due happen."""
+        with State.of(self.app).transaction() as books:
+            seconds = int(days * 86_400) if until is None else until - books.now
+            books.advance(seconds)
+            paying.tick(books)
+
+    def invoices(self, subscription: str) -> list[stripe.Invoice]:
+        """Return a subscription's invoices, the oldest first."""
+        found = self.stripe.v1.invoices.list({"subscription": subscription, "limit": 100}).data
+        return found[::-1]
 
     def pay(self, session_id: str, card: str = "succeeds", email: str = "alice@x.test") -> Any:
         """Pay on the page, as a browser without JavaScript does; return the answer."""

@@ -110,7 +110,7 @@ def _api_key() -> str:
 
 
 def _fields(method: str) -> list[tuple[str, str]]:
-    given = request.args if method == "GET" else request.form
+    given = request.form if method == "POST" else request.args
     if method == "POST" and request.mimetype == "application/json":
         raise Refused(
             "Invalid request: the body must be form-encoded"

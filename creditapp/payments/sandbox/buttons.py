@@ -9,10 +9,12 @@ from typing import Any
 from flask import abort, current_app, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from creditapp.payments.sandbox import overview, paying
+from creditapp.payments.sandbox import overview, paying, subscribing
 from creditapp.payments.sandbox.errors import Refused
 from creditapp.payments.sandbox.forms import View, our_form, pages
 from creditapp.payments.sandbox.objects import checkout_session, dispute, event, refund
+from creditapp.payments.sandbox.objects import subscription as subscriptions
+from creditapp.payments.sandbox.periods import DAY_SECONDS, months_on
 from creditapp.payments.sandbox.state import State
 from creditapp.payments.sandbox.store import Books, Json
 from creditapp.payments.sandbox.words import minor_from_text
@@ -122,6 +124,46 @@ def send_event(books: Books, thing_id: str) -> None:
     delay = int(text)
     told = _thing(books, "event", thing_id)
     event.post(books, told["id"], reason="late" if delay else "again", delay_seconds=delay)
+
+
+@_action("/clock", "clock-moved", "clock")
+def move_clock(books: Books) -> None:
+    """Move the sandbox's clock on by a day, a month or a year."""
+    wanted = request.form.get("by", "")
+    months = {"month": 1, "year": 12}
+    if wanted != "day" and wanted not in months:
+        raise Refused("The clock moves on by a day, a month or a year.")
+    to = months_on(books.now, months[wanted]) if wanted in months else books.now + DAY_SECONDS
+    books.advance(to - books.now)
+    paying.tick(books)
+
+
+@_action("/subscriptions/<thing_id>/cancel", "subscription-ended", "subscriptions")
+def cancel_subscription(books: Books, thing_id: str) -> None:
+    """End a subscription now."""
+    subscribing.cancel(books, _thing(books, "subscription", thing_id))
+
+
+@_action("/subscriptions/<thing_id>/renew", "renewed", "subscriptions")
+def renew_subscription(books: Books, thing_id: str) -> None:
+    """Move the clock to the end of a subscription's period."""
+    subscription = _running(books, thing_id)
+    end = subscriptions.period_of(subscription)[1]
+    books.advance(max(0, end - books.now))
+    paying.tick(books)
+
+
+@_action("/subscriptions/<thing_id>/decline", "declines-next", "subscriptions")
+def decline_subscription(books: Books, thing_id: str) -> None:
+    """Let the bank decline the next renewal's first try."""
+    subscriptions.change(books, _running(books, thing_id), {"_decline_next": True})
+
+
+def _running(books: Books, thing_id: str) -> Json:
+    subscription = _thing(books, "subscription", thing_id)
+    if subscription["status"] in subscriptions.ENDED:
+        raise Refused("This subscription has ended.")
+    return subscription
 
 
 @_action("/webhooks/mode", "mode-changed", "webhooks")

@@ -13,7 +13,10 @@ DEPTH_MAX = 4
 REFERENCES = {
     ("checkout.session", "customer"): "customer",
     ("checkout.session", "payment_intent"): "payment_intent",
+    ("checkout.session", "invoice"): "invoice",
+    ("checkout.session", "subscription"): "subscription",
     ("payment_intent", "customer"): "customer",
+    ("payment_intent", "payment_method"): "payment_method",
     ("payment_intent", "latest_charge"): "charge",
     ("charge", "customer"): "customer",
     ("charge", "payment_intent"): "payment_intent",
@@ -24,6 +27,17 @@ REFERENCES = {
     ("dispute", "payment_intent"): "payment_intent",
     ("price", "product"): "product",
     ("product", "default_price"): "price",
+    ("plan", "product"): "product",
+    ("payment_method", "customer"): "customer",
+    ("customer", "invoice_settings.default_payment_method"): "payment_method",
+    ("subscription", "customer"): "customer",
+    ("subscription", "default_payment_method"): "payment_method",
+    ("subscription", "latest_invoice"): "invoice",
+    ("invoice", "customer"): "customer",
+    ("invoice", "parent.subscription_details.subscription"): "subscription",
+    ("invoice_payment", "invoice"): "invoice",
+    ("invoice_payment", "payment.payment_intent"): "payment_intent",
+    ("line_item", "pricing.price_details.price"): "price",
 }
 """Fields that hold an id, and the kind of object it names."""
 
@@ -37,8 +51,13 @@ def _refunds(books: Books, charge: Json) -> list[Json]:
     return books.find("refund", {"charge": charge["id"]}, limit=10)
 
 
+def _invoice_payments(books: Books, invoice: Json) -> list[Json]:
+    return books.find("invoice_payment", {"invoice": invoice["id"]}, limit=10)
+
+
 INCLUDED: dict[tuple[str, str], tuple[str, Callable[[Books, Json], list[Json]]]] = {
     ("checkout.session", "line_items"): ("/v1/checkout/sessions/{id}/line_items", _line_items),
+    ("invoice", "payments"): ("/v1/invoice_payments?invoice={id}", _invoice_payments),
     ("charge", "refunds"): ("/v1/charges/{id}/refunds", _refunds),
 }
 """Lists that an object has only on request: their address and how they are found."""
@@ -78,7 +97,21 @@ def _value(books: Books, thing: Json, name: str, paths: list[str]) -> Any:
         return expanded(books, named, paths) if named else thing[name]
     if isinstance(thing.get(name), dict) and "object" in thing[name]:
         return expanded(books, thing[name], paths)
-    raise Refused(f"This property cannot be expanded ({name}).")
+    return _inside(books, thing["object"], name, thing.get(name), paths)
+
+
+def _inside(books: Books, kind: str, place: str, value: Any, paths: list[str]) -> Any:
+    """Expand below a plain part of an object, such as ``parent.subscription_details``."""
+    if (kind, place) in REFERENCES:
+        named = value and books.get(REFERENCES[kind, place], value)
+        return expanded(books, named, paths) if named else value
+    if not paths or not isinstance(value, dict):
+        raise Refused(f"This property cannot be expanded ({place}).")
+    filled = dict(value)
+    for name in dict.fromkeys(path.split(".")[0] for path in paths):
+        inner = f"{place}.{name}"
+        filled[name] = _inside(books, kind, inner, value.get(name), _below(paths, name))
+    return filled
 
 
 def _below(paths: list[str], name: str) -> list[str]:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from creditapp.payments.sandbox.objects import event
+from creditapp.payments.sandbox import paying
+from creditapp.payments.sandbox.objects import event, invoice_line, invoice_payment
+from creditapp.payments.sandbox.objects.subscription import ENDED, period_of
 from creditapp.payments.sandbox.store import Books, Json
+from creditapp.payments.sandbox.words import every, money
 
 PAYMENTS_SHOWN = 25
 EVENTS_SHOWN = 30
@@ -26,6 +29,10 @@ SAID = {
     "dispute-closed": "The dispute is closed.",
     "sent": "The event is in the post.",
     "mode-changed": "The webhooks are set.",
+    "clock-moved": "The clock is moved on, and what fell due has happened.",
+    "subscription-ended": "The subscription has ended.",
+    "renewed": "The clock is at the end of the period.",
+    "declines-next": "The next renewal will be declined once.",
     "delivering": "Everything held or waiting goes out now.",
     "refused": "Nothing was done: the payment is in another state, or the value does not fit.",
 }
@@ -40,6 +47,13 @@ _STATUS = {
     "refunded": ("quiet", "Refunded"),
     "partly-refunded": ("quiet", "Refunded in part"),
     "disputed": ("bad", "Disputed"),
+    "invoice-paid": ("good", "Paid"),
+    "invoice-open": ("bad", "Not paid"),
+    "invoice-uncollectible": ("bad", "Given up"),
+    "subscription-active": ("good", "Active"),
+    "subscription-trialing": ("open", "In its trial"),
+    "subscription-past_due": ("bad", "Not paid"),
+    "subscription-canceled": ("quiet", "Ended"),
 }
 
 
@@ -47,16 +61,32 @@ def read(books: Books) -> dict[str, Any]:
     """Return everything the page needs."""
     return {
         "mode": event.mode(books),
-        "payments": [
-            _payment(books, session)
-            for session in books.find("checkout.session", limit=PAYMENTS_SHOWN)
+        "now": books.now,
+        "ahead": books.now - int(time.time()) >= 60,
+        "subscriptions": [
+            _subscription(books, subscription)
+            for subscription in books.find("subscription", limit=PAYMENTS_SHOWN)
         ],
+        "payments": _payments(books),
         "events": [
             {"event": told, "deliveries": deliveries_of(books, told["id"])}
             for told in books.find("event", limit=EVENTS_SHOWN)
         ],
         "post": _post(books),
     }
+
+
+def _payments(books: Books) -> list[dict[str, Any]]:
+    """Return checkouts, and the invoices that no checkout paid, the newest first."""
+    later: dict[str, object] = {"billing_reason": ["subscription_cycle", "subscription_update"]}
+    shown = [
+        *(
+            _of_checkout(books, each)
+            for each in books.find("checkout.session", limit=PAYMENTS_SHOWN)
+        ),
+        *(_of_invoice(books, each) for each in books.find("invoice", later, limit=PAYMENTS_SHOWN)),
+    ]
+    return sorted(shown, key=lambda each: each["created"], reverse=True)[:PAYMENTS_SHOWN]
 
 
 def deliveries_of(books: Books, event_id: str) -> list[Json]:
@@ -83,18 +113,54 @@ def _post(books: Books) -> dict[str, int]:
     }
 
 
-def _payment(books: Books, session: Json) -> dict[str, Any]:
-    intent = books.get("payment_intent", session["payment_intent"] or "")
+def _of_checkout(books: Books, session: Json) -> dict[str, Any]:
+    intent = paying.intent_of(books, session)
     charge = books.get("charge", (intent or {}).get("latest_charge") or "")
-    disputes = books.find("dispute", {"charge": charge["id"]}) if charge else []
-    tone, word = _STATUS[_state(session, intent, charge)]
-    return {
+    title = ", ".join(item["description"] or "Item" for item in session["_line_items"])
+    about = {
         "session": session,
+        "amount": session["amount_total"],
+        "email": session["_email"],
+        "code": f"{session['id'][:16]}…{session['id'][-6:]}",
+    }
+    state = _state_of_checkout(session, intent, charge)
+    return _entry(books, session, intent, charge, title=title, state=state) | about
+
+
+def _of_invoice(books: Books, invoice: Json) -> dict[str, Any]:
+    payment = invoice_payment.of_invoice(books, invoice)
+    named = payment["payment"]["payment_intent"] if payment else ""
+    intent = books.get("payment_intent", named)
+    charge = books.get("charge", (intent or {}).get("latest_charge") or "")
+    title = invoice["lines"]["data"][-1]["description"]
+    about = {
+        "session": None,
+        "amount": invoice["total"],
+        "email": invoice["customer_email"],
+        "code": invoice["number"],
+    }
+    state = _state_of_charge(charge) or f"invoice-{invoice['status']}"
+    return _entry(books, invoice, intent, charge, title=title, state=state) | about
+
+
+def _entry(
+    books: Books,
+    paid: Json,
+    intent: Json | None,
+    charge: Json | None,
+    *,
+    title: str,
+    state: str,
+) -> dict[str, Any]:
+    tone, word = _STATUS[state]
+    return {
         "intent": intent,
         "charge": charge,
-        "title": ", ".join(item["description"] or "Item" for item in session["_line_items"]),
+        "title": title,
+        "created": paid["created"],
+        "currency": paid["currency"],
         "refunds": books.find("refund", {"charge": charge["id"]}) if charge else [],
-        "disputes": disputes,
+        "disputes": books.find("dispute", {"charge": charge["id"]}) if charge else [],
         "tone": tone,
         "word": word,
         "refundable": bool(
@@ -106,13 +172,42 @@ def _payment(books: Books, session: Json) -> dict[str, Any]:
     }
 
 
-def _state(session: Json, intent: Json | None, charge: Json | None) -> str:
-    if session["status"] != "complete":
-        return str(session["status"])
+def _state_of_charge(charge: Json | None) -> str | None:
     if charge and charge["disputed"]:
         return "disputed"
     if charge and charge["amount_refunded"]:
         return "refunded" if charge["refunded"] else "partly-refunded"
+    return None
+
+
+def _state_of_checkout(session: Json, intent: Json | None, charge: Json | None) -> str:
+    if session["status"] != "complete":
+        return str(session["status"])
     if session["payment_status"] == "unpaid":
         return "processing" if intent and intent["status"] == "processing" else "failed"
-    return str(session["payment_status"])
+    return _state_of_charge(charge) or str(session["payment_status"])
+
+
+def _subscription(books: Books, subscription: Json) -> dict[str, Any]:
+    customer = books.get("customer", subscription["customer"])
+    tone, word = _STATUS[f"subscription-{subscription['status']}"]
+    method = books.get("payment_method", subscription["default_payment_method"] or "")
+    return {
+        "subscription": subscription,
+        "title": title_of(books, subscription),
+        "email": customer["email"] if customer else None,
+        "card": method["card"]["last4"] if method else None,
+        "period_end": period_of(subscription)[1],
+        "running": subscription["status"] not in ENDED,
+        "tone": tone,
+        "word": word,
+    }
+
+
+def title_of(books: Books, subscription: Json) -> str:
+    """Return what a subscription is to, and at which price."""
+    items = subscription["items"]["data"]
+    total = sum(item["price"]["unit_amount"] * item["quantity"] for item in items)
+    names = ", ".join(invoice_line.name_of(books, item["price"]) for item in items)
+    price = items[0]["price"]
+    return f"{names}, {money(total, price['currency'])} {every(price['recurring'])}"

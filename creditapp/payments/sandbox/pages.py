@@ -19,10 +19,12 @@ from flask import (
 
 from creditapp.payments.sandbox import buttons as _buttons  # noqa: F401  # joins the blueprint
 from creditapp.payments.sandbox import paying
+from creditapp.payments.sandbox.cards import MEANS
 from creditapp.payments.sandbox.forms import our_form, pages
+from creditapp.payments.sandbox.objects.checkout_session import needs_means
 from creditapp.payments.sandbox.state import State
 from creditapp.payments.sandbox.store import Json
-from creditapp.payments.sandbox.words import moment, money
+from creditapp.payments.sandbox.words import moment, money, terms_of
 
 _EMAIL = re.compile(r"^[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)+$")
 
@@ -43,13 +45,13 @@ def pay(session_id: str) -> Any:
     with State.of(current_app).transaction() as books:
         paying.tick(books)
         session = books.get("checkout.session", session_id) or abort(404)
-        intent = books.get("payment_intent", session["payment_intent"] or "")
+        waits = paying.awaits_step(books, session)
+        problem = paying.problem_of(books, session)
     if session["status"] != "open":
         return render_template("closed.html", session=session, target=_back(session))
-    if intent and intent["status"] == "requires_action":
+    if waits:
         return redirect(url_for("pages.step", session_id=session_id), 303)
-    problem = (intent or {}).get("last_payment_error")
-    said = {"card": f"{problem['message']} Nothing was charged."} if problem else {}
+    said = {"card": f"{problem} Nothing was charged."} if problem else {}
     return _checkout(session, said)
 
 
@@ -65,10 +67,10 @@ def submit(session_id: str) -> Any:
         if session["_email_fixed"]:
             email = session["_email"]
         means = {each.key: each for each in paying.offered(session)}
-        problems = _problems(email, chosen in means or session["amount_total"] == 0)
+        problems = _problems(email, chosen in means or not needs_means(session))
         if session["status"] == "open" and not problems:
             step_url = f"{books.public_url}/pay/{session_id}/step"
-            way = means.get(chosen, paying.MEANS[0])
+            way = means.get(chosen, MEANS[0])
             session = paying.pay(books, session, way, email, step_url)
     if session["status"] == "complete":
         return redirect(_success(session), 303)
@@ -82,8 +84,8 @@ def step(session_id: str) -> Any:
     """The bank's further step: what 3-D Secure looks like."""
     with State.of(current_app).transaction() as books:
         session = books.get("checkout.session", session_id) or abort(404)
-        intent = books.get("payment_intent", session["payment_intent"] or "")
-    if session["status"] != "open" or not intent or intent["status"] != "requires_action":
+        waits = paying.awaits_step(books, session)
+    if not waits:
         return redirect(url_for("pages.pay", session_id=session_id), 303)
     return render_template("step.html", session=session)
 
@@ -105,7 +107,8 @@ def _checkout(session: Json, problems: dict[str, str], chosen: str = "succeeds")
     return render_template(
         "pay.html",
         session=session,
-        means=paying.offered(session),
+        means=paying.offered(session) if needs_means(session) else [],
+        terms=terms_of(session),
         problems=problems,
         chosen=chosen,
     )

@@ -33,6 +33,7 @@ CREATE INDEX IF NOT EXISTS objects_by_kind ON objects (kind, seq);
 CREATE INDEX IF NOT EXISTS objects_by_intent
     ON objects (kind, json_extract(body, '$.payment_intent'));
 CREATE INDEX IF NOT EXISTS objects_by_status ON objects (kind, json_extract(body, '$.status'));
+CREATE INDEX IF NOT EXISTS objects_by_due ON objects (kind, json_extract(body, '$._due_at'));
 CREATE TABLE IF NOT EXISTS deliveries (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     event_id TEXT NOT NULL,
@@ -76,6 +77,29 @@ class Books:
         if self._now is None:
             self._now = clock.now(self)
         return self._now
+
+    @contextmanager
+    def at(self, moment: int) -> Iterator[None]:
+        """Let what happens inside happen at a moment that has passed: when it fell due."""
+        before, self._now = self._now, moment
+        try:
+            yield
+        finally:
+            self._now = before
+
+    def advance(self, seconds: int) -> None:
+        """Move the clock on."""
+        clock.advance(self, seconds)
+        self._now = None
+
+    def earliest_due(self, kind: str) -> Json | None:
+        """Return the object whose ``_due_at`` is the first that has passed, or None."""
+        row = self.connection.execute(
+            "SELECT body FROM objects WHERE kind = ? AND json_extract(body, '$._due_at') <= ?"
+            " ORDER BY json_extract(body, '$._due_at'), seq LIMIT 1",
+            (kind, self.now),
+        ).fetchone()
+        return json.loads(row[0]) if row else None
 
     def get(self, kind: str, object_id: str) -> Json | None:
         """Return an object, or None."""

@@ -25,16 +25,16 @@ Table = dict[str, Kind]
 
 AMOUNT_MAX = 99_999_999
 
-_EXPAND: Table = {"expand": Items(of=Text())}
-_PAGE: Table = {
+EXPAND: Table = {"expand": Items(of=Text())}
+PAGE: Table = {
     "limit": Integer(minimum=1, maximum=100),
     "starting_after": Text(),
     "ending_before": Text(),
-    **_EXPAND,
+    **EXPAND,
 }
-_PAGE_CREATED: Table = {"created": Moments(), **_PAGE}
-_METADATA_FIRST = Labels(unsettable=False)
-_METADATA = Labels()
+PAGE_CREATED: Table = {"created": Moments(), **PAGE}
+METADATA_FIRST = Labels(unsettable=False)
+METADATA = Labels()
 _CURRENCY = Text(required=True, length_max=3)
 _TAX_BEHAVIOR = Choice(of=("exclusive", "inclusive", "unspecified"))
 _INTERVAL = Choice(required=True, of=("day", "month", "week", "year"))
@@ -44,7 +44,7 @@ _PRODUCT_DATA: Table = {
     "name": Text(required=True),
     "description": Text(),
     "images": Items(of=Text(), length_max=8),
-    "metadata": _METADATA_FIRST,
+    "metadata": METADATA_FIRST,
     "tax_code": Text(),
     "unit_label": Text(length_max=12),
 }
@@ -62,15 +62,21 @@ _LINE_ITEM: Table = {
     "price": Text(),
     "price_data": Fields(of=_PRICE_DATA),
     "quantity": Integer(minimum=1, maximum=999_999),
-    "metadata": _METADATA_FIRST,
+    "metadata": METADATA_FIRST,
 }
 _PAYMENT_INTENT_DATA: Table = {
     "description": Text(length_max=1000),
-    "metadata": _METADATA_FIRST,
+    "metadata": METADATA_FIRST,
     "receipt_email": Text(length_max=800),
     "setup_future_usage": Choice(of=("off_session", "on_session")),
     "statement_descriptor": Text(length_max=22),
     "statement_descriptor_suffix": Text(length_max=22),
+}
+
+_SUBSCRIPTION_DATA: Table = {
+    "description": Text(length_max=500),
+    "metadata": METADATA_FIRST,
+    "trial_period_days": Integer(minimum=1, maximum=730),
 }
 
 SESSION_CREATE: Table = {
@@ -101,25 +107,28 @@ SESSION_CREATE: Table = {
     "integration_identifier": Text(),
     "line_items": Items(of=Fields(of=_LINE_ITEM)),
     "locale": Choice(of=("auto", "de", "en", "es", "fr", "it", "ja", "nl", "pl", "pt", "zh")),
-    "metadata": _METADATA_FIRST,
+    "metadata": METADATA_FIRST,
     "mode": Choice(required=True, of=("payment", "setup", "subscription")),
     "origin_context": Choice(of=("mobile_app", "web")),
     "payment_intent_data": Fields(of=_PAYMENT_INTENT_DATA),
+    "payment_method_collection": Choice(of=("always", "if_required")),
     "submit_type": Choice(of=("auto", "book", "donate", "pay", "subscribe")),
+    "subscription_data": Fields(of=_SUBSCRIPTION_DATA),
     "success_url": Address(),
     "ui_mode": Choice(of=("hosted_page",)),
-    **_EXPAND,
+    **EXPAND,
 }
-SESSION_RETRIEVE = _EXPAND
-SESSION_EXPIRE = _EXPAND
-SESSION_UPDATE: Table = {"metadata": _METADATA, **_EXPAND}
+SESSION_RETRIEVE = EXPAND
+SESSION_EXPIRE = EXPAND
+SESSION_UPDATE: Table = {"metadata": METADATA, **EXPAND}
 SESSION_LIST: Table = {
     "customer": Text(),
     "payment_intent": Text(),
     "status": Choice(of=("complete", "expired", "open")),
-    **_PAGE_CREATED,
+    "subscription": Text(),
+    **PAGE_CREATED,
 }
-LINE_ITEM_LIST = _PAGE
+LINE_ITEM_LIST = PAGE
 
 _ADDRESS = Fields(
     unsettable=True,
@@ -131,37 +140,37 @@ CUSTOMER_UPDATE: Table = {
     "description": Text(unsettable=True),
     "email": Text(unsettable=True, length_max=512),
     "individual_name": Text(unsettable=True, length_max=150),
-    "metadata": _METADATA,
+    "metadata": METADATA,
     "name": Text(unsettable=True, length_max=256),
     "phone": Text(unsettable=True),
     "preferred_locales": Items(of=Text()),
-    **_EXPAND,
+    **EXPAND,
 }
 CUSTOMER_CREATE = CUSTOMER_UPDATE
-CUSTOMER_RETRIEVE = _EXPAND
-CUSTOMER_LIST: Table = {"email": Text(), **_PAGE_CREATED}
+CUSTOMER_RETRIEVE = EXPAND
+CUSTOMER_LIST: Table = {"email": Text(), **PAGE_CREATED}
 
-PAYMENT_INTENT_RETRIEVE: Table = {"client_secret": Text(), **_EXPAND}
-PAYMENT_INTENT_LIST: Table = {"customer": Text(), **_PAGE_CREATED}
-CHARGE_RETRIEVE = _EXPAND
-CHARGE_LIST: Table = {"customer": Text(), "payment_intent": Text(), **_PAGE_CREATED}
+PAYMENT_INTENT_RETRIEVE: Table = {"client_secret": Text(), **EXPAND}
+PAYMENT_INTENT_LIST: Table = {"customer": Text(), **PAGE_CREATED}
+CHARGE_RETRIEVE = EXPAND
+CHARGE_LIST: Table = {"customer": Text(), "payment_intent": Text(), **PAGE_CREATED}
 
 REFUND_CREATE: Table = {
     "amount": Integer(minimum=1, maximum=AMOUNT_MAX),
     "charge": Text(),
-    "metadata": _METADATA,
+    "metadata": METADATA,
     "payment_intent": Text(),
     "reason": Choice(of=("duplicate", "fraudulent", "requested_by_customer")),
-    **_EXPAND,
+    **EXPAND,
 }
-REFUND_RETRIEVE = _EXPAND
-REFUND_UPDATE: Table = {"metadata": _METADATA, **_EXPAND}
-REFUND_LIST: Table = {"charge": Text(), "payment_intent": Text(), **_PAGE_CREATED}
-DISPUTE_RETRIEVE = _EXPAND
-DISPUTE_LIST: Table = {"charge": Text(), "payment_intent": Text(), **_PAGE_CREATED}
+REFUND_RETRIEVE = EXPAND
+REFUND_UPDATE: Table = {"metadata": METADATA, **EXPAND}
+REFUND_LIST: Table = {"charge": Text(), "payment_intent": Text(), **PAGE_CREATED}
+DISPUTE_RETRIEVE = EXPAND
+DISPUTE_LIST: Table = {"charge": Text(), "payment_intent": Text(), **PAGE_CREATED}
 
-EVENT_RETRIEVE = _EXPAND
-EVENT_LIST: Table = {"type": Text(), "types": Items(of=Text(), length_max=20), **_PAGE_CREATED}
+EVENT_RETRIEVE = EXPAND
+EVENT_LIST: Table = {"type": Text(), "types": Items(of=Text(), length_max=20), **PAGE_CREATED}
 
 PRODUCT_CREATE: Table = {
     "active": Boolean(),
@@ -169,14 +178,14 @@ PRODUCT_CREATE: Table = {
     "statement_descriptor": Text(length_max=22),
     "url": Text(),
     **_PRODUCT_DATA,
-    **_EXPAND,
+    **EXPAND,
 }
-PRODUCT_RETRIEVE = _EXPAND
-PRODUCT_LIST: Table = {"active": Boolean(), **_PAGE_CREATED}
+PRODUCT_RETRIEVE = EXPAND
+PRODUCT_LIST: Table = {"active": Boolean(), **PAGE_CREATED}
 PRICE_CREATE: Table = {
     "active": Boolean(),
     "lookup_key": Text(length_max=200),
-    "metadata": _METADATA_FIRST,
+    "metadata": METADATA_FIRST,
     "nickname": Text(),
     **{name: kind for name, kind in _PRICE_DATA.items() if name != "product_data"},
     "product_data": Fields(
@@ -186,13 +195,14 @@ PRICE_CREATE: Table = {
             if name not in ("description", "images")
         }
     ),
-    **_EXPAND,
+    **EXPAND,
 }
-PRICE_RETRIEVE = _EXPAND
+PRICE_RETRIEVE = EXPAND
 PRICE_LIST: Table = {
     "active": Boolean(),
     "currency": Text(length_max=3),
+    "lookup_keys": Items(of=Text(), length_max=10),
     "product": Text(),
     "type": Choice(of=("one_time", "recurring")),
-    **_PAGE_CREATED,
+    **PAGE_CREATED,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
+from typing import Any
 
 from creditapp.payments.sandbox.errors import Refused
 
@@ -35,3 +36,26 @@ def minor_from_text(text: str, currency: str) -> int:
 def moment(seconds: float) -> str:
     """Return a moment in UTC, to the second."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%d %b %Y, %H:%M:%S")
+
+
+def day(seconds: float) -> str:
+    """Return a day in UTC, as invoices write it."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%d %b %Y")
+
+
+def every(recurring: dict[str, Any]) -> str:
+    """Return how often a price is paid: ``a month``, ``every 3 months``."""
+    count, interval = recurring["interval_count"], recurring["interval"]
+    return f"a {interval}" if count == 1 else f"every {count} {interval}s"
+
+
+def terms_of(session: dict[str, Any]) -> str:
+    """Return what a checkout's subscription costs and when: ``$15.00 a month``; else nothing."""
+    recurring = [item for item in session["_line_items"] if item["price"]["recurring"]]
+    if not recurring:
+        return ""
+    total = sum(item["price"]["unit_amount"] * item["quantity"] for item in recurring)
+    price = recurring[0]["price"]
+    words = f"{money(total, price['currency'])} {every(price['recurring'])}"
+    days = session["_subscription_data"].get("trial_period_days")
+    return f"{days} {'day' if days == 1 else 'days'} free, then {words}" if days else words

@@ -152,7 +152,8 @@ def test_sixteen_threads_with_one_key_make_one_customer(sandbox: Sandbox) -> Non
     ("change", "param"),
     [
         ({"line_items": []}, "line_items"),
-        ({"mode": "subscription"}, "mode"),
+        ({"mode": "setup"}, "mode"),
+        ({"mode": "subscription"}, "payment_intent_data"),
         ({"customer_update": {"name": "auto"}}, "customer_update"),
         ({"expires_at": 1}, "expires_at"),
         ({"metadata": {"k" * 41: "x"}}, "metadata"),

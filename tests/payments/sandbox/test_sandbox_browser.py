@@ -115,6 +115,9 @@ def test_axe_finds_nothing_and_nothing_overflows(
 
 def _every_page(sandbox: Sandbox) -> list[str]:
     """Return a page in each of its states."""
+    price = sandbox.price()
+    sandbox.press(f"/subscriptions/{sandbox.subscribe(price).id}/decline")
+    sandbox.press("/clock", by="month")
     checkouts = {}
     for card in ("succeeds", "declined", "further-step", "pays-later"):
         checkouts[card] = sandbox.open_checkout().id
@@ -124,6 +127,7 @@ def _every_page(sandbox: Sandbox) -> list[str]:
     paid = sandbox.stripe.v1.checkout.sessions.retrieve(checkouts["succeeds"])
     sandbox.press(f"/payments/{paid.payment_intent}/refund", amount="1")
     sandbox.press(f"/payments/{paid.payment_intent}/dispute")
+    plan = sandbox.open_subscription(price, subscription_data={"trial_period_days": 7}).id
     event = sandbox.stripe.v1.events.list().data[0]
-    pays = [f"/pay/{each}" for each in (fresh, expired, *checkouts.values())]
+    pays = [f"/pay/{each}" for each in (plan, fresh, expired, *checkouts.values())]
     return [*pays, f"/pay/{checkouts['further-step']}/step", f"/events/{event.id}"]

@@ -171,10 +171,8 @@ def lone_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Any:
 def test_what_stripe_forbids_is_refused(lone_sandbox: Any, route: Route, bad: Bad) -> None:
     path = route.path.replace("<id>", "some_id")
     headers = {"Authorization": f"Bearer {KEY}"}
-    if route.method == "GET":
-        answer = lone_sandbox.get(path, query_string=bad.fields, headers=headers)
-    else:
-        answer = lone_sandbox.post(path, data=bad.fields, headers=headers)
+    place = "data" if route.method == "POST" else "query_string"
+    answer = lone_sandbox.open(path, method=route.method, headers=headers, **{place: bad.fields})
     error = answer.get_json()["error"]
     assert answer.status_code == 400, error
     assert error["type"] == "invalid_request_error"

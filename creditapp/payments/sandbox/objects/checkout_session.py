@@ -7,12 +7,13 @@ from typing import Any
 from creditapp.payments.sandbox.errors import Refused, missing_object
 from creditapp.payments.sandbox.ids import new_id
 from creditapp.payments.sandbox.objects import event, line_item
+from creditapp.payments.sandbox.objects.checkout_rules import (
+    refuse_prices_that_do_not_fit,
+    refuse_what_does_not_fit,
+)
 from creditapp.payments.sandbox.store import Books, Json
 
 DAY_SECONDS = 86_400
-MINIMUM_MINOR = 50
-"""Stripe takes no payment below about half a dollar."""
-
 METHODS = ("card", "us_bank_account")
 """How one can pay here: a card at once, a bank account later."""
 
@@ -23,7 +24,7 @@ _NO_TEXTS = dict.fromkeys(
 
 def create(books: Books, given: dict[str, Any], page_url: str) -> Json:
     """Check what the table cannot, store and return a session; its page is below ``page_url``."""
-    _refuse_what_does_not_fit(given)
+    refuse_what_does_not_fit(given)
     customer = None
     if given.get("customer"):
         customer = books.get("customer", given["customer"])
@@ -33,7 +34,10 @@ def create(books: Books, given: dict[str, Any], page_url: str) -> Json:
         line_item.create(books, item, f"line_items[{number}]")
         for number, item in enumerate(given["line_items"])
     ]
-    _refuse_prices_that_do_not_fit(items)
+    subscription = given.get("subscription_data", {})
+    if subscription.get("trial_period_days"):
+        items = [line_item.free_at_first(item) for item in items]
+    refuse_prices_that_do_not_fit(given["mode"], items)
     expires_at = given.get("expires_at", books.now + DAY_SECONDS)
     if not books.now + 1800 - 60 <= expires_at <= books.now + DAY_SECONDS + 60:
         raise Refused(
@@ -57,48 +61,12 @@ def expire(books: Books, session: Json) -> Json:
     return session
 
 
-def _refuse_what_does_not_fit(given: dict[str, Any]) -> None:
-    if given["mode"] != "payment":
-        raise Refused(f"This sandbox has no `{given['mode']}` mode yet.", param="mode")
-    if not given.get("line_items"):
-        raise Refused(
-            "Missing required param: line_items.", code="parameter_missing", param="line_items"
-        )
-    if not given.get("success_url"):
-        raise Refused(
-            "Missing required param: success_url.", code="parameter_missing", param="success_url"
-        )
-    if given.get("customer") and given.get("customer_email"):
-        raise Refused(
-            "You may only specify one of these parameters: customer, customer_email.",
-            code="parameters_exclusive",
-            param="customer",
-        )
-    if given.get("customer") and given.get("customer_creation"):
-        raise Refused(
-            "You may only specify one of these parameters: customer, customer_creation.",
-            code="parameters_exclusive",
-            param="customer",
-        )
-    if given.get("customer_update") and not given.get("customer"):
-        raise Refused(
-            "`customer_update` can only be used with `customer`.", param="customer_update"
-        )
-
-
-def _refuse_prices_that_do_not_fit(items: list[Json]) -> None:
-    if any(item["price"]["type"] == "recurring" for item in items):
-        raise Refused(
-            "You specified `payment` mode but passed a recurring price. Either switch to"
-            " `subscription` mode or use only one-time prices."
-        )
-    if len({item["currency"] for item in items}) > 1:
-        raise Refused("The price currencies must be the same for all line items.")
-    if 0 < sum(item["amount_total"] for item in items) < MINIMUM_MINOR:
-        raise Refused(
-            "The Checkout Session's total amount due must add up to at least 0.50 usd",
-            code="amount_too_small",
-        )
+def needs_means(session: Json) -> bool:
+    """Return whether one must choose how to pay: now, or later when a trial ends."""
+    return bool(
+        session["amount_total"]
+        or (session["mode"] == "subscription" and session["payment_method_collection"] == "always")
+    )
 
 
 def _session(
@@ -111,6 +79,10 @@ def _session(
 ) -> Json:
     session_id = new_id("cs_test_a1", 56)
     total = sum(item["amount_total"] for item in items)
+    subscribes = given["mode"] == "subscription"
+    methods = given.get("allowed_payment_method_types", list(METHODS))
+    if subscribes:  # a debit that may fail days later is not played for subscriptions
+        methods = ["card"]
     return {
         "id": session_id,
         "object": "checkout.session",
@@ -136,7 +108,7 @@ def _session(
         "custom_text": _custom_text(given),
         "customer": customer["id"] if customer else None,
         "customer_account": None,
-        "customer_creation": None if customer else given.get("customer_creation", "if_required"),
+        "customer_creation": _customer_creation(given),
         "customer_details": None,
         "customer_email": given.get("customer_email"),
         "discounts": [],
@@ -144,7 +116,9 @@ def _session(
         "expires_at": expires_at,
         "integration_identifier": given.get("integration_identifier"),
         "invoice": None,
-        "invoice_creation": {
+        "invoice_creation": None
+        if subscribes
+        else {
             "enabled": False,
             "invoice_data": {
                 "account_tax_ids": None,
@@ -166,10 +140,12 @@ def _session(
         "origin_context": given.get("origin_context"),
         "payment_intent": None,
         "payment_link": None,
-        "payment_method_collection": "if_required",
+        "payment_method_collection": given.get(
+            "payment_method_collection", "always" if subscribes else "if_required"
+        ),
         "payment_method_configuration_details": None,
         "payment_method_options": {"card": {"request_three_d_secure": "automatic"}},
-        "payment_method_types": given.get("allowed_payment_method_types", list(METHODS)),
+        "payment_method_types": methods,
         "payment_status": "unpaid" if total else "no_payment_required",
         "permissions": None,
         "phone_number_collection": {"enabled": False},
@@ -193,9 +169,22 @@ def _session(
         "wallet_options": None,
         "_line_items": items,
         "_payment_intent_data": given.get("payment_intent_data", {}),
+        "_subscription_data": given.get("subscription_data", {}),
+        "_intent": None,
+        "_problem": None,
+        "_step": None,
         "_email": given.get("customer_email") or (customer["email"] if customer else None) or "",
         "_email_fixed": bool(given.get("customer_email") or (customer and customer["email"])),
     }
+
+
+def _customer_creation(given: dict[str, Any]) -> str | None:
+    if given.get("customer"):
+        return None
+    if given["mode"] == "subscription":
+        return "always"
+    creation: str = given.get("customer_creation", "if_required")
+    return creation
 
 
 def _custom_text(given: dict[str, Any]) -> dict[str, Any]:

@@ -54,3 +54,10 @@ def create(books: Books, given: dict[str, Any], name: str) -> Json:
         "quantity": quantity,
         "taxes": [],
     }
+
+
+def free_at_first(item: Json) -> Json:
+    """Return a line item as a trial sells it: what recurs costs nothing yet."""
+    if not item["price"]["recurring"]:
+        return item
+    return item | {"amount_subtotal": 0, "amount_total": 0}

@@ -1,0 +1,129 @@
+"""What begins and ends a subscription: a paid checkout, its cancellation, its last day."""
+
+from __future__ import annotations
+
+from creditapp.payments.sandbox import collecting
+from creditapp.payments.sandbox.errors import Refused
+from creditapp.payments.sandbox.objects import event, invoice_line
+from creditapp.payments.sandbox.objects import invoice as invoices
+from creditapp.payments.sandbox.objects import invoice_payment as payments
+from creditapp.payments.sandbox.objects import subscription as subscriptions
+from creditapp.payments.sandbox.store import Books, Json
+
+
+def begin(books: Books, session: Json, intent: Json | None, method: Json | None) -> Json:
+    """Make the subscription and first invoice of a checkout just paid; return the checkout."""
+    sold = session["_line_items"]
+    subscription = subscriptions.create(
+        books,
+        [each for each in sold if each["price"]["recurring"]],
+        customer=session["customer"],
+        method=method["id"] if method else None,
+        given=session["_subscription_data"],
+    )
+    trial = subscription["status"] == "trialing"
+    lines = lines_of_period(books, subscription, free=trial)
+    lines += [
+        invoice_line.of_sale(books, subscription, each)
+        for each in sold
+        if not each["price"]["recurring"]
+    ]
+    draft = invoices.draft(
+        books,
+        subscription,
+        lines,
+        reason="subscription_create",
+        period=(books.now, books.now),
+        from_balance=False,
+    )
+    billed = {} if trial else billed_for(subscription)
+    subscription = books.put(subscription | {"latest_invoice": draft["id"], "_billed": billed})
+    event.tell(books, "customer.subscription.created", subscription)
+    invoice = invoices.issue(books, draft)
+    if intent is not None:
+        payments.paid(books, payments.create(books, invoice, intent))
+        invoice |= {"attempt_count": 1}
+    invoices.paid(books, invoice, invoice["amount_due"])
+    return session | {"subscription": subscription["id"], "invoice": invoice["id"]}
+
+
+def renew(books: Books, subscription: Json) -> Json:
+    """Begin the next period and bill it: the present one is over, or its trial is."""
+    before = subscriptions.period_of(subscription)
+    anchor = subscription["billing_cycle_anchor"]
+    items = subscription["items"]["data"]
+    moved = subscription | subscriptions.in_period(subscription, before[1], anchor, items)
+    lines = [*moved["_pending"], *lines_of_period(books, moved)]
+    draft = invoices.draft(books, moved, lines, reason="subscription_cycle", period=before)
+    trial = subscription["status"] == "trialing"
+    changes = {
+        "items": moved["items"],
+        "latest_invoice": draft["id"],
+        "status": "active" if trial else subscription["status"],
+        "_billed": billed_for(moved),
+        "_pending": [],
+    }
+    subscription = subscriptions.change(books, subscription, changes)
+    return collecting.bill(books, subscription, draft)
+
+
+def cancel(books: Books, subscription: Json) -> Json:
+    """End a subscription now; what is open stays open, and no one is charged any more."""
+    if subscription["status"] in subscriptions.ENDED:
+        raise Refused(
+            f"No such subscription: '{subscription['id']}'",
+            status=404,
+            code="resource_missing",
+            param="id",
+        )
+    invoices.stop_collecting(books, subscription)
+    return subscriptions.end(books, subscription, reason="cancellation_requested")
+
+
+def lines_of_period(books: Books, subscription: Json, *, free: bool = False) -> list[Json]:
+    """Return the lines that bill a subscription's present period in full."""
+    return [
+        invoice_line.of_period(books, subscription, item, free=free)
+        for item in subscription["items"]["data"]
+    ]
+
+
+def billed_for(subscription: Json) -> Json:
+    """Return what the present period has been billed at, by item: what is unused of it is worth."""
+    return {
+        item["id"]: {"price": item["price"], "quantity": item["quantity"]}
+        for item in subscription["items"]["data"]
+    }
+
+
+def tick(books: Books) -> None:
+    """Do what the time has brought, in its order and each thing at the moment it fell due."""
+    while True:
+        subscription = books.earliest_due("subscription")
+        invoice = books.earliest_due("invoice")
+        if invoice and (not subscription or invoice["_due_at"] <= subscription["_due_at"]):
+            with books.at(invoice["_due_at"]):
+                _try_again(books, invoice)
+        elif subscription:
+            with books.at(subscription["_due_at"]):
+                _fall_due(books, subscription)
+        else:
+            return
+
+
+def _try_again(books: Books, invoice: Json) -> None:
+    named = invoice["parent"]["subscription_details"]["subscription"]
+    subscription = books.get("subscription", named)
+    assert subscription is not None  # the invoice was made for it
+    collecting.attempt(books, subscription, invoice)
+
+
+def _fall_due(books: Books, subscription: Json) -> None:
+    end = subscriptions.period_of(subscription)[1]
+    if books.now < end:
+        subscriptions.tell_of_trial_end(books, subscription)
+    elif subscription["cancel_at_period_end"]:
+        invoices.stop_collecting(books, subscription)
+        subscriptions.end(books, subscription, reason="cancellation_requested")
+    else:
+        renew(books, subscription)

@@ -1,0 +1,98 @@
+"""What the requests about subscriptions and their invoices may carry."""
+
+from __future__ import annotations
+
+from creditapp.payments.sandbox.parameters import Boolean, Choice, Fields, Integer, Items, Text
+from creditapp.payments.sandbox.tables import (
+    EXPAND,
+    METADATA,
+    PAGE,
+    PAGE_CREATED,
+    Table,
+)
+
+_FEEDBACK = Choice(
+    unsettable=True,
+    of=(
+        "customer_service",
+        "low_quality",
+        "missing_features",
+        "other",
+        "switched_service",
+        "too_complex",
+        "too_expensive",
+        "unused",
+    ),
+)
+_CANCELLATION = Fields(
+    of={"comment": Text(unsettable=True, length_max=5000), "feedback": _FEEDBACK}
+)
+
+SUBSCRIPTION_RETRIEVE = EXPAND
+SUBSCRIPTION_LIST: Table = {
+    "customer": Text(),
+    "status": Choice(
+        of=(
+            "active",
+            "all",
+            "canceled",
+            "ended",
+            "incomplete",
+            "incomplete_expired",
+            "past_due",
+            "paused",
+            "trialing",
+            "unpaid",
+        )
+    ),
+    **PAGE_CREATED,
+}
+SUBSCRIPTION_UPDATE: Table = {
+    "cancel_at_period_end": Boolean(),
+    "cancellation_details": _CANCELLATION,
+    "default_payment_method": Text(),
+    "description": Text(unsettable=True, length_max=500),
+    "items": Items(
+        length_max=20,
+        of=Fields(
+            of={
+                "id": Text(),
+                "price": Text(),
+                "quantity": Integer(minimum=1, maximum=999_999),
+            }
+        ),
+    ),
+    "metadata": METADATA,
+    "payment_behavior": Choice(of=("allow_incomplete", "error_if_incomplete")),
+    "proration_behavior": Choice(of=("always_invoice", "create_prorations", "none")),
+    "proration_date": Integer(),
+    **EXPAND,
+}
+SUBSCRIPTION_CANCEL: Table = {"cancellation_details": _CANCELLATION, **EXPAND}
+
+INVOICE_RETRIEVE = EXPAND
+INVOICE_LIST: Table = {
+    "customer": Text(),
+    "status": Choice(of=("draft", "open", "paid", "uncollectible", "void")),
+    "subscription": Text(),
+    **PAGE_CREATED,
+}
+INVOICE_LINE_LIST = PAGE
+INVOICE_PAYMENT_RETRIEVE = EXPAND
+INVOICE_PAYMENT_LIST: Table = {
+    "invoice": Text(),
+    "payment": Fields(
+        of={
+            "payment_intent": Text(),
+            "type": Choice(required=True, of=("payment_intent",)),
+        }
+    ),
+    "status": Choice(of=("canceled", "open", "paid")),
+    **PAGE_CREATED,
+}
+
+PAYMENT_METHOD_RETRIEVE = EXPAND
+CUSTOMER_PAYMENT_METHOD_LIST: Table = {
+    "type": Choice(of=("card", "us_bank_account")),
+    **PAGE,
+}
