@@ -116,11 +116,9 @@ class StripePlans(ABC):
         with self._errors():
             page = self._stripe().v1.invoices.list({"subscription": subscription_id, "limit": 100})
             found = [_invoice(each) for each in page.auto_paging_iter()]
-        return tuple(
-            sorted(
-                (each for each in found if each.status != "draft"), key=lambda each: each.created
-            )
-        )
+        # Stripe lists the newest first; two of one second keep their order.
+        found = [each for each in reversed(found) if each.status != "draft"]
+        return tuple(sorted(found, key=lambda each: each.created))
 
     def list_invoices_since(self, created_after: datetime) -> tuple[InvoiceState, ...]:
         """Read the account's invoices, a hundred at a time; those of no subscription are left."""
