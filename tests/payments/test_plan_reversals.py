@@ -1,0 +1,205 @@
+"""Refunds and disputes of plans: months that are not due go first; reconciled and proven after."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from creditapp.payments import reconciling
+from creditapp.payments.plan_models import Subscription
+from creditapp.payments.sandbox.state import State
+from tests.payments.plan_till import MICRO, PlanTill
+from tests.payments.till import Till, house, till
+
+__all__ = ["house", "till"]
+
+
+@pytest.fixture
+def plans(till: Till) -> PlanTill:
+    """The till, with its clock at the bank's."""
+    return PlanTill(till)
+
+
+def payment(plans: PlanTill, row: Subscription) -> str:
+    """Return the payment intent of the newest invoice."""
+    with plans.app.app_context():
+        from creditapp.db import snapshot
+        from creditapp.payments.plan_models import Invoice
+
+        with snapshot() as session:
+            found = (
+                session.query(Invoice)
+                .filter(Invoice.subscription_id == row.id)
+                .order_by(Invoice.created_at.desc())
+                .first()
+            )
+    assert found is not None
+    assert found.payment_intent_id is not None
+    return found.payment_intent_id
+
+
+def refund(plans: PlanTill, intent: str, amount: str = "") -> str:
+    """Give money back at the bank; return the refund's id."""
+    plans.till.press(f"/payments/{intent}/refund", amount=amount)
+    with State.of(plans.till.gateway.sandbox).transaction() as books:
+        return str(books.find("refund", {"payment_intent": intent}, limit=1)[0]["id"])
+
+
+def taken(plans: PlanTill, row: Subscription) -> int:
+    """Return what is taken back of all months of a plan, in credits."""
+    with plans.app.app_context():
+        from sqlalchemy import func, select
+
+        from creditapp.db import snapshot
+        from creditapp.payments.plan_models import ScheduledGrant
+
+        query = select(func.sum(ScheduledGrant.taken_micro)).where(
+            ScheduledGrant.subscription_id == row.id
+        )
+        with snapshot() as session:
+            return int(session.scalar(query) or 0) // MICRO
+
+
+def test_a_refunded_month_goes_back_in_proportion(plans: PlanTill) -> None:
+    alice = plans.till.member()
+    row = plans.subscribe(alice)
+    intent = payment(plans, row)
+    refund(plans, intent, "3.00")
+    plans.sync(row)
+    assert plans.till.credits(alice) == 400
+    refund(plans, intent)
+    plans.sync(row)
+    plans.sync(row)
+    assert plans.till.credits(alice) == 0
+
+
+def test_what_was_spent_of_a_refunded_month_is_owed(plans: PlanTill) -> None:
+    alice = plans.till.member()
+    row = plans.subscribe(alice)
+    plans.till.spend(alice, 50 + 200)
+    refund(plans, payment(plans, row))
+    plans.sync(row)
+    balance = plans.till.balance(alice)
+    assert (balance.available_micro, balance.owed_micro) == (0, 200 * MICRO)
+    plans.till.bought(alice)  # 110 credits pay the first of it
+    balance = plans.till.balance(alice)
+    assert (balance.available_micro, balance.owed_micro) == (0, 90 * MICRO)
+
+
+def test_a_refunded_year_first_loses_the_months_that_are_not_due(plans: PlanTill) -> None:
+    alice = plans.till.member()
+    row = plans.subscribe(alice, "premium", "year")
+    refund(plans, payment(plans, row), "145.00")  # a half: six of twelve months
+    plans.sync(row)
+    assert plans.till.credits(alice) == 1200
+    assert taken(plans, row) == 7200
+    plans.live_through(row, 11)
+    assert plans.given(alice) == [1200] * 6
+
+
+def test_a_refund_that_failed_is_undone(plans: PlanTill) -> None:
+    alice = plans.till.member()
+    row = plans.subscribe(alice, "basic", "year")
+    intent = payment(plans, row)
+    came_back = refund(plans, intent)
+    plans.sync(row)
+    assert (plans.till.credits(alice), taken(plans, row)) == (0, 6000)
+    plans.till.press(f"/refunds/{came_back}/fail")
+    plans.sync(row)
+    assert (plans.till.credits(alice), taken(plans, row)) == (500, 0)
+    plans.live_through(row, 11)
+    assert plans.given(alice) == [500] * 12
+
+
+def test_a_dispute_freezes_and_its_end_decides(plans: PlanTill) -> None:
+    alice, bob = plans.till.member(), plans.till.member()
+    for buyer, outcome, left in ((alice, "won", 500), (bob, "lost", 0)):
+        row = plans.subscribe(buyer)
+        intent = payment(plans, row)
+        plans.till.press(f"/payments/{intent}/dispute")
+        plans.sync(row)
+        assert plans.till.balance(buyer).frozen_micro == 500 * MICRO
+        with State.of(plans.till.gateway.sandbox).transaction() as books:
+            dispute = books.find("dispute", {"payment_intent": intent}, limit=1)[0]["id"]
+        plans.till.press(f"/disputes/{dispute}/close", outcome=outcome)
+        plans.sync(row)
+        assert plans.till.balance(buyer).frozen_micro == 0
+        assert plans.till.credits(buyer) == left
+
+
+def test_a_disputed_year_gives_no_month_until_it_is_decided(plans: PlanTill) -> None:
+    alice = plans.till.member()
+    row = plans.subscribe(alice, "basic", "year")
+    intent = payment(plans, row)
+    plans.till.press(f"/payments/{intent}/dispute")
+    plans.sync(row)
+    plans.live_through(row, 2)
+    assert plans.given(alice) == [500]
+    with State.of(plans.till.gateway.sandbox).transaction() as books:
+        dispute = books.find("dispute", {"payment_intent": intent}, limit=1)[0]["id"]
+    plans.till.press(f"/disputes/{dispute}/close", outcome="won")
+    plans.sync(row)
+    plans.sweep()
+    assert plans.given(alice) == [500] * 3
+
+
+def test_a_refund_told_by_its_event_finds_the_invoice(plans: PlanTill) -> None:
+    alice = plans.till.member()
+    row = plans.subscribe(alice)
+    plans.live_through(row, 4)
+    first = plans.invoices(alice)[0]
+    assert first.payment_intent_id is not None
+    refund(plans, first.payment_intent_id)
+    with State.of(plans.till.gateway.sandbox).transaction() as books:
+        event = books.find("event", {"type": ["refund.created"]}, limit=1)[0]
+    assert plans.till.send(event).status_code == 200
+    assert plans.invoices(alice)[0].refunded_minor == 1500
+
+
+def test_reconciling_finds_a_renewal_and_a_refund_nobody_told_of(plans: PlanTill) -> None:
+    alice = plans.till.member()
+    since = plans.follow() - timedelta(hours=1)
+    row = plans.subscribe(alice)
+    plans.pass_to(row.period_end + timedelta(hours=1))
+    with plans.app.app_context():
+        report = reconciling.reconcile(since)
+        kinds = [each.kind for each in report.differences if each.repaired]
+        assert "paid_not_granted" in kinds
+        assert report.ok, report.as_text()
+    assert plans.given(alice) == [500, 500]
+    first = plans.invoices(alice)[0]
+    assert first.payment_intent_id is not None
+    refund(plans, first.payment_intent_id, "3.00")
+    with plans.app.app_context():
+        report = reconciling.reconcile(since)
+        assert [each.kind for each in report.differences] == ["refund"]
+        assert report.ok
+        assert reconciling.reconcile(since).differences == []
+    assert plans.till.credits(alice) == 900
+
+
+def test_the_proof_names_a_month_whose_grant_was_altered(plans: PlanTill) -> None:
+    from sqlalchemy import text
+
+    from creditapp.db import snapshot, transaction
+    from creditapp.payments import agreement
+
+    alice = plans.till.member()
+    plans.subscribe(alice)
+    with plans.app.app_context():
+        with snapshot() as session:
+            assert not agreement.check(session.connection()).findings
+        with transaction() as session:
+            session.execute(
+                text("UPDATE scheduled_grants SET credits_micro = 1 WHERE user_id = :id"),
+                {"id": alice.id},
+            )
+        with snapshot() as session:
+            (finding,) = agreement.check(session.connection()).findings
+        assert "has no grant of its own" in finding.sentence
+        with transaction() as session:
+            session.execute(
+                text("UPDATE scheduled_grants SET credits_micro = 500000000 WHERE user_id = :id"),
+                {"id": alice.id},
+            )
