@@ -96,7 +96,7 @@ def mount_sandbox(app: Flask, settings: Settings) -> EmbeddedSandbox:
 
 def _checkout_alone(sandbox: Wsgi) -> Wsgi:
     def serve_some(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        if environ.get("PATH_INFO", "").startswith(("/pay/", "/static/")):
+        if environ.get("PATH_INFO", "").startswith(("/pay/", "/portal/", "/invoices/", "/static/")):
             return sandbox(environ, start_response)
         start_response("404 Not Found", [("Content-Type", "text/plain")])
         return [b"The bank is played on the machine that runs this demo.\n"]

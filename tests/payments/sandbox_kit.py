@@ -209,7 +209,7 @@ class Sandbox:
     def wait(self, *, days: float = 0, until: int | None = None) -> None:
         """Move the clock on and let what falls due happen."""
         with State.of(self.app).transaction() as books:
-            seconds = int(days * 86_400) if until is None else until - books.now
+            seconds = int(days * 86_400) if until is None else max(0, until - books.now)
             books.advance(seconds)
             paying.tick(books)
 

@@ -65,10 +65,15 @@ def draft_of(books: Books, subscription: Json, repricing: Repricing) -> Json:
     )
 
 
-def reprice(books: Books, subscription: Json, given: dict[str, Any]) -> Repricing:
-    """Return what new items make of a subscription and what they cost; nothing is stored."""
+def reprice(
+    books: Books, subscription: Json, given: dict[str, Any], outer: str = "%s"
+) -> Repricing:
+    """Return what new items make of a subscription and what they cost; nothing is stored.
+
+    ``outer`` is how the parameters of the request are called, for the refusals.
+    """
     old_items = subscription["items"]["data"]
-    items = _changed_items(books, old_items, given["items"])
+    items = _changed_items(books, old_items, given["items"], outer % "items")
     old, new = old_items[0]["price"], items[0]["price"]
     behavior = given.get("proration_behavior", "create_prorations")
     date = given.get("proration_date", books.now)
@@ -76,7 +81,7 @@ def reprice(books: Books, subscription: Json, given: dict[str, Any]) -> Repricin
     if not start <= date <= end:
         raise Refused(
             "Cannot specify a `proration_date` outside of the subscription's current period.",
-            param="subscription_proration_date" if "customer" in given else "proration_date",
+            param=outer % "proration_date",
         )
     trial = subscription["status"] == "trialing"
     other_interval = _interval(old) != _interval(new) and not trial
@@ -125,10 +130,12 @@ def _plain_changes(books: Books, subscription: Json, given: dict[str, Any]) -> J
     return changes
 
 
-def _changed_items(books: Books, items: list[Json], given: list[dict[str, Any]]) -> list[Json]:
+def _changed_items(
+    books: Books, items: list[Json], given: list[dict[str, Any]], outer: str
+) -> list[Json]:
     wanted: dict[str, dict[str, Any]] = {}
     for number, each in enumerate(given):
-        name = f"items[{number}]"
+        name = f"{outer}[{number}]"
         if "id" not in each:
             raise Refused(
                 "This sandbox adds no items to a subscription: name the one to change with its id.",
@@ -141,7 +148,7 @@ def _changed_items(books: Books, items: list[Json], given: list[dict[str, Any]])
     if len({_interval(item["price"]) for item in changed}) > 1:
         raise Refused(
             "All prices of a subscription must have the same `interval` and `interval_count`.",
-            param="items",
+            param=outer,
         )
     return changed
 

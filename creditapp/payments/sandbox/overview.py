@@ -64,7 +64,7 @@ def read(books: Books) -> dict[str, Any]:
         "now": books.now,
         "ahead": books.now - int(time.time()) >= 60,
         "subscriptions": [
-            _subscription(books, subscription)
+            subscription_of(books, subscription)
             for subscription in books.find("subscription", limit=PAYMENTS_SHOWN)
         ],
         "payments": _payments(books),
@@ -188,7 +188,8 @@ def _state_of_checkout(session: Json, intent: Json | None, charge: Json | None) 
     return _state_of_charge(charge) or str(session["payment_status"])
 
 
-def _subscription(books: Books, subscription: Json) -> dict[str, Any]:
+def subscription_of(books: Books, subscription: Json) -> dict[str, Any]:
+    """Return what a page shows of a subscription."""
     customer = books.get("customer", subscription["customer"])
     tone, word = _STATUS[f"subscription-{subscription['status']}"]
     method = books.get("payment_method", subscription["default_payment_method"] or "")
@@ -207,7 +208,15 @@ def _subscription(books: Books, subscription: Json) -> dict[str, Any]:
 def title_of(books: Books, subscription: Json) -> str:
     """Return what a subscription is to, and at which price."""
     items = subscription["items"]["data"]
+    if len(items) == 1 and items[0]["quantity"] == 1:
+        return price_title(books, items[0]["price"])
     total = sum(item["price"]["unit_amount"] * item["quantity"] for item in items)
     names = ", ".join(invoice_line.name_of(books, item["price"]) for item in items)
     price = items[0]["price"]
     return f"{names}, {money(total, price['currency'])} {every(price['recurring'])}"
+
+
+def price_title(books: Books, price: Json) -> str:
+    """Return what a price sells, and for how much."""
+    cost = f"{money(price['unit_amount'], price['currency'])} {every(price['recurring'])}"
+    return f"{invoice_line.name_of(books, price)}, {cost}"

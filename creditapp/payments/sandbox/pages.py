@@ -18,7 +18,7 @@ from flask import (
 )
 
 from creditapp.payments.sandbox import buttons as _buttons  # noqa: F401  # joins the blueprint
-from creditapp.payments.sandbox import paying
+from creditapp.payments.sandbox import paying, portal
 from creditapp.payments.sandbox.cards import MEANS
 from creditapp.payments.sandbox.forms import our_form, pages
 from creditapp.payments.sandbox.objects.checkout_session import needs_means
@@ -152,13 +152,15 @@ def _protect(response: Response) -> Response:
 
 def _shops() -> set[str]:
     """Return the origin to which the current page's form may lead."""
-    session_id = (request.view_args or {}).get("session_id", "")
-    if not session_id:
+    path = request.view_args or {}
+    if not path.keys() & {"session_id", "portal_id"}:
         return set()
     with State.of(current_app).store.transaction() as books:
-        session = books.get("checkout.session", session_id)
-    parts = urlsplit(session["success_url"]) if session else None
-    return {f"{parts.scheme}://{parts.netloc}"} if parts else set()
+        session = books.get("checkout.session", path.get("session_id", ""))
+        found = [session["success_url"]] if session else []
+        found += portal.shop_addresses(books, path.get("portal_id", ""))
+    parts = [urlsplit(address) for address in found]
+    return {f"{each.scheme}://{each.netloc}" for each in parts}
 
 
 def _missing(_error: Exception) -> tuple[str, int]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from creditapp.payments.sandbox import changing, subscribing
+from creditapp.payments.sandbox import changing, previewing, subscribing
 from creditapp.payments.sandbox import tables_billing as tables
+from creditapp.payments.sandbox.objects import portal_session
 from creditapp.payments.sandbox.objects import subscription as subscriptions
 from creditapp.payments.sandbox.routing import (
     PAGE_SIZE,
@@ -78,6 +79,10 @@ def _list_payment_methods(books: Books, given: Given, customer_id: str) -> Json:
     return page_of(books, "payment_method", url, given, where)
 
 
+def _create_portal(books: Books, given: Given) -> Json:
+    return portal_session.create(books, given, books.public_url)
+
+
 BILLING_ROUTES = (
     Route("GET", _SUBSCRIPTIONS, tables.SUBSCRIPTION_LIST, _list_subscriptions),
     Route(
@@ -89,6 +94,7 @@ BILLING_ROUTES = (
     Route("POST", f"{_SUBSCRIPTIONS}/<id>", tables.SUBSCRIPTION_UPDATE, _update_subscription),
     Route("DELETE", f"{_SUBSCRIPTIONS}/<id>", tables.SUBSCRIPTION_CANCEL, _cancel_subscription),
     Route("GET", _INVOICES, tables.INVOICE_LIST, _list_invoices),
+    Route("POST", f"{_INVOICES}/create_preview", tables.INVOICE_PREVIEW, previewing.preview),
     Route("GET", f"{_INVOICES}/<id>", tables.INVOICE_RETRIEVE, retrieving("invoice")),
     Route("GET", f"{_INVOICES}/<id>/lines", tables.INVOICE_LINE_LIST, _list_invoice_lines),
     Route("GET", _INVOICE_PAYMENTS, tables.INVOICE_PAYMENT_LIST, _list_invoice_payments),
@@ -98,6 +104,7 @@ BILLING_ROUTES = (
         tables.INVOICE_PAYMENT_RETRIEVE,
         retrieving("invoice_payment"),
     ),
+    Route("POST", "/v1/billing_portal/sessions", tables.PORTAL_CREATE, _create_portal),
     Route(
         "GET",
         "/v1/payment_methods/<id>",

@@ -49,12 +49,7 @@ def begin(books: Books, session: Json, intent: Json | None, method: Json | None)
 
 def renew(books: Books, subscription: Json) -> Json:
     """Begin the next period and bill it: the present one is over, or its trial is."""
-    before = subscriptions.period_of(subscription)
-    anchor = subscription["billing_cycle_anchor"]
-    items = subscription["items"]["data"]
-    moved = subscription | subscriptions.in_period(subscription, before[1], anchor, items)
-    lines = [*moved["_pending"], *lines_of_period(books, moved)]
-    draft = invoices.draft(books, moved, lines, reason="subscription_cycle", period=before)
+    moved, draft = next_period(books, subscription, reason="subscription_cycle")
     trial = subscription["status"] == "trialing"
     changes = {
         "items": moved["items"],
@@ -65,6 +60,16 @@ def renew(books: Books, subscription: Json) -> Json:
     }
     subscription = subscriptions.change(books, subscription, changes)
     return collecting.bill(books, subscription, draft)
+
+
+def next_period(books: Books, subscription: Json, *, reason: str) -> tuple[Json, Json]:
+    """Return a subscription as it is in its next period, and that one's invoice; store nothing."""
+    before = subscriptions.period_of(subscription)
+    anchor = subscription["billing_cycle_anchor"]
+    items = subscription["items"]["data"]
+    moved = subscription | subscriptions.in_period(subscription, before[1], anchor, items)
+    lines = [*moved["_pending"], *lines_of_period(books, moved)]
+    return moved, invoices.draft(books, moved, lines, reason=reason, period=before)
 
 
 def cancel(books: Books, subscription: Json) -> Json:

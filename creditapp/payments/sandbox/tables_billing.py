@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from creditapp.payments.sandbox.parameters import Boolean, Choice, Fields, Integer, Items, Text
+from creditapp.payments.sandbox.objects.portal_session import FLOWS
+from creditapp.payments.sandbox.parameters import (
+    Address,
+    Boolean,
+    Choice,
+    Fields,
+    Integer,
+    Items,
+    Text,
+)
 from creditapp.payments.sandbox.tables import (
     EXPAND,
     METADATA,
@@ -26,6 +35,17 @@ _FEEDBACK = Choice(
 )
 _CANCELLATION = Fields(
     of={"comment": Text(unsettable=True, length_max=5000), "feedback": _FEEDBACK}
+)
+_PRORATION = Choice(of=("always_invoice", "create_prorations", "none"))
+_ITEMS = Items(
+    length_max=20,
+    of=Fields(
+        of={
+            "id": Text(),
+            "price": Text(),
+            "quantity": Integer(minimum=1, maximum=999_999),
+        }
+    ),
 )
 
 SUBSCRIPTION_RETRIEVE = EXPAND
@@ -52,19 +72,10 @@ SUBSCRIPTION_UPDATE: Table = {
     "cancellation_details": _CANCELLATION,
     "default_payment_method": Text(),
     "description": Text(unsettable=True, length_max=500),
-    "items": Items(
-        length_max=20,
-        of=Fields(
-            of={
-                "id": Text(),
-                "price": Text(),
-                "quantity": Integer(minimum=1, maximum=999_999),
-            }
-        ),
-    ),
+    "items": _ITEMS,
     "metadata": METADATA,
     "payment_behavior": Choice(of=("allow_incomplete", "error_if_incomplete")),
-    "proration_behavior": Choice(of=("always_invoice", "create_prorations", "none")),
+    "proration_behavior": _PRORATION,
     "proration_date": Integer(),
     **EXPAND,
 }
@@ -89,6 +100,43 @@ INVOICE_PAYMENT_LIST: Table = {
     ),
     "status": Choice(of=("canceled", "open", "paid")),
     **PAGE_CREATED,
+}
+
+INVOICE_PREVIEW: Table = {
+    "customer": Text(),
+    "subscription": Text(),
+    "subscription_details": Fields(
+        of={
+            "items": _ITEMS,
+            "proration_behavior": _PRORATION,
+            "proration_date": Integer(),
+        }
+    ),
+    **EXPAND,
+}
+
+_OF_SUBSCRIPTION = Fields(of={"subscription": Text(required=True)})
+PORTAL_CREATE: Table = {
+    "customer": Text(),
+    "flow_data": Fields(
+        of={
+            "after_completion": Fields(
+                of={
+                    "hosted_confirmation": Fields(of={"custom_message": Text(length_max=500)}),
+                    "redirect": Fields(of={"return_url": Address(required=True)}),
+                    "type": Choice(
+                        required=True, of=("hosted_confirmation", "portal_homepage", "redirect")
+                    ),
+                }
+            ),
+            "subscription_cancel": _OF_SUBSCRIPTION,
+            "subscription_update": _OF_SUBSCRIPTION,
+            "type": Choice(required=True, of=FLOWS),
+        }
+    ),
+    "locale": Choice(of=("auto", "de", "en", "es", "fr", "it", "ja", "nl", "pl", "pt", "zh")),
+    "return_url": Address(),
+    **EXPAND,
 }
 
 PAYMENT_METHOD_RETRIEVE = EXPAND

@@ -16,9 +16,10 @@ _SYMBOLS = {"usd": "$", "eur": "€", "gbp": "£"}
 def money(minor: int, currency: str) -> str:
     """Return ``$14.99`` or ``12.00 CHF``."""
     digits = 0 if currency in _WHOLE else 2
-    amount = f"{Decimal(minor).scaleb(-digits):,.{digits}f}"
+    amount = f"{abs(Decimal(minor)).scaleb(-digits):,.{digits}f}"
+    sign = "−" if minor < 0 else ""
     symbol = _SYMBOLS.get(currency)
-    return f"{symbol}{amount}" if symbol else f"{amount} {currency.upper()}"
+    return f"{sign}{symbol}{amount}" if symbol else f"{sign}{amount} {currency.upper()}"
 
 
 def minor_from_text(text: str, currency: str) -> int:

@@ -116,8 +116,13 @@ def test_axe_finds_nothing_and_nothing_overflows(
 def _every_page(sandbox: Sandbox) -> list[str]:
     """Return a page in each of its states."""
     price = sandbox.price()
-    sandbox.press(f"/subscriptions/{sandbox.subscribe(price).id}/decline")
+    subscribed = sandbox.subscribe(price)
+    sandbox.press(f"/subscriptions/{subscribed.id}/decline")
     sandbox.press("/clock", by="month")
+    portal = sandbox.stripe.v1.billing_portal.sessions.create(
+        {"customer": str(subscribed.customer), "return_url": "http://shop.test/account"}
+    ).id
+    invoice = sandbox.invoices(subscribed.id)[0].id
     checkouts = {}
     for card in ("succeeds", "declined", "further-step", "pays-later"):
         checkouts[card] = sandbox.open_checkout().id
@@ -129,5 +134,6 @@ def _every_page(sandbox: Sandbox) -> list[str]:
     sandbox.press(f"/payments/{paid.payment_intent}/dispute")
     plan = sandbox.open_subscription(price, subscription_data={"trial_period_days": 7}).id
     event = sandbox.stripe.v1.events.list().data[0]
+    plans = [f"/portal/{portal}", f"/invoices/{invoice}"]
     pays = [f"/pay/{each}" for each in (plan, fresh, expired, *checkouts.values())]
-    return [*pays, f"/pay/{checkouts['further-step']}/step", f"/events/{event.id}"]
+    return [*plans, *pays, f"/pay/{checkouts['further-step']}/step", f"/events/{event.id}"]

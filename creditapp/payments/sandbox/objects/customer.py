@@ -64,6 +64,16 @@ def update(books: Books, customer: Json, given: dict[str, Any]) -> Json:
     return customer | changes
 
 
+def set_default_method(books: Books, customer: Json, method_id: str | None) -> Json:
+    """Choose what a customer's invoices are paid with, and tell of it."""
+    settings = {**customer["invoice_settings"], "default_payment_method": method_id}
+    previous = {"invoice_settings": customer["invoice_settings"]}
+    changed = books.put(customer | {"invoice_settings": settings})
+    if previous["invoice_settings"] != settings:
+        event.tell(books, "customer.updated", changed, previous)
+    return changed
+
+
 def merged(metadata: dict[str, str], given: dict[str, str] | None) -> dict[str, str]:
     """Return metadata after an update: empty texts remove a name, None removes all."""
     if given is None:

@@ -97,6 +97,7 @@ def issue(books: Books, invoice: Json) -> Json:
         | {
             "auto_advance": True,
             "effective_at": books.now,
+            "hosted_invoice_url": f"{books.public_url}/invoices/{invoice['id']}",
             "number": f"{customer['invoice_prefix']}-{number:04}",
             "status": "open",
             "status_transitions": {**invoice["status_transitions"], "finalized_at": books.now},
