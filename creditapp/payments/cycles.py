@@ -17,6 +17,7 @@ from creditapp.clock import NEVER
 from creditapp.payments.plan_types import InvoiceLine, InvoiceState
 
 MONTHS = {"month": 1, "year": 12}
+HUNDREDTH_MICRO = 10_000
 
 
 class Gives(Protocol):
@@ -91,7 +92,8 @@ def plan_of(
     months = [given[starts_at] for starts_at in sorted(given)]
     if back and months:
         first = months[0]
-        months[0] = replace(first, credits_micro=max(0, first.credits_micro - back))
+        left = max(0, first.credits_micro - back)
+        months[0] = replace(first, credits_micro=_up_to_a_hundredth(left))
     return Plan(tuple(month for month in months if month.credits_micro > 0), supersedes_from)
 
 
@@ -179,3 +181,8 @@ def _part(credits_micro: int, line: InvoiceLine, starts_at: datetime, ends_at: d
     whole = int((ends_at - starts_at).total_seconds())
     left = min(ends_at, line.ends_at) - max(starts_at, line.starts_at)
     return credits_micro * int(left.total_seconds()) // whole
+
+
+def _up_to_a_hundredth(micro: int) -> int:
+    """Round a part of a month up, in the buyer's favour, to what people can read."""
+    return -(-micro // HUNDREDTH_MICRO) * HUNDREDTH_MICRO

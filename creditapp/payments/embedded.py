@@ -38,13 +38,16 @@ class SandboxClock(Clock):
         self._sandbox = sandbox
         self._offset = timedelta(0)
         self._read_at = -CLOCK_READ_SECONDS
+        self._moves = 0
 
     def now(self) -> datetime:
         """Return the moved moment; another process's move is seen within a second."""
-        if time.monotonic() - self._read_at >= CLOCK_READ_SECONDS:
-            with State.of(self._sandbox).store.transaction() as books:
+        state = State.of(self._sandbox)
+        moves, read_at = state.clock_moves, time.monotonic()
+        if moves != self._moves or read_at - self._read_at >= CLOCK_READ_SECONDS:
+            with state.store.transaction() as books:
                 self._offset = timedelta(seconds=clock_offset(books))
-            self._read_at = time.monotonic()
+            self._moves, self._read_at = moves, read_at
         return datetime.now(UTC) + self._offset
 
 

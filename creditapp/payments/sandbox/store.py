@@ -69,6 +69,7 @@ class Books:
         self.idempotency_key: str | None = None
         self.public_url = ""
         self.wrote_delivery = False
+        self.moved_clock = False
         self._now: int | None = None
 
     @property
@@ -91,6 +92,7 @@ class Books:
         """Move the clock on."""
         clock.advance(self, seconds)
         self._now = None
+        self.moved_clock = True
 
     def earliest_due(self, kind: str) -> Json | None:
         """Return the object whose ``_due_at`` is the first that has passed, or None."""

@@ -125,4 +125,4 @@ def _change(plan: Plan, cycle: str, today: Standing, until: str) -> Shape:
 
 
 def _day(moment: datetime | None) -> str:
-    return f"{moment.day} {moment:%B %Y}" if moment else "the end of what is paid"
+    return f"{moment.day} {moment:%b %Y}" if moment else "the end of what is paid"

@@ -1,0 +1,169 @@
+"""Which credits an invoice gives, and when: pure, over made-up lines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from creditapp.clock import NEVER
+from creditapp.payments.cycles import PriceUnknown, add_months, newest_price, plan_of
+from creditapp.payments.plan_types import InvoiceLine, InvoiceState
+
+MICRO = 1_000_000
+
+
+@dataclass
+class Price:
+    """What a price gives."""
+
+    cycle: str = "month"
+    credits_micro: int = 500 * MICRO
+    lasting_months: int | None = 2
+    trial_credits_micro: int = 0
+
+
+def day(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def line(price: str, starts: str, ends: str, amount: int = 1500, **more: object) -> InvoiceLine:
+    return InvoiceLine(price, amount, int(str(more.get("quantity", 1))), day(starts), day(ends),
+                       bool(more.get("proration", False)))  # fmt: skip
+
+
+def invoice(*lines: InvoiceLine, status: str = "paid") -> InvoiceState:
+    total = sum(each.amount_minor for each in lines)
+    return InvoiceState(
+        "in_1", None, status, "subscription_cycle", "sub_1", "usd", total, total, total,
+        day("2026-01-31"), None, None, None, lines, False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("moment", "count", "then"),
+    [
+        ("2026-01-31", 1, "2026-02-28"),
+        ("2026-01-31", 2, "2026-03-31"),
+        ("2028-02-29", 12, "2029-02-28"),
+        ("2026-12-15", 1, "2027-01-15"),
+        ("2026-03-31", -1, "2026-02-28"),
+        ("2026-01-01", -1, "2025-12-01"),
+    ],
+)
+def test_months_are_counted_by_the_day(moment: str, count: int, then: str) -> None:
+    assert add_months(day(moment), count) == day(then)
+
+
+@given(st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1)), st.integers(0, 60))
+def test_later_months_are_later_and_never_skip_one(moment: datetime, count: int) -> None:
+    here, after = add_months(moment, count), add_months(moment, count + 1)
+    assert here < after <= here + timedelta(days=31)
+    assert (after.year * 12 + after.month) - (here.year * 12 + here.month) == 1
+
+
+def test_a_month_gives_itself_and_lasts_to_the_end_of_the_next() -> None:
+    (month,) = plan_of(
+        invoice(line("basic", "2026-01-31", "2026-02-28")), {"basic": Price()}
+    ).months
+    assert (month.credits_micro, month.expires_at) == (500 * MICRO, day("2026-03-28"))
+
+
+@pytest.mark.parametrize(("lasts", "until"), [(1, day("2026-02-28")), (None, NEVER)])
+def test_what_lasts_otherwise(lasts: int | None, until: datetime) -> None:
+    plan = plan_of(
+        invoice(line("basic", "2026-01-31", "2026-02-28")), {"basic": Price(lasting_months=lasts)}
+    )
+    assert plan.months[0].expires_at == until
+
+
+def test_a_year_gives_twelve_months_each_on_its_day() -> None:
+    plan = plan_of(
+        invoice(line("year", "2026-01-31", "2027-01-31", 21000)), {"year": Price(cycle="year")}
+    )
+    assert [month.credits_micro for month in plan.months] == [500 * MICRO] * 12
+    starts = [month.starts_at for month in plan.months]
+    assert starts[:3] == [day("2026-01-31"), day("2026-02-28"), day("2026-03-31")]
+    assert plan.months[-1].ends_at == day("2027-01-31")
+    assert [month.ends_at for month in plan.months[:-1]] == starts[1:]
+
+
+def test_seats_multiply() -> None:
+    plan = plan_of(invoice(line("team", "2026-01-01", "2026-02-01", quantity=3)), {"team": Price()})
+    assert plan.months[0].credits_micro == 1500 * MICRO
+
+
+def test_a_trial_gives_trial_credits_until_its_end_or_nothing() -> None:
+    trial = invoice(line("basic", "2026-01-01", "2026-01-08", 0))
+    end = day("2026-01-08")
+    assert plan_of(trial, {"basic": Price()}, trial_end=end).months == ()
+    (month,) = plan_of(
+        trial, {"basic": Price(trial_credits_micro=20 * MICRO)}, trial_end=end
+    ).months
+    assert (month.credits_micro, month.expires_at) == (20 * MICRO, end)
+
+
+def test_an_upgrade_gives_the_difference_and_replaces_later_months() -> None:
+    prices = {"basic": Price(cycle="year"), "premium": Price("year", 1200 * MICRO)}
+    months = [(add_months(day("2026-01-01"), n), add_months(day("2026-01-01"), n + 1))
+              for n in range(12)]  # fmt: skip
+    plan = plan_of(
+        invoice(
+            line("basic", "2026-11-16", "2027-01-01", -2000, proration=True),
+            line("premium", "2026-11-16", "2027-01-01", 3000, proration=True),
+        ),
+        prices,
+        months,
+    )
+    assert [month.credits_micro for month in plan.months] == [350 * MICRO, 1200 * MICRO]
+    assert plan.supersedes_from == day("2026-11-16")
+
+
+def test_giving_back_more_than_is_bought_takes_nothing() -> None:
+    prices = {"basic": Price(), "premium": Price(credits_micro=1200 * MICRO)}
+    plan = plan_of(
+        invoice(
+            line("premium", "2026-01-11", "2026-02-01", -1900, proration=True),
+            line("basic", "2026-01-11", "2026-02-01", 1000, proration=True),
+        ),
+        prices,
+        [(day("2026-01-01"), day("2026-02-01"))],
+    )
+    assert plan.months == ()
+
+
+@given(st.integers(1, 31 * 86400 - 1), st.integers(1, 10**6), st.integers(1, 10**6))
+def test_no_upgrade_gives_more_than_the_whole_difference(seconds: int, old: int, new: int) -> None:
+    starts, ends = day("2026-01-01"), day("2026-02-01")
+    at = starts + timedelta(seconds=seconds)
+    prices = {"old": Price(credits_micro=old * MICRO), "new": Price(credits_micro=new * MICRO)}
+    plan = plan_of(
+        invoice(
+            InvoiceLine("old", -1, 1, at, ends, True), InvoiceLine("new", 2, 1, at, ends, True)
+        ),
+        prices,
+        [(starts, ends)],
+    )
+    given_micro = sum(month.credits_micro for month in plan.months)
+    assert 0 <= given_micro <= max(0, new - old) * MICRO + 10_000
+
+
+def test_a_price_that_nobody_knows_is_not_guessed() -> None:
+    with pytest.raises(PriceUnknown):
+        plan_of(invoice(line("else", "2026-01-01", "2026-02-01")), {})
+
+
+def test_what_is_in_force_is_what_was_paid_and_reaches_farthest() -> None:
+    basic = invoice(line("basic", "2026-01-01", "2026-02-01"))
+    upgrade = invoice(
+        line("basic", "2026-01-11", "2026-02-01", -1000, proration=True),
+        line("premium", "2026-01-11", "2026-02-01", 1900, proration=True),
+    )
+    unpaid = invoice(line("other", "2026-02-01", "2026-03-01"), status="open")
+    found = newest_price([basic, upgrade, unpaid])
+    assert found is not None
+    assert found.price_id == "premium"
+    assert newest_price([unpaid]) is None
