@@ -5,33 +5,33 @@ A mistake gets one line that says what to do, and exit status 2.
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 import click
-from flask import Flask
 
-from creditapp import accounts, create_app, ledger, serving, units
+from creditapp import accounts, ledger, serving, units
 from creditapp.accounts import AccountRules, AddressTaken, User
+from creditapp.cli_payments import reconcile, refund, sync_prices
 from creditapp.clock import NEVER, now
+from creditapp.commanding import app_context, say
 from creditapp.config import SettingsInvalid, load_settings
-from creditapp.db import db, snapshot, transaction
+from creditapp.db import snapshot, transaction
 from creditapp.errors import AppError
 from creditapp.ids import new_id
-from creditapp.payments import agreement, reconciling
-from creditapp.payments.gateway import GatewayError
+from creditapp.payments import agreement
 from creditapp.wiring import the
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def commands() -> None:
     """CreditApp: a credits store and AI studio."""
+
+
+for command in (reconcile, refund, sync_prices):
+    commands.add_command(command)
 
 
 def main() -> None:
@@ -53,22 +53,11 @@ def _fail(message: str) -> NoReturn:
     sys.exit(2)
 
 
-@contextmanager
-def _app() -> Iterator[Flask]:
-    """Build the app over a database that is up to date, and enter its context."""
-    app = create_app()
-    with app.app_context():
-        serving.prepare(app)
-        yield app
-        # What is forked afterwards opens connections of its own.
-        db.engine.dispose()
-
-
 @commands.command()
 def serve() -> None:
     """Migrate, import the catalog, and serve pages and jobs."""
     settings = load_settings()
-    with _app():
+    with app_context():
         # Here and not only in the server's own process, which would be started again and again.
         serving.refuse_demo_leftovers()
     from granian.constants import Interfaces
@@ -99,7 +88,7 @@ def worker() -> None:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    with _app():
+    with app_context():
         serving.refuse_demo_leftovers()
         click.echo("working")
         jobs.run(stop)
@@ -108,7 +97,7 @@ def worker() -> None:
 @commands.command()
 def migrate() -> None:
     """Bring the database to this version's schema."""
-    with _app():
+    with app_context():
         click.echo("The database is up to date.")
 
 
@@ -156,7 +145,7 @@ def create_user(email: str, password: str | None, admin: bool, as_json: bool) ->
     """Open an account; its welcome credits are granted as at sign-up."""
     if password is None:
         password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
-    with _app():
+    with app_context():
         new = accounts.prepare_account(email, password)
         try:
             with transaction() as session:
@@ -164,7 +153,7 @@ def create_user(email: str, password: str | None, admin: bool, as_json: bool) ->
                 person.is_admin = admin
         except AddressTaken:
             raise click.ClickException(f"{email} has an account already.") from None
-        _say({"id": person.id, "email": person.email}, f"{person.email} is {person.id}.", as_json)
+        say({"id": person.id, "email": person.email}, f"{person.email} is {person.id}.", as_json)
 
 
 @commands.command()
@@ -178,7 +167,7 @@ def grant(email: str, amount: str, reason: str, as_json: bool) -> None:
         amount_micro = units.micro_from_text(amount)
     except units.AmountInvalid as error:
         raise click.ClickException(str(error)) from None
-    with _app():
+    with app_context():
         with transaction() as session:
             person = _person(email)
             connection = session.connection()
@@ -195,7 +184,7 @@ def grant(email: str, amount: str, reason: str, as_json: bool) -> None:
             )
             balance = ledger.balance(connection, wallet_id, now=now())
         has = units.credits_text(balance.available_micro)
-        _say(
+        say(
             {"email": person.email, "balance": _number(balance.available_micro)},
             f"{person.email} has {has} credits.",
             as_json,
@@ -207,7 +196,7 @@ def grant(email: str, amount: str, reason: str, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True)
 def wallet(email: str, as_json: bool) -> None:
     """Show a person's balance, grants and last entries."""
-    with _app():
+    with app_context():
         person = _person(email)
         with snapshot() as session:
             connection = session.connection()
@@ -245,7 +234,7 @@ def wallet(email: str, as_json: bool) -> None:
             for each in lines
         ],
     }
-    _say(facts, _wallet_text(person, facts), as_json)
+    say(facts, _wallet_text(person, facts), as_json)
 
 
 @commands.command()
@@ -253,32 +242,10 @@ def wallet(email: str, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True)
 def proof(seals: bool, as_json: bool) -> None:
     """Check the ledger's invariants for every wallet; exit 0 only if all hold."""
-    with _app(), snapshot() as session:
+    with app_context(), snapshot() as session:
         report = ledger.proof.check(session.connection(), with_seals=seals)
         report.results.append(agreement.check(session.connection()))
-        _say(report.as_dict(), report.as_text(), as_json)
-    if not report.ok:
-        raise click.exceptions.Exit(1)
-
-
-@commands.command()
-@click.option(
-    "--since",
-    type=click.DateTime(["%Y-%m-%d"]),
-    help="The first day to compare, UTC; a week ago when it is left out.",
-)
-@click.option("--json", "as_json", is_flag=True)
-def reconcile(since: datetime | None, as_json: bool) -> None:
-    """Compare the ledger with Stripe and repair what can be; exit 0 only if they agree."""
-    with _app():
-        begins = now() - reconciling.NIGHTLY if since is None else since.replace(tzinfo=UTC)
-        if begins > now():
-            raise click.ClickException("--since lies in the future.")
-        try:
-            report = reconciling.reconcile(begins)
-        except GatewayError as error:
-            raise click.ClickException(f"Stripe could not be asked: {error}") from None
-        _say(report.as_dict(), report.as_text(), as_json)
+        say(report.as_dict(), report.as_text(), as_json)
     if not report.ok:
         raise click.exceptions.Exit(1)
 
@@ -288,7 +255,7 @@ def seed() -> None:
     """Fill the database with a cast to play with."""
     from creditapp import seeding
 
-    with _app():
+    with app_context():
         for line in seeding.seed():
             click.echo(line)
 
@@ -303,10 +270,6 @@ def _person(email: str) -> User:
 
 def _number(micro: int) -> str:
     return str(units.credits_number(micro))
-
-
-def _say(facts: dict[str, Any], text: str, as_json: bool) -> None:
-    click.echo(json.dumps(facts, indent=2, default=str) if as_json else text)
 
 
 def _wallet_text(person: User, facts: dict[str, Any]) -> str:

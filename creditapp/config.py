@@ -35,6 +35,7 @@ NAMES = (
     "CREDITAPP_JOBS",
     "CREDITAPP_LOG_LEVEL",
     "CREDITAPP_MAIL_FROM",
+    "CREDITAPP_REFUND_DAYS",
     "CREDITAPP_SITE_NAME",
     "CREDITAPP_SUPPORT_EMAIL",
     "CREDITAPP_THREADS",
@@ -92,6 +93,8 @@ class Settings:
     stripe_publishable_key: str
     stripe_api_base: str
     billing_portal_return_url: str
+    refund_days: int
+    """For how long unspent credits can be given back; 0 is never."""
     admin_api_key: str = field(repr=False)
     environ: Mapping[str, str] = field(repr=False)
     """The variables that catalog entries name: keys and base URLs of providers, price ids."""
@@ -158,6 +161,7 @@ def load_settings(environ: Mapping[str, str] | None = None, **overrides: object)
         "stripe_webhook_secret": variables.get("STRIPE_WEBHOOK_SECRET", ""),
         "stripe_publishable_key": variables.get("STRIPE_PUBLISHABLE_KEY", ""),
         "stripe_api_base": _url(variables, "STRIPE_API_BASE", ""),
+        "refund_days": _whole(variables, "CREDITAPP_REFUND_DAYS", 14, 0, 3650),
         "billing_portal_return_url": _url(variables, "BILLING_PORTAL_RETURN_URL", ""),
         "admin_api_key": variables.get("ADMIN_API_KEY", ""),
         "environ": variables,

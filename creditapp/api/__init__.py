@@ -9,9 +9,18 @@ api = Blueprint("api", __name__, url_prefix="/api")
 
 def init_app(app: Flask) -> None:
     """Put every JSON route onto the app."""
-    from creditapp.api import credits, generations, openapi, plans, prices, purchases, waiting
+    from creditapp.api import (
+        credits,
+        generations,
+        openapi,
+        plans,
+        price_sync,
+        prices,
+        purchases,
+        waiting,
+    )
 
-    for resource in (credits, prices, plans, purchases, generations, openapi):
+    for resource in (credits, prices, price_sync, plans, purchases, generations, openapi):
         assert resource.__doc__, "importing a resource registers its routes"
     waiting.init_app(app)
     app.register_blueprint(api)

@@ -32,11 +32,13 @@ HEADERS = {
     "Idempotency-Key": "1 to 100 printable ASCII letters of your own. The same key and body again "
     "give the first answer, with Idempotent-Replayed: true; another body gives 409.",
     "Stripe-Signature": "Stripe's own, over the body as it was sent, not older than 5 minutes.",
+    "x-admin-key": "The operator's key, ADMIN_API_KEY.",
     "Prefer": "wait=N waits at most N seconds for the end, 30 without it; respond-async answers "
     "202 at once.",
 }
 QUERY = {
     "cursor": "The nextCursor of the page before.",
+    "dryRun": "1 only says what would change.",
     "flow": "card, cancel or plan: leads straight there.",
     "limit": "How many, from 1 to 100.",
     "type": "One of PURCHASE, CREDIT, DEBIT, REFUND, EXPIRY.",

@@ -11,10 +11,10 @@ from sqlalchemy import or_, select, update
 
 from creditapp.catalog.sales import Plan
 from creditapp.clock import now
-from creditapp.db import changed, transaction
+from creditapp.db import changed, snapshot, transaction
 from creditapp.errors import Conflict
 from creditapp.ids import new_id
-from creditapp.payments import plan_prices, subscriptions
+from creditapp.payments import cycles, plan_prices, scheduled, subscriptions
 from creditapp.payments.gateway import Gateway, GatewayError
 from creditapp.payments.models import Purchase
 from creditapp.payments.plan_models import PlanPrice, Subscription
@@ -178,6 +178,57 @@ def _move(live: Subscription, price_id: str, quantity: int) -> None:
         prorate_at=None,
         # It sets a state and moves no money, so each time may be a request of its own.
         key=f"move:{new_id('req')}",
+    )
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What an upgrade would charge and give now, before anything is done."""
+
+    plan_name: str
+    cycle: str
+    charged_minor: int
+    currency: str
+    credits_micro: int
+    renews_minor: int
+    renews_at: datetime
+    current_name: str
+
+
+def preview(live: Subscription, plan: Plan, order: PlanOrder) -> Preview | None:
+    """Ask Stripe what an upgrade costs now; None where the change is no upgrade.
+
+    Raises ``GatewayError``. The seconds until the button is pressed change the last cents.
+    """
+    current = plan_prices.known({live.price_id}).get(live.price_id)
+    if current is None or live.status != "active":
+        return None
+    if not is_upgrade(plan, order.cycle, order.seats, current, live.quantity):
+        return None
+    wanted = plan_prices.ensure(plan, order.cycle)
+    gateway = the(Gateway)
+    state = gateway.retrieve_subscription(live.id)
+    invoice = gateway.preview_change(
+        state,
+        price_id=wanted.id,
+        quantity=order.seats,
+        prorate_at=max(now().replace(microsecond=0), state.period_start),
+    )
+    with snapshot() as session:
+        earlier = scheduled.bounds(session, live.id)
+    given = cycles.plan_of(invoice, {current.id: current, wanted.id: wanted}, earlier)
+    renews_at = state.period_end
+    if order.cycle != current.cycle:
+        renews_at = max(line.ends_at for line in invoice.lines)
+    return Preview(
+        plan_name=plan.name,
+        cycle=order.cycle,
+        charged_minor=max(0, invoice.total_minor),
+        currency=plan.currency,
+        credits_micro=given.months[0].credits_micro if given.months else 0,
+        renews_minor=wanted.price_minor * order.seats,
+        renews_at=renews_at,
+        current_name=current.plan_name,
     )
 
 

@@ -28,6 +28,7 @@ from creditapp.payments.gateway_types import (
     read_event,
 )
 from creditapp.payments.stripe_plans import StripePlans
+from creditapp.payments.stripe_reading import id_of
 
 if TYPE_CHECKING:
     from stripe import StripeClient
@@ -197,7 +198,7 @@ class StripeGateway(StripePlans):
             page = self._stripe().v1.refunds.list(
                 {"limit": 100, "created": {"gte": int(created_after.timestamp())}}
             )
-            intents = (_id(refund.payment_intent) for refund in page.auto_paging_iter())
+            intents = (id_of(refund.payment_intent) for refund in page.auto_paging_iter())
             return frozenset(each for each in intents if each)
 
     def list_disputed_payments(self, *, created_after: datetime) -> frozenset[str]:
@@ -206,8 +207,24 @@ class StripeGateway(StripePlans):
             page = self._stripe().v1.disputes.list(
                 {"limit": 100, "created": {"gte": int(created_after.timestamp())}}
             )
-            intents = (_id(dispute.payment_intent) for dispute in page.auto_paging_iter())
+            intents = (id_of(dispute.payment_intent) for dispute in page.auto_paging_iter())
             return frozenset(each for each in intents if each)
+
+    def create_refund(
+        self, *, refund_id: str, payment_intent_id: str, amount_minor: int, reason: str
+    ) -> str:
+        """Create a refund that carries our number of it."""
+        with _gateway_errors():
+            made = self._stripe().v1.refunds.create(
+                {
+                    "payment_intent": payment_intent_id,
+                    "amount": amount_minor,
+                    "reason": reason,
+                    "metadata": {"refund_id": refund_id},
+                },
+                {"idempotency_key": f"refund:{refund_id}"},
+            )
+        return made.id
 
     def create_customer(self, *, user_id: str, email: str) -> str:
         """Create a customer named by our user's id; a changed address is another request."""
@@ -281,9 +298,9 @@ def _checkout_state(session: Session) -> CheckoutState:
         amount_subtotal=session.amount_subtotal,
         amount_total=session.amount_total,
         currency=session.currency,
-        payment_intent_id=_id(session.payment_intent),
-        customer_id=_id(session.customer),
-        subscription_id=_id(session.subscription),
+        payment_intent_id=id_of(session.payment_intent),
+        customer_id=id_of(session.customer),
+        subscription_id=id_of(session.subscription),
         metadata=session.metadata.to_dict() if session.metadata else {},
         livemode=session.livemode,
         url=session.url,
@@ -324,10 +341,3 @@ def _invalid_request_error() -> type[Exception]:
 def _signed_at(signature_header: str) -> int:
     """Return the first timestamp of the header: the one that the SDK has verified."""
     return int(next(part[2:] for part in signature_header.split(",") if part.startswith("t=")))
-
-
-def _id(reference: object) -> str | None:
-    """Return the id of what Stripe gives as an id or, when it was expanded, as the object."""
-    if reference is None or isinstance(reference, str):
-        return reference
-    return str(getattr(reference, "id", "")) or None

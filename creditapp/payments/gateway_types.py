@@ -49,6 +49,8 @@ class RefundState:
     id: str
     amount_minor: int
     status: str
+    refund_id: str | None = None
+    """Our own number of it, where it was asked for from here."""
 
     @property
     def counts(self) -> bool:
@@ -74,6 +76,22 @@ class DisputeState:
             "appeal_needs_response",
             "appeal_under_review",
         )
+
+
+@dataclass(frozen=True)
+class PriceState:
+    """A price of the account, with the product that it sells."""
+
+    id: str
+    active: bool
+    """Whether both price and product are on sale."""
+    product_name: str
+    price_minor: int | None
+    currency: str
+    cycle: str | None
+    """``month`` or ``year``; None for one payment, ``other`` for what is neither."""
+    metadata: Mapping[str, str]
+    """The product's, and the price's own over it."""
 
 
 @dataclass(frozen=True)
@@ -191,6 +209,14 @@ class Gateway(PlanGateway, Protocol):
 
     def list_disputed_payments(self, *, created_after: datetime) -> frozenset[str]:
         """Return the payment intents that were disputed since a moment."""
+
+    def create_refund(
+        self, *, refund_id: str, payment_intent_id: str, amount_minor: int, reason: str
+    ) -> str:
+        """Give money back; the same ``refund_id`` within a day gives it once."""
+
+    def list_prices(self) -> tuple[PriceState, ...]:
+        """Return every price of the account with its product, archived ones too."""
 
     def create_customer(self, *, user_id: str, email: str) -> str:
         """Return the id of a user's customer; calling again within a day makes no other."""

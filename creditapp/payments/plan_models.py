@@ -133,6 +133,24 @@ class Invoice(Base):
     """When its credits were written down here; null until it is paid."""
 
 
+class Refund(Base):
+    """Money that somebody here decided to give back, stored before Stripe is asked."""
+
+    __tablename__ = "refunds"
+    __table_args__ = (CheckConstraint("state IN ('open', 'done', 'failed')", name="state"),)
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    target_id: Mapped[str] = mapped_column(String(STRIPE_ID_LENGTH), index=True)
+    """The purchase's id, or the invoice's."""
+    payment_intent_id: Mapped[str] = mapped_column(String(STRIPE_ID_LENGTH))
+    amount_minor: Mapped[int] = mapped_column(BigInteger)
+    currency: Mapped[str] = mapped_column(String(3))
+    reason: Mapped[str] = mapped_column(String(40))
+    state: Mapped[str] = mapped_column(String(8), default="open")
+    actor: Mapped[str] = mapped_column(String(120), default="")
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
 class ScheduledGrant(Base):
     """One month's credits of a paid invoice: granted when it is due, unless it was taken back.
 

@@ -156,6 +156,16 @@ class PlanGateway(Protocol):
         next invoice is at the new price.
         """
 
+    def preview_change(
+        self,
+        subscription: SubscriptionState,
+        *,
+        price_id: str,
+        quantity: int,
+        prorate_at: datetime,
+    ) -> InvoiceState:
+        """Return the invoice that a change at once would make; nothing changes."""
+
     def cancel_at_period_end(self, subscription_id: str, *, cancel: bool) -> None:
         """Let a subscription end with the time that is paid, or go on after all."""
 

@@ -49,6 +49,18 @@ def choose(order: PlanOrder, buyer: User, *, key: str) -> Chosen:
     return Chosen("checkout", purchase=_subscribe(order, plan, buyer, key))
 
 
+def preview(order: PlanOrder, buyer: User) -> changing.Preview | None:
+    """Return what an upgrade would charge and give now; None where the choice is no upgrade.
+
+    Raises as ``choose``; nothing is changed.
+    """
+    plan = _ordered(order)
+    stop_reading()
+    with snapshot() as session:
+        live = subscriptions.live_of(session, buyer.id)
+    return None if live is None else changing.preview(live, plan, order)
+
+
 def cancel(buyer: User) -> Subscription:
     """Let the buyer's plan end with the time that is paid; doing it twice does it once.
 

@@ -9,24 +9,21 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from creditapp.payments.gateway_types import (
     CheckoutCreated,
     DisputeState,
     GatewayError,
+    PriceState,
     RefundState,
 )
-from creditapp.payments.plan_types import (
-    InvoiceLine,
-    InvoiceState,
-    Reversals,
-    SubscriptionState,
-)
+from creditapp.payments.plan_types import InvoiceState, Reversals, SubscriptionState
+from creditapp.payments.stripe_reading import id_of, read_invoice, read_price, read_subscription
 
 if TYPE_CHECKING:
-    from stripe import Invoice, InvoiceLineItem, StripeClient, Subscription
+    from stripe import StripeClient
     from stripe.params.checkout import SessionCreateParams
 
 
@@ -64,6 +61,12 @@ class StripePlans(ABC):
                 {"idempotency_key": f"price:{key}"},
             )
         return price.id
+
+    def list_prices(self) -> tuple[PriceState, ...]:
+        """Read the account's prices, a hundred at a time, each with its product."""
+        with self._errors():
+            page = self._stripe().v1.prices.list({"limit": 100, "expand": ["data.product"]})
+            return tuple(read_price(each) for each in page.auto_paging_iter())
 
     def create_plan_checkout(
         self,
@@ -109,13 +112,13 @@ class StripePlans(ABC):
     def retrieve_subscription(self, subscription_id: str) -> SubscriptionState:
         """Read one subscription; this shop's have one item each."""
         with self._errors():
-            return _subscription(self._stripe().v1.subscriptions.retrieve(subscription_id))
+            return read_subscription(self._stripe().v1.subscriptions.retrieve(subscription_id))
 
     def list_invoices(self, subscription_id: str) -> tuple[InvoiceState, ...]:
         """Read the subscription's invoices, a hundred at a time."""
         with self._errors():
             page = self._stripe().v1.invoices.list({"subscription": subscription_id, "limit": 100})
-            found = [_invoice(each) for each in page.auto_paging_iter()]
+            found = [read_invoice(each) for each in page.auto_paging_iter()]
         # Stripe lists the newest first; two of one second keep their order.
         found = [each for each in reversed(found) if each.status != "draft"]
         return tuple(sorted(found, key=lambda each: each.created))
@@ -126,7 +129,7 @@ class StripePlans(ABC):
             page = self._stripe().v1.invoices.list(
                 {"limit": 100, "created": {"gte": int(created_after.timestamp())}}
             )
-            found = (_invoice(each) for each in page.auto_paging_iter())
+            found = (read_invoice(each) for each in page.auto_paging_iter())
             return tuple(each for each in found if each.subscription_id)
 
     def payment_of_invoice(self, invoice_id: str) -> str | None:
@@ -137,7 +140,7 @@ class StripePlans(ABC):
             )
             for payment in page.data:
                 if payment.payment.payment_intent:
-                    return _id(payment.payment.payment_intent)
+                    return id_of(payment.payment.payment_intent)
         return None
 
     def invoice_of_payment(self, payment_intent_id: str) -> str | None:
@@ -149,14 +152,19 @@ class StripePlans(ABC):
                     "limit": 10,
                 }
             )
-            return next((_id(payment.invoice) for payment in page.data), None)
+            return next((id_of(payment.invoice) for payment in page.data), None)
 
     def reversals_of(self, payment_intent_id: str) -> Reversals:
         """Read the payment's refunds and disputes, one list after the other."""
         with self._errors():
             services = self._stripe().v1
             refunds = tuple(
-                RefundState(refund.id, refund.amount, refund.status or "pending")
+                RefundState(
+                    refund.id,
+                    refund.amount,
+                    refund.status or "pending",
+                    refund.metadata.to_dict().get("refund_id") if refund.metadata else None,
+                )
                 for refund in services.refunds.list(
                     {"payment_intent": payment_intent_id, "limit": 100}
                 ).auto_paging_iter()
@@ -197,6 +205,36 @@ class StripePlans(ABC):
                 {"idempotency_key": f"subscription:{subscription.id}:{key}"},
             )
 
+    def preview_change(
+        self,
+        subscription: SubscriptionState,
+        *,
+        price_id: str,
+        quantity: int,
+        prorate_at: datetime,
+    ) -> InvoiceState:
+        """Ask for the invoice of ``change_subscription`` with the same arguments."""
+        with self._errors():
+            return read_invoice(
+                self._stripe().v1.invoices.create_preview(
+                    {
+                        "customer": subscription.customer_id,
+                        "subscription": subscription.id,
+                        "subscription_details": {
+                            "items": [
+                                {
+                                    "id": subscription.item_id,
+                                    "price": price_id,
+                                    "quantity": quantity,
+                                }
+                            ],
+                            "proration_behavior": "always_invoice",
+                            "proration_date": int(prorate_at.timestamp()),
+                        },
+                    }
+                )
+            )
+
     def cancel_at_period_end(self, subscription_id: str, *, cancel: bool) -> None:
         """Set or clear the mark; doing it twice does it once, so it needs no key."""
         with self._errors():
@@ -229,72 +267,3 @@ class StripePlans(ABC):
                 .v1.billing_portal.sessions.create(params)  # type: ignore[arg-type]  # as above
                 .url
             )
-
-
-def _subscription(found: Subscription) -> SubscriptionState:
-    item = found["items"].data[0]  # ``items`` is also the name of a method
-    return SubscriptionState(
-        id=found.id,
-        status=found.status,
-        customer_id=_id(found.customer) or "",
-        item_id=item.id,
-        price_id=item.price.id,
-        quantity=item.quantity or 1,
-        period_start=_moment(item.current_period_start),
-        period_end=_moment(item.current_period_end),
-        cancel_at_period_end=found.cancel_at_period_end or found.cancel_at is not None,
-        trial_end=_moment(found.trial_end) if found.trial_end else None,
-        created=_moment(found.created),
-        ended_at=_moment(found.ended_at) if found.ended_at else None,
-        metadata=found.metadata.to_dict() if found.metadata else {},
-        livemode=found.livemode,
-    )
-
-
-def _invoice(found: Invoice) -> InvoiceState:
-    details = found.parent.subscription_details if found.parent else None
-    paid_at = found.status_transitions.paid_at
-    lines = (_line(each) for each in found.lines.data)
-    return InvoiceState(
-        id=found.id,
-        number=found.number,
-        status=found.status or "draft",
-        billing_reason=found.billing_reason or "manual",
-        subscription_id=_id(details.subscription) if details else None,
-        currency=found.currency,
-        subtotal_minor=found.subtotal,
-        total_minor=found.total,
-        paid_minor=found.amount_paid,
-        created=_moment(found.created),
-        paid_at=_moment(paid_at) if paid_at else None,
-        next_try_at=_moment(found.next_payment_attempt) if found.next_payment_attempt else None,
-        page_url=found.hosted_invoice_url,
-        lines=tuple(each for each in lines if each is not None),
-        livemode=found.livemode,
-    )
-
-
-def _line(line: InvoiceLineItem) -> InvoiceLine | None:
-    """Return a line that is about a price, or None for an adjustment made by hand."""
-    details = line.pricing.price_details if line.pricing else None
-    if details is None:
-        return None
-    item = line.parent.subscription_item_details if line.parent else None
-    return InvoiceLine(
-        price_id=_id(details.price) or "",
-        amount_minor=line.amount,
-        quantity=line.quantity or 1,
-        starts_at=_moment(line.period.start),
-        ends_at=_moment(line.period.end),
-        proration=bool(item and item.proration),
-    )
-
-
-def _moment(seconds: int) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
-
-
-def _id(reference: object) -> str | None:
-    if reference is None or isinstance(reference, str):
-        return reference
-    return str(getattr(reference, "id", "")) or None

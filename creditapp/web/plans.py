@@ -35,6 +35,33 @@ def compare() -> Response:
     return make_response(render_page(PAGE, **context))
 
 
+@credits_pages.get("/plan")
+@policy("user")
+def preview() -> Response:
+    """Show what an upgrade charges and gives now, with the button that does it."""
+    goes_to = safe_path(request.args.get("next"), "/dashboard")
+    order = PlanOrder(request.args.get("plan", "")[:64], request.args.get("cycle", "")[:8])
+    try:
+        shown = plans.preview(order, require_member())
+    except GatewayError:
+        raise PaymentUnavailable from None
+    if shown is None:
+        return go(url_for("checkout.compare", next=goes_to))
+    return make_response(
+        render_page(
+            "pages/plans/upgrade.html",
+            offer=shapes.upgrade(shown),
+            sent={
+                "plan": order.plan_id,
+                "cycle": order.cycle,
+                "catalog": the(Catalog).digest,
+                "nonce": secrets.token_urlsafe(16),
+                "next": goes_to,
+            },
+        )
+    )
+
+
 @credits_pages.post("/plan")
 @policy("user")
 def choose() -> Response:

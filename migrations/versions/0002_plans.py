@@ -71,6 +71,22 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('id', name=op.f('pk_plan_prices')),
     sa.UniqueConstraint('digest', 'livemode', name=op.f('uq_plan_prices_digest_livemode'))
     )
+    op.create_table('refunds',
+    sa.Column('id', sa.String(length=40), nullable=False),
+    sa.Column('target_id', sa.String(length=255), nullable=False),
+    sa.Column('payment_intent_id', sa.String(length=255), nullable=False),
+    sa.Column('amount_minor', sa.BigInteger(), nullable=False),
+    sa.Column('currency', sa.String(length=3), nullable=False),
+    sa.Column('reason', sa.String(length=40), nullable=False),
+    sa.Column('state', sa.String(length=8), nullable=False),
+    sa.Column('actor', sa.String(length=120), nullable=False),
+    sa.Column('created_at', UtcDateTime(timezone=True), nullable=False),
+    sa.CheckConstraint("state IN ('open', 'done', 'failed')", name=op.f('ck_refunds_state')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_refunds'))
+    )
+    with op.batch_alter_table('refunds', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_refunds_target_id'), ['target_id'], unique=False)
+
     op.create_table('scheduled_grants',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
     sa.Column('invoice_id', sa.String(length=255), nullable=False),
@@ -158,6 +174,10 @@ def downgrade() -> None:
         batch_op.drop_index('ix_scheduled_grants_due')
 
     op.drop_table('scheduled_grants')
+    with op.batch_alter_table('refunds', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_refunds_target_id'))
+
+    op.drop_table('refunds')
     op.drop_table('plan_prices')
     with op.batch_alter_table('invoices', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_invoices_user_id'))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime
+from urllib.parse import urlencode
 
 from creditapp.catalog import Catalog, Plan
 from creditapp.catalog import amount as amount_text
 from creditapp.catalog.packs import PlanView, plans_view
+from creditapp.payments.changing import Preview
 from creditapp.payments.standing import Standing
 from creditapp.units import money_text
 from creditapp.web.shapes.shape import Shape
@@ -55,6 +57,19 @@ def plan(mine: Standing) -> Shape:
     }
 
 
+def upgrade(offer: Preview) -> Shape:
+    """Return what an upgrade charges and gives, as its page shows it."""
+    return {
+        "name": offer.plan_name,
+        "paid": _CYCLES[offer.cycle],
+        "from_name": offer.current_name,
+        "charged_minor": offer.charged_minor,
+        "currency": offer.currency,
+        "credits_micro": offer.credits_micro,
+        "renews": f"{money_text(offer.renews_minor, offer.currency)} on {_day(offer.renews_at)}",
+    }
+
+
 def _offer(view: PlanView, mine: Standing | None, may_try: bool) -> Shape:
     plan = view.plan
     current = mine is not None and mine.plan_id == plan.id
@@ -82,7 +97,7 @@ def _way(view: PlanView, cycle: str, mine: Standing, may_try: bool) -> Shape:
     """Return what choosing a plan in a cycle does: its word, and a sentence."""
     plan, today = view.plan, mine
     until = _day(today.renews_at or today.ends_at)
-    shape: Shape = {"cycle": cycle, "word": None, "says": "", "asks": None}
+    shape: Shape = {"cycle": cycle, "word": None, "says": "", "asks": None, "href": None}
     if today.free:
         if plan.free:
             return shape
@@ -111,9 +126,9 @@ def _change(plan: Plan, cycle: str, today: Standing, until: str) -> Shape:
     monthly_better = cycle == "year" and plan.month.price_minor * today.seats >= paid
     if today.status != "trialing" and ((same and price * today.seats > paid) or monthly_better):
         return {
-            "word": "Upgrade now",
-            "says": "The difference for the time left is charged now; its credits come at once.",
-            "asks": f"Upgrade to {plan.name}?",
+            "word": "Upgrade",
+            "says": "You see what it costs now, for the time left, before you pay.",
+            "href": f"/credits/plan?{urlencode({'plan': plan.id, 'cycle': cycle})}",
         }
     if same or today.status == "trialing":
         return {

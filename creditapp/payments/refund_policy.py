@@ -1,0 +1,127 @@
+"""What somebody would get back today: the unspent share of what was paid not long ago."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from creditapp import ledger
+from creditapp.clock import now
+from creditapp.config import Settings
+from creditapp.payments.models import Purchase
+from creditapp.payments.plan_models import Invoice, ScheduledGrant
+from creditapp.wiring import the
+
+
+@dataclass(frozen=True)
+class Refundable:
+    """One payment, what of its credits is unspent, and the money that this is worth."""
+
+    id: str
+    title: str
+    paid_minor: int
+    refunded_minor: int
+    currency: str
+    paid_at: datetime
+    until: datetime
+    credits_micro: int
+    unspent_micro: int
+    back_minor: int
+    """What would go back today, rounded down to the minor unit."""
+
+
+def refundable(session: Session, user_id: str) -> list[Refundable]:
+    """Return what can still be refunded to somebody, the newest first; in four queries."""
+    days = the(Settings).refund_days
+    since = now() - timedelta(days=days)
+    connection = session.connection()
+    wallet_id = ledger.find_wallet(connection, "user", user_id)
+    if wallet_id is None or days == 0:
+        return []
+    unspent = {
+        grant.id: 0 if grant.frozen_at else grant.remaining_micro
+        for grant in ledger.grants(connection, wallet_id)
+    }
+    purchases = session.scalars(
+        select(Purchase).where(
+            Purchase.user_id == user_id,
+            Purchase.grant_id.is_not(None),
+            Purchase.paid_at >= since,
+        )
+    )
+    found = [
+        _of(
+            each.id,
+            f"{each.pack_name} pack",
+            each.price_minor,
+            each.refunded_minor,
+            each.currency,
+            each.paid_at or each.created_at,
+            each.credits_micro,
+            unspent.get(each.grant_id or 0, 0),
+            days,
+        )
+        for each in purchases
+    ]
+    found += _of_invoices(session, user_id, since, unspent, days)
+    return sorted(found, key=lambda each: each.paid_at, reverse=True)
+
+
+def _of_invoices(
+    session: Session, user_id: str, since: datetime, unspent: dict[int, int], days: int
+) -> list[Refundable]:
+    rows = session.execute(
+        select(Invoice, ScheduledGrant)
+        .join(ScheduledGrant, ScheduledGrant.invoice_id == Invoice.id)
+        .where(Invoice.user_id == user_id, Invoice.paid_at >= since, Invoice.paid_minor > 0)
+    )
+    left: dict[str, int] = {}
+    invoices: dict[str, Invoice] = {}
+    for invoice, month in rows:
+        invoices[invoice.id] = invoice
+        waits = month.credits_micro - month.taken_micro if month.state == "due" else 0
+        here = unspent.get(month.grant_id or 0, 0)
+        left[invoice.id] = left.get(invoice.id, 0) + waits + here
+    return [
+        _of(
+            each.id,
+            each.title,
+            each.paid_minor,
+            each.refunded_minor,
+            each.currency.upper(),
+            each.paid_at or each.created_at,
+            each.credits_micro,
+            left[each.id],
+            days,
+        )
+        for each in invoices.values()
+    ]
+
+
+def _of(
+    target_id: str,
+    title: str,
+    paid_minor: int,
+    refunded_minor: int,
+    currency: str,
+    paid_at: datetime,
+    credits_micro: int,
+    unspent_micro: int,
+    days: int,
+) -> Refundable:
+    share = paid_minor * unspent_micro // credits_micro if credits_micro else 0
+    return Refundable(
+        target_id,
+        title,
+        paid_minor,
+        refunded_minor,
+        currency,
+        paid_at,
+        paid_at + timedelta(days=days),
+        credits_micro,
+        unspent_micro,
+        min(share, paid_minor - refunded_minor),
+    )
