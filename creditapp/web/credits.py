@@ -46,9 +46,10 @@ class PaymentUnavailable(AppError):
 
 def register(app: Flask) -> None:
     """Put the credits pages onto the app, those of the plans among them."""
-    from creditapp.web import plans
+    from creditapp.web import plans, refunds
 
-    assert plans.__doc__, "importing the plans' pages registers their routes"
+    for pages in (plans, refunds):
+        assert pages.__doc__, "importing pages registers their routes"
     app.register_blueprint(credits_pages)
 
 

@@ -10,6 +10,7 @@ from creditapp.catalog import Catalog, Plan
 from creditapp.catalog import amount as amount_text
 from creditapp.catalog.packs import PlanView, plans_view
 from creditapp.payments.changing import Preview
+from creditapp.payments.refund_policy import Refundable
 from creditapp.payments.standing import Standing
 from creditapp.units import money_text
 from creditapp.web.shapes.shape import Shape
@@ -67,6 +68,22 @@ def upgrade(offer: Preview) -> Shape:
         "currency": offer.currency,
         "credits_micro": offer.credits_micro,
         "renews": f"{money_text(offer.renews_minor, offer.currency)} on {_day(offer.renews_at)}",
+    }
+
+
+def refundable(payment: Refundable) -> Shape:
+    """Return what a payment would give back, as the refund page shows it."""
+    return {
+        "id": payment.id,
+        "title": payment.title,
+        "paid_minor": payment.paid_minor,
+        "refunded_minor": payment.refunded_minor,
+        "back_minor": payment.back_minor,
+        "currency": payment.currency,
+        "paid_on": _day(payment.paid_at),
+        "until": _day(payment.until),
+        "credits_micro": payment.credits_micro,
+        "unspent_micro": payment.unspent_micro,
     }
 
 

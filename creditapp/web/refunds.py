@@ -1,0 +1,29 @@
+"""The refund policy, with the numbers computed for whoever looks."""
+
+from __future__ import annotations
+
+from flask import Response, make_response
+
+from creditapp.config import Settings
+from creditapp.db import reading
+from creditapp.payments import refund_policy
+from creditapp.web import shapes
+from creditapp.web.credits import credits_pages
+from creditapp.web.rendering import render_page
+from creditapp.web.security import current_member, policy
+from creditapp.wiring import the
+
+
+@credits_pages.get("/refunds")
+@policy("public")
+def policy_page() -> Response:
+    """Say what is refunded and how, and to a member what it would come to today."""
+    member = current_member()
+    found = refund_policy.refundable(reading(), member.id) if member else []
+    return make_response(
+        render_page(
+            "pages/refunds/index.html",
+            days=the(Settings).refund_days,
+            payments=[shapes.refundable(each) for each in found],
+        )
+    )

@@ -1,0 +1,51 @@
+"""The refund page: its numbers are those that a refund would have."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from flask import Flask
+
+from tests.conftest import Person, build_app, close_app
+from tests.payments.till import Till, house, till
+
+__all__ = ["house", "till"]
+
+
+def test_a_guest_reads_the_policy(sqlite_app: Flask) -> None:
+    page = sqlite_app.test_client().get("/credits/refunds").text
+    assert "for 14 days after you paid" in page
+    assert "/auth/login?next=/credits/refunds" in page
+
+
+def test_who_paid_nothing_is_told_so(sqlite_app: Flask) -> None:
+    alice = Person(sqlite_app).sign_up("alice@example.com")
+    assert "You paid nothing" in alice.browser.get("/credits/refunds").text
+
+
+def test_an_operator_may_refund_nothing_on_request(tmp_path: Path) -> None:
+    app = build_app(f"sqlite:///{tmp_path}/a.sqlite", tmp_path, {"CREDITAPP_REFUND_DAYS": "0"})
+    try:
+        assert "not refunded on request" in app.test_client().get("/credits/refunds").text
+    finally:
+        close_app(app)
+
+
+def test_the_figure_is_the_unspent_share(till: Till) -> None:
+    """Of 110 credits 64 are spent: 46/110 of $14.99 is $6.26 and a bit, and the bit is not paid."""
+    alice = till.person()
+    with till.app.app_context():
+        from creditapp import accounts
+        from creditapp.db import snapshot
+
+        with snapshot() as session:
+            email = re.search(r"[0-9a-f]{12}@example\.com", alice.browser.get("/dashboard").text)
+            assert email is not None
+            user = accounts.find_by_email(session, email[0])
+    assert user is not None
+    till.bought(user)
+    till.spend(user, 50 + 64)
+    page = alice.browser.get("/credits/refunds").text
+    assert "46 of 110 credits" in page
+    assert "$6.26" in page
