@@ -44,6 +44,7 @@ ONLY_ON_REQUEST = {
     "event": {"account", "context"},
     "invoice": {"confirmation_secret", "deleted", "payments"},
     "plan": {"deleted", "tiers"},
+    "setup_intent": {"attach_to_self"},
     "subscription_item": {"deleted"},
     "payment_intent": {"hooks", "payment_details"},
     "price": {"currency_options", "deleted", "tiers"},

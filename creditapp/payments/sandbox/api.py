@@ -156,7 +156,8 @@ def _run(
         body = expanded(books, route.verb(books, given, *path.values()), paths)
         status = 200
     except Refused as refused:
-        books.connection.execute("ROLLBACK TO verb")
+        if not refused.kept:
+            books.connection.execute("ROLLBACK TO verb")
         body, status = {"error": refused.error}, refused.status
     books.connection.execute("RELEASE verb")
     return body, status

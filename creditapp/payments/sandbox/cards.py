@@ -10,6 +10,10 @@ Failure = tuple[str, str]
 """A code of Stripe's and its words."""
 
 DECLINED: Failure = ("card_declined", "Your card was declined.")
+AUTHENTICATION_REQUIRED: Failure = (
+    "authentication_required",
+    "Your card was declined. This transaction requires authentication.",
+)
 NOT_AUTHENTICATED: Failure = (
     "payment_intent_authentication_failure",
     "The bank did not confirm that it is you. Try again, or choose another card.",
@@ -26,6 +30,8 @@ class Means:
     outcome: str
     number: str = ""
     method: str = "card"
+    asks: bool = False
+    """Whether the bank asks for one more step while the owner is there."""
     later: Failure | None = None
     """How it fails when it is charged without its owner: at a renewal."""
 
@@ -44,6 +50,7 @@ MEANS = (
         "4000 0000 0000 3220",
         "The bank asks for one more step.",
         "4000000000003220",
+        asks=True,
     ),
     Means(
         "declined-later",
@@ -51,6 +58,14 @@ MEANS = (
         "Works now, is declined at the next renewal.",
         "4000000000000341",
         later=DECLINED,
+    ),
+    Means(
+        "asks-each-time",
+        "4000 0027 6000 3184",
+        "The bank asks for one more step each time, so it fails when you are not there.",
+        "4000002760003184",
+        asks=True,
+        later=AUTHENTICATION_REQUIRED,
     ),
     Means(
         "pays-later",

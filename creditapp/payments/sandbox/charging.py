@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from creditapp.payments.sandbox.cards import DECLINED, NOT_AUTHENTICATED, Failure
+from creditapp.payments.sandbox.cards import (
+    AUTHENTICATION_REQUIRED,
+    DECLINED,
+    NOT_AUTHENTICATED,
+    Failure,
+)
 from creditapp.payments.sandbox.objects import charge as charges
 from creditapp.payments.sandbox.objects import event
 from creditapp.payments.sandbox.store import Books, Json
@@ -59,4 +64,6 @@ def error_of(failure: Failure) -> Json:
     error: Json = {"code": failure[0], "message": failure[1], "type": kind}
     if failure is DECLINED:
         error["decline_code"] = "generic_decline"
+    if failure is AUTHENTICATION_REQUIRED:
+        error["decline_code"] = "authentication_required"
     return error

@@ -91,7 +91,8 @@ def _method(books: Books, subscription: Json) -> Json | None:
     customer = books.get("customer", subscription["customer"])
     settings = customer["invoice_settings"] if customer else {}
     chosen = subscription["default_payment_method"] or settings.get("default_payment_method")
-    return books.get("payment_method", chosen or "")
+    method = books.get("payment_method", chosen or "")
+    return method if method and method["customer"] else None
 
 
 def _failure(subscription: Json, invoice: Json, method: Json | None) -> Failure | None:

@@ -18,9 +18,12 @@ class Refused(Exception):
         kind: str = "invalid_request_error",
         code: str | None = None,
         param: str | None = None,
+        kept: bool = False,
     ) -> None:
         super().__init__(message)
         self.status = status
+        self.kept = kept
+        """Whether what was done before stays: a card's refusal leaves a failed payment."""
         self.error: dict[str, Any] = {"message": message, "type": kind}
         if code:
             self.error["code"] = code

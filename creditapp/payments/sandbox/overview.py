@@ -116,10 +116,11 @@ def _post(books: Books) -> dict[str, int]:
 def _of_checkout(books: Books, session: Json) -> dict[str, Any]:
     intent = paying.intent_of(books, session)
     charge = books.get("charge", (intent or {}).get("latest_charge") or "")
-    title = ", ".join(item["description"] or "Item" for item in session["_line_items"])
+    sold = [item["description"] or "Item" for item in session["_line_items"]]
+    title = ", ".join(sold) or "A saved card"
     about = {
         "session": session,
-        "amount": session["amount_total"],
+        "amount": session["amount_total"] or 0,
         "email": session["_email"],
         "code": f"{session['id'][:16]}…{session['id'][-6:]}",
     }

@@ -23,6 +23,7 @@ from creditapp.payments.sandbox.objects import customer as customers
 from creditapp.payments.sandbox.objects import event
 from creditapp.payments.sandbox.objects import payment_intent as intents
 from creditapp.payments.sandbox.objects import payment_method as methods
+from creditapp.payments.sandbox.objects import setup_intent as setups
 from creditapp.payments.sandbox.store import Books, Json
 
 
@@ -56,7 +57,7 @@ def pay(books: Books, session: Json, means: Means, email: str, step_url: str) ->
     if session["status"] != "open":
         return session
     session = books.put(session | {"_email": email, "_problem": None})
-    if session["amount_total"] == 0:
+    if not session["amount_total"]:
         return _agree(books, session, means)
     intent = _intent(books, session, means)
     if session["mode"] == "payment":
@@ -67,7 +68,7 @@ def pay(books: Books, session: Json, means: Means, email: str, step_url: str) ->
         details = charges.card_details(means.number)
         charging.fail(books, intent, DECLINED, details, email)
         return session
-    if means.key == "further-step":
+    if means.asks:
         intent |= {
             "status": "requires_action",
             "next_action": {
@@ -158,9 +159,11 @@ def _agree(books: Books, session: Json, means: Means) -> Json:
     if not sessions.needs_means(session):
         return _complete(books, session, None, None)
     if means.key == "declined":
+        if session["setup_intent"]:
+            setups.fail(books, session["setup_intent"], charging.error_of(DECLINED))
         return books.put(session | {"_problem": charging.error_of(DECLINED)})
     method = methods.create(books, means.method, means.number, session["_email"])
-    if means.key == "further-step":
+    if means.asks:
         return books.put(session | {"_step": True, "_method": method["id"]})
     return _complete(books, session, None, method)
 
@@ -168,7 +171,7 @@ def _agree(books: Books, session: Json, means: Means) -> Json:
 def _take(books: Books, session: Json, intent: Json, *, authenticated: bool = False) -> Json:
     method = books.get("payment_method", intent["payment_method"])
     assert method is not None  # the intent was given it with this try
-    if session["mode"] == "subscription":
+    if session["mode"] == "subscription" or intent["setup_future_usage"]:
         session = _with_customer(books, session)
         intent |= {"customer": session["customer"]}
     details = charges.card_details(method["_number"], authenticated=authenticated)
@@ -221,16 +224,23 @@ def _complete(books: Books, session: Json, intent: Json | None, method: Json | N
             "tax_ids": [],
         },
     }
+    if method is not None and _saves(session, intent):
+        _save(books, session, method)
     if session["mode"] == "subscription":
-        session = _subscribe(books, session, intent, method)
+        session = subscribing.begin(books, session, intent, method)
     books.put(session)
     event.tell(books, "checkout.session.completed", session)
     return session
 
 
-def _subscribe(books: Books, session: Json, intent: Json | None, method: Json | None) -> Json:
-    customer = books.get("customer", session["customer"])
-    assert customer is not None  # it was made or checked before
-    if method is not None:
+def _saves(session: Json, intent: Json | None) -> bool:
+    """Return whether a checkout keeps the card for later payments."""
+    return session["mode"] != "payment" or bool(intent and intent["setup_future_usage"])
+
+
+def _save(books: Books, session: Json, method: Json) -> None:
+    customer = books.get("customer", session["customer"] or "")
+    if customer is not None:
         methods.attach(books, method, customer)
-    return subscribing.begin(books, session, intent, method)
+    if session["setup_intent"]:
+        setups.succeed(books, session["setup_intent"], method, session["customer"])

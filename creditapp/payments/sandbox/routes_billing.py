@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from creditapp.payments.sandbox import changing, previewing, subscribing
+from creditapp.payments.sandbox import changing, off_session, previewing, subscribing
 from creditapp.payments.sandbox import tables_billing as tables
-from creditapp.payments.sandbox.objects import portal_session
+from creditapp.payments.sandbox.objects import payment_method, portal_session
 from creditapp.payments.sandbox.objects import subscription as subscriptions
 from creditapp.payments.sandbox.routing import (
     PAGE_SIZE,
@@ -83,6 +83,10 @@ def _create_portal(books: Books, given: Given) -> Json:
     return portal_session.create(books, given, books.public_url)
 
 
+def _detach_payment_method(books: Books, _given: Given, method_id: str) -> Json:
+    return payment_method.detach(books, existing(books, "payment_method", method_id))
+
+
 BILLING_ROUTES = (
     Route("GET", _SUBSCRIPTIONS, tables.SUBSCRIPTION_LIST, _list_subscriptions),
     Route(
@@ -110,6 +114,16 @@ BILLING_ROUTES = (
         "/v1/payment_methods/<id>",
         tables.PAYMENT_METHOD_RETRIEVE,
         retrieving("payment_method"),
+    ),
+    Route(
+        "POST",
+        "/v1/payment_methods/<id>/detach",
+        tables.PAYMENT_METHOD_DETACH,
+        _detach_payment_method,
+    ),
+    Route("POST", "/v1/payment_intents", tables.PAYMENT_INTENT_CREATE, off_session.pay),
+    Route(
+        "GET", "/v1/setup_intents/<id>", tables.SETUP_INTENT_RETRIEVE, retrieving("setup_intent")
     ),
     Route(
         "GET",

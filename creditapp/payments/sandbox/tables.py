@@ -94,6 +94,7 @@ SESSION_CREATE: Table = {
             "terms_of_service_acceptance": _MESSAGE,
         }
     ),
+    "currency": Text(length_max=3),
     "customer": Text(),
     "customer_creation": Choice(of=("always", "if_required")),
     "customer_email": Text(length_max=800),
@@ -112,6 +113,9 @@ SESSION_CREATE: Table = {
     "origin_context": Choice(of=("mobile_app", "web")),
     "payment_intent_data": Fields(of=_PAYMENT_INTENT_DATA),
     "payment_method_collection": Choice(of=("always", "if_required")),
+    "setup_intent_data": Fields(
+        of={"description": Text(length_max=1000), "metadata": METADATA_FIRST}
+    ),
     "submit_type": Choice(of=("auto", "book", "donate", "pay", "subscribe")),
     "subscription_data": Fields(of=_SUBSCRIPTION_DATA),
     "success_url": Address(),
@@ -146,7 +150,8 @@ CUSTOMER_UPDATE: Table = {
     "preferred_locales": Items(of=Text()),
     **EXPAND,
 }
-CUSTOMER_CREATE = CUSTOMER_UPDATE
+CUSTOMER_CREATE = dict(CUSTOMER_UPDATE)
+CUSTOMER_UPDATE["invoice_settings"] = Fields(of={"default_payment_method": Text()})
 CUSTOMER_RETRIEVE = EXPAND
 CUSTOMER_LIST: Table = {"email": Text(), **PAGE_CREATED}
 

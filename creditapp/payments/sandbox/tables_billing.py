@@ -13,8 +13,10 @@ from creditapp.payments.sandbox.parameters import (
     Text,
 )
 from creditapp.payments.sandbox.tables import (
+    AMOUNT_MAX,
     EXPAND,
     METADATA,
+    METADATA_FIRST,
     PAGE,
     PAGE_CREATED,
     Table,
@@ -139,7 +141,21 @@ PORTAL_CREATE: Table = {
     **EXPAND,
 }
 
+PAYMENT_INTENT_CREATE: Table = {
+    "amount": Integer(required=True, minimum=1, maximum=AMOUNT_MAX),
+    "confirm": Boolean(),
+    "currency": Text(required=True, length_max=3),
+    "customer": Text(),
+    "description": Text(length_max=1000),
+    "metadata": METADATA_FIRST,
+    "off_session": Boolean(),
+    "payment_method": Text(),
+    "receipt_email": Text(length_max=800),
+    **EXPAND,
+}
+SETUP_INTENT_RETRIEVE: Table = {"client_secret": Text(), **EXPAND}
 PAYMENT_METHOD_RETRIEVE = EXPAND
+PAYMENT_METHOD_DETACH = EXPAND
 CUSTOMER_PAYMENT_METHOD_LIST: Table = {
     "type": Choice(of=("card", "us_bank_account")),
     **PAGE,

@@ -152,7 +152,7 @@ def test_sixteen_threads_with_one_key_make_one_customer(sandbox: Sandbox) -> Non
     ("change", "param"),
     [
         ({"line_items": []}, "line_items"),
-        ({"mode": "setup"}, "mode"),
+        ({"mode": "setup"}, "line_items"),
         ({"mode": "subscription"}, "payment_intent_data"),
         ({"customer_update": {"name": "auto"}}, "customer_update"),
         ({"expires_at": 1}, "expires_at"),

@@ -123,11 +123,22 @@ def _bad_values(kind: p.Kind, name: str, beside: dict[str, str]) -> Iterator[Bad
 
 
 def _required(table: Mapping[str, p.Kind], *, but: str, name: str = "%s") -> dict[str, str]:
-    return {
-        name % each: kind.of[0] if isinstance(kind, p.Choice) else "usd"
-        for each, kind in table.items()
-        if kind.required and each != but
-    }
+    good: dict[str, str] = {}
+    for each, kind in table.items():
+        if kind.required and each != but:
+            good |= _good(kind, name % each)
+    return good
+
+
+def _good(kind: p.Kind, name: str) -> dict[str, str]:
+    """Return a right value for one parameter, or for what one must have inside."""
+    if isinstance(kind, p.Fields):
+        return _required(kind.of, but="", name=f"{name}[%s]")
+    if isinstance(kind, p.Choice):
+        return {name: kind.of[0]}
+    if isinstance(kind, p.Integer):
+        return {name: str(kind.minimum or 1)}
+    return {name: "https://x.test/" if isinstance(kind, p.Address) else "usd"}
 
 
 def _missing(table: Mapping[str, p.Kind], name: str = "%s") -> Iterator[Bad]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from creditapp.payments.sandbox.errors import Refused, missing_object
 from creditapp.payments.sandbox.ids import new_id
-from creditapp.payments.sandbox.objects import event, line_item
+from creditapp.payments.sandbox.objects import event, line_item, setup_intent
 from creditapp.payments.sandbox.objects.checkout_rules import (
     refuse_prices_that_do_not_fit,
     refuse_what_does_not_fit,
@@ -32,12 +32,12 @@ def create(books: Books, given: dict[str, Any], page_url: str) -> Json:
             raise missing_object("customer", given["customer"], param="customer")
     items = [
         line_item.create(books, item, f"line_items[{number}]")
-        for number, item in enumerate(given["line_items"])
+        for number, item in enumerate(given.get("line_items") or [])
     ]
     subscription = given.get("subscription_data", {})
     if subscription.get("trial_period_days"):
         items = [line_item.free_at_first(item) for item in items]
-    refuse_prices_that_do_not_fit(given["mode"], items)
+    refuse_prices_that_do_not_fit(given, items)
     expires_at = given.get("expires_at", books.now + DAY_SECONDS)
     if not books.now + 1800 - 60 <= expires_at <= books.now + DAY_SECONDS + 60:
         raise Refused(
@@ -65,6 +65,7 @@ def needs_means(session: Json) -> bool:
     """Return whether one must choose how to pay: now, or later when a trial ends."""
     return bool(
         session["amount_total"]
+        or session["mode"] == "setup"
         or (session["mode"] == "subscription" and session["payment_method_collection"] == "always")
     )
 
@@ -78,10 +79,11 @@ def _session(
     page_url: str,
 ) -> Json:
     session_id = new_id("cs_test_a1", 56)
-    total = sum(item["amount_total"] for item in items)
+    saves = given["mode"] == "setup"
+    total = None if saves else sum(item["amount_total"] for item in items)
     subscribes = given["mode"] == "subscription"
     methods = given.get("allowed_payment_method_types", list(METHODS))
-    if subscribes:  # a debit that may fail days later is not played for subscriptions
+    if subscribes or saves:  # a debit that may fail days later is not played for these
         methods = ["card"]
     return {
         "id": session_id,
@@ -102,7 +104,7 @@ def _session(
         "consent": None,
         "consent_collection": None,
         "created": books.now,
-        "currency": items[0]["currency"],
+        "currency": items[0]["currency"] if items else given["currency"].lower(),
         "currency_conversion": None,
         "custom_fields": [],
         "custom_text": _custom_text(given),
@@ -117,7 +119,7 @@ def _session(
         "integration_identifier": given.get("integration_identifier"),
         "invoice": None,
         "invoice_creation": None
-        if subscribes
+        if subscribes or saves
         else {
             "enabled": False,
             "invoice_data": {
@@ -154,7 +156,7 @@ def _session(
         "redirect_on_completion": None,
         "return_url": None,
         "saved_payment_method_options": None,
-        "setup_intent": None,
+        "setup_intent": _setup_intent(books, given),
         "shipping_address_collection": None,
         "shipping_cost": None,
         "shipping_options": [],
@@ -176,6 +178,13 @@ def _session(
         "_email": given.get("customer_email") or (customer["email"] if customer else None) or "",
         "_email_fixed": bool(given.get("customer_email") or (customer and customer["email"])),
     }
+
+
+def _setup_intent(books: Books, given: dict[str, Any]) -> str | None:
+    if given["mode"] != "setup":
+        return None
+    intent = setup_intent.create(books, given.get("customer"), given.get("setup_intent_data", {}))
+    return str(intent["id"])
 
 
 def _customer_creation(given: dict[str, Any]) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from creditapp.payments.sandbox.ids import new_id
-from creditapp.payments.sandbox.objects import event
+from creditapp.payments.sandbox.objects import event, payment_method
 from creditapp.payments.sandbox.store import Books, Json
 
 _PLAIN = ("email", "name", "description", "phone", "address", "business_name", "individual_name")
@@ -54,9 +54,17 @@ def create(books: Books, given: dict[str, Any]) -> Json:
 
 def update(books: Books, customer: Json, given: dict[str, Any]) -> Json:
     """Change a customer and tell of it."""
-    changes = {name: given[name] for name in _PLAIN if name in given}
+    changes: Json = {name: given[name] for name in _PLAIN if name in given}
     if "metadata" in given:
         changes["metadata"] = merged(customer["metadata"], given["metadata"])
+    settings = given.get("invoice_settings", {})
+    if "default_payment_method" in settings:
+        param = "invoice_settings[default_payment_method]"
+        method = payment_method.of_customer(
+            books, settings["default_payment_method"], customer["id"], param=param
+        )
+        chosen = {"default_payment_method": method["id"]}
+        changes["invoice_settings"] = {**customer["invoice_settings"], **chosen}
     previous = {name: customer[name] for name in changes if customer[name] != changes[name]}
     books.put(customer | changes)
     if previous:

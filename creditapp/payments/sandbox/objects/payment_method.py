@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from creditapp.payments.sandbox.errors import missing_object
+from creditapp.payments.sandbox.errors import Refused, missing_object
 from creditapp.payments.sandbox.ids import new_id
 from creditapp.payments.sandbox.objects import event
 from creditapp.payments.sandbox.objects.charge import NO_ADDRESS
@@ -42,6 +42,20 @@ def attach(books: Books, method: Json, customer: Json) -> Json:
     """Save a payment method for its customer."""
     method = books.put(method | {"customer": customer["id"]})
     event.tell(books, "payment_method.attached", method)
+    return method
+
+
+def detach(books: Books, method: Json) -> Json:
+    """Forget a saved payment method; it pays nothing any more."""
+    if method["customer"] is None:
+        raise Refused(
+            "The payment method you provided is not attached to a customer so detachment is"
+            " impossible.",
+            param="payment_method",
+        )
+    previous = {"customer": method["customer"]}
+    method = books.put(method | {"customer": None})
+    event.tell(books, "payment_method.detached", method, previous)
     return method
 
 
