@@ -130,7 +130,7 @@ def app(tmp_path: Path) -> Iterator[Flask]:
     close_app(made)
 
 
-def make(app: Flask, name: str, minor: int, credits: str, cycle: str | None = None) -> str:
+def make(app: Flask, name: str, minor: int, included: str, cycle: str | None = None) -> str:
     """Create a price at the bank, as an operator does on Stripe's dashboard."""
     with app.app_context():
         gateway = the(Gateway)
@@ -141,7 +141,7 @@ def make(app: Flask, name: str, minor: int, credits: str, cycle: str | None = No
                     "currency": "usd",
                     "unit_amount": minor,
                     "product_data": {"name": name},
-                    "metadata": {"includedCredits": credits},
+                    "metadata": {"includedCredits": included},
                     **({"recurring": {"interval": cycle}} if cycle else {}),
                 }
             ).id
