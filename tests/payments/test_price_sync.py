@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from creditapp import serving
-from creditapp.catalog import Catalog
+from creditapp import use_catalog
+from creditapp.catalog import Catalog, versions
+from creditapp.clock import now
+from creditapp.config import Settings
+from creditapp.db import transaction
 from creditapp.payments import price_sync
 from creditapp.payments.gateway import Gateway
 from creditapp.payments.gateway_types import PriceState
@@ -125,7 +128,10 @@ def app(tmp_path: Path) -> Iterator[Flask]:
     """An app whose catalog was imported, on the sandbox."""
     made = build_app(f"sqlite:///{tmp_path}/a.sqlite", tmp_path, {"ADMIN_API_KEY": KEY})
     with made.app_context():
-        serving.prepare(made)
+        settings = the(Settings)
+        with transaction() as session:
+            imported = versions.import_file(session, settings.catalog, now=now())
+        use_catalog(made, settings, imported.catalog)
     yield made
     close_app(made)
 

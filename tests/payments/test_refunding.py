@@ -24,8 +24,9 @@ def at_the_bank(till: Till, purchase: Purchase) -> list[int]:
     """Return the amounts that went back at the bank."""
     from creditapp.payments.sandbox.state import State
 
+    intent = till.intent(purchase)
     with State.of(till.gateway.sandbox).transaction() as books:
-        found = books.find("refund", {"payment_intent": till.intent(purchase)})
+        found = books.find("refund", {"payment_intent": intent})
     return [each["amount"] for each in found]
 
 
