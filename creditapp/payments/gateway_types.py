@@ -93,6 +93,8 @@ class CheckoutState:
     livemode: bool
     url: str | None
     expires_at: datetime
+    discount_minor: int | None = None
+    tax_minor: int | None = None
     refunds: tuple[RefundState, ...] = ()
     disputes: tuple[DisputeState, ...] = ()
 

@@ -12,7 +12,7 @@ from tests.conftest import Person
 from tests.conventions.files import ROOT
 
 _KEBAB = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*(\.[a-z]+)?")
-_PARAMETER = re.compile(r"<(?:\w+:)?\w+>")
+_PARAMETER = re.compile(r"<(?:\w+:)?\w+>(\.[a-z]+)?")
 
 # Flask's own rule names its parameter; the page of the sandbox is another app.
 _ENDPOINTS_OF_LIBRARIES = {"static"}

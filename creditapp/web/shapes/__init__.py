@@ -12,6 +12,7 @@ from creditapp.web.shapes.choices import (
 from creditapp.web.shapes.credit import cost_chart, credits_words, line, packs, purse
 from creditapp.web.shapes.pictures import again_url, asset, item, job
 from creditapp.web.shapes.problems import problem
+from creditapp.web.shapes.receipts import receipt
 from creditapp.web.shapes.shape import Shape
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "problem",
     "purse",
     "qualities",
+    "receipt",
     "sizes",
     "till",
     "ways",
