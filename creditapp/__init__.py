@@ -117,17 +117,12 @@ def _providers(settings: Settings) -> Providers:
 
 
 def _post(app: Flask, settings: Settings, mailer: Mailer | None, clock: Clock) -> Post:
-    files = {"subject": "subject.txt", "text": "body.txt", "html": "body.html"}
-
-    def render(event: str, part: str, context: dict[str, object]) -> str:
-        template = app.jinja_env.get_template(f"emails/{event}/{files[part]}")
-        expires = {"verify": "in 7 days", "reset": "in 1 hour"}.get(event, "")
-        return template.render({"site": settings.site_name, "expires": expires, **context})
+    from creditapp.web.mail_words import renderer
 
     return Post(
         mailer=mailer
         or mailer_for(settings.mail_url, settings.mail_from, settings.data_dir / "mail"),
-        render=render,
+        render=renderer(app, settings),
         site_url=settings.site_url,
         secret=settings.derived_key("accounts"),
         clock=clock,

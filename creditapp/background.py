@@ -66,6 +66,18 @@ def sweep_mails() -> None:
     emails.deliver_due()
 
 
+@jobs.every("warn-low-balance", "*/20 * * * * *")
+def warn_low_balance() -> None:
+    """Queue a mail for each balance that fell below its owner's threshold."""
+    emails.warn_low_balance()
+
+
+@jobs.every("warn-of-expiry", "0 8 * * *")
+def warn_of_expiry() -> None:
+    """Queue a mail for credits that end in 30, 7 or 1 days."""
+    emails.warn_of_expiry()
+
+
 @jobs.every("expire-credits", "30 * * * * *")
 def expire_credits() -> None:
     """Write down what has expired, and give back what lapsed holds had set aside."""
@@ -85,8 +97,9 @@ def forget() -> None:
         accounts.sweep_tries(session, now=moment)
         guests.sweep(session, now=moment, window_hours=the(Catalog).guest_window_hours)
         emails.sweep(session, now=moment)
-        # Nobody above listens to the ledger's facts yet; what none has asked for is not kept.
-        ledger.outbox.prune(session.connection(), before=moment - timedelta(days=30))
+        # What nobody above listens to is not kept, done or not.
+        before = moment - timedelta(days=30)
+        ledger.outbox.prune(session.connection(), before=before, keep=["low_balance"])
         ledger.requests.prune(session.connection(), before=moment - timedelta(days=30))
 
 

@@ -7,7 +7,6 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import click
-from flask import current_app
 
 from creditapp import units
 from creditapp.catalog import Catalog, CatalogInvalid
@@ -79,13 +78,13 @@ def refund(target: str, amount: str | None, reason: str, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True)
 def sync_prices(dry_run: bool, as_json: bool) -> None:
     """Take Stripe's prices with includedCredits into the catalog, as packs and plans."""
-    with app_context():
+    with app_context() as app:
         try:
             prices = the(Gateway).list_prices()
         except GatewayError as error:
             raise click.ClickException(f"Stripe could not be asked: {error}") from None
         try:
-            diff = _sync(prices, dry_run=dry_run)
+            diff = _sync(app, prices, dry_run=dry_run)
         except CatalogInvalid as error:
             raise click.ClickException(f"The catalog stays as it is: {error}") from None
         say(diff.as_dict(), diff.as_text(), as_json)
@@ -93,7 +92,7 @@ def sync_prices(dry_run: bool, as_json: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
-def _sync(prices: Any, *, dry_run: bool) -> price_sync.Diff:
+def _sync(app: Any, prices: Any, *, dry_run: bool) -> price_sync.Diff:
     from creditapp import use_catalog
 
     catalog = the(Catalog)
@@ -103,7 +102,7 @@ def _sync(prices: Any, *, dry_run: bool) -> price_sync.Diff:
     if not diff.empty and not dry_run:
         with transaction() as session:
             catalog = price_sync.apply(session, diff)
-        use_catalog(current_app._get_current_object(), the(Settings), catalog)  # type: ignore[attr-defined]
+        use_catalog(app, the(Settings), catalog)
     return diff
 
 

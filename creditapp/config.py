@@ -36,6 +36,9 @@ NAMES = (
     "CREDITAPP_LOG_LEVEL",
     "CREDITAPP_MAIL_FROM",
     "CREDITAPP_REFUND_DAYS",
+    "CREDITAPP_SELLER_ADDRESS",
+    "CREDITAPP_SELLER_NAME",
+    "CREDITAPP_SELLER_TAX_ID",
     "CREDITAPP_SITE_NAME",
     "CREDITAPP_SUPPORT_EMAIL",
     "CREDITAPP_THREADS",
@@ -74,6 +77,11 @@ class Settings:
     site_url: str
     site_name: str
     support_email: str
+    seller_name: str
+    """Who sells, on receipts; empty: the site's name."""
+    seller_address: str
+    """One line, whose parts a receipt breaks at semicolons."""
+    seller_tax_id: str
     host: str
     port: int
     threads: int
@@ -142,6 +150,9 @@ def load_settings(environ: Mapping[str, str] | None = None, **overrides: object)
         "site_url": _url(variables, "SITE_URL", f"http://{_browsable(host)}:{port}"),
         "site_name": variables.get("CREDITAPP_SITE_NAME") or "CreditApp",
         "support_email": variables.get("CREDITAPP_SUPPORT_EMAIL", ""),
+        "seller_name": variables.get("CREDITAPP_SELLER_NAME", ""),
+        "seller_address": variables.get("CREDITAPP_SELLER_ADDRESS", ""),
+        "seller_tax_id": variables.get("CREDITAPP_SELLER_TAX_ID", ""),
         "host": host,
         "port": port,
         "threads": _whole(variables, "CREDITAPP_THREADS", 32, 4, 512),

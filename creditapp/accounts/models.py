@@ -51,6 +51,10 @@ class User(Base):
         """Whether the address was confirmed."""
         return self.verified_at is not None
 
+    def low_at_micro(self, standard_micro: int) -> int:
+        """Return below which balance this person is told; ``standard_micro`` is the catalog's."""
+        return standard_micro if self.low_balance_micro is None else self.low_balance_micro
+
     # What Flask-Login asks of a user; duck-typed, so that nothing of Flask is needed here.
 
     @property

@@ -18,6 +18,8 @@ from urllib.parse import unquote, urlsplit
 
 from creditapp.config import SettingsInvalid
 
+# A header is not folded: the library folds a long address by encoding it, which no program reads.
+_POLICY = SMTP.clone(max_line_length=998)
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -43,6 +45,8 @@ class Message:
     html: str = field(repr=False)
     """Empty where there is only text."""
     made_at: datetime
+    unsubscribe_url: str = field(default="", repr=False)
+    """Where one request ends mails of this kind; empty where they cannot be ended."""
 
 
 class Mailer(Protocol):
@@ -167,7 +171,7 @@ def as_email(message: Message, sender: Address) -> EmailMessage:
 
     Raises ``MailFailed`` for an address that is none.
     """
-    email = EmailMessage(policy=SMTP)
+    email = EmailMessage(policy=_POLICY)
     try:
         email["To"] = Address(addr_spec=message.to)
         email["From"] = sender
@@ -177,6 +181,10 @@ def as_email(message: Message, sender: Address) -> EmailMessage:
         # The same for every attempt, so that a mail sent twice is shown once.
         email["Message-ID"] = f"<{message.id}@{sender.domain}>"
         email["Auto-Submitted"] = "auto-generated"
+        if message.unsubscribe_url:
+            # RFC 8058: the mail program posts to it at once, without asking anybody to log in.
+            email["List-Unsubscribe"] = f"<{message.unsubscribe_url}>"
+            email["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     except (ValueError, IndexError, MessageError):
         raise MailFailed("address", permanent=True) from None
     email.set_content(message.text)

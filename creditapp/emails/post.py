@@ -22,6 +22,8 @@ from creditapp.accounts import User, find, mint_token, parse_address
 from creditapp.accounts.tokens import Purpose
 from creditapp.clock import Clock
 from creditapp.db import transaction
+from creditapp.emails import preferences
+from creditapp.emails.events import ABOUT_MONEY, OPTIONAL
 from creditapp.emails.mailers import Mailer, MailFailed, Message
 from creditapp.emails.models import Mail
 from creditapp.ids import new_id
@@ -100,6 +102,30 @@ def queue(
     ).scalar()
 
 
+def tell(
+    session: Session,
+    event: str,
+    user: User,
+    context: Mapping[str, object],
+    key: str,
+    *,
+    now: datetime,
+) -> str | None:
+    """Queue the mail of an event for a person, in the caller's transaction; return its id.
+
+    ``event`` is one of ``ABOUT_MONEY`` or ``OPTIONAL``; ``context`` is what its ``examples.json``
+    shows, without ``name``, and may hold moments. Returns None, and queues nothing, where the
+    person has switched such mails off, has no account any more, or was told under this ``key``
+    before: the key names what happened (``refund:<purchase>:<version>``), never the attempt.
+    """
+    if event not in ABOUT_MONEY and event not in OPTIONAL:
+        raise ValueError(f"{event!r} is no mail to tell somebody something")
+    if user.deleted_at is not None or not preferences.wanted(session, user.id, event):
+        return None
+    told = {"name": user.name, **{name: _plain(value) for name, value in context.items()}}
+    return queue(session, event, user.email, told, key, now=now, user_id=user.id)
+
+
 def deliver(mail_id: str, post: Post | None = None) -> datetime | None:
     """Send a queued mail; return when to try again, or None when it is over.
 
@@ -110,8 +136,8 @@ def deliver(mail_id: str, post: Post | None = None) -> datetime | None:
     claimed = _claim(mail_id, post)
     if claimed is None:
         return None
-    mail, user = claimed
-    if mail.event in LINKS and not _link_wanted(mail.event, user):
+    mail, user, wanted = claimed
+    if not wanted:
         _finish(mail, post, state="dropped")
         return None
     try:
@@ -154,8 +180,8 @@ def sweep(session: Session, *, now: datetime) -> None:
     )
 
 
-def _claim(mail_id: str, post: Post) -> tuple[Mail, User | None] | None:
-    """Take a due mail for this attempt, by compare-and-set."""
+def _claim(mail_id: str, post: Post) -> tuple[Mail, User | None, bool] | None:
+    """Take a due mail for this attempt, by compare-and-set; say whether it is still wanted."""
     now = post.clock.now()
     with transaction(post.engine) as session:
         mail = session.execute(
@@ -168,29 +194,46 @@ def _claim(mail_id: str, post: Post) -> tuple[Mail, User | None] | None:
         if mail is None:
             return None
         user = find(session, mail.user_id) if mail.user_id else None
+        wanted = _still_wanted(session, mail, user)
         session.expunge_all()
-    return mail, user
+    return mail, user, wanted
 
 
 def _due(now: datetime) -> ColumnElement[bool]:
     return and_(Mail.state.in_(["queued", "sending"]), Mail.due_at <= now)
 
 
-def _link_wanted(event: str, user: User | None) -> bool:
-    if user is None:
-        return False
-    return event != "verify" or not user.verified
+def _still_wanted(session: Session, mail: Mail, user: User | None) -> bool:
+    """Whether nothing has happened since it was queued that makes the mail pointless."""
+    if mail.event in LINKS:
+        return user is not None and (mail.event != "verify" or not user.verified)
+    if mail.event in OPTIONAL:
+        return user is not None and preferences.wanted(session, user.id, mail.event)
+    return True
 
 
 def _rendered(mail: Mail, user: User | None, post: Post) -> Message:
     now = post.clock.now()
-    context: dict[str, object] = {**mail.context, "site_url": post.site_url}
+    base = post.site_url.rstrip("/")
+    context: dict[str, object] = {**mail.context, "site_url": base}
+    unsubscribe_url = ""
     if mail.event in LINKS and user is not None:
         purpose, path = LINKS[mail.event]
         token = mint_token(user, purpose, post.secret, now=now)
-        context["link"] = post.site_url.rstrip("/") + path.format(token=token)
+        context["link"] = base + path.format(token=token)
+    if mail.event in OPTIONAL and user is not None:
+        token = preferences.mint_unsubscribe(user.id, mail.event, post.secret)
+        unsubscribe_url = base + preferences.UNSUBSCRIBE_PATH.format(token=token)
+        context["unsubscribe_link"] = unsubscribe_url
     parts = {part: post.render(mail.event, part, dict(context)) for part in _PARTS}
-    return Message(id=mail.id, event=mail.event, to=mail.address, made_at=now, **parts)
+    return Message(
+        id=mail.id,
+        event=mail.event,
+        to=mail.address,
+        made_at=now,
+        unsubscribe_url=unsubscribe_url,
+        **parts,
+    )
 
 
 _PARTS = ("subject", "text", "html")
@@ -222,3 +265,14 @@ def _refuse_secrets(context: Mapping[str, object]) -> None:
     for name in context:
         if any(word in name.lower() for word in ("token", "password", "secret", "link")):
             raise ValueError(f"{name!r} in a mail's context would be stored; make it when rendered")
+
+
+def _plain(value: object) -> object:
+    """Return a value as JSON holds it: moments as text, in lists and dictionaries too."""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, Mapping):
+        return {name: _plain(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return value

@@ -67,6 +67,7 @@ def take(session: Session, generation: Generation, quote: Quote, by: Caller) -> 
             operation=generation.operation,
             now=moment,
             actor=by.member.id,
+            low_micro=by.member.low_at_micro(catalog.low_balance_micro),
             note=quote.sentence,
         )
         generation.wallet_id, generation.charge_id = wallet_id, charge.id

@@ -11,7 +11,7 @@ from creditapp.ledger.charges import Charge
 from creditapp.ledger.charges import find as charge
 from creditapp.ledger.charges import find_by_key as charge_by_key
 from creditapp.ledger.charging import hold, spend
-from creditapp.ledger.expiry import due_wallets, expire
+from creditapp.ledger.expiry import due_wallets, ending_wallets, expire
 from creditapp.ledger.granting import grant
 from creditapp.ledger.history import Line, statement
 from creditapp.ledger.reading import (
@@ -37,7 +37,13 @@ from creditapp.ledger.seals import Sealed, check_seals, seal
 from creditapp.ledger.settling import capture, refund, release
 from creditapp.ledger.transferring import TRANSFER_DELAY, Transfer, transfer
 from creditapp.ledger.triggers import install_triggers
-from creditapp.ledger.wallets import ensure_wallet, find_wallet, freeze_wallet, unfreeze_wallet
+from creditapp.ledger.wallets import (
+    ensure_wallet,
+    find_wallet,
+    freeze_wallet,
+    owner,
+    unfreeze_wallet,
+)
 
 __all__ = [
     "TRANSFER_DELAY",
@@ -61,6 +67,7 @@ __all__ = [
     "charge_by_key",
     "check_seals",
     "due_wallets",
+    "ending_wallets",
     "ensure_wallet",
     "expire",
     "find_grant",
@@ -73,6 +80,7 @@ __all__ = [
     "hold",
     "install_triggers",
     "outbox",
+    "owner",
     "proof",
     "refund",
     "release",

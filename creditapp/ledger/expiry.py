@@ -49,6 +49,11 @@ _DUE_WALLETS: Final = read(
     " ORDER BY next_expiry_at LIMIT :limit"
 )
 
+_ENDING_WALLETS: Final = read(
+    "SELECT id, owner_id FROM wallets WHERE next_expiry_at <= :until AND frozen_at IS NULL"
+    " AND owner_kind = 'user' AND id > :after ORDER BY id LIMIT :limit"
+)
+
 
 def expire(connection: Connection, wallet_id: int, *, now: datetime) -> int:
     """Write down what has ended in a wallet; return the microcredits that expired."""
@@ -58,6 +63,17 @@ def expire(connection: Connection, wallet_id: int, *, now: datetime) -> int:
 def due_wallets(connection: Connection, *, now: datetime, limit: int = 100) -> list[int]:
     """Return the ids of wallets in which something has ended, longest ago first."""
     return list(connection.execute(_DUE_WALLETS, {"now": now, "limit": limit}).scalars())
+
+
+def ending_wallets(
+    connection: Connection, *, until: datetime, after: int, limit: int
+) -> list[tuple[int, str]]:
+    """Return people's wallets in which something ends by a moment, with their owners, by id.
+
+    The next page begins ``after`` the last wallet's id.
+    """
+    page = {"until": until, "after": after, "limit": limit}
+    return [(row[0], row[1]) for row in connection.execute(_ENDING_WALLETS, page)]
 
 
 def sweep(connection: Connection, wallet: Books, now: datetime) -> int:

@@ -20,7 +20,7 @@ _PAGE: Final = (
     write(
         "SELECT e.wallet_id, e.seq, e.kind, e.amount, e.balance_after, e.effective_at,"
         " e.recorded_at, e.charge_id, e.grant_id, c.operation, c.key, c.feature, c.actor,"
-        " c.api_key_id, c.request_id, c.amount, g.source, COALESCE(n.text, m.text)"
+        " c.api_key_id, c.request_id, c.amount, g.source, g.origin, COALESCE(n.text, m.text)"
         " FROM entries e LEFT JOIN charges c ON c.id = e.charge_id"
         " LEFT JOIN grants g ON g.id = e.grant_id"
         " LEFT JOIN notes n ON n.wallet_id = e.wallet_id AND n.seq = e.seq"
@@ -51,6 +51,8 @@ class Line:
     charge_id: int | None
     charge_key: str | None
     grant_id: int | None
+    grant_origin: str | None
+    """What the grant came from, such as ``purchase:<id>``."""
     metadata: dict[str, str | int]
     effective_at: datetime
     created_at: datetime
@@ -87,7 +89,7 @@ def _line(row: Row[*tuple[Any, ...]]) -> Line:
     (
         wallet_id, seq, kind, amount, balance_after, effective_at, recorded_at, charge_id,
         grant_id, operation, key, feature, actor, api_key_id, request_id, asked, source,
-        note,
+        origin, note,
     ) = row  # fmt: skip
     metadata = {
         "key": key,
@@ -110,6 +112,7 @@ def _line(row: Row[*tuple[Any, ...]]) -> Line:
         charge_id=charge_id,
         charge_key=key,
         grant_id=grant_id,
+        grant_origin=origin,
         metadata={name: value for name, value in metadata.items() if value},
         effective_at=effective_at,
         created_at=recorded_at,

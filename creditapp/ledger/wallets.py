@@ -8,12 +8,14 @@ from typing import Final
 from sqlalchemy import Connection
 
 from creditapp.clock import NEVER
+from creditapp.errors import NotFound
 from creditapp.ledger import books, expiry, families
 from creditapp.ledger.sql import read, write
 
 _FIND: Final = read(
     "SELECT id FROM wallets WHERE owner_kind = :owner_kind AND owner_id = :owner_id"
 )
+_OWNER: Final = read("SELECT owner_kind, owner_id FROM wallets WHERE id = :wallet_id")
 _INSERT: Final = read(
     "INSERT INTO wallets (owner_kind, owner_id, next_expiry_at, created_at)"
     " VALUES (:owner_kind, :owner_id, :next_expiry_at, :now)"
@@ -47,6 +49,14 @@ def find_wallet(connection: Connection, owner_kind: str, owner_id: str) -> int |
     """Return the id of an owner's wallet, or None."""
     found = connection.execute(_FIND, {"owner_kind": owner_kind, "owner_id": owner_id}).scalar()
     return None if found is None else int(found)
+
+
+def owner(connection: Connection, wallet_id: int) -> tuple[str, str]:
+    """Return the kind and id of a wallet's owner; ``NotFound`` if there is no such wallet."""
+    found = connection.execute(_OWNER, {"wallet_id": wallet_id}).one_or_none()
+    if found is None:
+        raise NotFound
+    return found[0], found[1]
 
 
 def freeze_wallet(connection: Connection, wallet_id: int, *, now: datetime) -> None:

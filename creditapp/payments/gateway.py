@@ -291,6 +291,7 @@ class StripeGateway(StripePlans):
 
 
 def _checkout_state(session: Session) -> CheckoutState:
+    details = session.total_details
     return CheckoutState(
         id=session.id,
         status=session.status or "open",
@@ -305,6 +306,8 @@ def _checkout_state(session: Session) -> CheckoutState:
         livemode=session.livemode,
         url=session.url,
         expires_at=datetime.fromtimestamp(session.expires_at, UTC),
+        discount_minor=details.amount_discount if details else None,
+        tax_minor=details.amount_tax if details else None,
     )
 
 

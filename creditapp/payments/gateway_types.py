@@ -113,6 +113,8 @@ class CheckoutState:
     url: str | None
     expires_at: datetime
     subscription_id: str | None = None
+    discount_minor: int | None = None
+    tax_minor: int | None = None
     refunds: tuple[RefundState, ...] = ()
     disputes: tuple[DisputeState, ...] = ()
 

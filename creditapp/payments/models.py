@@ -60,6 +60,10 @@ class Purchase(Base):
     return_to: Mapped[str] = mapped_column(String(512), default="/credits")
     grant_id: Mapped[int | None] = mapped_column(BigInteger)
     refunded_minor: Mapped[int] = mapped_column(BigInteger, default=0)
+    total_minor: Mapped[int | None] = mapped_column(BigInteger)
+    """What was paid, by Stripe's word once it is; so are the two below."""
+    discount_minor: Mapped[int | None] = mapped_column(BigInteger)
+    tax_minor: Mapped[int | None] = mapped_column(BigInteger)
     review_reason: Mapped[str | None] = mapped_column(String(120))
 
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from creditapp import ledger
 from creditapp.clock import NEVER, now
+from creditapp.payments import telling
 from creditapp.payments.gateway import CheckoutState
 from creditapp.payments.models import Purchase
 
@@ -31,6 +32,7 @@ def post(
         "checkout_id": checkout.id,
         "payment_intent_id": checkout.payment_intent_id,
     }
+    before = telling.look(session, purchase)
     difference = _difference(purchase, checkout)
     if purchase.grant_id is None and checkout.paid and difference:
         log.error("payment needs review", purchase=purchase.id, reason=difference)
@@ -42,6 +44,11 @@ def post(
     elif checkout.paid:
         noted |= _grant_once(session, purchase)
         noted |= _reverse(session, purchase, checkout)
+        noted |= {
+            "total_minor": checkout.amount_total,
+            "discount_minor": checkout.discount_minor,
+            "tax_minor": checkout.tax_minor,
+        }
     elif purchase.grant_id is not None:
         # Stripe takes no payment back except by refund or dispute; a person must look at this.
         log.error("a granted purchase is no longer paid", purchase=purchase.id)
@@ -53,6 +60,8 @@ def post(
     else:
         noted |= {"checkout_url": checkout.url, "next_sync_at": next_look(purchase)}
     write(session, purchase, **noted)
+    if checkout.paid:
+        telling.tell(session, purchase, checkout, before)
 
 
 def next_look(purchase: Purchase) -> datetime:

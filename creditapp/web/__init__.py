@@ -23,6 +23,8 @@ def init_app(app: Flask, settings: Settings) -> None:
         studio,
         webhooks,
     )
+    from creditapp.web import notifications as notifications  # its routes stand on the dashboard's
+    from creditapp.web import receipts as receipts  # the same
     from creditapp.web import settings as settings_page
 
     app.json = ExactJson(app)

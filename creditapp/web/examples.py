@@ -2,6 +2,8 @@
 
 ``templates/examples/<component>.json`` holds ``{"about", "examples": {state: {"title", "args"}}}``.
 JSON knows no time, so ``"now+3h"`` stands for a moment and ``"today-2"`` for a day.
+
+A mail's examples are ``templates/emails/<event>/examples.json``, with a ``context`` for each state.
 """
 
 from __future__ import annotations
@@ -39,6 +41,49 @@ class Component:
     name: str
     about: str
     examples: tuple[Example, ...]
+
+
+@dataclass(frozen=True)
+class MailExample:
+    """One state of a mail, with what its templates are given."""
+
+    name: str
+    title: str
+    context: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Mail:
+    """A mail with all its states."""
+
+    event: str
+    about: str
+    examples: tuple[MailExample, ...]
+
+
+def load_mails(folder: Path, present: datetime) -> tuple[Mail, ...]:
+    """Return every mail that has examples, by event; moments are text, as mails are stored."""
+    return tuple(_mail(file, present) for file in sorted(folder.glob("*/examples.json")))
+
+
+def _mail(file: Path, present: datetime) -> Mail:
+    found = json.loads(file.read_text())
+    return Mail(
+        file.parent.name,
+        found["about"],
+        tuple(
+            MailExample(name, each["title"], _as_stored(_with_times(each["context"], present)))
+            for name, each in found["examples"].items()
+        ),
+    )
+
+
+def _as_stored(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _as_stored(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_as_stored(each) for each in value]
+    return value.isoformat() if isinstance(value, datetime) else value
 
 
 def load_examples(folder: Path, present: datetime) -> tuple[Component, ...]:

@@ -32,19 +32,24 @@ from markupsafe import Markup, escape
 from creditapp import clock, units
 from creditapp.catalog import Catalog
 from creditapp.errors import NotFound
+from creditapp.web import mail_words
 from creditapp.wiring import the
 
 
 class Components:
-    """``ui.<name>``: the macro of that name in ``components/<name>.html``."""
+    """``ui.<name>``: the macro of that name in ``components/<name>.html``.
 
-    def __init__(self, environment: Environment) -> None:
+    Mails have parts of their own: ``mail.<name>`` in HTML, ``plain.<name>`` in text.
+    """
+
+    def __init__(self, environment: Environment, path: str = "components/{}.html") -> None:
         self._environment = environment
+        self._path = path
 
     def __getattr__(self, name: str) -> Callable[..., Markup]:
         if name.startswith("_"):
             raise AttributeError(name)
-        template = self._environment.get_template(f"components/{name}.html")
+        template = self._environment.get_template(self._path.format(name))
         macro: Callable[..., Markup] = getattr(template.module, name)
         return macro
 
@@ -59,8 +64,16 @@ def init_app(app: Flask) -> None:
         money=units.money_text,
         moment=moment,
         plural=plural,
+        **mail_words.FILTERS,
     )
-    app.jinja_env.globals.update(ui=Components(app.jinja_env), asset=asset, icon=icon, unit=unit)
+    app.jinja_env.globals.update(
+        ui=Components(app.jinja_env),
+        mail=Components(app.jinja_env, "emails/parts/{}.html"),
+        plain=Components(app.jinja_env, "emails/parts/{}.txt"),
+        asset=asset,
+        icon=icon,
+        unit=unit,
+    )
     app.add_url_rule("/static/vendor/htmx.js", "htmx", _policy_public(_send_htmx))
 
 

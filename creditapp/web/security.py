@@ -292,9 +292,9 @@ def _is_our_origin(origin: str) -> bool:
 def _finish_response(response: Response, settings: Settings) -> Response:
     headers = response.headers
     headers["X-Request-Id"] = g.get("request_id", "")
-    headers.setdefault("Content-Security-Policy", _content_security_policy(settings))
+    headers.setdefault("Content-Security-Policy", content_security_policy(settings))
     headers["X-Content-Type-Options"] = "nosniff"
-    headers["X-Frame-Options"] = "DENY"
+    headers.setdefault("X-Frame-Options", "DENY")
     headers["Referrer-Policy"] = "same-origin"
     headers["Cross-Origin-Opener-Policy"] = "same-origin"
     headers["Permissions-Policy"] = "camera=(), microphone=(), geolocation=(), payment=()"
@@ -319,7 +319,8 @@ def _finish_response(response: Response, settings: Settings) -> Response:
     return response
 
 
-def _content_security_policy(settings: Settings) -> str:
+def content_security_policy(settings: Settings) -> str:
+    """Return what our pages may load, and where their forms may lead."""
     # A form that ends on the payment page needs that page's origin, or the redirect is blocked.
     checkout = "https://checkout.stripe.com"
     if settings.sandbox:

@@ -1,4 +1,4 @@
-"""A member's own settings: profile and password."""
+"""A member's own settings: profile, password, and which mails come."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from creditapp.db import reading, transaction
 from creditapp.errors import AppError, NotFound, ValidationFailed
 from creditapp.web import shapes
 from creditapp.web.dashboard import account
+from creditapp.web.notifications import notifications_of
 from creditapp.web.rendering import go, render_page
 from creditapp.web.security import current_visitor, policy, require_member, sign_in
 from creditapp.web.viewers import low_at_micro, notify
@@ -92,6 +93,7 @@ def _page(member: User, refusal: AppError | None = None) -> Response:
         "pages/settings/index.html",
         form=form,
         email_verified_at=fresh.verified_at,
+        notifications=notifications_of(fresh.id),
         errors=errors,
         problem=problem,
     )

@@ -61,9 +61,7 @@ def caller() -> Caller:
 
 def low_at_micro(member: User) -> int:
     """Return below which balance this member wants to be told."""
-    if member.low_balance_micro is not None:
-        return member.low_balance_micro
-    return the(Catalog).low_balance_micro
+    return member.low_at_micro(the(Catalog).low_balance_micro)
 
 
 def _member(member: User) -> Viewer:

@@ -107,6 +107,7 @@ def test_killed_anywhere_in_the_sync_that_grants(till: Till, doer: Doer) -> None
         till.sync(purchase)
         assert (till.grants(purchase), till.credits(alice)) == (1, CREATOR), step
         assert till.row(purchase).state == "paid"
+        assert till.told(alice) == ["receipt"], step
     till.prove()
 
 
@@ -135,6 +136,7 @@ def test_killed_anywhere_in_the_sync_that_takes_back(till: Till, doer: Doer) -> 
         has = till.balance(alice)
         assert (has.available_micro, has.frozen_micro, has.owed_micro) == after, step
         assert till.row(purchase).refunded_minor == 749
+        assert sorted(till.told(alice)) == ["dispute_opened", "receipt", "refund"], step
     till.prove()
 
 

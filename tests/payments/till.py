@@ -28,6 +28,7 @@ from creditapp.catalog import Catalog
 from creditapp.clock import NEVER, StoppedClock, now
 from creditapp.config import Settings
 from creditapp.db import snapshot, transaction
+from creditapp.emails import ABOUT_MONEY, Mail
 from creditapp.ledger.models import Grant
 from creditapp.payments import checkout, inbox
 from creditapp.payments.checkout import Order
@@ -132,6 +133,12 @@ class Till:
         """Return everything a buyer set out to buy."""
         with self.app.app_context(), snapshot() as session:
             return list(session.scalars(select(Purchase).where(Purchase.user_id == buyer.id)))
+
+    def told(self, buyer: User) -> list[str]:
+        """Return the mails about money that are queued for somebody, in their order."""
+        query = select(Mail.event).where(Mail.user_id == buyer.id, Mail.event.in_(ABOUT_MONEY))
+        with self.app.app_context(), snapshot() as session:
+            return list(session.scalars(query.order_by(Mail.created_at, Mail.id)))
 
     # --- the bank ---
 

@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 
 from flask import Flask
 
-from creditapp.web.examples import load_examples
+from creditapp.web.examples import load_examples, load_mails
 from tests.conftest import Person
 from tests.conventions.files import ROOT
 
+MAILS = load_mails(ROOT / "templates" / "emails", datetime(2026, 11, 21, tzinfo=UTC))
 EXAMPLES = load_examples(ROOT / "templates" / "examples", datetime(2026, 11, 21, tzinfo=UTC))
 
 
@@ -46,6 +47,30 @@ def test_an_unknown_state_is_not_found_and_nothing_is_posted(sqlite_app: Flask) 
     for path in ("/credits-demo/balance/none", "/credits-demo/none/low", "/credits-demo/../x/y"):
         assert person.browser.get(path).status_code == 404
     assert person.post("/credits-demo").status_code == 405
+
+
+def test_every_mail_is_shown_as_html_and_as_text(sqlite_app: Flask) -> None:
+    browser = Person(sqlite_app).browser
+    page = browser.get("/credits-demo/mails").text
+    for mail in MAILS:
+        assert f"<code>{mail.event}</code>" in page
+        for example in mail.examples:
+            path = f"/credits-demo/mails/{mail.event}/{example.name}"
+            assert f'href="{path}"' in page
+            shown = browser.get(path)
+            assert f'src="{path}/html"' in shown.text
+            assert "Hello" in shown.text
+            assert "frame-src 'self'" in shown.headers["Content-Security-Policy"]
+            alone = browser.get(f"{path}/html")
+            assert alone.status_code == 200
+            assert "<body" in alone.text
+            policy = alone.headers["Content-Security-Policy"]
+            assert "default-src 'none'" in policy
+            assert "sandbox" in policy
+            assert alone.headers["X-Frame-Options"] == "SAMEORIGIN"
+    assert browser.get("/credits-demo").headers["X-Frame-Options"] == "DENY"
+    for path in ("/credits-demo/mails/none/paid", "/credits-demo/mails/receipt/none/html"):
+        assert browser.get(path).status_code == 404
 
 
 def test_members_and_guests_see_the_same_examples(sqlite_app: Flask) -> None:

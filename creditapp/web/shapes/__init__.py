@@ -13,6 +13,7 @@ from creditapp.web.shapes.credit import cost_chart, credits_words, line, packs, 
 from creditapp.web.shapes.pictures import again_url, asset, item, job
 from creditapp.web.shapes.plans import plan, plans, refundable, upgrade
 from creditapp.web.shapes.problems import problem
+from creditapp.web.shapes.receipts import receipt
 from creditapp.web.shapes.shape import Shape
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "problem",
     "purse",
     "qualities",
+    "receipt",
     "refundable",
     "sizes",
     "till",

@@ -8,6 +8,7 @@ from creditapp.catalog import Catalog
 from creditapp.catalog import amount as amount_text
 from creditapp.catalog.packs import packs_view
 from creditapp.ledger import Line
+from creditapp.payments import receipts
 from creditapp.web.shapes.shape import Shape
 from creditapp.web.viewers import Viewer
 from creditapp.wiring import the
@@ -71,6 +72,8 @@ def line(entry: Line) -> Shape:
     href = None
     if entry.charge_key and entry.charge_key.startswith("generation:"):
         href = f"/generations/{entry.charge_key.partition(':')[2]}"
+    elif entry.grant_origin and entry.grant_origin.startswith("purchase:"):
+        href = receipts.PATH.format(entry.grant_origin.partition(":")[2])
     return {
         "id": entry.id,
         "type": entry.type,

@@ -1,0 +1,42 @@
+"""Receipts of what was bought: a page to read and print, and the same as a PDF."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response, url_for
+
+from creditapp.db import reading
+from creditapp.payments import receipts
+from creditapp.web import shapes
+from creditapp.web.dashboard import account
+from creditapp.web.rendering import render_page
+from creditapp.web.security import policy, require_member
+
+
+@account.get("/receipts/<purchase_id>")
+@policy("user")
+def receipt(purchase_id: str) -> str:
+    """Show the receipt of a purchase to who paid it."""
+    shape = _receipt(purchase_id)
+    pdf_url = url_for("account.receipt_pdf", purchase_id=purchase_id)
+    return render_page("pages/receipts/index.html", receipt=shape, pdf_url=pdf_url)
+
+
+@account.get("/receipts/<purchase_id>.pdf")
+@policy("user")
+def receipt_pdf(purchase_id: str) -> Response:
+    """Send the same receipt as a PDF."""
+    # Its library takes a third of a second to import, which only who wants a PDF waits for.
+    from creditapp.web.receipt_pdf import draw
+
+    response = Response(draw(_receipt(purchase_id)), mimetype="application/pdf")
+    name = f"receipt-{purchase_id}.pdf"
+    response.headers["Content-Disposition"] = f'inline; filename="{name}"'
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _receipt(purchase_id: str) -> dict[str, Any]:
+    member = require_member()
+    return shapes.receipt(receipts.find(reading(), purchase_id, member), member)

@@ -1,0 +1,51 @@
+"""A receipt, as page and PDF show it."""
+
+from __future__ import annotations
+
+from creditapp.accounts import User
+from creditapp.config import Settings
+from creditapp.payments import receipts
+from creditapp.payments.models import Purchase
+from creditapp.web.shapes.credit import credits_words
+from creditapp.web.shapes.shape import Shape
+from creditapp.wiring import the
+
+
+def receipt(purchase: Purchase, buyer: User) -> Shape:
+    """Return a paid purchase in words and amounts; ``rows`` are label, minor units and weight."""
+    paid = receipts.amounts(purchase)
+    rows = [_row("Price", paid.price_minor)]
+    if paid.discount_minor:
+        rows.append(_row("Discount", -paid.discount_minor))
+    if paid.tax_minor:
+        rows.append(_row("Tax", paid.tax_minor))
+    rows.append(_row("Total paid", paid.total_minor, strong=True))
+    if paid.refunded_minor:
+        rows.append(_row("Refunded", -paid.refunded_minor))
+        rows.append(_row("Left after refunds", paid.total_minor - paid.refunded_minor, strong=True))
+    return {
+        "number": purchase.id,
+        "paid_at": purchase.paid_at,
+        "seller": _seller(the(Settings)),
+        "buyer": [line for line in (buyer.name, buyer.email) if line],
+        "item": f"{purchase.pack_name} pack",
+        "detail": credits_words(purchase.credits_micro),
+        "currency": purchase.currency.upper(),
+        "rows": rows,
+        "sandbox": purchase.sandbox,
+    }
+
+
+def _seller(settings: Settings) -> list[str]:
+    address = [part.strip() for part in settings.seller_address.split(";")]
+    lines = [
+        settings.seller_name or settings.site_name,
+        *address,
+        settings.seller_tax_id,
+        settings.support_email,
+    ]
+    return [line for line in lines if line]
+
+
+def _row(label: str, minor: int, *, strong: bool = False) -> Shape:
+    return {"label": label, "minor": minor, "strong": strong}

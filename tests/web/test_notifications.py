@@ -1,0 +1,184 @@
+"""Which mails come: chosen on the settings, ended by a link, by a button or by a mail program."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from flask import Flask
+
+from creditapp import accounts, emails
+from creditapp.clock import now
+from creditapp.db import snapshot, transaction
+from creditapp.emails import Post
+from creditapp.wiring import the
+from tests.conftest import Outbox, Person, Queue
+
+LOW = {"balance_micro": 7_500_000, "low_micro": 10_000_000, "path": "/credits"}
+REFUND = {
+    "number": "pur_1", "path": "/receipts/pur_1", "item": "Creator pack", "currency": "USD",
+    "sandbox": True, "undone": False, "refunded_minor": 1499, "back_minor": 1499,
+    "total_minor": 1499, "credits_micro": 110_000_000,
+}  # fmt: skip
+
+
+def tell(app: Flask, event: str, context: dict[str, object], key: str = "k") -> str | None:
+    with app.app_context(), transaction() as session:
+        user = accounts.find_by_email(session, "alice@example.com")
+        assert user
+        return emails.tell(session, event, user, context, key, now=now())
+
+
+def send(app: Flask) -> None:
+    with app.app_context():
+        emails.deliver_due()
+
+
+def link(app: Flask, outbox: Outbox) -> str:
+    """Return the path of the link in a mail about a low balance."""
+    tell(app, "low_balance", LOW, "the link")
+    send(app)
+    mail = outbox.sent[-1]
+    assert mail.unsubscribe_url in mail.text
+    assert mail.unsubscribe_url in mail.html
+    return mail.unsubscribe_url.removeprefix("http://localhost")
+
+
+def boxes(person: Person) -> dict[str, bool]:
+    page = person.browser.get("/settings").text
+    found = re.findall(r'name="notify" value="(\w+)"( checked)?', page)
+    return {event: bool(checked) for event, checked in found}
+
+
+def test_everything_comes_until_somebody_says_otherwise(alice: Person) -> None:
+    assert boxes(alice) == dict.fromkeys(emails.OPTIONAL, True)
+    page = alice.browser.get("/settings").text
+    assert "about your money" in page
+    for event in emails.ABOUT_MONEY:
+        assert f'value="{event}"' not in page
+
+
+def test_what_is_switched_off_does_not_come_and_what_is_about_money_does(
+    app: Flask, alice: Person, outbox: Outbox
+) -> None:
+    answer = alice.post("/settings/notifications", {"notify": "card_expiring"})
+    assert (answer.status_code, answer.location) == (303, "/settings")
+    assert boxes(alice) == {event: event == "card_expiring" for event in emails.OPTIONAL}
+    assert tell(app, "low_balance", LOW) is None
+    assert tell(app, "refund", REFUND, "refund") is not None
+    send(app)
+    assert "low_balance" not in {each.event for each in outbox.sent}
+    refund = outbox.sent[-1]
+    assert (refund.event, refund.unsubscribe_url) == ("refund", "")
+    assert "Your refund of $14.99" in refund.subject
+
+    alice.post("/settings/notifications", {"notify": "low_balance"})
+    assert boxes(alice)["low_balance"]
+    assert tell(app, "low_balance", LOW) is not None
+
+
+def test_nobody_switches_off_mails_about_money_by_a_form_of_their_own(
+    app: Flask, alice: Person
+) -> None:
+    alice.post("/settings/notifications", {"notify": "made-up"})
+    with app.app_context(), snapshot() as session:
+        user = accounts.find_by_email(session, "alice@example.com")
+        assert user
+        assert emails.switched_off(session, user.id) == set(emails.OPTIONAL)
+        with pytest.raises(ValueError, match="cannot be switched off"):
+            emails.switch_off(session, user.id, "receipt", now=now())
+    with pytest.raises(ValueError, match="no mail to tell"):
+        tell(app, "verify", {})
+
+
+def test_a_mail_that_waits_is_dropped_when_its_kind_is_switched_off(
+    app: Flask, alice: Person, outbox: Outbox
+) -> None:
+    assert tell(app, "low_balance", LOW)
+    alice.post("/settings/notifications")
+    send(app)
+    assert "low_balance" not in {each.event for each in outbox.sent}
+
+
+def test_the_link_asks_first_and_its_button_ends_the_mails(
+    app: Flask, alice: Person, outbox: Outbox
+) -> None:
+    path = link(app, outbox)
+    stranger = Person(app)
+    page = stranger.browser.get(path)
+    assert page.status_code == 200
+    assert "Low balance" in page.text
+    assert "alice@example.com" in page.text
+    assert boxes(alice)["low_balance"], "opening a link changes nothing"
+    form = re.search(r'<form method="post"( action="([^"]*)")?>', page.text.split("<main")[1])
+    assert form
+    assert form[2] is None
+    done = stranger.browser.post(path)
+    assert done.status_code == 200
+    assert "Switched off." in done.text
+    assert boxes(alice) == {event: event != "low_balance" for event in emails.OPTIONAL}
+    assert "Switched off." in stranger.browser.get(path).text
+
+
+def test_a_mail_program_ends_them_with_one_request_as_often_as_it_likes(
+    app: Flask, alice: Person, outbox: Outbox
+) -> None:
+    path = link(app, outbox)
+    for _ in range(2):
+        answer = app.test_client().post(path, data={"List-Unsubscribe": "One-Click"})
+        assert answer.status_code == 200
+    assert not boxes(alice)["low_balance"]
+
+
+def test_an_altered_link_changes_nothing(app: Flask, alice: Person, outbox: Outbox) -> None:
+    path = link(app, outbox)
+    with app.app_context(), snapshot() as session:
+        secret = the(Post).secret
+        user = accounts.find_by_email(session, "alice@example.com")
+        assert user
+        foreign = emails.preferences.mint_unsubscribe(user.id, "low_balance", "another secret")
+        money = emails.preferences.mint_unsubscribe(user.id, "receipt", secret)
+        nobody = emails.preferences.mint_unsubscribe("usr_none", "low_balance", secret)
+    for token in (path.rpartition("/")[2][:-2] + "xx", "x", foreign, money, nobody):
+        for method in ("GET", "POST"):
+            answer = app.test_client().open(f"/unsubscribe/{token}", method=method)
+            assert answer.status_code == 401, token
+            assert 'data-code="token_invalid"' in answer.text
+    assert all(boxes(alice).values())
+
+
+def test_the_choices_are_the_members_own(guest: Person, alice: Person, charlie: Person) -> None:
+    assert guest.post("/settings/notifications").status_code == 401
+    assert alice.browser.get("/settings/notifications").status_code == 405
+    alice.post("/settings/notifications")
+    assert all(boxes(charlie).values())
+
+
+def test_a_deleted_account_is_told_nothing(app: Flask, alice: Person, outbox: Outbox) -> None:
+    path = link(app, outbox)
+    with app.app_context(), transaction() as session:
+        user = accounts.find_by_email(session, "alice@example.com")
+        assert user
+        accounts.delete_account(session, user, now=now())
+        assert emails.tell(session, "refund", user, REFUND, "gone", now=now()) is None
+    assert app.test_client().get(path).status_code == 401
+
+
+def test_the_headers_of_the_mail_are_those_that_programs_read(
+    app: Flask, alice: Person, outbox: Outbox, queue: Queue
+) -> None:
+    from email import message_from_bytes, policy
+    from email.headerregistry import Address
+
+    from creditapp.emails.mailers import as_email
+
+    link(app, outbox)
+    sent = as_email(outbox.sent[-1], Address("Shop", "credits", "shop.example")).as_bytes()
+    url = outbox.sent[-1].unsubscribe_url
+    assert f"List-Unsubscribe: <{url}>\r\n".encode() in sent
+    assert b"List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n" in sent
+    assert message_from_bytes(sent, policy=policy.default)["List-Unsubscribe"] == f"<{url}>"
+    tell(app, "refund", REFUND, "refund")
+    send(app)
+    plain = as_email(outbox.sent[-1], Address("Shop", "credits", "shop.example"))
+    assert "List-Unsubscribe" not in plain

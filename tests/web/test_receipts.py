@@ -1,0 +1,151 @@
+"""The receipt of a purchase: its owner's alone, exact, printable, and the same as a PDF."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from creditapp.config import Settings
+from creditapp.payments.models import Purchase
+from creditapp.web.receipt_pdf import draw
+from creditapp.wiring import provide, the
+from tests.conftest import Person
+from tests.payments.till import Till, house, till
+from tests.web.paying import back, buyer, press, the_purchase
+
+__all__ = ["house", "till"]
+
+
+def bought(till: Till, person: Person, **altered: object) -> Purchase:
+    """Buy a pack in the browser and come back."""
+    purchase = the_purchase(till, str(press(person).location))
+    if altered:
+        till.alter(purchase, **altered)
+    till.pay(purchase)
+    assert back(person, purchase).status_code == 303
+    return till.row(purchase)
+
+
+def rows(page: str) -> dict[str, str]:
+    table = page.split('<table class="data receipt-sum">')[1].split("</table>")[0]
+    return dict(re.findall(r'<th scope="row">([^<]+)</th><td class="num">([^<]+)</td>', table))
+
+
+def test_the_receipt_says_what_was_bought_by_whom_and_from_whom(till: Till) -> None:
+    alice = till.person()
+    purchase = bought(till, alice)
+    page = alice.browser.get(f"/receipts/{purchase.id}").text
+    assert rows(page) == {"Price": "$14.99", "Total paid": "$14.99"}
+    for words in (purchase.id, "Creator pack, 110 credits", buyer(till, purchase).email):
+        assert words in page
+    assert "Paid on the sandbox: no real money." in page
+    assert purchase.paid_at
+    assert f"{purchase.paid_at.day} {purchase.paid_at:%B %Y}" in page
+    assert f'href="/receipts/{purchase.id}.pdf"' in page
+
+
+def test_discount_tax_and_refunds_stand_in_it(till: Till) -> None:
+    alice = till.person()
+    details = {"amount_discount": 150, "amount_shipping": 0, "amount_tax": 256}
+    purchase = bought(till, alice, amount_total=1605, total_details=details)
+    till.refund(purchase, "5.00")
+    till.sync(purchase)
+    assert rows(alice.browser.get(f"/receipts/{purchase.id}").text) == {
+        "Price": "$14.99",
+        "Discount": "−$1.50",
+        "Tax": "$2.56",
+        "Total paid": "$16.05",
+        "Refunded": "−$5.00",
+        "Left after refunds": "$11.05",
+    }
+
+
+def test_the_seller_is_who_the_operator_says(till: Till) -> None:
+    alice = till.person()
+    purchase = bought(till, alice)
+    with till.app.app_context():
+        settings = the(Settings)
+    try:
+        acme = replace(
+            settings,
+            seller_name="Acme & Sons",
+            seller_address="1 Harbour Street; Port Town;Ireland ",
+            seller_tax_id="VAT IE1",
+            support_email="help@acme.example",
+        )
+        provide(till.app, Settings, acme)
+        page = alice.browser.get(f"/receipts/{purchase.id}").text
+    finally:
+        provide(till.app, Settings, settings)
+    said = "<br>".join(("Acme &amp; Sons", "1 Harbour Street", "Port Town", "Ireland", "VAT IE1"))
+    assert f"{said}<br>help@acme.example" in page
+
+
+def test_strangers_guests_and_the_unpaid_get_none(till: Till) -> None:
+    alice, charlie = till.person(), till.person()
+    purchase = bought(till, alice)
+    unpaid = the_purchase(till, str(press(alice).location))
+    for ending in ("", ".pdf"):
+        assert charlie.browser.get(f"/receipts/{purchase.id}{ending}").status_code == 404
+        assert alice.browser.get(f"/receipts/{unpaid.id}{ending}").status_code == 404
+        assert alice.browser.get(f"/receipts/pur_none{ending}").status_code == 404
+        guest = Person(till.app).browser.get(f"/receipts/{purchase.id}{ending}")
+        assert guest.status_code == 303
+        assert "/auth/login" in str(guest.location)
+        assert alice.post(f"/receipts/{purchase.id}{ending}").status_code == 405
+
+
+def test_the_pdf_is_one_and_says_the_same_each_time(till: Till) -> None:
+    alice = till.person()
+    purchase = bought(till, alice)
+    answers = [alice.browser.get(f"/receipts/{purchase.id}.pdf") for _ in range(2)]
+    first = answers[0]
+    assert first.status_code == 200
+    assert first.mimetype == "application/pdf"
+    assert first.data.startswith(b"%PDF-")
+    assert first.data.rstrip().endswith(b"%%EOF")
+    assert first.data == answers[1].data
+    assert purchase.id in first.headers["Content-Disposition"]
+    assert first.headers["Cache-Control"] == "no-store"
+    assert len(first.data) < 100_000
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["<b>Al</b> & <para>", "Żółć Ελλάδα 李 \U0001f680", "x" * 120, "A" * 60 + " " + "B" * 59],
+)
+def test_any_name_can_be_drawn(till: Till, name: str) -> None:
+    alice = till.person()
+    assert alice.post("/settings/profile", {"name": name, "low_balance": "1"}).status_code == 303
+    purchase = bought(till, alice)
+    page = alice.browser.get(f"/receipts/{purchase.id}")
+    assert "<b>Al" not in page.text
+    assert "<para>" not in page.text
+    assert alice.browser.get(f"/receipts/{purchase.id}.pdf").data.startswith(b"%PDF-")
+
+
+def test_the_dashboard_leads_to_it(till: Till) -> None:
+    alice = till.person()
+    purchase = bought(till, alice)
+    page = alice.browser.get("/dashboard").text
+    assert f'<a href="/receipts/{purchase.id}">Creator pack</a>' in page
+    till.refund(purchase)
+    till.sync(purchase)
+    again = alice.browser.get("/dashboard").text
+    assert again.count(f'<a href="/receipts/{purchase.id}">') == 2
+
+
+def test_the_library_for_pdfs_is_imported_only_when_one_is_drawn() -> None:
+    script = (
+        "import sys; from creditapp import create_app; "
+        "from creditapp.web import receipts; print('reportlab' in sys.modules)"
+    )
+    shown = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert shown.stdout.strip() == "False"
+    assert callable(draw)
