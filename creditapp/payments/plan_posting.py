@@ -16,7 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from creditapp.clock import NEVER, now
-from creditapp.payments import cycles, scheduled
+from creditapp.payments import cycles, scheduled, telling_plans
 from creditapp.payments.plan_models import Invoice, PlanPrice, Subscription
 from creditapp.payments.plan_types import InvoiceState, Reversals
 
@@ -38,6 +38,7 @@ def post(
             select(Invoice).where(Invoice.subscription_id == subscription.id)
         )
     }
+    changes = telling_plans.look(subscription, new=not rows)
     for state in told.invoices:
         row = rows.get(state.id)
         if row is None:
@@ -47,13 +48,17 @@ def post(
         row.payment_intent_id = told.payments.get(state.id, row.payment_intent_id)
         session.flush()
         if state.paid and row.paid_at is None:
-            _write_months(session, row, state, told, prices)
+            first_micro = _write_months(session, row, state, told, prices)
+            if row.paid_at is not None:
+                changes.paid.append((row, state, first_micro))
         if row.paid_at is not None:
             if state.id in told.reversals:
-                _reverse(session, row, told.reversals[state.id])
+                _reverse(session, row, told.reversals[state.id], changes)
             scheduled.grant_due(session, row)
     _note_subscription(subscription, told)
     session.flush()
+    unpaid = next((each for each in told.invoices if each.status == "open"), None)
+    telling_plans.tell(session, subscription, changes, prices, unpaid)
 
 
 def _new_invoice(subscription: Subscription, state: InvoiceState) -> Invoice:
@@ -76,6 +81,7 @@ def _note(row: Invoice, state: InvoiceState, prices: Mapping[str, PlanPrice]) ->
     row.status = state.status
     row.subtotal_minor = state.subtotal_minor
     row.total_minor = state.total_minor
+    row.tax_minor = state.tax_minor
     row.paid_minor = state.paid_minor
     row.page_url = state.page_url
     bought = [line for line in state.lines if line.amount_minor >= 0] or list(state.lines)
@@ -90,8 +96,11 @@ def _write_months(
     state: InvoiceState,
     told: Told,
     prices: Mapping[str, PlanPrice],
-) -> None:
-    """Write down what an invoice gives, once; an unknown price is for a person to look at."""
+) -> int:
+    """Write down what an invoice gives, once; return what its first month gives.
+
+    An unknown price is for a person to look at.
+    """
     try:
         plan = cycles.plan_of(
             state,
@@ -103,16 +112,19 @@ def _write_months(
         if row.review_reason is None:
             log.error("invoice needs review", invoice=row.id, price=str(unknown))
         row.review_reason = "its price is in no catalog"
-        return
+        return 0
     row.review_reason = None
     row.paid_at = now()
     row.credits_micro = sum(month.credits_micro for month in plan.months)
     if plan.supersedes_from is not None:
         scheduled.supersede(session, row, plan.supersedes_from)
     scheduled.write(session, row, plan.months)
+    return plan.months[0].credits_micro if plan.months else 0
 
 
-def _reverse(session: Session, row: Invoice, found: Reversals) -> None:
+def _reverse(
+    session: Session, row: Invoice, found: Reversals, changes: telling_plans.Changes
+) -> None:
     """Take back in proportion what was refunded or lost in a dispute; freeze what is disputed."""
     refunded = sum(each.amount_minor for each in found.refunds if each.counts)
     lost = sum(each.amount_minor for each in found.disputes if each.status == "lost")
@@ -121,8 +133,14 @@ def _reverse(session: Session, row: Invoice, found: Reversals) -> None:
         target = row.credits_micro * back_minor // row.paid_minor
         reason = "dispute" if lost else "refund"
         scheduled.take_back(session, row, target, reason=reason)
+        lost_now = min(lost, max(0, back_minor - row.refunded_minor)) if row.disputed else 0
+        if difference := back_minor - row.refunded_minor - lost_now:
+            changes.back.append((row, difference))
         row.refunded_minor = back_minor
     open_now = any(each.open for each in found.disputes)
+    if found.disputes and open_now != row.disputed:
+        event = "dispute_opened" if open_now else "dispute_closed"
+        changes.disputes.append((row, found.disputes[0], event))
     if open_now or row.disputed:
         scheduled.set_frozen(session, row, frozen=open_now)
     row.disputed = open_now

@@ -70,6 +70,7 @@ class InvoiceState:
     currency: str
     subtotal_minor: int
     total_minor: int
+    tax_minor: int
     paid_minor: int
     created: datetime
     paid_at: datetime | None

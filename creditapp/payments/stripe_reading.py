@@ -47,6 +47,7 @@ def read_invoice(found: Invoice) -> InvoiceState:
         currency=found.currency,
         subtotal_minor=found.subtotal,
         total_minor=found.total,
+        tax_minor=sum(each.amount for each in found.total_taxes or ()),
         paid_minor=found.amount_paid,
         created=_moment(found.created),
         paid_at=_moment(paid_at) if paid_at else None,

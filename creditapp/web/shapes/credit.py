@@ -74,6 +74,8 @@ def line(entry: Line) -> Shape:
         href = f"/generations/{entry.charge_key.partition(':')[2]}"
     elif entry.grant_origin and entry.grant_origin.startswith("purchase:"):
         href = receipts.PATH.format(entry.grant_origin.partition(":")[2])
+    elif entry.grant_origin and entry.grant_origin.startswith("invoice:"):
+        href = receipts.PATH.format(entry.grant_origin.split(":")[1])
     return {
         "id": entry.id,
         "type": entry.type,

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from creditapp.accounts import User
 from creditapp.config import Settings
-from creditapp.payments import receipts
-from creditapp.payments.models import Purchase
+from creditapp.payments.receipts import Receipt
 from creditapp.web.shapes.credit import credits_words
 from creditapp.web.shapes.shape import Shape
 from creditapp.wiring import the
 
 
-def receipt(purchase: Purchase, buyer: User) -> Shape:
-    """Return a paid purchase in words and amounts; ``rows`` are label, minor units and weight."""
-    paid = receipts.amounts(purchase)
+def receipt(found: Receipt, buyer: User) -> Shape:
+    """Return a payment in words and amounts; ``rows`` are label, minor units and weight."""
+    paid = found.amounts
     rows = [_row("Price", paid.price_minor)]
     if paid.discount_minor:
         rows.append(_row("Discount", -paid.discount_minor))
@@ -24,15 +23,15 @@ def receipt(purchase: Purchase, buyer: User) -> Shape:
         rows.append(_row("Refunded", -paid.refunded_minor))
         rows.append(_row("Left after refunds", paid.total_minor - paid.refunded_minor, strong=True))
     return {
-        "number": purchase.id,
-        "paid_at": purchase.paid_at,
+        "number": found.number,
+        "paid_at": found.paid_at,
         "seller": _seller(the(Settings)),
         "buyer": [line for line in (buyer.name, buyer.email) if line],
-        "item": f"{purchase.pack_name} pack",
-        "detail": credits_words(purchase.credits_micro),
-        "currency": purchase.currency.upper(),
+        "item": found.item,
+        "detail": credits_words(found.credits_micro),
+        "currency": found.currency,
         "rows": rows,
-        "sandbox": purchase.sandbox,
+        "sandbox": found.sandbox,
     }
 
 

@@ -1,0 +1,120 @@
+"""What people are told about their plans: each thing once, with the right figures."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from creditapp.accounts import User
+from creditapp.db import snapshot
+from creditapp.emails import Mail
+from tests.payments.plan_till import MICRO, PlanTill
+from tests.payments.till import PASSWORD, Till, house, till
+
+__all__ = ["house", "till"]
+
+
+@pytest.fixture
+def plans(till: Till) -> PlanTill:
+    """The till, with its clock at the bank's."""
+    return PlanTill(till)
+
+
+def told(plans: PlanTill, user: User) -> list[tuple[str, dict[str, Any]]]:
+    """Return the mails about payments that were queued for somebody, in their order."""
+    query = select(Mail).where(Mail.user_id == user.id).order_by(Mail.created_at, Mail.id)
+    with plans.app.app_context(), snapshot() as session:
+        return [
+            (mail.event, mail.context) for mail in session.scalars(query) if mail.event != "verify"
+        ]
+
+
+def kinds(plans: PlanTill, user: User) -> list[str]:
+    return [event for event, _ in told(plans, user)]
+
+
+def test_each_payment_is_told_once_with_its_receipt(plans: PlanTill) -> None:
+    alice = plans.till.member()
+    row = plans.subscribe(alice)
+    for _ in range(3):
+        plans.sync(row)
+    ((event, context),) = told(plans, alice)
+    assert (event, context["plan"], context["total_minor"]) == ("renewal", "Basic", 1500)
+    assert context["credits_micro"] == 500 * MICRO
+    assert context["path"] == f"/receipts/{plans.invoices(alice)[0].id}"
+    plans.live_through(row, 2)
+    assert kinds(plans, alice) == ["renewal"] * 3
+
+
+def test_a_year_tells_what_comes_now_and_that_more_comes(plans: PlanTill) -> None:
+    alice = plans.till.member()
+    plans.subscribe(alice, "premium", "year")
+    ((_, context),) = told(plans, alice)
+    assert (context["credits_micro"], context["every_month"]) == (1200 * MICRO, True)
+
+
+def test_changes_are_told_in_one_word_each(plans: PlanTill) -> None:
+    alice = plans.till.member()
+    row = plans.subscribe(alice)
+    plans.pass_to(row.period_start + timedelta(days=10))
+    plans.choose(alice, "premium")
+    plans.choose(alice, "basic")
+    plans.choose(alice, "premium")
+    plans.choose(alice, "free")
+    plans.choose(alice, "premium")
+    plans.choose(alice, "free")
+    plans.pass_to(row.period_end + timedelta(hours=1))
+    plans.sweep()
+    changes = [
+        context["change"] for event, context in told(plans, alice) if event == "plan_changed"
+    ]
+    assert changes == ["upgraded", "will_change", "will_end", "resumed", "will_end", "ended"]
+
+
+def test_a_failed_payment_is_told_at_each_try(plans: PlanTill) -> None:
+    alice = plans.till.member()
+    row = plans.subscribe(alice, card="declined-later")
+    plans.pass_to(row.period_end + timedelta(hours=2))
+    plans.sync(row)
+    plans.sync(row)
+    assert kinds(plans, alice) == ["renewal", "payment_failed"]
+    plans.pass_to(row.period_end + timedelta(days=3, hours=2))
+    plans.sync(row)
+    assert kinds(plans, alice) == ["renewal", "payment_failed", "payment_failed"]
+    plans.pass_to(row.period_end + timedelta(days=30))
+    plans.sync(row)
+    assert kinds(plans, alice)[-1] == "plan_changed"
+
+
+def test_refunds_and_disputes_are_told(plans: PlanTill) -> None:
+    alice = plans.till.member()
+    row = plans.subscribe(alice)
+    intent = plans.invoices(alice)[0].payment_intent_id
+    plans.till.press(f"/payments/{intent}/refund", amount="3.00")
+    plans.sync(row)
+    plans.till.press(f"/payments/{intent}/dispute")
+    plans.sync(row)
+    assert kinds(plans, alice) == ["renewal", "refund", "dispute_opened"]
+    context = told(plans, alice)[1][1]
+    assert (context["refunded_minor"], context["credits_micro"]) == (300, 100 * MICRO)
+
+
+def test_the_receipt_of_an_invoice_is_its_owners(plans: PlanTill) -> None:
+    from tests.conftest import Person
+
+    alice = plans.till.member()
+    plans.subscribe(alice)
+    invoice = plans.invoices(alice)[0]
+    stranger = plans.till.person()
+    assert stranger.browser.get(f"/receipts/{invoice.id}").status_code == 404
+    owner = Person(plans.app)
+    owner.post("/auth/login", {"email": alice.email, "password": PASSWORD})
+    page = owner.browser.get(f"/receipts/{invoice.id}")
+    assert page.status_code == 200
+    for words in ("Basic plan, monthly", "$15.00", invoice.number or invoice.id):
+        assert words in page.text
+    pdf = owner.browser.get(f"/receipts/{invoice.id}.pdf")
+    assert pdf.data.startswith(b"%PDF")
