@@ -135,7 +135,11 @@ def _gateway(app: Flask, settings: Settings) -> Gateway:
 
         return mount_sandbox(app, settings)
     return StripeGateway(
-        settings.stripe_secret_key, settings.webhook_secret, settings.stripe_api_base
+        settings.stripe_secret_key,
+        settings.webhook_secret,
+        settings.stripe_api_base,
+        promotion_codes=settings.promotion_codes,
+        automatic_tax=settings.automatic_tax,
     )
 
 

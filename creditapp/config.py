@@ -27,6 +27,7 @@ NAMES = (
     "ADMIN_API_KEY",
     "ANTHROPIC_API_KEY",
     "BILLING_PORTAL_RETURN_URL",
+    "CREDITAPP_AUTOMATIC_TAX",
     "CREDITAPP_CATALOG",
     "CREDITAPP_DATA",
     "CREDITAPP_DEBUG",
@@ -35,6 +36,7 @@ NAMES = (
     "CREDITAPP_JOBS",
     "CREDITAPP_LOG_LEVEL",
     "CREDITAPP_MAIL_FROM",
+    "CREDITAPP_PROMOTION_CODES",
     "CREDITAPP_REFUND_DAYS",
     "CREDITAPP_SELLER_ADDRESS",
     "CREDITAPP_SELLER_NAME",
@@ -101,6 +103,8 @@ class Settings:
     stripe_publishable_key: str
     stripe_api_base: str
     billing_portal_return_url: str
+    promotion_codes: bool
+    automatic_tax: bool
     refund_days: int
     """For how long unspent credits can be given back; 0 is never."""
     admin_api_key: str = field(repr=False)
@@ -172,6 +176,8 @@ def load_settings(environ: Mapping[str, str] | None = None, **overrides: object)
         "stripe_webhook_secret": variables.get("STRIPE_WEBHOOK_SECRET", ""),
         "stripe_publishable_key": variables.get("STRIPE_PUBLISHABLE_KEY", ""),
         "stripe_api_base": _url(variables, "STRIPE_API_BASE", ""),
+        "promotion_codes": _flag(variables, "CREDITAPP_PROMOTION_CODES"),
+        "automatic_tax": _flag(variables, "CREDITAPP_AUTOMATIC_TAX"),
         "refund_days": _whole(variables, "CREDITAPP_REFUND_DAYS", 14, 0, 3650),
         "billing_portal_return_url": _url(variables, "BILLING_PORTAL_RETURN_URL", ""),
         "admin_api_key": variables.get("ADMIN_API_KEY", ""),

@@ -54,8 +54,13 @@ class SandboxClock(Clock):
 class EmbeddedSandbox(StripeGateway):
     """The gateway to the sandbox in this process."""
 
-    def __init__(self, sandbox: Flask, secret_key: str, webhook_secret: str) -> None:
-        super().__init__(secret_key, webhook_secret)
+    def __init__(self, sandbox: Flask, secret_key: str, settings: Settings) -> None:
+        super().__init__(
+            secret_key,
+            settings.webhook_secret,
+            promotion_codes=settings.promotion_codes,
+            automatic_tax=settings.automatic_tax,
+        )
         self.sandbox = sandbox
         self.clock = SandboxClock(sandbox)
         self._server: Server | None = None
@@ -92,7 +97,7 @@ def mount_sandbox(app: Flask, settings: Settings) -> EmbeddedSandbox:
     alone = settings.host.startswith("127.") or settings.host in ("localhost", "::1")
     pages = sandbox.wsgi_app if alone else _checkout_alone(sandbox.wsgi_app)
     app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {MOUNT: pages})  # type: ignore[method-assign]
-    embedded = EmbeddedSandbox(sandbox, secret_key, settings.webhook_secret)
+    embedded = EmbeddedSandbox(sandbox, secret_key, settings)
     provide(app, EmbeddedSandbox, embedded)
     return embedded
 

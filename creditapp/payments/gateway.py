@@ -69,7 +69,10 @@ class StripeGateway(StripePlans):
         *,
         timeout_seconds: float = _TIMEOUT_SECONDS,
         max_network_retries: int = 1,
+        promotion_codes: bool = False,
+        automatic_tax: bool = False,
     ) -> None:
+        self.promotion_codes, self.automatic_tax = promotion_codes, automatic_tax
         self._secret_key = secret_key
         self._webhook_secret = webhook_secret
         self._api_base = api_base.rstrip("/")
@@ -134,6 +137,7 @@ class StripeGateway(StripePlans):
             params["customer_email"] = email
         if expires_at:
             params["expires_at"] = int(expires_at.timestamp())
+        self._add_extras(params)
         with _gateway_errors():
             session = self._stripe().v1.checkout.sessions.create(
                 params, {"idempotency_key": f"purchase:{purchase_id}:checkout:{attempt}"}

@@ -30,6 +30,11 @@ if TYPE_CHECKING:
 class StripePlans(ABC):
     """Plans on Stripe's API; see ``PlanGateway`` for what each method promises."""
 
+    promotion_codes: bool
+    """Whether a checkout asks for a promotion code of Stripe's."""
+    automatic_tax: bool
+    """Whether Stripe Tax adds what the buyer's place asks for."""
+
     @abstractmethod
     def _stripe(self) -> StripeClient:
         """Return the client."""
@@ -37,6 +42,16 @@ class StripePlans(ABC):
     @abstractmethod
     def _errors(self) -> AbstractContextManager[None]:
         """Turn the SDK's errors into ours."""
+
+    def _add_extras(self, params: SessionCreateParams) -> None:
+        """Add to a checkout what the operator switched on; credits do not depend on it."""
+        if self.promotion_codes:
+            params["allow_promotion_codes"] = True
+        if self.automatic_tax:
+            params["automatic_tax"] = {"enabled": True}
+            if "customer" in params:
+                # Tax needs an address, which Checkout asks for and then keeps with the customer.
+                params["customer_update"] = {"address": "auto"}
 
     def create_price(
         self,
@@ -101,6 +116,7 @@ class StripePlans(ABC):
             params["subscription_data"]["trial_period_days"] = trial_days
         if expires_at:
             params["expires_at"] = int(expires_at.timestamp())
+        self._add_extras(params)
         with self._errors():
             session = self._stripe().v1.checkout.sessions.create(
                 params, {"idempotency_key": f"purchase:{purchase_id}:checkout:{attempt}"}

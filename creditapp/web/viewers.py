@@ -109,6 +109,7 @@ def site() -> dict[str, object]:
         "name": settings.site_name,
         "support_email": settings.support_email,
         "sandbox": settings.sandbox,
+        "taxed": settings.automatic_tax,
         "demo": settings.env != "production",
         "request_id": g.get("request_id", ""),
         "path": _path_to_come_back_to(),
