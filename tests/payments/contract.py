@@ -32,6 +32,7 @@ from creditapp.payments.sandbox import parameters as p
 ONLY_ON_REQUEST = {
     "charge": {"level3", "refunds", "transfer"},
     "checkout.session": {"line_items"},
+    "coupon": {"applies_to", "currency_options", "deleted"},
     "customer": {
         "cash_balance",
         "deleted",
@@ -41,6 +42,7 @@ ONLY_ON_REQUEST = {
         "tax",
         "tax_ids",
     },
+    "discount": {"deleted"},
     "event": {"account", "context"},
     "invoice": {"confirmation_secret", "deleted", "payments"},
     "plan": {"deleted", "tiers"},
@@ -246,6 +248,7 @@ def _kind_faults(kind: p.Kind, members: list[Any], where: str) -> list[str]:
     fits = {
         p.Boolean: bool in members,
         p.Integer: int in members,
+        p.Percent: float in members,
         p.Text: str in members and not words - {""},
         p.Address: str in members and not words - {""},
         p.Moments: int in members and bool(dicts),

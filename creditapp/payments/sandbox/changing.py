@@ -26,6 +26,8 @@ class Repricing:
     at_once: bool
     """Whether it is billed now, or with the next period."""
     proration_date: int | None
+    whole_period: bool = False
+    """Whether a period begins with the change and is billed in full."""
 
 
 def update(books: Books, subscription: Json, given: dict[str, Any]) -> Json:
@@ -45,10 +47,14 @@ def update(books: Books, subscription: Json, given: dict[str, Any]) -> Json:
     subscription = subscriptions.change(books, subscription, changes)
     if not repricing.at_once:
         return subscription
+    draft = draft_of(books, subscription, repricing)
+    if repricing.whole_period:
+        billed = subscribing.billed_for(subscription, draft)
+        subscription = subscriptions.change(books, subscription, {"_billed": billed})
     return collecting.bill(
         books,
         subscription,
-        draft_of(books, subscription, repricing),
+        draft,
         strict=given.get("payment_behavior") == "error_if_incomplete",
     )
 
@@ -92,8 +98,9 @@ def reprice(
         changes = subscriptions.in_period(subscription, books.now, books.now, items)
         moved = subscription | changes
         lines = [*pending, *credits, *subscribing.lines_of_period(books, moved)]
-        changes |= {"_pending": [], "_billed": subscribing.billed_for(moved)}
-        return Repricing(changes, lines, at_once=True, proration_date=date if prorates else None)
+        changes |= {"_pending": []}
+        since = date if prorates else None
+        return Repricing(changes, lines, at_once=True, proration_date=since, whole_period=True)
     changes = subscriptions.with_items(subscription, items)
     if not prorates:
         return Repricing(changes, [], at_once=False, proration_date=None)
@@ -195,6 +202,7 @@ def _unused(
                     before,
                     price=billed["price"],
                     quantity=billed["quantity"],
+                    whole=billed["paid"],
                     since=date,
                     unused=True,
                 )
@@ -211,6 +219,7 @@ def _remaining(books: Books, subscription: Json, items: list[Json], date: int) -
             after,
             price=after["price"],
             quantity=after["quantity"],
+            whole=after["price"]["unit_amount"] * after["quantity"],
             since=date,
             unused=False,
         )

@@ -31,6 +31,12 @@ REFERENCES = {
     ("price", "product"): "product",
     ("product", "default_price"): "price",
     ("plan", "product"): "product",
+    ("promotion_code", "promotion.coupon"): "coupon",
+    ("discount", "promotion_code"): "promotion_code",
+    ("discount", "source.coupon"): "coupon",
+    ("checkout.session", "discounts.promotion_code"): "promotion_code",
+    ("subscription", "discounts"): "discount",
+    ("invoice", "discounts"): "discount",
     ("payment_method", "customer"): "customer",
     ("customer", "invoice_settings.default_payment_method"): "payment_method",
     ("subscription", "customer"): "customer",
@@ -95,9 +101,6 @@ def _value(books: Books, thing: Json, name: str, paths: list[str]) -> Any:
             "url": url.format(id=thing["id"]),
         }
         return expanded(books, page, paths)
-    if place in REFERENCES:
-        named = thing[name] and books.get(REFERENCES[place], thing[name])
-        return expanded(books, named, paths) if named else thing[name]
     if isinstance(thing.get(name), dict) and "object" in thing[name]:
         return expanded(books, thing[name], paths)
     return _inside(books, thing["object"], name, thing.get(name), paths)
@@ -105,6 +108,8 @@ def _value(books: Books, thing: Json, name: str, paths: list[str]) -> Any:
 
 def _inside(books: Books, kind: str, place: str, value: Any, paths: list[str]) -> Any:
     """Expand below a plain part of an object, such as ``parent.subscription_details``."""
+    if isinstance(value, list) and ((kind, place) in REFERENCES or paths):
+        return [_inside(books, kind, place, each, paths) for each in value]
     if (kind, place) in REFERENCES:
         named = value and books.get(REFERENCES[kind, place], value)
         return expanded(books, named, paths) if named else value

@@ -18,8 +18,9 @@ from flask import (
 )
 
 from creditapp.payments.sandbox import buttons as _buttons  # noqa: F401  # joins the blueprint
-from creditapp.payments.sandbox import paying, portal
+from creditapp.payments.sandbox import paying, portal, promoting
 from creditapp.payments.sandbox.cards import MEANS
+from creditapp.payments.sandbox.errors import Refused
 from creditapp.payments.sandbox.forms import our_form, pages
 from creditapp.payments.sandbox.objects.checkout_session import needs_means
 from creditapp.payments.sandbox.state import State
@@ -79,6 +80,24 @@ def submit(session_id: str) -> Any:
     return redirect(url_for("pages.pay", session_id=session_id), 303)
 
 
+@pages.post("/pay/<session_id>/code")
+@our_form
+def enter_code(session_id: str) -> Any:
+    """Put a promotion code on the checkout, or take it off."""
+    word = request.form.get("code", "").strip()
+    with State.of(current_app).transaction() as books:
+        paying.tick(books)
+        session = books.get("checkout.session", session_id) or abort(404)
+        try:
+            promoting.enter(books, session, word)
+            problem = ""
+        except Refused as refused:
+            problem = str(refused)
+    if problem and session["status"] == "open":
+        return _checkout(session, {"code": problem}), 422
+    return redirect(url_for("pages.pay", session_id=session_id), 303)
+
+
 @pages.get("/pay/<session_id>/step")
 def step(session_id: str) -> Any:
     """The bank's further step: what 3-D Secure looks like."""
@@ -104,11 +123,14 @@ def answer_step(session_id: str) -> Any:
 
 
 def _checkout(session: Json, problems: dict[str, str], chosen: str = "succeeds") -> str:
+    with State.of(current_app).transaction() as books:
+        code = promoting.code_of(books, session)
     return render_template(
         "pay.html",
         session=session,
         means=paying.offered(session) if needs_means(session) else [],
         terms=terms_of(session),
+        code=code["code"] if code else None,
         problems=problems,
         chosen=chosen,
     )

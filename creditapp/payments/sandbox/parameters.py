@@ -130,6 +130,20 @@ class Integer(Kind):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Percent(Kind):
+    """A number above 0 and up to 100, with decimals."""
+
+    def parse(self, value: Any, name: str) -> float:
+        """Refuse what is no such number."""
+        if not isinstance(value, str) or not re.fullmatch(r"\d{1,3}(\.\d{1,4})?", value):
+            raise Refused(f"Invalid decimal: {_shown(value)}", param=name)
+        number = float(value)
+        if not 0 < number <= 100:
+            raise Refused("Coupon percent_off must be greater than 0 and at most 100.", param=name)
+        return number
+
+
+@dataclass(frozen=True, kw_only=True)
 class Boolean(Kind):
     """``true`` or ``false``."""
 

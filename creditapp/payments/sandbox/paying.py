@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 
-from creditapp.payments.sandbox import charging, subscribing
+from creditapp.payments.sandbox import charging, promoting, subscribing
 from creditapp.payments.sandbox.cards import (
     BOUNCED,
     DECLINED,
@@ -48,7 +48,7 @@ def awaits_step(books: Books, session: Json) -> bool:
 def problem_of(books: Books, session: Json) -> str | None:
     """Return why the last try failed, in words for its buyer."""
     intent = intent_of(books, session)
-    error = (intent or {}).get("last_payment_error") or session.get("_problem")
+    error = session.get("_problem") or (intent or {}).get("last_payment_error")
     return str(error["message"]) if error else None
 
 
@@ -57,6 +57,9 @@ def pay(books: Books, session: Json, means: Means, email: str, step_url: str) ->
     if session["status"] != "open":
         return session
     session = books.put(session | {"_email": email, "_problem": None})
+    session = promoting.without_a_dead_code(books, session)
+    if session["_problem"]:
+        return session
     if not session["amount_total"]:
         return _agree(books, session, means)
     intent = _intent(books, session, means)
@@ -150,7 +153,12 @@ def _intent(books: Books, session: Json, means: Means) -> Json:
     if known is None:
         event.tell(books, "payment_intent.created", intent)
     method = methods.create(books, means.method, means.number, session["_email"])
-    changes = {"payment_method": method["id"], "next_action": None, "last_payment_error": None}
+    changes = {
+        "amount": session["amount_total"],
+        "last_payment_error": None,
+        "next_action": None,
+        "payment_method": method["id"],
+    }
     return books.put(intent | changes)
 
 
@@ -228,6 +236,7 @@ def _complete(books: Books, session: Json, intent: Json | None, method: Json | N
         _save(books, session, method)
     if session["mode"] == "subscription":
         session = subscribing.begin(books, session, intent, method)
+    promoting.redeem(books, session)
     books.put(session)
     event.tell(books, "checkout.session.completed", session)
     return session

@@ -15,6 +15,7 @@ from creditapp.payments.sandbox.objects import (
     refund,
 )
 from creditapp.payments.sandbox.routes_billing import BILLING_ROUTES
+from creditapp.payments.sandbox.routes_promotion import PROMOTION_ROUTES
 from creditapp.payments.sandbox.routing import (
     PAGE_SIZE,
     Given,
@@ -153,4 +154,5 @@ ROUTES = (
     Route("GET", "/v1/prices/<id>", tables.PRICE_RETRIEVE, retrieving("price")),
     Route("GET", "/v1/prices", tables.PRICE_LIST, _list_prices),
     *BILLING_ROUTES,
+    *PROMOTION_ROUTES,
 )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from creditapp.payments.sandbox import collecting
+from creditapp.payments.sandbox import collecting, promoting
 from creditapp.payments.sandbox.errors import Refused
-from creditapp.payments.sandbox.objects import event, invoice_line
+from creditapp.payments.sandbox.objects import discount as discounts
+from creditapp.payments.sandbox.objects import event, invoice_line, invoice_totals, promotion_code
 from creditapp.payments.sandbox.objects import invoice as invoices
 from creditapp.payments.sandbox.objects import invoice_payment as payments
 from creditapp.payments.sandbox.objects import subscription as subscriptions
@@ -21,6 +22,7 @@ def begin(books: Books, session: Json, intent: Json | None, method: Json | None)
         method=method["id"] if method else None,
         given=session["_subscription_data"],
     )
+    subscription |= _terms(books, session, subscription)
     trial = subscription["status"] == "trialing"
     lines = lines_of_period(books, subscription, free=trial)
     lines += [
@@ -36,7 +38,7 @@ def begin(books: Books, session: Json, intent: Json | None, method: Json | None)
         period=(books.now, books.now),
         from_balance=False,
     )
-    billed = {} if trial else billed_for(subscription)
+    billed = {} if trial else billed_for(subscription, draft)
     subscription = books.put(subscription | {"latest_invoice": draft["id"], "_billed": billed})
     event.tell(books, "customer.subscription.created", subscription)
     invoice = invoices.issue(books, draft)
@@ -44,6 +46,8 @@ def begin(books: Books, session: Json, intent: Json | None, method: Json | None)
         payments.paid(books, payments.create(books, invoice, intent))
         invoice |= {"attempt_count": 1}
     invoices.paid(books, invoice, invoice["amount_due"])
+    left = discounts.left_after(books, subscription, invoice)
+    subscriptions.change(books, subscription, {"discounts": left})
     return session | {"subscription": subscription["id"], "invoice": invoice["id"]}
 
 
@@ -55,7 +59,8 @@ def renew(books: Books, subscription: Json) -> Json:
         "items": moved["items"],
         "latest_invoice": draft["id"],
         "status": "active" if trial else subscription["status"],
-        "_billed": billed_for(moved),
+        "discounts": discounts.left_after(books, moved, draft),
+        "_billed": billed_for(moved, draft),
         "_pending": [],
     }
     subscription = subscriptions.change(books, subscription, changes)
@@ -93,12 +98,35 @@ def lines_of_period(books: Books, subscription: Json, *, free: bool = False) -> 
     ]
 
 
-def billed_for(subscription: Json) -> Json:
-    """Return what the present period has been billed at, by item: what is unused of it is worth."""
-    return {
-        item["id"]: {"price": item["price"], "quantity": item["quantity"]}
+def billed_for(subscription: Json, invoice: Json | None = None) -> Json:
+    """Return what the present period has been billed at, by item: what is unused of it is worth.
+
+    ``invoice`` is the one that bills the whole period: what a discount took off is not given back.
+    """
+    billed = {
+        item["id"]: {
+            "price": item["price"],
+            "quantity": item["quantity"],
+            "paid": item["price"]["unit_amount"] * item["quantity"],
+        }
         for item in subscription["items"]["data"]
     }
+    for line in invoice["lines"]["data"] if invoice else []:
+        details = line["parent"]["subscription_item_details"]
+        if details and not details["proration"]:
+            billed[details["subscription_item"]]["paid"] = invoice_totals.paid_for(line)
+    return billed
+
+
+def _terms(books: Books, session: Json, subscription: Json) -> Json:
+    """Return the discount and the tax that a checkout hands on to its subscription."""
+    taxed = session["automatic_tax"]["enabled"]
+    tax = {"enabled": taxed, "liability": {"type": "self"} if taxed else None}
+    terms: Json = {"automatic_tax": {"disabled_reason": None, **tax}}
+    coupon = promotion_code.good_coupon(books, promoting.code_of(books, session))
+    if coupon is not None:
+        terms["discounts"] = [discounts.create(books, session, coupon, subscription)["id"]]
+    return terms
 
 
 def tick(books: Books) -> None:

@@ -83,6 +83,7 @@ SESSION_CREATE: Table = {
     "adaptive_pricing": Fields(of={"enabled": Boolean()}),
     "allow_promotion_codes": Boolean(),
     "allowed_payment_method_types": Items(of=Choice(of=METHODS)),
+    "automatic_tax": Fields(of={"enabled": Boolean(required=True)}),
     "billing_address_collection": Choice(of=("auto", "required")),
     "cancel_url": Address(),
     "client_reference_id": Text(length_max=200),

@@ -133,7 +133,8 @@ def _every_page(sandbox: Sandbox) -> list[str]:
     sandbox.press(f"/payments/{paid.payment_intent}/refund", amount="1")
     sandbox.press(f"/payments/{paid.payment_intent}/dispute")
     plan = sandbox.open_subscription(price, subscription_data={"trial_period_days": 7}).id
+    coded = sandbox.open_checkout(allow_promotion_codes=True, automatic_tax={"enabled": True}).id
     event = sandbox.stripe.v1.events.list().data[0]
     plans = [f"/portal/{portal}", f"/invoices/{invoice}"]
-    pays = [f"/pay/{each}" for each in (plan, fresh, expired, *checkouts.values())]
+    pays = [f"/pay/{each}" for each in (plan, coded, fresh, expired, *checkouts.values())]
     return [*plans, *pays, f"/pay/{checkouts['further-step']}/step", f"/events/{event.id}"]

@@ -23,7 +23,7 @@ def test_the_clock_is_moved_on_and_plans_renew(sandbox: Sandbox, by: str, renewa
     moved = {"day": before + periods.DAY_SECONDS}.get(
         by, periods.months_on(before, 12 if by == "year" else 1)
     )
-    assert 0 <= now(sandbox) - moved <= 5
+    assert 0 <= now(sandbox) - moved <= 60
     assert len(sandbox.invoices(subscription.id)) == 1 + renewals
     assert "ahead of the real time" in sandbox.get("/").text
 

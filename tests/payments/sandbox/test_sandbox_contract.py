@@ -97,7 +97,7 @@ def _bad_values(kind: p.Kind, name: str, beside: dict[str, str]) -> Iterator[Bad
 
     ``beside`` are good values for what is required next to it.
     """
-    if isinstance(kind, p.Integer | p.Boolean | p.Choice | p.Address | p.Moments):
+    if isinstance(kind, p.Integer | p.Percent | p.Boolean | p.Choice | p.Address | p.Moments):
         yield Bad({**beside, name: "no such value"}, name, "wrong value")
     if isinstance(kind, p.Text):
         yield Bad({**beside, name: "https://" + "x" * kind.length_max}, name, "too long")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from creditapp.payments.sandbox import promoting
 from creditapp.payments.sandbox.errors import Refused, missing_object
 from creditapp.payments.sandbox.ids import new_id
 from creditapp.payments.sandbox.objects import event, line_item, setup_intent
@@ -45,7 +46,8 @@ def create(books: Books, given: dict[str, Any], page_url: str) -> Json:
             " from Checkout Session creation.",
             param="expires_at",
         )
-    return books.put(_session(books, given, items, customer, expires_at, page_url))
+    session = _session(books, given, items, customer, expires_at, page_url)
+    return books.put(promoting.reckoned(session, None) if items else session)
 
 
 def expire(books: Books, session: Json) -> Json:
@@ -94,7 +96,7 @@ def _session(
         "allowed_payment_method_types": given.get("allowed_payment_method_types"),
         "amount_subtotal": total,
         "amount_total": total,
-        "automatic_tax": {"enabled": False, "liability": None, "provider": None, "status": None},
+        "automatic_tax": _automatic_tax(given),
         "billing_address_collection": given.get("billing_address_collection"),
         "branding_settings": None,
         "cancel_url": given.get("cancel_url"),
@@ -177,6 +179,16 @@ def _session(
         "_step": None,
         "_email": given.get("customer_email") or (customer["email"] if customer else None) or "",
         "_email_fixed": bool(given.get("customer_email") or (customer and customer["email"])),
+    }
+
+
+def _automatic_tax(given: dict[str, Any]) -> Json:
+    on = given.get("automatic_tax", {}).get("enabled", False)
+    return {
+        "enabled": on,
+        "liability": {"type": "self"} if on else None,
+        "provider": "stripe" if on else None,
+        "status": "complete" if on else None,
     }
 
 

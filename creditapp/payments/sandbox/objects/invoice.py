@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from creditapp.payments.sandbox.ids import new_id
-from creditapp.payments.sandbox.objects import event
+from creditapp.payments.sandbox.objects import event, invoice_totals
 from creditapp.payments.sandbox.store import Books, Json
 
 MINIMUM_MINOR = 50
@@ -28,12 +28,14 @@ def draft(
     assert customer is not None  # every subscription has one
     invoice_id = new_id("in_1")
     balance = customer["balance"] if from_balance else 0
-    total = sum(line["amount"] for line in lines)
+    sums = invoice_totals.reckoned(books, subscription, lines)
+    lines = sums.pop("lines")
     return {
         "id": invoice_id,
         "object": "invoice",
         **_constants(),
-        **amounts(total, balance),
+        **sums,
+        **_due(sums["total"], balance),
         "billing_reason": reason,
         "created": books.now,
         "currency": subscription["currency"],
@@ -64,7 +66,7 @@ def draft(
     }
 
 
-def amounts(total: int, balance: int) -> Json:
+def _due(total: int, balance: int) -> Json:
     """Return what is due of a total; a balance below zero is credit, one above is owed."""
     asked = total + balance
     due = asked if asked >= MINIMUM_MINOR else 0
@@ -72,10 +74,6 @@ def amounts(total: int, balance: int) -> Json:
         "amount_due": due,
         "amount_remaining": due,
         "ending_balance": asked - due,
-        "subtotal": total,
-        "subtotal_excluding_tax": total,
-        "total": total,
-        "total_excluding_tax": total,
     }
 
 
@@ -187,18 +185,10 @@ def _constants() -> Json:
         "attempt_count": 0,
         "attempted": False,
         "auto_advance": False,
-        "automatic_tax": {
-            "disabled_reason": None,
-            "enabled": False,
-            "liability": None,
-            "provider": None,
-            "status": None,
-        },
         "collection_method": "charge_automatically",
         "customer_tax_exempt": "none",
         "customer_tax_ids": [],
         "default_tax_rates": [],
-        "discounts": [],
         "issuer": {"type": "self"},
         "livemode": False,
         "metadata": {},
@@ -212,7 +202,5 @@ def _constants() -> Json:
         "status_transitions": dict.fromkeys(
             ("finalized_at", "marked_uncollectible_at", "paid_at", "voided_at")
         ),
-        "total_discount_amounts": [],
         "total_pretax_credit_amounts": [],
-        "total_taxes": [],
     }

@@ -33,12 +33,15 @@ def of_proration(
     *,
     price: Json,
     quantity: int,
+    whole: int,
     since: int,
     unused: bool,
 ) -> Json:
-    """Return the line for the rest of a period, by seconds: paid for, or given back as unused."""
+    """Return the line for the rest of a period, by seconds: paid for, or given back as unused.
+
+    ``whole`` is what the whole period costs.
+    """
     start, finish = item["current_period_start"], item["current_period_end"]
-    whole = price["unit_amount"] * quantity
     amount = _rounded(whole * (finish - since), finish - start)
     times = f"{quantity} × " if quantity != 1 else ""
     what = "Unused" if unused else "Remaining"
