@@ -37,6 +37,7 @@ HEADERS = {
     "202 at once.",
 }
 QUERY = {
+    "currency": "One in which every pack is sold; the catalog's own without it.",
     "cursor": "The nextCursor of the page before.",
     "dryRun": "1 only says what would change.",
     "flow": "card, cancel or plan: leads straight there.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated, Any
 
-from flask import Response
+from flask import Response, request
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StrictInt, ValidationError
 
 from creditapp.api import api
@@ -24,6 +24,7 @@ from creditapp.catalog import Catalog, PriceRequest
 from creditapp.catalog import quote as quote_price
 from creditapp.catalog.costs import credit_costs
 from creditapp.catalog.packs import packs_view
+from creditapp.errors import ValidationFailed
 from creditapp.units import minor_digits
 from creditapp.web.json import answer, read_json, validation_failed
 from creditapp.web.security import policy
@@ -57,10 +58,15 @@ class QuoteRequest(BaseModel):
 
 @api.get("/credit-packs")
 @policy("public")
-@documented("The packs on sale", list[PackAnswer])
+@documented("The packs on sale", list[PackAnswer], query=["currency"])
 def list_packs() -> Response:
     """Return the packs with price, credits, bonus, saving and the price of one credit."""
-    return answer([_pack(view).as_json() for view in packs_view(the(Catalog))])
+    catalog = the(Catalog)
+    currency = request.args.get("currency", catalog.currency).upper()
+    if currency not in catalog.currencies:
+        words = ", ".join(catalog.currencies)
+        raise ValidationFailed.of("currency", f"Packs are sold in {words}.")
+    return answer([_pack(view).as_json() for view in packs_view(catalog, currency)])
 
 
 @api.get("/credit-costs")

@@ -55,6 +55,7 @@ class CheckoutBody(Body):
     plan_id: str | None = None
     price_id: str | None = None
     cycle: str | None = None
+    currency: str | None = None
 
 
 class AmountBody(Body):
@@ -95,7 +96,8 @@ def create_checkout_session() -> Response:
     if plan is not None:
         purchase = _subscribe(plan, body)
     else:
-        purchase = _buy(pack_id, body, route="checkout-session")
+        currency = (body.currency or "").upper()
+        purchase = _buy(pack_id, body, route="checkout-session", currency=currency)
     answer = CheckoutSessionAnswer(id=purchase.checkout_id or "", url=purchase.checkout_url or "")
     return reply(answer, 200, _replayed(purchase))
 
@@ -171,11 +173,10 @@ def _pack_at(amount: Decimal) -> str:
     return found[0]
 
 
-def _buy(pack_id: str, body: Body, *, route: str) -> Purchase:
+def _buy(pack_id: str, body: Body, *, route: str, currency: str = "") -> Purchase:
+    order = Order(pack_id=pack_id, catalog_shown="", currency=currency)
     try:
-        purchase = checkout.start(
-            Order(pack_id=pack_id, catalog_shown=""), require_member(), key=key_of(body, route)
-        )
+        purchase = checkout.start(order, require_member(), key=key_of(body, route))
     except GatewayError:
         raise PaymentUnavailable from None
     if not purchase.checkout_url:

@@ -24,7 +24,13 @@ def packs(table: CatalogTable, report: Report) -> tuple[Pack, ...]:
 def _pack(entry: PackTable, report: Report) -> Pack:
     key = f"packs.{entry.id}.price"
     price = report.minor(key, entry.price)
-    if price == 0:
+    elsewhere = {
+        currency: report.minor(f"packs.{entry.id}.prices.{currency}", amount, currency)
+        for currency, amount in entry.prices.items()
+    }
+    if report.currency in elsewhere:
+        raise report.refuse(f"{key}s", f"the price in {report.currency} is the pack's own price")
+    if price == 0 or 0 in elsewhere.values():
         raise report.refuse(key, "must be greater than zero")
     return Pack(
         entry.id,
@@ -35,6 +41,7 @@ def _pack(entry: PackTable, report: Report) -> Pack:
         entry.best_value,
         entry.stripe_price_id,
         entry.stripe_price_env,
+        elsewhere,
     )
 
 

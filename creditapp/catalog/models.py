@@ -216,6 +216,13 @@ class Catalog:
         names = {name for entry in served for name in (entry.key_env, entry.base_url_env)}
         return tuple(sorted(names | {name for name in prices if name}))
 
+    @property
+    def currencies(self) -> tuple[str, ...]:
+        """The currencies in which every pack is sold, the catalog's own first."""
+        others = [set(pack.elsewhere_minor) for pack in self.packs]
+        common = set.intersection(*others) if others else set()
+        return (self.currency, *sorted(common))
+
     def model(self, model_id: str) -> Model | None:
         """Return the image model with this id."""
         return next((model for model in self.models if model.id == model_id), None)

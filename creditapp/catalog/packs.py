@@ -67,16 +67,22 @@ class PlanView:
     """``$58.00 less than twelve months``"""
 
 
-def packs_view(catalog: Catalog) -> tuple[PackView, ...]:
-    """Return the packs as people compare them, in the catalog's order."""
-    if not catalog.packs:
+def packs_view(catalog: Catalog, currency: str = "") -> tuple[PackView, ...]:
+    """Return the packs as people compare them, in the catalog's order.
+
+    ``currency`` is one of ``catalog.currencies``, or nothing for the catalog's own; what is not
+    sold in it is left out.
+    """
+    priced = (pack.priced_in(currency or catalog.currency) for pack in catalog.packs)
+    packs = [pack for pack in priced if pack is not None]
+    if not packs:
         return ()
-    dearest = catalog.packs[0]
-    for pack in catalog.packs[1:]:
+    dearest = packs[0]
+    for pack in packs[1:]:
         # Fractions are compared crosswise: a division would round.
         if pack.price_minor * dearest.credits_micro > dearest.price_minor * pack.credits_micro:
             dearest = pack
-    return tuple(_pack_view(catalog, pack, dearest) for pack in catalog.packs)
+    return tuple(_pack_view(catalog, pack, dearest) for pack in packs)
 
 
 def plans_view(catalog: Catalog) -> tuple[PlanView, ...]:

@@ -29,10 +29,11 @@ class Report:
         """Return the refusal of one key, to be raised."""
         return CatalogInvalid(self.file, key, reason)
 
-    def minor(self, key: str, amount: Decimal) -> int:
+    def minor(self, key: str, amount: Decimal, currency: str = "") -> int:
         """Return money in minor units; raise ``CatalogInvalid`` for a fraction of one."""
-        digits = minor_digits(self.currency)
+        currency = currency or self.currency
+        digits = minor_digits(currency)
         minor = amount.scaleb(digits)
         if minor != minor.to_integral_value():
-            raise self.refuse(key, f"must have at most {digits} decimals in {self.currency}")
+            raise self.refuse(key, f"must have at most {digits} decimals in {currency}")
         return int(minor)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 FREE_PLAN = "free"
 
@@ -20,10 +20,30 @@ class Pack:
     best_value: bool
     stripe_price_id: str | None
     stripe_price_env: str | None
+    elsewhere_minor: Mapping[str, int] = field(default_factory=dict, hash=False)
+    """What it costs in other currencies than the catalog's own."""
 
     def stripe_price(self, values: Mapping[str, str]) -> str | None:
         """Return the Stripe price to send, if the catalog or a variable names one."""
         return self.stripe_price_id or values.get(self.stripe_price_env or "") or None
+
+    def priced_in(self, currency: str) -> Pack | None:
+        """Return the pack at its price in a currency, or None where it is not sold in it.
+
+        Elsewhere the price goes to Stripe as it stands here: a price id is of one currency.
+        """
+        if currency.upper() == self.currency:
+            return self
+        minor = self.elsewhere_minor.get(currency.upper())
+        if minor is None:
+            return None
+        return replace(
+            self,
+            price_minor=minor,
+            currency=currency.upper(),
+            stripe_price_id=None,
+            stripe_price_env=None,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -196,6 +196,7 @@ class PackTable(Table):
     id: Id
     name: Name
     price: Money
+    prices: dict[Currency, Money] = Field(default_factory=dict)
     credits: Credits
     best_value: bool = False
     stripe_price_id: Name | None = None

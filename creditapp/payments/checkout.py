@@ -22,7 +22,7 @@ from creditapp.catalog import Catalog, Pack
 from creditapp.clock import NEVER, now
 from creditapp.config import Settings
 from creditapp.db import changed, insert_once, snapshot, stop_reading, transaction
-from creditapp.errors import Conflict, IdempotencyKeyReused, NotFound, RateLimited
+from creditapp.errors import Conflict, IdempotencyKeyReused, NotFound, RateLimited, ValidationFailed
 from creditapp.ids import new_id
 from creditapp.payments import posting, subscriptions
 from creditapp.payments.gateway import CheckoutState, Gateway, GatewayError
@@ -53,11 +53,14 @@ class Order:
     pack_id: str
     catalog_shown: str
     return_to: str = "/credits"
+    currency: str = ""
+    """In which it is paid; nothing is the catalog's own."""
 
     def digest(self) -> str:
         """Return the digest of what is being bought."""
         # JSON may carry half of a pair of surrogates, which no pack is named by.
-        text = f"{self.pack_id}\n{self.catalog_shown}".encode("utf-8", "surrogatepass")
+        parts = [self.pack_id, self.catalog_shown, *([self.currency] if self.currency else [])]
+        text = "\n".join(parts).encode("utf-8", "surrogatepass")
         return hashlib.sha256(text).hexdigest()
 
 
@@ -192,6 +195,9 @@ def _priced(order: Order, buyer: User, key: str) -> Purchase:
     pack = catalog.pack(order.pack_id)
     if pack is None:
         raise NotFound("There is no such pack.")
+    pack = pack.priced_in(order.currency or catalog.currency)
+    if pack is None:
+        raise ValidationFailed.of("currency", f"Packs are sold in {', '.join(catalog.currencies)}.")
     if order.catalog_shown and order.catalog_shown != catalog.digest:
         raise PackChanged(
             "Prices were changed while the page was open. Look at them and press again."

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from flask import Blueprint, Flask, Response, make_response, request, url_for
+from flask import Blueprint, Flask, Response, make_response, request, session, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from creditapp.catalog import Catalog
@@ -83,6 +83,7 @@ def buy() -> Response:
         pack_id=request.form.get("pack", "")[:64],
         catalog_shown=request.form.get("catalog", "")[:64],
         return_to=goes_to,
+        currency=_currency(request.form.get("currency")),
     )
     nonce = request.form.get("nonce", "")
     try:
@@ -151,8 +152,11 @@ def _packs(*, goes_to: str, selected: str) -> dict[str, Any]:
     catalog = the(Catalog)
     best = next((pack.id for pack in catalog.packs if pack.best_value), "")
     known = catalog.pack(selected)
+    currency = _currency()
     return {
-        "packs": shapes.packs(),
+        "packs": shapes.packs(currency),
+        "currency": currency,
+        "currencies": catalog.currencies,
         "chart": shapes.cost_chart(),
         "catalog": catalog.digest,
         "nonce": secrets.token_urlsafe(16),
@@ -160,6 +164,16 @@ def _packs(*, goes_to: str, selected: str) -> dict[str, Any]:
         "selected": known.id if known else best,
         "problem": None,
     }
+
+
+def _currency(asked: str | None = None) -> str:
+    """Return the currency that a buyer chose, now or before; the catalog's own at first."""
+    known = the(Catalog).currencies
+    chosen = asked or request.args.get("currency")
+    if chosen in known:
+        session["currency"] = chosen
+    kept = session.get("currency")
+    return str(kept) if kept in known else known[0]
 
 
 def _offers(goes_to: str) -> dict[str, Any]:

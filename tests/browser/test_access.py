@@ -13,7 +13,9 @@ from tests.browser.conftest import Cast
 pytestmark = pytest.mark.browser
 
 GUEST_PAGES = ("/", "/credits", "/auth/signup", "/auth/login", "/auth/forgot", "/nowhere")
+GUEST_PAGES += ("/credits/plans",)
 MEMBER_PAGES = ("/", "/credits", "/dashboard", "/gallery", "/settings", "/dashboard?type=spent")
+MEMBER_PAGES += ("/credits/plans", "/credits/refunds")
 MANY_ON_ONE_PAGE = (
     "duplicate-id-aria",
     "heading-order",

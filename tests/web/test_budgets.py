@@ -19,6 +19,7 @@ QUERIES_MAX = 12
 KILOBYTES_MAX = 40
 
 MEMBERS_PAGES = ["/", "/credits", "/dashboard", "/gallery", "/settings", "/credits-demo"]
+MEMBERS_PAGES += ["/credits/plans", "/credits/refunds", "/credits-demo/mails"]
 GUESTS_PAGES = ["/", "/credits", "/auth/signup", "/auth/login", "/credits-demo", "/nothing-here"]
 FRAGMENTS = [
     "/studio/till?model=flux-dev",
@@ -27,7 +28,15 @@ FRAGMENTS = [
     "/dashboard",
     "/gallery",
 ]
-API = ["/api/credits", "/api/credits/balance", "/api/credits/transactions", "/api/generations"]
+GUESTS_PAGES += ["/credits/plans", "/credits/refunds"]
+API = [
+    "/api/plans",
+    "/api/me/entitlements",
+    "/api/credits",
+    "/api/credits/balance",
+    "/api/credits/transactions",
+    "/api/generations",
+]
 
 
 def test_no_page_asks_more_than_twelve_times(sqlite_app: Flask, queue_of: Queue) -> None:

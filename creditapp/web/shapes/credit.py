@@ -28,8 +28,8 @@ _OPERATION_NAMES = {
 }
 
 
-def packs() -> list[Shape]:
-    """Return the packs on sale as the pack list compares them."""
+def packs(currency: str = "") -> list[Shape]:
+    """Return the packs on sale as the pack list compares them, priced in a currency."""
     catalog = the(Catalog)
     cheapest = min(catalog.models, key=lambda model: model.lowest_micro)
     usual = catalog.model(catalog.default_model) or cheapest
@@ -50,7 +50,7 @@ def packs() -> list[Shape]:
                 for model in compared
             ],
         }
-        for view in packs_view(catalog)
+        for view in packs_view(catalog, currency)
     ]
 
 

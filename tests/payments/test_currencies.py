@@ -1,0 +1,119 @@
+"""Packs in several currencies: priced by the catalog, paid in what was chosen, never converted."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from creditapp.catalog import CatalogInvalid, packs_view
+from creditapp.catalog.load import parse
+from creditapp.errors import ValidationFailed
+from creditapp.payments import checkout
+from creditapp.payments.checkout import Order
+from tests.payments.till import CREATOR, Till, opened
+
+STUDIO = Path(__file__).resolve().parents[2] / "creditapp" / "catalog" / "studio.toml"
+PRICES = {"starter": "4.50", "creator": "13.99", "pro": "27.99", "enterprise": "45.99"}
+
+
+def in_euros(**prices: object) -> str:
+    """Return the studio's catalog with prices in euros, and others that are given."""
+    text = STUDIO.read_text()
+    for pack_id, price in PRICES.items():
+        elsewhere = f'EUR = "{price}", JPY = {int(float(price) * 160)}'
+        text = text.replace(
+            f'id = "{pack_id}"\n', f'id = "{pack_id}"\nprices = {{ {elsewhere} }}\n', 1
+        )
+    for old, new in prices.items():
+        text = text.replace(old, str(new))
+    return text
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def till(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Till]:
+    """A till of a shop that sells in three currencies."""
+    folder = tmp_path_factory.mktemp("till")
+    file = folder / "shop.toml"
+    file.write_text(in_euros())
+    server = request.getfixturevalue("postgresql_server") if request.param != "sqlite" else None
+    with opened(request.param, folder, server, environ={"CREDITAPP_CATALOG": str(file)}) as made:
+        made.begin()
+        yield made
+        made.prove()
+
+
+def test_each_currency_has_its_own_figures() -> None:
+    catalog = parse(tomllib.loads(in_euros()), file="shop.toml")
+    assert catalog.currencies == ("USD", "EUR", "JPY")
+    euros = packs_view(catalog, "EUR")
+    assert [view.price for view in euros] == ["€4.50", "€13.99", "€27.99", "€45.99"]
+    assert euros[1].saving_percent == 29
+    assert packs_view(catalog, "JPY")[0].price == "720 JPY"
+    assert packs_view(catalog)[0].price == "$4.99"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('EUR = "4.50"', 'EUR = "4.505"', "at most 2 decimals in EUR"),
+        ('EUR = "4.50"', "EUR = 0", "greater than zero"),
+        ('EUR = "4.50"', 'USD = "4.50"', "own price"),
+        ('EUR = "4.50"', 'Euro = "4.50"', "ISO 4217"),
+    ],
+)
+def test_a_price_that_cannot_be_paid_stops_the_catalog(old: str, new: str, words: str) -> None:
+    with pytest.raises(CatalogInvalid, match=words):
+        parse(tomllib.loads(in_euros().replace(old, new)), file="shop.toml")
+
+
+def test_a_currency_that_some_pack_lacks_is_not_offered() -> None:
+    text = in_euros().replace('prices = { EUR = "4.50", ', "prices = { ")
+    assert parse(tomllib.loads(text), file="shop.toml").currencies == ("USD", "JPY")
+
+
+@pytest.mark.parametrize(("currency", "minor"), [("EUR", 1399), ("JPY", 2238), ("", 1499)])
+def test_the_credits_are_the_same_in_every_currency(till: Till, currency: str, minor: int) -> None:
+    alice = till.member()
+    with till.app.app_context():
+        purchase = checkout.start(
+            Order("creator", "", currency=currency), alice, key=currency + "k"
+        )
+    till.pay(purchase)
+    row = till.sync(purchase)
+    assert (row.state, row.price_minor, row.currency) == ("paid", minor, currency or "USD")
+    assert till.credits(alice) == CREATOR
+    till.refund(purchase)
+    till.sync(purchase)
+    assert till.credits(alice) == 0
+
+
+def test_a_checkout_in_another_currency_gives_nothing(till: Till) -> None:
+    alice = till.member()
+    with till.app.app_context():
+        purchase = checkout.start(Order("creator", "", currency="EUR"), alice, key="other")
+    till.alter(purchase, currency="usd")
+    till.pay(purchase)
+    assert till.sync(purchase).state == "review"
+    assert till.credits(alice) == 0
+
+
+def test_a_currency_that_is_not_sold_is_refused(till: Till) -> None:
+    alice = till.member()
+    with till.app.app_context(), pytest.raises(ValidationFailed):
+        checkout.start(Order("creator", "", currency="CHF"), alice, key="francs")
+
+
+def test_the_page_offers_them_and_remembers(till: Till) -> None:
+    alice = till.person()
+    assert "currency=EUR" in alice.browser.get("/credits").text
+    assert "Pay €13.99" in alice.browser.get("/credits?currency=EUR").text
+    assert "Pay €13.99" in alice.browser.get("/credits").text
+    assert "Pay €13.99" in alice.browser.get("/credits?currency=CHF").text
+    found = till.app.test_client().get("/api/credit-packs?currency=eur").json
+    assert found[1]["priceMinor"] == 1399
+    assert till.app.test_client().get("/api/credit-packs?currency=CHF").status_code == 422
