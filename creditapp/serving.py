@@ -84,7 +84,11 @@ def refuse_demo_money(settings: Settings) -> None:
     found = False
     with snapshot() as session:
         if settings.production:
-            query = text("SELECT 1 FROM purchases WHERE sandbox AND grant_id IS NOT NULL LIMIT 1")
+            # A plan's purchase has no grant of its own: its invoices gave them.
+            query = text(
+                "SELECT 1 FROM purchases WHERE sandbox"
+                " AND (grant_id IS NOT NULL OR subscription_id IS NOT NULL) LIMIT 1"
+            )
             found = session.execute(query).first() is not None
         if settings.livemode and not found:
             query = text("SELECT 1 FROM grants WHERE livemode = false LIMIT 1")

@@ -1,0 +1,140 @@
+"""Trials, teams and fair use: what a catalog can say of a plan beyond the studio's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from creditapp.config import SettingsInvalid
+from creditapp.errors import ValidationFailed
+from tests.payments.plan_till import PlanTill
+from tests.payments.till import opened
+
+STUDIO = Path(__file__).resolve().parents[2] / "creditapp" / "catalog" / "studio.toml"
+MORE = """
+[[plans]]
+id = "tried"
+name = "Tried"
+tagline = "A week for nothing"
+month = 10
+year = 100
+credits = 200
+trial_days = 7
+trial_credits = 20
+
+[[plans]]
+id = "crew"
+name = "Crew"
+tagline = "For each of you"
+kind = "team"
+month = 20
+year = 200
+credits = 300
+seats_min = 2
+seats_max = 50
+
+[[plans]]
+id = "endless"
+name = "Endless"
+tagline = "As much as is fair"
+kind = "unlimited"
+month = 99
+year = 990
+credits = 5000
+unused = "expire"
+"""
+
+
+def catalog(folder: Path, more: str = MORE) -> Path:
+    file = folder / "shop.toml"
+    head, mark, tail = STUDIO.read_text().partition("# What programs buy with a receipt")
+    file.write_text(head + more + mark + tail)
+    return file
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def plans(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[PlanTill]:
+    """A till of a shop with three more kinds of plans."""
+    folder = tmp_path_factory.mktemp("till")
+    server = request.getfixturevalue("postgresql_server") if request.param != "sqlite" else None
+    environ = {"CREDITAPP_CATALOG": str(catalog(folder))}
+    with opened(request.param, folder, server, environ=environ) as made:
+        made.begin()
+        yield PlanTill(made)
+        made.prove()
+
+
+def test_a_trial_gives_its_own_credits_and_then_the_months(plans: PlanTill) -> None:
+    alice = plans.till.member()
+    row = plans.subscribe(alice, "tried")
+    assert plans.given(alice) == [20]
+    assert plans.standing(alice).status == "trialing"
+    assert plans.standing(alice).trial_end == row.trial_end
+    assert row.trial_end is not None
+    plans.pass_to(row.trial_end + timedelta(hours=1))
+    plans.sweep()
+    assert plans.given(alice) == [20, 200]
+    assert plans.standing(alice).status == "active"
+    assert plans.till.credits(alice) == 200  # the trial's ended with it
+
+
+def test_a_trial_is_once_for_each_person(plans: PlanTill) -> None:
+    alice = plans.till.member()
+    row = plans.subscribe(alice, "tried")
+    plans.choose(alice, "free")
+    plans.pass_to((row.trial_end or row.period_end) + timedelta(hours=1))
+    plans.sweep()
+    assert plans.standing(alice).free
+    purchase = plans.choose(alice, "tried").purchase
+    assert purchase is not None
+    assert purchase.trial_days == 0
+
+
+def test_a_change_within_the_trial_charges_nothing(plans: PlanTill) -> None:
+    alice = plans.till.member()
+    row = plans.subscribe(alice, "tried")
+    assert plans.choose(alice, "premium").outcome == "will_change"
+    plans.pass_to((row.trial_end or row.period_end) + timedelta(hours=1))
+    plans.sweep()
+    assert plans.given(alice) == [20, 1200]
+
+
+def test_a_team_pays_and_gets_for_each_seat(plans: PlanTill) -> None:
+    alice = plans.till.member()
+    for seats in (1, 51):
+        with pytest.raises(ValidationFailed):
+            plans.choose(alice, "crew", seats=seats)
+    purchase = plans.choose(alice, "crew", seats=3).purchase
+    assert purchase is not None
+    plans.till.pay(purchase)
+    assert plans.till.sync(purchase).state == "paid"
+    assert plans.given(alice) == [900]
+    mine = plans.standing(alice)
+    assert (mine.seats, mine.price_minor) == (3, 6000)
+    assert plans.choose(alice, "crew", seats=5).outcome == "upgraded"
+    assert 599 < plans.given(alice)[1] <= 600
+    assert plans.standing(alice).seats == 5
+
+
+def test_fair_use_is_a_cap_that_ends_with_its_month(plans: PlanTill) -> None:
+    alice = plans.till.member()
+    row = plans.subscribe(alice, "endless")
+    plans.till.spend(alice, 50 + 4000)
+    plans.live_through(row, 1)
+    assert plans.given(alice) == [5000, 5000]
+    assert plans.till.credits(alice) + 50 == 5000  # the first month's last thousand has ended
+
+
+def test_production_refuses_a_database_with_a_plan_of_the_sandbox(plans: PlanTill) -> None:
+    from dataclasses import replace
+
+    from creditapp.serving import refuse_demo_money
+
+    plans.subscribe(plans.till.member())
+    with plans.app.app_context(), pytest.raises(SettingsInvalid, match="sandbox credits"):
+        refuse_demo_money(replace(plans.till.settings, env="production"))
