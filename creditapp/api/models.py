@@ -89,6 +89,11 @@ class GuestInfo(Answer):
     signup_url: str
     signup_credits: Credits
 
+    @model_serializer(mode="wrap")
+    def _whole(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Before the first use nothing comes back at any moment: the field is there, and null.
+        return {"resetAt": None, **write(self)}
+
 
 class CreditsAnswer(Answer):
     """A member's credits with the latest transactions, or what a guest has left."""

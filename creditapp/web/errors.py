@@ -118,6 +118,7 @@ def _of_status(error: HTTPException) -> AppError:
     refusal = Refusal(status.description or status.phrase)
     if allowed:
         refusal.headers["Allow"] = ", ".join(allowed)
+        refusal.detail = f"This address answers {' and '.join(sorted(allowed))} alone."
     return refusal
 
 

@@ -59,6 +59,7 @@ def test_a_guests_credits_are_what_is_left(guest_api: Program) -> None:
     assert found["guestInfo"] == {
         "limit": 3,
         "remaining": 3,
+        "resetAt": None,
         "signupUrl": "/auth/signup",
         "signupCredits": 50,
     }
