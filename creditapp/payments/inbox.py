@@ -28,7 +28,8 @@ PAYMENT_EVENTS = (
     "charge.dispute.",
     "refund.",
     "customer.subscription.",
-    "invoice.",
+    "invoice.paid",
+    "invoice.payment_failed",
 )
 """The types that say something of ours; one that ends with a dot is a family."""
 

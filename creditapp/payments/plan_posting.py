@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from creditapp.clock import NEVER, now
 from creditapp.payments import cycles, scheduled, telling_plans
 from creditapp.payments.plan_models import Invoice, PlanPrice, Subscription
-from creditapp.payments.plan_types import InvoiceState, Reversals
+from creditapp.payments.plan_types import LIVE_STATUSES, InvoiceState, Reversals
 
 if TYPE_CHECKING:
     from creditapp.payments.subscriptions import Told
@@ -57,8 +57,21 @@ def post(
             scheduled.grant_due(session, row)
     _note_subscription(subscription, told)
     session.flush()
+    if changes.new:
+        _alarm_about_a_second(session, subscription)
     unpaid = next((each for each in told.invoices if each.status == "open"), None)
     telling_plans.tell(session, subscription, changes, prices, unpaid)
+
+
+def _alarm_about_a_second(session: Session, row: Subscription) -> None:
+    """Say that somebody pays for two plans: both give their credits, and a person must look."""
+    others = select(Subscription.id).where(
+        Subscription.user_id == row.user_id,
+        Subscription.id != row.id,
+        Subscription.status.in_(LIVE_STATUSES),
+    )
+    if other := session.scalar(others.limit(1)):
+        log.error("two subscriptions of one person", subscription=row.id, other=other)
 
 
 def _new_invoice(subscription: Subscription, state: InvoiceState) -> Invoice:
