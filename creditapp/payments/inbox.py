@@ -33,6 +33,9 @@ PAYMENT_EVENTS = (
 )
 """The types that say something of ours; one that ends with a dot is a family."""
 
+PLAN_EVENTS = ("customer.subscription.", "invoice.")
+"""Of these, what names a subscription is worked on, whatever purchase they carry."""
+
 RETRY_SECONDS = (5, 15, 60, 300, 1800, 7200, 21600, 86400)
 STRAY_TRIES_MAX = 3
 """How often an event that carries no mark of ours is looked up before it is somebody else's."""
@@ -75,7 +78,7 @@ def work_on(event_id: str) -> None:
             failed = event.type.endswith("async_payment_failed")
             checkout.sync(purchase_id, failed_by_event=failed)
     except NotFound:
-        if subscription_id and not purchase_id and event.attempts >= STRAY_TRIES_MAX:
+        if subscription_id and not event.purchase_id and event.attempts >= STRAY_TRIES_MAX:
             # Another shop's plan on the same account: nobody here began it.
             _end(event, "ignored")
             return
@@ -146,6 +149,8 @@ def _may_be_early(event: StripeEvent) -> bool:
 
 def _purchase_of(session: Session, event: StripeEvent) -> str | None:
     """Return the purchase that an event is about, or None when it is about nothing of ours."""
+    if event.type.startswith(PLAN_EVENTS):
+        return None
     if event.purchase_id:
         return event.purchase_id
     for column, value in (

@@ -18,7 +18,7 @@ from creditapp.clock import NEVER, now
 from creditapp.db import changed, insert_once, snapshot, stop_reading, transaction
 from creditapp.errors import Conflict, NotFound
 from creditapp.payments import customers, plan_posting, plan_prices
-from creditapp.payments.gateway import Gateway
+from creditapp.payments.gateway import Gateway, GatewayError
 from creditapp.payments.models import Purchase
 from creditapp.payments.plan_models import Invoice, Subscription
 from creditapp.payments.plan_types import InvoiceState, Reversals, SubscriptionState
@@ -139,9 +139,13 @@ def _known(subscription_id: str) -> _Known:
 
 def _ask_stripe(subscription_id: str, known: _Known, invoice_id: str | None) -> Told:
     gateway = the(Gateway)
-    told = Told(
-        gateway.retrieve_subscription(subscription_id), gateway.list_invoices(subscription_id)
-    )
+    try:
+        state = gateway.retrieve_subscription(subscription_id)
+    except GatewayError as error:
+        if error.code != "resource_missing":
+            raise
+        raise NotFound("Stripe knows no such subscription.") from None
+    told = Told(state, gateway.list_invoices(subscription_id))
     paid = [each for each in told.invoices if each.paid and each.paid_minor > 0]
     newest = {each.id for each in paid[-NEWEST_ASKED:]}
     for invoice in paid:
