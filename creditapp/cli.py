@@ -20,6 +20,7 @@ from creditapp.commanding import app_context, say
 from creditapp.config import SettingsInvalid, load_settings
 from creditapp.db import snapshot, transaction
 from creditapp.errors import AppError
+from creditapp.generation import keeping
 from creditapp.ids import new_id
 from creditapp.payments import agreement
 from creditapp.wiring import the
@@ -248,6 +249,26 @@ def proof(seals: bool, as_json: bool) -> None:
         say(report.as_dict(), report.as_text(), as_json)
     if not report.ok:
         raise click.exceptions.Exit(1)
+
+
+@commands.command()
+@click.option("--json", "as_json", is_flag=True)
+def reports(as_json: bool) -> None:
+    """List the pictures that their owners reported, the latest first."""
+    with app_context():
+        with snapshot() as session:
+            found = [
+                {
+                    "generation": each.id,
+                    "model": each.model,
+                    "reportedAt": each.reported_at,
+                    "text": each.report_text,
+                }
+                for each in keeping.reported(session)
+            ]
+        lines = [f"{each['reportedAt']:%Y-%m-%d %H:%M}  {each['generation']}  {each['text']}"
+                 for each in found]  # fmt: skip
+        say({"reports": found}, "\n".join(lines) or "Nothing was reported.", as_json)
 
 
 @commands.command()

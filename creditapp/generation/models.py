@@ -64,6 +64,11 @@ class Generation(Base):
     error_code: Mapped[str | None] = mapped_column(String(32))
     error_text: Mapped[str | None] = mapped_column(String(240))
 
+    starred_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    reported_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    report_text: Mapped[str | None] = mapped_column(String(500))
+    """What its owner says is wrong with it, for the operator."""
+
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     provider_started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)

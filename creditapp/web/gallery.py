@@ -5,22 +5,26 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlencode
 
+import structlog
 from flask import Flask, Response, request, send_file
 from sqlalchemy import func, select
 
-from creditapp.db import reading
+from creditapp.db import reading, transaction
 from creditapp.errors import NotFound
+from creditapp.generation import keeping
 from creditapp.generation.lifecycle import Made
 from creditapp.generation.models import Asset, Generation
 from creditapp.media import Media
 from creditapp.web import shapes
-from creditapp.web.rendering import page_or_block
+from creditapp.web.rendering import go, page_or_block
 from creditapp.web.security import policy, require_member
 from creditapp.web.studio import generation
-from creditapp.web.viewers import caller
+from creditapp.web.viewers import caller, notify, safe_path
 from creditapp.wiring import the
 
 PAGE_SIZE = 24
+
+log = structlog.get_logger(__name__)
 
 
 def register(app: Flask) -> None:
@@ -43,6 +47,9 @@ def gallery() -> Response:
         pattern = words.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
         # Both sides are lowered by the database: SQLite and Python differ beyond ASCII.
         owned.append(Generation.prompt.ilike(f"%{pattern}%", escape="\\"))
+    starred = request.args.get("starred") == "1"
+    if starred:
+        owned.append(Generation.starred_at.is_not(None))
     query = (
         select(Generation, Asset)
         .join(Asset, Asset.generation_id == Generation.id)
@@ -62,16 +69,37 @@ def gallery() -> Response:
     page, more = rows[:PAGE_SIZE], len(rows) > PAGE_SIZE
     next_url = None
     if more:
-        query_string = {"cursor": page[-1][1].id, "q": words}
+        query_string = {"cursor": page[-1][1].id, "q": words, "starred": "1" if starred else ""}
         next_url = f"/gallery?{urlencode({k: v for k, v in query_string.items() if v})}"
     return page_or_block(
         "pages/gallery/index.html",
         "grid",
         items=[shapes.item(Made(made), asset) for made, asset in page],
         q=words,
+        starred=starred,
         next_url=next_url,
         total=total or 0,
     )
+
+
+@generation.post("/generations/<generation_id>/star")
+@policy("user")
+def star(generation_id: str) -> Response:
+    """Make a picture a favourite, or no longer, and go back to where it hangs."""
+    with transaction() as writing:
+        keeping.star(writing, generation_id, caller(), starred=request.form.get("starred") == "1")
+    return go(safe_path(request.form.get("next"), "/gallery"))
+
+
+@generation.post("/generations/<generation_id>/report")
+@policy("public")
+def report(generation_id: str) -> Response:
+    """Tell the operator what is wrong with a picture."""
+    with transaction() as writing:
+        keeping.report(writing, generation_id, caller(), request.form.get("report", ""))
+    log.warning("picture reported", generation=generation_id)
+    notify("info", text="Thank you. Your report is with the people who run this site.")
+    return go(f"/generations/{generation_id}")
 
 
 @generation.get("/media/<asset_id>")

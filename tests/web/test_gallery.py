@@ -6,9 +6,11 @@ import re
 from html import unescape
 
 from flask import Flask
+from sqlalchemy import select
 
 from creditapp.clock import now
-from creditapp.db import transaction
+from creditapp.db import snapshot, transaction
+from creditapp.generation import keeping
 from creditapp.generation.models import Asset, Generation
 from creditapp.ids import new_id
 from creditapp.media import Media
@@ -165,3 +167,41 @@ def test_a_file_that_was_lost_is_a_missing_picture_and_no_failure(
     hang(app, alice, 1)
     (picture,) = pictures(alice.browser.get("/gallery").text)
     assert alice.browser.get(picture).status_code == 404
+
+
+def test_a_favourite_is_kept_apart_and_only_by_its_owner(sqlite_app: Flask) -> None:
+    alice = Person(sqlite_app).sign_up("alice@example.com")
+    hang(sqlite_app, alice, 2)
+    first, second = _made(sqlite_app)
+    assert alice.post(f"/generations/{first}/star", {"starred": "1"}).status_code == 303
+    page = alice.browser.get("/gallery?starred=1").text
+    assert first in page
+    assert second not in page
+    assert 'aria-pressed="true"' in page
+    stranger = Person(sqlite_app).sign_up("stranger@example.com")
+    assert stranger.post(f"/generations/{first}/star", {"starred": "0"}).status_code == 404
+    sent = alice.post(f"/generations/{first}/star", {"starred": "0", "next": "//evil.example"})
+    assert sent.headers["Location"] == "/gallery"
+    assert "No favourites yet" in alice.browser.get("/gallery?starred=1").text
+
+
+def test_a_report_reaches_the_operator_in_its_owners_words(sqlite_app: Flask) -> None:
+    alice = Person(sqlite_app).sign_up("alice@example.com")
+    hang(sqlite_app, alice, 1)
+    (made,) = _made(sqlite_app)
+    assert "Report a problem" in alice.browser.get(f"/generations/{made}").text
+    for bad in ("", "   ", "x" * 501):
+        assert alice.post(f"/generations/{made}/report", {"report": bad}).status_code == 422
+    sent = alice.post(f"/generations/{made}/report", {"report": "  It has\nsix fingers "})
+    assert sent.status_code == 303
+    stranger = Person(sqlite_app).sign_up("stranger@example.com")
+    assert stranger.post(f"/generations/{made}/report", {"report": "mine"}).status_code == 404
+    with sqlite_app.app_context(), snapshot() as session:
+        (found,) = keeping.reported(session)
+    assert (found.id, found.report_text) == (made, "It has six fingers")
+
+
+def _made(app: Flask) -> list[str]:
+    """Return the ids of everything that was made, the oldest first."""
+    with app.app_context(), snapshot() as session:
+        return list(session.scalars(select(Generation.id).order_by(Generation.id)))

@@ -72,6 +72,7 @@ def item(made: Made, stored: Asset) -> Shape:
         "created_at": generation.created_at,
         "preview": generation.preview,
         "again_url": again_url(made),
+        "starred": generation.starred_at is not None,
     }
 
 
