@@ -16,6 +16,8 @@ from creditapp.payments.topup_models import AutoTopup
 class Month:
     """The calendar month in UTC so far, in minor units of the agreed currency."""
 
+    at: datetime
+    """The moment that was asked about."""
     taken_minor: int
     """Paid, or under way."""
     perhaps_minor: int
@@ -61,7 +63,7 @@ def month_of(session: Session, row: AutoTopup, moment: datetime) -> Month:
             taken += int(amount_minor)
         elif row.counts_manual:
             perhaps += int(amount_minor)
-    return Month(taken, perhaps)
+    return Month(moment, taken, perhaps)
 
 
 def start_of_month(moment: datetime) -> datetime:
