@@ -11,10 +11,13 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from creditapp import units
+from creditapp.jobs.engine import JobStore
 from creditapp.payments import topups
-from tests.conftest import Person
+from creditapp.wiring import the
+from tests.conftest import Person, Queue
 from tests.conventions.files import ROOT
 from tests.payments.till import Till, cut, house, till
+from tests.web.steps import make
 
 __all__ = ["house", "till"]
 
@@ -63,6 +66,21 @@ def test_from_off_to_on_over_a_saved_card_and_off_again(till: Till) -> None:
     assert "Switch off" not in section(alice)
     assert agree(alice).location == "/settings#top-up"
     assert "Switch off" in section(alice)
+
+
+def test_a_picture_that_makes_the_balance_low_is_followed_by_a_top_up(till: Till) -> None:
+    alice = till.person()
+    page = agree(alice, threshold="50").location
+    till.press(f"/pay/{page.rsplit('/', 1)[1]}", card="succeeds", email="a@example.com")
+    alice.browser.get("/settings/top-up/back")
+    with till.app.app_context():
+        queue = the(JobStore)
+    assert isinstance(queue, Queue)
+    make(alice, queue)
+    assert alice.balance() == 50 - 0.5 + 110
+    assert "$14.99 of $50.00" in section(alice)
+    make(alice, queue)
+    assert alice.balance() == 50 - 1 + 110
 
 
 @pytest.mark.parametrize(
