@@ -12,7 +12,14 @@ from creditapp.clock import now
 from creditapp.config import Settings
 from creditapp.db import snapshot, transaction
 from creditapp.generation import sweeping, work
-from creditapp.payments import checkout, inbox, reconciling, scheduled, subscriptions
+from creditapp.payments import (
+    checkout,
+    inbox,
+    reconciling,
+    scheduled,
+    subscriptions,
+    topping_up,
+)
 from creditapp.wiring import the
 
 log = structlog.get_logger(__name__)
@@ -40,6 +47,12 @@ def mails(_wish: str) -> None:
     emails.deliver_due()
 
 
+@jobs.handler(topping_up.JOB)
+def top_up(job_id: str) -> None:
+    """Fill up one member's balance; the id is the member's and the row's version."""
+    topping_up.consider(job_id.rpartition(".")[0])
+
+
 @jobs.every("sweep-generations", "*/2 * * * * *")
 def sweep_generations() -> None:
     """Enqueue again what was lost, end what a dead worker left."""
@@ -52,6 +65,12 @@ def sweep_payments() -> None:
     inbox.sweep()
     checkout.sweep()
     subscriptions.sweep()
+
+
+@jobs.every("sweep-top-ups", "*/10 * * * * *")
+def sweep_top_ups() -> None:
+    """Fill up low balances that no job was asked for, and end what Stripe did not answer."""
+    topping_up.sweep()
 
 
 @jobs.every("grant-months", "10 * * * * *")

@@ -16,7 +16,7 @@ from creditapp.db import Base, snapshot
 from creditapp.generation import models as generation_models
 from creditapp.ledger import models as ledger_models
 from creditapp.payments import models as payments_models
-from creditapp.payments import plan_models
+from creditapp.payments import plan_models, topup_models
 from creditapp.wiring import the
 
 TABLES_IN = (
@@ -27,6 +27,7 @@ TABLES_IN = (
     ledger_models,
     payments_models,
     plan_models,
+    topup_models,
     versions,
 )
 """The modules whose import makes ``Base.metadata`` whole."""

@@ -13,6 +13,9 @@ MICRO_PER_CREDIT = 1_000_000
 MICRO_MAX = 10**9 * MICRO_PER_CREDIT
 """The largest amount one request may name: 10^9 credits."""
 
+MINOR_MAX = 10**11
+"""The largest amount of money that a person may name: a billion, in hundredths."""
+
 DECIMALS_MAX = 6
 
 # ISO 4217 currencies whose minor unit is not a hundredth.
@@ -92,6 +95,23 @@ def dollars_text(micro: int) -> str:
 def minor_digits(currency: str) -> int:
     """Return how many decimals a currency's amounts have: 2 for USD, 0 for JPY."""
     return _MINOR_DIGITS.get(currency.upper(), 2)
+
+
+def minor_from_text(text: str, currency: str) -> int:
+    """Return the minor units of a price written by a person, such as ``"50"`` or ``"14.99"``.
+
+    Raises ``AmountInvalid`` for what is no positive amount of the currency.
+    """
+    digits = minor_digits(currency)
+    try:
+        minor = Decimal(text.strip()).scaleb(digits)
+    except InvalidOperation:
+        raise AmountInvalid(f"{text!r} is not an amount of money.") from None
+    if not minor.is_finite() or not 0 < minor <= MINOR_MAX:
+        raise AmountInvalid("An amount of money is greater than zero, and not beyond a billion.")
+    if minor != minor.to_integral_value():
+        raise AmountInvalid(f"An amount in {currency.upper()} has at most {digits} decimals.")
+    return int(minor)
 
 
 def money_text(minor: int, currency: str) -> str:

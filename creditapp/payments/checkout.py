@@ -24,7 +24,7 @@ from creditapp.config import Settings
 from creditapp.db import changed, insert_once, snapshot, stop_reading, transaction
 from creditapp.errors import Conflict, IdempotencyKeyReused, NotFound, RateLimited, ValidationFailed
 from creditapp.ids import new_id
-from creditapp.payments import posting, subscriptions
+from creditapp.payments import posting, subscriptions, topup_outcomes, topup_reading
 from creditapp.payments.gateway import CheckoutState, Gateway, GatewayError
 from creditapp.payments.models import Purchase
 from creditapp.payments.opening import CHECKOUT_HOURS, open_checkout
@@ -146,6 +146,20 @@ def sweep() -> None:
             log.warning("sync failed", purchase=purchase_id, error_type=type(error).__name__)
 
 
+def end_unpaid(purchase_id: str, state: str, failure: str | None) -> None:
+    """End an automatic purchase of which Stripe has no payment; one that has moved is left.
+
+    Should a payment turn up after all, the next sync posts it as any other.
+    """
+    purchase = _read(purchase_id)
+    if purchase.state != "open" or purchase.payment_intent_id is not None:
+        return
+    with transaction() as session:
+        if _claim_version(session, purchase):
+            posting.write(session, purchase, state=state, next_sync_at=NEVER)
+            topup_outcomes.note(session, purchase, failure)
+
+
 def store_once(
     session: Session, buyer: User, key: str, digest: str, make: Callable[[], Purchase]
 ) -> Purchase:
@@ -240,21 +254,40 @@ def _read(purchase_id: str) -> Purchase:
     return purchase
 
 
+def said_of(purchase: Purchase) -> CheckoutState | None:
+    """Return what Stripe says about a purchase that is known there, changing nothing; else None.
+
+    Raises ``GatewayError``.
+    """
+    if purchase.automatic:
+        return _known(lambda: topup_reading.payment_of(purchase))
+    checkout_id = purchase.checkout_id
+    if checkout_id is None:
+        return None
+    return _known(lambda: the(Gateway).retrieve_checkout(checkout_id))
+
+
 def _ask_stripe(purchase: Purchase) -> CheckoutState | None:
     """Return what Stripe says, or None when it knows no checkout of this purchase."""
     gateway = the(Gateway)
-    if purchase.checkout_id is None:
+    checkout_id = purchase.checkout_id
+    if checkout_id is None and not purchase.automatic:
         # Its id never reached us: the process died between Stripe's answer and our note of it.
         return gateway.find_checkout_for(purchase.id, created_after=purchase.created_at)
+    checkout = said_of(purchase)
+    if checkout_id and checkout and checkout.status == "open" and _too_old(purchase):
+        checkout = _known(lambda: gateway.expire_checkout(checkout_id))
+    return checkout
+
+
+def _known(ask: Callable[[], CheckoutState | None]) -> CheckoutState | None:
+    """Return Stripe's answer, or None for what was made with another account's key."""
     try:
-        checkout = gateway.retrieve_checkout(purchase.checkout_id)
-        if checkout.status == "open" and _too_old(purchase):
-            checkout = gateway.expire_checkout(purchase.checkout_id)
+        return ask()
     except GatewayError as error:
         if error.code != "resource_missing":
             raise
-        return None  # it was opened with another account's key
-    return checkout
+        return None
 
 
 def _too_old(purchase: Purchase) -> bool:
@@ -273,6 +306,8 @@ def _note_nothing_opened(purchase: Purchase) -> Purchase:
     with transaction() as session:
         if _claim_version(session, purchase):
             posting.write(session, purchase, **values)
+            if purchase.automatic:
+                topup_outcomes.note(session, purchase, None)
     return purchase
 
 

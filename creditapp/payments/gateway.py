@@ -27,8 +27,8 @@ from creditapp.payments.gateway_types import (
     SignatureInvalid,
     read_event,
 )
-from creditapp.payments.stripe_plans import StripePlans
 from creditapp.payments.stripe_reading import id_of
+from creditapp.payments.stripe_topups import StripeTopups
 
 if TYPE_CHECKING:
     from stripe import StripeClient
@@ -58,7 +58,7 @@ _TIMEOUT_SECONDS = 15.0
 _LIVE_PREFIXES = ("sk_live_", "rk_live_")
 
 
-class StripeGateway(StripePlans):
+class StripeGateway(StripeTopups):
     """The gateway on Stripe's API, or on a stand-in at ``api_base``. Safe with many threads."""
 
     def __init__(

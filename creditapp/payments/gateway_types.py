@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from creditapp.errors import MalformedRequest
 from creditapp.payments.plan_types import PlanGateway
+from creditapp.payments.topup_types import TopupGateway
 
 _SECRETS = re.compile(r"\b(?:sk|rk|pk|whsec)_[A-Za-z0-9_*]+")
 
@@ -115,6 +116,8 @@ class CheckoutState:
     subscription_id: str | None = None
     discount_minor: int | None = None
     tax_minor: int | None = None
+    failure: str | None = None
+    """Why a payment that nobody was asked about came to nothing: Stripe's code; else None."""
     refunds: tuple[RefundState, ...] = ()
     disputes: tuple[DisputeState, ...] = ()
 
@@ -166,7 +169,7 @@ def read_event(raw_body: bytes) -> Event:
         raise SignatureInvalid("The webhook is signed, but it is not a snapshot event.") from None
 
 
-class Gateway(PlanGateway, Protocol):
+class Gateway(PlanGateway, TopupGateway, Protocol):
     """What the payments need of a payment provider. Methods raise ``GatewayError``."""
 
     @property

@@ -49,6 +49,8 @@ class Purchase(Base):
     livemode: Mapped[bool] = mapped_column()
     sandbox: Mapped[bool] = mapped_column(default=False)
     """Whether it was paid, if at all, on the payment sandbox that comes with the app."""
+    automatic: Mapped[bool] = mapped_column(default=False)
+    """Whether the automatic top-up buys it: a payment with a saved card, and no checkout."""
 
     state: Mapped[str] = mapped_column(String(12), default="open")
     version: Mapped[int] = mapped_column(Integer, default=1)

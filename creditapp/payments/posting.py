@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from creditapp import ledger
 from creditapp.clock import NEVER, now
-from creditapp.payments import telling
+from creditapp.payments import telling, topup_outcomes
 from creditapp.payments.gateway import CheckoutState
 from creditapp.payments.models import Purchase
 
@@ -28,10 +28,9 @@ def post(
     session: Session, purchase: Purchase, checkout: CheckoutState, *, failed_by_event: bool
 ) -> None:
     """Bring row and ledger to what Stripe says, within the caller's transaction."""
-    noted: dict[str, object] = {
-        "checkout_id": checkout.id,
-        "payment_intent_id": checkout.payment_intent_id,
-    }
+    noted: dict[str, object] = {"payment_intent_id": checkout.payment_intent_id}
+    if not purchase.automatic:  # that one is paid without a checkout
+        noted["checkout_id"] = checkout.id
     before = telling.look(session, purchase)
     difference = _difference(purchase, checkout)
     if purchase.grant_id is None and checkout.paid and difference:
@@ -53,6 +52,8 @@ def post(
         # Stripe takes no payment back except by refund or dispute; a person must look at this.
         log.error("a granted purchase is no longer paid", purchase=purchase.id)
         noted = {"next_sync_at": NEVER}
+    elif checkout.failure is not None:
+        noted |= {"state": "failed", "next_sync_at": NEVER}
     elif checkout.status == "expired":
         noted |= {"state": "expired", "next_sync_at": NEVER}
     elif checkout.status == "complete":
@@ -62,6 +63,8 @@ def post(
     write(session, purchase, **noted)
     if checkout.paid:
         telling.tell(session, purchase, checkout, before)
+    if purchase.automatic:
+        topup_outcomes.note(session, purchase, checkout.failure)
 
 
 def next_look(purchase: Purchase) -> datetime:

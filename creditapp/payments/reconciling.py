@@ -116,9 +116,14 @@ def reconcile(since: datetime) -> Report:
     webhooks and sweeps, and as often as one likes: it posts through ``checkout.sync`` alone.
     """
     gateway, report = the(Gateway), Report(since)
+    # A top-up is charged the moment it is made, so its list begins where the comparison does.
+    at_stripe = (
+        *gateway.list_checkouts(created_after=since - _OPEN_FOR),
+        *gateway.list_topups(created_after=since),
+    )
     paid = {
         each.metadata["purchase_id"]: each
-        for each in gateway.list_checkouts(created_after=since - _OPEN_FOR)
+        for each in at_stripe
         if each.paid and "purchase_id" in each.metadata
     }
     refunded = gateway.list_refunded_payments(created_after=since)
@@ -185,7 +190,7 @@ def _settle(purchase: Purchase) -> list[Difference]:
     before = _posted(purchase)
     try:
         synced = checkout.sync(purchase.id)
-        state = _stripe_says(synced)
+        state = checkout.said_of(synced)
     except (GatewayError, Conflict) as error:
         return [Difference("unanswered", purchase.id, type(error).__name__, before, False)]
     after = _posted(synced)
@@ -219,17 +224,6 @@ def _settle_plan(purchase: Purchase) -> list[Difference]:
     return [
         Difference("paid_not_granted", purchase.id, "now a plan", f"was {purchase.state}", True)
     ]
-
-
-def _stripe_says(purchase: Purchase) -> CheckoutState | None:
-    if purchase.checkout_id is None:
-        return None
-    try:
-        return the(Gateway).retrieve_checkout(purchase.checkout_id)
-    except GatewayError as error:
-        if error.code != "resource_missing":
-            raise
-        return None  # another account's checkout: nothing that this one was paid
 
 
 def _posted(purchase: Purchase) -> str:

@@ -127,13 +127,13 @@ def paid_of(target_id: str) -> Paid:
             invoice.currency.upper(),
             invoice.subscription_id,
         )
-    if purchase is not None and purchase.checkout_id and purchase.payment_intent_id:
-        state = the(Gateway).retrieve_checkout(purchase.checkout_id)
+    if purchase is not None and purchase.payment_intent_id:
+        state = checkout.said_of(purchase)
         return Paid(
             purchase.id,
             purchase.user_id,
             purchase.payment_intent_id,
-            (state.amount_total or 0) if state.paid else 0,
+            (state.amount_total or 0) if state and state.paid else 0,
             purchase.currency,
             None,
         )

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from creditapp import accounts, emails, ledger
 from creditapp.accounts import User
 from creditapp.clock import now
-from creditapp.payments import receipts
+from creditapp.payments import receipts, topup_outcomes
 from creditapp.payments.gateway_types import CheckoutState, DisputeState
 from creditapp.payments.models import Purchase
 
@@ -42,7 +42,9 @@ def tell(session: Session, purchase: Purchase, checkout: CheckoutState, before: 
     user = accounts.find(session, purchase.user_id)
     if user is None or purchase.grant_id is None:
         return
-    if not before.paid:
+    if not before.paid and purchase.automatic:
+        topup_outcomes.tell_done(session, purchase, user)
+    elif not before.paid:
         _receipt(session, purchase, user)
     back_minor = purchase.refunded_minor - before.back_minor
     if checkout.disputes:

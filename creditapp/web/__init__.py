@@ -26,6 +26,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     from creditapp.web import notifications as notifications  # its routes stand on the dashboard's
     from creditapp.web import receipts as receipts  # the same
     from creditapp.web import settings as settings_page
+    from creditapp.web import topup as topup  # the same
 
     app.json = ExactJson(app)
     app.config["COMPRESS_ALGORITHM"] = ["br", "gzip"]

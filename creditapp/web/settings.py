@@ -1,4 +1,4 @@
-"""A member's own settings: profile, password, and which mails come."""
+"""A member's own settings: profile, top-up, password, and which mails come."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from creditapp.accounts import AccountRules, User, WrongCredentials
 from creditapp.clock import now
 from creditapp.db import reading, transaction
 from creditapp.errors import AppError, NotFound, ValidationFailed
+from creditapp.payments import topup_limits, topups
 from creditapp.web import shapes
 from creditapp.web.dashboard import account
 from creditapp.web.notifications import notifications_of
@@ -28,7 +29,7 @@ def register(app: Flask) -> None:
 @policy("user")
 def settings() -> Response:
     """Show profile and password."""
-    return _page(require_member())
+    return page(require_member())
 
 
 @account.post("/settings/profile")
@@ -44,7 +45,7 @@ def save_profile() -> Response:
                 session, user, name=request.form.get("name", ""), low_balance_micro=low_micro
             )
     except ValidationFailed as refusal:
-        return _page(member, refusal)
+        return page(member, refusal)
     notify("profile_saved")
     return go("/settings")
 
@@ -65,15 +66,16 @@ def change_password() -> Response:
             user = accounts.change_password(session, proof, new)
     except WrongCredentials:
         wrong = ValidationFailed.of("current_password", "This is not your current password.")
-        return _page(member, wrong)
+        return page(member, wrong)
     except AppError as refusal:
-        return _page(member, refusal)
+        return page(member, refusal)
     sign_in(user)
     notify("password_changed")
     return go("/settings")
 
 
-def _page(member: User, refusal: AppError | None = None) -> Response:
+def page(member: User, refusal: AppError | None = None) -> Response:
+    """Return the settings, with what a refused form of theirs held."""
     fresh = reading().get(User, member.id) or member
     low = units.credits_number(low_at_micro(fresh))
     form: dict[str, Any] = {"name": fresh.name, "email": fresh.email, "low_balance": str(low)}
@@ -94,11 +96,19 @@ def _page(member: User, refusal: AppError | None = None) -> Response:
         form=form,
         email_verified_at=fresh.verified_at,
         notifications=notifications_of(fresh.id),
+        topup=_topup(fresh, sent=refusal is not None and request.path.endswith("/top-up")),
         errors=errors,
         problem=problem,
     )
     headers = refusal.headers if refusal else {}
     return make_response(body, refusal.status if refusal else 200, headers)
+
+
+def _topup(member: User, *, sent: bool) -> dict[str, Any]:
+    session = reading()
+    row = topups.find(session, member.id)
+    month = topup_limits.month_of(session, row, now()) if row else None
+    return shapes.topup(row, month, request.form if sent else None)
 
 
 def _low_balance(text: str) -> int:

@@ -21,6 +21,7 @@ from creditapp.generation.lifecycle import Made
 from creditapp.generation.models import Asset, Generation
 from creditapp.generation.requests import PROMPT_CHARACTERS_MAX, ImageOrder
 from creditapp.media import Media
+from creditapp.payments import topping_up
 from creditapp.web import shapes
 from creditapp.web.json import validation_failed
 from creditapp.web.rendering import go, page_or_block, render_block, render_page, wants_fragment
@@ -98,11 +99,13 @@ def submit() -> Response:
 
 
 def place(order: ImageOrder, by: Caller, *, key: str) -> Made:
-    """Submit an order and queue the work: the same three lines for the form and for the API."""
+    """Submit an order and queue what follows: the same lines for the form and for the API."""
     with transaction() as writing:
         made = lifecycle.submit(writing, order, by, key=key)
     if not made.replayed:
         work.enqueue(made.generation)
+        if by.member is not None and made.available_micro is not None:
+            topping_up.after_spending(by.member.id, made.available_micro)
     return made
 
 

@@ -33,9 +33,10 @@ FAMILIES = {
 NO_PAGES = {
     *("mail_words", "receipt_pdf"),
     *("bodies", "errors", "examples", "health", "json", "metrics"),
-    *("rendering", "security", "shapes", "viewers"),
+    *("rendering", "security", "shapes", "topup", "viewers"),
 }
-"""Modules of ``web`` that render no page of their own; ``webhooks`` answers machines."""
+"""Modules of ``web`` that render no page of their own, such as ``topup``, whose part of the
+settings is a component; ``webhooks`` answers machines."""
 
 _INLINE = re.compile(r"<[a-z][^>]*?\s(style|on[a-z]+|hx-on[:\w-]*)=", re.IGNORECASE)
 _SCRIPT = re.compile(r"<script(?![^>]*\ssrc=)[^>]*>|<style\b", re.IGNORECASE)

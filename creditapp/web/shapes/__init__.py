@@ -15,6 +15,7 @@ from creditapp.web.shapes.plans import plan, plans, refundable, upgrade
 from creditapp.web.shapes.problems import problem
 from creditapp.web.shapes.receipts import receipt
 from creditapp.web.shapes.shape import Shape
+from creditapp.web.shapes.topups import topup
 
 __all__ = [
     "Shape",
@@ -38,6 +39,7 @@ __all__ = [
     "refundable",
     "sizes",
     "till",
+    "topup",
     "upgrade",
     "ways",
 ]

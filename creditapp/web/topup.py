@@ -1,0 +1,92 @@
+"""The automatic top-up on the settings: agree, save a card, come back, switch off."""
+
+from __future__ import annotations
+
+from flask import Response, request
+
+from creditapp import units
+from creditapp.catalog import Catalog
+from creditapp.db import transaction
+from creditapp.errors import AppError, ValidationFailed
+from creditapp.payments import topups
+from creditapp.payments.gateway import GatewayError
+from creditapp.payments.topups import Consent
+from creditapp.web.credits import PaymentUnavailable
+from creditapp.web.dashboard import account
+from creditapp.web.rendering import go
+from creditapp.web.security import policy, require_member
+from creditapp.web.settings import page
+from creditapp.web.viewers import notify
+from creditapp.wiring import the
+
+PLACE = "/settings#top-up"
+
+
+@account.post("/settings/top-up")
+@policy("user")
+def agree_to_top_up() -> Response:
+    """Keep what the member agrees to; go where a card is saved, if there is none."""
+    member = require_member()
+    try:
+        url = topups.switch_on(_consent(), member, new_card=request.form.get("card") == "new")
+    except GatewayError:
+        return page(member, PaymentUnavailable())
+    except AppError as refusal:
+        return page(member, refusal)
+    if url is not None:
+        return go(url)
+    notify("info", text="Automatic top-up is on.")
+    return go(PLACE)
+
+
+@account.get("/settings/top-up/back")
+@policy("user")
+def back_from_saving_a_card() -> Response:
+    """Come back from where a card was to be saved; only a saved card switches it on."""
+    member = require_member()
+    try:
+        row = topups.come_back(member)
+    except GatewayError:
+        return page(member, PaymentUnavailable())
+    if row is not None and row.on and row.setup_checkout_id is None:
+        notify("info", text=f"Automatic top-up is on, with {row.card}.")
+    else:
+        notify("info", text="No card was saved. Automatic top-up is as it was before.")
+    return go(PLACE)
+
+
+@account.post("/settings/top-up/off")
+@policy("user")
+def stop_top_up() -> Response:
+    """Switch it off, at once."""
+    with transaction() as session:
+        topups.switch_off(session, require_member())
+    notify("info", text="Automatic top-up is off. Nothing is charged any more.")
+    return go(PLACE)
+
+
+def _consent() -> Consent:
+    form, catalog = request.form, the(Catalog)
+    problems: list[tuple[str, str]] = []
+    threshold_micro = limit_minor = 0
+    try:
+        threshold_micro = units.micro_from_text(form.get("threshold", "")[:40])
+    except units.AmountInvalid as error:
+        problems.append(("threshold", str(error)))
+    pack = catalog.pack(form.get("pack", "")[:64])
+    try:
+        currency = pack.currency if pack else catalog.currency
+        limit_minor = units.minor_from_text(form.get("limit", "")[:40], currency)
+    except units.AmountInvalid as error:
+        problems.append(("limit", str(error)))
+    if form.get("agree") != "1":
+        problems.append(("agree", "Tick the box to agree to these charges."))
+    if problems:
+        raise ValidationFailed([{"field": field, "message": said} for field, said in problems])
+    return Consent(
+        pack_id=form.get("pack", "")[:64],
+        threshold_micro=threshold_micro,
+        limit_minor=limit_minor,
+        counts_manual=form.get("counts_manual") == "1",
+        catalog_shown=form.get("catalog", "")[:64],
+    )

@@ -1,0 +1,146 @@
+"""Automatic top-ups at the till: agree, save a card, run low, and see what was charged."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import select, update
+
+from creditapp.accounts import User
+from creditapp.clock import NEVER
+from creditapp.db import snapshot, transaction
+from creditapp.emails import Mail
+from creditapp.payments import checkout, reconciling, topping_up, topups
+from creditapp.payments.models import Purchase
+from creditapp.payments.reconciling import Report
+from creditapp.payments.sandbox.state import State
+from creditapp.payments.topup_models import AutoTopup
+from creditapp.payments.topups import Consent
+from tests.payments.till import Till
+
+MICRO = 1_000_000
+PRICE = 1499
+"""What the creator pack costs."""
+
+
+class TopupTill:
+    """What tests of top-ups ask of a till. Everybody has 50 welcome credits and fills up at 40."""
+
+    def __init__(self, till: Till) -> None:
+        self.till = till
+        self.app = till.app
+        with self.app.app_context(), transaction() as session:
+            # What tests before left on charges by itself and is none of this one's business.
+            session.execute(update(AutoTopup).values(next_look_at=NEVER))
+
+    def agree(self, member: User, *, new_card: bool = False, **terms: Any) -> str | None:
+        """Agree on the settings; return where a card must be saved first."""
+        wanted = {"pack_id": "creator", "threshold_micro": 40 * MICRO, "limit_minor": 10_000}
+        with self.app.app_context():
+            return topups.switch_on(Consent(**(wanted | terms)), member, new_card=new_card)
+
+    def save_card(self, url: str, card: str = "succeeds") -> None:
+        """Save a card on the page of Stripe's."""
+        session_id = url.rsplit("/", 1)[1]
+        self.till.press(f"/pay/{session_id}", card=card, email="alice@example.com")
+        if card == "asks-each-time":
+            self.till.press(f"/pay/{session_id}/step", answer="complete")
+
+    def come_back(self, member: User) -> AutoTopup | None:
+        """Come back from the page of Stripe's."""
+        with self.app.app_context():
+            return topups.come_back(member)
+
+    def switched_on(self, card: str = "succeeds", **terms: Any) -> User:
+        """Return a new member with a saved card for whom it is on."""
+        member = self.till.member()
+        url = self.agree(member, **terms)
+        assert url is not None
+        self.save_card(url, card)
+        row = self.come_back(member)
+        assert row is not None
+        assert row.on
+        return member
+
+    def off(self, member: User) -> None:
+        """Switch it off."""
+        with self.app.app_context(), transaction() as session:
+            topups.switch_off(session, member)
+
+    def row(self, member: User) -> AutoTopup:
+        """Return the member's row."""
+        with self.app.app_context(), snapshot() as session:
+            return session.get_one(AutoTopup, member.id)
+
+    def consider(self, member: User) -> None:
+        """Do the job that follows a hold."""
+        with self.app.app_context():
+            topping_up.consider(member.id)
+
+    def sweep(self, after: timedelta = timedelta(0)) -> None:
+        """Let time pass in the shop, and the sweep look."""
+        self.till.clock.advance(after)
+        with self.app.app_context():
+            topping_up.sweep()
+
+    def run_low(self, member: User, left: int = 30) -> None:
+        """Spend until little is left, and do the job."""
+        have = self.till.balance(member).available_micro // MICRO
+        if have > left:
+            self.till.spend(member, have - left)
+        self.consider(member)
+
+    def purchases(self, member: User, state: str = "") -> list[Purchase]:
+        """Return what was bought automatically, the oldest first."""
+        query = select(Purchase).where(Purchase.user_id == member.id, Purchase.automatic.is_(True))
+        with self.app.app_context(), snapshot() as session:
+            found = list(session.scalars(query.order_by(Purchase.created_at)))
+        return [each for each in found if not state or each.state == state]
+
+    def charges(self, member: User) -> list[int]:
+        """Return what the bank took of the member's saved card."""
+        ids = {each.id for each in self.purchases(member)}
+        with State.of(self.till.gateway.sandbox).transaction() as books:
+            found = books.find("payment_intent", {"status": "succeeded"}, limit=1000)
+        return [each["amount"] for each in found if each["metadata"].get("purchase_id") in ids]
+
+    def mails(self, member: User, event: str) -> list[dict[str, Any]]:
+        """Return what was told of an event."""
+        query = select(Mail.context).where(Mail.user_id == member.id, Mail.event == event)
+        with self.app.app_context(), snapshot() as session:
+            return list(session.scalars(query.order_by(Mail.created_at)))
+
+    def press(self, purchase: Purchase, act: str, **form: str) -> str | None:
+        """Let the bank ``refund`` or ``dispute`` a top-up; return the newest dispute."""
+        intent = self.till.row(purchase).payment_intent_id
+        self.till.press(f"/payments/{intent}/{act}", **form)
+        with State.of(self.till.gateway.sandbox).transaction() as books:
+            found = books.find("dispute", {"payment_intent": intent}, limit=1)
+        return str(found[0]["id"]) if found else None
+
+    def sync(self, purchase: Purchase) -> Purchase:
+        """Hear of a purchase."""
+        with self.app.app_context():
+            return checkout.sync(purchase.id)
+
+    def reconcile(self) -> Report:
+        """Compare the last day with Stripe."""
+        with self.app.app_context():
+            return reconciling.reconcile(self.till.clock.now() - timedelta(days=1))
+
+    def differences(self, member: User) -> list[tuple[str, bool]]:
+        """Return what the comparison finds about a member's top-ups."""
+        ids = {each.id for each in self.purchases(member)}
+        found = self.reconcile().differences
+        return [(each.kind, each.repaired) for each in found if each.purchase_id in ids]
+
+    def event(self, purchase: Purchase, kind: str) -> dict[str, Any]:
+        """Return the event of a kind about a top-up's payment."""
+        import json
+
+        query = "SELECT body FROM objects WHERE kind = 'event' AND body LIKE ? ORDER BY seq"
+        with State.of(self.till.gateway.sandbox).transaction() as books:
+            rows = books.connection.execute(query, (f"%{purchase.id}%",)).fetchall()
+        found = [json.loads(each[0]) for each in rows]
+        return next(each for each in found if each["type"] == kind)

@@ -1,0 +1,145 @@
+"""The automatic top-up on the settings: agreed to in words, stopped by one button."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from html import unescape
+
+import pytest
+from flask import Flask
+from werkzeug.test import TestResponse
+
+from creditapp import units
+from creditapp.jobs.engine import JobStore
+from creditapp.payments import topups
+from creditapp.wiring import the
+from tests.conftest import Person, Queue
+from tests.conventions.files import ROOT
+from tests.payments.till import Till, cut, house, till
+from tests.web.steps import make
+
+__all__ = ["house", "till"]
+
+WORDS = {"1": "cfbd683183895d4d"}
+"""The digest of the words that each version stands for; an old version's are never changed."""
+
+
+def agree(person: Person, **fields: str) -> TestResponse:
+    """Send the form of the settings as the page has it, with some fields filled in."""
+    page = person.browser.get("/settings").text
+    part = page.split('id="top-up"')[1].split("</section>")[0]
+    catalog = re.findall(r'name="catalog" value="([^"]*)"', part)[0]
+    sent = {
+        "catalog": unescape(catalog),
+        "pack": "creator",
+        "threshold": "20",
+        "limit": "50.00",
+        "agree": "1",
+    }
+    return person.post("/settings/top-up", sent | fields)
+
+
+def section(person: Person) -> str:
+    return person.browser.get("/settings").text.split('id="top-up"')[1].split("</section>")[0]
+
+
+def test_from_off_to_on_over_a_saved_card_and_off_again(till: Till) -> None:
+    alice = till.person()
+    assert "It is off until you switch it on here." in section(alice)
+    answer = agree(alice)
+    assert answer.status_code == 303
+    assert "/pay/" in answer.location
+    assert "no card has been saved" in section(alice)
+
+    assert alice.browser.get("/settings/top-up/back?cancelled=1").status_code == 303
+    assert "no card has been saved" in section(alice)
+    till.press(f"/pay/{answer.location.rsplit('/', 1)[1]}", card="succeeds", email="a@example.com")
+    back = alice.browser.get("/settings/top-up/back?session_id=cs")
+    assert back.location == "/settings#top-up"
+    shown = section(alice)
+    assert "Visa ending in 4242" in shown
+    assert "$0.00 of $50.00" in shown
+    assert "Switch off" in shown
+
+    assert alice.post("/settings/top-up/off", {}).location == "/settings#top-up"
+    assert "Switch off" not in section(alice)
+    assert agree(alice).location == "/settings#top-up"
+    assert "Switch off" in section(alice)
+
+
+def test_a_picture_that_makes_the_balance_low_is_followed_by_a_top_up(till: Till) -> None:
+    alice = till.person()
+    page = agree(alice, threshold="50").location
+    till.press(f"/pay/{page.rsplit('/', 1)[1]}", card="succeeds", email="a@example.com")
+    alice.browser.get("/settings/top-up/back")
+    with till.app.app_context():
+        queue = the(JobStore)
+    assert isinstance(queue, Queue)
+    make(alice, queue)
+    assert alice.balance() == 50 - 0.5 + 110
+    assert "$14.99 of $50.00" in section(alice)
+    make(alice, queue)
+    assert alice.balance() == 50 - 1 + 110
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"agree": ""}, "Tick the box to agree"),
+        ({"threshold": "many"}, "is not a number of credits"),
+        ({"threshold": "500"}, "The Creator pack gives 110"),
+        ({"limit": ""}, "is not an amount of money"),
+        ({"limit": "1"}, "One pack costs $14.99"),
+        ({"limit": "50.001"}, "at most 2 decimals"),
+        ({"pack": "nothing"}, "Choose one of the packs."),
+    ],
+)
+def test_a_wrong_value_is_named_kept_and_changes_nothing(
+    till: Till, fields: dict[str, str], said: str
+) -> None:
+    alice = till.person()
+    answer = agree(alice, **fields)
+    assert answer.status_code == 422
+    assert said in unescape(answer.text)
+    assert 'value="50.00"' in answer.text or "limit" in fields
+    assert "It is off until" in section(alice)
+
+
+def test_prices_that_changed_are_shown_before_they_are_agreed_to(till: Till) -> None:
+    answer = agree(till.person(), catalog="another")
+    assert answer.status_code == 409
+    assert "Prices were changed" in answer.text
+
+
+def test_while_stripe_is_silent_the_page_says_so_and_nothing_is_on(till: Till) -> None:
+    alice = till.person()
+    till.line.before = cut("create_setup_checkout")
+    answer = agree(alice)
+    till.line.before = lambda name: None
+    assert answer.status_code == 503
+    assert "Payment is not available right now" in answer.text
+    assert "Switch off" not in section(alice)
+
+
+def test_a_guest_is_sent_to_log_in(sqlite_app: Flask) -> None:
+    guest = Person(sqlite_app)
+    assert "/auth/login" in guest.browser.get("/settings/top-up/back").location
+    for path in ("/settings/top-up", "/settings/top-up/off"):
+        assert guest.post(path, {}).status_code in (303, 401)
+
+
+def test_the_words_that_are_agreed_to_have_a_number_of_their_own() -> None:
+    words = (ROOT / "templates/components/topup_terms.html").read_bytes()
+    assert WORDS[topups.CONSENT_VERSION] == hashlib.sha256(words).hexdigest()[:16]
+
+
+@pytest.mark.parametrize(("text", "currency", "minor"), [("50", "USD", 5000), ("500", "JPY", 500)])
+def test_money_is_read_in_its_own_units(text: str, currency: str, minor: int) -> None:
+    assert units.minor_from_text(text, currency) == minor
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "NaN", "inf", "1e20", "", "ten"])
+def test_what_is_no_amount_of_money_is_refused(text: str) -> None:
+    with pytest.raises(units.AmountInvalid):
+        units.minor_from_text(text, "USD")
