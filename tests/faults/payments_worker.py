@@ -11,6 +11,7 @@ import os
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,11 @@ from sqlalchemy import event
 
 from creditapp import create_app
 from creditapp.accounts import User
+from creditapp.clock import Clock, StoppedClock
 from creditapp.config import load_settings
 from creditapp.db import db, snapshot
-from creditapp.payments import checkout, inbox
+from creditapp.payments import checkout, inbox, plans, scheduled, subscriptions
+from creditapp.payments.changing import PlanOrder
 from creditapp.payments.checkout import Order
 from creditapp.payments.gateway import Gateway
 from creditapp.wiring import provide, the
@@ -38,6 +41,8 @@ class Deed:
     name: str
     arguments: tuple[Any, ...]
     dies_at: int
+    at: datetime | None = None
+    """The child's moment, where time was moved on; else it goes by the real one."""
 
 
 class Steps:
@@ -87,7 +92,29 @@ def _start(user_id: str, key: str) -> None:
     checkout.start(Order("creator", ""), buyer, key=key)
 
 
-DEEDS: dict[str, Callable[..., None]] = {"sync": _sync, "receive": _receive, "start": _start}
+def _sync_plan(subscription_id: str) -> None:
+    subscriptions.sync(subscription_id)
+
+
+def _upgrade(user_id: str, plan: str) -> None:
+    with snapshot() as session:
+        buyer = session.get(User, user_id)
+    assert buyer
+    plans.choose(PlanOrder(plan), buyer, key="an upgrade has no need of one")
+
+
+def _grant_months() -> None:
+    scheduled.sweep()
+
+
+DEEDS: dict[str, Callable[..., None]] = {
+    "sync": _sync,
+    "receive": _receive,
+    "start": _start,
+    "sync of a plan": _sync_plan,
+    "upgrade": _upgrade,
+    "grant sweep": _grant_months,
+}
 
 
 def mother(pipe: Connection, environ: dict[str, str], folder: Path) -> None:
@@ -113,6 +140,8 @@ def mother(pipe: Connection, environ: dict[str, str], folder: Path) -> None:
 def _act(app: Flask, deed: Deed, writing: int) -> None:
     steps = Steps(deed.dies_at)
     try:
+        if deed.at is not None:
+            provide(app, Clock, StoppedClock(deed.at))
         with app.app_context():
             steps.watch(app)
             DEEDS[deed.name](*deed.arguments)

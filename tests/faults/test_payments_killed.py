@@ -8,14 +8,11 @@ and its even ones on the other.
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import secrets
-import signal
 from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
@@ -24,14 +21,13 @@ from creditapp.payments import checkout
 from creditapp.payments.checkout import Order
 from creditapp.payments.models import Purchase
 from creditapp.payments.sandbox.deliveries import signature
-from tests.faults.payments_worker import NEVER_KILLED, Deed, mother
+from tests.faults.doer import Doer
 from tests.payments.till import COMPLETED, CREATOR, Till, house, till
 
 __all__ = ["house", "till"]
 
 MICRO = 1_000_000
 SOAK = os.environ.get("CREDITAPP_SOAK") == "1"
-_processes = multiprocessing.get_context("spawn")
 _killed = Counter[str]()
 
 
@@ -41,52 +37,9 @@ def _count_the_killed() -> Iterator[None]:
     print(f"\nkilled by SIGKILL: {_killed.total()} {dict(_killed)}")
 
 
-class Doer:
-    """The test's end of the mother's pipe."""
-
-    def __init__(self, house: Till, folder: Any) -> None:
-        self._pipe, theirs = _processes.Pipe()
-        self._kind = house.url.partition(":")[0].partition("+")[0]
-        environ = {
-            "CREDITAPP_ENV": "testing",
-            "DATABASE_URL": house.url,
-            "SECRET_KEY": house.settings.secret_key,
-            "SITE_URL": "http://localhost",
-            "CREDITAPP_LOG_LEVEL": "error",
-            "STRIPE_SECRET_KEY": house.gateway._secret_key,
-            "STRIPE_WEBHOOK_SECRET": house.secret,
-            "STRIPE_API_BASE": house.gateway.api_base(),
-        }
-        self._process = _processes.Process(target=mother, args=(theirs, environ, folder))
-        self._process.start()
-
-    def count(self, name: str, *arguments: Any) -> int:
-        """Do it without an accident and return how many steps it took."""
-        ended, steps = self._do(Deed(name, arguments, NEVER_KILLED))
-        assert ended == 0
-        assert steps > 0
-        return steps
-
-    def killed_at(self, step: int, name: str, *arguments: Any) -> None:
-        """Do it and be killed at a step."""
-        ended, _steps = self._do(Deed(name, arguments, step))
-        assert ended == signal.SIGKILL, f"step {step} of {name} was never reached"
-        _killed[f"{name} on {self._kind}"] += 1
-
-    def _do(self, deed: Deed) -> tuple[int, int]:
-        self._pipe.send(deed)
-        assert self._pipe.poll(30), "the child hangs"
-        answer: tuple[int, int] = self._pipe.recv()
-        return answer
-
-    def stop(self) -> None:
-        self._pipe.send(None)
-        self._process.join(5)
-
-
 @pytest.fixture(scope="module")
 def doer(house: Till, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doer]:
-    made = Doer(house, tmp_path_factory.mktemp("mother"))
+    made = Doer(house, tmp_path_factory.mktemp("mother"), _killed)
     yield made
     made.stop()
 

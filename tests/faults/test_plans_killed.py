@@ -1,0 +1,223 @@
+"""The process is killed at every step of what plans do; begun again, it ends as if it had not been.
+
+A step is the moment before or after a statement, a commit or a call to Stripe. A kill that changed
+nothing, here or at Stripe, is followed by the next one on the same buyer, so that the same deed is
+begun again and again and killed one step later each time. A kill that left something behind is
+followed by the deed once more, undisturbed, and by a new buyer. Without ``CREDITAPP_SOAK=1`` the
+odd steps are taken on one database and the even ones on the other.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select, update
+
+from creditapp.db import snapshot, transaction
+from creditapp.payments import plans, scheduled, subscriptions
+from creditapp.payments.changing import PlanOrder, PlanUnchanged
+from creditapp.payments.plan_models import Invoice, ScheduledGrant, Subscription
+from tests.faults.doer import Doer
+from tests.payments.plan_till import PlanTill
+from tests.payments.stories import COMPLETED, MICRO, End, Play
+from tests.payments.till import Till, house, till
+
+__all__ = ["house", "till"]
+
+SOAK = os.environ.get("CREDITAPP_SOAK") == "1"
+_killed = Counter[str]()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _count_the_killed() -> Iterator[None]:
+    yield
+    print(f"\nkilled by SIGKILL: {_killed.total()} {dict(_killed)}")
+
+
+@pytest.fixture(scope="module")
+def doer(house: Till, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doer]:
+    made = Doer(house, tmp_path_factory.mktemp("mother"), _killed)
+    yield made
+    made.stop()
+
+
+@dataclass(frozen=True)
+class Act:
+    """Something that plans do: what leads to it, the deed in a child, and the same done again."""
+
+    name: str
+    before: Callable[[Play], None]
+    deed: str
+    arguments: Callable[[Play], tuple[str, ...]]
+    again: Callable[[Play], object]
+    ends: End
+
+
+def _paid(play: Play) -> None:
+    play.begin_plan()
+
+
+def _heard(play: Play) -> None:
+    play.begin_plan()
+    play.hear(COMPLETED)
+
+
+def _renewed(play: Play) -> None:
+    _heard(play)
+    play.a_month_passes()
+
+
+def _spent_and_refunded(play: Play) -> None:
+    _heard(play)
+    play.till.spend(play.buyer, 50 + 300)
+    play.refund("7.50")
+
+
+def _a_year_of_which_two_months_are_due(play: Play) -> None:
+    play.begin_plan(cycle="year")
+    play.hear(COMPLETED)
+    play.till.clock.advance(timedelta(days=62, hours=1))
+
+
+def _subscription(play: Play) -> tuple[str, ...]:
+    return (play.newest("subscription"),)
+
+
+def _choose_premium(play: Play) -> None:
+    with suppress(PlanUnchanged):  # it was done before the process died
+        plans.choose(PlanOrder("premium"), play.buyer, key="again")
+    subscriptions.sync(play.newest("subscription"))
+
+
+def _sync(play: Play) -> None:
+    subscriptions.sync(play.newest("subscription"))
+
+
+ACTS = (
+    Act(
+        "the sync that writes a first invoice",
+        _paid,
+        "sync of a plan",
+        _subscription,
+        _sync,
+        End(500, mails=("renewal",)),
+    ),
+    Act(
+        "the sync of a renewal",
+        _renewed,
+        "sync of a plan",
+        _subscription,
+        _sync,
+        End(1000, grants=2, mails=("renewal", "renewal")),
+    ),
+    Act(
+        "an upgrade",
+        _heard,
+        "upgrade",
+        lambda play: (play.buyer.id, "premium"),
+        _choose_premium,
+        End(1200, grants=2, mails=("plan_changed", "renewal", "renewal")),
+    ),
+    Act(
+        "the sync of a refund",
+        _spent_and_refunded,
+        "sync of a plan",
+        _subscription,
+        _sync,
+        End(-50, owed=50, mails=("refund", "renewal")),
+    ),
+    Act(
+        "the grant sweep",
+        _a_year_of_which_two_months_are_due,
+        "grant sweep",
+        lambda play: (),
+        lambda play: scheduled.sweep(),
+        End(1000, grants=3, mails=("renewal",)),  # the first of them has expired
+    ),
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("act", ACTS, ids=lambda act: act.name.replace(" ", "-"))
+def test_killed_anywhere_it_ends_once(till: Till, doer: Doer, act: Act) -> None:
+    plain = begin(till, act)
+    do_again(plain, act)
+    assert in_credits(plain.end()) == act.ends
+    plain.over()
+
+    step, stride = (1, 1) if SOAK else (1 if till.url.startswith("sqlite") else 2, 2)
+    killed = changed = 0
+    while True:
+        play = begin(till, act)
+        before = traces(play)
+        while dies := doer.dies_at(step, act.deed, *act.arguments(play), at=till.clock.now()):
+            step, killed = step + stride, killed + 1
+            if traces(play) != before:
+                break
+        changed += dies
+        if dies:
+            do_again(play, act)
+        assert in_credits(play.end()) == act.ends, f"killed before step {step} of {act.name}"
+        do_again(play, act)
+        assert in_credits(play.end()) == act.ends, f"done once more, before step {step}"
+        play.over()
+        if not dies:
+            break
+    assert killed > 10, "a deed has more steps than that"
+    assert changed or stride > 1, "no kill came after a commit"
+    till.prove()
+
+
+def begin(till: Till, act: Act) -> Play:
+    """Bring a new buyer to where the deed begins; nobody else's months are due."""
+    with till.app.app_context(), transaction() as session:
+        session.execute(
+            update(ScheduledGrant)
+            .where(ScheduledGrant.state == "due")
+            .values(state="canceled")
+            .execution_options(synchronize_session=False)
+        )
+    play = Play(till, PlanTill(till), till.member(), early=False)
+    act.before(play)
+    return play
+
+
+def do_again(play: Play, act: Act) -> None:
+    with play.till.app.app_context():
+        act.again(play)
+
+
+def in_credits(end: End) -> End:
+    """Return an end in whole credits: an upgrade's difference goes by the second."""
+    return replace(
+        end,
+        available=round(end.available / MICRO),
+        owed=round(end.owed / MICRO),
+        frozen=round(end.frozen / MICRO),
+    )
+
+
+def traces(play: Play) -> tuple[object, ...]:
+    """Return everything that a deed could have left behind, here and at Stripe."""
+    mine = play.buyer.id
+    with play.till.app.app_context(), snapshot() as session:
+        rows = [
+            *session.execute(
+                select(
+                    Subscription.version, Subscription.upgrade_at, Subscription.next_sync_at
+                ).where(Subscription.user_id == mine)
+            ),
+            *session.execute(select(Invoice.id, Invoice.status).where(Invoice.user_id == mine)),
+            *session.execute(
+                select(ScheduledGrant.state, ScheduledGrant.taken_micro)
+                .where(ScheduledGrant.user_id == mine)
+                .order_by(ScheduledGrant.id)
+            ),
+        ]
+    return play.end(), play.newest_number(), *rows

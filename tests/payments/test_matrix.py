@@ -1,0 +1,218 @@
+"""Every event in every manner of the post: once, twice, at once, early, late, cut off, never.
+
+However the event comes, buyer and mails end as in the plain run, ledger and purchases agree, and a
+comparison with Stripe finds nothing more to do. How often each cell ran is printed as a table
+(``pytest -s``); an empty one fails. Where an event is told of packs and of plans, each database
+takes them in turns, the other one the other way round; ``CREDITAPP_SOAK=1`` tells all of them on
+both.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import pytest
+
+from creditapp import ledger
+from creditapp.clock import now
+from creditapp.db import snapshot
+from creditapp.payments import agreement, inbox, reconciling, scheduled, subscriptions
+from creditapp.payments.gateway import GatewayError
+from tests.payments.plan_till import PlanTill
+from tests.payments.stories import MICRO, STORIES, End, Play, Story
+from tests.payments.till import CREATOR, Json, Till, house, till, values
+
+__all__ = ["house", "till"]
+
+SOAK = os.environ.get("CREDITAPP_SOAK") == "1"
+
+
+def once(play: Play, event: Json) -> None:
+    """The plain run: everything that the bank tells, in its order."""
+    for each in play.events():
+        send(play, each)
+
+
+def twice(play: Play, event: Json) -> None:
+    send(play, event)
+    send(play, event)
+    # The same fact may come under another id too.
+    send(play, event | {"id": f"{event['id']}_again"})
+
+
+def at_once(play: Play, event: Json) -> None:
+    copy = event | {"id": f"{event['id']}_again"}
+    acts = [lambda each=each: send(play, each) for each in (event, event, copy)]
+    values(play.till.at_once(*acts))
+
+
+def early(play: Play, event: Json) -> None:
+    """Nothing of what led to it was heard of; that comes after, the newest first."""
+    send(play, event)
+    for each in reversed(play.events()):
+        if each["id"] != event["id"]:
+            send(play, each)
+    for seconds in inbox.RETRY_SECONDS[: inbox.STRAY_TRIES_MAX]:
+        play.till.sweep(timedelta(seconds=seconds))
+
+
+def late(play: Play, event: Json) -> None:
+    """A day passes; the buyer spends and buys meanwhile, and that is heard of at once."""
+    play.a_day_passes()
+    play.till.spend(play.buyer, 10)
+    play.till.bought(play.buyer)
+    send(play, event)
+
+
+def refused(play: Play, event: Json) -> None:
+    """Stripe answers each try with an error, each time one call later, until none is left."""
+    cut_off(play, event, before=True)
+
+
+def unanswered(play: Play, event: Json) -> None:
+    """As above, but Stripe did what was asked and its answer is lost."""
+    cut_off(play, event, before=False)
+
+
+def never(play: Play, event: Json) -> None:
+    """The event is lost; the sweeps look, and at night the comparison."""
+    play.a_day_passes()
+    with play.till.app.app_context():
+        play.till.sweep()
+        subscriptions.sweep()
+        scheduled.sweep()
+        reconciling.reconcile(now() - timedelta(days=1, hours=1))
+
+
+MANNERS: dict[str, Callable[[Play, Json], None]] = {
+    "once": once,
+    "twice": twice,
+    "at once": at_once,
+    "early": early,
+    "a day late": late,
+    "error": refused,
+    "no answer": unanswered,
+    "never": never,
+}
+
+
+def send(play: Play, event: Json) -> None:
+    assert play.till.send(event).status_code == 200, event["type"]
+
+
+def cut_off(play: Play, event: Json, *, before: bool) -> None:
+    """Let the first try fail at the first call to Stripe, the second at the second, and so on."""
+    line, calls, tries = play.till.line, 0, 1
+
+    def fail_at_the_last(name: str) -> None:
+        nonlocal calls
+        calls += name != "verify_webhook"  # which no line can cut: it is a matter of our own
+        if calls == tries and name != "verify_webhook":
+            raise GatewayError("Stripe: 500", permanent=False)
+
+    if before:
+        line.before = fail_at_the_last
+    else:
+        line.after = fail_at_the_last
+    send(play, event)
+    assert calls == 1, "nothing was cut"
+    for seconds in inbox.RETRY_SECONDS:
+        if calls < tries:
+            break  # the last try needed no more calls, so it was not cut
+        calls, tries = 0, tries + 1
+        play.till.sweep(timedelta(seconds=seconds))
+    line.before = line.after = lambda name: None
+
+
+def ends(story: Story, manner: str) -> End:
+    """Return how the story must end when it is told in a manner."""
+    if manner == "early" and story.early_ends:
+        return story.early_ends
+    if manner == "a day late":
+        plain = story.ends
+        return End(
+            plain.available + (CREATOR - 10) * MICRO,
+            plain.frozen,
+            plain.owed,
+            plain.grants + 1,
+            tuple(sorted([*plain.mails, "receipt"])),
+        )
+    return story.ends
+
+
+def tell(play: Play, story: Story, manner: str) -> str | None:
+    """Tell a story in a manner; return what is wrong at its end."""
+    story.before(play)
+    story.happens(play)
+    event = play.events(story.event)[-1]
+    MANNERS[manner](play, event)
+    wanted = ends(story, manner)
+    if (found := play.end()) != wanted:
+        return f"{found} instead of {wanted}"
+    # The sweeps that always run look at what is open, and change nothing.
+    play.till.sweep(timedelta(minutes=2))
+    if (found := play.end()) != wanted:
+        return f"{found} after the sweep instead of {wanted}"
+    return None
+
+
+def disagreement(till: Till, since: datetime) -> str | None:
+    """Say what is wrong with ledger, purchases and Stripe beside one another, if anything is."""
+    with till.app.app_context():
+        with snapshot() as session:
+            proof = ledger.proof.check(session.connection())
+            sales = agreement.check(session.connection())
+        report = reconciling.reconcile(since)
+    if not proof.ok:
+        return proof.as_text()
+    if sales.findings:
+        return str(sales.findings)
+    return report.as_text() if report.differences else None
+
+
+@pytest.mark.slow
+def test_however_an_event_comes_it_ends_the_same(till: Till) -> None:
+    plans, kind = PlanTill(till), till.url.partition(":")[0].partition("+")[0]
+    ran: Counter[tuple[str, str]] = Counter()
+    wrong: list[str] = []
+    for story in STORIES:
+        began = plans.follow()
+        for manner in manners(story, kind):
+            till.line.before = till.line.after = lambda name: None
+            plans.follow()
+            play = Play(till, plans, till.member(), early=manner == "early")
+            said = tell(play, story, manner)
+            play.over()
+            ran[story.event, manner] += 1
+            if said:
+                wrong.append(f"{story.event} of a {story.of}, {manner}: {said}")
+        if said := disagreement(till, began - timedelta(seconds=1)):
+            wrong.append(f"{story.event} of a {story.of}: {said}")
+    print(table(kind, ran))
+    assert not wrong, "\n".join(wrong)
+    events = {story.event for story in STORIES}
+    empty = [(event, manner) for event in events for manner in MANNERS if not ran[event, manner]]
+    assert not empty, f"never run: {empty}"
+
+
+def manners(story: Story, kind: str) -> list[str]:
+    """Return the manners in which a story is told on a kind of database."""
+    told_of = [each.of for each in STORIES if each.event == story.event]
+    if SOAK or len(told_of) == 1:
+        return list(MANNERS)
+    turn = (kind == "sqlite") ^ (story.of == "pack")
+    return list(MANNERS)[turn::2]
+
+
+def table(kind: str, ran: Counter[tuple[str, str]]) -> str:
+    """Return how many cells ran of each event in each manner."""
+    width = max(len(story.event) for story in STORIES)
+    lines = [f"\n{kind}: {ran.total()} cells"]
+    lines.append(f"{'':<{width}} " + " ".join(f"{manner:>10}" for manner in MANNERS))
+    for event in dict.fromkeys(story.event for story in STORIES):
+        cells = " ".join(f"{ran[event, manner]:>10}" for manner in MANNERS)
+        lines.append(f"{event:<{width}} {cells}")
+    return "\n".join(lines)
