@@ -17,7 +17,7 @@ from typing import Any
 
 _MOMENT = re.compile(r"now([+-])(\d+)([smhd])")
 _DAY = re.compile(r"today-(\d+)")
-LITERAL_CHARACTERS_MAX = 300
+LITERAL_CHARACTERS_MAX = 120
 """Longer data stands in the example's file alone."""
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}

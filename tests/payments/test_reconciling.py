@@ -174,5 +174,6 @@ def test_when_all_agrees_it_says_so(tmp_path: Path) -> None:
             "refunds": 0,
             "disputes": 0,
             "grantedPurchases": 1,
+            "paidInvoices": 0,
         }
         assert report.as_text().endswith("They agree.")
