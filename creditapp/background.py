@@ -13,6 +13,7 @@ from creditapp.config import Settings
 from creditapp.db import snapshot, transaction
 from creditapp.generation import sweeping, work
 from creditapp.payments import (
+    card_warnings,
     checkout,
     inbox,
     reconciling,
@@ -120,6 +121,12 @@ def forget() -> None:
         before = moment - timedelta(days=30)
         ledger.outbox.prune(session.connection(), before=before, keep=["low_balance"])
         ledger.requests.prune(session.connection(), before=moment - timedelta(days=30))
+
+
+@jobs.every("card-warnings", "50 8 * * *")
+def warn_of_cards() -> None:
+    """Tell people whose card ends before their plan is paid next."""
+    card_warnings.warn()
 
 
 @jobs.every("reconcile", "35 2 * * *")

@@ -34,7 +34,13 @@ class StripeTopups(StripePlans):
                 customer_id, {"type": "card", "limit": 100}
             )
             return tuple(
-                SavedCard(each.id, each.card.brand, each.card.last4)
+                SavedCard(
+                    each.id,
+                    each.card.brand,
+                    each.card.last4,
+                    each.card.exp_month,
+                    each.card.exp_year,
+                )
                 for each in page.data
                 if each.card
             )

@@ -22,6 +22,9 @@ class SavedCard:
     brand: str
     """Stripe's word: ``visa``, ``mastercard``, ``amex``, …"""
     last4: str
+    exp_month: int
+    exp_year: int
+    """It is good until the end of this month."""
 
 
 class TopupGateway(Protocol):

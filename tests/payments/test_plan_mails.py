@@ -118,3 +118,30 @@ def test_the_receipt_of_an_invoice_is_its_owners(plans: PlanTill) -> None:
         assert words in page.text
     pdf = owner.browser.get(f"/receipts/{invoice.id}.pdf")
     assert pdf.data.startswith(b"%PDF")
+
+
+def test_a_card_that_ends_before_the_next_payment_is_told_once(plans: PlanTill) -> None:
+    from creditapp.payments import card_warnings
+    from creditapp.payments.sandbox.state import State
+
+    def look() -> None:
+        with plans.app.app_context():
+            card_warnings.warn()
+
+    alice, bob = plans.till.member(), plans.till.member()
+    row, other = plans.subscribe(alice), plans.subscribe(bob)
+    with State.of(plans.till.gateway.sandbox).transaction() as books:
+        (card,) = books.find("payment_method", {"customer": row.customer_id})
+        last = row.period_end - timedelta(days=32)
+        card["card"] |= {"exp_month": last.month, "exp_year": last.year}
+        books.put(card)
+    look()
+    assert "card_expiring" not in kinds(plans, alice)  # too early to say
+    plans.pass_to(row.period_end - timedelta(days=8))
+    look()
+    look()
+    assert kinds(plans, alice).count("card_expiring") == 1
+    assert "card_expiring" not in kinds(plans, bob)
+    context = next(each for event, each in told(plans, alice) if event == "card_expiring")
+    assert (context["card"], context["amount_minor"]) == ("Visa ending in 4242", 1500)
+    assert other.id != row.id
