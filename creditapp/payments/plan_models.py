@@ -22,7 +22,9 @@ class Customer(Base):
 
     user_id: Mapped[str] = mapped_column(String(40), primary_key=True)
     livemode: Mapped[bool] = mapped_column(primary_key=True)
-    stripe_id: Mapped[str] = mapped_column(String(STRIPE_ID_LENGTH), unique=True)
+    # Not unique: of two inserts at once PostgreSQL would refuse the second by this column before it
+    # comes to the key on which the second gives way.
+    stripe_id: Mapped[str] = mapped_column(String(STRIPE_ID_LENGTH), index=True)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 

@@ -126,8 +126,11 @@ class StripeTopups(StripePlans):
             page = self._stripe().v1.payment_intents.list(
                 {"limit": 100, "created": {"gte": int(created_after.timestamp())}}
             )
-            found = (_payment_state(intent) for intent in page.auto_paging_iter())
-            return tuple(each for each in found if each.metadata.get("kind") == KIND)
+            return tuple(
+                _payment_state(intent)
+                for intent in page.auto_paging_iter()
+                if intent.metadata and intent.metadata.to_dict().get("kind") == KIND
+            )
 
     def _with_what_went_back(self, state: CheckoutState) -> CheckoutState:
         if not state.paid:
@@ -164,7 +167,8 @@ def _failure(intent: PaymentIntent) -> str | None:
     if intent.status != "requires_payment_method":
         return None
     error = intent.last_payment_error
-    codes = (error.code, error.decline_code) if error else ()
+    # Stripe leaves out what does not apply: a debit that bounced has no decline code.
+    codes = (getattr(error, "code", None), getattr(error, "decline_code", None)) if error else ()
     if "authentication_required" in codes:
         return "authentication_required"
     return codes[0] if codes and codes[0] else "card_declined"

@@ -21,9 +21,11 @@ def upgrade() -> None:
     sa.Column('livemode', sa.Boolean(), nullable=False),
     sa.Column('stripe_id', sa.String(length=255), nullable=False),
     sa.Column('created_at', UtcDateTime(timezone=True), nullable=False),
-    sa.PrimaryKeyConstraint('user_id', 'livemode', name=op.f('pk_customers')),
-    sa.UniqueConstraint('stripe_id', name=op.f('uq_customers_stripe_id'))
+    sa.PrimaryKeyConstraint('user_id', 'livemode', name=op.f('pk_customers'))
     )
+    with op.batch_alter_table('customers', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_customers_stripe_id'), ['stripe_id'], unique=False)
+
     op.create_table('invoices',
     sa.Column('id', sa.String(length=255), nullable=False),
     sa.Column('subscription_id', sa.String(length=255), nullable=False),
@@ -186,4 +188,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f('ix_invoices_payment_intent_id'))
 
     op.drop_table('invoices')
+    with op.batch_alter_table('customers', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_customers_stripe_id'))
+
     op.drop_table('customers')

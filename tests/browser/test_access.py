@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 import pytest
@@ -16,6 +17,11 @@ GUEST_PAGES = ("/", "/credits", "/auth/signup", "/auth/login", "/auth/forgot", "
 GUEST_PAGES += ("/credits/plans",)
 MEMBER_PAGES = ("/", "/credits", "/dashboard", "/gallery", "/settings", "/dashboard?type=spent")
 MEMBER_PAGES += ("/credits/plans", "/credits/refunds")
+# Each width and each theme once; all four together are for the soak.
+PAIRS = [pytest.param(1280, False, id="1280-light"), pytest.param(390, True, id="390-dark")]
+if os.environ.get("CREDITAPP_SOAK") == "1":
+    PAIRS += [pytest.param(1280, True, id="1280-dark"), pytest.param(390, False, id="390-light")]
+EVERY_WIDTH_AND_THEME = pytest.mark.parametrize(("width", "dark"), PAIRS)
 MANY_ON_ONE_PAGE = (
     "duplicate-id-aria",
     "heading-order",
@@ -34,16 +40,14 @@ MANY_ON_ONE_PAGE = (
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
+@EVERY_WIDTH_AND_THEME
 def test_axe_finds_nothing_on_a_guests_pages(cast: Cast, width: int, dark: bool) -> None:
     guest = cast.person(width=width, dark=dark, still=True)
     for path in GUEST_PAGES:
         assert_sound(guest.open(path), path)
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
+@EVERY_WIDTH_AND_THEME
 def test_axe_finds_nothing_on_a_members_pages(cast: Cast, width: int, dark: bool) -> None:
     member = cast.person(width=width, dark=dark, still=True)
     member.sign_up(f"axe{width}{dark}@example.com".lower())
@@ -62,8 +66,7 @@ def test_axe_finds_nothing_on_a_members_pages(cast: Cast, width: int, dark: bool
     assert_sound(page, "a generation")
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
+@EVERY_WIDTH_AND_THEME
 def test_axe_finds_nothing_in_any_state_of_any_component(
     cast: Cast, width: int, dark: bool
 ) -> None:
