@@ -8,11 +8,9 @@ import sys
 
 
 def command(arguments: list[str]) -> list[str]:
-    """Return the pytest command; without arguments it runs everything at once."""
+    """Return the pytest command; without arguments it runs everything on every core."""
     # A file stays on one core, and files keep their order: tests/conftest.py puts long ones first.
-    # One more than there are cores: a test that waits for a database or a page leaves its own idle.
-    workers = str((os.cpu_count() or 1) + 1)
-    parallel = ["-n", workers, "--dist", "loadfile", "--no-loadscope-reorder"]
+    parallel = ["-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder"]
     told = ["-rs", "--durations", "15"]
     return [sys.executable, "-m", "pytest", *(arguments or [*parallel, *told])]
 
