@@ -5,12 +5,17 @@ from __future__ import annotations
 import multiprocessing
 import signal
 from collections import Counter
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.faults.payments_worker import NEVER_KILLED, Deed, mother
 from tests.payments.till import Till
+
+__all__ = ["Doer", "doer", "killed"]
 
 _processes = multiprocessing.get_context("spawn")
 
@@ -62,3 +67,21 @@ class Doer:
     def stop(self) -> None:
         self._pipe.send(None)
         self._process.join(5)
+
+
+@pytest.fixture(scope="module")
+def killed() -> Iterator[Counter[str]]:
+    """How many children died in what; said when a module's tests are over."""
+    counted = Counter[str]()
+    yield counted
+    print(f"\nkilled by SIGKILL: {counted.total()} {dict(counted)}")
+
+
+@pytest.fixture(scope="module")
+def doer(
+    house: Till, tmp_path_factory: pytest.TempPathFactory, killed: Counter[str]
+) -> Iterator[Doer]:
+    """Who does things in children of a module's till."""
+    made = Doer(house, tmp_path_factory.mktemp("mother"), killed)
+    yield made
+    made.stop()

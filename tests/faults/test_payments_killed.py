@@ -10,8 +10,6 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections import Counter
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -21,27 +19,13 @@ from creditapp.payments import checkout
 from creditapp.payments.checkout import Order
 from creditapp.payments.models import Purchase
 from creditapp.payments.sandbox.deliveries import signature
-from tests.faults.doer import Doer
+from tests.faults.doer import Doer, doer, killed
 from tests.payments.till import COMPLETED, CREATOR, Till, house, till
 
-__all__ = ["house", "till"]
+__all__ = ["doer", "house", "killed", "till"]
 
 MICRO = 1_000_000
 SOAK = os.environ.get("CREDITAPP_SOAK") == "1"
-_killed = Counter[str]()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _count_the_killed() -> Iterator[None]:
-    yield
-    print(f"\nkilled by SIGKILL: {_killed.total()} {dict(_killed)}")
-
-
-@pytest.fixture(scope="module")
-def doer(house: Till, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doer]:
-    made = Doer(house, tmp_path_factory.mktemp("mother"), _killed)
-    yield made
-    made.stop()
 
 
 def paid(till: Till) -> tuple[User, Purchase]:

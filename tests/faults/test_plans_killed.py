@@ -10,8 +10,7 @@ first, eighth, ... steps are taken on one database and the fourth, eleventh, ...
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -23,28 +22,14 @@ from creditapp.db import snapshot, transaction
 from creditapp.payments import plans, scheduled, subscriptions
 from creditapp.payments.changing import PlanOrder, PlanUnchanged
 from creditapp.payments.plan_models import Invoice, ScheduledGrant, Subscription
-from tests.faults.doer import Doer
+from tests.faults.doer import Doer, doer, killed
 from tests.payments.plan_till import PlanTill
 from tests.payments.stories import COMPLETED, MICRO, End, Play
 from tests.payments.till import Till, house, till
 
-__all__ = ["house", "till"]
+__all__ = ["doer", "house", "killed", "till"]
 
 SOAK = os.environ.get("CREDITAPP_SOAK") == "1"
-_killed = Counter[str]()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _count_the_killed() -> Iterator[None]:
-    yield
-    print(f"\nkilled by SIGKILL: {_killed.total()} {dict(_killed)}")
-
-
-@pytest.fixture(scope="module")
-def doer(house: Till, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doer]:
-    made = Doer(house, tmp_path_factory.mktemp("mother"), _killed)
-    yield made
-    made.stop()
 
 
 @dataclass(frozen=True)
