@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from creditapp.clock import now
 from creditapp.db import insert_once, snapshot, transaction
 from creditapp.errors import NotFound
-from creditapp.payments import checkout, subscriptions
+from creditapp.payments import checkout, subscriptions, topups
 from creditapp.payments.gateway import Event, Gateway
 from creditapp.payments.models import Purchase, StripeEvent
 from creditapp.payments.plan_models import Invoice
@@ -65,7 +65,8 @@ def work_on(event_id: str) -> None:
             return
         purchase_id = _purchase_of(session, event)
         subscription_id, invoice_id = _plan_of(session, event)
-    if purchase_id is None and subscription_id is None:
+        saves_card = purchase_id is None and topups.awaits(session, event.object_id)
+    if purchase_id is None and subscription_id is None and not saves_card:
         if _may_be_early(event):
             _try_later(event, "names nothing we know yet")
         else:
@@ -77,6 +78,8 @@ def work_on(event_id: str) -> None:
         elif purchase_id is not None:
             failed = event.type.endswith("async_payment_failed")
             checkout.sync(purchase_id, failed_by_event=failed)
+        else:
+            topups.hear_of(event.object_id)
     except NotFound:
         if subscription_id and not event.purchase_id and event.attempts >= STRAY_TRIES_MAX:
             # Another shop's plan on the same account: nobody here began it.

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import ColumnElement, and_, update
+from sqlalchemy import ColumnElement, and_, select, update
 from sqlalchemy.orm import Session
 
 from creditapp import units
@@ -103,16 +103,40 @@ def come_back(member: User) -> AutoTopup | None:
     stop_reading()
     with snapshot() as session:
         row = find(session, member.id)
-    if row is None or row.setup_checkout_id is None:
-        return row
+    if row is not None:
+        _finish(row)
+    return row
+
+
+def awaits(session: Session, checkout_id: str) -> bool:
+    """Whether somebody's consent waits for this checkout to save a card."""
+    awaited = select(AutoTopup.user_id).where(AutoTopup.setup_checkout_id == checkout_id)
+    return session.scalar(awaited) is not None
+
+
+def hear_of(checkout_id: str) -> None:
+    """Finish switching on when Stripe says that a checkout is done; harmless for any other.
+
+    For who saved a card and closed the window. Raises ``GatewayError``.
+    """
+    with snapshot() as session:
+        row = session.scalar(select(AutoTopup).where(AutoTopup.setup_checkout_id == checkout_id))
+    if row is not None:
+        _finish(row)
+
+
+def _finish(row: AutoTopup) -> None:
+    """Begin with the card that was saved, if there was one to save and it has been."""
+    if row.setup_checkout_id is None:
+        return
     gateway = the(Gateway)
-    if gateway.retrieve_checkout(row.setup_checkout_id).status != "complete":
-        return row
-    cards = gateway.list_cards(customers.ensure(member))
+    saved = gateway.retrieve_checkout(row.setup_checkout_id)
+    if saved.status != "complete" or saved.customer_id is None:
+        return
+    cards = gateway.list_cards(saved.customer_id)
     if cards:
         with transaction() as session:
             _begin(session, row, cards[0], now())
-    return row
 
 
 def switch_off(session: Session, member: User) -> None:

@@ -14,7 +14,7 @@ from creditapp.catalog import Catalog
 from creditapp.clock import now
 from creditapp.db import transaction
 from creditapp.errors import ValidationFailed
-from creditapp.payments import refunding, topping_up, topups
+from creditapp.payments import inbox, refunding, topping_up, topups
 from creditapp.payments.checkout import PackChanged
 from creditapp.payments.gateway import GatewayError
 from creditapp.payments.topup_limits import start_of_next_month
@@ -57,6 +57,36 @@ def test_without_a_card_it_is_on_only_after_one_was_saved(till: Till, tops: Topu
     )
     assert row.consented_at <= till.clock.now()
     assert till.told(alice) == []
+
+
+def test_who_saved_a_card_and_closed_the_window_has_it_on(till: Till, tops: TopupTill) -> None:
+    alice, bob = till.member(), till.member()
+    urls = [tops.agree(alice), tops.agree(bob)]
+    for url in urls:
+        assert url is not None
+        tops.save_card(url)
+    tops.off(bob)
+    for url in [*urls, *urls]:
+        assert url is not None
+        tops.hear(url)
+    assert tops.row(alice).on
+    assert tops.row(alice).setup_checkout_id is None
+    assert not tops.row(bob).on, "switched off while the card was saved"
+
+
+def test_a_saved_card_is_heard_of_again_when_stripe_was_silent(till: Till, tops: TopupTill) -> None:
+    alice = till.member()
+    url = tops.agree(alice)
+    assert url is not None
+    tops.save_card(url)
+    till.line.before = cut("retrieve_checkout")
+    tops.hear(url)
+    till.line.before = lambda name: None
+    assert not tops.row(alice).on
+    till.clock.advance(MINUTES)
+    with till.app.app_context():
+        inbox.sweep()
+    assert tops.row(alice).on
 
 
 def test_with_a_saved_card_it_is_on_at_once(till: Till, tops: TopupTill) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -51,6 +52,16 @@ class TopupTill:
         """Come back from the page of Stripe's."""
         with self.app.app_context():
             return topups.come_back(member)
+
+    def hear(self, url: str) -> None:
+        """Bring the event that tells of a saved card, as the bank's post does."""
+        session_id = url.rsplit("/", 1)[1]
+        query = "SELECT body FROM objects WHERE kind = 'event' AND body LIKE ?"
+        with State.of(self.till.gateway.sandbox).transaction() as books:
+            rows = books.connection.execute(query, (f"%{session_id}%",)).fetchall()
+        found = [json.loads(each[0]) for each in rows]
+        event = next(each for each in found if each["type"] == "checkout.session.completed")
+        assert self.till.send(event).status_code == 200
 
     def switched_on(self, card: str = "succeeds", **terms: Any) -> User:
         """Return a new member with a saved card for whom it is on."""
@@ -137,8 +148,6 @@ class TopupTill:
 
     def event(self, purchase: Purchase, kind: str) -> dict[str, Any]:
         """Return the event of a kind about a top-up's payment."""
-        import json
-
         query = "SELECT body FROM objects WHERE kind = 'event' AND body LIKE ? ORDER BY seq"
         with State.of(self.till.gateway.sandbox).transaction() as books:
             rows = books.connection.execute(query, (f"%{purchase.id}%",)).fetchall()
