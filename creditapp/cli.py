@@ -89,8 +89,9 @@ def worker() -> None:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    with app_context():
+    with app_context() as app:
         serving.refuse_demo_leftovers()
+        serving.follow_catalog(app)
         click.echo("working")
         jobs.run(stop)
 

@@ -97,7 +97,7 @@ def _sync(app: Any, prices: Any, *, dry_run: bool) -> price_sync.Diff:
 
     catalog = the(Catalog)
     with snapshot() as session:
-        document = price_sync.document_in_force(session, catalog)
+        document = price_sync.document_in_force(session)
     diff = price_sync.compare(prices, document, catalog.currency)
     if not diff.empty and not dry_run:
         with transaction() as session:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import atexit
 import subprocess
 import sys
+from collections.abc import Callable
+from threading import Event, Thread
+from typing import Final
 
 import structlog
 from flask import Flask
@@ -19,6 +22,9 @@ from creditapp.payments.embedded import EmbeddedSandbox
 from creditapp.payments.gateway import Gateway
 from creditapp.wiring import the
 
+FOLLOW_SECONDS: Final = 2.0
+"""How long a process may go on selling by a catalog that another one has replaced."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -32,6 +38,7 @@ def build() -> Flask:
         if settings.jobs == "embedded":
             jobs.start(app)
             atexit.register(jobs.stop)
+        atexit.register(follow_catalog(app))
         gateway = the(Gateway)
         if isinstance(gateway, EmbeddedSandbox):
             atexit.register(gateway.start_deliveries().stop)
@@ -50,6 +57,37 @@ def prepare(app: Flask) -> None:
     if imported.warning:
         log.warning("catalog not imported", reason=imported.warning)
     use_catalog(app, settings, imported.catalog)
+
+
+def follow_catalog(app: Flask) -> Callable[[], None]:
+    """Sell by the catalog in force, whichever process puts it there; return what ends that.
+
+    Each process that serves or works looks every ``FOLLOW_SECONDS``: a price sync by command, or
+    by a request that another process answered, reaches it without being started again.
+    """
+    ended = Event()
+
+    def follow() -> None:
+        while not ended.wait(FOLLOW_SECONDS):
+            try:
+                with app.app_context():
+                    _take_catalog_in_force(app)
+            except Exception as error:
+                # A database that is away comes back; until then what was in force is sold.
+                log.warning("catalog not looked up", error_type=type(error).__name__)
+
+    Thread(target=follow, name="catalog", daemon=True).start()
+    return ended.set
+
+
+def _take_catalog_in_force(app: Flask) -> None:
+    with snapshot() as session:
+        if versions.active_id(session) in (None, the(Catalog).version_id):
+            return
+        catalog = versions.active(session)
+    assert catalog is not None  # versions are never deleted
+    use_catalog(app, the(Settings), catalog)
+    log.info("catalog changed", version=catalog.version)
 
 
 def refuse_demo_leftovers() -> None:

@@ -6,15 +6,17 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from flask import Flask
 from sqlalchemy import text
 
-from creditapp import accounts, create_app, schema
+from creditapp import accounts, create_app, schema, serving
 from creditapp.accounts import AccountRules
-from creditapp.catalog import load_catalog
+from creditapp.catalog import Catalog, load_catalog, versions
 from creditapp.clock import now
 from creditapp.config import SettingsInvalid, load_settings
 from creditapp.db import snapshot, transaction
@@ -169,3 +171,36 @@ def test_production_begins_on_an_empty_database(database_url: str, tmp_path: Pat
         with snapshot() as session:
             assert session.scalar(text("SELECT COUNT(*) FROM grants")) == 0
     close_app(app)
+
+
+def test_a_catalog_put_in_force_by_another_process_is_sold_by(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving, "FOLLOW_SECONDS", 0.05)
+    app, other = (demo_on(database_url, tmp_path / name) for name in ("one", "other"))
+    stop = serving.follow_catalog(app)
+    try:
+        with other.app_context(), transaction() as session:
+            document = versions.document(session, versions.active_id(session) or "")
+            edited = versions.add_version(
+                session, {**document, "welcome": 70}, source="sync", now=now()
+            )
+        with app.app_context():
+            give_up_at = time.monotonic() + TIMEOUT_SECONDS
+            while the(Catalog).version_id != edited.version_id:
+                assert time.monotonic() < give_up_at, "the first catalog is still sold by"
+                time.sleep(0.02)
+            assert the(AccountRules).credits.welcome_micro == 70_000_000
+    finally:
+        stop()
+        close_app(app)
+        close_app(other)
+
+
+def demo_on(url: str, folder: Path) -> Flask:
+    """Return a demo that could be served."""
+    environ = {"CREDITAPP_DATA": str(folder), "DATABASE_URL": url, "CREDITAPP_LOG_LEVEL": "error"}
+    app = create_app(load_settings(environ))
+    with app.app_context():
+        serving.prepare(app)
+    return app

@@ -52,7 +52,7 @@ def sync_prices() -> Response:
     catalog = the(Catalog)
     try:
         with snapshot() as session:
-            document = price_sync.document_in_force(session, catalog)
+            document = price_sync.document_in_force(session)
         diff = price_sync.compare(prices, document, catalog.currency)
         if not diff.empty and request.args.get("dryRun") != "1":
             from creditapp import use_catalog

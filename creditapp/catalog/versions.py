@@ -108,6 +108,11 @@ def active(session: Session) -> Catalog | None:
     return _catalog(version) if version else None
 
 
+def active_id(session: Session) -> str | None:
+    """Return the id of the catalog in force, without reading what it says."""
+    return session.scalar(_in_force().with_only_columns(CatalogVersion.id).limit(1))
+
+
 def pinned(session: Session, version_id: str) -> Catalog | None:
     """Return the version that a quote or a purchase pinned."""
     version = session.get(CatalogVersion, version_id)

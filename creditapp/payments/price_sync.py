@@ -95,9 +95,12 @@ def apply(session: Session, diff: Diff) -> Catalog:
     return versions.add_version(session, diff.document, source="sync", now=now())
 
 
-def document_in_force(session: Session, catalog: Catalog) -> dict[str, Any]:
-    """Return the document of the catalog in force; ``CatalogInvalid`` where there is none."""
-    found = versions.document(session, catalog.version_id or "")
+def document_in_force(session: Session) -> dict[str, Any]:
+    """Return the document of the catalog in force, whichever process put it there.
+
+    Raises ``CatalogInvalid`` where there is none.
+    """
+    found = versions.document(session, versions.active_id(session) or "")
     if not found:
         raise CatalogInvalid("the catalog in force", "version", "was never imported")
     return dict(found)
