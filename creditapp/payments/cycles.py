@@ -50,6 +50,9 @@ class Plan:
     months: tuple[Month, ...]
     supersedes_from: datetime | None = None
     """Months of earlier invoices that begin here or later are replaced by this invoice's."""
+    returned_micro: int = 0
+    """What the month under way had given too much: its time was given back for money, and this
+    invoice gives less for it."""
 
 
 def add_months(moment: datetime, count: int) -> datetime:
@@ -72,29 +75,36 @@ def plan_of(
 
     ``prices`` holds every price that a line names, else ``PriceUnknown``. ``earlier`` are the
     bounds of the months that this subscription's earlier invoices gave: an upgrade divides them.
-    Where more is given back than given, the month gives nothing, and takes nothing either.
+    Where more is given back than given, as by a smaller plan at once, the month gives nothing and
+    the rest is ``returned_micro``; a trial's time, for which nobody paid, returns none.
     """
     given: dict[datetime, Month] = {}
-    back = 0
+    back = paid_back = 0
     supersedes_from: datetime | None = None
     for line in sorted(invoice.lines, key=lambda each: (each.starts_at, each.amount_minor)):
         gives = prices.get(line.price_id)
         if gives is None:
             raise PriceUnknown(line.price_id)
         if line.amount_minor < 0 or (line.proration and line.amount_minor == 0):
-            back += _unused(line, gives, earlier)
-            supersedes_from = line.starts_at
+            unused = _unused(line, gives, earlier)
+            back += unused
+            paid_back += unused if line.amount_minor < 0 else 0
+            supersedes_from = min(supersedes_from or line.starts_at, line.starts_at)
             continue
         for month in _months(line, gives, earlier, trial_end):
             known = given.get(month.starts_at)
             total = month.credits_micro + (known.credits_micro if known else 0)
             given[month.starts_at] = replace(month, credits_micro=total)
     months = [given[starts_at] for starts_at in sorted(given)]
+    first_micro = months[0].credits_micro if months else 0
     if back and months:
-        first = months[0]
-        left = max(0, first.credits_micro - back)
-        months[0] = replace(first, credits_micro=_up_to_a_hundredth(left))
-    return Plan(tuple(month for month in months if month.credits_micro > 0), supersedes_from)
+        left = _up_to_a_hundredth(max(0, first_micro - back))
+        months[0] = replace(months[0], credits_micro=left)
+    return Plan(
+        tuple(month for month in months if month.credits_micro > 0),
+        supersedes_from,
+        _down_to_a_hundredth(max(0, paid_back - first_micro)),
+    )
 
 
 def newest_price(invoices: Iterable[InvoiceState]) -> InvoiceLine | None:
@@ -186,3 +196,8 @@ def _part(credits_micro: int, line: InvoiceLine, starts_at: datetime, ends_at: d
 def _up_to_a_hundredth(micro: int) -> int:
     """Round a part of a month up, in the buyer's favour, to what people can read."""
     return -(-micro // HUNDREDTH_MICRO) * HUNDREDTH_MICRO
+
+
+def _down_to_a_hundredth(micro: int) -> int:
+    """Round what is taken down, in the buyer's favour."""
+    return micro // HUNDREDTH_MICRO * HUNDREDTH_MICRO

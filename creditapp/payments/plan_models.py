@@ -12,7 +12,7 @@ from creditapp.payments.models import STRIPE_ID_LENGTH
 from creditapp.payments.plan_types import LIVE_STATUSES
 
 CYCLES = ("month", "year")
-GRANT_STATES = ("due", "granted", "canceled")
+GRANT_STATES = ("due", "granted", "canceled", "superseded")
 
 
 class Customer(Base):
@@ -63,8 +63,9 @@ class PlanPrice(Base):
 class Subscription(Base):
     """Somebody's plan, as Stripe said it last.
 
-    ``price_id`` is what is paid for now, ``next_price_id`` what the next invoice will charge.
-    ``version`` moves with every change, so that two syncs cannot both post.
+    ``price_id`` and ``quantity`` are what is paid for now, ``next_price_id`` and ``next_quantity``
+    what the next invoice will charge. ``version`` moves with every change, so that two syncs cannot
+    both post.
     """
 
     __tablename__ = "subscriptions"
@@ -80,6 +81,7 @@ class Subscription(Base):
     price_id: Mapped[str] = mapped_column(String(STRIPE_ID_LENGTH))
     next_price_id: Mapped[str] = mapped_column(String(STRIPE_ID_LENGTH))
     quantity: Mapped[int] = mapped_column(Integer, default=1)
+    next_quantity: Mapped[int] = mapped_column(Integer, default=1)
     status: Mapped[str] = mapped_column(String(24))
     period_start: Mapped[datetime] = mapped_column(UtcDateTime)
     period_end: Mapped[datetime] = mapped_column(UtcDateTime)
@@ -102,6 +104,11 @@ class Subscription(Base):
     def live(self) -> bool:
         """Whether it is its owner's plan now."""
         return self.status in LIVE_STATUSES
+
+    @property
+    def will_change(self) -> bool:
+        """Whether the next invoice is for something else than what is paid for now."""
+        return (self.next_price_id, self.next_quantity) != (self.price_id, self.quantity)
 
 
 class Invoice(Base):
@@ -129,6 +136,8 @@ class Invoice(Base):
     page_url: Mapped[str | None] = mapped_column(String(2048))
     credits_micro: Mapped[int] = mapped_column(BigInteger, default=0)
     """What it gives in total, over all its months."""
+    supersedes_from: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """From when it gives instead of the invoices before it; null where it replaces none."""
     review_reason: Mapped[str | None] = mapped_column(String(120))
     livemode: Mapped[bool] = mapped_column()
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
@@ -158,7 +167,8 @@ class ScheduledGrant(Base):
     """One month's credits of a paid invoice: granted when it is due, unless it was taken back.
 
     ``starts_at`` and ``ends_at`` are the whole month that it stands for, also where an upgrade in
-    its middle gave only a part.
+    its middle gave only a part. A ``superseded`` month is given by a later invoice, which names the
+    whole of it again; ``canceled`` is one, or a part of one, that came due with nothing left of it.
     """
 
     __tablename__ = "scheduled_grants"
@@ -177,7 +187,11 @@ class ScheduledGrant(Base):
     user_id: Mapped[str] = mapped_column(String(40))
     credits_micro: Mapped[int] = mapped_column(BigInteger)
     taken_micro: Mapped[int] = mapped_column(BigInteger, default=0)
-    """What was refunded of it; of one that is due it is not granted, of a granted one revoked."""
+    """What went back of it; of one that is due it is not granted, of a granted one revoked."""
+    returned_micro: Mapped[int] = mapped_column(BigInteger, default=0)
+    """The part of ``taken_micro`` whose time a later invoice gave back for money."""
+    superseded_by: Mapped[str | None] = mapped_column(String(STRIPE_ID_LENGTH))
+    """The invoice that gives it instead."""
     starts_at: Mapped[datetime] = mapped_column(UtcDateTime)
     ends_at: Mapped[datetime] = mapped_column(UtcDateTime)
     due_at: Mapped[datetime] = mapped_column(UtcDateTime)

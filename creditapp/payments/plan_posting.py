@@ -16,7 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from creditapp.clock import NEVER, now
-from creditapp.payments import cycles, scheduled, telling_plans
+from creditapp.payments import cycles, plan_reversals, scheduled, telling_plans
 from creditapp.payments.plan_models import Invoice, PlanPrice, Subscription
 from creditapp.payments.plan_types import LIVE_STATUSES, InvoiceState, Reversals
 
@@ -39,10 +39,11 @@ def post(
         )
     }
     changes = telling_plans.look(subscription, new=not rows)
+    reasons: dict[str, str] = {}
     for state in told.invoices:
         row = rows.get(state.id)
         if row is None:
-            row = _new_invoice(subscription, state)
+            row = rows[state.id] = _new_invoice(subscription, state)
             session.add(row)
         _note(row, state, prices)
         row.payment_intent_id = told.payments.get(state.id, row.payment_intent_id)
@@ -51,11 +52,15 @@ def post(
             first_micro = _write_months(session, row, state, told, prices)
             if row.paid_at is not None:
                 changes.paid.append((row, state, first_micro))
+        if row.paid_at is not None and state.id in told.reversals:
+            reasons[state.id] = _reverse(session, row, told.reversals[state.id], changes)
+    session.flush()
+    # Only when all is written down: a later invoice takes months over from an earlier one.
+    changes.paid_for = plan_reversals.settle(session, subscription.id, reasons)
+    for row in sorted(rows.values(), key=lambda each: (each.created_at, each.id)):
         if row.paid_at is not None:
-            if state.id in told.reversals:
-                _reverse(session, row, told.reversals[state.id], changes)
             scheduled.grant_due(session, row)
-    _note_subscription(subscription, told)
+    _note_subscription(subscription, told, contested=any(row.disputed for row in rows.values()))
     session.flush()
     if changes.new:
         _alarm_about_a_second(session, subscription)
@@ -131,21 +136,23 @@ def _write_months(
     row.credits_micro = sum(month.credits_micro for month in plan.months)
     if plan.supersedes_from is not None:
         scheduled.supersede(session, row, plan.supersedes_from)
+        if plan.returned_micro:
+            plan_reversals.return_time(session, row, plan.supersedes_from, plan.returned_micro)
     scheduled.write(session, row, plan.months)
     return plan.months[0].credits_micro if plan.months else 0
 
 
 def _reverse(
     session: Session, row: Invoice, found: Reversals, changes: telling_plans.Changes
-) -> None:
-    """Take back in proportion what was refunded or lost in a dispute; freeze what is disputed."""
+) -> str:
+    """Note what was refunded or lost in a dispute, and freeze what is disputed.
+
+    Returns which of the two it was, for the ledger's history.
+    """
     refunded = sum(each.amount_minor for each in found.refunds if each.counts)
     lost = sum(each.amount_minor for each in found.disputes if each.status == "lost")
     back_minor = min(refunded + lost, row.paid_minor)
     if back_minor != row.refunded_minor and row.paid_minor:
-        target = row.credits_micro * back_minor // row.paid_minor
-        reason = "dispute" if lost else "refund"
-        scheduled.take_back(session, row, target, reason=reason)
         lost_now = min(lost, max(0, back_minor - row.refunded_minor)) if row.disputed else 0
         if difference := back_minor - row.refunded_minor - lost_now:
             changes.back.append((row, difference))
@@ -155,11 +162,12 @@ def _reverse(
         event = "dispute_opened" if open_now else "dispute_closed"
         changes.disputes.append((row, found.disputes[0], event))
     if open_now or row.disputed:
-        scheduled.set_frozen(session, row, frozen=open_now)
+        plan_reversals.set_frozen(session, row, frozen=open_now)
     row.disputed = open_now
+    return "dispute" if lost else "refund"
 
 
-def _note_subscription(row: Subscription, told: Told) -> None:
+def _note_subscription(row: Subscription, told: Told, *, contested: bool) -> None:
     state, moment = told.subscription, now()
     in_force = cycles.newest_price(told.invoices)
     row.status = state.status
@@ -168,6 +176,7 @@ def _note_subscription(row: Subscription, told: Told) -> None:
     row.next_price_id = state.price_id
     row.price_id = in_force.price_id if in_force else state.price_id
     row.quantity = in_force.quantity if in_force else state.quantity
+    row.next_quantity = state.quantity
     row.period_start, row.period_end = state.period_start, state.period_end
     row.cancel_at_period_end = state.cancel_at_period_end
     row.trial_end = state.trial_end
@@ -180,13 +189,14 @@ def _note_subscription(row: Subscription, told: Told) -> None:
         row.past_due_since = row.next_try_at = None
     if row.upgrade_price_id == state.price_id:
         row.upgrade_price_id = row.upgrade_at = None
-    row.next_sync_at = _next_look(row, moment)
+    row.next_sync_at = _next_look(row, moment, contested=contested)
 
 
-def _next_look(row: Subscription, moment: datetime) -> datetime:
+def _next_look(row: Subscription, moment: datetime, *, contested: bool) -> datetime:
     """Return when the sweep asks again, should no event come."""
     if row.ended_at is not None:
-        return NEVER
+        # Months of a plan that has ended may still be frozen.
+        return moment + timedelta(days=1) if contested else NEVER
     if row.status == "incomplete":
         return moment + timedelta(minutes=10)
     soon_after_the_end = row.period_end + timedelta(minutes=5)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from creditapp import ledger
 from creditapp.clock import now
 from creditapp.config import Settings
+from creditapp.payments import receipts
 from creditapp.payments.models import Purchase
 from creditapp.payments.plan_models import Invoice, ScheduledGrant
 from creditapp.wiring import the
@@ -34,7 +36,7 @@ class Refundable:
 
 
 def refundable(session: Session, user_id: str) -> list[Refundable]:
-    """Return what can still be refunded to somebody, the newest first; in four queries."""
+    """Return what can still be refunded to somebody, the newest first; in five queries."""
     days = the(Settings).refund_days
     since = now() - timedelta(days=days)
     connection = session.connection()
@@ -56,7 +58,7 @@ def refundable(session: Session, user_id: str) -> list[Refundable]:
         _of(
             each.id,
             f"{each.pack_name} pack",
-            each.price_minor,
+            receipts.amounts(each).total_minor,
             each.refunded_minor,
             each.currency,
             each.paid_at or each.created_at,
@@ -73,32 +75,48 @@ def refundable(session: Session, user_id: str) -> list[Refundable]:
 def _of_invoices(
     session: Session, user_id: str, since: datetime, unspent: dict[int, int], days: int
 ) -> list[Refundable]:
-    rows = session.execute(
-        select(Invoice, ScheduledGrant)
-        .join(ScheduledGrant, ScheduledGrant.invoice_id == Invoice.id)
-        .where(Invoice.user_id == user_id, Invoice.paid_at >= since, Invoice.paid_minor > 0)
-    )
-    left: dict[str, int] = {}
-    invoices: dict[str, Invoice] = {}
-    for invoice, month in rows:
-        invoices[invoice.id] = invoice
-        waits = month.credits_micro - month.taken_micro if month.state == "due" else 0
-        here = unspent.get(month.grant_id or 0, 0)
-        left[invoice.id] = left.get(invoice.id, 0) + waits + here
-    return [
-        _of(
-            each.id,
-            each.title,
-            each.paid_minor,
-            each.refunded_minor,
-            each.currency.upper(),
-            each.paid_at or each.created_at,
-            each.credits_micro,
-            left[each.id],
-            days,
+    invoices = session.scalars(
+        select(Invoice).where(
+            Invoice.user_id == user_id, Invoice.paid_at >= since, Invoice.paid_minor > 0
         )
-        for each in invoices.values()
-    ]
+    ).all()
+    ids = [each.id for each in invoices]
+    months = session.scalars(
+        select(ScheduledGrant).where(
+            or_(ScheduledGrant.invoice_id.in_(ids), ScheduledGrant.superseded_by.in_(ids))
+        )
+    ).all()
+    left: Counter[str] = Counter()
+    returned: Counter[str] = Counter()
+    moved: Counter[str] = Counter()
+    for month in months:
+        returned[month.invoice_id] += month.returned_micro
+        waits = month.credits_micro - month.taken_micro
+        if month.state == "superseded":
+            # The older money pays for it, in the months of the later invoice.
+            moved[month.superseded_by or ""] += month.credits_micro
+            left[month.invoice_id] += waits
+            left[month.superseded_by or ""] -= waits
+        else:
+            here = unspent.get(month.grant_id or 0, 0)
+            left[month.invoice_id] += waits if month.state == "due" else here
+    found = []
+    for each in invoices:
+        own = max(0, each.credits_micro - moved[each.id] - returned[each.id])
+        found.append(
+            _of(
+                each.id,
+                each.title,
+                each.paid_minor,
+                each.refunded_minor,
+                each.currency.upper(),
+                each.paid_at or each.created_at,
+                own,
+                min(own, max(0, left[each.id])),
+                days,
+            )
+        )
+    return found
 
 
 def _of(

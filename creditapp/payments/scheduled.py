@@ -7,10 +7,11 @@ transaction; saying the same twice posts nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 import structlog
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from creditapp import ledger
@@ -20,13 +21,32 @@ from creditapp.payments.cycles import Month
 from creditapp.payments.plan_models import Invoice, ScheduledGrant
 
 SWEEP_MAX = 200
+LATE: Final = timedelta(days=1)
+"""A month that is granted this much after it was due, or paid, was kept back by something."""
 
 log = structlog.get_logger(__name__)
 
 
 def write(session: Session, invoice: Invoice, months: Sequence[Month]) -> None:
-    """Write down what a paid invoice gives; the first month is due at once."""
+    """Write down what a paid invoice gives; the first month is due at once.
+
+    What a later invoice gives instead is superseded from the beginning: a renewal that was paid
+    after the upgrade that followed it.
+    """
     moment = now()
+    later = session.execute(
+        select(Invoice.id, Invoice.supersedes_from)
+        .where(
+            Invoice.subscription_id == invoice.subscription_id,
+            Invoice.supersedes_from.is_not(None),
+            Invoice.created_at > invoice.created_at,
+        )
+        .order_by(Invoice.created_at)
+    ).all()
+
+    def successor(month: Month) -> str | None:
+        return next((each for each, since in later if since and since <= month.starts_at), None)
+
     session.add_all(
         ScheduledGrant(
             invoice_id=invoice.id,
@@ -37,10 +57,10 @@ def write(session: Session, invoice: Invoice, months: Sequence[Month]) -> None:
             taken_micro=0,
             starts_at=month.starts_at,
             ends_at=month.ends_at,
-            # It is paid: whose clock is ahead must not keep the buyer waiting.
-            due_at=min(moment, month.starts_at) if number == 0 else month.starts_at,
+            due_at=_due_at(month, moment),
             expires_at=month.expires_at,
-            state="due",
+            state="due" if successor(month) is None else "superseded",
+            superseded_by=successor(month),
         )
         for number, month in enumerate(months)
     )
@@ -57,17 +77,28 @@ def bounds(session: Session, subscription_id: str) -> list[tuple[datetime, datet
     return [(starts_at, ends_at) for starts_at, ends_at in session.execute(query)]
 
 
+def _due_at(month: Month, moment: datetime) -> datetime:
+    """Return when a month is granted: when it begins, and at once where only clocks differ."""
+    return min(moment, month.starts_at) if month.starts_at - moment < LATE else month.starts_at
+
+
 def supersede(session: Session, invoice: Invoice, since: datetime) -> None:
-    """Give up what earlier invoices would have given from a moment on: a later one gives it."""
+    """Give up what earlier invoices would have given from a moment on: this one gives it."""
+    invoice.supersedes_from = since
+    session.flush()
+    earlier = select(Invoice.id).where(
+        Invoice.subscription_id == invoice.subscription_id,
+        Invoice.id != invoice.id,
+        Invoice.created_at <= invoice.created_at,
+    )
     session.execute(
         update(ScheduledGrant)
         .where(
-            ScheduledGrant.subscription_id == invoice.subscription_id,
-            ScheduledGrant.invoice_id != invoice.id,
+            ScheduledGrant.invoice_id.in_(earlier),
             ScheduledGrant.state == "due",
             ScheduledGrant.starts_at >= since,
         )
-        .values(state="canceled")
+        .values(state="superseded", superseded_by=invoice.id)
         .execution_options(synchronize_session=False)
     )
 
@@ -111,65 +142,35 @@ def sweep() -> None:
                 grant_due(session, invoice)
 
 
-def take_back(session: Session, invoice: Invoice, target_micro: int, *, reason: str) -> None:
-    """Bring what is taken back of an invoice's credits to a total.
-
-    Months that are not due yet go first, the last of them before the others, then granted ones. A
-    smaller total than before gives back: a refund failed, or a dispute was won.
-    """
-    query = (
-        select(ScheduledGrant)
-        .where(ScheduledGrant.invoice_id == invoice.id)
-        .order_by(ScheduledGrant.number.desc())
-        .with_for_update()
-    )
-    rows = session.scalars(query.execution_options(populate_existing=True)).all()
-    left = target_micro
-    for row in sorted(rows, key=lambda each: each.state == "granted"):
-        superseded = row.state == "canceled" and row.taken_micro == 0
-        taken = 0 if superseded else min(left, row.credits_micro)
-        left -= taken
-        if taken == row.taken_micro:
-            continue
-        if row.state == "granted":
-            _revoke(session, row, taken, reason)
-        elif row.state == "canceled":
-            row.state = "due"
-        row.taken_micro = taken
-    session.flush()
-
-
-def set_frozen(session: Session, invoice: Invoice, *, frozen: bool) -> None:
-    """Make what was granted of an invoice unspendable, or spendable again."""
-    query = select(ScheduledGrant.grant_id).where(
-        ScheduledGrant.invoice_id == invoice.id, ScheduledGrant.grant_id.is_not(None)
-    )
-    act = ledger.freeze if frozen else ledger.unfreeze
-    for grant_id in session.scalars(query).all():
-        if grant_id is not None:
-            act(session.connection(), grant_id, now=now())
-
-
 def _grant(session: Session, row: ScheduledGrant, invoice: Invoice) -> None:
     moment, connection = now(), session.connection()
-    amount = row.credits_micro - row.taken_micro
-    state = "granted" if amount else "canceled"
+    amount, taken = row.credits_micro - row.taken_micro, row.taken_micro
+    values: dict[str, Any] = {"state": "canceled"}
+    if amount:
+        values = {"state": "granted", "credits_micro": amount, "taken_micro": 0}
+        values["returned_micro"] = 0
     claimed = session.execute(
         update(ScheduledGrant)
         .where(
             ScheduledGrant.id == row.id,
             ScheduledGrant.state == "due",
-            ScheduledGrant.taken_micro == row.taken_micro,
+            ScheduledGrant.taken_micro == taken,
         )
-        .values(state=state)
+        .values(**values)
         .execution_options(synchronize_session=False)
     )
     if changed(claimed) == 0:
         return  # another worker granted it, or a refund came between
-    row.state = state
-    # A month whose end has passed before it could be granted gives nothing that could be spent.
-    if not amount or row.expires_at <= moment:
+    if not amount:
+        row.state = "canceled"
         return
+    if taken:
+        _set_apart(session, row, taken)
+    for name, value in values.items():
+        setattr(row, name, value)
+    if moment - max(row.due_at, invoice.created_at) > LATE:
+        # It was withheld, or paid late: what was paid for can be spent for a month at least.
+        row.expires_at = max(row.expires_at, moment + (row.ends_at - row.starts_at))
     wallet_id = ledger.ensure_wallet(connection, "user", row.user_id, now=moment)
     grant = ledger.grant(
         connection,
@@ -191,11 +192,24 @@ def _grant(session: Session, row: ScheduledGrant, invoice: Invoice) -> None:
     session.flush()
 
 
-def _revoke(session: Session, row: ScheduledGrant, taken_micro: int, reason: str) -> None:
-    if row.grant_id is None:
-        return
-    connection = session.connection()
-    # What was taken before it was granted never came into the wallet.
-    never_given = row.credits_micro - ledger.grant_by_id(connection, row.grant_id).amount_micro
-    total = max(0, taken_micro - never_given)
-    ledger.revoke(connection, row.grant_id, total, now=now(), reason=reason)
+def _set_apart(session: Session, row: ScheduledGrant, taken: int) -> None:
+    """Keep what was taken of a month as a row of its own: a refund that fails gives it yet."""
+    last = select(func.max(ScheduledGrant.number)).where(
+        ScheduledGrant.invoice_id == row.invoice_id
+    )
+    session.add(
+        ScheduledGrant(
+            invoice_id=row.invoice_id,
+            number=(session.scalar(last) or 0) + 1,
+            subscription_id=row.subscription_id,
+            user_id=row.user_id,
+            credits_micro=taken,
+            taken_micro=taken,
+            returned_micro=row.returned_micro,
+            starts_at=row.starts_at,
+            ends_at=row.ends_at,
+            due_at=row.due_at,
+            expires_at=row.expires_at,
+            state="canceled",
+        )
+    )

@@ -39,7 +39,8 @@ class Standing:
     past_due_since: datetime | None = None
     next_try_at: datetime | None = None
     next_name: str | None = None
-    """The plan that the next invoice is for, where it is another one."""
+    """The plan that the next invoice is for, where that is not what is paid for now."""
+    next_seats: int = 1
     next_price_minor: int | None = None
     subscription_id: str | None = None
 
@@ -73,7 +74,7 @@ def described(session: Session, row: Subscription) -> Standing:
     if price is None:
         # It was begun with a price of another shop's; what it is called there is not ours to say.
         return Standing("", "Another plan", "credits", "month", row.status, subscription_id=row.id)
-    changes = following is not None and following.id != price.id
+    comes = following if row.will_change else None
     ends = row.cancel_at_period_end
     return Standing(
         plan_id=price.plan_id,
@@ -90,7 +91,8 @@ def described(session: Session, row: Subscription) -> Standing:
         trial_end=row.trial_end if row.status == "trialing" else None,
         past_due_since=row.past_due_since,
         next_try_at=row.next_try_at,
-        next_name=following.plan_name if changes and following else None,
-        next_price_minor=following.price_minor * row.quantity if changes and following else None,
+        next_name=comes.plan_name if comes else None,
+        next_seats=row.next_quantity,
+        next_price_minor=comes.price_minor * row.next_quantity if comes else None,
         subscription_id=row.id,
     )

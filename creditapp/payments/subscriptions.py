@@ -192,6 +192,7 @@ def _claim(
             price_id=state.price_id,
             next_price_id=state.price_id,
             quantity=state.quantity,
+            next_quantity=state.quantity,
             status=state.status,
             period_start=state.period_start,
             period_end=state.period_end,

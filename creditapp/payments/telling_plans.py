@@ -31,7 +31,7 @@ class Changes:
     new: bool
     price_id: str
     waiting: bool
-    """Whether another plan was already to come."""
+    """Whether another plan, or another number of seats, was already to come."""
     ends: bool
     ended: bool
     paid: list[tuple[Invoice, InvoiceState, int]] = field(default_factory=list)
@@ -39,6 +39,8 @@ class Changes:
     back: list[tuple[Invoice, int]] = field(default_factory=list)
     """Invoices of which more (or, negative, less) went back than before."""
     disputes: list[tuple[Invoice, DisputeState, str]] = field(default_factory=list)
+    paid_for: dict[str, int] = field(default_factory=dict)
+    """The credits that each invoice's own money pays for."""
 
 
 def look(row: Subscription, *, new: bool) -> Changes:
@@ -46,7 +48,7 @@ def look(row: Subscription, *, new: bool) -> Changes:
     return Changes(
         new=new,
         price_id=row.price_id,
-        waiting=row.next_price_id != row.price_id,
+        waiting=row.will_change,
         ends=row.cancel_at_period_end,
         ended=row.ended_at is not None,
     )
@@ -67,9 +69,10 @@ def tell(
         if invoice.paid_minor > 0:
             _paid(session, user, invoice, state, first_micro, prices)
     for invoice, difference_minor in changes.back:
-        _back(session, user, row, invoice, difference_minor)
+        own_micro = changes.paid_for[invoice.id]
+        _back(session, user, row, invoice, difference_minor, own_micro)
     for invoice, dispute, event in changes.disputes:
-        _dispute(session, user, invoice, dispute, event)
+        _dispute(session, user, invoice, dispute, event, changes.paid_for[invoice.id])
     if unpaid is not None and row.past_due_since is not None:
         _unpaid(session, user, row, unpaid, prices)
     if not changes.new:
@@ -138,12 +141,13 @@ def _changed(
     new = {"upgraded": price, "will_change": following}.get(change)
     old = before if change == "upgraded" and before else price
     named = new or price
+    seats = row.next_quantity if change == "will_change" else row.quantity
     context = {
         "change": change,
         "plan": old.plan_name,
         "new_plan": new.plan_name if new else None,
         "at": at,
-        "price_minor": None if change in ("will_end", "ended") else named.price_minor,
+        "price_minor": None if change in ("will_end", "ended") else named.price_minor * seats,
         "currency": named.currency.upper(),
         "cycle": named.cycle,
         "path": "/dashboard",
@@ -164,15 +168,20 @@ def _what(row: Subscription, changes: Changes) -> tuple[str | None, datetime]:
         return "will_end", row.period_end
     if changes.ends and not row.cancel_at_period_end:
         return "resumed", row.period_end
-    if row.next_price_id != row.price_id and not changes.waiting:
+    if row.will_change and not changes.waiting:
         return "will_change", row.period_end
     return None, row.period_end
 
 
 def _back(
-    session: Session, user: User, row: Subscription, invoice: Invoice, difference_minor: int
+    session: Session,
+    user: User,
+    row: Subscription,
+    invoice: Invoice,
+    difference_minor: int,
+    own_micro: int,
 ) -> None:
-    share = abs(difference_minor) * invoice.credits_micro // (invoice.paid_minor or 1)
+    share = abs(difference_minor) * own_micro // (invoice.paid_minor or 1)
     context = _about(invoice) | {
         "item": invoice.title,
         "undone": difference_minor < 0,
@@ -186,12 +195,17 @@ def _back(
 
 
 def _dispute(
-    session: Session, user: User, invoice: Invoice, dispute: DisputeState, event: str
+    session: Session,
+    user: User,
+    invoice: Invoice,
+    dispute: DisputeState,
+    event: str,
+    own_micro: int,
 ) -> None:
     context = _about(invoice) | {
         "item": invoice.title,
         "amount_minor": dispute.amount_minor,
-        "credits_micro": invoice.credits_micro,
+        "credits_micro": own_micro,
     }
     if event == "dispute_closed":
         context["outcome"] = "lost" if dispute.status == "lost" else "won"

@@ -104,6 +104,34 @@ class PlanTill:
             subscriptions.sweep()
             scheduled.sweep()
 
+    def refund(self, payment: str | None, amount: str = "") -> str:
+        """Give money of a payment back at the bank, all that is left without an amount."""
+        self.till.press(f"/payments/{payment}/refund", amount=amount)
+        return self._newest("refund", payment)
+
+    def dispute(self, payment: str | None) -> str:
+        """Let the bank dispute a payment."""
+        self.till.press(f"/payments/{payment}/dispute")
+        return self._newest("dispute", payment)
+
+    def decide(self, dispute: str, outcome: str) -> None:
+        """Let the bank decide a dispute: ``won`` or ``lost``."""
+        self.till.press(f"/disputes/{dispute}/close", outcome=outcome)
+
+    def _newest(self, kind: str, payment: str | None) -> str:
+        with State.of(self.till.gateway.sandbox).transaction() as books:
+            return str(books.find(kind, {"payment_intent": payment}, limit=1)[0]["id"])
+
+    def switch_in_portal(self, row: Subscription, price_id: str) -> None:
+        """Change the plan at once in the customer portal, as Stripe does it, and hear of it."""
+        with self.app.app_context():
+            with snapshot() as session:
+                owner = session.get_one(User, row.user_id)
+            portal = plans.portal_url(owner).rsplit("/", 1)[1]
+        answer = self.till.press(f"/portal/{portal}/plan", subscription=row.id, price=price_id)
+        assert answer.status_code == 303, answer.text
+        self.sync(row)
+
     def live_through(self, row: Subscription, months: int) -> None:
         """Let months pass one by one, and the sweeps look after each."""
         start = row.period_start
@@ -125,6 +153,12 @@ class PlanTill:
     def given(self, buyer: User) -> list[float]:
         """Return how many credits each grant of a plan had."""
         return [amount / MICRO for _, amount in self.grants(buyer)]
+
+    def taken_of_granted(self, month: ScheduledGrant) -> int:
+        """Return what was revoked of a month's grant, in microcredits."""
+        with self.app.app_context(), snapshot() as session:
+            granted = session.get_one(Grant, month.grant_id).amount
+        return max(0, month.taken_micro - (month.credits_micro - granted))
 
     def months(self, buyer: User) -> Sequence[ScheduledGrant]:
         """Return every month that was written down."""

@@ -122,7 +122,7 @@ def test_an_upgrade_gives_the_difference_and_replaces_later_months() -> None:
     assert plan.supersedes_from == day("2026-11-16")
 
 
-def test_giving_back_more_than_is_bought_takes_nothing() -> None:
+def test_giving_back_more_than_is_bought_returns_the_rest() -> None:
     prices = {"basic": Price(), "premium": Price(credits_micro=1200 * MICRO)}
     plan = plan_of(
         invoice(
@@ -133,6 +133,30 @@ def test_giving_back_more_than_is_bought_takes_nothing() -> None:
         [(day("2026-01-01"), day("2026-02-01"))],
     )
     assert plan.months == ()
+    # 700 credits for 21 of 31 days, rounded in the buyer's favour.
+    assert plan.returned_micro == 474_190_000
+
+
+def test_the_time_of_a_trial_returns_nothing() -> None:
+    prices = {"basic": Price(), "premium": Price(credits_micro=1200 * MICRO)}
+    plan = plan_of(
+        invoice(
+            line("premium", "2026-01-11", "2026-02-01", 0, proration=True),
+            line("basic", "2026-01-11", "2026-02-01", 0, proration=True),
+        ),
+        prices,
+        [(day("2026-01-01"), day("2026-02-01"))],
+    )
+    assert (plan.months, plan.returned_micro) == ((), 0)
+
+
+def test_a_plan_that_ends_at_once_returns_what_is_left_of_its_month() -> None:
+    plan = plan_of(
+        invoice(line("basic", "2026-01-16T12:00", "2026-02-01", -750, proration=True)),
+        {"basic": Price()},
+        [(day("2026-01-01"), day("2026-02-01"))],
+    )
+    assert (plan.months, plan.returned_micro) == ((), 250 * MICRO)
 
 
 @given(st.integers(1, 31 * 86400 - 1), st.integers(1, 10**6), st.integers(1, 10**6))

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from creditapp.payments import reconciling
+from creditapp.db import snapshot
+from creditapp.payments import reconciling, refund_policy
 from creditapp.payments.models import Purchase
 from tests.payments.plan_till import PlanTill
 from tests.payments.till import CREATOR, Till, opened
@@ -65,6 +66,19 @@ def test_a_code_takes_off_money_and_no_credits(till: Till) -> None:
     till.refund(purchase, "1.00")
     till.sync(purchase)
     assert CREATOR * 0.85 < till.credits(alice) < CREATOR * 0.9
+
+
+def test_the_refund_page_promises_what_was_paid(till: Till) -> None:
+    alice = till.member()
+    half = till.row(buy(till, alice, code(till, "HALF3", percent_off=50)))
+    whole = till.row(buy(till, alice))
+    with till.app.app_context(), snapshot() as session:
+        shown = refund_policy.refundable(session, alice.id)
+    assert {each.id: each.back_minor for each in shown} == {
+        half.id: half.total_minor,
+        whole.id: whole.total_minor,
+    }
+    assert (half.total_minor, whole.total_minor) == (809, 1619)
 
 
 def test_a_code_over_everything_needs_no_payment(till: Till) -> None:

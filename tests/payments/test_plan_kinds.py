@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from creditapp.accounts import User
 from creditapp.config import SettingsInvalid
 from creditapp.errors import ValidationFailed
+from creditapp.payments.plan_models import Subscription
 from tests.payments.plan_till import PlanTill
 from tests.payments.till import opened
 
@@ -119,6 +121,42 @@ def test_a_team_pays_and_gets_for_each_seat(plans: PlanTill) -> None:
     assert plans.choose(alice, "crew", seats=5).outcome == "upgraded"
     assert 599 < plans.given(alice)[1] <= 600
     assert plans.standing(alice).seats == 5
+
+
+def test_fewer_seats_wait_for_the_end_and_can_be_taken_back(plans: PlanTill) -> None:
+    alice = plans.till.member()
+    row = team_of_five(plans, alice)
+    assert plans.choose(alice, "crew", seats=3).outcome == "will_change"
+    mine = plans.standing(alice)
+    assert (mine.seats, mine.next_name, mine.next_seats, mine.next_price_minor) == (
+        5, "Crew", 3, 6000,
+    )  # fmt: skip
+    assert plans.choose(alice, "crew", seats=5).outcome == "kept"
+    assert plans.standing(alice).next_name is None
+    plans.choose(alice, "crew", seats=3)
+    plans.pass_to(row.period_end + timedelta(hours=1))
+    plans.sweep()
+    assert plans.given(alice) == [1500, 900]
+    assert plans.standing(alice).seats == 3
+
+
+def test_a_team_that_becomes_one_pays_for_one(plans: PlanTill) -> None:
+    alice = plans.till.member()
+    team_of_five(plans, alice)
+    plans.choose(alice, "basic")
+    mine = plans.standing(alice)
+    assert (mine.next_name, mine.next_seats, mine.next_price_minor) == ("Basic", 1, 1500)
+
+
+def team_of_five(plans: PlanTill, buyer: User) -> Subscription:
+    """Subscribe a team of five."""
+    purchase = plans.choose(buyer, "crew", seats=5).purchase
+    assert purchase is not None
+    plans.till.pay(purchase)
+    assert plans.till.sync(purchase).state == "paid"
+    row = plans.live(buyer)
+    assert row is not None
+    return row
 
 
 def test_fair_use_is_a_cap_that_ends_with_its_month(plans: PlanTill) -> None:

@@ -39,13 +39,6 @@ def payment(plans: PlanTill, row: Subscription) -> str:
     return found.payment_intent_id
 
 
-def refund(plans: PlanTill, intent: str, amount: str = "") -> str:
-    """Give money back at the bank; return the refund's id."""
-    plans.till.press(f"/payments/{intent}/refund", amount=amount)
-    with State.of(plans.till.gateway.sandbox).transaction() as books:
-        return str(books.find("refund", {"payment_intent": intent}, limit=1)[0]["id"])
-
-
 def taken(plans: PlanTill, row: Subscription) -> int:
     """Return what is taken back of all months of a plan, in credits."""
     with plans.app.app_context():
@@ -65,10 +58,10 @@ def test_a_refunded_month_goes_back_in_proportion(plans: PlanTill) -> None:
     alice = plans.till.member()
     row = plans.subscribe(alice)
     intent = payment(plans, row)
-    refund(plans, intent, "3.00")
+    plans.refund(intent, "3.00")
     plans.sync(row)
     assert plans.till.credits(alice) == 400
-    refund(plans, intent)
+    plans.refund(intent)
     plans.sync(row)
     plans.sync(row)
     assert plans.till.credits(alice) == 0
@@ -78,7 +71,7 @@ def test_what_was_spent_of_a_refunded_month_is_owed(plans: PlanTill) -> None:
     alice = plans.till.member()
     row = plans.subscribe(alice)
     plans.till.spend(alice, 50 + 200)
-    refund(plans, payment(plans, row))
+    plans.refund(payment(plans, row))
     plans.sync(row)
     balance = plans.till.balance(alice)
     assert (balance.available_micro, balance.owed_micro) == (0, 200 * MICRO)
@@ -90,7 +83,7 @@ def test_what_was_spent_of_a_refunded_month_is_owed(plans: PlanTill) -> None:
 def test_a_refunded_year_first_loses_the_months_that_are_not_due(plans: PlanTill) -> None:
     alice = plans.till.member()
     row = plans.subscribe(alice, "premium", "year")
-    refund(plans, payment(plans, row), "145.00")  # a half: six of twelve months
+    plans.refund(payment(plans, row), "145.00")  # a half: six of twelve months
     plans.sync(row)
     assert plans.till.credits(alice) == 1200
     assert taken(plans, row) == 7200
@@ -102,7 +95,7 @@ def test_a_refund_that_failed_is_undone(plans: PlanTill) -> None:
     alice = plans.till.member()
     row = plans.subscribe(alice, "basic", "year")
     intent = payment(plans, row)
-    came_back = refund(plans, intent)
+    came_back = plans.refund(intent)
     plans.sync(row)
     assert (plans.till.credits(alice), taken(plans, row)) == (0, 6000)
     plans.till.press(f"/refunds/{came_back}/fail")
@@ -117,12 +110,10 @@ def test_a_dispute_freezes_and_its_end_decides(plans: PlanTill) -> None:
     for buyer, outcome, left in ((alice, "won", 500), (bob, "lost", 0)):
         row = plans.subscribe(buyer)
         intent = payment(plans, row)
-        plans.till.press(f"/payments/{intent}/dispute")
+        dispute = plans.dispute(intent)
         plans.sync(row)
         assert plans.till.balance(buyer).frozen_micro == 500 * MICRO
-        with State.of(plans.till.gateway.sandbox).transaction() as books:
-            dispute = books.find("dispute", {"payment_intent": intent}, limit=1)[0]["id"]
-        plans.till.press(f"/disputes/{dispute}/close", outcome=outcome)
+        plans.decide(dispute, outcome)
         plans.sync(row)
         assert plans.till.balance(buyer).frozen_micro == 0
         assert plans.till.credits(buyer) == left
@@ -132,13 +123,11 @@ def test_a_disputed_year_gives_no_month_until_it_is_decided(plans: PlanTill) -> 
     alice = plans.till.member()
     row = plans.subscribe(alice, "basic", "year")
     intent = payment(plans, row)
-    plans.till.press(f"/payments/{intent}/dispute")
+    dispute = plans.dispute(intent)
     plans.sync(row)
     plans.live_through(row, 2)
     assert plans.given(alice) == [500]
-    with State.of(plans.till.gateway.sandbox).transaction() as books:
-        dispute = books.find("dispute", {"payment_intent": intent}, limit=1)[0]["id"]
-    plans.till.press(f"/disputes/{dispute}/close", outcome="won")
+    plans.decide(dispute, "won")
     plans.sync(row)
     plans.sweep()
     assert plans.given(alice) == [500] * 3
@@ -150,7 +139,7 @@ def test_a_refund_told_by_its_event_finds_the_invoice(plans: PlanTill) -> None:
     plans.live_through(row, 4)
     first = plans.invoices(alice)[0]
     assert first.payment_intent_id is not None
-    refund(plans, first.payment_intent_id)
+    plans.refund(first.payment_intent_id)
     with State.of(plans.till.gateway.sandbox).transaction() as books:
         event = books.find("event", {"type": ["refund.created"]}, limit=1)[0]
     assert plans.till.send(event).status_code == 200
@@ -170,7 +159,7 @@ def test_reconciling_finds_a_renewal_and_a_refund_nobody_told_of(plans: PlanTill
     assert plans.given(alice) == [500, 500]
     first = plans.invoices(alice)[0]
     assert first.payment_intent_id is not None
-    refund(plans, first.payment_intent_id, "3.00")
+    plans.refund(first.payment_intent_id, "3.00")
     with plans.app.app_context():
         report = reconciling.reconcile(since)
         assert [each.kind for each in report.differences] == ["refund"]

@@ -46,7 +46,8 @@ def plan(mine: Standing) -> Shape:
         money = money_text(price, mine.currency)
         facts.append({"label": "Next payment", "text": f"{money} on {_day(mine.renews_at)}"})
     if mine.next_name is not None:
-        facts.append({"label": "Changes to", "text": mine.next_name})
+        seats = f", {mine.next_seats} seats" if mine.next_seats > 1 else ""
+        facts.append({"label": "Changes to", "text": f"{mine.next_name}{seats}"})
     return {
         "name": mine.name,
         "free": mine.free,
