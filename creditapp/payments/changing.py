@@ -86,8 +86,8 @@ def change(live: Subscription, plan: Plan, order: PlanOrder) -> Chosen:
 
 
 def _stay(live: Subscription, current: PlanPrice) -> Chosen:
-    if live.next_price_id != live.price_id:
-        _move(live, current.id, live.quantity)
+    if live.will_change:
+        _move(live, current.id, live.quantity, goes_on=True)
         return Chosen("kept", subscription=subscriptions.sync(live.id))
     if live.cancel_at_period_end:
         return Chosen("resumed", subscription=set_end(live, cancel=False))
@@ -102,31 +102,38 @@ def _downgrade(live: Subscription, plan: Plan, order: PlanOrder, current: PlanPr
             "month afterwards."
         )
     wanted = plan_prices.ensure(plan, order.cycle)
-    _move(live, wanted.id, order.seats)
+    # Who chooses a plan wants one: a cancellation before it is taken back.
+    _move(live, wanted.id, order.seats, goes_on=True)
     return Chosen("will_change", subscription=subscriptions.sync(live.id))
 
 
 def _upgrade(live: Subscription, plan: Plan, order: PlanOrder, current: PlanPrice) -> Chosen:
-    """Charge the difference now; the credits for it come with the invoice that is paid."""
+    """Charge the difference now; the credits for it come with the invoice that is paid.
+
+    Only the charge takes back what was to come, a downgrade or the end: where it fails, that is
+    still to come.
+    """
     wanted = plan_prices.ensure(plan, order.cycle)
     since = _begin_upgrade(live, wanted.id)
     gateway = the(Gateway)
-    if live.cancel_at_period_end:
-        gateway.cancel_at_period_end(live.id, cancel=False)
-    if live.next_price_id != live.price_id:
-        # A downgrade was waiting: the difference is to be counted from what is paid for.
+    if live.will_change:
+        # The difference is to be counted from what is paid for.
         _move(live, current.id, live.quantity)
-    state = gateway.retrieve_subscription(live.id)
     try:
+        state = gateway.retrieve_subscription(live.id)
         gateway.change_subscription(
             state,
             price_id=wanted.id,
             quantity=order.seats,
             prorate_at=max(since, state.period_start),
+            goes_on=True,
             key=f"upgrade:{wanted.id}:{order.seats}:{int(since.timestamp())}",
         )
     except GatewayError as error:
-        if not error.permanent:
+        found = _put_back(live, current)
+        if found is not None and (found.price_id, found.quantity) == (wanted.id, order.seats):
+            return Chosen("upgraded", subscription=found)  # only the answer was lost
+        if not error.declined:
             raise
         _end_upgrade(live)
         log.info("upgrade refused", subscription=live.id, code=error.code)
@@ -135,6 +142,22 @@ def _upgrade(live: Subscription, plan: Plan, order: PlanOrder, current: PlanPric
             "Change your card under Manage subscription and try again."
         ) from None
     return Chosen("upgraded", subscription=subscriptions.sync(live.id))
+
+
+def _put_back(live: Subscription, current: PlanPrice) -> Subscription | None:
+    """Let what was to come be to come again, unless the upgrade went through after all.
+
+    Returns how the subscription stands, or None where Stripe does not say.
+    """
+    try:
+        if live.will_change:
+            state = the(Gateway).retrieve_subscription(live.id)
+            if (state.price_id, state.quantity) == (current.id, live.quantity):
+                _move(live, live.next_price_id, live.next_quantity)
+        return subscriptions.sync(live.id)
+    except GatewayError as error:
+        log.warning("planned change not put back", subscription=live.id, code=error.code)
+        return None
 
 
 def _begin_upgrade(live: Subscription, price_id: str) -> datetime:
@@ -169,13 +192,14 @@ def _end_upgrade(live: Subscription) -> None:
         )
 
 
-def _move(live: Subscription, price_id: str, quantity: int) -> None:
+def _move(live: Subscription, price_id: str, quantity: int, *, goes_on: bool = False) -> None:
     gateway = the(Gateway)
     gateway.change_subscription(
         gateway.retrieve_subscription(live.id),
         price_id=price_id,
         quantity=quantity,
         prorate_at=None,
+        goes_on=goes_on,
         # It sets a state and moves no money, so each time may be a request of its own.
         key=f"move:{new_id('req')}",
     )

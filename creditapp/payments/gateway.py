@@ -153,13 +153,15 @@ class StripeGateway(StripeTopups):
 
     def expire_checkout(self, checkout_id: str) -> CheckoutState:
         """Expire a Checkout Session; one that is complete or expired already stays as it is."""
+        import stripe
+
         with _gateway_errors():
             sessions = self._stripe().v1.checkout.sessions
             session = sessions.retrieve(checkout_id)
             if session.status == "open":
                 try:
                     session = sessions.expire(checkout_id)
-                except _invalid_request_error():
+                except stripe.InvalidRequestError:
                     # Paid, or expired, between the two calls: what is true now is the answer.
                     session = sessions.retrieve(checkout_id)
             return self._with_reversals(session)
@@ -330,19 +332,14 @@ def _gateway_errors() -> Iterator[None]:
     try:
         yield
     except stripe.StripeError as error:
-        kind = type(error).__name__
         request = f" (request {error.request_id})" if error.request_id else ""
+        said = f"{error.http_status or ''}: {error.user_message or 'no text'}{request}"
         raise GatewayError(
-            f"Stripe: {kind} {error.http_status or ''}: {error.user_message or 'no text'}{request}",
+            f"Stripe: {type(error).__name__} {said}",
             permanent=isinstance(error, permanent),
             code=error.code,
+            declined=isinstance(error, stripe.CardError),
         ) from None
-
-
-def _invalid_request_error() -> type[Exception]:
-    import stripe
-
-    return stripe.InvalidRequestError
 
 
 def _signed_at(signature_header: str) -> int:

@@ -21,12 +21,18 @@ _SECRETS = re.compile(r"\b(?:sk|rk|pk|whsec)_[A-Za-z0-9_*]+")
 
 
 class GatewayError(Exception):
-    """Stripe did not do what was asked; ``permanent`` means that asking again cannot help."""
+    """Stripe did not do what was asked.
 
-    def __init__(self, message: str, *, permanent: bool, code: str | None = None) -> None:
+    ``permanent`` means that asking again cannot help, ``declined`` that the card was not charged.
+    """
+
+    def __init__(
+        self, message: str, *, permanent: bool, code: str | None = None, declined: bool = False
+    ) -> None:
         super().__init__(_SECRETS.sub("[key]", message))
         self.permanent = permanent
         self.code = code
+        self.declined = declined
 
 
 class SignatureInvalid(MalformedRequest):

@@ -149,12 +149,13 @@ class PlanGateway(Protocol):
         quantity: int,
         prorate_at: datetime | None,
         key: str,
+        goes_on: bool = False,
     ) -> None:
-        """Move a subscription to another price.
+        """Move a subscription to another price, and with ``goes_on`` take back that it was to end.
 
         With ``prorate_at`` at once: the difference for the time left is charged now, and a card
-        that declines changes nothing (``card_declined``). Without it nothing is charged, and the
-        next invoice is at the new price.
+        that declines changes nothing (``declined``). Without it nothing is charged, and the next
+        invoice is at the new price.
         """
 
     def preview_change(

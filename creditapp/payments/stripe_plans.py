@@ -201,12 +201,15 @@ class StripePlans(ABC):
         quantity: int,
         prorate_at: datetime | None,
         key: str,
+        goes_on: bool = False,
     ) -> None:
-        """Update the subscription's one item."""
+        """Update the subscription's one item, all in one request."""
         params: dict[str, Any] = {
             "items": [{"id": subscription.item_id, "price": price_id, "quantity": quantity}],
             "proration_behavior": "none",
         }
+        if goes_on:
+            params["cancel_at_period_end"] = False
         if prorate_at is not None:
             params |= {
                 "proration_behavior": "always_invoice",

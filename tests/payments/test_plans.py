@@ -166,9 +166,12 @@ def test_an_upgrade_asked_for_twice_is_charged_once(plans: PlanTill) -> None:
 def test_an_upgrade_whose_answer_was_lost_is_the_same_one_again(plans: PlanTill) -> None:
     alice = plans.till.member()
     plans.subscribe(alice)
+    lost = False
 
     def lose(name: str) -> None:
-        if name == "change_subscription":
+        nonlocal lost
+        lost = lost or name == "change_subscription"
+        if lost:
             raise GatewayError("Stripe: no answer", permanent=False)
 
     plans.till.line.after = lose
@@ -181,6 +184,65 @@ def test_an_upgrade_whose_answer_was_lost_is_the_same_one_again(plans: PlanTill)
     upgrades = [e for e in plans.invoices(alice) if e.billing_reason == "subscription_update"]
     assert len(upgrades) == 1
     assert plans.standing(alice).plan_id == "premium"
+
+
+def test_an_upgrade_of_which_only_the_answer_was_lost_is_made(plans: PlanTill) -> None:
+    alice = plans.till.member()
+    plans.subscribe(alice)
+    plans.till.line.after = cut("change_subscription")
+    assert plans.choose(alice, "premium").outcome == "upgraded"
+    plans.till.line.after = lambda name: None
+    assert plans.standing(alice).plan_id == "premium"
+
+
+@pytest.mark.parametrize("before", ["the end", "a smaller plan"])
+def test_a_declined_upgrade_leaves_what_was_to_come(plans: PlanTill, before: str) -> None:
+    alice = plans.till.member()
+    row = plans.subscribe(alice, "premium", card="declined-later")
+    plans.choose(alice, "free" if before == "the end" else "basic")
+    with pytest.raises(PaymentDeclined):
+        plans.choose(alice, "premium", "year")
+    mine = plans.standing(alice)
+    assert (mine.ends_at is not None, mine.next_name) == (
+        (True, None) if before == "the end" else (False, "Basic")
+    )
+    plans.pass_to(row.period_end + timedelta(hours=1))
+    plans.sweep()
+    # The card still declines; what counts is what it was asked for.
+    asked = [each.total_minor for each in plans.invoices(alice)]
+    assert asked == ([2900] if before == "the end" else [2900, 1500])
+
+
+def test_an_upgrade_that_stripe_refuses_for_another_reason_is_not_called_declined(
+    plans: PlanTill,
+) -> None:
+    alice = plans.till.member()
+    plans.subscribe(alice)
+
+    def refuse(name: str) -> None:
+        if name == "change_subscription":
+            raise GatewayError("Stripe: no such price", permanent=True, code="resource_missing")
+
+    plans.till.line.before = refuse
+    with pytest.raises(GatewayError, match="no such price"):
+        plans.choose(alice, "premium")
+    plans.till.line.before = lambda name: None
+    assert plans.choose(alice, "premium").outcome == "upgraded"
+
+
+@pytest.mark.parametrize("wanted", ["basic", "premium"])
+def test_who_chooses_a_plan_after_leaving_has_it(plans: PlanTill, wanted: str) -> None:
+    alice = plans.till.member()
+    row = plans.subscribe(alice, "premium")
+    if wanted == "premium":
+        plans.choose(alice, "basic")
+    plans.choose(alice, "free")
+    plans.choose(alice, wanted)
+    mine = plans.standing(alice)
+    assert (mine.ends_at, mine.next_name) == (None, None if wanted == "premium" else "Basic")
+    plans.pass_to(row.period_end + timedelta(hours=1))
+    plans.sweep()
+    assert plans.standing(alice).plan_id == wanted
 
 
 def test_a_declined_upgrade_changes_nothing(plans: PlanTill) -> None:

@@ -42,7 +42,7 @@ def update(books: Books, subscription: Json, given: dict[str, Any]) -> Json:
         return subscriptions.change(books, subscription, changes)
     repricing = reprice(books, subscription | changes, given)
     changes |= repricing.changes
-    if subscription["cancel_at_period_end"] or changes.get("cancel_at_period_end"):
+    if (subscription | changes)["cancel_at_period_end"]:
         changes["cancel_at"] = subscriptions.period_of(subscription | changes)[1]
     subscription = subscriptions.change(books, subscription, changes)
     if not repricing.at_once:
