@@ -62,8 +62,16 @@ def given(invoices: list[Paid], now: datetime) -> dict[str, Bounds]:
     for number, invoice in enumerate(invoices):
         later = [each for each in invoices[number + 1 :] if each.before]
         replaced_at = min((each.starts_at for each in later), default=invoice.ends_at)
-        found[invoice.id] = _given(invoice, replaced_at, now)
+        bounds = _given(invoice, replaced_at, now)
+        if invoice.before and any(_went_back(each) for each in invoices[:number]):
+            # It gives months that older money pays for, as long as that is there.
+            bounds = Bounds(0, bounds.most)
+        found[invoice.id] = bounds
     return found
+
+
+def _went_back(invoice: Paid) -> bool:
+    return invoice.cycle == "year" and (invoice.back_minor > 0 or invoice.disputed)
 
 
 def back_of(paid_minor: int, back_minor: int, micro: int) -> int:
@@ -86,7 +94,7 @@ def _given(invoice: Paid, replaced_at: datetime, now: datetime) -> Bounds:
         # One month, all of which was given: the share is exact, whenever it was heard of.
         left = each - back_of(invoice.paid_minor, invoice.back_minor, each)
         return Bounds(0 if invoice.disputed else left, left)
-    if invoice.back_minor >= invoice.paid_minor:
+    if invoice.back_minor >= invoice.paid_minor and invoice.before is None:
         return Bounds(0, 0)
     return Bounds(0, bounds.most)
 
