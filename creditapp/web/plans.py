@@ -6,6 +6,7 @@ import secrets
 from typing import Any
 
 from flask import Response, make_response, redirect, request, url_for
+from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as AnyResponse
 
 from creditapp.catalog import Catalog
@@ -38,22 +39,32 @@ def compare() -> Response:
 @credits_pages.get("/plan")
 @policy("user")
 def preview() -> Response:
-    """Show what an upgrade charges and gives now, with the button that does it."""
+    """Show what an upgrade charges and gives now, with the button that does it.
+
+    Of a team's own plan also what another number of seats means.
+    """
     goes_to = safe_path(request.args.get("next"), "/dashboard")
-    order = PlanOrder(request.args.get("plan", "")[:64], request.args.get("cycle", "")[:8])
+    order = PlanOrder(
+        request.args.get("plan", "")[:64], request.args.get("cycle", "")[:8], _seats(request.args)
+    )
+    member = require_member()
     try:
-        shown = plans.preview(order, require_member())
+        shown = plans.preview(order, member)
     except GatewayError:
         raise PaymentUnavailable from None
-    if shown is None:
+    mine, plan = standing.of(reading(), member.id), the(Catalog).plan(order.plan_id)
+    seats = shapes.seats(mine, plan, order.cycle, order.seats) if plan else None
+    if shown is None and (seats is None or seats["has"] is None):
         return go(url_for("checkout.compare", next=goes_to))
     return make_response(
         render_page(
             "pages/plans/upgrade.html",
-            offer=shapes.upgrade(shown),
+            offer=shapes.upgrade(shown) if shown else None,
+            seats=seats,
             sent={
                 "plan": order.plan_id,
                 "cycle": order.cycle,
+                "seats": order.seats,
                 "catalog": the(Catalog).digest,
                 "nonce": secrets.token_urlsafe(16),
                 "next": goes_to,
@@ -70,7 +81,7 @@ def choose() -> Response:
     order = PlanOrder(
         plan_id=request.form.get("plan", "")[:64],
         cycle=request.form.get("cycle", "")[:8],
-        seats=_seats(),
+        seats=_seats(request.form),
         catalog_shown=request.form.get("catalog", "")[:64],
         return_to=goes_to,
     )
@@ -154,8 +165,8 @@ def _end(*, cancel: bool) -> Response:
     return go("/dashboard")
 
 
-def _seats() -> int:
-    text = request.form.get("seats", "1")
+def _seats(sent: MultiDict[str, str]) -> int:
+    text = sent.get("seats", "1")
     if not text.isascii() or not text.isdecimal() or len(text) > 4:
         return 0  # refused by the verb, in words that name the bounds
     return int(text)

@@ -11,7 +11,7 @@ from creditapp.web.shapes.choices import (
 )
 from creditapp.web.shapes.credit import cost_chart, credits_words, line, packs, purse
 from creditapp.web.shapes.pictures import again_url, asset, item, job
-from creditapp.web.shapes.plans import plan, plans, refundable, upgrade
+from creditapp.web.shapes.plans import plan, plans, refundable, seats, upgrade
 from creditapp.web.shapes.problems import problem
 from creditapp.web.shapes.receipts import receipt
 from creditapp.web.shapes.shape import Shape
@@ -37,6 +37,7 @@ __all__ = [
     "qualities",
     "receipt",
     "refundable",
+    "seats",
     "sizes",
     "till",
     "topup",

@@ -72,6 +72,28 @@ def upgrade(offer: Preview) -> Shape:
     }
 
 
+def seats(mine: Standing, plan: Plan, cycle: str, asked: int) -> Shape | None:
+    """Return the choice of a number of seats, and what fewer of them mean; None for one person.
+
+    ``later`` is set where the number counts from the next payment on.
+    """
+    if plan.seats_max == 1:
+        return None
+    same = (mine.plan_id, mine.cycle) == (plan.id, cycle)
+    later = None
+    if same and asked < mine.seats:
+        money = money_text(plan.price(cycle).price_minor * asked, plan.currency)
+        later = f"{money} on {_day(mine.renews_at or mine.ends_at)}"
+    return {
+        "name": plan.name,
+        "asked": asked,
+        "has": mine.seats if same else None,
+        "least": plan.seats_min,
+        "most": plan.seats_max,
+        "later": later,
+    }
+
+
 def refundable(payment: Refundable) -> Shape:
     """Return what a payment would give back, as the refund page shows it."""
     return {
@@ -115,7 +137,9 @@ def _way(view: PlanView, cycle: str, mine: Standing, may_try: bool) -> Shape:
     """Return what choosing a plan in a cycle does: its word, and a sentence."""
     plan, today = view.plan, mine
     until = _day(today.renews_at or today.ends_at)
-    shape: Shape = {"cycle": cycle, "word": None, "says": "", "asks": None, "href": None}
+    shape: Shape = {
+        "cycle": cycle, "word": None, "says": "", "asks": None, "href": None, "seats": None,
+    }  # fmt: skip
     if today.free:
         if plan.free:
             return shape
@@ -130,10 +154,12 @@ def _way(view: PlanView, cycle: str, mine: Standing, may_try: bool) -> Shape:
         return shape | {"word": "Cancel plan", "says": says, "asks": f"Cancel {today.name}?"}
     if plan.id == today.plan_id and cycle == today.cycle:
         if today.next_name is not None:
-            return shape | {"word": f"Keep {plan.name}", "says": "Takes the change back."}
-        if today.ends_at is not None:
-            return shape | {"word": "Resume", "says": f"It would end on {until}."}
-        return shape
+            shape |= {"word": f"Keep {plan.name}", "says": "Takes the change back."}
+        elif today.ends_at is not None:
+            shape |= {"word": "Resume", "says": f"It would end on {until}."}
+        elif plan.seats_max > 1:
+            shape |= {"word": "Change seats", "href": _shown_first(plan, cycle, today.seats)}
+        return shape | {"seats": today.seats}
     return shape | _change(plan, cycle, today, until)
 
 
@@ -141,12 +167,13 @@ def _change(plan: Plan, cycle: str, today: Standing, until: str) -> Shape:
     price = plan.price(cycle).price_minor
     paid = today.price_minor
     same = cycle == today.cycle
-    monthly_better = cycle == "year" and plan.month.price_minor * today.seats >= paid
-    if today.status != "trialing" and ((same and price * today.seats > paid) or monthly_better):
+    seats = min(max(today.seats, plan.seats_min), plan.seats_max)
+    monthly_better = cycle == "year" and plan.month.price_minor * seats >= paid
+    if today.status != "trialing" and ((same and price * seats > paid) or monthly_better):
         return {
             "word": "Upgrade",
             "says": "You see what it costs now, for the time left, before you pay.",
-            "href": f"/credits/plan?{urlencode({'plan': plan.id, 'cycle': cycle})}",
+            "href": _shown_first(plan, cycle, seats),
         }
     if same or today.status == "trialing":
         return {
@@ -155,6 +182,11 @@ def _change(plan: Plan, cycle: str, today: Standing, until: str) -> Shape:
             "asks": f"Change to {plan.name}?",
         }
     return {"says": f"Possible when your year ends on {until}."}
+
+
+def _shown_first(plan: Plan, cycle: str, seats: int) -> str:
+    asked: dict[str, str | int] = {"plan": plan.id, "cycle": cycle}
+    return f"/credits/plan?{urlencode(asked | ({'seats': seats} if plan.seats_max > 1 else {}))}"
 
 
 def _day(moment: datetime | None) -> str:

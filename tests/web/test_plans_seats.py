@@ -1,0 +1,110 @@
+"""Seats of a team in the browser: chosen, more at once, fewer later, and kept after all."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from creditapp import accounts
+from creditapp.accounts import User
+from creditapp.db import snapshot
+from tests.conftest import Person
+from tests.payments.plan_till import PlanTill
+from tests.payments.test_plan_kinds import catalog
+from tests.payments.till import opened
+
+
+@pytest.fixture
+def plans(tmp_path: Path) -> Iterator[PlanTill]:
+    """A till of a shop that sells a team's plan, on SQLite: a page is the same on both."""
+    environ = {"CREDITAPP_CATALOG": str(catalog(tmp_path))}
+    with opened("sqlite", tmp_path, None, environ=environ) as made:
+        made.begin()
+        yield PlanTill(made)
+        made.prove()
+
+
+@pytest.fixture
+def alice(plans: PlanTill) -> Person:
+    """Alice has a browser and an account."""
+    return plans.till.person()
+
+
+def user_of(plans: PlanTill, person: Person) -> User:
+    email = re.search(r"[0-9a-f]{12}@example\.com", person.browser.get("/dashboard").text)
+    assert email is not None
+    with plans.app.app_context(), snapshot() as session:
+        found = accounts.find_by_email(session, email[0])
+    assert found is not None
+    return found
+
+
+def press(person: Person, page: str, word: str) -> str:
+    """Send the form whose button says ``word``, as it stands on a page; return the next page."""
+    forms = re.findall(r"<form.*?</form>", page, re.DOTALL)
+    form = next(each for each in forms if re.search(rf">{word}</", each))
+    fields = dict(re.findall(r'name="([^"]+)"[^>]* value="([^"]*)"', form))
+    answer = person.browser.post("/credits/plan", data=fields)
+    assert answer.status_code == 303, answer.text
+    return person.browser.get(answer.headers["Location"]).text
+
+
+def subscribed(plans: PlanTill, person: Person, plan: str = "crew", seats: int = 5) -> None:
+    purchase = plans.choose(user_of(plans, person), plan, seats=seats).purchase
+    assert purchase is not None
+    plans.till.pay(purchase)
+    assert plans.till.sync(purchase).state == "paid"
+
+
+def test_more_seats_are_shown_with_their_price_and_charged_at_once(
+    plans: PlanTill, alice: Person
+) -> None:
+    subscribed(plans, alice)
+    page = alice.browser.get("/credits/plans").text
+    assert "/credits/plan?plan=crew&amp;cycle=month&amp;seats=5" in page
+    asked = alice.browser.get("/credits/plan?plan=crew&cycle=month&seats=5").text
+    assert "You have 5 seats" in asked
+    assert "Charged now" not in asked
+    more = alice.browser.get("/credits/plan?plan=crew&cycle=month&seats=7").text
+    assert re.search(r"Pay \$(40\.00|39\.\d\d) for 7 seats", more)
+    assert "Your plan is upgraded." in press(alice, more, r"Pay [^<]* for 7 seats")
+    assert plans.standing(user_of(plans, alice)).seats == 7
+
+
+def test_fewer_seats_wait_and_all_can_be_kept(plans: PlanTill, alice: Person) -> None:
+    subscribed(plans, alice)
+    fewer = alice.browser.get("/credits/plan?plan=crew&cycle=month&seats=3").text
+    assert "$60.00 on" in fewer
+    assert "Nothing" in fewer
+    assert "Crew, 3 seats" in press(alice, fewer, "Change to 3 seats")
+    page = alice.browser.get("/credits/plans").text
+    assert "Keep Crew" in page
+    assert "the change that was planned is taken back" in press(alice, page, "Keep Crew")
+    mine = plans.standing(user_of(plans, alice))
+    assert (mine.seats, mine.next_name) == (5, None)
+
+
+def test_one_becomes_a_team_with_the_seats_that_are_asked_for(
+    plans: PlanTill, alice: Person
+) -> None:
+    subscribed(plans, alice, "basic", 1)
+    page = alice.browser.get("/credits/plans").text
+    assert "/credits/plan?plan=crew&amp;cycle=month&amp;seats=2" in page
+    asked = alice.browser.get("/credits/plan?plan=crew&cycle=month&seats=4").text
+    assert "Upgrade to Crew" in asked
+    press(alice, asked, r"Pay [^<]* for 4 seats")
+    mine = plans.standing(user_of(plans, alice))
+    assert (mine.plan_id, mine.seats) == ("crew", 4)
+
+
+@pytest.mark.parametrize("seats", ["1", "51", "-3", "many", ""])
+def test_a_number_of_seats_that_nobody_sells_is_refused(
+    plans: PlanTill, alice: Person, seats: str
+) -> None:
+    subscribed(plans, alice)
+    answer = alice.browser.get(f"/credits/plan?plan=crew&cycle=month&seats={seats}")
+    assert answer.status_code == 422
+    assert "Crew has from 2 to 50 to choose." in answer.text
