@@ -20,7 +20,7 @@ from creditapp import accounts, jobs, ledger
 from creditapp.catalog import Catalog
 from creditapp.clock import now
 from creditapp.config import Settings
-from creditapp.db import changed, snapshot, stop_reading, transaction
+from creditapp.db import changed, reading, snapshot, stop_reading, transaction
 from creditapp.ids import new_id
 from creditapp.ledger.models import Wallet
 from creditapp.payments import checkout, customers, topup_limits, topup_outcomes
@@ -53,8 +53,8 @@ def after_spending(user_id: str, available_micro: int) -> None:
     wanted = select(AutoTopup.version).where(
         AutoTopup.user_id == user_id, running(), AutoTopup.threshold_micro > available_micro
     )
-    with snapshot() as session:
-        version = session.scalar(wanted)
+    version = reading().scalar(wanted)
+    stop_reading()
     if version is not None:
         # One job a member and state of the row, however many holds are made at once.
         jobs.enqueue(JOB, f"{user_id}.{version}")
