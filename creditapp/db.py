@@ -254,9 +254,10 @@ def snapshot() -> Iterator[Session]:
         session.expunge_all()
 
 
-def insert_once(session: Session, row: Base, unique: Sequence[str]) -> bool:
+def insert_once(session: Session, row: Base, unique: Sequence[str] = ()) -> bool:
     """Insert a row unless one with the same ``unique`` columns exists; return whether it was new.
 
+    Without columns, a row that is the same in any key of the table is enough.
     On PostgreSQL it waits for a rival's commit, so that the loser then sees the winner's row.
     """
     table = type(row).__table__
@@ -267,7 +268,7 @@ def insert_once(session: Session, row: Base, unique: Sequence[str]) -> bool:
     }
     insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     # The values go beside the statement, so that its compiled form is found again.
-    statement = insert(type(row)).on_conflict_do_nothing(index_elements=unique)
+    statement = insert(type(row)).on_conflict_do_nothing(index_elements=unique or None)
     # What RETURNING says, because a driver need not count the rows of an INSERT.
     told = session.connection().execute(statement.returning(*table.primary_key), values)
     return told.first() is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 
+import structlog
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -17,33 +18,41 @@ from creditapp.payments.gateway import Gateway
 from creditapp.payments.plan_models import CYCLES, PlanPrice
 from creditapp.wiring import the
 
+log = structlog.get_logger(__name__)
+
+RACES_MAX = 3
+"""Of two who write at once the second reads again: its terms stand there, or the name is taken."""
+
 
 def ensure(plan: Plan, cycle: str) -> PlanPrice:
     """Return the row of what the catalog asks and gives today, made at Stripe if it is new.
 
+    A price that the catalog names is sold on the terms on which it was first met, for ever: its
+    subscribers keep them. Other terms get a price of their own, and the log says so.
     Raises ``GatewayError``. No transaction is open while Stripe is asked; two at once make one row.
     """
     wanted = _row(plan, cycle)
-    with snapshot() as session:
-        found = _same(session, wanted)
-    if found is not None:
-        return found
-    wanted.id = _named(plan, cycle) or the(Gateway).create_price(
-        key=f"{wanted.digest[:32]}",
-        product=f"{plan.name} plan",
-        price_minor=wanted.price_minor,
-        currency=wanted.currency,
-        cycle=cycle,
-        metadata={"plan_id": plan.id, "cycle": cycle},
-    )
-    with transaction() as session:
-        if insert_once(session, wanted, ["digest", "livemode"]):
+    named = _named(plan, cycle)
+    for _ in range(RACES_MAX):
+        with snapshot() as session:
+            found = _same(session, wanted)
+            taken = named is not None and session.get(PlanPrice, named) is not None
+        if found is not None:
+            return found
+        wanted.id = named if named and not taken else _make(wanted)
+        with transaction() as session:
+            written = insert_once(session, wanted)
+        if written:
+            if taken:
+                log.warning(
+                    "a named price was sold on other terms",
+                    plan=plan.id,
+                    cycle=cycle,
+                    named=named,
+                    made=wanted.id,
+                )
             return wanted
-        found = _same(session, wanted)
-        if found is None:
-            raise RuntimeError("a plan's price was neither written nor found")
-        session.expunge(found)
-    return found
+    raise RuntimeError("a plan's price was neither written nor found")
 
 
 def known(price_ids: Iterable[str]) -> dict[str, PlanPrice]:
@@ -53,17 +62,33 @@ def known(price_ids: Iterable[str]) -> dict[str, PlanPrice]:
     first met. What is in no catalog is missing in the answer.
     """
     wanted = set(price_ids)
-    with snapshot() as session:
-        found = {
-            row.id: row
-            for row in session.scalars(select(PlanPrice).where(PlanPrice.id.in_(wanted)))
-        }
+    found = _written(wanted)
     for plan in the(Catalog).plans:
         for cycle in CYCLES:
-            if _named(plan, cycle) in wanted - set(found):
-                row = ensure(plan, cycle)
-                found[row.id] = row
+            named = _named(plan, cycle)
+            if named is not None and named in wanted - set(found):
+                ensure(plan, cycle)
+                # Not what was ensured: a rival may have written this price on other terms.
+                found |= _written({named})
     return found
+
+
+def _written(price_ids: set[str]) -> dict[str, PlanPrice]:
+    with snapshot() as session:
+        rows = session.scalars(select(PlanPrice).where(PlanPrice.id.in_(price_ids)))
+        return {row.id: row for row in rows}
+
+
+def _make(wanted: PlanPrice) -> str:
+    """Make the price at Stripe and return its id; the same terms asked for again make no other."""
+    return the(Gateway).create_price(
+        key=wanted.digest[:32],
+        product=f"{wanted.plan_name} plan",
+        price_minor=wanted.price_minor,
+        currency=wanted.currency,
+        cycle=wanted.cycle,
+        metadata={"plan_id": wanted.plan_id, "cycle": wanted.cycle},
+    )
 
 
 def _row(plan: Plan, cycle: str) -> PlanPrice:
