@@ -3,7 +3,8 @@
 A price joins when it, or its product, carries ``includedCredits`` in its metadata. One payment is
 a pack; a monthly and a yearly price of one product are a plan. ``creditappId`` names the entry;
 without it the product's name does. A price that cannot be sold is reported by its id and changes
-nothing; one that was archived takes its entry off the shelf.
+nothing. One that was archived gives its place to another of its product, or else takes its entry
+off the shelf.
 """
 
 from __future__ import annotations
@@ -20,11 +21,13 @@ from sqlalchemy.orm import Session
 from creditapp.catalog import Catalog, CatalogInvalid, versions
 from creditapp.clock import now
 from creditapp.payments.gateway_types import PriceState
+from creditapp.payments.plan_models import CYCLES
 from creditapp.units import minor_digits
 
 MARK = "includedCredits"
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,47}")
 _CREDITS_MAX = 10**9
+_NAMES = ("stripe_price_id", "stripe_month_id", "stripe_year_id")
 
 
 @dataclass(frozen=True)
@@ -69,24 +72,39 @@ class Diff:
         return "\n".join([*lines, *(f"! {each.price_id}: {each.text}" for each in self.problems)])
 
 
+@dataclass
+class _Offer:
+    """The prices at Stripe of one pack or plan, and its entry where the catalog has one."""
+
+    id: str
+    entry: dict[str, Any] | None
+    good: list[PriceState] = field(default_factory=list)
+    bad: list[PriceState] = field(default_factory=list)
+    """On sale at Stripe, but named in a problem."""
+    archived: list[PriceState] = field(default_factory=list)
+
+    def sold_at(self, cycle: str | None) -> str | None:
+        """Return the id of the price that the catalog names for a cycle, or for one payment."""
+        return (self.entry or {}).get(f"stripe_{cycle or 'price'}_id")
+
+
 def compare(prices: Sequence[PriceState], document: Mapping[str, Any], currency: str) -> Diff:
     """Return what the prices would change in a catalog's document; nothing is written."""
     diff = Diff(document=copy.deepcopy(dict(document)))
-    plans: dict[str, list[PriceState]] = {}
-    for price in sorted(prices, key=lambda each: (each.active, each.id)):
+    taken: dict[str, list[PriceState]] = {"packs": [], "plans": []}
+    bad = set()
+    for price in sorted(prices, key=lambda each: each.id):
         if MARK not in price.metadata and not _known(diff.document, price.id):
             continue
         problem = _problem(price, currency) if price.active else None
         if problem is not None:
             diff.problems.append(Problem(price.id, problem))
-        elif price.cycle is not None:
-            plans.setdefault(_id_of(price), []).append(price)
-        elif price.active:
-            _take_pack(diff, price)
-        else:
-            _archive(diff, "packs", "pack", {price.id})
-    for plan_id, members in plans.items():
-        _take_plan(diff, plan_id, members)
+            bad.add(price.id)
+        taken["packs" if price.cycle is None else "plans"].append(price)
+    for offer in _offers(diff.document.get("packs", []), taken["packs"], bad):
+        _take_pack(diff, offer)
+    for offer in _offers(diff.document.get("plans", []), taken["plans"], bad):
+        _take_plan(diff, offer)
     return diff
 
 
@@ -129,92 +147,157 @@ def _problem(price: PriceState, currency: str) -> str | None:
 
 
 def _id_of(price: PriceState) -> str:
-    given = price.metadata.get("creditappId")
-    return given or re.sub(r"[^a-z0-9]+", "-", price.product_name.lower()).strip("-")[:48]
+    return price.metadata.get("creditappId") or _slug(price)
+
+
+def _slug(price: PriceState) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", price.product_name.lower()).strip("-")[:48]
+
+
+def _key(price: PriceState) -> tuple[str, str]:
+    """Return what two prices share that ask for one place: the id they were given, or their name.
+
+    An id that was given is never mistaken for one that a name makes.
+    """
+    given = price.metadata.get("creditappId", "")
+    return given, "" if given else _slug(price)
 
 
 def _known(document: Mapping[str, Any], price_id: str) -> bool:
     return any(
-        price_id in (entry.get("stripe_price_id"), entry.get("stripe_month_id"),
-                     entry.get("stripe_year_id"))
+        price_id in [entry.get(name) for name in _NAMES]
         for kind in ("packs", "plans")
         for entry in document.get(kind, [])
-    )  # fmt: skip
+    )
 
 
-def _take_pack(diff: Diff, price: PriceState) -> None:
+def _offers(
+    entries: Sequence[dict[str, Any]], prices: Sequence[PriceState], bad: set[str]
+) -> list[_Offer]:
+    """Put the prices to the entries that they sell, and those of one new entry together.
+
+    A price that the catalog does not name belongs where its id leads, or else to the entry that a
+    price of the same id sells, or to the one whose archived price of the same product it replaces.
+    """
+    by_price = {entry[name]: entry for entry in entries for name in _NAMES if entry.get(name)}
+    by_id = {str(entry["id"]): entry for entry in entries}
+    # Where several entries sell one product, one whose price is active comes before the others.
+    known = [
+        (price, by_price[price.id])
+        for price in sorted(prices, key=lambda each: each.active)
+        if price.id in by_price
+    ]
+    by_key = {("", _slug(price)): entry for price, entry in known if not price.active}
+    by_key |= {_key(price): entry for price, entry in known}
+    by_key.pop(("", ""), None)  # names without a letter of ours are not the same name
+    offers: dict[str, _Offer] = {}
+    for price in prices:
+        entry = by_price.get(price.id) or by_id.get(_id_of(price)) or by_key.get(_key(price))
+        offer_id = str(entry["id"]) if entry else _id_of(price)
+        offer = offers.setdefault(offer_id, _Offer(offer_id, entry))
+        if not price.active:
+            offer.archived.append(price)
+        elif price.id in bad:
+            offer.bad.append(price)
+        else:
+            offer.good.append(price)
+    return list(offers.values())
+
+
+def _choose(diff: Diff, offer: _Offer, cycle: str | None) -> PriceState | None:
+    """Return the active price to sell at, and name every other that asks for its place.
+
+    The one that is in the catalog stays, also where it is a bad one; else the first by id.
+    """
+    good = [price for price in offer.good if price.cycle == cycle]
+    stays = offer.sold_at(cycle)
+    chosen = next((price for price in good if price.id == stays), None)
+    if chosen is None and good and stays not in {price.id for price in offer.bad}:
+        chosen = good[0]
+    what = "pack" if cycle is None else f"plan by the {cycle}"
+    for price in good:
+        if price is not chosen:
+            words = f"another price is that {what} already; set creditappId"
+            diff.problems.append(Problem(price.id, words))
+    return chosen
+
+
+def _take_pack(diff: Diff, offer: _Offer) -> None:
+    price = _choose(diff, offer, None)
+    if price is None:
+        if offer.sold_at(None) in {each.id for each in offer.archived}:
+            _archive(diff, "packs", "pack", offer)
+        return
     wanted = {
-        "id": _id_of(price),
         "name": price.product_name,
         "price": _money(price),
         "credits": _plain(price.metadata[MARK]),
         "stripe_price_id": price.id,
     }
-    packs: list[dict[str, Any]] = diff.document.setdefault("packs", [])
-    at = next(
-        (
-            number
-            for number, pack in enumerate(packs)
-            if pack.get("stripe_price_id") == price.id or pack["id"] == wanted["id"]
-        ),
-        None,
-    )
     words = f"{wanted['price']} {price.currency.upper()} for {wanted['credits']} credits"
-    if at is None:
-        packs.append(wanted)
-        diff.created.append(str(wanted["id"]))
-        diff.lines.append(f"+ pack {wanted['id']}: {words}")
-        return
-    merged = {**packs[at], **wanted, "id": packs[at]["id"]}
-    if not _same(merged, packs[at]):
-        packs[at] = merged
-        diff.changed.append(str(merged["id"]))
-        diff.lines.append(f"~ pack {merged['id']}: {words}")
+    if offer.entry is None:
+        diff.document.setdefault("packs", []).append({"id": offer.id, **wanted})
+        diff.created.append(offer.id)
+        diff.lines.append(f"+ pack {offer.id}: {words}")
+    elif not _same({**offer.entry, **wanted}, offer.entry):
+        offer.entry |= wanted
+        diff.changed.append(offer.id)
+        diff.lines.append(f"~ pack {offer.id}: {words}")
 
 
-def _take_plan(diff: Diff, plan_id: str, members: Sequence[PriceState]) -> None:
-    active = {str(each.cycle): each for each in members if each.active}
-    plans: list[dict[str, Any]] = diff.document.setdefault("plans", [])
-    known = next((plan for plan in plans if plan["id"] == plan_id), None)
-    if not active:
-        _archive(diff, "plans", "plan", {each.id for each in members})
+def _take_plan(diff: Diff, offer: _Offer) -> None:
+    chosen = {cycle: _choose(diff, offer, cycle) for cycle in CYCLES}
+    active = {cycle: price for cycle, price in chosen.items() if price is not None}
+    if _ended(diff, offer, set(active)) or not active:
         return
     first = next(iter(active.values()))
     if len({Decimal(each.metadata[MARK]) for each in active.values()}) > 1:
-        diff.problems.append(Problem(first.id, f"month and year of {plan_id} differ in {MARK}"))
+        diff.problems.append(Problem(first.id, f"month and year of {offer.id} differ in {MARK}"))
         return
-    if known is None and set(active) != {"month", "year"}:
+    if offer.entry is None and set(active) != set(CYCLES):
         missing = "year" if "month" in active else "month"
-        diff.problems.append(Problem(first.id, f"plan {plan_id} has no price by the {missing}"))
+        words = f"plan {offer.id} has no price by the {missing}"
+        diff.problems.append(Problem(first.id, words))
         return
     wanted: dict[str, Any] = {"credits": _plain(first.metadata[MARK]), "name": first.product_name}
     for cycle, price in active.items():
         wanted |= {cycle: _money(price), f"stripe_{cycle}_id": price.id}
-    cycles = [cycle for cycle in ("month", "year") if cycle in wanted]
-    costs = ", ".join(f"{wanted[cycle]} by the {cycle}" for cycle in cycles)
+    costs = ", ".join(f"{wanted[cycle]} by the {cycle}" for cycle in active)
     words = f"{costs}, {wanted['credits']} credits a month"
-    if known is None:
+    if offer.entry is None:
         tagline = first.metadata.get("tagline") or first.product_name
-        plans.append({"id": plan_id, "tagline": tagline, **wanted})
-        diff.created.append(plan_id)
-        diff.lines.append(f"+ plan {plan_id}: {words}")
-    elif not _same({**known, **wanted}, known):
-        known |= wanted
-        diff.changed.append(plan_id)
-        diff.lines.append(f"~ plan {plan_id}: {words}")
+        diff.document.setdefault("plans", []).append({"id": offer.id, "tagline": tagline, **wanted})
+        diff.created.append(offer.id)
+        diff.lines.append(f"+ plan {offer.id}: {words}")
+    elif not _same({**offer.entry, **wanted}, offer.entry):
+        offer.entry |= wanted
+        diff.changed.append(offer.id)
+        diff.lines.append(f"~ plan {offer.id}: {words}")
 
 
-def _archive(diff: Diff, kind: str, word: str, price_ids: set[str]) -> None:
+def _ended(diff: Diff, offer: _Offer, active: set[str]) -> bool:
+    """Return whether a plan is sold at an archived price that none replaces.
+
+    It leaves the shelf if nothing of it is on sale any more. If the other cycle is, the plan stays
+    as it is and the archived price is named: a plan has a month and a year.
+    """
+    sold = {offer.sold_at(cycle): cycle for cycle in CYCLES if cycle not in active}
+    gone = {price.id: sold[price.id] for price in offer.archived if price.id in sold}
+    on_sale = active | {price.cycle for price in offer.bad if price.cycle in CYCLES}
+    if gone and not on_sale - set(gone.values()):
+        _archive(diff, "plans", "plan", offer)
+        return True
+    for price_id, cycle in gone.items():
+        words = f"it is archived, and plan {offer.id} has no other price by the {cycle}"
+        diff.problems.append(Problem(price_id, words))
+    return bool(gone)
+
+
+def _archive(diff: Diff, kind: str, word: str, offer: _Offer) -> None:
     """Take what is sold at an archived price off the shelf; what was bought stays as it was."""
-    names = ("stripe_price_id", "stripe_month_id", "stripe_year_id")
-    kept = []
-    for entry in diff.document.get(kind, []):
-        if price_ids & {entry.get(name) for name in names}:
-            diff.archived.append(str(entry["id"]))
-            diff.lines.append(f"- {word} {entry['id']}")
-        else:
-            kept.append(entry)
-    diff.document[kind] = kept
+    diff.document[kind] = [each for each in diff.document[kind] if each is not offer.entry]
+    diff.archived.append(offer.id)
+    diff.lines.append(f"- {word} {offer.id}")
 
 
 def _money(price: PriceState) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from creditapp.db import transaction
 from creditapp.payments import price_sync
 from creditapp.payments.gateway import Gateway
 from creditapp.payments.gateway_types import PriceState
-from creditapp.payments.price_sync import compare
+from creditapp.payments.price_sync import Diff, compare
 from creditapp.wiring import the
 from tests.conftest import build_app, close_app
 
@@ -121,6 +122,206 @@ def test_a_bad_price_is_named_and_changes_nothing(more: dict[str, Any], words: s
     assert problem.price_id == "price_bad"
     assert words in problem.text
     assert diff.created == ["gold"]
+
+
+# --- prices that replace others, stand beside others, or leave half a plan ------------------------
+
+MONTH = {"cycle": "month", "price_minor": 1900}
+YEAR = {"cycle": "year", "price_minor": 19000}
+PLAN = {
+    "id": "gold",
+    "name": "Gold",
+    "tagline": "Shines",
+    "month": "19.00",
+    "year": "190.00",
+    "credits": "70",
+    "stripe_month_id": "price_m",
+    "stripe_year_id": "price_y",
+}
+FREE = {"id": "free", "name": "Free", "tagline": "To begin with"}
+
+
+def synced(prices: list[PriceState], document: dict[str, Any]) -> Diff:
+    """Return what a first sync changes; a second one finds nothing more to do."""
+    first = compare(prices, document, "USD")
+    again = compare(prices[::-1], first.document, "USD")
+    assert again.empty, again.as_text()
+    assert again.as_text().startswith("The catalog says what Stripe says.")
+    assert (again.document, again.problems) == (first.document, first.problems)
+    return first
+
+
+def problems(diff: Diff) -> list[tuple[str, str]]:
+    return [(each.price_id, each.text) for each in diff.problems]
+
+
+def test_a_replaced_price_keeps_the_packs_place_and_all_else() -> None:
+    pack = {**PACK, "best_value": True, "prices": {"EUR": "4.50"}}
+    other = {"id": "pro", "name": "Pro", "price": "9.99", "credits": "60"}
+    old = price("price_starter", product_name="Starter", active=False)
+    new = price("price_0", product_name="Starter", price_minor=549)
+    diff = synced([old, new], {"packs": [pack, other]})
+    assert (diff.created, diff.changed, diff.archived) == ([], ["starter"], [])
+    assert diff.document["packs"] == [
+        {**pack, "price": "5.49", "credits": "70", "stripe_price_id": "price_0"},
+        other,
+    ]
+    assert diff.as_text() == "~ pack starter: 5.49 USD for 70 credits"
+
+
+@pytest.mark.parametrize("old_metadata", [{"includedCredits": "25"}, {}])
+def test_a_replaced_price_is_found_where_the_catalog_has_an_id_of_its_own(
+    old_metadata: dict[str, str],
+) -> None:
+    pack = {**PACK, "id": "small", "best_value": True}
+    old = price("price_starter", product_name="Starter", active=False, metadata=old_metadata)
+    new = price("price_2", product_name="Starter")
+    diff = synced([old, new], {"packs": [pack]})
+    assert diff.changed == ["small"]
+    (found,) = diff.document["packs"]
+    assert (found["id"], found["best_value"], found["stripe_price_id"]) == (
+        "small",
+        True,
+        "price_2",
+    )
+
+
+def test_the_price_that_is_in_the_catalog_stays_beside_a_second_one() -> None:
+    second = price("price_0", product_name="Starter")
+    mine = price("price_starter", product_name="Starter", price_minor=499)
+    document = {"packs": [{**PACK, "credits": "70"}]}
+    diff = synced([second, mine], document)
+    assert diff.empty
+    assert diff.document == document
+    assert problems(diff) == [
+        ("price_0", "another price is that pack already; set creditappId"),
+    ]
+
+
+def test_a_second_price_takes_no_place_from_one_that_lost_its_mark() -> None:
+    second = price("price_0", product_name="Starter")
+    mine = price("price_starter", product_name="Starter", metadata={})
+    diff = synced([second, mine], {"packs": [PACK]})
+    assert diff.empty
+    assert {price_id for price_id, _ in problems(diff)} == {"price_0", "price_starter"}
+
+
+def test_of_two_new_prices_the_first_by_id_becomes_the_pack() -> None:
+    diff = synced([price("price_2"), price("price_1", price_minor=499)], {"packs": []})
+    assert diff.created == ["gold"]
+    assert diff.document["packs"][0]["stripe_price_id"] == "price_1"
+    assert problems(diff) == [("price_2", "another price is that pack already; set creditappId")]
+
+
+def test_two_prices_of_one_product_are_two_packs_by_their_own_ids() -> None:
+    marked = {"includedCredits": "90", "creditappId": "gold-large"}
+    diff = synced([price("price_1"), price("price_2", metadata=marked)], {"packs": []})
+    assert (diff.created, diff.problems) == (["gold", "gold-large"], [])
+
+
+@pytest.mark.parametrize("known", ["price_1", "price_2"])
+def test_a_pack_by_its_own_id_may_join_another_of_its_product_later(known: str) -> None:
+    named = {"includedCredits": "90", "creditappId": "gold-large"}
+    prices = [price("price_1"), price("price_2", metadata=named)]
+    first = synced([each for each in prices if each.id == known], {"packs": []})
+    diff = synced(prices, first.document)
+    assert (len(diff.created), diff.problems) == (1, [])
+
+
+def test_an_id_that_was_given_is_no_name_of_another_pack() -> None:
+    """The catalog sells the product Gold as ``small``; an operator gives a price the id gold."""
+    mine = price("price_starter", price_minor=499, metadata={"includedCredits": "25"})
+    given = price("price_1", metadata={"includedCredits": "70", "creditappId": "gold"})
+    diff = synced([mine, given], {"packs": [{**PACK, "id": "small", "name": "Gold"}]})
+    assert (diff.created, diff.problems) == (["gold"], [])
+
+
+def test_a_price_without_the_id_of_the_one_it_replaces_finds_its_place() -> None:
+    marked = {"includedCredits": "70", "creditappId": "starter"}
+    old = price("price_starter", product_name="Starter pack", metadata=marked, active=False)
+    diff = synced([old, price("price_2", product_name="Starter pack")], {"packs": [PACK]})
+    assert (diff.created, diff.changed, diff.archived) == ([], ["starter"], [])
+
+
+def test_names_without_a_letter_of_ours_are_not_one_name() -> None:
+    old = price("price_starter", product_name="银", active=False)
+    diff = synced([old, price("price_2", product_name="金")], {"packs": [PACK]})
+    assert diff.archived == ["starter"]
+    assert [price_id for price_id, _ in problems(diff)] == ["price_2"]
+
+
+def test_two_packs_that_the_catalog_sells_of_one_product_are_both_kept() -> None:
+    packs = [PACK, {**PACK, "id": "promo", "stripe_price_id": "price_promo"}]
+    found = [price(each["stripe_price_id"], product_name="Starter") for each in packs]
+    diff = synced(found, {"packs": packs})
+    assert (sorted(diff.changed), diff.problems) == (["promo", "starter"], [])
+    left = synced([found[0], replace(found[1], active=False)], diff.document)
+    assert (left.changed, left.archived) == ([], ["promo"])
+
+
+@pytest.mark.parametrize(
+    ("gone", "left", "cycle"), [("price_m", "price_y", "month"), ("price_y", "price_m", "year")]
+)
+def test_a_plan_of_which_one_price_was_archived_is_named_and_stays(
+    gone: str, left: str, cycle: str
+) -> None:
+    states = {"price_m": price("price_m", **MONTH), "price_y": price("price_y", **YEAR)}
+    dearer = replace(states[left], price_minor=99000)
+    diff = synced([replace(states[gone], active=False), dearer], {"plans": [PLAN]})
+    assert diff.empty
+    assert diff.document["plans"] == [PLAN]
+    assert problems(diff) == [
+        (gone, f"it is archived, and plan gold has no other price by the {cycle}"),
+    ]
+
+
+def test_half_an_archived_plan_is_named_also_beside_a_bad_price() -> None:
+    year = price("price_y", **YEAR, metadata={"includedCredits": "many"})
+    diff = synced([price("price_m", **MONTH, active=False), year], {"plans": [PLAN]})
+    assert (diff.empty, diff.document["plans"]) == (True, [PLAN])
+    assert [price_id for price_id, _ in problems(diff)] == ["price_y", "price_m"]
+
+
+def test_a_plan_of_which_both_prices_were_archived_leaves_the_shelf() -> None:
+    both = [price("price_m", **MONTH, active=False), price("price_y", **YEAR, active=False)]
+    by_the_week = price("price_w", cycle="other")
+    diff = synced([*both, by_the_week], {"plans": [FREE, PLAN]})
+    assert (diff.archived, diff.document["plans"]) == (["gold"], [FREE])
+    assert diff.as_text().startswith("- plan gold\n! price_w: ")
+
+
+@pytest.mark.parametrize("plan_id", ["gold", "best"])
+def test_a_plans_replaced_price_keeps_its_place_and_all_else(plan_id: str) -> None:
+    plan = {**PLAN, "id": plan_id, "unused": "carry", "trial_days": 7}
+    prices = [
+        price("price_m", **MONTH, active=False),
+        price("price_m2", **{**MONTH, "price_minor": 2100}),
+        price("price_y", **YEAR),
+    ]
+    diff = synced(prices, {"plans": [plan, FREE]})
+    assert (diff.created, diff.changed, diff.archived) == ([], [plan_id], [])
+    assert diff.document["plans"] == [
+        {**plan, "month": "21.00", "stripe_month_id": "price_m2"},
+        FREE,
+    ]
+    assert diff.problems == []
+
+
+def test_of_two_prices_by_the_month_the_one_in_the_catalog_stays() -> None:
+    prices = [price("price_0", **MONTH), price("price_m", **MONTH), price("price_y", **YEAR)]
+    diff = synced(prices, {"plans": [PLAN]})
+    assert (diff.empty, diff.document["plans"]) == (True, [PLAN])
+    words = "another price is that plan by the month already; set creditappId"
+    assert problems(diff) == [("price_0", words)]
+
+
+def test_a_plan_in_the_catalog_under_its_own_id_is_not_made_a_second_time() -> None:
+    plan = {**PLAN, "id": "best"}
+    diff = synced([price("price_m", **MONTH), price("price_y", **YEAR)], {"plans": [plan]})
+    assert (diff.empty, diff.problems) == (True, [])
+
+
+# --- the route -----------------------------------------------------------------------------------
 
 
 @pytest.fixture
