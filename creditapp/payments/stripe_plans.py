@@ -20,10 +20,16 @@ from creditapp.payments.gateway_types import (
     RefundState,
 )
 from creditapp.payments.plan_types import InvoiceState, Reversals, SubscriptionState
-from creditapp.payments.stripe_reading import id_of, read_invoice, read_price, read_subscription
+from creditapp.payments.stripe_reading import (
+    id_of,
+    read_invoice,
+    read_price,
+    read_subscription,
+    subscription_of,
+)
 
 if TYPE_CHECKING:
-    from stripe import StripeClient
+    from stripe import Invoice, StripeClient
     from stripe.params.checkout import SessionCreateParams
 
 
@@ -134,9 +140,12 @@ class StripePlans(ABC):
         """Read the subscription's invoices, a hundred at a time."""
         with self._errors():
             page = self._stripe().v1.invoices.list({"subscription": subscription_id, "limit": 100})
-            found = [read_invoice(each) for each in page.auto_paging_iter()]
-        # Stripe lists the newest first; two of one second keep their order.
-        found = [each for each in reversed(found) if each.status != "draft"]
+            found = [
+                self._read_invoice(each)
+                for each in page.auto_paging_iter()
+                if each.status not in (None, "draft")
+            ]
+        found.reverse()  # Stripe lists the newest first; two of one second keep their order
         return tuple(sorted(found, key=lambda each: each.created))
 
     def list_invoices_since(self, created_after: datetime) -> tuple[InvoiceState, ...]:
@@ -145,8 +154,22 @@ class StripePlans(ABC):
             page = self._stripe().v1.invoices.list(
                 {"limit": 100, "created": {"gte": int(created_after.timestamp())}}
             )
-            found = (read_invoice(each) for each in page.auto_paging_iter())
-            return tuple(each for each in found if each.subscription_id)
+            return tuple(
+                self._read_invoice(each)
+                for each in page.auto_paging_iter()
+                if subscription_of(each)
+            )
+
+    def _read_invoice(self, found: Invoice) -> InvoiceState:
+        """Read an invoice or a preview with all its lines: Stripe puts the first ten into it.
+
+        A preview's are read by its ``upcoming`` id in the same way: Stripe keeps it for 72 hours
+        (docs.stripe.com/invoicing/preview).
+        """
+        if not found.lines.has_more:
+            return read_invoice(found, found.lines.data)
+        page = self._stripe().v1.invoices.line_items.list(found.id, {"limit": 100})
+        return read_invoice(found, page.auto_paging_iter())
 
     def payment_of_invoice(self, invoice_id: str) -> str | None:
         """Read the invoice's payments; the one that was paid counts."""
@@ -234,7 +257,7 @@ class StripePlans(ABC):
     ) -> InvoiceState:
         """Ask for the invoice of ``change_subscription`` with the same arguments."""
         with self._errors():
-            return read_invoice(
+            return self._read_invoice(
                 self._stripe().v1.invoices.create_preview(
                     {
                         "customer": subscription.customer_id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -33,17 +34,16 @@ def read_subscription(found: Subscription) -> SubscriptionState:
     )
 
 
-def read_invoice(found: Invoice) -> InvoiceState:
-    """Return an invoice with its lines."""
-    details = found.parent.subscription_details if found.parent else None
+def read_invoice(found: Invoice, lines: Iterable[InvoiceLineItem]) -> InvoiceState:
+    """Return an invoice with its lines, of which Stripe puts only the first ten into it."""
     paid_at = found.status_transitions.paid_at
-    lines = (_line(each) for each in found.lines.data)
+    about_prices = (_line(each) for each in lines)
     return InvoiceState(
         id=found.id,
         number=found.number,
         status=found.status or "draft",
         billing_reason=found.billing_reason or "manual",
-        subscription_id=id_of(details.subscription) if details else None,
+        subscription_id=subscription_of(found),
         currency=found.currency,
         subtotal_minor=found.subtotal,
         total_minor=found.total,
@@ -53,9 +53,15 @@ def read_invoice(found: Invoice) -> InvoiceState:
         paid_at=_moment(paid_at) if paid_at else None,
         next_try_at=_moment(found.next_payment_attempt) if found.next_payment_attempt else None,
         page_url=found.hosted_invoice_url,
-        lines=tuple(each for each in lines if each is not None),
+        lines=tuple(each for each in about_prices if each is not None),
         livemode=found.livemode,
     )
+
+
+def subscription_of(found: Invoice) -> str | None:
+    """Return the id of the subscription that an invoice bills, or None for another invoice."""
+    details = found.parent.subscription_details if found.parent else None
+    return id_of(details.subscription) if details else None
 
 
 def _line(line: InvoiceLineItem) -> InvoiceLine | None:

@@ -101,9 +101,10 @@ def _value(books: Books, thing: Json, name: str, paths: list[str]) -> Any:
             "url": url.format(id=thing["id"]),
         }
         return expanded(books, page, paths)
-    if isinstance(thing.get(name), dict) and "object" in thing[name]:
-        return expanded(books, thing[name], paths)
-    return _inside(books, thing["object"], name, thing.get(name), paths)
+    shown = public(thing).get(name)
+    if isinstance(shown, dict) and "object" in shown:
+        return expanded(books, shown, paths)
+    return _inside(books, thing["object"], name, shown, paths)
 
 
 def _inside(books: Books, kind: str, place: str, value: Any, paths: list[str]) -> Any:

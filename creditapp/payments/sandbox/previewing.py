@@ -1,13 +1,16 @@
-"""What a subscription will cost: the same sums as the bill itself, and nothing is kept."""
+"""What a subscription will cost: the same sums as the bill itself, and nothing is billed."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from creditapp.payments.sandbox import changing, subscribing
+from creditapp.payments.sandbox import changing, store, subscribing
 from creditapp.payments.sandbox.errors import Refused, missing_object
 from creditapp.payments.sandbox.objects import subscription as subscriptions
 from creditapp.payments.sandbox.store import Books, Json
+
+KIND = "preview"
+"""A kind of the sandbox's own, which is in no list: the lines of a long preview."""
 
 
 def preview(books: Books, given: dict[str, Any]) -> Json:
@@ -18,14 +21,14 @@ def preview(books: Books, given: dict[str, Any]) -> Json:
         repricing = changing.reprice(books, subscription, details, "subscription_details[%s]")
         subscription = subscription | repricing.changes
         if repricing.at_once:
-            return _unseen(changing.draft_of(books, subscription, repricing))
+            return _unseen(books, changing.draft_of(books, subscription, repricing))
     if subscription["status"] in subscriptions.ENDED or subscription["cancel_at_period_end"]:
         raise Refused(
             f"No upcoming invoices for customer: {subscription['customer']}",
             status=404,
             code="invoice_upcoming_none",
         )
-    return _unseen(subscribing.next_period(books, subscription, reason="upcoming")[1])
+    return _unseen(books, subscribing.next_period(books, subscription, reason="upcoming")[1])
 
 
 def _subscription(books: Books, given: dict[str, Any]) -> Json:
@@ -52,7 +55,11 @@ def _subscription(books: Books, given: dict[str, Any]) -> Json:
     return found[0]
 
 
-def _unseen(draft: Json) -> Json:
+def _unseen(books: Books, draft: Json) -> Json:
+    """Return a draft under a preview's id; keep its lines where it does not show them all."""
     name = f"upcoming_{draft['id']}"
-    lines = [line | {"invoice": name} for line in draft["lines"]["data"]]
-    return draft | {"id": name, "lines": {**draft["lines"], "data": lines}}
+    data = [line | {"invoice": name} for line in draft["lines"]["data"]]
+    lines = draft["lines"] | {"data": data, "url": f"/v1/invoices/{name}/lines"}
+    if len(data) > store.LINES_EMBEDDED_MAX:
+        books.put({"id": name, "object": KIND, "lines": lines})
+    return draft | {"id": name, "lines": lines}

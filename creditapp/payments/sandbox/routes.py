@@ -17,12 +17,12 @@ from creditapp.payments.sandbox.objects import (
 from creditapp.payments.sandbox.routes_billing import BILLING_ROUTES
 from creditapp.payments.sandbox.routes_promotion import PROMOTION_ROUTES
 from creditapp.payments.sandbox.routing import (
-    PAGE_SIZE,
     Given,
     Route,
     existing,
     listing,
     page_of,
+    page_within,
     retrieving,
 )
 from creditapp.payments.sandbox.store import Books, Json
@@ -44,13 +44,8 @@ def _expire_session(books: Books, _given: Given, session_id: str) -> Json:
 
 def _list_line_items(books: Books, given: Given, session_id: str) -> Json:
     session = existing(books, "checkout.session", session_id)
-    limit = given.get("limit", PAGE_SIZE)
-    return {
-        "object": "list",
-        "data": session["_line_items"][:limit],
-        "has_more": len(session["_line_items"]) > limit,
-        "url": f"/v1/checkout/sessions/{session_id}/line_items",
-    }
+    url = f"{_SESSIONS}/{session_id}/line_items"
+    return page_within(session["_line_items"], "item", url, given)
 
 
 def _update_customer(books: Books, given: Given, customer_id: str) -> Json:

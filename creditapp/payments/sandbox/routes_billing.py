@@ -7,11 +7,11 @@ from creditapp.payments.sandbox import tables_billing as tables
 from creditapp.payments.sandbox.objects import payment_method, portal_session
 from creditapp.payments.sandbox.objects import subscription as subscriptions
 from creditapp.payments.sandbox.routing import (
-    PAGE_SIZE,
     Given,
     Route,
     existing,
     page_of,
+    page_within,
     retrieving,
 )
 from creditapp.payments.sandbox.store import Books, Json
@@ -56,9 +56,8 @@ def _list_invoices(books: Books, given: Given) -> Json:
 
 
 def _list_invoice_lines(books: Books, given: Given, invoice_id: str) -> Json:
-    lines: Json = existing(books, "invoice", invoice_id)["lines"]
-    limit = given.get("limit", PAGE_SIZE)
-    return lines | {"data": lines["data"][:limit], "has_more": len(lines["data"]) > limit}
+    found = books.get(previewing.KIND, invoice_id) or existing(books, "invoice", invoice_id)
+    return page_within(found["lines"]["data"], "line_item", found["lines"]["url"], given)
 
 
 def _list_invoice_payments(books: Books, given: Given) -> Json:

@@ -69,3 +69,17 @@ def page_of(books: Books, kind: str, url: str, given: Given, where: dict[str, ob
     more = len(found) > limit
     data = (found[1:] if after else found[:limit]) if more else found
     return {"object": "list", "data": data, "has_more": more, "url": url}
+
+
+def page_within(items: list[Json], kind: str, url: str, given: Given) -> Json:
+    """Return one page of a list that belongs to an object, in the list's own order."""
+    places = {each["id"]: number for number, each in enumerate(items)}
+    for cursor in ("starting_after", "ending_before"):
+        if cursor in given and given[cursor] not in places:
+            raise missing_object(kind, given[cursor], param=cursor)
+    limit = given.get("limit", PAGE_SIZE)
+    first = places[given["starting_after"]] + 1 if "starting_after" in given else 0
+    end = places[given["ending_before"]] if "ending_before" in given else len(items)
+    found = items[first:end]
+    data = found[-limit:] if "ending_before" in given else found[:limit]
+    return {"object": "list", "data": data, "has_more": len(found) > limit, "url": url}

@@ -22,6 +22,9 @@ Json = dict[str, Any]
 BUSY_SECONDS_MAX = 20.0
 """How long a process waits for another one that writes to the same file."""
 
+LINES_EMBEDDED_MAX = 10
+"""How many of its lines an invoice shows in itself."""
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS objects (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -231,5 +234,13 @@ class Store:
 
 
 def public(thing: Json) -> Json:
-    """Return an object as the outside sees it: without the sandbox's own ``_`` fields."""
-    return {name: value for name, value in thing.items() if not name.startswith("_")}
+    """Return an object as the outside sees it: without the sandbox's own ``_`` fields.
+
+    Of an invoice's lines it has the first ten, as with Stripe; all of them are on other pages.
+    """
+    shown = {name: value for name, value in thing.items() if not name.startswith("_")}
+    if thing["object"] == "invoice":
+        lines = thing["lines"]["data"]
+        first = {"data": lines[:LINES_EMBEDDED_MAX], "has_more": len(lines) > LINES_EMBEDDED_MAX}
+        shown["lines"] = thing["lines"] | first
+    return shown

@@ -1,0 +1,86 @@
+"""An invoice of more lines than Stripe puts into it: none is lost, and no credits with it."""
+
+from __future__ import annotations
+
+import copy
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from creditapp.payments.gateway import StripeGateway
+from creditapp.payments.sandbox import store
+from creditapp.payments.sandbox.state import State
+from tests.payments.plan_till import PlanTill
+from tests.payments.sandbox_kit import KEY, SECRET, Sandbox, sandbox, shop
+from tests.payments.till import Till, house, till
+
+__all__ = ["house", "sandbox", "shop", "till"]
+
+
+@pytest.fixture
+def gateway(sandbox: Sandbox) -> StripeGateway:
+    return StripeGateway(KEY, SECRET, sandbox.server.url)
+
+
+def of_many(sandbox: Sandbox) -> tuple[str, list[str]]:
+    """Return a subscription of twelve prices, and their ids."""
+    prices = [sandbox.price(1000 + number) for number in range(12)]
+    items = [{"price": each, "quantity": 1} for each in prices]
+    return sandbox.subscribe(prices[0], line_items=items).id, prices
+
+
+def test_every_line_of_an_invoice_is_read(gateway: StripeGateway, sandbox: Sandbox) -> None:
+    began = datetime.now(UTC) - timedelta(seconds=5)
+    subscription_id, prices = of_many(sandbox)
+    short = sandbox.subscribe(sandbox.price(900))
+    (invoice,) = gateway.list_invoices(subscription_id)
+    assert [line.price_id for line in invoice.lines] == prices
+    found = {each.subscription_id: each for each in gateway.list_invoices_since(began)}
+    assert found[subscription_id] == invoice
+    assert [line.amount_minor for line in found[short.id].lines] == [900]
+
+
+def test_every_line_of_a_preview_is_read(
+    gateway: StripeGateway, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A change of this shop's plans bills two lines, so here Stripe puts one into an invoice.
+    monkeypatch.setattr(store, "LINES_EMBEDDED_MAX", 1)
+    old, new = sandbox.price(1500), sandbox.price(2900)
+    state = gateway.retrieve_subscription(sandbox.subscribe(old).id)
+    shown = gateway.preview_change(state, price_id=new, quantity=1, prorate_at=state.period_start)
+    assert [(line.price_id, line.amount_minor) for line in shown.lines] == [
+        (old, -1500),
+        (new, 2900),
+    ]
+
+
+@pytest.mark.parametrize("beside", [9, 10, 120])
+def test_a_plan_gives_its_credits_however_many_lines_stand_before_it(
+    till: Till, beside: int
+) -> None:
+    """An operator adds lines by hand, which Stripe puts before the plan's own."""
+    plans = PlanTill(till)
+    alice = till.member()
+    purchase = plans.choose(alice, "basic").purchase
+    assert purchase is not None
+    till.pay(purchase)
+    _add_by_hand(till, str(till.session(purchase)["invoice"]), beside)
+    assert till.sync(purchase).state == "paid"
+    assert plans.given(alice) == [500]
+    (invoice,) = plans.invoices(alice)
+    assert (invoice.paid_minor, invoice.review_reason) == (1500, None)
+
+
+def _add_by_hand(till: Till, invoice_id: str, count: int) -> None:
+    with State.of(till.gateway.sandbox).transaction() as books:
+        invoice = books.get("invoice", invoice_id)
+        assert invoice is not None
+        (line,) = invoice["lines"]["data"]
+        added: list[dict[str, Any]] = []
+        for number in range(count):
+            each = copy.deepcopy(line)
+            more = {"id": f"{line['id']}{number}", "amount": 0, "subtotal": 0, "pricing": None}
+            added.append(each | more)
+        invoice["lines"]["data"] = [*added, line]
+        books.put(invoice)
