@@ -67,7 +67,7 @@ def tell(
         return
     for invoice, state, first_micro in changes.paid:
         if invoice.paid_minor > 0:
-            _paid(session, user, invoice, state, first_micro, prices)
+            _paid(session, user, row, (invoice, state, first_micro), prices)
     for invoice, difference_minor in changes.back:
         own_micro = changes.paid_for[invoice.id]
         _back(session, user, row, invoice, difference_minor, own_micro)
@@ -82,17 +82,18 @@ def tell(
 def _paid(
     session: Session,
     user: User,
-    invoice: Invoice,
-    state: InvoiceState,
-    first_micro: int,
+    row: Subscription,
+    paid: tuple[Invoice, InvoiceState, int],
     prices: Mapping[str, PlanPrice],
 ) -> None:
-    bought = max(state.lines, key=lambda line: line.amount_minor)
-    price = prices.get(bought.price_id)
+    invoice, state, first_micro = paid
+    # An invoice that was written by hand at Stripe may have no line about a price.
+    bought = max(state.lines, key=lambda line: line.amount_minor, default=None)
+    price = prices.get(bought.price_id if bought else row.price_id)
     context = _about(invoice) | {
         "plan": price.plan_name if price else invoice.title,
-        "period_start": bought.starts_at,
-        "period_end": bought.ends_at,
+        "period_start": bought.starts_at if bought else row.period_start,
+        "period_end": bought.ends_at if bought else row.period_end,
         "credits_micro": first_micro,
         "every_month": invoice.credits_micro > first_micro,
         "price_minor": invoice.subtotal_minor,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ from sqlalchemy import select
 from creditapp.accounts import User
 from creditapp.db import snapshot
 from creditapp.emails import Mail
+from creditapp.payments.plan_types import InvoiceState
 from tests.payments.plan_till import MICRO, PlanTill
 from tests.payments.till import PASSWORD, Till, house, till
 
@@ -47,6 +49,25 @@ def test_each_payment_is_told_once_with_its_receipt(plans: PlanTill) -> None:
     assert context["path"] == f"/receipts/{plans.invoices(alice)[0].id}"
     plans.live_through(row, 2)
     assert kinds(plans, alice) == ["renewal"] * 3
+
+
+def test_an_invoice_without_a_plan_on_it_is_told_and_gives_nothing(
+    plans: PlanTill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice = plans.till.member()
+    row = plans.subscribe(alice)
+    gateway: Any = type(plans.till.gateway)
+    whole = gateway.list_invoices
+
+    def with_one_by_hand(self: Any, subscription_id: str) -> tuple[InvoiceState, ...]:
+        (first,) = whole(self, subscription_id)
+        return first, replace(first, id="in_by_hand", billing_reason="manual", lines=())
+
+    monkeypatch.setattr(gateway, "list_invoices", with_one_by_hand)
+    plans.sync(row)
+    plans.sync(row)
+    assert kinds(plans, alice) == ["renewal"] * 2
+    assert plans.given(alice) == [500]
 
 
 def test_a_year_tells_what_comes_now_and_that_more_comes(plans: PlanTill) -> None:
