@@ -5,23 +5,16 @@ Nothing here writes credits: each verb tells Stripe what is wanted and syncs wha
 
 from __future__ import annotations
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
-
 from creditapp.accounts import User
 from creditapp.catalog import Catalog
 from creditapp.catalog.sales import Plan
-from creditapp.clock import now
 from creditapp.config import Settings
-from creditapp.db import snapshot, stop_reading, transaction
+from creditapp.db import snapshot, stop_reading
 from creditapp.errors import NotFound, ValidationFailed
-from creditapp.ids import new_id
-from creditapp.payments import changing, checkout, customers, plan_prices, subscriptions
+from creditapp.payments import changing, checkout, customers, plan_checkouts, subscriptions
 from creditapp.payments.changing import Chosen, PlanOrder, PlanUnchanged
 from creditapp.payments.gateway import Gateway
-from creditapp.payments.models import Purchase
-from creditapp.payments.opening import open_checkout
-from creditapp.payments.plan_models import CYCLES, PlanPrice, Subscription
+from creditapp.payments.plan_models import CYCLES, Subscription
 from creditapp.wiring import the
 
 PORTAL_FLOWS = {
@@ -46,7 +39,7 @@ def choose(order: PlanOrder, buyer: User, *, key: str) -> Chosen:
         return changing.change(live, plan, order)
     if plan.free:
         raise PlanUnchanged("You are on the Free plan already.")
-    return Chosen("checkout", purchase=_subscribe(order, plan, buyer, key))
+    return Chosen("checkout", purchase=plan_checkouts.start(order, plan, buyer, key=key))
 
 
 def preview(order: PlanOrder, buyer: User) -> changing.Preview | None:
@@ -94,14 +87,6 @@ def portal_url(buyer: User, flow: str = "") -> str:
     )
 
 
-def may_try(session: Session, plan: Plan, user_id: str) -> bool:
-    """Return whether a person may try a plan before paying: once, and before any other."""
-    if not plan.trial_days:
-        return False
-    had = select(Subscription.id).where(Subscription.user_id == user_id).limit(1)
-    return session.scalar(had) is None
-
-
 def _ordered(order: PlanOrder) -> Plan:
     catalog = the(Catalog)
     plan = catalog.plan(order.plan_id)
@@ -117,70 +102,6 @@ def _ordered(order: PlanOrder) -> Plan:
             "Prices were changed while the page was open. Look at them and press again."
         )
     return plan
-
-
-def _subscribe(order: PlanOrder, plan: Plan, buyer: User, key: str) -> Purchase:
-    _close_other_checkouts(buyer, key)
-    price = plan_prices.ensure(plan, order.cycle)
-    with transaction() as session:
-        purchase = checkout.store_once(
-            session,
-            buyer,
-            key,
-            order.digest(),
-            lambda: _priced(session, order, plan, price, buyer, key),
-        )
-    if purchase.checkout_url is None and purchase.checkout_id is None:
-        open_checkout(purchase, buyer)
-    return purchase
-
-
-def _priced(
-    session: Session, order: PlanOrder, plan: Plan, price: PlanPrice, buyer: User, key: str
-) -> Purchase:
-    moment = now()
-    return Purchase(
-        id=new_id("pur"),
-        user_id=buyer.id,
-        request_key=key,
-        request_digest=order.digest(),
-        pack_id=plan.id,
-        pack_name=plan.name,
-        catalog_version=the(Catalog).version,
-        price_minor=price.price_minor,
-        currency=plan.currency,
-        credits_micro=plan.credits_micro * order.seats,
-        stripe_price_id=price.id,
-        cycle=order.cycle,
-        seats=order.seats,
-        trial_days=plan.trial_days if may_try(session, plan, buyer.id) else 0,
-        livemode=the(Gateway).livemode,
-        sandbox=the(Settings).sandbox,
-        state="open",
-        version=1,
-        attempt=1,
-        return_to=order.return_to,
-        refunded_minor=0,
-        created_at=moment,
-        next_sync_at=moment + checkout.FIRST_LOOK,
-    )
-
-
-def _close_other_checkouts(buyer: User, key: str) -> None:
-    """Close every other open way to subscribe: two tabs must not end in two subscriptions."""
-    query = select(Purchase.id, Purchase.checkout_id).where(
-        Purchase.user_id == buyer.id,
-        Purchase.cycle.is_not(None),
-        Purchase.state == "open",
-        Purchase.request_key != key,
-    )
-    with snapshot() as session:
-        others = session.execute(query).all()
-    for purchase_id, checkout_id in others:
-        if checkout_id is not None:
-            the(Gateway).expire_checkout(checkout_id)
-        if checkout.sync(purchase_id).state == "paid":
-            raise PlanUnchanged("You have just subscribed in another window.")
 
 
 def _live(buyer: User) -> Subscription:

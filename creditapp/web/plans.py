@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from creditapp.catalog import Catalog
 from creditapp.db import reading
 from creditapp.errors import AppError, ValidationFailed
-from creditapp.payments import plans, standing
+from creditapp.payments import plan_checkouts, plans, standing
 from creditapp.payments.changing import Chosen, PlanOrder
 from creditapp.payments.gateway import GatewayError
 from creditapp.web import shapes
@@ -134,7 +134,7 @@ def plan_context(*, goes_to: str) -> dict[str, Any]:
     tries = {
         plan.id
         for plan in the(Catalog).plans
-        if plan.trial_days and member and plans.may_try(session, plan, member.id)
+        if plan.trial_days and member and plan_checkouts.may_try(session, plan, member.id)
     }
     return {
         "plans": shapes.plans(mine, tries),
