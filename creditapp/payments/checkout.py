@@ -14,28 +14,26 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import func, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from creditapp.accounts import User
 from creditapp.catalog import Catalog, Pack
 from creditapp.clock import NEVER, now
 from creditapp.config import Settings
-from creditapp.db import changed, insert_once, snapshot, stop_reading, transaction
-from creditapp.errors import Conflict, IdempotencyKeyReused, NotFound, RateLimited, ValidationFailed
+from creditapp.db import changed, snapshot, stop_reading, transaction
+from creditapp.errors import Conflict, NotFound, ValidationFailed
 from creditapp.ids import new_id
 from creditapp.payments import posting, subscriptions, topup_outcomes, topup_reading
 from creditapp.payments.gateway import CheckoutState, Gateway, GatewayError
 from creditapp.payments.models import Purchase
 from creditapp.payments.opening import CHECKOUT_HOURS, open_checkout
+from creditapp.payments.purchase_keys import store_once
 from creditapp.wiring import the
 
 RACES_MAX = 8
 SWEEP_MAX = 50
 FIRST_LOOK = timedelta(minutes=1)
-
-OPEN_AN_HOUR_MAX = 20
-"""How many unpaid checkouts one buyer may open within an hour."""
 
 log = structlog.get_logger(__name__)
 
@@ -158,50 +156,6 @@ def end_unpaid(purchase_id: str, state: str, failure: str | None) -> None:
         if _claim_version(session, purchase):
             posting.write(session, purchase, state=state, next_sync_at=NEVER)
             topup_outcomes.note(session, purchase, failure)
-
-
-def store_once(
-    session: Session, buyer: User, key: str, digest: str, make: Callable[[], Purchase]
-) -> Purchase:
-    """Store what ``make`` returns, or return what this buyer's key stored before (``replayed``).
-
-    Raises ``IdempotencyKeyReused`` where the key bought something else, and ``RateLimited``.
-    """
-    mine = select(Purchase).where(Purchase.user_id == buyer.id, Purchase.request_key == key)
-    earlier = session.scalar(mine)
-    if earlier is None:
-        _refuse_a_heap(session, buyer)
-        purchase = make()
-        if insert_once(session, purchase, ["user_id", "request_key"]):
-            return purchase
-        earlier = session.scalars(mine).one()
-    if earlier.request_digest != digest:
-        raise IdempotencyKeyReused("This key was used to buy something else.")
-    earlier.replayed = True
-    return earlier
-
-
-def _refuse_a_heap(session: Session, buyer: User) -> None:
-    """Refuse one more checkout to somebody who leaves them all unpaid.
-
-    Each open one is looked at until it ends, at Stripe, and everybody's look takes its turn.
-    """
-    moment = now()
-    query = (
-        select(func.count())
-        .select_from(Purchase)
-        .where(
-            Purchase.user_id == buyer.id,
-            Purchase.state == "open",
-            Purchase.created_at > moment - timedelta(hours=1),
-        )
-    )
-    if (session.scalar(query) or 0) >= OPEN_AN_HOUR_MAX:
-        refusal = RateLimited(
-            "You have many unpaid checkouts. Pay one of them, or come back later."
-        )
-        refusal.headers["Retry-After"] = "3600"
-        raise refusal
 
 
 def _priced(order: Order, buyer: User, key: str) -> Purchase:

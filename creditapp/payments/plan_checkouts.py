@@ -18,6 +18,7 @@ from creditapp.payments.gateway import Gateway
 from creditapp.payments.models import Purchase
 from creditapp.payments.opening import open_checkout
 from creditapp.payments.plan_models import PlanPrice, Subscription
+from creditapp.payments.purchase_keys import store_once
 from creditapp.wiring import the
 
 
@@ -30,7 +31,7 @@ def start(order: PlanOrder, plan: Plan, buyer: User, *, key: str) -> Purchase:
     _close_other_checkouts(buyer, key)
     price = plan_prices.ensure(plan, order.cycle)
     with transaction() as session:
-        purchase = checkout.store_once(
+        purchase = store_once(
             session,
             buyer,
             key,

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from creditapp.clock import NEVER
 from creditapp.db import db, snapshot
 from creditapp.errors import IdempotencyKeyReused, NotFound, RateLimited
-from creditapp.payments import checkout
+from creditapp.payments import checkout, purchase_keys
 from creditapp.payments.checkout import Order, PackChanged
 from creditapp.payments.gateway import Gateway, GatewayError, StripeGateway
 from creditapp.payments.models import Purchase
@@ -179,7 +179,7 @@ def test_two_tabs_are_two_purchases(till: Till) -> None:
 
 def test_a_heap_of_unpaid_checkouts_is_refused_until_one_is_paid_or_old(till: Till) -> None:
     alice = till.member()
-    purchases = [till.start(alice) for _ in range(checkout.OPEN_AN_HOUR_MAX)]
+    purchases = [till.start(alice) for _ in range(purchase_keys.OPEN_AN_HOUR_MAX)]
     with pytest.raises(RateLimited):
         till.start(alice)
     till.start(till.member())  # another buyer is not held up

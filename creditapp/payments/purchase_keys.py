@@ -1,0 +1,62 @@
+"""A buyer's keys: each stores one purchase, however often its request comes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from creditapp.accounts import User
+from creditapp.clock import now
+from creditapp.db import insert_once
+from creditapp.errors import IdempotencyKeyReused, RateLimited
+from creditapp.payments.models import Purchase
+
+OPEN_AN_HOUR_MAX = 20
+"""How many unpaid checkouts one buyer may open within an hour."""
+
+
+def store_once(
+    session: Session, buyer: User, key: str, digest: str, make: Callable[[], Purchase]
+) -> Purchase:
+    """Store what ``make`` returns, or return what this buyer's key stored before (``replayed``).
+
+    Raises ``IdempotencyKeyReused`` where the key bought something else, and ``RateLimited``.
+    """
+    mine = select(Purchase).where(Purchase.user_id == buyer.id, Purchase.request_key == key)
+    earlier = session.scalar(mine)
+    if earlier is None:
+        _refuse_a_heap(session, buyer)
+        purchase = make()
+        if insert_once(session, purchase, ["user_id", "request_key"]):
+            return purchase
+        earlier = session.scalars(mine).one()
+    if earlier.request_digest != digest:
+        raise IdempotencyKeyReused("This key was used to buy something else.")
+    earlier.replayed = True
+    return earlier
+
+
+def _refuse_a_heap(session: Session, buyer: User) -> None:
+    """Refuse one more checkout to somebody who leaves them all unpaid.
+
+    Each open one is looked at until it ends, at Stripe, and everybody's look takes its turn.
+    """
+    moment = now()
+    query = (
+        select(func.count())
+        .select_from(Purchase)
+        .where(
+            Purchase.user_id == buyer.id,
+            Purchase.state == "open",
+            Purchase.created_at > moment - timedelta(hours=1),
+        )
+    )
+    if (session.scalar(query) or 0) >= OPEN_AN_HOUR_MAX:
+        refusal = RateLimited(
+            "You have many unpaid checkouts. Pay one of them, or come back later."
+        )
+        refusal.headers["Retry-After"] = "3600"
+        raise refusal
