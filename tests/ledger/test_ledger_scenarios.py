@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from creditapp import ledger
 from creditapp.clock import NEVER
 from creditapp.db import transaction
+from creditapp.errors import IdempotencyInProgress
 from creditapp.ledger import requests
 from tests.ledger.cast import DAY, START, Person, prove
 
@@ -287,6 +288,47 @@ def test_keys_belong_to_their_caller_and_route(connection: Connection) -> None:
         assert requests.replay(connection, caller, route, "k", "d", now=START) is None
         requests.remember(connection, caller, route, "k", "{}")
     assert requests.replay(connection, "alice", "hold", "k", "d", now=START) == "{}"
+
+
+WHERE = ("user:alice", "choose-plan", "k")
+LAPSED = START + timedelta(minutes=1)
+LATER = START + timedelta(minutes=2)
+
+
+def test_a_claim_without_an_answer_is_taken_over_once_it_has_lapsed(connection: Connection) -> None:
+    assert requests.replay(connection, *WHERE, "d", now=START) is None
+    for before in (None, START):
+        with pytest.raises(IdempotencyInProgress):
+            requests.replay(connection, *WHERE, "d", now=LATER, lapsed_before=before)
+    assert requests.replay(connection, *WHERE, "d", now=LATER, lapsed_before=LAPSED) is None
+    with pytest.raises(IdempotencyInProgress):
+        requests.replay(connection, *WHERE, "d", now=LATER, lapsed_before=LAPSED)
+    with pytest.raises(ledger.IdempotencyKeyReused):
+        requests.replay(connection, *WHERE, "other", now=LATER, lapsed_before=LATER)
+
+
+def test_a_claim_that_was_given_up_is_free_for_any_body(connection: Connection) -> None:
+    requests.replay(connection, *WHERE, "d", now=START)
+    requests.replay(connection, *WHERE, "d", now=LATER, lapsed_before=LAPSED)
+    requests.give_up(connection, *WHERE, since=START)  # another has taken it over
+    assert requests.answered(connection, *WHERE, "d") is None
+    with pytest.raises(ledger.IdempotencyKeyReused):
+        requests.answered(connection, *WHERE, "other")
+    requests.give_up(connection, *WHERE, since=LATER)
+    assert requests.replay(connection, *WHERE, "other", now=LATER) is None
+    requests.settle(connection, *WHERE, "other", "{}")
+    requests.give_up(connection, *WHERE, since=LATER)
+    assert requests.answered(connection, *WHERE, "other") == "{}"
+
+
+def test_the_first_answer_stands(connection: Connection) -> None:
+    requests.settle(connection, *WHERE, "d", "lost its claim")
+    assert requests.answered(connection, *WHERE, "d") is None
+    requests.replay(connection, *WHERE, "d", now=START)
+    requests.settle(connection, *WHERE, "other", "another body's")
+    requests.settle(connection, *WHERE, "d", "first")
+    requests.settle(connection, *WHERE, "d", "second")
+    assert requests.replay(connection, *WHERE, "d", now=LATER) == "first"
 
 
 # Scope versus one balance.
