@@ -23,7 +23,14 @@ from creditapp.api.plan_models import (
     PlansAnswer,
     UpgradeAnswer,
 )
-from creditapp.api.purchases import Body, CheckoutUrlAnswer, key_of, parsed
+from creditapp.api.purchases import (
+    Body,
+    CheckoutUrlAnswer,
+    key_of,
+    opened,
+    parsed,
+    replay_headers,
+)
 from creditapp.catalog import Catalog
 from creditapp.catalog.packs import PlanView, plans_view
 from creditapp.clock import now
@@ -79,13 +86,12 @@ def upgrade_plan() -> Response:
         chosen = plans.choose(order, member, key=key_of(body, "upgrade-plan"))
     except GatewayError:
         raise PaymentUnavailable from None
+    headers = replay_headers(replayed=chosen.replayed)
     if chosen.purchase is not None:
-        replayed = {"Idempotent-Replayed": "true"} if chosen.purchase.replayed else {}
-        return reply(
-            UpgradeAnswer(outcome="checkout", url=chosen.purchase.checkout_url), 200, replayed
-        )
+        url = opened(chosen.purchase).checkout_url
+        return reply(UpgradeAnswer(outcome=chosen.outcome, url=url), 200, headers)
     mine = standing.of(reading(), member.id)
-    return reply(UpgradeAnswer(outcome=chosen.outcome, plan=_current(mine)))
+    return reply(UpgradeAnswer(outcome=chosen.outcome, plan=_current(mine)), 200, headers)
 
 
 @api.get("/me/entitlements")

@@ -16,9 +16,8 @@ from creditapp.api.models import Answer
 from creditapp.api.openapi import documented
 from creditapp.catalog import Catalog
 from creditapp.config import Settings
-from creditapp.db import reading
 from creditapp.errors import Conflict, NotFound, ValidationFailed
-from creditapp.payments import checkout, plans, standing
+from creditapp.payments import checkout, plans
 from creditapp.payments.changing import PlanOrder
 from creditapp.payments.checkout import Order
 from creditapp.payments.gateway import GatewayError
@@ -99,7 +98,7 @@ def create_checkout_session() -> Response:
         currency = (body.currency or "").upper()
         purchase = _buy(pack_id, body, route="checkout-session", currency=currency)
     answer = CheckoutSessionAnswer(id=purchase.checkout_id or "", url=purchase.checkout_url or "")
-    return reply(answer, 200, _replayed(purchase))
+    return reply(answer, 200, replay_headers(replayed=purchase.replayed))
 
 
 @api.post("/stripe/create-checkout")
@@ -114,7 +113,11 @@ def create_checkout() -> Response:
     """Store a purchase of the one pack that costs the amount, and open its checkout."""
     body = parsed(AmountBody)
     purchase = _buy(_pack_at(body.amount), body, route="create-checkout")
-    return reply(CheckoutUrlAnswer(url=purchase.checkout_url or ""), 200, _replayed(purchase))
+    return reply(
+        CheckoutUrlAnswer(url=purchase.checkout_url or ""),
+        200,
+        replay_headers(replayed=purchase.replayed),
+    )
 
 
 def parsed(model: type[Asked]) -> Asked:
@@ -147,18 +150,13 @@ def _named(body: CheckoutBody) -> tuple[str, PlanOrder | None]:
 
 
 def _subscribe(order: PlanOrder, body: CheckoutBody) -> Purchase:
-    member = require_member()
-    if not standing.of(reading(), member.id).free:
-        raise Conflict("You have a plan already; POST /api/upgrade-plan changes it.")
     try:
-        chosen = plans.choose(order, member, key=key_of(body, "checkout-session"))
+        purchase = plans.subscribe(order, require_member(), key=key_of(body, "checkout-session"))
     except GatewayError:
         raise PaymentUnavailable from None
-    if chosen.purchase is None:
-        raise Conflict("You have a plan already; POST /api/upgrade-plan changes it.")
-    if not chosen.purchase.checkout_url:
-        raise PurchaseEnded("This key's purchase has ended; buy with another key.")
-    return chosen.purchase
+    except plans.Subscribed:
+        raise Conflict("You have a plan already; POST /api/upgrade-plan changes it.") from None
+    return opened(purchase)
 
 
 def _pack_at(amount: Decimal) -> str:
@@ -179,9 +177,7 @@ def _buy(pack_id: str, body: Body, *, route: str, currency: str = "") -> Purchas
         purchase = checkout.start(order, require_member(), key=key_of(body, route))
     except GatewayError:
         raise PaymentUnavailable from None
-    if not purchase.checkout_url:
-        raise PurchaseEnded("This key's purchase has ended; buy with another key.")
-    return purchase
+    return opened(purchase)
 
 
 def key_of(body: Body, route: str) -> str:
@@ -195,5 +191,13 @@ def key_of(body: Body, route: str) -> str:
     return f"{route}:{given}"
 
 
-def _replayed(purchase: Purchase) -> dict[str, str]:
-    return {"Idempotent-Replayed": "true"} if purchase.replayed else {}
+def opened(purchase: Purchase) -> Purchase:
+    """Return a purchase that has a page to pay on; raises ``PurchaseEnded`` for one without."""
+    if not purchase.checkout_url:
+        raise PurchaseEnded("This key's purchase has ended; buy with another key.")
+    return purchase
+
+
+def replay_headers(*, replayed: bool) -> dict[str, str]:
+    """Return the header that says an answer was given before."""
+    return {"Idempotent-Replayed": "true"} if replayed else {}

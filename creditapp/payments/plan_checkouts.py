@@ -18,7 +18,7 @@ from creditapp.payments.gateway import Gateway
 from creditapp.payments.models import Purchase
 from creditapp.payments.opening import open_checkout
 from creditapp.payments.plan_models import PlanPrice, Subscription
-from creditapp.payments.purchase_keys import store_once
+from creditapp.payments.purchase_keys import bought_before, store_once
 from creditapp.wiring import the
 
 
@@ -38,9 +38,19 @@ def start(order: PlanOrder, plan: Plan, buyer: User, *, key: str) -> Purchase:
             order.digest(),
             lambda: _priced(session, order, plan, price, buyer, key),
         )
-    if purchase.checkout_url is None and purchase.checkout_id is None:
-        open_checkout(purchase, buyer)
-    return purchase
+    return _opened(purchase, buyer)
+
+
+def earlier(order: PlanOrder, buyer: User, *, key: str) -> Purchase | None:
+    """Return the purchase that began with this key before, its checkout opened; or None.
+
+    Whatever became of it since: it may be paid, and the buyer may be on another plan by now.
+    Raises ``IdempotencyKeyReused`` where the key bought something else, ``PurchaseEnded`` and
+    ``GatewayError``.
+    """
+    with snapshot() as session:
+        purchase = bought_before(session, buyer, key, order.digest())
+    return None if purchase is None else _opened(purchase, buyer)
 
 
 def may_try(session: Session, plan: Plan, user_id: str) -> bool:
@@ -49,6 +59,12 @@ def may_try(session: Session, plan: Plan, user_id: str) -> bool:
         return False
     had = select(Subscription.id).where(Subscription.user_id == user_id).limit(1)
     return session.scalar(had) is None
+
+
+def _opened(purchase: Purchase, buyer: User) -> Purchase:
+    if purchase.checkout_url is None and purchase.checkout_id is None:
+        open_checkout(purchase, buyer)
+    return purchase
 
 
 def _close_other_checkouts(buyer: User, key: str) -> None:

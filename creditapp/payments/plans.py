@@ -5,17 +5,31 @@ Nothing here writes credits: each verb tells Stripe what is wanted and syncs wha
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass
+
 from creditapp.accounts import User
 from creditapp.catalog import Catalog
 from creditapp.catalog.sales import Plan
 from creditapp.config import Settings
 from creditapp.db import snapshot, stop_reading
 from creditapp.errors import NotFound, ValidationFailed
-from creditapp.payments import changing, checkout, customers, plan_checkouts, subscriptions
+from creditapp.payments import (
+    changing,
+    checkout,
+    customers,
+    plan_checkouts,
+    repeating,
+    subscriptions,
+)
 from creditapp.payments.changing import Chosen, PlanOrder, PlanUnchanged
 from creditapp.payments.gateway import Gateway
+from creditapp.payments.models import Purchase
 from creditapp.payments.plan_models import CYCLES, Subscription
 from creditapp.wiring import the
+
+ROUTE = "choose-plan"
+"""Under which the keys of changes are stored; of callers' routes each key says its own."""
 
 PORTAL_FLOWS = {
     "card": "payment_method_update",
@@ -24,22 +38,58 @@ PORTAL_FLOWS = {
 }
 
 
-def choose(order: PlanOrder, buyer: User, *, key: str) -> Chosen:
+@dataclass(frozen=True)
+class Answer(Chosen):
+    """What came of choosing a plan, and whether it had come of the same request before."""
+
+    replayed: bool = False
+
+
+class Subscribed(PlanUnchanged):
+    """Who has a plan cannot subscribe to another; what they have can be changed."""
+
+
+def choose(order: PlanOrder, buyer: User, *, key: str) -> Answer:
     """Subscribe, or change the plan that the buyer is on; safe to repeat with the same ``key``.
 
+    The key is looked up before anything else: what it bought or changed before is the answer, also
+    where the buyer is on another plan since. What is stored of a change is its outcome; no prices.
+    Of two at once with one key, one changes the plan and both have its outcome.
+
     Raises ``NotFound`` for an unknown plan, ``ValidationFailed``, ``PackChanged``,
-    ``PlanUnchanged``, ``PaymentDeclined`` and ``GatewayError``. No transaction is open while Stripe
-    is asked.
+    ``PlanUnchanged``, ``PaymentDeclined``, ``IdempotencyKeyReused``, ``IdempotencyInProgress`` and
+    ``GatewayError``; after a refusal the key is as new. No transaction is open while Stripe is
+    asked.
     """
-    plan = _ordered(order)
     stop_reading()
-    with snapshot() as session:
-        live = subscriptions.live_of(session, buyer.id)
-    if live is not None:
-        return changing.change(live, plan, order)
-    if plan.free:
-        raise PlanUnchanged("You are on the Free plan already.")
-    return Chosen("checkout", purchase=plan_checkouts.start(order, plan, buyer, key=key))
+    earlier = plan_checkouts.earlier(order, buyer, key=key)
+    if earlier is not None:
+        return Answer("checkout", purchase=earlier, replayed=True)
+    request = repeating.Request(f"user:{buyer.id}", ROUTE, key, order.digest())
+    told = repeating.answered(request)
+    if told is not None:
+        return _told(told, replayed=True)
+    plan = _ordered(order)
+    if _live(buyer) is None:
+        purchase = _begun(order, plan, buyer, key)
+        return Answer("checkout", purchase=purchase, replayed=purchase.replayed)
+    told, replayed = repeating.once(request, lambda: _changed(order, plan, buyer))
+    return _told(told, replayed=replayed)
+
+
+def subscribe(order: PlanOrder, buyer: User, *, key: str) -> Purchase:
+    """Open the checkout of a plan, and never change one that the buyer is on.
+
+    Raises ``Subscribed`` for somebody who has a plan, unless this key began it; else as ``choose``.
+    """
+    stop_reading()
+    earlier = plan_checkouts.earlier(order, buyer, key=key)
+    if earlier is not None:
+        return earlier
+    plan = _ordered(order)
+    if _live(buyer) is not None:
+        raise Subscribed("You have a plan already. Change it instead.")
+    return _begun(order, plan, buyer, key)
 
 
 def preview(order: PlanOrder, buyer: User) -> changing.Preview | None:
@@ -49,8 +99,7 @@ def preview(order: PlanOrder, buyer: User) -> changing.Preview | None:
     """
     plan = _ordered(order)
     stop_reading()
-    with snapshot() as session:
-        live = subscriptions.live_of(session, buyer.id)
+    live = _live(buyer)
     return None if live is None else changing.preview(live, plan, order)
 
 
@@ -59,12 +108,12 @@ def cancel(buyer: User) -> Subscription:
 
     Raises ``PlanUnchanged`` without a plan, and ``GatewayError``.
     """
-    return changing.set_end(_live(buyer), cancel=True)
+    return changing.set_end(_own(buyer), cancel=True)
 
 
 def resume(buyer: User) -> Subscription:
     """Let a plan that was to end go on; raises as ``cancel``."""
-    return changing.set_end(_live(buyer), cancel=False)
+    return changing.set_end(_own(buyer), cancel=False)
 
 
 def portal_url(buyer: User, flow: str = "") -> str:
@@ -74,8 +123,7 @@ def portal_url(buyer: User, flow: str = "") -> str:
     """
     settings = the(Settings)
     stop_reading()
-    with snapshot() as session:
-        live = subscriptions.live_of(session, buyer.id)
+    live = _live(buyer)
     wanted = PORTAL_FLOWS.get(flow)
     if live is None and wanted != "payment_method_update":
         wanted = None
@@ -104,10 +152,34 @@ def _ordered(order: PlanOrder) -> Plan:
     return plan
 
 
-def _live(buyer: User) -> Subscription:
-    stop_reading()
+def _begun(order: PlanOrder, plan: Plan, buyer: User, key: str) -> Purchase:
+    if plan.free:
+        raise PlanUnchanged("You are on the Free plan already.")
+    return plan_checkouts.start(order, plan, buyer, key=key)
+
+
+def _changed(order: PlanOrder, plan: Plan, buyer: User) -> str:
+    """Change the plan that is live now, and return what is to be told of it, as JSON."""
+    chosen = changing.change(_own(buyer), plan, order)
+    row = chosen.subscription
+    return json.dumps({"outcome": chosen.outcome, "subscription": row.id if row else ""})
+
+
+def _told(told: str, *, replayed: bool) -> Answer:
+    stored = json.loads(told)
     with snapshot() as session:
-        live = subscriptions.live_of(session, buyer.id)
+        row = session.get(Subscription, stored["subscription"])
+    return Answer(stored["outcome"], subscription=row, replayed=replayed)
+
+
+def _own(buyer: User) -> Subscription:
+    stop_reading()
+    live = _live(buyer)
     if live is None:
         raise PlanUnchanged("You have no plan that could be changed.")
     return live
+
+
+def _live(buyer: User) -> Subscription | None:
+    with snapshot() as session:
+        return subscriptions.live_of(session, buyer.id)

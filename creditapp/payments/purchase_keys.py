@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from creditapp.accounts import User
@@ -25,14 +25,30 @@ def store_once(
 
     Raises ``IdempotencyKeyReused`` where the key bought something else, and ``RateLimited``.
     """
-    mine = select(Purchase).where(Purchase.user_id == buyer.id, Purchase.request_key == key)
-    earlier = session.scalar(mine)
-    if earlier is None:
-        _refuse_a_heap(session, buyer)
-        purchase = make()
-        if insert_once(session, purchase, ["user_id", "request_key"]):
-            return purchase
-        earlier = session.scalars(mine).one()
+    earlier = bought_before(session, buyer, key, digest)
+    if earlier is not None:
+        return earlier
+    _refuse_a_heap(session, buyer)
+    purchase = make()
+    if insert_once(session, purchase, ["user_id", "request_key"]):
+        return purchase
+    return _again(session.scalars(_of(buyer, key)).one(), digest)
+
+
+def bought_before(session: Session, buyer: User, key: str, digest: str) -> Purchase | None:
+    """Return what this buyer's key stored before (``replayed``), or None; store nothing.
+
+    Raises ``IdempotencyKeyReused`` where the key bought something else.
+    """
+    earlier = session.scalar(_of(buyer, key))
+    return None if earlier is None else _again(earlier, digest)
+
+
+def _of(buyer: User, key: str) -> Select[Purchase]:
+    return select(Purchase).where(Purchase.user_id == buyer.id, Purchase.request_key == key)
+
+
+def _again(earlier: Purchase, digest: str) -> Purchase:
     if earlier.request_digest != digest:
         raise IdempotencyKeyReused("This key was used to buy something else.")
     earlier.replayed = True

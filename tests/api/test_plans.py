@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
+import pytest
 from flask import Flask
 
 from tests.conftest import Person
 from tests.payments.plan_till import PlanTill
-from tests.payments.till import Till, house, till
+from tests.payments.till import Till, cut, house, till
+from tests.web.paying import the_purchase
 
 __all__ = ["house", "till"]
 
 SAME = {"Sec-Fetch-Site": "same-origin"}
+UPGRADE = "/api/upgrade-plan"
+CHECKOUT = "/api/billing/checkout-session"
 
 
 def post(person: Person, path: str, body: dict[str, Any], **headers: str) -> Any:
@@ -82,7 +87,7 @@ def test_a_plan_is_bought_and_changed_by_json(till: Till) -> None:
     assert sent.status_code == 200
     till.press(f"/pay/{sent.json['id']}", card="succeeds", email="alice@example.com")
     till.sweep()
-    plans.till.sweep(__import__("datetime").timedelta(minutes=2))
+    plans.till.sweep(timedelta(minutes=2))
     has = alice.browser.get("/api/me/entitlements").json
     assert (has["plan"]["id"], has["plan"]["cycle"]) == ("basic", "year")
     assert has["credits"]["balance"] == 550
@@ -94,6 +99,88 @@ def test_a_plan_is_bought_and_changed_by_json(till: Till) -> None:
     ends = post(alice, "/api/upgrade-plan", {"planId": "free"})
     assert ends.json["outcome"] == "will_end"
     assert ends.json["plan"]["endsAt"]
+
+
+def subscribe(till: Till, person: Person, path: str, key: str) -> dict[str, Any]:
+    """Buy Basic by the month with a key, pay, and let the shop hear of it; return the answer."""
+    sent = post(person, path, {"planId": "basic"}, **{"Idempotency-Key": key})
+    assert sent.status_code == 200, sent.text
+    purchase = the_purchase(till, sent.json["url"])
+    till.pay(purchase)
+    till.sync(purchase)
+    return dict(sent.json)
+
+
+def plan_of(person: Person) -> Any:
+    return person.browser.get("/api/me/entitlements").json["plan"]
+
+
+def test_a_key_changes_a_plan_once_and_gets_the_same_answer(till: Till) -> None:
+    alice = till.person()
+    subscribe(till, alice, UPGRADE, "buy")
+    for plan, outcome in (("premium", "upgraded"), ("basic", "will_change"), ("free", "will_end")):
+        key = {"Idempotency-Key": outcome}
+        first = post(alice, UPGRADE, {"planId": plan}, **key)
+        again = post(alice, UPGRADE, {"planId": plan}, **key)
+        assert (first.status_code, first.json["outcome"]) == (200, outcome)
+        assert "Idempotent-Replayed" not in first.headers
+        assert (again.status_code, again.json) == (200, first.json)
+        assert again.headers["Idempotent-Replayed"] == "true"
+        other = post(alice, UPGRADE, {"planId": "basic", "cycle": "year"}, **key)
+        assert (other.status_code, other.json["code"]) == (409, "idempotency_key_reused")
+    in_body = post(alice, UPGRADE, {"planId": "free", "idempotencyKey": "will_end"})
+    assert in_body.headers["Idempotent-Replayed"] == "true"
+    assert plan_of(alice)["id"] == "premium"
+
+
+def test_a_refused_change_is_asked_for_anew_with_its_key(till: Till) -> None:
+    alice = till.person()
+    subscribe(till, alice, UPGRADE, "buy")
+    key = {"Idempotency-Key": "stay"}
+    for _ in range(2):
+        refused = post(alice, UPGRADE, {"planId": "basic"}, **key)
+        assert (refused.status_code, refused.json["code"]) == (409, "conflict")
+    assert post(alice, UPGRADE, {"planId": "free"}).json["outcome"] == "will_end"
+    assert post(alice, UPGRADE, {"planId": "basic"}, **key).json["outcome"] == "resumed"
+
+
+@pytest.mark.parametrize("path", [UPGRADE, CHECKOUT])
+def test_the_key_of_a_paid_plan_gives_its_checkout_again(till: Till, path: str) -> None:
+    alice = till.person()
+    first = subscribe(till, alice, path, "buy")
+    again = post(alice, path, {"planId": "basic"}, **{"Idempotency-Key": "buy"})
+    assert (again.status_code, again.json) == (200, first)
+    assert again.headers["Idempotent-Replayed"] == "true"
+    for body in ({"planId": "premium"}, {"planId": "basic", "cycle": "year"}):
+        other = post(alice, path, body, **{"Idempotency-Key": "buy"})
+        assert (other.status_code, other.json["code"]) == (409, "idempotency_key_reused"), body
+    assert (plan_of(alice)["id"], plan_of(alice)["cycle"]) == ("basic", "month")
+
+
+def test_a_checkout_session_never_changes_a_plan(till: Till) -> None:
+    alice = till.person()
+    subscribe(till, alice, CHECKOUT, "buy")
+    refused = post(alice, CHECKOUT, {"planId": "premium"}, **{"Idempotency-Key": "another"})
+    assert (refused.status_code, refused.json["code"]) == (409, "conflict")
+    assert "POST /api/upgrade-plan" in refused.json["detail"]
+    assert plan_of(alice)["id"] == "basic"
+    pack = post(alice, CHECKOUT, {"packId": "creator"}, **{"Idempotency-Key": "another"})
+    assert pack.status_code == 200, "a refusal leaves its key free"
+    taken = post(alice, CHECKOUT, {"packId": "creator"}, **{"Idempotency-Key": "buy"})
+    assert (taken.status_code, taken.json["code"]) == (409, "idempotency_key_reused")
+
+
+def test_a_key_whose_purchase_ended_unopened_is_a_conflict(till: Till) -> None:
+    PlanTill(till)
+    alice = till.person()
+    for path in (UPGRADE, CHECKOUT):
+        key = {"Idempotency-Key": "ended"}
+        till.line.before = cut("create_plan_checkout")
+        assert post(alice, path, {"planId": "basic"}, **key).status_code == 503
+        till.line.before = lambda name: None
+        till.clock.advance(timedelta(hours=25))
+        late = post(alice, path, {"planId": "basic"}, **key)
+        assert (late.status_code, late.json["code"]) == (409, "conflict")
 
 
 def test_the_portal_answers_each_caller_in_its_form(till: Till) -> None:

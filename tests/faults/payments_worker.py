@@ -8,6 +8,7 @@ otherwise spend minutes importing.
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -100,7 +101,8 @@ def _upgrade(user_id: str, plan: str) -> None:
     with snapshot() as session:
         buyer = session.get(User, user_id)
     assert buyer
-    plans.choose(PlanOrder(plan), buyer, key="an upgrade has no need of one")
+    # A key of its own each time: one that was killed keeps its claim for a minute.
+    plans.choose(PlanOrder(plan), buyer, key=secrets.token_hex(8))
 
 
 def _grant_months() -> None:

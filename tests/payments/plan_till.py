@@ -15,7 +15,7 @@ from creditapp.clock import NEVER
 from creditapp.db import snapshot, transaction
 from creditapp.ledger.models import Grant
 from creditapp.payments import plans, scheduled, standing, subscriptions
-from creditapp.payments.changing import Chosen, PlanOrder
+from creditapp.payments.changing import PlanOrder
 from creditapp.payments.cycles import add_months
 from creditapp.payments.models import Purchase
 from creditapp.payments.plan_models import Invoice, ScheduledGrant, Subscription
@@ -52,7 +52,7 @@ class PlanTill:
 
     def choose(
         self, buyer: User, plan: str, cycle: str = "month", *, seats: int = 1, key: str = ""
-    ) -> Chosen:
+    ) -> plans.Answer:
         """Choose a plan, as the page's button does."""
         with self.app.app_context():
             key = key or secrets.token_hex(8)

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from flask import Flask
 
 from tests.conftest import Person
+from tests.payments.till import Till, house, till
+from tests.web.paying import the_purchase
+
+__all__ = ["house", "till"]
 
 
 def test_a_guest_compares_and_is_asked_to_sign_up(sqlite_app: Flask) -> None:
@@ -76,3 +81,51 @@ def test_an_ended_session_leads_back_to_the_plans(sqlite_app: Flask) -> None:
         303,
         "/auth/login?next=/credits/plans",
     )
+
+
+def fields(person: Person, **more: str) -> dict[str, str]:
+    """Open the plans and return what a button there would send."""
+    page = person.browser.get("/credits/plans").text
+    found = dict(re.findall(r'name="(csrf_token|catalog|nonce|next)" value="([^"]*)"', page))
+    return {**found, "cycle": "month", **more}
+
+
+def subscribe(till: Till, person: Person, plan: str) -> dict[str, str]:
+    """Choose a plan, pay, and let the shop hear of it; return the form that was sent."""
+    sent = fields(person, plan=plan)
+    purchase = the_purchase(till, str(person.browser.post("/credits/plan", data=sent).location))
+    till.pay(purchase)
+    till.sync(purchase)
+    return sent
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "words"),
+    [
+        ("basic", "premium", "Your plan is upgraded."),
+        ("premium", "basic", "Your plan changes on"),
+        ("basic", "free", "Your plan ends on"),
+    ],
+)
+def test_a_double_click_on_a_change_says_the_same_twice(
+    till: Till, first: str, then: str, words: str
+) -> None:
+    alice = till.person()
+    subscribe(till, alice, first)
+    form = fields(alice, plan=then)
+    for _ in range(2):
+        sent = alice.browser.post("/credits/plan", data=form)
+        assert (sent.status_code, sent.location) == (303, "/dashboard")
+        assert words in alice.browser.get("/dashboard").text
+    calls = till.line.calls
+    assert calls["change_subscription"] + calls["cancel_at_period_end"] == 1
+
+
+def test_a_form_sent_again_after_paying_leads_back_to_what_was_bought(till: Till) -> None:
+    alice = till.person()
+    form = subscribe(till, alice, "basic")
+    again = alice.browser.post("/credits/plan", data=form)
+    assert again.status_code == 303
+    assert re.fullmatch(r"/credits/purchases/pur_\w+/back", str(again.location))
+    assert till.line.calls["create_plan_checkout"] == 1
+    assert till.line.calls["change_subscription"] == 0
