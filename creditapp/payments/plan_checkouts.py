@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from collections.abc import Sequence
+
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from creditapp.accounts import User
@@ -12,7 +14,7 @@ from creditapp.clock import now
 from creditapp.config import Settings
 from creditapp.db import snapshot, transaction
 from creditapp.ids import new_id
-from creditapp.payments import checkout, plan_prices
+from creditapp.payments import checkout, plan_prices, subscriptions
 from creditapp.payments.changing import PlanOrder, PlanUnchanged
 from creditapp.payments.gateway import Gateway
 from creditapp.payments.models import Purchase
@@ -21,12 +23,18 @@ from creditapp.payments.plan_models import PlanPrice, Subscription
 from creditapp.payments.purchase_keys import bought_before, store_once
 from creditapp.wiring import the
 
+_TAKEN = ("paid", "pending", "review")
+"""How a purchase stands whose checkout the buyer has completed."""
+
+_SUBSCRIBED = "You have just subscribed in another window."
+
 
 def start(order: PlanOrder, plan: Plan, buyer: User, *, key: str) -> Purchase:
     """Store a purchase of a plan and open its checkout; the same key gives the same ones.
 
-    For somebody without a plan. Raises ``PlanUnchanged`` when they have just subscribed in another
-    window, and as ``checkout.start``. No transaction is open while Stripe is asked.
+    For somebody without a plan. Raises ``PlanUnchanged`` when they have just subscribed, or chosen
+    a plan, in another window, and as ``checkout.start``. No transaction is open while Stripe is
+    asked.
     """
     _close_other_checkouts(buyer, key)
     price = plan_prices.ensure(plan, order.cycle)
@@ -45,7 +53,8 @@ def earlier(order: PlanOrder, buyer: User, *, key: str) -> Purchase | None:
     """Return the purchase that began with this key before, its checkout opened; or None.
 
     Whatever became of it since: it may be paid, and the buyer may be on another plan by now.
-    Raises ``IdempotencyKeyReused`` where the key bought something else, ``PurchaseEnded`` and
+    Raises ``IdempotencyKeyReused`` where the key bought something else, ``PurchaseEnded``,
+    ``PlanUnchanged`` where its checkout was still open beside another one or a plan, and
     ``GatewayError``.
     """
     with snapshot() as session:
@@ -61,27 +70,76 @@ def may_try(session: Session, plan: Plan, user_id: str) -> bool:
     return session.scalar(had) is None
 
 
+def _close_other_checkouts(buyer: User, key: str) -> None:
+    """Close every other open way to subscribe: two tabs must not end in two subscriptions."""
+    with snapshot() as session:
+        others = [each for each in _open_ones(session, buyer.id) if each.request_key != key]
+    for other in others:
+        if _closed(other).state in _TAKEN:
+            raise PlanUnchanged(_SUBSCRIBED)
+
+
 def _opened(purchase: Purchase, buyer: User) -> Purchase:
     if purchase.checkout_url is None and purchase.checkout_id is None:
         open_checkout(purchase, buyer)
-    return purchase
+    return purchase if purchase.ended else _alone(purchase)
 
 
-def _close_other_checkouts(buyer: User, key: str) -> None:
-    """Close every other open way to subscribe: two tabs must not end in two subscriptions."""
-    query = select(Purchase.id, Purchase.checkout_id).where(
-        Purchase.user_id == buyer.id,
-        Purchase.cycle.is_not(None),
-        Purchase.state == "open",
-        Purchase.request_key != key,
-    )
+def _alone(mine: Purchase) -> Purchase:
+    """Return a purchase once its checkout is the only open way to subscribe; else close it.
+
+    Two windows at once both find nothing to close before either has stored its purchase. So each
+    looks once more here, after it has noted its own checkout; therefore of two at once at least one
+    sees the other, and the older one is closed. If the older looks after the newer was stored, it
+    sees that one and gives way. If it looked before, its checkout was noted by then, and the newer,
+    which looks later still, finds and closes it. An older one without a noted checkout is left to
+    its own look; until then nobody was told its address.
+
+    Raises ``PlanUnchanged`` where this one is closed, and ``GatewayError`` where one could not be.
+    Then the address stays untold, and the same key comes here again.
+    """
     with snapshot() as session:
-        others = session.execute(query).all()
-    for purchase_id, checkout_id in others:
-        if checkout_id is not None:
-            the(Gateway).expire_checkout(checkout_id)
-        if checkout.sync(purchase_id).state == "paid":
-            raise PlanUnchanged("You have just subscribed in another window.")
+        others = [each for each in _open_ones(session, mine.user_id) if each.id != mine.id]
+        subscribed = subscriptions.live_of(session, mine.user_id) is not None
+    if subscribed:
+        return _withdrawn(mine, _SUBSCRIBED)
+    if any((each.created_at, each.id) > (mine.created_at, mine.id) for each in others):
+        return _withdrawn(mine, "You chose a plan in another window just now. Go on there.")
+    for older in others:
+        if older.checkout_id is not None and _closed(older).state in _TAKEN:
+            return _withdrawn(mine, _SUBSCRIBED)
+    return mine
+
+
+def _withdrawn(mine: Purchase, words: str) -> Purchase:
+    """Close a checkout and refuse it with ``words``; return it if it was paid: it is the plan."""
+    closed = _closed(mine)
+    if closed.state in _TAKEN:
+        closed.replayed = mine.replayed
+        return closed
+    with transaction() as session:
+        # A refusal is not stored: who asks again with the same key asks anew.
+        session.execute(
+            update(Purchase)
+            .where(Purchase.id == mine.id, Purchase.state == "expired")
+            .values(request_key=f"withdrawn:{mine.id}")
+        )
+    raise PlanUnchanged(words)
+
+
+def _closed(purchase: Purchase) -> Purchase:
+    """Expire a checkout, if there is one, and return the purchase as Stripe says it stands."""
+    if purchase.checkout_id is not None:
+        the(Gateway).expire_checkout(purchase.checkout_id)
+    return checkout.sync(purchase.id)
+
+
+def _open_ones(session: Session, user_id: str) -> Sequence[Purchase]:
+    return session.scalars(
+        select(Purchase).where(
+            Purchase.user_id == user_id, Purchase.cycle.is_not(None), Purchase.state == "open"
+        )
+    ).all()
 
 
 def _priced(

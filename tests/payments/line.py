@@ -41,3 +41,14 @@ def cut(name: str) -> Callable[[str], None]:
             raise GatewayError("Stripe: no answer", permanent=False)
 
     return fail
+
+
+def once(name: str, act: Callable[[], object]) -> Callable[[str], None]:
+    """Return a listener that does something at the first call of one method."""
+    waiting = [act]
+
+    def listen(called: str) -> None:
+        if called == name and waiting:
+            waiting.pop()()
+
+    return listen

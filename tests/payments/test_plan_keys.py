@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -17,7 +15,7 @@ from creditapp.payments import plans as shop
 from creditapp.payments import repeating
 from creditapp.payments.changing import PaymentDeclined, PlanUnchanged
 from creditapp.payments.gateway import GatewayError
-from tests.payments.line import cut
+from tests.payments.line import cut, once
 from tests.payments.plan_till import PlanTill
 from tests.payments.till import Till, house, till, values
 
@@ -47,17 +45,6 @@ def keys(plans: PlanTill, buyer: User) -> list[RequestKey]:
     query = select(RequestKey).where(RequestKey.caller == f"user:{buyer.id}")
     with plans.app.app_context(), snapshot() as session:
         return list(session.scalars(query))
-
-
-def once(name: str, act: Callable[[], Any]) -> Callable[[str], None]:
-    """Return a listener that acts at the first call of one method."""
-    waiting = [act]
-
-    def listen(called: str) -> None:
-        if called == name and waiting:
-            waiting.pop()()
-
-    return listen
 
 
 def die() -> None:
