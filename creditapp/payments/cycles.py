@@ -49,7 +49,7 @@ class Plan:
 
     months: tuple[Month, ...]
     supersedes_from: datetime | None = None
-    """Months of earlier invoices that begin here or later are replaced by this invoice's."""
+    """Months of earlier invoices that begin after it are replaced by this invoice's."""
     returned_micro: int = 0
     """What the month under way had given too much: its time was given back for money, and this
     invoice gives less for it."""

@@ -137,7 +137,7 @@ class Invoice(Base):
     credits_micro: Mapped[int] = mapped_column(BigInteger, default=0)
     """What it gives in total, over all its months."""
     supersedes_from: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    """From when it gives instead of the invoices before it; null where it replaces none."""
+    """It gives the months after this moment instead of the invoices before; null for none."""
     review_reason: Mapped[str | None] = mapped_column(String(120))
     livemode: Mapped[bool] = mapped_column()
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -45,7 +45,7 @@ def write(session: Session, invoice: Invoice, months: Sequence[Month]) -> None:
     ).all()
 
     def successor(month: Month) -> str | None:
-        return next((each for each, since in later if since and since <= month.starts_at), None)
+        return next((each for each, since in later if since and since < month.starts_at), None)
 
     session.add_all(
         ScheduledGrant(
@@ -96,7 +96,8 @@ def supersede(session: Session, invoice: Invoice, since: datetime) -> None:
         .where(
             ScheduledGrant.invoice_id.in_(earlier),
             ScheduledGrant.state == "due",
-            ScheduledGrant.starts_at >= since,
+            # A month that begins with it is under way: the invoice gives the difference for it.
+            ScheduledGrant.starts_at > since,
         )
         .values(state="superseded", superseded_by=invoice.id)
         .execution_options(synchronize_session=False)

@@ -198,6 +198,19 @@ def test_an_upgrade_while_the_renewal_is_a_draft_gives_one_year(
     assert sum(plans.given(alice)[before:]) == pytest.approx(12 * PREMIUM, abs=0.2)
 
 
+def test_an_upgrade_in_the_second_in_which_a_month_begins(plans: PlanTill) -> None:
+    alice = plans.till.member()
+    row = plans.subscribe(alice, "basic", "year")
+    plans.live_through(row, 4)
+    plans.pass_to(add_months(row.period_start, 5))
+    assert plans.choose(alice, "premium", "year").outcome == "upgraded"
+    plans.live_through(row, 11)
+    given = sorted(plans.given(alice))
+    assert given[:6] == [BASIC] * 6
+    assert given[6] == pytest.approx(PREMIUM - BASIC, abs=0.01)
+    assert given[7:] == [PREMIUM] * 6
+
+
 def test_down_and_up_again_in_the_portal_gives_nothing_for_nothing(plans: PlanTill) -> None:
     alice, bob = plans.till.member(), plans.till.member()
     basic = plans.subscribe(bob, "basic").price_id
