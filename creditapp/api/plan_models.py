@@ -50,6 +50,8 @@ class CurrentPlan(Answer):
     past_due_since: Moment | None = None
     next_try_at: Moment | None = None
     next_plan: str | None = None
+    """The plan that the next invoice is for, where that is not what is paid for now."""
+    next_seats: int | None = None
 
 
 class PlansAnswer(Answer):

@@ -190,5 +190,6 @@ def _current(mine: Standing) -> CurrentPlan:
         seats=mine.seats,
         credits=credits(mine.credits_micro),
         next_plan=mine.next_name,
+        next_seats=mine.next_seats if mine.next_name else None,
         **moments,
     )

@@ -74,8 +74,8 @@ def described(session: Session, row: Subscription) -> Standing:
     if price is None:
         # It was begun with a price of another shop's; what it is called there is not ours to say.
         return Standing("", "Another plan", "credits", "month", row.status, subscription_id=row.id)
-    comes = following if row.will_change else None
     ends = row.cancel_at_period_end
+    comes = following if row.will_change and not ends else None
     return Standing(
         plan_id=price.plan_id,
         name=price.plan_name,

@@ -124,6 +124,8 @@ def test_a_key_changes_a_plan_once_and_gets_the_same_answer(till: Till) -> None:
         again = post(alice, UPGRADE, {"planId": plan}, **key)
         assert (first.status_code, first.json["outcome"]) == (200, outcome)
         assert "Idempotent-Replayed" not in first.headers
+        next_one = (first.json["plan"].get("nextPlan"), first.json["plan"].get("nextSeats"))
+        assert next_one == (("Basic", 1) if outcome == "will_change" else (None, None))
         assert (again.status_code, again.json) == (200, first.json)
         assert again.headers["Idempotent-Replayed"] == "true"
         other = post(alice, UPGRADE, {"planId": "basic", "cycle": "year"}, **key)
