@@ -40,6 +40,7 @@ def post(
     }
     changes = telling_plans.look(subscription, new=not rows)
     reasons: dict[str, str] = {}
+    frozen: list[tuple[Invoice, bool]] = []
     for state in told.invoices:
         row = rows.get(state.id)
         if row is None:
@@ -53,10 +54,12 @@ def post(
             if row.paid_at is not None:
                 changes.paid.append((row, state, first_micro))
         if row.paid_at is not None and state.id in told.reversals:
-            reasons[state.id] = _reverse(session, row, told.reversals[state.id], changes)
+            reasons[state.id] = _reverse(row, told.reversals[state.id], changes, frozen)
     session.flush()
     # Only when all is written down: a later invoice takes months over from an earlier one.
     changes.paid_for = plan_reversals.settle(session, subscription.id, reasons)
+    for row, now_frozen in frozen:
+        plan_reversals.set_frozen(session, row, frozen=now_frozen)
     for row in sorted(rows.values(), key=lambda each: (each.created_at, each.id)):
         if row.paid_at is not None:
             scheduled.grant_due(session, row)
@@ -143,9 +146,12 @@ def _write_months(
 
 
 def _reverse(
-    session: Session, row: Invoice, found: Reversals, changes: telling_plans.Changes
+    row: Invoice,
+    found: Reversals,
+    changes: telling_plans.Changes,
+    frozen: list[tuple[Invoice, bool]],
 ) -> str:
-    """Note what was refunded or lost in a dispute, and freeze what is disputed.
+    """Note what was refunded or lost in a dispute, and in ``frozen`` what is to be frozen or freed.
 
     Returns which of the two it was, for the ledger's history.
     """
@@ -162,7 +168,7 @@ def _reverse(
         event = "dispute_opened" if open_now else "dispute_closed"
         changes.disputes.append((row, found.disputes[0], event))
     if open_now or row.disputed:
-        plan_reversals.set_frozen(session, row, frozen=open_now)
+        frozen.append((row, open_now))
     row.disputed = open_now
     return "dispute" if lost else "refund"
 
