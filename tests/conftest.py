@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -56,6 +56,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the long proofs, or one core ends with them while the other has nothing left."""
     long = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in long)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what was left out and why: one line for each thing that this machine lacks."""
+    lacks: defaultdict[str, list[str]] = defaultdict(list)
+    for report in terminalreporter.stats.get("skipped", []):
+        lacks[str(report.longrepr[2]).removeprefix("Skipped: ")].append(report.nodeid)
+    for reason, names in lacks.items():
+        files = sorted({name.partition("::")[0].removeprefix("tests/") for name in names})
+        terminalreporter.section(f"{len(names)} tests left out: {reason}")
+        terminalreporter.line(", ".join(files))
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ def command(arguments: list[str]) -> list[str]:
     """Return the pytest command; without arguments it runs everything on every core."""
     # A file stays on one core, and files keep their order: tests/conftest.py puts long ones first.
     parallel = ["-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder"]
-    told = ["-rs", "--durations", "15"]
+    told = ["--durations", "15"]
     return [sys.executable, "-m", "pytest", *(arguments or [*parallel, *told])]
 
 
