@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Final
 
 import structlog
 from sqlalchemy import or_, select, update
@@ -10,6 +13,7 @@ from sqlalchemy import or_, select, update
 from creditapp.catalog import Catalog
 from creditapp.clock import now
 from creditapp.db import changed, snapshot, transaction
+from creditapp.generation.leases import RENEW_SECONDS
 from creditapp.generation.models import Generation
 from creditapp.generation.providers import GenerationFailed, Providers, Unavailable
 from creditapp.generation.settling import settle_lapsed
@@ -23,6 +27,8 @@ QUEUED_SECONDS_LONG = 900
 ATTEMPTS_MAX = 3
 """How often a repeatable provider is asked before its killed workers are taken as an answer."""
 AT_ONCE = 200
+WATCH_SECONDS: Final = 2 * RENEW_SECONDS
+"""So long a row is watched whose lease is over: a worker that lives writes to it every second."""
 
 log = structlog.get_logger(__name__)
 
@@ -31,7 +37,9 @@ def sweep() -> None:
     """Enqueue what was never picked up, and end what a dead worker left behind."""
     moment = now()
     waiting = []
-    for generation in _noticed(moment):
+    noticed = _noticed(moment)
+    queued = [each for each in noticed if each.state == "queued"]
+    for generation in [*queued, *_dead([each for each in noticed if each.state == "running"])]:
         try:
             if generation.state == "running":
                 _mend(generation)
@@ -68,6 +76,23 @@ def _noticed(moment: datetime) -> list[Generation]:
                 .limit(AT_ONCE)
             )
         )
+
+
+def _dead(lapsed: Sequence[Generation]) -> list[Generation]:
+    """Return those to which nobody wrote while they were watched.
+
+    That a lease is over is only what two clocks say. They are another host's and ours; a machine
+    may have slept, a database have been away, a demo's time been moved on: the worker lives.
+    """
+    if not lapsed:
+        return []
+    time.sleep(WATCH_SECONDS)
+    seen = {each.id: (each.attempt, each.lease_until) for each in lapsed}
+    with snapshot() as session:
+        rows = session.scalars(
+            select(Generation).where(Generation.id.in_(seen), Generation.state == "running")
+        ).all()
+    return [row for row in rows if (row.attempt, row.lease_until) == seen[row.id]]
 
 
 def _mend(generation: Generation) -> None:

@@ -9,6 +9,7 @@ import pytest
 from flask import Flask
 
 from creditapp.clock import StoppedClock
+from creditapp.generation import sweeping
 from creditapp.generation.providers import Providers
 from tests.conftest import Person
 from tests.generation.studio import Scripted, Studio
@@ -47,6 +48,12 @@ def app(
     folder = tmp_path_factory.mktemp(kind)
     with shared_app(server, folder, clock=clock, providers=providers) as app:
         yield app
+
+
+@pytest.fixture(autouse=True)
+def _unwatched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the sweep believe at once that a lease is over: these tests' clock stands."""
+    monkeypatch.setattr(sweeping, "WATCH_SECONDS", 0.0)
 
 
 @pytest.fixture

@@ -201,6 +201,26 @@ def test_a_worker_learns_that_it_was_given_up_and_stops(
     assert studio.generation(generation_id).state == "running"
 
 
+def test_a_worker_that_lives_is_not_ended_because_a_clock_is_ahead(
+    alice: Person, studio: Studio, provider: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("creditapp.generation.leases.RENEW_SECONDS", 0.02)
+    monkeypatch.setattr(sweeping, "WATCH_SECONDS", 0.5)
+    arrived, gate = threading.Event(), threading.Event()
+    provider.script = [held_up(gate, arrived), None]
+    generation_id = studio.ask(alice)
+    worker = studio.work_beside(generation_id)
+    assert arrived.wait(10)
+    # Now and then the row is seen with the lease of the clock from before.
+    for _ in range(5):
+        studio.sweep(after_seconds=LAPSED)
+    gate.set()
+    worker.join()
+    assert studio.generation(generation_id).state == "succeeded"
+    assert provider.calls == 1
+    studio.check()
+
+
 def test_a_lease_is_renewed_while_the_provider_works(
     alice: Person, studio: Studio, provider: Scripted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
