@@ -111,12 +111,22 @@ def begin_session() -> Response:
 @auth.post("/logout")
 @policy("public")
 def log_out() -> Response:
-    """End this browser's session."""
+    """End this browser's session; with ``everywhere`` that of every device.
+
+    A session lives in its cookie: a copy of it ends only with the others, or after its 30 days.
+    """
+    member = current_member()
+    if member is not None and request.form.get("everywhere") == "1":
+        with transaction() as session:
+            user = accounts.find(session, member.id)
+            if user is not None:
+                accounts.end_sessions(session, user)
     sign_out()
     notify("logged_out")
     response = go("/")
-    # Pictures stay in the browser's cache for a year; whoever sits here next must not find them.
-    response.headers["Clear-Site-Data"] = '"cache"'
+    # Pictures stay in the browser's cache for a year, and what was typed in its tab; whoever sits
+    # here next must not find them.
+    response.headers["Clear-Site-Data"] = '"cache", "storage"'
     return response
 
 

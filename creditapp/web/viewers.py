@@ -14,6 +14,7 @@ from creditapp.clock import now
 from creditapp.config import Settings
 from creditapp.db import reading
 from creditapp.generation.funding import Caller
+from creditapp.web.rendering import wants_fragment
 from creditapp.web.security import current_member, current_visitor
 from creditapp.wiring import the
 
@@ -113,10 +114,16 @@ def site() -> dict[str, object]:
         "demo": settings.env != "production",
         "request_id": g.get("request_id", ""),
         "path": _path_to_come_back_to(),
-        "notices": g.pop("notices", None) or session.pop("notices", []),
+        "notices": g.pop("notices", None) or _notices(),
         "registration_open": True,
         "welcome_micro": catalog.welcome_micro,
     }
+
+
+def _notices() -> list[dict[str, object]]:
+    """Return what waits to be said; a fragment, which shows none, leaves it to the next page."""
+    found: list[dict[str, object]] = [] if wants_fragment() else session.pop("notices", [])
+    return found
 
 
 def notify(code: str, **fields: object) -> None:

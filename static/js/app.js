@@ -38,6 +38,11 @@ if (field) {
   note();
 }
 
+// Whoever sits here next must not find what was typed.
+document.addEventListener("submit", (event) => {
+  if (event.target.matches('[action="/auth/logout"]')) sessionStorage.clear();
+});
+
 setInterval(() => {
   for (const time of document.querySelectorAll("[data-until] time")) {
     const minutes = Math.ceil((new Date(time.dateTime) - Date.now()) / 60000);

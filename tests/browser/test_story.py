@@ -134,6 +134,24 @@ def test_a_declined_card_costs_nothing_and_another_one_pays(cast: Cast) -> None:
     expect(page.locator("#balance")).to_contain_text("160")
 
 
+def test_logging_out_leaves_nothing_in_the_tab(cast: Cast) -> None:
+    person = cast.person()
+    person.sign_up("leaves@example.com")
+    page = person.page
+    prompt = page.get_by_role("textbox", name="What should it show?")
+    prompt.fill("what only I may know")
+    person.open("/gallery")
+    page.get_by_role("searchbox").fill("only I")
+    page.wait_for_url("**/gallery?*")
+    page.locator("#menu summary").click()
+    page.get_by_role("button", name="Log out", exact=True).click()
+    expect(page.get_by_text("You are logged out.")).to_be_visible()
+    expect(prompt).to_have_value("")
+    kept = page.evaluate("JSON.stringify(sessionStorage)")
+    assert "only I" not in kept
+    assert "leaves@example.com" not in kept
+
+
 def buy_the_best_pack(page: Page) -> None:
     """Open the pack modal over this page, take what it has chosen, and pay."""
     page.locator("header").get_by_role("link", name=re.compile("Add credits")).click()

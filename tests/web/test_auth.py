@@ -140,6 +140,27 @@ def test_logging_out_ends_the_session_and_a_get_does_not(alice: Person) -> None:
     assert "You are logged out." in alice.browser.get("/").text
 
 
+def test_logging_out_everywhere_ends_what_others_copied(alice: Person) -> None:
+    """A session lives in its cookie, so a copy outlives the log-out of the browser it is from."""
+    other = Person(alice.app)
+    assert log_in(other, "alice@example.com").status_code == 303
+    alice.post("/auth/logout")
+    assert other.browser.get("/dashboard").status_code == 200
+    assert log_in(alice, "alice@example.com").status_code == 303
+    assert "Log out everywhere" in alice.browser.get("/settings").text
+    answer = alice.post("/auth/logout", {"everywhere": "1"})
+    assert answer.headers["Clear-Site-Data"] == '"cache", "storage"'
+    assert other.browser.get("/dashboard").status_code == 303
+    assert alice.browser.get("/dashboard").status_code == 303
+
+
+def test_a_fragment_leaves_a_notice_to_the_next_page(alice: Person) -> None:
+    """She has just signed up, and a card in another tab asks for its news first."""
+    part = alice.browser.get("/gallery", headers={"HX-Request": "true"})
+    assert (part.status_code, "Welcome." in part.text) == (200, False)
+    assert "Welcome." in alice.browser.get("/").text
+
+
 def test_a_page_for_members_comes_back_after_logging_in(app: Flask, alice: Person) -> None:
     person = Person(app)
     sent_on = person.browser.get("/dashboard?type=bought")
