@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sqlalchemy import select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from creditapp.accounts import User
 from creditapp.catalog import Catalog
@@ -63,10 +63,21 @@ def earlier(order: PlanOrder, buyer: User, *, key: str) -> Purchase | None:
 
 
 def may_try(session: Session, plan: Plan, user_id: str) -> bool:
-    """Return whether a person may try a plan before paying: once, and before any other."""
+    """Return whether a person may try a plan before paying: once, and before any other.
+
+    Another account of the same person, by another spelling of the address or after the first was
+    deleted, counts too.
+    """
     if not plan.trial_days:
         return False
-    had = select(Subscription.id).where(Subscription.user_id == user_id).limit(1)
+    mine = aliased(User)
+    had = (
+        select(Subscription.id)
+        .join(User, User.id == Subscription.user_id)
+        .join(mine, mine.person_hash == User.person_hash)
+        .where(mine.id == user_id)
+        .limit(1)
+    )
     return session.scalar(had) is None
 
 

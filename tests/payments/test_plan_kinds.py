@@ -10,7 +10,9 @@ import pytest
 
 from creditapp.accounts import User
 from creditapp.config import SettingsInvalid
+from creditapp.db import snapshot
 from creditapp.errors import ValidationFailed
+from creditapp.payments import plan_checkouts
 from creditapp.payments.plan_models import Subscription
 from tests.payments.plan_till import PlanTill
 from tests.payments.till import opened
@@ -95,6 +97,18 @@ def test_a_trial_is_once_for_each_person(plans: PlanTill) -> None:
     purchase = plans.choose(alice, "tried").purchase
     assert purchase is not None
     assert purchase.trial_days == 0
+
+
+def test_another_account_of_the_same_person_has_no_second_trial(plans: PlanTill) -> None:
+    alice = plans.till.member()
+    plans.subscribe(alice, "tried")
+    again = plans.till.member(alice.email.replace("@", "+again@"))
+    stranger = plans.till.member()
+    with plans.app.app_context(), snapshot() as session:
+        tried = plans.catalog.plan("tried")
+        assert tried is not None
+        assert not plan_checkouts.may_try(session, tried, again.id)
+        assert plan_checkouts.may_try(session, tried, stranger.id)
 
 
 def test_a_change_within_the_trial_charges_nothing(plans: PlanTill) -> None:

@@ -86,9 +86,9 @@ class Till:
 
     # --- people and purchases ---
 
-    def member(self) -> User:
+    def member(self, email: str = "") -> User:
         """Return somebody with a new account and its welcome credits."""
-        email = f"{secrets.token_hex(6)}@example.com"
+        email = email or f"{secrets.token_hex(6)}@example.com"
         with self.app.app_context():
             new = accounts.prepare_account(email, PASSWORD)
             with transaction() as session:
