@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import or_, select, update
+from sqlalchemy import and_, or_, select, update
 
 from creditapp.catalog.sales import Plan
 from creditapp.clock import now
@@ -17,7 +17,7 @@ from creditapp.ids import new_id
 from creditapp.payments import cycles, plan_prices, scheduled, subscriptions
 from creditapp.payments.gateway import Gateway, GatewayError
 from creditapp.payments.models import Purchase
-from creditapp.payments.plan_models import PlanPrice, Subscription
+from creditapp.payments.plan_models import Invoice, PlanPrice, Subscription
 from creditapp.wiring import the
 
 UPGRADE_RETRY = timedelta(hours=1)
@@ -113,6 +113,7 @@ def _upgrade(live: Subscription, plan: Plan, order: PlanOrder, current: PlanPric
     Only the charge takes back what was to come, a downgrade or the end: where it fails, that is
     still to come.
     """
+    _refuse_on_money_that_went_back(live)
     wanted = plan_prices.ensure(plan, order.cycle)
     since = _begin_upgrade(live, wanted.id)
     gateway = the(Gateway)
@@ -142,6 +143,29 @@ def _upgrade(live: Subscription, plan: Plan, order: PlanOrder, current: PlanPric
             "Change your card under Manage subscription and try again."
         ) from None
     return Chosen("upgraded", subscription=subscriptions.sync(live.id))
+
+
+def _refuse_on_money_that_went_back(live: Subscription) -> None:
+    """Refuse an upgrade of a period whose payment was refunded whole, or is contested or lost.
+
+    Stripe counts that payment against the larger price all the same, so the upgrade would cost less
+    than it gives.
+    """
+    query = select(Invoice.id).where(
+        Invoice.subscription_id == live.id,
+        Invoice.created_at >= live.period_start - timedelta(hours=1),
+        or_(
+            Invoice.disputed.is_(True),
+            and_(Invoice.paid_minor > 0, Invoice.refunded_minor >= Invoice.paid_minor),
+        ),
+    )
+    with snapshot() as session:
+        went_back = session.scalar(query.limit(1)) is not None
+    if went_back:
+        raise PlanUnchanged(
+            "The payment of your plan went back or is contested, so a larger plan cannot build on "
+            f"it. Choose again after {live.period_end:%d %B %Y}, or write to us."
+        )
 
 
 def _put_back(live: Subscription, current: PlanPrice) -> Subscription | None:
@@ -222,13 +246,15 @@ class Preview:
 def preview(live: Subscription, plan: Plan, order: PlanOrder) -> Preview | None:
     """Ask Stripe what an upgrade costs now; None where the change is no upgrade.
 
-    Raises ``GatewayError``. The seconds until the button is pressed change the last cents.
+    Raises ``PlanUnchanged`` where it would be refused, and ``GatewayError``. The seconds until the
+    button is pressed change the last cents.
     """
     current = plan_prices.known({live.price_id}).get(live.price_id)
     if current is None or live.status != "active":
         return None
     if not is_upgrade(plan, order.cycle, order.seats, current, live.quantity):
         return None
+    _refuse_on_money_that_went_back(live)
     wanted = plan_prices.ensure(plan, order.cycle)
     gateway = the(Gateway)
     state = gateway.retrieve_subscription(live.id)
