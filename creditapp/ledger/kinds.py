@@ -20,16 +20,17 @@ UNPAID_SOURCES: Final = (
 SOURCES: Final = PAID_SOURCES + UNPAID_SOURCES
 
 DEFAULT_PRIORITY: Final = {
-    # What was given is used before what was paid for; the lower number goes first.
-    "welcome": 10,
-    "free": 10,
-    "promotion": 10,
-    "referral": 10,
+    # The lower number goes first, and of one number what ends soonest: a plan's month before a gift
+    # without an end. Packs are paid for and never end, so they are the last.
+    "welcome": 20,
+    "free": 20,
+    "promotion": 20,
+    "referral": 20,
     "gift": 20,
     "transfer": 20,
     "refund": 20,
     "admin": 20,
-    "subscription": 30,
+    "subscription": 20,
     "purchase": 40,
     "agent": 40,
 }

@@ -83,6 +83,16 @@ def test_an_unknown_wallet_is_not_found(connection: Connection) -> None:
         ledger.capture(connection, 404, 1, now=START)
 
 
+def test_a_plans_month_goes_before_a_gift_without_an_end_and_a_pack_last(alice: Person) -> None:
+    pack = alice.buys(10)
+    welcome = alice.gets(10, source="welcome")
+    month = alice.gets(10, source="subscription", expires_at=START + 40 * DAY)
+    promotion = alice.gets(10, source="promotion", expires_at=START + 2 * DAY)
+    for spent in (promotion, month, welcome, pack):
+        alice.spends(10)
+        assert alice.grant(spent.id).remaining_micro == 0
+
+
 def test_credits_are_spent_by_priority_then_expiry_then_scope_then_age(alice: Person) -> None:
     last = alice.buys(10)
     by_priority = alice.gets(10, priority=5)
