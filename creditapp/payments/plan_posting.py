@@ -109,6 +109,8 @@ def _note(row: Invoice, state: InvoiceState, prices: Mapping[str, PlanPrice]) ->
     price = prices.get(bought[-1].price_id) if bought else None
     if price is not None:
         row.title = f"{price.plan_name} plan, {CYCLE_WORDS[price.cycle]}"
+        if state.billing_reason == "subscription_update":
+            row.title = f"Change to {row.title}"
 
 
 def _write_months(

@@ -24,6 +24,10 @@ from creditapp.payments.plan_types import InvoiceState
 from creditapp.wiring import the
 
 
+_KINDS = {"subscription_create": "begun", "subscription_update": "upgraded"}
+"""What a payment was for, where it was no renewal."""
+
+
 @dataclass
 class Changes:
     """How a subscription stood before a posting, and what the posting did to its invoices."""
@@ -91,6 +95,7 @@ def _paid(
     bought = max(state.lines, key=lambda line: line.amount_minor, default=None)
     price = prices.get(bought.price_id if bought else row.price_id)
     context = _about(invoice) | {
+        "kind": _KINDS.get(invoice.billing_reason, "renewed"),
         "plan": price.plan_name if price else invoice.title,
         "period_start": bought.starts_at if bought else row.period_start,
         "period_end": bought.ends_at if bought else row.period_end,

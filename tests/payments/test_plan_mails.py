@@ -70,6 +70,20 @@ def test_an_invoice_without_a_plan_on_it_is_told_and_gives_nothing(
     assert plans.given(alice) == [500]
 
 
+def test_a_payment_is_told_for_what_it_was(plans: PlanTill) -> None:
+    alice = plans.till.member()
+    row = plans.subscribe(alice)
+    plans.choose(alice, "premium")
+    plans.live_through(row, 1)
+    paid = [context["kind"] for event, context in told(plans, alice) if event == "renewal"]
+    assert paid == ["begun", "upgraded", "renewed"]
+    assert [each.title for each in plans.invoices(alice)] == [
+        "Basic plan, monthly",
+        "Change to Premium plan, monthly",
+        "Premium plan, monthly",
+    ]
+
+
 def test_a_year_tells_what_comes_now_and_that_more_comes(plans: PlanTill) -> None:
     alice = plans.till.member()
     plans.subscribe(alice, "premium", "year")
