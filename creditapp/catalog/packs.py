@@ -57,7 +57,7 @@ class PlanView:
     year: str
     """``$290.00 a year``, or ``$0.00``"""
     credits: str
-    """``1,200 credits a month``, ``60 credits once``"""
+    """``1,200 credits a month``, ``60 credits when you confirm your address``"""
     unused: str
     """What becomes of unused credits, as a sentence."""
     makes: str
@@ -177,7 +177,8 @@ def _plan_view(catalog: Catalog, plan: Plan) -> PlanView:
 def _plan_credits(catalog: Catalog, plan: Plan, seat: str) -> str:
     held = amount(catalog, plan.credits_micro)
     if plan.free:
-        return f"{held} once" if plan.credits_micro else "No credits included"
+        gives = f"{held} when you confirm your address"
+        return gives if plan.credits_micro else "No credits included"
     if plan.kind == "unlimited":
         return f"Unlimited, with fair use up to {held} a month"
     return f"{held} a month{seat}"

@@ -98,8 +98,8 @@ def _downgrade(live: Subscription, plan: Plan, order: PlanOrder, current: PlanPr
     """Change what the next invoice charges; what is paid for stays until then."""
     if order.cycle != current.cycle and live.status != "trialing":
         raise PlanUnchanged(
-            f"Your year is paid until {live.period_end:%d %B %Y}. Let it end then, and choose the "
-            "month afterwards."
+            f"Your {current.cycle} is paid until {live.period_end:%d %B %Y}. Let it end then, and "
+            f"choose the {order.cycle} afterwards."
         )
     wanted = plan_prices.ensure(plan, order.cycle)
     # Who chooses a plan wants one: a cancellation before it is taken back.

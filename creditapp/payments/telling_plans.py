@@ -23,7 +23,6 @@ from creditapp.payments.plan_models import Invoice, PlanPrice, Subscription
 from creditapp.payments.plan_types import InvoiceState
 from creditapp.wiring import the
 
-
 _KINDS = {"subscription_create": "begun", "subscription_update": "upgraded"}
 """What a payment was for, where it was no renewal."""
 

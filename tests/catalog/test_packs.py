@@ -135,7 +135,7 @@ def test_a_year_shows_a_saving_only_where_it_saves(studio: Catalog) -> None:
         (view.month, view.year, view.credits, view.saving, view.saving_minor)
         for view in plans_view(studio)
     ] == [
-        ("$0.00", "$0.00", "60 credits once", None, None),
+        ("$0.00", "$0.00", "60 credits when you confirm your address", None, None),
         ("$15.00 a month", "$210.00 a year", "500 credits a month", None, None),
         (
             "$29.00 a month",

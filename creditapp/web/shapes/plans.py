@@ -160,6 +160,8 @@ def _way(view: PlanView, cycle: str, mine: Standing, may_try: bool) -> Shape:
         elif plan.seats_max > 1:
             shape |= {"word": "Change seats", "href": _shown_first(plan, cycle, today.seats)}
         return shape | {"seats": today.seats}
+    if today.past_due_since is not None:
+        return shape | {"says": "Change your card first."}
     return shape | _change(plan, cycle, today, until)
 
 
@@ -181,7 +183,7 @@ def _change(plan: Plan, cycle: str, today: Standing, until: str) -> Shape:
             "says": f"From {until}; until then you keep {today.name}.",
             "asks": f"Change to {plan.name}?",
         }
-    return {"says": f"Possible when your year ends on {until}."}
+    return {"says": f"Possible when your {today.cycle} ends on {until}."}
 
 
 def _shown_first(plan: Plan, cycle: str, seats: int) -> str:

@@ -1,9 +1,10 @@
-"""Seats of a team in the browser: chosen, more at once, fewer later, and kept after all."""
+"""Plans of members in the browser: a team's seats, more at once, fewer later; what is possible."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -108,3 +109,18 @@ def test_a_number_of_seats_that_nobody_sells_is_refused(
     answer = alice.browser.get(f"/credits/plan?plan=crew&cycle=month&seats={seats}")
     assert answer.status_code == 422
     assert "Crew has from 2 to 50 to choose." in answer.text
+
+
+def test_a_failed_payment_is_said_where_plans_are_chosen(plans: PlanTill, alice: Person) -> None:
+    row = plans.subscribe(user_of(plans, alice), "basic", card="declined-later")
+    plans.pass_to(row.period_end + timedelta(hours=2))
+    plans.sweep()
+    page = alice.browser.get("/credits/plans").text
+    assert "Your last payment failed." in page
+    assert "Change your card first." in page
+    assert ">Upgrade<" not in page
+
+
+def test_the_other_cycle_waits_for_the_end_of_ones_own(plans: PlanTill, alice: Person) -> None:
+    plans.subscribe(user_of(plans, alice), "premium")
+    assert "Possible when your month ends on" in alice.browser.get("/credits/plans").text
