@@ -15,7 +15,8 @@ ADDRESS_CHARACTERS_MAX = 254
 
 _LOCAL_CHARACTERS_MAX = 64
 # The unquoted form of RFC 5322; quoted local parts are legal, unused, and a way to smuggle.
-_LOCAL = re.compile(r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*", re.ASCII)
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_LOCAL = re.compile(rf"{_ATOM}(?:\.{_ATOM})*")
 _GMAIL = {"gmail.com", "googlemail.com"}
 
 
@@ -60,7 +61,8 @@ def parse_address(text: str) -> Address:
     """Return the address that ``text`` names; raise ``AddressInvalid`` for anything else.
 
     The part before the ``@`` is ASCII: few servers accept another, and look-alike letters would
-    let one person's address pass for another's. The domain may be international (IDNA 2008).
+    let one person's address pass for another's. The domain may be international (IDNA 2008): its
+    look-alikes are mapped to the name that is written to, so they cannot part key and mailbox.
     """
     typed = text.strip()
     if not typed:
@@ -68,10 +70,11 @@ def parse_address(text: str) -> Address:
     if len(typed) > ADDRESS_CHARACTERS_MAX:
         raise AddressInvalid(f"A mail address has at most {ADDRESS_CHARACTERS_MAX} characters.")
     local, at, domain = typed.rpartition("@")
-    local = local.lower()
+    # Matched as typed and lowered after: the Kelvin sign (U+212A) is not ASCII, but lowered it is
+    # a "k". Whoever typed it would hold the key of another's address, and get the mails.
     if not at or not _LOCAL.fullmatch(local) or len(local) > _LOCAL_CHARACTERS_MAX:
         raise AddressInvalid("Enter a mail address such as name@example.com.")
-    key = f"{local}@{_ascii_domain(domain)}"
+    key = f"{local.lower()}@{_ascii_domain(domain)}"
     if len(key) > ADDRESS_CHARACTERS_MAX:
         raise AddressInvalid(f"A mail address has at most {ADDRESS_CHARACTERS_MAX} characters.")
     return Address(typed=typed, key=key)

@@ -26,6 +26,7 @@ DOMAIN = st.from_regex(r"[a-z][a-z0-9]{0,9}\.(com|org|example)", fullmatch=True)
         ("bob@xn--mnchen-3ya.de", "bob@xn--mnchen-3ya.de"),
         ("bob@straße.de", "bob@xn--strae-oqa.de"),
         ("bob@例え。jp", "bob@xn--r8jz45g.jp"),
+        ("BOB@\u212aim.example", "bob@kim.example"),
     ],
 )
 def test_spellings_of_one_mailbox_have_one_key(typed: str, key: str) -> None:
@@ -53,11 +54,18 @@ def test_what_is_no_address_is_refused(text: str) -> None:
         parse_address(text)
 
 
+@pytest.mark.parametrize("letter", ["\u212a", "\u0130", "\u017f"])
+def test_a_letter_whose_other_case_is_ascii_names_nobody(letter: str) -> None:
+    with pytest.raises(AddressInvalid):
+        parse_address(f"{letter}im@example.com")
+
+
 @given(st.text(max_size=300))
 def test_any_text_is_an_address_or_is_not(text: str) -> None:
     address = find_address(text)
     if address:
         assert address.key.isascii()
+        assert address.deliverable.lower() == address.key
         assert parse_address(address.key).key == address.key
         assert not set(address.deliverable) & set("\r\n\0 <>,;")
 
