@@ -17,6 +17,14 @@ from creditapp.errors import MalformedRequest, UnsupportedMediaType, ValidationF
 BODY_BYTES_MAX = 1024 * 1024
 """How much JSON is read: a text of 100,000 characters, each written as an escape, fits."""
 
+MEMBERS_MAX = 64
+"""How many members a body's object has: more than any route reads, few enough to look through."""
+
+FINDINGS_MAX = 20
+"""How many findings a refusal lists: nobody mends more in one go."""
+
+# A finding names its field four times: a name as long as the body made an answer of 4 MB.
+_FIELD_CHARACTERS_MAX = 80
 
 _WORDS = {
     "missing": "{field} is missing.",
@@ -77,7 +85,8 @@ def read_json() -> dict[str, Any]:
     """Return the request's JSON object.
 
     Raises ``UnsupportedMediaType`` unless the body says it is JSON, ``MalformedRequest`` when it is
-    not an object, and werkzeug's 413 when it is larger than ``BODY_BYTES_MAX``.
+    not an object or one of more than ``MEMBERS_MAX`` members, and werkzeug's 413 when it is larger
+    than ``BODY_BYTES_MAX``. What the members hold is not counted: a conversation may be long.
     """
     request.max_content_length = BODY_BYTES_MAX
     if not request.is_json:
@@ -90,17 +99,23 @@ def read_json() -> dict[str, Any]:
         raise MalformedRequest("The body is not valid JSON.") from None
     if not isinstance(body, dict):
         raise MalformedRequest("The body is a JSON object.")
+    if len(body) > MEMBERS_MAX:
+        raise MalformedRequest(f"The body has more than {MEMBERS_MAX} members: no request has.")
     return body
 
 
 def validation_failed(error: ValidationError) -> ValidationFailed:
-    """Turn pydantic's findings into ours; the value that was sent is not repeated."""
+    """Turn pydantic's first findings into ours; the value that was sent is not repeated."""
     problems = []
-    for finding in error.errors(include_url=False, include_input=False):
-        field = ".".join(str(part) for part in finding["loc"]) or "body"
+    for finding in error.errors(include_url=False, include_input=False)[:FINDINGS_MAX]:
+        field = _shortened(".".join(str(part) for part in finding["loc"])) or "body"
         words = _WORDS.get(finding["type"])
         message = str(finding["msg"]).removeprefix("Value error, ")
         if words is not None:
             message = words.format(field=field, **finding.get("ctx", {}))
         problems.append({"field": field, "message": message})
     return ValidationFailed(problems)
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= _FIELD_CHARACTERS_MAX else f"{name[:_FIELD_CHARACTERS_MAX]}…"

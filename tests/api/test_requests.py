@@ -124,6 +124,29 @@ def test_a_body_that_cannot_be_read(
     assert wallet(api.person) == (50, 0)
 
 
+@pytest.mark.parametrize("path", [IMAGE, "/api/quotes"])
+def test_a_body_of_many_members_is_refused_before_each_is_looked_at(
+    api: Program, path: str
+) -> None:
+    for count in (65, 50_000):
+        crowd = {str(number): 0 for number in range(count)}
+        problem = api.refused(400, "malformed_request", "POST", path, crowd)
+        assert "more than 64 members" in problem["detail"]
+
+
+def test_a_refusal_is_short_however_much_is_wrong(api: Program) -> None:
+    crowd = {"k" * 10_000 + str(number): 0 for number in range(64)}
+    problem = api.refused(422, "validation_failed", "POST", IMAGE, crowd)
+    assert len(problem["errors"]) == 20
+    assert len(json.dumps(problem)) < 20_000
+    assert "kkk…" in problem["errors"][-1]["message"]
+
+
+def test_what_a_member_holds_may_be_long(api: Program, studio: Studio) -> None:
+    answer = api.call("POST", IMAGE, {**BODY, "models": list(range(1000))}, **NOW)
+    assert answer.status_code == 202
+
+
 def test_json_of_another_name_is_json(api: Program, studio: Studio) -> None:
     answer = api.person.browser.post(
         IMAGE,
