@@ -2,7 +2,7 @@
 
 The verbs take the caller's session, ``rules`` (what ``create_app`` decided) and ``now``; they
 never commit. What takes time, hashing and comparing passwords, is done between transactions by
-``prepare_account``, ``new_password`` and ``Attempt.check``.
+``Application.prepare``, ``new_password`` and ``Attempt.check``.
 """
 
 from creditapp.accounts.addresses import Address, AddressInvalid, find_address, parse_address
@@ -16,7 +16,9 @@ from creditapp.accounts.entering import (
 )
 from creditapp.accounts.joining import (
     AddressTaken,
+    Application,
     NewAccount,
+    check_application,
     confirm_address,
     count_sign_up,
     prepare_account,
@@ -49,6 +51,7 @@ __all__ = [
     "Address",
     "AddressInvalid",
     "AddressTaken",
+    "Application",
     "Attempt",
     "LinkExpired",
     "LinkInvalid",
@@ -64,6 +67,7 @@ __all__ = [
     "begin_log_in",
     "change_password",
     "change_profile",
+    "check_application",
     "confirm_address",
     "count_sign_up",
     "delete_account",

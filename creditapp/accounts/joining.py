@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import select, update
@@ -13,7 +13,7 @@ from creditapp import ledger
 from creditapp.accounts import tokens
 from creditapp.accounts.addresses import Address, address_field
 from creditapp.accounts.models import User
-from creditapp.accounts.passwords import NewPassword, new_password
+from creditapp.accounts.passwords import NewPassword, new_password, password_problem
 from creditapp.accounts.profile import name_problem
 from creditapp.accounts.rules import AccountRules, SignedUp
 from creditapp.accounts.throttle import Rule, count_try
@@ -45,14 +45,30 @@ class NewAccount:
     name: str
 
 
-def prepare_account(email: str, password: str, name: str = "") -> NewAccount:
-    """Check what somebody typed and hash the password; takes about 35 ms, outside a transaction.
+@dataclass(frozen=True)
+class Application:
+    """What somebody typed, found right; its password is not hashed yet."""
 
-    Raises ``ValidationFailed`` with every wrong field. The time is the same whether or not the
-    address has an account.
+    address: Address
+    password: str = field(repr=False)
+    name: str
+
+    def prepare(self) -> NewAccount:
+        """Hash the password; takes about 35 ms, outside a transaction.
+
+        The time is the same whether or not the address has an account.
+        """
+        hashed = new_password(self.password, address=self.address.key)
+        return NewAccount(self.address, hashed, self.name)
+
+
+def check_application(email: str, password: str, name: str = "") -> Application:
+    """Check what somebody typed; quick, so that a door can count the try before it hashes.
+
+    Raises ``ValidationFailed`` with every wrong field.
     """
     errors: list[dict[str, str]] = []
-    address = hashed = None
+    address = None
     try:
         address = address_field(email)
     except ValidationFailed as refusal:
@@ -60,20 +76,24 @@ def prepare_account(email: str, password: str, name: str = "") -> NewAccount:
     name = " ".join(name.split())
     if problem := name_problem(name):
         errors.append({"field": "name", "message": problem})
-    try:
-        hashed = new_password(password, address=address.key if address else "")
-    except ValidationFailed as refusal:
-        errors += refusal.errors
-    if errors or address is None or hashed is None:
+    if problem := password_problem(password, address=address.key if address else ""):
+        errors.append({"field": "password", "message": problem})
+    if errors or address is None:
         raise ValidationFailed(errors)
-    return NewAccount(address, hashed, name)
+    return Application(address, password, name)
+
+
+def prepare_account(email: str, password: str, name: str = "") -> NewAccount:
+    """Check and hash in one go, as where nobody counts tries; raise ``ValidationFailed``."""
+    return check_application(email, password, name).prepare()
 
 
 def count_sign_up(session: Session, network: str, rules: AccountRules, *, now: datetime) -> None:
     """Count a sign-up, or a try at one; raise ``RateLimited`` for a network that opens too many.
 
     Each new address is worth the welcome credits, and each try could ask whether an address is
-    known. In a transaction of its own, before ``sign_up``, so that a taken address counts too.
+    known. In a transaction of its own, before the password is hashed, so that a refused try costs
+    next to nothing, and before ``sign_up``, so that a taken address counts too.
     """
     count_try(session, [SIGN_UPS_OF_ONE_NETWORK.of(rules.secret, network)], now=now)
 

@@ -56,12 +56,13 @@ def join() -> Response:
     email, goes_to = request.form.get("email", ""), safe_path(request.form.get("next"))
     visitor, rules = current_visitor(), the(AccountRules)
     try:
-        new = accounts.prepare_account(email, request.form.get("password", ""))
+        application = accounts.check_application(email, request.form.get("password", ""))
         with transaction() as session:
             accounts.count_sign_up(session, visitor.network, rules, now=now())
             rules = accounts.rules_for(session, visitor.network, rules, now=now())
     except AppError as refusal:
         return _form("signup", refusal, kept_images=_kept_images())
+    new = application.prepare()
     kept = _kept_images()
     try:
         with transaction() as session:

@@ -204,6 +204,7 @@ def test_nothing_secret_is_in_a_repr(
     with transaction(engine) as session:
         attempt = accounts.begin_log_in(session, alice.email, "home", rules, now=NOW)
     shown = f"{attempt} {attempt.check(PASSWORD)} {rules} {alice!r}"
+    shown += repr(accounts.check_application("bob@example.com", PASSWORD))
     shown += repr(accounts.prepare_account("bob@example.com", PASSWORD))
     for word in ("argon2id", PASSWORD, rules.secret):
         assert word not in shown
