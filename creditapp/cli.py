@@ -151,7 +151,7 @@ def create_user(email: str, password: str | None, admin: bool, as_json: bool) ->
         new = accounts.prepare_account(email, password)
         try:
             with transaction() as session:
-                person = accounts.sign_up(session, new, the(AccountRules), now=now())
+                person = accounts.sign_up(session, new, the(AccountRules), now=now()).user
                 person.is_admin = admin
         except AddressTaken:
             raise click.ClickException(f"{email} has an account already.") from None

@@ -58,7 +58,7 @@ def _person(email: str) -> User | None:
     new = accounts.prepare_account(email, PASSWORD, email.partition("@")[0].capitalize())
     try:
         with transaction() as session:
-            return accounts.sign_up(session, new, the(AccountRules), now=now())
+            return accounts.sign_up(session, new, the(AccountRules), now=now()).user
     except AddressTaken:
         return None
 

@@ -97,7 +97,7 @@ def post(engine: Engine, mailer: KeptMails, clock: StoppedClock) -> Post:
 def alice(engine: Engine) -> User:
     new = accounts.prepare_account("Alice@Example.com", "a long walk by the sea")
     with transaction(engine) as session:
-        return accounts.sign_up(session, new, RULES, now=NOW)
+        return accounts.sign_up(session, new, RULES, now=NOW).user
 
 
 def queue(
@@ -295,7 +295,7 @@ def test_a_link_is_made_when_the_mail_is_rendered_and_stored_nowhere(
         assert secret not in caplog.text
         assert secret not in repr(sent)
     with transaction(engine) as session:
-        assert accounts.verify_address(session, token, RULES, now=NOW).verified
+        assert accounts.verify_address(session, token, RULES, now=NOW).user.verified
 
 
 def test_a_reset_link_opens_the_reset(

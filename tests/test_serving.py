@@ -109,7 +109,7 @@ def used_with_the_sandbox(database_url: str, tmp_path: Path) -> Iterator[str]:
         schema.upgrade()
         new = accounts.prepare_account("alice@example.com", "correct horse battery")
         with transaction() as session:
-            alice = accounts.sign_up(session, new, the(AccountRules), now=now())
+            alice = accounts.sign_up(session, new, the(AccountRules), now=now()).user
         purchase = checkout.start(Order("creator", ""), alice, key="demo")
         bank = the(EmbeddedSandbox).sandbox
         form = {"token": State.of(bank).form_token(), "card": "succeeds", "email": "a@example.com"}

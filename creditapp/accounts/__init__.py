@@ -18,13 +18,16 @@ from creditapp.accounts.joining import (
     AddressTaken,
     Application,
     NewAccount,
+    Welcomed,
     check_application,
     confirm_address,
     count_sign_up,
+    gifts_waiting,
     prepare_account,
     rules_for,
     sign_up,
     verify_address,
+    whose_verification,
 )
 from creditapp.accounts.keyed import keyed_hash
 from creditapp.accounts.models import Throttle, User
@@ -63,6 +66,7 @@ __all__ = [
     "SignedUpReceiver",
     "Throttle",
     "User",
+    "Welcomed",
     "WrongCredentials",
     "begin_log_in",
     "change_password",
@@ -76,6 +80,7 @@ __all__ = [
     "find_address",
     "find_by_email",
     "find_by_session",
+    "gifts_waiting",
     "keyed_hash",
     "log_in",
     "mint_token",
@@ -91,4 +96,5 @@ __all__ = [
     "use_standard_low_balance",
     "verify_address",
     "whose_reset",
+    "whose_verification",
 ]

@@ -46,6 +46,15 @@ class NewAccount:
 
 
 @dataclass(frozen=True)
+class Welcomed:
+    """A person who joined or confirmed the address, and what that really gave."""
+
+    user: User
+    given_micro: int
+    """0 where nothing is given, where it waits, and where the person had it in another account."""
+
+
+@dataclass(frozen=True)
 class Application:
     """What somebody typed, found right; its password is not hashed yet."""
 
@@ -120,7 +129,7 @@ def sign_up(
     *,
     now: datetime,
     guest: str | None = None,
-) -> User:
+) -> Welcomed:
     """Open an account with its wallet and, unless held back, its welcome credits.
 
     Raises ``AddressTaken`` before anything is written; of two sign-ups at the same moment one wins.
@@ -132,23 +141,47 @@ def sign_up(
         raise AddressTaken(session.execute(taken).scalar_one())
     connection = session.connection()
     ledger.ensure_wallet(connection, "user", user.id, now=now)
+    given_micro = 0
     if not rules.credits.hold_until_verified:
-        _give_once(session, user, "welcome", rules.credits.welcome_micro, now)
+        given_micro = _give_once(session, user, "welcome", rules.credits.welcome_micro, now)
     for receiver in rules.signed_up:
         receiver(session, SignedUp(user, guest, now))
-    return user
+    return Welcomed(user, given_micro)
 
 
-def verify_address(session: Session, token: str, rules: AccountRules, *, now: datetime) -> User:
+def whose_verification(session: Session, token: str, rules: AccountRules, *, now: datetime) -> User:
+    """Return whose address this token confirms; changes nothing.
+
+    Raises ``LinkExpired`` or ``LinkInvalid``. For the page with the button.
+    """
+    return tokens.read(session, token, "verify", rules.secret, now=now)
+
+
+def gifts_waiting(session: Session, user: User, rules: AccountRules) -> int:
+    """Return the microcredits that confirming this person's address would give now."""
+    if user.verified:
+        return 0
+    gifts = {"welcome": rules.credits.welcome_micro, "free": rules.credits.free_micro}
+    connection = session.connection()
+    return sum(
+        amount_micro
+        for source, amount_micro in gifts.items()
+        if ledger.find_grant(connection, _origin(source, user)) is None
+    )
+
+
+def verify_address(session: Session, token: str, rules: AccountRules, *, now: datetime) -> Welcomed:
     """Confirm the address that the mailed token was sent to, and give Free's credits.
 
     Raises ``LinkExpired`` or ``LinkInvalid``; a token works once.
     """
-    user = tokens.read(session, token, "verify", rules.secret, now=now)
+    user = whose_verification(session, token, rules, now=now)
     return confirm_address(session, user, rules, now=now)
 
 
-def confirm_address(session: Session, user: User, rules: AccountRules, *, now: datetime) -> User:
+def confirm_address(
+    session: Session, user: User, rules: AccountRules, *, now: datetime
+) -> Welcomed:
     """Note that the address is its owner's; give what was waiting for that, once a person."""
     confirmed = session.execute(
         update(User)
@@ -158,11 +191,12 @@ def confirm_address(session: Session, user: User, rules: AccountRules, *, now: d
         .execution_options(synchronize_session=False)
     ).first()
     session.refresh(user)
+    given_micro = 0
     if confirmed:
         # Welcome as well: it may have been held back. The origin lets each through once a person.
-        _give_once(session, user, "welcome", rules.credits.welcome_micro, now)
-        _give_once(session, user, "free", rules.credits.free_micro, now)
-    return user
+        given_micro += _give_once(session, user, "welcome", rules.credits.welcome_micro, now)
+        given_micro += _give_once(session, user, "free", rules.credits.free_micro, now)
+    return Welcomed(user, given_micro)
 
 
 def _insert(session: Session, new: NewAccount, rules: AccountRules, now: datetime) -> User | None:
@@ -187,16 +221,16 @@ def _insert(session: Session, new: NewAccount, rules: AccountRules, now: datetim
     return session.get(User, user_id) if user_id else None
 
 
-def _give_once(session: Session, user: User, source: str, amount_micro: int, now: datetime) -> None:
+def _give_once(session: Session, user: User, source: str, amount_micro: int, now: datetime) -> int:
+    """Give the person a gift unless they had it before; return the microcredits given."""
     if amount_micro <= 0:
-        return
+        return 0
     connection = session.connection()
     wallet_id = ledger.ensure_wallet(connection, "user", user.id, now=now)
-    ledger.grant(
-        connection,
-        wallet_id,
-        amount_micro,
-        source=source,
-        origin=f"{source}:{user.person_hash}",
-        now=now,
-    )
+    origin = _origin(source, user)
+    made = ledger.grant(connection, wallet_id, amount_micro, source=source, origin=origin, now=now)
+    return amount_micro if made else 0
+
+
+def _origin(source: str, user: User) -> str:
+    return f"{source}:{user.person_hash}"

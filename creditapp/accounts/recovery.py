@@ -67,4 +67,4 @@ def reset_password(
     set_password(session, user, new)
     if user.email_key:
         forget_tries(session, [TRIES_ON_ONE_ADDRESS.of(rules.secret, user.email_key)])
-    return confirm_address(session, user, rules, now=now)
+    return confirm_address(session, user, rules, now=now).user

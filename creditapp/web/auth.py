@@ -9,7 +9,6 @@ from sqlalchemy.orm import Session
 
 from creditapp import accounts, emails, jobs
 from creditapp.accounts import AccountRules, AddressTaken, LinkInvalid, User
-from creditapp.catalog import Catalog
 from creditapp.clock import now
 from creditapp.config import Settings
 from creditapp.db import reading, transaction
@@ -66,15 +65,15 @@ def join() -> Response:
     kept = _kept_images()
     try:
         with transaction() as session:
-            user = accounts.sign_up(session, new, rules, now=now(), guest=visitor.cookie_id)
+            joined = accounts.sign_up(session, new, rules, now=now(), guest=visitor.cookie_id)
+            waiting_micro = accounts.gifts_waiting(session, joined.user, rules)
     except AddressTaken as taken:
         # Once a day: whoever types somebody's address again and again must not fill their mailbox.
         _mail(taken.user, "account_exists", f"{now():%Y%m%d}")
         return _check_mail("signup", email)
-    sign_in(user)
+    sign_in(joined.user)
     forget_viewer()
-    credits = 0 if rules.credits.hold_until_verified else rules.credits.welcome_micro
-    notify("welcome", micro=credits, count=kept)
+    notify("welcome", micro=joined.given_micro, waiting_micro=waiting_micro, count=kept)
     _send_waiting_mail()
     return go(goes_to)
 
@@ -191,7 +190,13 @@ def set_password(token: str) -> Response:
 @policy("public")
 def verify(token: str) -> Response:
     """Show the button that confirms: programs that follow links in mails confirm nothing."""
-    return _form("verify", token=token, state="ready", micro=the(Catalog).free_micro)
+    session, rules = reading(), the(AccountRules)
+    try:
+        owner = accounts.whose_verification(session, token, rules, now=now())
+    except LinkInvalid as refusal:
+        return _form("verify", status=refusal.status, token=token, state="expired", micro=0)
+    waiting_micro = accounts.gifts_waiting(session, owner, rules)
+    return _form("verify", token=token, state="ready", micro=waiting_micro)
 
 
 @auth.post("/verify/<token>")
@@ -200,14 +205,14 @@ def confirm(token: str) -> Response:
     """Confirm the address and give Free's credits, once a person."""
     try:
         with transaction() as session:
-            user = accounts.verify_address(session, token, the(AccountRules), now=now())
+            confirmed = accounts.verify_address(session, token, the(AccountRules), now=now())
     except LinkInvalid as refusal:
         return _form("verify", status=refusal.status, token=token, state="expired", micro=0)
     member = current_member()
-    if member is None or member.id != user.id:
+    if member is None or member.id != confirmed.user.id:
         return _form("verify", token=token, state="done", micro=0)
     forget_viewer()
-    notify("verified", micro=the(Catalog).free_micro)
+    notify("verified", micro=confirmed.given_micro)
     return go("/")
 
 

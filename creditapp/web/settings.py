@@ -95,6 +95,7 @@ def page(member: User, refusal: AppError | None = None) -> Response:
         "pages/settings/index.html",
         form=form,
         email_verified_at=fresh.verified_at,
+        waiting_micro=accounts.gifts_waiting(reading(), fresh, the(AccountRules)),
         notifications=notifications_of(fresh.id),
         topup=_topup(fresh, sent=refusal is not None and request.path.endswith("/top-up")),
         errors=errors,

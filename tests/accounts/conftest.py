@@ -61,7 +61,8 @@ def join(engine: Engine, rules: AccountRules) -> Join:
     ) -> User:
         new = accounts.prepare_account(email, password)
         with transaction(engine) as session:
-            return accounts.sign_up(session, new, rules, now=NOW, **more)  # type: ignore[arg-type]
+            welcomed = accounts.sign_up(session, new, rules, now=NOW, **more)  # type: ignore[arg-type]
+            return welcomed.user
 
     return sign_up
 

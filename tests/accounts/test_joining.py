@@ -15,6 +15,7 @@ from creditapp import accounts
 from creditapp.accounts import AccountRules, AddressTaken, LinkInvalid, SignedUp, User
 from creditapp.db import transaction
 from creditapp.errors import RateLimited, ValidationFailed
+from creditapp.units import MICRO_PER_CREDIT
 from tests.accounts.conftest import NOW, PASSWORD, Join
 from tests.standins.databases import at_once
 
@@ -25,7 +26,7 @@ def verify(engine: Engine, user: User, rules: AccountRules, token: str | None = 
     """Follow the link in the mail."""
     token = token or accounts.mint_token(user, "verify", rules.secret, now=NOW)
     with transaction(engine) as session:
-        return accounts.verify_address(session, token, rules, now=NOW)
+        return accounts.verify_address(session, token, rules, now=NOW).user
 
 
 def test_a_new_account_has_its_welcome_credits_at_once(join: Join, balance: Balance) -> None:
@@ -78,6 +79,39 @@ def test_one_person_with_many_addresses_is_welcomed_once(
     for user in reversed(mine):
         verify(engine, user, rules)
     assert [balance(user) for user in mine] == [50, 0, 60]
+
+
+def test_joining_and_confirming_say_what_they_really_gave(
+    engine: Engine, rules: AccountRules
+) -> None:
+    def join(email: str, rules: AccountRules) -> tuple[User, float, float]:
+        new = accounts.prepare_account(email, PASSWORD)
+        with transaction(engine) as session:
+            joined = accounts.sign_up(session, new, rules, now=NOW)
+            waiting = accounts.gifts_waiting(session, joined.user, rules)
+        return joined.user, joined.given_micro / MICRO_PER_CREDIT, waiting / MICRO_PER_CREDIT
+
+    def confirm(user: User) -> tuple[float, float]:
+        with transaction(engine) as session:
+            mine = session.get_one(User, user.id)
+            waiting = accounts.gifts_waiting(session, mine, rules)
+            confirmed = accounts.confirm_address(session, mine, rules, now=NOW)
+            assert accounts.gifts_waiting(session, mine, rules) == 0
+        return waiting / MICRO_PER_CREDIT, confirmed.given_micro / MICRO_PER_CREDIT
+
+    holding = replace(rules, credits=replace(rules.credits, hold_until_verified=True))
+    alice, *said = join("alice@example.com", rules)
+    assert said == [50, 60]
+    tagged, *said = join("alice+2@example.com", rules)
+    assert said == [0, 60]
+    assert confirm(alice) == (60, 60)
+    assert confirm(alice) == (0, 0)
+    assert confirm(tagged) == (0, 0)
+    _, *said = join("alice+3@example.com", rules)
+    assert said == [0, 0]
+    bob, *said = join("bob@example.com", holding)
+    assert said == [0, 110]
+    assert confirm(bob) == (110, 110)
 
 
 def test_who_deletes_the_account_and_returns_is_not_welcomed_again(

@@ -92,7 +92,7 @@ class Till:
         with self.app.app_context():
             new = accounts.prepare_account(email, PASSWORD)
             with transaction() as session:
-                return accounts.sign_up(session, new, the(AccountRules), now=now())
+                return accounts.sign_up(session, new, the(AccountRules), now=now()).user
 
     def person(self) -> Person:
         """Return somebody with a browser who has just signed up."""

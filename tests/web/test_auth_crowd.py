@@ -1,7 +1,8 @@
-"""Many accounts from one place: the credits wait for a proof of the address."""
+"""Many accounts from one place, or of one person: what they get, are told, and cost."""
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -9,8 +10,8 @@ from flask import Flask
 
 from creditapp.accounts import passwords
 from creditapp.clock import StoppedClock
-from tests.conftest import Person
-from tests.web.steps import PASSWORD
+from tests.conftest import Outbox, Person, Queue
+from tests.web.steps import PASSWORD, mailed
 
 
 def test_past_a_networks_daily_share_the_welcome_waits_for_the_confirmation(
@@ -21,8 +22,42 @@ def test_past_a_networks_daily_share_the_welcome_waits_for_the_confirmation(
     clock.advance(timedelta(hours=2))
     late = Person(app).sign_up("late@example.com")
     assert late.balance() == 0
+    assert "110 credits come when you confirm your address." in notice(late)
     clock.advance(timedelta(days=1))
     assert Person(app).sign_up("tomorrow@example.com").balance() == 50
+
+
+def test_a_second_account_of_one_person_is_promised_nothing(
+    app: Flask, queue: Queue, outbox: Outbox, clock: StoppedClock
+) -> None:
+    first = Person(app).sign_up("dora@example.com")
+    assert "You have 50 credits to start with." in notice(first)
+    second = Person(app).sign_up("dora+2@example.com")
+    assert "Welcome. 60 credits come when you confirm your address." in notice(second)
+    assert "adds 60 credits to your balance" in second.browser.get("/settings").text
+    (link,) = mailed(outbox, queue, "verify", "dora+2@example.com")
+    assert "60 credits come with it" in second.browser.get(link).text
+
+    first.post(mailed(outbox, queue, "verify", "dora@example.com")[0])
+    assert "60 credits added." in notice(first)
+    assert "credits" not in second.browser.get(link).text.split("<main")[1].split("</form>")[0]
+    settings = second.browser.get("/settings").text
+    assert "Your address is not confirmed yet.</span>" in settings
+    assert second.post(link).status_code == 303
+    assert notice(second) == "Your address is confirmed."
+    third = Person(app).sign_up("dora+3@example.com")
+    assert notice(third) == "Welcome. Your account is open."
+    assert (first.balance(), second.balance(), third.balance()) == (110, 0, 0)
+
+
+def test_a_link_that_has_ended_says_so_before_a_button_is_pressed(
+    app: Flask, alice: Person, queue: Queue, outbox: Outbox
+) -> None:
+    (link,) = mailed(outbox, queue, "verify", "alice@example.com")
+    alice.post(link)
+    for path in (link, "/auth/verify/made-up"):
+        answer = Person(app).browser.get(path)
+        assert (answer.status_code, "This link has ended" in answer.text) == (401, True)
 
 
 def test_a_network_that_is_slowed_hashes_no_more_passwords(
@@ -49,6 +84,12 @@ def test_a_taken_address_costs_the_same_hash_as_a_new_one(
     for email in ("alice@example.com", "dora@example.com"):
         Person(app).post("/auth/signup", {"email": email, "password": PASSWORD})
     assert len(hashed) == 2
+
+
+def notice(person: Person) -> str:
+    """Return the words of the one notice on the next page."""
+    (toast,) = re.findall(r'<div class="toast.*?</div>', person.browser.get("/").text, re.DOTALL)
+    return " ".join(re.sub(r"<[^>]+>", "", toast).split())
 
 
 def count_hashes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
