@@ -10,6 +10,7 @@ from creditapp.errors import ValidationFailed
 from creditapp.generation import lifecycle
 from creditapp.generation.funding import Caller
 from creditapp.generation.models import Generation
+from creditapp.generation.requests import holds_controls
 
 REPORT_CHARACTERS_MAX = 500
 
@@ -28,13 +29,16 @@ def star(session: Session, generation_id: str, by: Caller, *, starred: bool) -> 
 def report(session: Session, generation_id: str, by: Caller, text: str) -> None:
     """Tell the operator what is wrong with the caller's own generation; the latest words count.
 
-    Raises ``NotFound`` for another's, and ``ValidationFailed`` for nothing said or too much.
+    Raises ``NotFound`` for another's, and ``ValidationFailed`` for nothing said, too much, or what
+    no text holds.
     """
     words = " ".join(text.split())
     if not words or len(words) > REPORT_CHARACTERS_MAX:
         raise ValidationFailed.of(
             "report", f"Say what is wrong, in at most {REPORT_CHARACTERS_MAX} letters."
         )
+    if holds_controls(words):
+        raise ValidationFailed.of("report", "The report holds control characters; remove them.")
     found = lifecycle.find(session, generation_id, by).generation
     session.execute(
         update(Generation)

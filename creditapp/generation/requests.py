@@ -67,7 +67,7 @@ class ImageOrder(BaseModel):
             raise ValueError(
                 f"The description has {len(text):,} characters; {PROMPT_CHARACTERS_MAX:,} fit."
             )
-        if any(unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\t" for c in text):
+        if holds_controls(text):
             raise ValueError("The description holds control characters; remove them.")
         return text
 
@@ -81,3 +81,12 @@ class ImageOrder(BaseModel):
         """Return the digest of what was asked for, the same for the same wish."""
         text = json.dumps(self.model_dump(), sort_keys=True, ensure_ascii=True)
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+def holds_controls(text: str) -> bool:
+    """Return whether a text holds control characters, line ends and tabs apart, or half a pair.
+
+    PostgreSQL stores no NUL, UTF-8 writes no half of a pair of surrogates, and the others turn
+    around or overwrite what an operator reads on a terminal.
+    """
+    return any(unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\t" for c in text)

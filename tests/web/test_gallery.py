@@ -190,9 +190,9 @@ def test_a_report_reaches_the_operator_in_its_owners_words(sqlite_app: Flask) ->
     hang(sqlite_app, alice, 1)
     (made,) = _made(sqlite_app)
     assert "Report a problem" in alice.browser.get(f"/generations/{made}").text
-    for bad in ("", "   ", "x" * 501):
+    for bad in ("", "   ", "x" * 501, "a\0b", "\x1b[31mred"):
         assert alice.post(f"/generations/{made}/report", {"report": bad}).status_code == 422
-    sent = alice.post(f"/generations/{made}/report", {"report": "  It has\nsix fingers "})
+    sent = alice.post(f"/generations/{made}/report", {"report": "  It has\r\nsix\tfingers "})
     assert sent.status_code == 303
     stranger = Person(sqlite_app).sign_up("stranger@example.com")
     assert stranger.post(f"/generations/{made}/report", {"report": "mine"}).status_code == 404

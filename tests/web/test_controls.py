@@ -1,0 +1,116 @@
+"""A NUL in any field: PostgreSQL stores none, and a query must not fail on one."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from flask import Flask
+
+from tests.conftest import Outbox, Person, Queue
+from tests.web.steps import PASSWORD, log_in, mailed, make
+
+NEW_PASSWORD = "a brand new password"
+NONCE = "a-nonce-of-the-test"
+
+# What each form sends when it is filled in as it should be.
+FORMS: dict[str, dict[str, str]] = {
+    "/auth/forgot": {"email": "alice@example.com"},
+    "/auth/login": {"email": "alice@example.com", "password": PASSWORD, "next": "/"},
+    "/auth/logout": {},
+    "/auth/reset/<token>": {"password": NEW_PASSWORD},
+    "/auth/signup": {"email": "dora@example.com", "password": PASSWORD, "next": "/"},
+    "/auth/verify": {},
+    "/auth/verify/<token>": {},
+    "/credits/checkout": {
+        "pack": "creator", "catalog": "x", "currency": "USD", "nonce": NONCE, "next": "/",
+        "width": "1",
+    },
+    "/credits/plan": {
+        "plan": "basic", "cycle": "month", "seats": "1", "catalog": "x", "nonce": NONCE,
+        "next": "/",
+    },
+    "/credits/plan/cancel": {"next": "/"},
+    "/credits/plan/resume": {"next": "/"},
+    "/credits/portal": {"flow": "cancel"},
+    "/generations": {
+        "prompt": "a boat", "model": "nano-banana", "n": "1", "size": "1:1", "quality": "low",
+        "shown_micro": "1", "nonce": NONCE,
+    },
+    "/generations/<generation_id>/cancel": {"next": "/"},
+    "/generations/<generation_id>/delete": {"next": "/"},
+    "/generations/<generation_id>/report": {"report": "six fingers"},
+    "/generations/<generation_id>/star": {"starred": "1", "next": "/"},
+    "/settings/notifications": {"notify": "low_balance"},
+    "/settings/password": {"current_password": PASSWORD, "password": NEW_PASSWORD},
+    "/settings/profile": {"name": "Alice", "low_balance": "5"},
+    "/settings/top-up": {
+        "threshold": "5", "pack": "creator", "limit": "50", "counts_manual": "1", "catalog": "x",
+        "card": "new", "agree": "1",
+    },
+    "/settings/top-up/off": {},
+    "/studio": {"prompt": "a boat", "model": "nano-banana", "n": "1", "size": "1:1"},
+    "/unsubscribe/<token>": {"List-Unsubscribe": "One-Click"},
+}  # fmt: skip
+
+
+def test_every_form_is_tried(sqlite_app: Flask) -> None:
+    posted = {
+        rule.rule
+        for rule in sqlite_app.url_map.iter_rules()
+        if "POST" in (rule.methods or ()) and not rule.rule.startswith("/api/")
+    }
+    assert posted == set(FORMS)
+
+
+@pytest.mark.parametrize("route", [route for route, fields in FORMS.items() if fields])
+def test_a_nul_in_a_field_is_never_our_failure(
+    app: Flask, alice: Person, queue: Queue, outbox: Outbox, route: str
+) -> None:
+    app.config["PROPAGATE_EXCEPTIONS"] = False
+    path = route
+    if "<generation_id>" in route:
+        path = route.replace("/generations/<generation_id>", make(alice, queue))
+    elif route == "/auth/reset/<token>":
+        alice.post("/auth/forgot", {"email": "alice@example.com"})
+        (path,) = mailed(outbox, queue, "reset", "alice@example.com")
+    fields = FORMS[route]
+    for field in fields:
+        for person in (Person(app), alice):
+            answer = person.post(path, {**fields, field: "a\0b"})
+            assert answer.status_code < 500, (field, answer.text)
+        log_in(alice, "alice@example.com")
+        assert alice.browser.get("/gallery").status_code == 200
+
+
+# What each JSON route takes that is a text; numbers have a form of their own.
+BODIES: dict[str, dict[str, object]] = {
+    "/api/billing/checkout-session": {
+        "packId": "creator", "planId": "basic", "priceId": "price_1", "cycle": "month",
+        "currency": "USD", "idempotencyKey": "k1",
+    },
+    "/api/generate-image": {
+        "prompt": "a boat", "model": "nano-banana", "size": "1:1", "quality": "low",
+        "idempotencyKey": "k1",
+    },
+    "/api/quotes": {"operation": "chat", "model": "nano-banana", "quality": "low", "text": "a"},
+    "/api/upgrade-plan": {"planId": "premium", "cycle": "month", "idempotencyKey": "k1"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("path", BODIES)
+def test_a_nul_or_half_a_pair_in_a_body_is_never_our_failure(
+    app: Flask, alice: Person, path: str
+) -> None:
+    app.config["PROPAGATE_EXCEPTIONS"] = False
+    for field, good in BODIES[path].items():
+        # By itself too: a body may name its pack, its plan or its price, and only one of them.
+        for others in ({}, BODIES[path]):
+            for bad in ("a\0b", "\0", "a\ud83d"):
+                answer = alice.browser.post(
+                    path,
+                    data=json.dumps({**others, field: f"{good}{bad}"}),
+                    content_type="application/json",
+                    headers={"Sec-Fetch-Site": "same-origin", "Prefer": "respond-async"},
+                )
+                assert answer.status_code < 500, (field, answer.text)
