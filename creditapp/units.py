@@ -7,7 +7,7 @@ touches either. Only the two edges here turn an amount into a decimal and back.
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, Inexact, InvalidOperation
 
 MICRO_PER_CREDIT = 1_000_000
 MICRO_MAX = 10**9 * MICRO_PER_CREDIT
@@ -62,10 +62,10 @@ def micro_from_decimal(amount: Decimal) -> int:
         raise AmountInvalid("An amount is greater than zero.")
     if amount > MICRO_MAX // MICRO_PER_CREDIT:
         raise AmountInvalid("An amount is at most 1000000000 credits.")
-    micro = amount * MICRO_PER_CREDIT
-    if micro != micro.to_integral_value():
-        raise AmountInvalid("An amount has at most 6 decimals.")
-    return int(micro)
+    micro = _whole_units(amount, DECIMALS_MAX)
+    if micro is None:
+        raise AmountInvalid(f"An amount has at most {DECIMALS_MAX} decimals.")
+    return micro
 
 
 def credits_number(micro: int) -> int | Decimal:
@@ -104,14 +104,31 @@ def minor_from_text(text: str, currency: str) -> int:
     """
     digits = minor_digits(currency)
     try:
-        minor = Decimal(text.strip()).scaleb(digits)
+        amount = Decimal(text.strip())
     except InvalidOperation:
         raise AmountInvalid(f"{text!r} is not an amount of money.") from None
-    if not minor.is_finite() or not 0 < minor <= MINOR_MAX:
+    if not amount.is_finite() or not 0 < amount <= Decimal(MINOR_MAX).scaleb(-digits):
         raise AmountInvalid("An amount of money is greater than zero, and not beyond a billion.")
-    if minor != minor.to_integral_value():
+    minor = _whole_units(amount, digits)
+    if minor is None:
         raise AmountInvalid(f"An amount in {currency.upper()} has at most {digits} decimals.")
-    return int(minor)
+    return minor
+
+
+def _whole_units(amount: Decimal, decimals: int) -> int | None:
+    """Return ``amount * 10**decimals``, or None where that is no whole number.
+
+    ``amount`` is positive, and bounded by the caller: a huge exponent is never written out. By
+    default Decimal rounds a product to 28 digits and says nothing, so that 0.999... with 35 nines
+    passes for 1, and 1e-999999999 for 0. Here both are None.
+    """
+    # One of its own for each call: a context keeps flags, and two threads must not share them.
+    exact = Context(traps=[Inexact])
+    try:
+        units = exact.multiply(amount, Decimal(10**decimals))
+    except Inexact:
+        return None
+    return int(units) if units == units.to_integral_value() else None
 
 
 def money_text(minor: int, currency: str) -> str:
