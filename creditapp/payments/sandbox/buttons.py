@@ -119,7 +119,7 @@ def close_dispute(books: Books, thing_id: str) -> None:
 def send_event(books: Books, thing_id: str) -> None:
     """Send an event once more, now or after some seconds."""
     text = request.form.get("delay", "0").strip() or "0"
-    if not text.isdigit() or int(text) > DELAY_SECONDS_MAX:
+    if not text.isdecimal() or len(text) > 9 or int(text) > DELAY_SECONDS_MAX:
         raise Refused(f"A delay is a number of seconds up to {DELAY_SECONDS_MAX}.")
     delay = int(text)
     told = _thing(books, "event", thing_id)

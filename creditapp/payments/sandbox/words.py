@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from creditapp.payments.sandbox.errors import Refused
@@ -25,11 +26,12 @@ def money(minor: int, currency: str) -> str:
 def minor_from_text(text: str, currency: str) -> int:
     """Return the minor units of an amount that a person wrote, such as ``4.99``."""
     digits = 0 if currency in _WHOLE else 2
-    try:
-        minor = Decimal(text.lstrip("$€£")).scaleb(digits)
-    except InvalidOperation:
-        raise Refused(f"{text!r} is not an amount.", param="amount") from None
-    if not minor.is_finite() or minor != minor.to_integral_value() or not 0 < minor < 10**9:
+    plain = text.lstrip("$€£")
+    # Few enough digits that Decimal rounds none of them away, and no exponent to overflow.
+    if re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,12})?", plain) is None:
+        raise Refused(f"{text[:40]!r} is not an amount.", param="amount")
+    minor = Decimal(plain).scaleb(digits)
+    if minor != minor.to_integral_value() or not 0 < minor < 10**9:
         raise Refused(f"{text!r} is not an amount that can be refunded.", param="amount")
     return int(minor)
 

@@ -174,6 +174,9 @@ def test_refunds_add_up_and_a_failed_one_gives_back(sandbox: Sandbox) -> None:
 
     first = refunds.create({"payment_intent": intent, "amount": 500, "metadata": {"why": "late"}})
     sandbox.press(f"/payments/{intent}/refund", amount="4.99")
+    for wrong in ("1e999999999", "0." + "9" * 35, "0", "-1", "NaN", "4.999", "9" * 5000):
+        refused = sandbox.press(f"/payments/{intent}/refund", amount=wrong)
+        assert "said=refused" in refused.location, wrong
     with pytest.raises(stripe.InvalidRequestError, match="greater than unrefunded"):
         refunds.create({"payment_intent": intent, "amount": 501})
 
