@@ -194,7 +194,7 @@ def verify(token: str) -> Response:
     try:
         owner = accounts.whose_verification(session, token, rules, now=now())
     except LinkInvalid as refusal:
-        return _form("verify", status=refusal.status, token=token, state="expired", micro=0)
+        return _ended_link(token, refusal)
     waiting_micro = accounts.gifts_waiting(session, owner, rules)
     return _form("verify", token=token, state="ready", micro=waiting_micro)
 
@@ -207,7 +207,7 @@ def confirm(token: str) -> Response:
         with transaction() as session:
             confirmed = accounts.verify_address(session, token, the(AccountRules), now=now())
     except LinkInvalid as refusal:
-        return _form("verify", status=refusal.status, token=token, state="expired", micro=0)
+        return _ended_link(token, refusal)
     member = current_member()
     if member is None or member.id != confirmed.user.id:
         return _form("verify", token=token, state="done", micro=0)
@@ -221,10 +221,20 @@ def confirm(token: str) -> Response:
 def send_verification() -> Response:
     """Send the link again."""
     member = require_member()
-    if not member.verified:
+    if member.verified:
+        notify("info", text="Your address is confirmed already.")
+    else:
         _mail(member, "verify", f"{now():%Y%m%d%H}")
-    notify("mail_sent")
+        notify("mail_sent")
     return go("/settings")
+
+
+def _ended_link(token: str, refusal: LinkInvalid) -> Response:
+    """Say that a link has ended; to whom it has confirmed already, that it has."""
+    member = current_member()
+    if member is not None and member.verified:
+        return _form("verify", token=token, state="done", micro=0)
+    return _form("verify", status=refusal.status, token=token, state="expired", micro=0)
 
 
 def _form(page: str, refusal: AppError | None = None, status: int = 200, **extra: Any) -> Response:
