@@ -60,7 +60,7 @@ def _renewed(play: Play) -> None:
 
 def _spent_and_refunded(play: Play) -> None:
     _heard(play)
-    play.till.spend(play.buyer, 50 + 300)
+    play.till.spend(play.buyer, 300)
     play.refund("7.50")
 
 
@@ -115,7 +115,7 @@ ACTS = (
         "sync of a plan",
         _subscription,
         _sync,
-        End(-50, owed=50, mails=("refund", "renewal")),
+        End(0, owed=50, mails=("refund", "renewal")),
     ),
     Act(
         "the grant sweep",
