@@ -61,6 +61,16 @@ def test_what_was_made_hangs_there_newest_first(alice: Person, queue: Queue) -> 
         assert made in page
 
 
+def test_what_several_pictures_cost_together_is_told_as_one_sum(
+    alice: Person, queue: Queue
+) -> None:
+    make(alice, queue, "two boats", n="2")
+    make(alice, queue, "a fox in the snow")
+    fox, boats = alice.browser.get("/gallery").text.split("two boats", 1)
+    assert "for 2 images" in boats
+    assert "images</span>" not in fox
+
+
 def test_a_search_finds_words_as_they_were_typed(app: Flask, alice: Person) -> None:
     for prompt in ("a fox in the snow", "Über den Dächern", "100% cotton"):
         hang(app, alice, 1, prompt)

@@ -68,6 +68,7 @@ def item(made: Made, stored: Asset) -> Shape:
         "prompt": generation.prompt,
         "model_name": generation.model_name,
         "charged_micro": generation.charged_micro,
+        "images": generation.delivered,
         "funding": generation.funding,
         "created_at": generation.created_at,
         "preview": generation.preview,
