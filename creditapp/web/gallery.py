@@ -67,17 +67,15 @@ def gallery() -> Response:
         .where(*owned)
     )
     page, more = rows[:PAGE_SIZE], len(rows) > PAGE_SIZE
-    next_url = None
-    if more:
-        query_string = {"cursor": page[-1][1].id, "q": words, "starred": "1" if starred else ""}
-        next_url = f"/gallery?{urlencode({k: v for k, v in query_string.items() if v})}"
+    narrowed = {"q": words, "starred": "1" if starred else ""}
     return page_or_block(
         "pages/gallery/index.html",
         "grid",
         items=[shapes.item(Made(made), asset) for made, asset in page],
         q=words,
         starred=starred,
-        next_url=next_url,
+        here=_address(narrowed),
+        next_url=_address(narrowed | {"cursor": page[-1][1].id}) if more else None,
         total=total or 0,
     )
 
@@ -139,6 +137,11 @@ def media(asset_id: str) -> Response:
     # Private: a shared cache must never hand one person's picture to another.
     response.headers["Cache-Control"] = "private, max-age=31536000, immutable"
     return response
+
+
+def _address(query: dict[str, str]) -> str:
+    said = urlencode({name: text for name, text in query.items() if text})
+    return f"/gallery?{said}" if said else "/gallery"
 
 
 def _file_name(prompt: str) -> str:

@@ -26,7 +26,7 @@ from creditapp.web import shapes
 from creditapp.web.json import validation_failed
 from creditapp.web.rendering import go, page_or_block, render_block, render_page, wants_fragment
 from creditapp.web.security import policy
-from creditapp.web.viewers import caller, forget_viewer, notify, viewer
+from creditapp.web.viewers import caller, forget_viewer, notify, safe_path, viewer
 from creditapp.wiring import the
 
 PAGE = "pages/studio/index.html"
@@ -152,7 +152,8 @@ def delete(generation_id: str) -> Response:
     """Delete a finished generation with its pictures."""
     remove(generation_id, caller())
     notify("deleted")
-    return go("/gallery" if viewer().kind == "user" else "/")
+    wall = "/gallery" if viewer().kind == "user" else "/"
+    return go(safe_path(request.form.get("next"), wall))
 
 
 def remove(generation_id: str, by: Caller) -> None:

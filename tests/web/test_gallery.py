@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from html import unescape
+from html import escape, unescape
 
 from flask import Flask
 from sqlalchemy import select
@@ -193,6 +193,26 @@ def test_a_favourite_is_kept_apart_and_only_by_its_owner(sqlite_app: Flask) -> N
     sent = alice.post(f"/generations/{first}/star", {"starred": "0", "next": "//evil.example"})
     assert sent.headers["Location"] == "/gallery"
     assert "No favourites yet" in alice.browser.get("/gallery?starred=1").text
+
+
+def test_a_star_and_a_deletion_come_back_to_the_search_they_were_made_in(
+    alice: Person, queue: Queue
+) -> None:
+    made = make(alice, queue, "two boats & a buoy", n="2")
+    alice.post(f"{made}/star", {"starred": "1"})
+    here = "/gallery?q=boats+%26+a&starred=1"
+    for headers in ({}, HTMX):
+        page = alice.browser.get(here, headers=headers).text
+        assert page.count(f'name="next" value="{escape(here)}"') == 4
+        assert "Delete these 2 pictures?" in page
+        assert 'href="/gallery?q=boats%20%26%20a"' in page
+    assert 'name="starred" value="1"' in alice.browser.get(here).text.split("</form>")[1]
+    for act in ("star", "delete"):
+        sent = alice.post(f"{made}/{act}", {"next": here})
+        assert (sent.status_code, sent.location) == (303, here)
+    other = make(alice, queue)
+    assert "Delete this picture?" in alice.browser.get("/gallery").text
+    assert alice.post(f"{other}/delete", {"next": "//evil.example"}).location == "/gallery"
 
 
 def test_a_report_reaches_the_operator_in_its_owners_words(sqlite_app: Flask) -> None:
