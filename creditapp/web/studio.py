@@ -66,6 +66,7 @@ def till() -> Response:
     context = _choices(_keep_choice(_wish(request.args)), was_micro=was)
     parts = [
         render_block(PAGE, "till", **context),
+        render_block(PAGE, "allowance", oob=True),
         render_block(PAGE, "options", **context, oob=True),
     ]
     if request.headers.get("HX-Trigger") != "picker":
@@ -93,6 +94,7 @@ def submit() -> Response:
     context = _choices(wish)
     body = render_block(PAGE, "job", job=shapes.job(made))
     body += render_block(PAGE, "till", **context, oob=True)
+    body += render_block(PAGE, "allowance", oob=True)
     response = make_response(body, 202)
     response.headers["HX-Trigger-After-Settle"] = "balance-changed"
     return response

@@ -25,6 +25,25 @@ def test_a_guest_makes_three_pictures_and_is_then_invited_to_sign_up(
     assert refused.headers["Retry-After"].isdecimal()
 
 
+def test_what_is_said_to_be_free_follows_what_is_left(guest: Person) -> None:
+    page = guest.browser.get("/").text
+    assert "3 free images, no account needed." in page
+    assert "free to try" in page
+    for left in ("2 free images left, no account", "1 free image left, no account", "hidden></p>"):
+        nonce = guest.browser.get("/").text.split('name="nonce" value="')[1].split('"')[0]
+        wish = {"prompt": "a fox", "model": "flux-dev", "nonce": nonce}
+        pressed = guest.post("/generations", wish, headers={"HX-Request": "true"})
+        news = guest.browser.get("/studio/till", headers={"HX-Request": "true"})
+        for part in (pressed, news):
+            said = part.text.split('id="allowance"')[1].split("</p>")[0] + "</p>"
+            assert 'hx-swap-oob="true"' in said
+            assert left in said
+        assert ("free to try" in news.text) == ("left" in left)
+    page = guest.browser.get("/").text
+    assert "no account needed" not in page
+    assert "free to try" not in page
+
+
 def test_a_member_sees_the_balance_move(alice: Person, queue: Queue) -> None:
     answer = make(alice, "a lighthouse", model="nano-banana-pro", n="2")
     assert answer.status_code == 303

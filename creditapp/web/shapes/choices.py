@@ -20,7 +20,12 @@ def models(order: ImageOrder, looks: Viewer) -> list[Shape]:
     """Return every model of the catalog as the picker shows it to this viewer."""
     request_ = PriceRequest(model=None, n=order.n, quality=order.quality)
     balance = looks.balance_micro if looks.kind == "user" else None
-    return [_offer(each) for each in offers(the(Catalog), balance, available_ids(), request_)]
+    # A model is recommended to a guest for being free, which ends with the free images.
+    recommending = looks.kind == "user" or looks.guest_remaining > 0
+    return [
+        _offer(each, recommending)
+        for each in offers(the(Catalog), balance, available_ids(), request_)
+    ]
 
 
 def available_ids() -> set[str]:
@@ -33,7 +38,7 @@ def available_ids() -> set[str]:
     }
 
 
-def _offer(offer: ModelOffer) -> Shape:
+def _offer(offer: ModelOffer, recommending: bool) -> Shape:
     model = offer.model
     blocked = None
     if offer.reason:
@@ -51,7 +56,7 @@ def _offer(offer: ModelOffer) -> Shape:
         "price_note": f"at {offer.quality} quality" if model.qualities else None,
         "by_quality": bool(model.qualities),
         "seconds": model.typical_seconds,
-        "recommended": offer.recommended,
+        "recommended": offer.recommended and recommending,
         "reason": offer.why or None,
         "available": offer.available,
         "blocked": blocked,
