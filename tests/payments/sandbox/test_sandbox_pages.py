@@ -103,8 +103,15 @@ def test_the_pages_work_below_a_prefix(tmp_path: Path) -> None:
     page = browser.get("/sandbox/").text
     assert 'href="/sandbox/static/sandbox.css"' in page
     assert browser.get("/sandbox/static/sandbox.css").status_code == 200
-    for target in re.findall(r'(?:href|action)="(/[^"]*)"', page):
+    targets = re.findall(r'(?:href|action)="(/[^"]*)"', page)
+    back = targets.pop(targets.index("/"))
+    assert re.search(rf'href="{back}">.*?Back to CreditApp', page, re.DOTALL)
+    for target in targets:
         assert target.startswith("/sandbox/")
+
+
+def test_the_overview_of_a_sandbox_that_stands_alone_links_to_no_shop(sandbox: Sandbox) -> None:
+    assert "Back to" not in sandbox.get("/").text
 
 
 def test_the_sandbox_knows_neither_stripe_nor_the_shop() -> None:

@@ -133,6 +133,7 @@ def test_a_checkout_may_only_save_a_card(sandbox: Sandbox) -> None:
     page = sandbox.get(f"/pay/{session.id}").text
     assert "Save a card for" in page
     assert "Nothing is charged now." in page
+    assert "total" not in page, "no sum is asked for, so none is spoken of"
     sandbox.pay(session.id, "declined")
     assert "Your card was declined." in sandbox.get(f"/pay/{session.id}").text
     sandbox.pay(session.id, "further-step")
