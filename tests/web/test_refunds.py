@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from flask import Flask
 
+from creditapp.config import Settings
+from creditapp.wiring import provide, the
 from tests.conftest import Person, build_app, close_app
 from tests.payments.till import Till, house, till
 
@@ -49,3 +52,12 @@ def test_the_figure_is_the_unspent_share(till: Till) -> None:
     page = alice.browser.get("/credits/refunds").text
     assert "46 of 110 credits" in page
     assert "$6.26" in page
+    assert "Write to those who run this site and name <code>" in page
+    with till.app.app_context():
+        provide(till.app, Settings, replace(the(Settings), support_email="help@example.com"))
+    page = alice.browser.get("/credits/refunds").text
+    assert re.search(
+        r'Write to <a href="mailto:help@example\.com\?subject=Refund%20of%20[^"]+">'
+        r"help@example\.com</a> and name <code>",
+        page,
+    )
