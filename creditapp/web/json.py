@@ -41,6 +41,12 @@ _WORDS = {
 }
 """The validator's findings that a person may meet, in words that name the field."""
 
+_WORDS_OF = {
+    ("n", "greater_than_equal"): "At least {ge} image.",
+    ("n", "less_than_equal"): "Up to {le} images at once.",
+}
+"""The same for a field whose name says nothing to a person."""
+
 
 def _encode_other(value: object) -> object:
     if isinstance(value, BaseModel):
@@ -109,7 +115,7 @@ def validation_failed(error: ValidationError) -> ValidationFailed:
     problems = []
     for finding in error.errors(include_url=False, include_input=False)[:FINDINGS_MAX]:
         field = _shortened(".".join(str(part) for part in finding["loc"])) or "body"
-        words = _WORDS.get(finding["type"])
+        words = _WORDS_OF.get((field, finding["type"]), _WORDS.get(finding["type"]))
         message = str(finding["msg"]).removeprefix("Value error, ")
         if words is not None:
             message = words.format(field=field, **finding.get("ctx", {}))

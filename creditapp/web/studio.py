@@ -36,6 +36,12 @@ _FIELDS = ("prompt", "model", "n", "size", "quality")
 generation = Blueprint("generation", __name__)
 
 
+class PriceRose(Conflict):
+    """The settings cost more than the button said when it was drawn."""
+
+    title = "The price has changed"
+
+
 def register(app: Flask) -> None:
     """Put the studio onto the app."""
     app.register_blueprint(generation)
@@ -293,7 +299,7 @@ def _refuse_a_higher_price(order: ImageOrder) -> None:
         return
     cost_micro = lifecycle.price(order).cost_micro
     if cost_micro > int(shown):
-        raise Conflict(
+        raise PriceRose(
             f"The price is {shapes.credits_words(cost_micro)} with these settings. "
             "Press Generate again to go ahead."
         )

@@ -192,7 +192,11 @@ def test_a_higher_price_than_was_shown_is_asked_about(sqlite_app: Flask) -> None
     refused = submit(alice, "a fox", model="nano-banana-pro", shown_micro="500000")
     assert refused.status_code == 409
     assert 'data-code="conflict"' in refused.text
+    assert "The price has changed" in refused.text
     assert alice.balance() == 50
+    many = submit(alice, "a fox", model="nano-banana-pro", n="9")
+    assert many.status_code == 422
+    assert "Up to 4 images at once." in many.text
     accepted = submit(alice, "a fox", model="nano-banana-pro", shown_micro="2000000")
     assert accepted.status_code == 303
 
