@@ -133,9 +133,11 @@ def ends(story: Story, manner: str) -> End:
         return story.early_ends
     if manner == "a day late":
         plain = story.ends
+        # What is spent is the plan's, which ends; of a frozen month there is that much less.
+        spent_of_frozen = 10 if plain.frozen and story.of == "plan" else 0
         return End(
-            plain.available + (CREATOR - 10) * MICRO,
-            plain.frozen,
+            plain.available + (CREATOR - 10 + spent_of_frozen) * MICRO,
+            plain.frozen - spent_of_frozen * MICRO,
             plain.owed,
             plain.grants + 1,
             tuple(sorted([*plain.mails, "receipt"])),
