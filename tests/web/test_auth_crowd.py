@@ -31,7 +31,9 @@ def test_a_second_account_of_one_person_is_promised_nothing(
     app: Flask, queue: Queue, outbox: Outbox, clock: StoppedClock
 ) -> None:
     first = Person(app).sign_up("dora@example.com")
-    assert "You have 50 credits to start with." in notice(first)
+    assert notice(first).startswith(
+        "Welcome. You got 50 credits to start with. 60 more come when you confirm your address."
+    )
     second = Person(app).sign_up("dora+2@example.com")
     assert "Welcome. 60 credits come when you confirm your address." in notice(second)
     assert "adds 60 credits to your balance" in second.browser.get("/settings").text
