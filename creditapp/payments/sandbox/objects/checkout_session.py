@@ -72,6 +72,35 @@ def needs_means(session: Json) -> bool:
     )
 
 
+_NULL_AT_FIRST = (
+    "after_expiration",
+    "branding_settings",
+    "client_secret",
+    "collected_information",
+    "consent",
+    "consent_collection",
+    "currency_conversion",
+    "customer_account",
+    "customer_details",
+    "excluded_payment_method_types",
+    "managed_payments",
+    "name_collection",
+    "optional_items",
+    "payment_link",
+    "payment_method_configuration_details",
+    "permissions",
+    "presentment_details",
+    "recovered_from",
+    "redirect_on_completion",
+    "return_url",
+    "saved_payment_method_options",
+    "shipping_address_collection",
+    "shipping_cost",
+    "wallet_options",
+)
+"""Fields of what is not known when a session opens, or of what this sandbox does not play."""
+
+
 def _session(
     books: Books,
     given: dict[str, Any],
@@ -88,79 +117,44 @@ def _session(
     if subscribes or saves:  # a debit that may fail days later is not played for these
         methods = ["card"]
     return {
+        **dict.fromkeys(_NULL_AT_FIRST),
         "id": session_id,
         "object": "checkout.session",
         "adaptive_pricing": {"enabled": given.get("adaptive_pricing", {}).get("enabled", False)},
-        "after_expiration": None,
         "allow_promotion_codes": given.get("allow_promotion_codes"),
         "allowed_payment_method_types": given.get("allowed_payment_method_types"),
         "amount_subtotal": total,
         "amount_total": total,
         "automatic_tax": _automatic_tax(given),
         "billing_address_collection": given.get("billing_address_collection"),
-        "branding_settings": None,
         "cancel_url": given.get("cancel_url"),
         "client_reference_id": given.get("client_reference_id"),
-        "client_secret": None,
-        "collected_information": None,
-        "consent": None,
-        "consent_collection": None,
         "created": books.now,
         "currency": items[0]["currency"] if items else given["currency"].lower(),
-        "currency_conversion": None,
         "custom_fields": [],
         "custom_text": _custom_text(given),
         "customer": customer["id"] if customer else None,
-        "customer_account": None,
         "customer_creation": _customer_creation(given),
-        "customer_details": None,
         "customer_email": given.get("customer_email"),
         "discounts": [],
-        "excluded_payment_method_types": None,
         "expires_at": expires_at,
         "integration_identifier": given.get("integration_identifier"),
         "invoice": None,
-        "invoice_creation": None
-        if subscribes or saves
-        else {
-            "enabled": False,
-            "invoice_data": {
-                "account_tax_ids": None,
-                "custom_fields": None,
-                "description": None,
-                "footer": None,
-                "issuer": None,
-                "metadata": {},
-                "rendering_options": None,
-            },
-        },
+        "invoice_creation": _invoice_creation(given),
         "livemode": False,
         "locale": given.get("locale"),
-        "managed_payments": None,
         "metadata": given.get("metadata", {}),
         "mode": given["mode"],
-        "name_collection": None,
-        "optional_items": None,
         "origin_context": given.get("origin_context"),
         "payment_intent": None,
-        "payment_link": None,
         "payment_method_collection": given.get(
             "payment_method_collection", "always" if subscribes else "if_required"
         ),
-        "payment_method_configuration_details": None,
         "payment_method_options": {"card": {"request_three_d_secure": "automatic"}},
         "payment_method_types": methods,
         "payment_status": "unpaid" if total else "no_payment_required",
-        "permissions": None,
         "phone_number_collection": {"enabled": False},
-        "presentment_details": None,
-        "recovered_from": None,
-        "redirect_on_completion": None,
-        "return_url": None,
-        "saved_payment_method_options": None,
         "setup_intent": _setup_intent(books, given),
-        "shipping_address_collection": None,
-        "shipping_cost": None,
         "shipping_options": [],
         "status": "open",
         "submit_type": given.get("submit_type"),
@@ -170,7 +164,13 @@ def _session(
         "total_details": {"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0},
         "ui_mode": "hosted_page",
         "url": f"{page_url.rstrip('/')}/pay/{session_id}",
-        "wallet_options": None,
+        **_notes(given, items, customer),
+    }
+
+
+def _notes(given: dict[str, Any], items: list[Json], customer: Json | None) -> Json:
+    """Return what the sandbox itself remembers of a session; nobody is told."""
+    return {
         "_line_items": items,
         "_payment_intent_data": given.get("payment_intent_data", {}),
         "_subscription_data": given.get("subscription_data", {}),
@@ -180,6 +180,14 @@ def _session(
         "_email": given.get("customer_email") or (customer["email"] if customer else None) or "",
         "_email_fixed": bool(given.get("customer_email") or (customer and customer["email"])),
     }
+
+
+def _invoice_creation(given: dict[str, Any]) -> Json | None:
+    if given["mode"] != "payment":
+        return None
+    names = ("account_tax_ids", "custom_fields", "description", "footer", "issuer")
+    data = dict.fromkeys(names) | {"metadata": {}, "rendering_options": None}
+    return {"enabled": False, "invoice_data": data}
 
 
 def _automatic_tax(given: dict[str, Any]) -> Json:
