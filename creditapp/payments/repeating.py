@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 from creditapp import ledger
 from creditapp.clock import now
 from creditapp.db import snapshot, transaction
-from creditapp.errors import IdempotencyInProgress
+from creditapp.errors import AppError, IdempotencyInProgress
+from creditapp.payments.gateway import GatewayError
 
 CLAIM_LASTS = timedelta(minutes=1)
 """After so long without an answer a request is taken for dead, and its key may be used again."""
@@ -45,10 +46,10 @@ def once(request: Request, act: Callable[[], str]) -> tuple[str, bool]:
     would be simpler; but of two at once the second would then meet the effect of the first and no
     answer yet. So it finds the claim and waits for the answer, at most ``WAIT_SECONDS``.
 
-    What ``act`` raises gives the claim up: a refusal is not stored, and trying again is a new
-    request. Whoever dies leaves a claim that is taken over after ``CLAIM_LASTS``; ``act`` is begun
-    again then, so it must be safe to begin twice. Had the dead one finished it but for the answer,
-    the next is told how things stand.
+    A refusal of ours or of Stripe's gives the claim up: it is not stored, and trying again is a new
+    request. Whoever dies, or fails in another way, leaves a claim that is taken over after
+    ``CLAIM_LASTS``; ``act`` is begun again then, so it must be safe to begin twice. Had the dead
+    one finished it but for the answer, the next is told how things stand.
 
     Raises ``IdempotencyKeyReused``, ``IdempotencyInProgress``, and whatever ``act`` raises.
     """
@@ -57,7 +58,7 @@ def once(request: Request, act: Callable[[], str]) -> tuple[str, bool]:
         return answer, True
     try:
         answer = act()
-    except Exception:
+    except (AppError, GatewayError):
         caller, route, key, _digest = _parts(request)
         with transaction() as session:
             ledger.requests.give_up(session.connection(), caller, route, key, since=since)
