@@ -23,17 +23,15 @@ from creditapp.clock import NEVER, now
 from creditapp.config import Settings
 from creditapp.db import changed, snapshot, stop_reading, transaction
 from creditapp.errors import Conflict, NotFound, ValidationFailed
-from creditapp.ids import new_id
 from creditapp.payments import posting, subscriptions, topup_outcomes, topup_reading
 from creditapp.payments.gateway import CheckoutState, Gateway, GatewayError
 from creditapp.payments.models import Purchase
 from creditapp.payments.opening import CHECKOUT_HOURS, open_checkout
-from creditapp.payments.purchase_keys import store_once
+from creditapp.payments.purchase_keys import FIRST_LOOK, new_purchase, store_once
 from creditapp.wiring import the
 
 RACES_MAX = 8
 SWEEP_MAX = 50
-FIRST_LOOK = timedelta(minutes=1)
 
 log = structlog.get_logger(__name__)
 
@@ -159,7 +157,7 @@ def end_unpaid(purchase_id: str, state: str, failure: str | None) -> None:
 
 
 def _priced(order: Order, buyer: User, key: str) -> Purchase:
-    catalog, settings, moment = the(Catalog), the(Settings), now()
+    catalog, settings = the(Catalog), the(Settings)
     pack = catalog.pack(order.pack_id)
     if pack is None:
         raise NotFound("There is no such pack.")
@@ -170,27 +168,17 @@ def _priced(order: Order, buyer: User, key: str) -> Purchase:
         raise PackChanged(
             "Prices were changed while the page was open. Look at them and press again."
         )
-    return Purchase(
-        id=new_id("pur"),
-        user_id=buyer.id,
-        request_key=key,
-        request_digest=order.digest(),
+    return new_purchase(
+        buyer.id,
+        key,
+        order.digest(),
         pack_id=pack.id,
         pack_name=pack.name,
-        catalog_version=catalog.version,
         price_minor=pack.price_minor,
         currency=pack.currency,
         credits_micro=pack.credits_micro,
         stripe_price_id=_price_id(pack, settings),
-        livemode=the(Gateway).livemode,
-        sandbox=settings.sandbox,
-        state="open",
-        version=1,
-        attempt=1,
         return_to=order.return_to,
-        refunded_minor=0,
-        created_at=moment,
-        next_sync_at=moment + FIRST_LOOK,
     )
 
 

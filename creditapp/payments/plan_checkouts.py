@@ -8,19 +8,15 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session, aliased
 
 from creditapp.accounts import User
-from creditapp.catalog import Catalog
 from creditapp.catalog.sales import Plan
-from creditapp.clock import now
-from creditapp.config import Settings
 from creditapp.db import snapshot, transaction
-from creditapp.ids import new_id
 from creditapp.payments import checkout, plan_prices, subscriptions
 from creditapp.payments.changing import PlanOrder, PlanUnchanged
 from creditapp.payments.gateway import Gateway
 from creditapp.payments.models import Purchase
 from creditapp.payments.opening import open_checkout
 from creditapp.payments.plan_models import PlanPrice, Subscription
-from creditapp.payments.purchase_keys import bought_before, store_once
+from creditapp.payments.purchase_keys import bought_before, new_purchase, store_once
 from creditapp.wiring import the
 
 _TAKEN = ("paid", "pending", "review")
@@ -156,15 +152,12 @@ def _open_ones(session: Session, user_id: str) -> Sequence[Purchase]:
 def _priced(
     session: Session, order: PlanOrder, plan: Plan, price: PlanPrice, buyer: User, key: str
 ) -> Purchase:
-    moment = now()
-    return Purchase(
-        id=new_id("pur"),
-        user_id=buyer.id,
-        request_key=key,
-        request_digest=order.digest(),
+    return new_purchase(
+        buyer.id,
+        key,
+        order.digest(),
         pack_id=plan.id,
         pack_name=plan.name,
-        catalog_version=the(Catalog).version,
         price_minor=price.price_minor,
         currency=plan.currency,
         credits_micro=plan.credits_micro * order.seats,
@@ -172,13 +165,5 @@ def _priced(
         cycle=order.cycle,
         seats=order.seats,
         trial_days=plan.trial_days if may_try(session, plan, buyer.id) else 0,
-        livemode=the(Gateway).livemode,
-        sandbox=the(Settings).sandbox,
-        state="open",
-        version=1,
-        attempt=1,
         return_to=order.return_to,
-        refunded_minor=0,
-        created_at=moment,
-        next_sync_at=moment + checkout.FIRST_LOOK,
     )

@@ -4,18 +4,51 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any, Final
 
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from creditapp.accounts import User
+from creditapp.catalog import Catalog
 from creditapp.clock import now
+from creditapp.config import Settings
 from creditapp.db import insert_once
 from creditapp.errors import IdempotencyKeyReused, RateLimited
+from creditapp.ids import new_id
+from creditapp.payments.gateway import Gateway
 from creditapp.payments.models import Purchase
+from creditapp.wiring import the
+
+FIRST_LOOK: Final = timedelta(minutes=1)
+"""After so long the sweep looks at a purchase of which nobody spoke."""
 
 OPEN_AN_HOUR_MAX = 20
 """How many unpaid checkouts one buyer may open within an hour."""
+
+
+def new_purchase(buyer_id: str, key: str, digest: str, **sold: Any) -> Purchase:
+    """Return a purchase that nobody has stored yet; ``sold`` is what is bought, and where it leads.
+
+    What is so for each of them stands here: its number, whose money it moves, when it is looked at.
+    """
+    moment = now()
+    return Purchase(
+        id=new_id("pur"),
+        user_id=buyer_id,
+        request_key=key,
+        request_digest=digest,
+        catalog_version=the(Catalog).version,
+        livemode=the(Gateway).livemode,
+        sandbox=the(Settings).sandbox,
+        state="open",
+        version=1,
+        attempt=1,
+        refunded_minor=0,
+        created_at=moment,
+        next_sync_at=moment + FIRST_LOOK,
+        **sold,
+    )
 
 
 def store_once(

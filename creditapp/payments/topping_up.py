@@ -19,13 +19,13 @@ from sqlalchemy.orm import Session
 from creditapp import accounts, jobs, ledger
 from creditapp.catalog import Catalog
 from creditapp.clock import now
-from creditapp.config import Settings
 from creditapp.db import changed, reading, snapshot, stop_reading, transaction
 from creditapp.ids import new_id
 from creditapp.ledger.models import Wallet
 from creditapp.payments import checkout, customers, topup_limits, topup_outcomes
 from creditapp.payments.gateway import Gateway, GatewayError
 from creditapp.payments.models import Purchase
+from creditapp.payments.purchase_keys import new_purchase
 from creditapp.payments.topup_models import AutoTopup
 from creditapp.payments.topup_outcomes import COOLDOWN
 from creditapp.payments.topups import running
@@ -94,7 +94,7 @@ def _begin(session: Session, user_id: str) -> Purchase | None:
     if look_again_at is not None:
         _set(session, row, next_look_at=look_again_at)
         return None
-    purchase = _purchase(row, moment)
+    purchase = _purchase(row)
     taken = session.execute(
         update(AutoTopup)
         .where(
@@ -151,31 +151,20 @@ def _sound(session: Session, row: AutoTopup, moment: datetime) -> bool:
     return balance.available_micro < row.threshold_micro
 
 
-def _purchase(row: AutoTopup, moment: datetime) -> Purchase:
-    catalog, purchase_id = the(Catalog), new_id("pur")
-    pack = catalog.pack(row.pack_id)
+def _purchase(row: AutoTopup) -> Purchase:
+    pack = the(Catalog).pack(row.pack_id)
     assert pack is not None  # compared with what was agreed just before
-    return Purchase(
-        id=purchase_id,
-        user_id=row.user_id,
-        request_key=f"topup:{purchase_id}",
-        request_digest=hashlib.sha256(f"topup\n{pack.id}".encode()).hexdigest(),
+    return new_purchase(
+        row.user_id,
+        f"topup:{new_id('req')}",
+        hashlib.sha256(f"topup\n{pack.id}".encode()).hexdigest(),
         pack_id=pack.id,
         pack_name=pack.name,
-        catalog_version=catalog.version,
         price_minor=row.price_minor,
         currency=row.currency,
         credits_micro=row.credits_micro,
-        livemode=row.livemode,
-        sandbox=the(Settings).sandbox,
         automatic=True,
-        state="open",
-        version=1,
-        attempt=1,
         return_to="/settings",
-        refunded_minor=0,
-        created_at=moment,
-        next_sync_at=moment + checkout.FIRST_LOOK,
     )
 
 
