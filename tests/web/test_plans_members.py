@@ -124,3 +124,27 @@ def test_a_failed_payment_is_said_where_plans_are_chosen(plans: PlanTill, alice:
 def test_the_other_cycle_waits_for_the_end_of_ones_own(plans: PlanTill, alice: Person) -> None:
     plans.subscribe(user_of(plans, alice), "premium")
     assert "Possible when your month ends on" in alice.browser.get("/credits/plans").text
+
+
+def test_a_larger_plan_on_money_that_went_back_is_refused_in_each_form(
+    plans: PlanTill, alice: Person
+) -> None:
+    row = plans.subscribe(user_of(plans, alice), "basic")
+    member = user_of(plans, alice)
+    plans.refund(plans.invoices(member)[0].payment_intent_id)
+    plans.sync(row)
+    words = "a larger plan cannot build on it"
+    as_json = alice.call("POST", "/api/upgrade-plan", {"planId": "premium"})
+    assert (as_json.status_code, as_json.json["code"]) == (409, "conflict")
+    assert words in as_json.json["detail"]
+    shown = alice.browser.get("/credits/plan?plan=premium&cycle=month")
+    assert (shown.status_code, words in shown.text) == (409, True)
+    fields = {"plan": "premium", "cycle": "month", "nonce": "a nonce of the form"}
+    as_page = alice.post("/credits/plan", fields)
+    as_part = alice.post("/credits/plan", fields, headers={"HX-Request": "true"})
+    for answer in (as_page, as_part):
+        assert (answer.status_code, words in answer.text) == (409, True)
+    assert "<html" in as_page.text
+    assert "<html" not in as_part.text
+    plans.sync(row)
+    assert [each.paid_minor for each in plans.invoices(member)] == [1500]
