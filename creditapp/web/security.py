@@ -338,7 +338,7 @@ def content_security_policy(settings: Settings) -> str:
 def rate_limited(error: RateLimitExceeded) -> RateLimited:
     """Turn the limiter's refusal into ours, with the same headers as the other throttles."""
     breached = limiter.current_limit
-    seconds = max(1, math.ceil(breached.reset_at - time.time())) if breached else 60
+    seconds = max(1, math.ceil(breached.window[0] - time.time())) if breached else 60
     return RateLimited(
         f"Too many requests from here. Try again in {seconds} s.",
         headers={
