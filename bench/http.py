@@ -43,7 +43,7 @@ def _measure(kind: str, url: str, folder: Path) -> None:
         "CREDITAPP_ENV": "testing",  # without the limiter, whose refusals are not what is measured
         "CREDITAPP_JOBS": "worker",  # nobody draws meanwhile: the route is measured, not the artist
     }
-    with served("creditapp.serving:build", folder / f"app-{kind}", environ) as port:
+    with served("creditapp.runtime.server:build", folder / f"app-{kind}", environ) as port:
         sessions = [_sign_up(port, number) for number in range(CLIENTS)]
 
         def hold(connection: http.client.HTTPConnection, number: int) -> int:

@@ -1,6 +1,6 @@
 """The least that writes the ledger's rows: stored functions, and SQLite's driver alone.
 
-Everything here does what ``creditapp/ledger/drawing.py`` and ``settling.py`` do to the same tables,
+Everything here does what the ledger in ``creditapp/ledger/`` does to the same tables,
 without a refusal in words, a replay, or a partial capture.
 """
 

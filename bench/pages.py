@@ -36,14 +36,14 @@ def main() -> None:
             "CREDITAPP_JOBS": "worker",
             "CREDITAPP_LOG_LEVEL": "error",
         }
-        from creditapp import seeding, serving
         from creditapp.db import db
-        from creditapp.web.security import policy
+        from creditapp.http.security import policy
+        from creditapp.runtime import demo_data, server
 
-        app = serving.build()
+        app = server.build()
         app.add_url_rule("/bench-bare", "bench_bare", policy("public")(lambda: "ok"))
         with app.app_context():
-            list(seeding.seed())
+            list(demo_data.seed())
             queries: list[str] = []
             event.listen(db.engine, "before_cursor_execute", lambda *a: queries.append(a[2]))
         browser = _logged_in(app)
@@ -68,7 +68,7 @@ def main() -> None:
 
 
 def _logged_in(app: Flask) -> FlaskClient:
-    from creditapp.seeding import PASSWORD
+    from creditapp.runtime.demo_data import PASSWORD
 
     browser = app.test_client()
     form = browser.get("/auth/login").text

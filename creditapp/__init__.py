@@ -11,18 +11,19 @@ from pathlib import Path
 from flask import Flask
 from sqlalchemy.orm import Session
 
-from creditapp import background, emails, jobs, observability
+from creditapp import emails, jobs, logs
 from creditapp.accounts import AccountRules, SignedUp, SignUpCredits
 from creditapp.catalog import Catalog, CatalogInvalid, load_catalog
 from creditapp.clock import Clock
 from creditapp.config import Settings, SettingsInvalid, load_settings
 from creditapp.db import init_app as init_database
-from creditapp.emails import Mailer, Post, mailer_for
-from creditapp.generation import lifecycle
+from creditapp.emails import EmailService, Mailer, mailer_for
+from creditapp.generation import submit
 from creditapp.generation.providers import OfflineProvider, Providers
 from creditapp.media import Media, open_media
-from creditapp.payments.gateway import Gateway, StripeGateway
-from creditapp.wiring import provide
+from creditapp.payments.stripe.client import StripeGateway
+from creditapp.runtime import tasks
+from creditapp.services import provide
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -30,7 +31,7 @@ ROOT = Path(__file__).resolve().parent.parent
 def create_app(
     settings: Settings | None = None,
     *,
-    gateway: Gateway | None = None,
+    gateway: StripeGateway | None = None,
     providers: Providers | None = None,
     mailer: Mailer | None = None,
     clock: Clock | None = None,
@@ -41,7 +42,7 @@ def create_app(
     vendors or the offline provider, SMTP or mail written to files.
     """
     settings = settings or load_settings()
-    observability.configure_logging(settings.log_level, human=settings.env == "demo")
+    logs.configure_logging(settings.log_level, human=settings.env == "demo")
     app = Flask(
         "creditapp",
         template_folder=str(ROOT / "templates"),
@@ -51,13 +52,13 @@ def create_app(
     app.config["TESTING"] = settings.env == "testing"
     provide(app, Settings, settings)
     gateway = gateway or _gateway(app, settings)
-    provide(app, Gateway, gateway)
+    provide(app, StripeGateway, gateway)
     clock = clock or _clock(gateway)
     provide(app, Clock, clock)
     use_catalog(app, settings, _load_catalog(settings))
     provide(app, Providers, providers or _providers(settings))
     provide(app, Media, open_media(settings.media_url))
-    provide(app, Post, _post(app, settings, mailer, clock))
+    provide(app, EmailService, _post(app, settings, mailer, clock))
     init_database(app, settings.database_url)
     jobs.init_app(app, settings.database_url, settings.data_dir)
 
@@ -107,7 +108,7 @@ def _mail_the_link(session: Session, event: SignedUp) -> None:
 
 def _adopt_the_pictures(session: Session, event: SignedUp) -> None:
     if event.guest is not None:
-        lifecycle.adopt(session, event.guest, event.user.id)
+        submit.adopt(session, event.guest, event.user.id)
 
 
 def _providers(settings: Settings) -> Providers:
@@ -116,10 +117,10 @@ def _providers(settings: Settings) -> Providers:
     return Providers(settings.environ, offline=offline)
 
 
-def _post(app: Flask, settings: Settings, mailer: Mailer | None, clock: Clock) -> Post:
-    from creditapp.web.mail_words import renderer
+def _post(app: Flask, settings: Settings, mailer: Mailer | None, clock: Clock) -> EmailService:
+    from creditapp.web.mail_filters import renderer
 
-    return Post(
+    return EmailService(
         mailer=mailer
         or mailer_for(settings.mail_url, settings.mail_from, settings.data_dir / "mail"),
         render=renderer(app, settings),
@@ -129,9 +130,9 @@ def _post(app: Flask, settings: Settings, mailer: Mailer | None, clock: Clock) -
     )
 
 
-def _gateway(app: Flask, settings: Settings) -> Gateway:
+def _gateway(app: Flask, settings: Settings) -> StripeGateway:
     if settings.sandbox:
-        from creditapp.payments.embedded import mount_sandbox
+        from creditapp.payments.stripe.server import mount_sandbox
 
         return mount_sandbox(app, settings)
     return StripeGateway(
@@ -143,10 +144,10 @@ def _gateway(app: Flask, settings: Settings) -> Gateway:
     )
 
 
-def _clock(gateway: Gateway) -> Clock:
+def _clock(gateway: StripeGateway) -> Clock:
     # The demo's time is the sandbox's, where months can be moved on.
     clock: Clock = getattr(gateway, "clock", None) or Clock()
     return clock
 
 
-__all__ = ["background", "create_app", "use_catalog"]
+__all__ = ["create_app", "tasks", "use_catalog"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from creditapp.wiring import the
+from creditapp.services import get
 
 NEVER = datetime(9999, 12, 31, tzinfo=UTC)
 """The expiry of what does not expire: a date, so that order and comparison need no special case."""
@@ -35,4 +35,4 @@ class StoppedClock(Clock):
 
 def now() -> datetime:
     """Return the current app's present moment."""
-    return the(Clock).now()
+    return get(Clock).now()

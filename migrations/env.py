@@ -8,10 +8,10 @@ from alembic import context
 from flask import current_app
 from sqlalchemy import text
 
-from creditapp import schema
 from creditapp.db import Base
+from creditapp.runtime import migrate
 
-assert schema.TABLES_IN, "importing the schema completes the metadata"
+assert migrate.TABLES_IN, "importing the schema completes the metadata"
 
 target_metadata = Base.metadata
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import secrets
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,39 +16,24 @@ from playwright.sync_api import Browser, sync_playwright
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import Engine, make_url
 from sqlalchemy.exc import OperationalError
-from werkzeug.test import TestResponse
 
-from creditapp import create_app, schema
 from creditapp.clock import StoppedClock
-from creditapp.config import load_settings
-from creditapp.db import db, transaction
-from creditapp.emails import Message
 from creditapp.jobs.engine import JobStore
-from creditapp.jobs.registry import handlers
-from creditapp.wiring import provide, the
-
-POSTGRESQL_SERVER = os.environ.get(
-    "TEST_POSTGRESQL_URL", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres"
+from creditapp.services import get
+from tests.app_factory import (
+    CHROMIUM,
+    CHROMIUM_FLAGS,
+    POSTGRESQL_SERVER,
+    Outbox,
+    Person,
+    Queue,
+    build_app,
+    close_app,
+    lacking,
 )
-CHROMIUM = "/usr/bin/chromium"
-CHROMIUM_FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-NOTHING_MAY_BE_SKIPPED = os.environ.get("CREDITAPP_TEST_ALL") == "1"
-
-
-def lacking(what: str, how: str) -> None:
-    """Skip by name, with the line that installs it; fail where nothing may be skipped."""
-    message = f"{what} is missing; {how}"
-    if NOTHING_MAY_BE_SKIPPED:
-        pytest.fail(message)
-    pytest.skip(message)
+from tests.shop_app import ShopApp, opened
+from tests.stripe_sandbox.contract import faults_of_answer
+from tests.stripe_sandbox.sandbox_kit import Sandbox, Shop
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -117,42 +101,6 @@ def database_url(request: pytest.FixtureRequest) -> str:
     return url
 
 
-class Queue(JobStore):
-    """The jobs of a test: they wait until the test runs them, in this thread, in their order."""
-
-    def __init__(self, app: Flask) -> None:
-        self.app = app
-        self.seen: set[tuple[str, str]] = set()
-        self.waiting: deque[tuple[str, str]] = deque()
-
-    def put(self, name: str, row_id: str, **_options: object) -> None:
-        """Queue a job once by name and id, as the real store does."""
-        if (name, row_id) not in self.seen:
-            self.seen.add((name, row_id))
-            self.waiting.append((name, row_id))
-
-    def run(self) -> int:
-        """Run what waits, and what that queues in turn; return how many jobs ran."""
-        ran = 0
-        while self.waiting:
-            name, row_id = self.waiting.popleft()
-            with self.app.app_context():
-                handlers[name].work(row_id)
-            ran += 1
-        return ran
-
-
-class Outbox:
-    """A mailer that keeps what it was given."""
-
-    def __init__(self) -> None:
-        self.sent: list[Message] = []
-
-    def send(self, message: Message) -> None:
-        """Keep the mail."""
-        self.sent.append(message)
-
-
 @pytest.fixture
 def clock() -> StoppedClock:
     """The app's clock: it stands until the test moves it."""
@@ -183,39 +131,11 @@ def sqlite_app(
     close_app(app)
 
 
-def build_app(url: str, folder: Path, environ: dict[str, str] | None = None, **doors: Any) -> Flask:
-    """Return an app on an empty database with its schema made, whose jobs wait for the test."""
-    settings = load_settings(
-        {
-            "CREDITAPP_ENV": "testing",
-            "CREDITAPP_DATA": str(folder / "data"),
-            "DATABASE_URL": url,
-            "SECRET_KEY": "a key that only the tests know, long enough",
-            "SITE_URL": "http://localhost",
-            "CREDITAPP_LOG_LEVEL": "warning",
-            **(environ or {}),
-        }
-    )
-    app = create_app(settings, **doors)
-    with app.app_context():
-        provide(app, JobStore, Queue(app))
-        with transaction() as session:
-            schema.create_all(session.connection())
-    return app
-
-
-def close_app(app: Flask) -> None:
-    """Give the app's connections back, so that its database can be dropped."""
-    with app.app_context():
-        db.session.remove()
-        db.engine.dispose()
-
-
 @pytest.fixture
 def queue(app: Flask) -> Queue:
     """The app's waiting jobs."""
     with app.app_context():
-        store = the(JobStore)
+        store = get(JobStore)
     assert isinstance(store, Queue)
     return store
 
@@ -231,41 +151,6 @@ def _push_request_context() -> None:
 def client(app: Flask) -> FlaskClient:
     """A browser without JavaScript and without a session."""
     return app.test_client()
-
-
-class Person:
-    """Somebody with a browser: gets forms with their tokens, fills them in, posts them."""
-
-    def __init__(self, app: Flask) -> None:
-        self.app = app
-        self.browser = app.test_client()
-
-    def token(self) -> str:
-        """Return the CSRF token of this browser's session."""
-        page = self.browser.get("/auth/forgot").text
-        return page.split('name="csrf_token" value="')[1].split('"')[0]
-
-    def post(self, path: str, fields: dict[str, str] | None = None, **options: Any) -> TestResponse:
-        """Post a form as a page of ours would."""
-        data = {"csrf_token": self.token(), **(fields or {})}
-        return self.browser.post(path, data=data, **options)
-
-    def call(self, method: str, path: str, body: object = None, **headers: str) -> TestResponse:
-        """Call the JSON API from this browser's own pages."""
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return self.browser.open(
-            path, method=method, json=body, headers={"Sec-Fetch-Site": "same-origin", **named}
-        )
-
-    def sign_up(self, email: str, password: str = "correct horse battery") -> Person:
-        """Open an account and stay signed in."""
-        answer = self.post("/auth/signup", {"email": email, "password": password, "next": "/"})
-        assert answer.status_code == 303, answer.text
-        return self
-
-    def balance(self) -> Any:
-        """Return the balance that the API tells."""
-        return self.call("GET", "/api/credits").json["credits"]["balance"]
 
 
 @pytest.fixture
@@ -284,3 +169,40 @@ def alice(app: Flask) -> Person:
 def charlie(app: Flask) -> Person:
     """Charlie has an account too, and must not see what is Alice's."""
     return Person(app).sign_up("charlie@example.com")
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def shared_shop_app(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Any:
+    """One till for a module on each kind of database; opening one takes a second."""
+    server = request.getfixturevalue("postgresql_server") if request.param != "sqlite" else None
+    with opened(request.param, tmp_path_factory.mktemp("shop_app"), server) as made:
+        yield made
+
+
+@pytest.fixture
+def shop_app(shared_shop_app: ShopApp) -> Iterator[ShopApp]:
+    """The module's till, with nothing left over; afterwards the ledger must be whole."""
+    shared_shop_app.begin()
+    yield shared_shop_app
+    shared_shop_app.prove()
+
+
+@pytest.fixture
+def shop() -> Iterator[Shop]:
+    """A shop that receives webhooks; what it received is Stripe's shape and signed."""
+    made = Shop()
+    yield made
+    made.close()
+    for each in made.received:
+        assert not (faults := faults_of_answer(each.event)), "\n".join(faults)
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path, shop: Shop) -> Iterator[Sandbox]:
+    """A running sandbox that does not send webhooks until ``deliver()``."""
+    made = Sandbox(tmp_path / "sandbox.sqlite", shop)
+    yield made
+    made.stop()
+    assert not made.faults, "\n".join(dict.fromkeys(made.faults))

@@ -8,23 +8,24 @@ from flask import Flask
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from creditapp import background, ledger
+from creditapp import ledger
 from creditapp.clock import StoppedClock
 from creditapp.config import Settings
 from creditapp.db import snapshot, transaction
-from creditapp.wiring import the
-from tests.conftest import Person
+from creditapp.runtime import tasks
+from creditapp.services import get
+from tests.app_factory import Person
 
 
 def test_the_nightly_seal_is_written_to_a_file_and_holds(app: Flask, alice: Person) -> None:
     assert alice.balance() == 50
     with app.app_context():
-        background.seal()
-        file = the(Settings).data_dir / "seals.log"
+        tasks.seal()
+        file = get(Settings).data_dir / "seals.log"
         lines = file.read_text().splitlines()
         assert len(lines) == 1
         assert lines[0].startswith("seal 1 ")
-        background.seal()
+        tasks.seal()
         assert file.read_text().splitlines() == lines, "a day without entries needs no seal"
         with snapshot() as session:
             assert ledger.proof.check(session.connection(), with_seals=True).ok
@@ -46,7 +47,7 @@ def test_what_has_expired_is_written_down(app: Flask, alice: Person, clock: Stop
             )
         assert alice.balance() == 55
         clock.advance(timedelta(days=2))
-        background.expire_credits()
+        tasks.expire_credits()
         with snapshot() as session:
             lines = ledger.statement(session.connection(), wallet_id, now=clock.now(), limit=1)
             assert (lines[0].type, lines[0].amount_micro) == ("EXPIRY", -5_000_000)

@@ -13,8 +13,8 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import Connection
 
-from creditapp import schema
-from tests.conftest import Person, Queue
+from creditapp.runtime import migrate
+from tests.app_factory import Person, Queue
 
 ROOT = Path(__file__).resolve().parent.parent
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -180,7 +180,7 @@ def test_what_was_altered_by_hand_is_found_and_the_wallet_is_named(
         # The test's schema was made at once; this is what the migrations would have noted.
         connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32))"))
         connection.execute(
-            text("INSERT INTO alembic_version VALUES (:newest)"), {"newest": schema.newest()}
+            text("INSERT INTO alembic_version VALUES (:newest)"), {"newest": migrate.newest()}
         )
     with engine.begin() as connection:
         change(connection)

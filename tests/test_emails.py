@@ -22,10 +22,10 @@ from creditapp.accounts import AccountRules, AddressInvalid, SignUpCredits, User
 from creditapp.clock import StoppedClock
 from creditapp.config import SettingsInvalid
 from creditapp.db import transaction
-from creditapp.emails import FileMailer, Mail, MailFailed, Message, Post, SmtpMailer
+from creditapp.emails import EmailService, FileMailer, Mail, MailFailed, Message, SmtpMailer
 from creditapp.emails.mailers import as_email
-from tests.standins.databases import at_once, database, empty
-from tests.standins.smtp_server import SmtpStandIn, loopback_certificate
+from tests.fakes.databases import at_once, database, empty
+from tests.fakes.smtp_server import SmtpStandIn, loopback_certificate
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 SENDER = "CreditApp <credits@shop.example>"
@@ -89,8 +89,8 @@ def clock() -> StoppedClock:
 
 
 @pytest.fixture
-def post(engine: Engine, mailer: KeptMails, clock: StoppedClock) -> Post:
-    return Post(mailer, render, "https://shop.example/", RULES.secret, clock, engine)
+def post(engine: Engine, mailer: KeptMails, clock: StoppedClock) -> EmailService:
+    return EmailService(mailer, render, "https://shop.example/", RULES.secret, clock, engine)
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def row(engine: Engine, mail_id: str | None) -> Mail:
 
 
 def test_a_queued_mail_is_rendered_and_sent_once(
-    engine: Engine, post: Post, mailer: KeptMails
+    engine: Engine, post: EmailService, mailer: KeptMails
 ) -> None:
     mail_id = queue(engine)
     assert mail_id is not None
@@ -140,14 +140,16 @@ def test_a_queued_mail_is_rendered_and_sent_once(
     assert (row(engine, mail_id).state, row(engine, mail_id).sent_at) == ("sent", NOW)
 
 
-def test_the_same_thing_is_mailed_once(engine: Engine, post: Post, mailer: KeptMails) -> None:
+def test_the_same_thing_is_mailed_once(
+    engine: Engine, post: EmailService, mailer: KeptMails
+) -> None:
     assert queue(engine) is not None
     assert queue(engine) is None
     assert at_once(5, lambda _: queue(engine, key="other")).count(None) == 4
     assert emails.deliver_due(post) == 2
 
 
-def test_what_is_rolled_back_is_not_mailed(engine: Engine, post: Post) -> None:
+def test_what_is_rolled_back_is_not_mailed(engine: Engine, post: EmailService) -> None:
     def change() -> None:
         with transaction(engine) as session:
             emails.queue(session, "hello", "alice@example.com", {}, "k", now=NOW)
@@ -158,7 +160,7 @@ def test_what_is_rolled_back_is_not_mailed(engine: Engine, post: Post) -> None:
     assert emails.deliver_due(post) == 0
 
 
-def test_many_workers_send_it_once(engine: Engine, post: Post, mailer: KeptMails) -> None:
+def test_many_workers_send_it_once(engine: Engine, post: EmailService, mailer: KeptMails) -> None:
     mail_id = queue(engine)
     assert mail_id
     at_once(8, lambda _: emails.deliver(mail_id, post))
@@ -166,7 +168,7 @@ def test_many_workers_send_it_once(engine: Engine, post: Post, mailer: KeptMails
 
 
 def test_no_transaction_is_open_while_the_mailer_works(
-    engine: Engine, post: Post, mailer: KeptMails
+    engine: Engine, post: EmailService, mailer: KeptMails
 ) -> None:
     mail_id = queue(engine)
     assert mail_id
@@ -183,7 +185,7 @@ def test_no_transaction_is_open_while_the_mailer_works(
 
 
 def test_a_passing_failure_is_tried_again_later_and_later(
-    engine: Engine, post: Post, mailer: KeptMails, clock: StoppedClock
+    engine: Engine, post: EmailService, mailer: KeptMails, clock: StoppedClock
 ) -> None:
     mail_id = queue(engine)
     assert mail_id
@@ -205,7 +207,7 @@ def test_a_passing_failure_is_tried_again_later_and_later(
 
 
 def test_after_a_passing_failure_the_next_try_sends(
-    engine: Engine, post: Post, mailer: KeptMails, clock: StoppedClock
+    engine: Engine, post: EmailService, mailer: KeptMails, clock: StoppedClock
 ) -> None:
     mail_id = queue(engine)
     mailer.failure = MailFailed("server 421", permanent=False)
@@ -218,7 +220,7 @@ def test_after_a_passing_failure_the_next_try_sends(
 
 
 def test_a_refused_address_is_given_up_at_once(
-    engine: Engine, post: Post, mailer: KeptMails
+    engine: Engine, post: EmailService, mailer: KeptMails
 ) -> None:
     mail_id = queue(engine)
     mailer.failure = MailFailed("recipient 550", permanent=True)
@@ -227,7 +229,7 @@ def test_a_refused_address_is_given_up_at_once(
 
 
 def test_a_template_with_a_mistake_delays_the_mail_and_names_the_place(
-    engine: Engine, post: Post, mailer: KeptMails, caplog: pytest.LogCaptureFixture
+    engine: Engine, post: EmailService, mailer: KeptMails, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(event: str, part: str, context: dict[str, object]) -> str:
         raise KeyError(f"no such name for alice@example.com in {event}")
@@ -241,7 +243,7 @@ def test_a_template_with_a_mistake_delays_the_mail_and_names_the_place(
 
 
 def test_a_mail_lost_with_its_worker_is_sent_by_another(
-    engine: Engine, post: Post, mailer: KeptMails, clock: StoppedClock
+    engine: Engine, post: EmailService, mailer: KeptMails, clock: StoppedClock
 ) -> None:
     mail_id = queue(engine)
 
@@ -262,7 +264,7 @@ def test_a_mail_lost_with_its_worker_is_sent_by_another(
 
 
 def test_an_attempt_that_took_too_long_does_not_undo_the_next(
-    engine: Engine, post: Post, mailer: KeptMails, clock: StoppedClock
+    engine: Engine, post: EmailService, mailer: KeptMails, clock: StoppedClock
 ) -> None:
     mail_id = queue(engine)
 
@@ -281,7 +283,11 @@ def test_an_attempt_that_took_too_long_does_not_undo_the_next(
 
 
 def test_a_link_is_made_when_the_mail_is_rendered_and_stored_nowhere(
-    engine: Engine, post: Post, mailer: KeptMails, alice: User, caplog: pytest.LogCaptureFixture
+    engine: Engine,
+    post: EmailService,
+    mailer: KeptMails,
+    alice: User,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level("DEBUG")
     mail_id = queue(engine, "verify", user=alice)
@@ -299,7 +305,7 @@ def test_a_link_is_made_when_the_mail_is_rendered_and_stored_nowhere(
 
 
 def test_a_reset_link_opens_the_reset(
-    engine: Engine, post: Post, mailer: KeptMails, alice: User
+    engine: Engine, post: EmailService, mailer: KeptMails, alice: User
 ) -> None:
     queue(engine, "reset", user=alice)
     emails.deliver_due(post)
@@ -311,7 +317,7 @@ def test_a_reset_link_opens_the_reset(
 
 
 def test_a_link_that_nobody_needs_any_more_is_not_mailed(
-    engine: Engine, post: Post, mailer: KeptMails, alice: User
+    engine: Engine, post: EmailService, mailer: KeptMails, alice: User
 ) -> None:
     verify, reset = queue(engine, "verify", user=alice), queue(engine, "reset", key="r", user=alice)
     with transaction(engine) as session:
@@ -336,7 +342,7 @@ def test_what_would_be_stored_may_not_be_secret(engine: Engine) -> None:
             emails.queue(session, "hello", "a@example.com\nBcc: b@example.com", {}, "k", now=NOW)
 
 
-def test_old_mails_are_forgotten(engine: Engine, post: Post) -> None:
+def test_old_mails_are_forgotten(engine: Engine, post: EmailService) -> None:
     queue(engine)
     emails.deliver_due(post)
     queue(engine, key="still waiting")
@@ -525,7 +531,7 @@ def test_no_server_at_all_passes(server: SmtpStandIn) -> None:
 
 
 def test_a_mail_goes_from_the_table_to_the_server(
-    engine: Engine, post: Post, server: SmtpStandIn
+    engine: Engine, post: EmailService, server: SmtpStandIn
 ) -> None:
     mail_id = queue(engine)
     server.behaviour.answers["BODY"] = "451 disk full"

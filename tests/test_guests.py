@@ -28,8 +28,8 @@ from creditapp.guests import (
     client_address,
     visitor_of,
 )
-from tests.standins.databases import at_once, database, empty
-from tests.standins.guest_process import claim_many, wait_for_all
+from tests.fakes.databases import at_once, database, empty
+from tests.fakes.guest_process import claim_many, wait_for_all
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -21,8 +21,8 @@ from creditapp import jobs
 from creditapp.clock import Clock, StoppedClock
 from creditapp.jobs import engine, registry
 from creditapp.jobs.engine import JobStore
-from creditapp.jobs.executors import FileRoll
-from creditapp.wiring import provide, the
+from creditapp.jobs.worker_registry import FileRoll
+from creditapp.services import get, provide
 
 SECRET = "a prompt about a neighbour, and sk-live-123"
 
@@ -39,7 +39,7 @@ def app(database_url: str, tmp_path: Path) -> Iterator[Flask]:
     with app.app_context():
         yield app
         jobs.stop()
-        the(JobStore).records.engine.dispose()
+        get(JobStore).records.engine.dispose()
     registry.handlers.clear()
     registry.handlers.update(kept[0])
     registry.periodics.clear()
@@ -96,7 +96,7 @@ def test_a_process_that_runs_no_jobs_asks_for_them_and_one_that_does_runs_them(
     jobs.stop()
     assert not jobs.health().alive
     with worker.app_context():
-        the(JobStore).records.engine.dispose()
+        get(JobStore).records.engine.dispose()
 
 
 def test_a_lane_runs_two_at_a_time_and_a_worker_eight_and_the_rest_is_not_held_up(
@@ -170,8 +170,8 @@ def test_a_job_that_fails_is_tried_again_and_then_given_up_without_a_word_of_it(
 
     told = capsys.readouterr()
     assert SECRET not in caplog.text + told.out + told.err
-    schema = "" if the(JobStore).records.engine.dialect.name == "sqlite" else "dbos."
-    with the(JobStore).records.engine.connect() as connection:
+    schema = "" if get(JobStore).records.engine.dialect.name == "sqlite" else "dbos."
+    with get(JobStore).records.engine.connect() as connection:
         tables = ("workflow_status", "workflow_input", "workflow_output", "operation_outputs")
         for table in tables:
             rows = connection.execute(text(f"SELECT * FROM {schema}{table}")).all()
@@ -250,7 +250,7 @@ def test_records_of_ended_jobs_are_deleted_after_a_while(app: Flask) -> None:
         jobs.enqueue("test.old", f"{number}")
     await_until(lambda: len(done) == 3 and jobs.health().running == 0)
     jobs.enqueue("test.old", "waiting", after=timedelta(days=1))
-    store = the(JobStore)
+    store = get(JobStore)
     schema = "" if store.records.engine.dialect.name == "sqlite" else "dbos."
     with store.records.engine.begin() as connection:
         aged = f"UPDATE {schema}workflow_status SET updated_at = updated_at - 2 * 86400000"

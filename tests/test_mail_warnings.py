@@ -9,11 +9,12 @@ import pytest
 from flask import Flask
 from sqlalchemy import text
 
-from creditapp import accounts, background, emails, ledger
+from creditapp import accounts, emails, ledger
 from creditapp.clock import NEVER, StoppedClock, now
 from creditapp.db import transaction
 from creditapp.ledger import Charge
-from tests.conftest import Outbox, Person, Queue
+from creditapp.runtime import tasks
+from tests.app_factory import Outbox, Person, Queue
 from tests.web.steps import make
 
 CREDIT = 1_000_000
@@ -71,8 +72,8 @@ def end(app: Flask, charge: Charge, *, keep: bool) -> None:
 def look(app: Flask, outbox: Outbox, event: str) -> list[tuple[str, str]]:
     """Let the jobs look and the mails go; return subject and address of those of one kind."""
     with app.app_context():
-        background.warn_of_expiry()
-        background.warn_low_balance()
+        tasks.warn_of_expiry()
+        tasks.warn_low_balance()
         emails.deliver_due()
     return [(each.subject.strip(), each.to) for each in outbox.sent if each.event == event]
 
@@ -165,10 +166,10 @@ def test_a_job_that_dies_before_its_commit_tells_it_the_next_time(
         raise RuntimeError("killed")
 
     with monkeypatch.context() as patch, app.app_context():
-        patch.setattr("creditapp.emails.warnings.tell", dies)
-        background.warn_of_expiry()
+        patch.setattr("creditapp.emails.reminders.tell", dies)
+        tasks.warn_of_expiry()
         with pytest.raises(RuntimeError):
-            background.warn_low_balance()
+            tasks.warn_low_balance()
     clock.advance(ledger.outbox.LEASE)
     for _ in range(3):
         ending = look(app, outbox, "credits_expiring")
@@ -231,7 +232,7 @@ def test_the_nightly_forgetting_keeps_what_is_still_to_be_told(
     hold(app, 45)
     clock.advance(40 * DAY)
     with app.app_context():
-        background.forget()
+        tasks.forget()
         with transaction() as session:
             topics = session.execute(text("SELECT DISTINCT topic FROM outbox")).scalars().all()
     assert topics == ["low_balance"]

@@ -14,19 +14,20 @@ import pytest
 from flask import Flask
 from sqlalchemy import text
 
-from creditapp import accounts, create_app, schema, serving
+from creditapp import accounts, create_app
 from creditapp.accounts import AccountRules
 from creditapp.catalog import Catalog, load_catalog, versions
 from creditapp.clock import now
 from creditapp.config import SettingsInvalid, load_settings
 from creditapp.db import snapshot, transaction
-from creditapp.payments import checkout
-from creditapp.payments.checkout import Order
-from creditapp.payments.embedded import EmbeddedSandbox
-from creditapp.payments.sandbox.state import State
-from creditapp.serving import refuse_demo_money, refuse_offline_models
-from creditapp.wiring import the
-from tests.conftest import close_app
+from creditapp.payments.purchases import checkout
+from creditapp.payments.purchases.checkout import Order
+from creditapp.payments.stripe.server import EmbeddedSandbox
+from creditapp.runtime import migrate, server
+from creditapp.runtime.server import refuse_demo_money, refuse_offline_models
+from creditapp.services import get
+from creditapp.stripe_sandbox.state import State
+from tests.app_factory import close_app
 from tests.test_config import PRODUCTION, REFUSED_IN_PRODUCTION
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -106,12 +107,12 @@ def used_with_the_sandbox(database_url: str, tmp_path: Path) -> Iterator[str]:
         )
     )
     with app.app_context():
-        schema.upgrade()
+        migrate.upgrade()
         new = accounts.prepare_account("alice@example.com", "correct horse battery")
         with transaction() as session:
-            alice = accounts.sign_up(session, new, the(AccountRules), now=now()).user
+            alice = accounts.sign_up(session, new, get(AccountRules), now=now()).user
         purchase = checkout.start(Order("creator", ""), alice, key="demo")
-        bank = the(EmbeddedSandbox).sandbox
+        bank = get(EmbeddedSandbox).sandbox
         form = {"token": State.of(bank).form_token(), "card": "succeeds", "email": "a@example.com"}
         bank.test_client().post(f"/pay/{purchase.checkout_id}", data=form)
         assert checkout.sync(purchase.id).state == "paid"
@@ -166,7 +167,7 @@ def test_production_begins_on_an_empty_database(database_url: str, tmp_path: Pat
     app = create_app(settings)
     with app.app_context():
         with transaction() as session:
-            schema.create_all(session.connection())
+            migrate.create_all(session.connection())
         refuse_demo_money(settings)
         with snapshot() as session:
             assert session.scalar(text("SELECT COUNT(*) FROM grants")) == 0
@@ -176,9 +177,9 @@ def test_production_begins_on_an_empty_database(database_url: str, tmp_path: Pat
 def test_a_catalog_put_in_force_by_another_process_is_sold_by(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(serving, "FOLLOW_SECONDS", 0.05)
+    monkeypatch.setattr(server, "FOLLOW_SECONDS", 0.05)
     app, other = (demo_on(database_url, tmp_path / name) for name in ("one", "other"))
-    stop = serving.follow_catalog(app)
+    stop = server.follow_catalog(app)
     try:
         with other.app_context(), transaction() as session:
             document = versions.document(session, versions.active_id(session) or "")
@@ -187,10 +188,10 @@ def test_a_catalog_put_in_force_by_another_process_is_sold_by(
             )
         with app.app_context():
             give_up_at = time.monotonic() + TIMEOUT_SECONDS
-            while the(Catalog).version_id != edited.version_id:
+            while get(Catalog).version_id != edited.version_id:
                 assert time.monotonic() < give_up_at, "the first catalog is still sold by"
                 time.sleep(0.02)
-            assert the(AccountRules).credits.welcome_micro == 70_000_000
+            assert get(AccountRules).credits.welcome_micro == 70_000_000
     finally:
         stop()
         close_app(app)
@@ -202,5 +203,5 @@ def demo_on(url: str, folder: Path) -> Flask:
     environ = {"CREDITAPP_DATA": str(folder), "DATABASE_URL": url, "CREDITAPP_LOG_LEVEL": "error"}
     app = create_app(load_settings(environ))
     with app.app_context():
-        serving.prepare(app)
+        server.prepare(app)
     return app

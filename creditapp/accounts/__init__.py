@@ -5,8 +5,9 @@ never commit. What takes time, hashing and comparing passwords, is done between 
 ``Application.prepare``, ``new_password`` and ``Attempt.check``.
 """
 
-from creditapp.accounts.addresses import Address, AddressInvalid, find_address, parse_address
-from creditapp.accounts.entering import (
+from creditapp.accounts.email_address import Address, AddressInvalid, find_address, parse_address
+from creditapp.accounts.hashing import keyed_hash
+from creditapp.accounts.login import (
     AccountSuspended,
     Attempt,
     Proof,
@@ -14,24 +15,9 @@ from creditapp.accounts.entering import (
     begin_log_in,
     log_in,
 )
-from creditapp.accounts.joining import (
-    AddressTaken,
-    Application,
-    NewAccount,
-    Welcomed,
-    check_application,
-    confirm_address,
-    count_sign_up,
-    gifts_waiting,
-    prepare_account,
-    rules_for,
-    sign_up,
-    verify_address,
-    whose_verification,
-)
-from creditapp.accounts.keyed import keyed_hash
 from creditapp.accounts.models import Throttle, User
 from creditapp.accounts.passwords import NewPassword, new_password
+from creditapp.accounts.policy import AccountRules, SignedUp, SignedUpReceiver, SignUpCredits
 from creditapp.accounts.profile import (
     change_password,
     change_profile,
@@ -44,7 +30,21 @@ from creditapp.accounts.profile import (
     use_standard_low_balance,
 )
 from creditapp.accounts.recovery import request_reset, reset_password, whose_reset
-from creditapp.accounts.rules import AccountRules, SignedUp, SignedUpReceiver, SignUpCredits
+from creditapp.accounts.signup import (
+    Application,
+    EmailTaken,
+    NewAccount,
+    Welcomed,
+    check_application,
+    confirm_address,
+    count_sign_up,
+    gifts_waiting,
+    prepare_account,
+    rules_for,
+    sign_up,
+    verify_address,
+    whose_verification,
+)
 from creditapp.accounts.throttle import sweep_tries
 from creditapp.accounts.tokens import LinkExpired, LinkInvalid, mint_token
 
@@ -53,9 +53,9 @@ __all__ = [
     "AccountSuspended",
     "Address",
     "AddressInvalid",
-    "AddressTaken",
     "Application",
     "Attempt",
+    "EmailTaken",
     "LinkExpired",
     "LinkInvalid",
     "NewAccount",

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import BigInteger, CheckConstraint, Index, Integer, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from creditapp.accounts.addresses import ADDRESS_CHARACTERS_MAX
+from creditapp.accounts.email_address import ADDRESS_CHARACTERS_MAX
 from creditapp.db import Base, UtcDateTime
 from creditapp.ids import new_id
 

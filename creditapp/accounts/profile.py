@@ -8,8 +8,8 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from creditapp.accounts.addresses import find_address
-from creditapp.accounts.entering import Proof, proved_user
+from creditapp.accounts.email_address import find_address
+from creditapp.accounts.login import Proof, proved_user
 from creditapp.accounts.models import User
 from creditapp.accounts.passwords import NewPassword
 from creditapp.errors import ValidationFailed

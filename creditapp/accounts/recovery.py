@@ -8,13 +8,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from creditapp.accounts import tokens
-from creditapp.accounts.addresses import find_address
-from creditapp.accounts.entering import TRIES_ON_ONE_ADDRESS
-from creditapp.accounts.joining import confirm_address
+from creditapp.accounts.email_address import find_address
+from creditapp.accounts.login import TRIES_ON_ONE_ADDRESS
 from creditapp.accounts.models import User
 from creditapp.accounts.passwords import NewPassword
+from creditapp.accounts.policy import AccountRules
 from creditapp.accounts.profile import set_password
-from creditapp.accounts.rules import AccountRules
+from creditapp.accounts.signup import confirm_address
 from creditapp.accounts.throttle import Rule, count_try, forget_tries
 from creditapp.errors import RateLimited
 

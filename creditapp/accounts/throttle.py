@@ -11,7 +11,7 @@ from sqlalchemy import case, delete, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from creditapp.accounts.keyed import keyed_hash
+from creditapp.accounts.hashing import keyed_hash
 from creditapp.accounts.models import Throttle
 from creditapp.errors import RateLimited
 

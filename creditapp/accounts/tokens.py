@@ -14,7 +14,7 @@ from typing import Literal
 from itsdangerous import BadData, SignatureExpired, TimestampSigner, URLSafeTimedSerializer
 from sqlalchemy.orm import Session
 
-from creditapp.accounts.keyed import keyed_hash
+from creditapp.accounts.hashing import keyed_hash
 from creditapp.accounts.models import User
 from creditapp.errors import AppError
 

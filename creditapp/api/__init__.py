@@ -9,16 +9,8 @@ api = Blueprint("api", __name__, url_prefix="/api")
 
 def init_app(app: Flask) -> None:
     """Put every JSON route onto the app."""
-    from creditapp.api import (
-        credits,
-        generations,
-        openapi,
-        plans,
-        price_sync,
-        prices,
-        purchases,
-        waiting,
-    )
+    from creditapp.api import credits, generations, plans, price_sync, prices, purchases, waiting
+    from creditapp.http import openapi
 
     for resource in (credits, prices, price_sync, plans, purchases, generations, openapi):
         assert resource.__doc__, "importing a resource registers its routes"

@@ -20,16 +20,16 @@ from creditapp.api.models import (
     Wallet,
     credits,
 )
-from creditapp.api.openapi import documented
 from creditapp.catalog import Catalog
 from creditapp.clock import NEVER, now
 from creditapp.db import reading
 from creditapp.errors import ValidationFailed
+from creditapp.http.json_provider import answer, rfc3339
+from creditapp.http.openapi import documented
+from creditapp.http.security import policy, require_member
+from creditapp.http.viewer import Viewer, viewer
 from creditapp.ledger import Line
-from creditapp.web.json import answer, rfc3339
-from creditapp.web.security import policy, require_member
-from creditapp.web.viewers import Viewer, viewer
-from creditapp.wiring import the
+from creditapp.services import get
 
 LIMIT_MAX = 100
 
@@ -125,7 +125,7 @@ def guest_info(looks: Viewer) -> GuestInfo:
         remaining=looks.guest_remaining,
         reset_at=rfc3339(looks.guest_reset_at) if looks.guest_reset_at else None,
         signup_url="/auth/signup",
-        signup_credits=credits(the(Catalog).welcome_micro),
+        signup_credits=credits(get(Catalog).welcome_micro),
     )
 
 

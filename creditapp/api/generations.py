@@ -21,24 +21,24 @@ from creditapp.api.models import (
     GenerationPage,
     credits,
 )
-from creditapp.api.openapi import documented
 from creditapp.api.waiting import wait_for_end
 from creditapp.db import reading, transaction
 from creditapp.errors import AppError, ValidationFailed
-from creditapp.generation import lifecycle
-from creditapp.generation.lifecycle import Made
+from creditapp.generation import submit
 from creditapp.generation.models import Generation
+from creditapp.generation.orders import ImageOrder
 from creditapp.generation.providers import (
     GenerationFailed,
     GenerationTimeout,
     PromptRejected,
     ProviderUnavailable,
 )
-from creditapp.generation.requests import ImageOrder
-from creditapp.web.json import read_json, rfc3339, validation_failed
-from creditapp.web.security import policy
+from creditapp.generation.submit import Made
+from creditapp.http.json_provider import read_json, rfc3339, validation_failed
+from creditapp.http.openapi import documented
+from creditapp.http.security import policy
+from creditapp.http.viewer import caller, forget_viewer, viewer
 from creditapp.web.studio import place, remove
-from creditapp.web.viewers import caller, forget_viewer, viewer
 
 PAGE_SIZE = 25
 
@@ -101,7 +101,7 @@ def list_generations() -> Response:
         query = query.where(Generation.id < cursor)
     rows = session.scalars(query).all()
     page = rows[:limit]
-    assets = lifecycle.assets_of(session, page)
+    assets = submit.assets_of(session, page)
     items = [_answer(Made(each, assets.get(each.id, ()))) for each in page]
     more = len(rows) > limit
     return reply(GenerationPage(items=items, next_cursor=page[-1].id if more else None))
@@ -112,7 +112,7 @@ def list_generations() -> Response:
 @documented("One generation", GenerationAnswer)
 def show_generation(generation_id: str) -> Response:
     """Return state, progress and result of one generation."""
-    made = lifecycle.find(reading(), generation_id, caller())
+    made = submit.find(reading(), generation_id, caller())
     return reply(_answer(made, with_balance=True))
 
 
@@ -126,12 +126,12 @@ def show_generation(generation_id: str) -> Response:
 def delete_generation(generation_id: str) -> Response:
     """Cancel what is queued (200), stop what runs (202), delete what has ended (204)."""
     by = caller()
-    if lifecycle.find(reading(), generation_id, by).generation.finished:
+    if submit.find(reading(), generation_id, by).generation.finished:
         remove(generation_id, by)
         return Response(status=204)
     with transaction() as session:
-        lifecycle.cancel(session, generation_id, by)
-    made = lifecycle.find(reading(), generation_id, by)
+        submit.cancel(session, generation_id, by)
+    made = submit.find(reading(), generation_id, by)
     return reply(_answer(made, with_balance=True), 200 if made.generation.finished else 202)
 
 
@@ -144,7 +144,7 @@ def _generate(route: str, **defaults: str) -> Response:
     made = place(order, by, key=_request_key(route, order))
     headers = {"Idempotent-Replayed": "true"} if made.replayed else {}
     if not made.generation.finished and wait_for_end(made.generation.id):
-        made = lifecycle.find(reading(), made.generation.id, by)
+        made = submit.find(reading(), made.generation.id, by)
     forget_viewer()
     if not made.generation.finished:
         location = f"/api/generations/{made.generation.id}"
@@ -171,7 +171,7 @@ def _request_key(route: str, order: ImageOrder) -> str:
     if given is None:
         given = order.idempotency_key
     if given is None:
-        return f"{lifecycle.ONCE}{secrets.token_hex(16)}"
+        return f"{submit.ONCE}{secrets.token_hex(16)}"
     if not 1 <= len(given) <= 100 or not given.isprintable() or not given.isascii():
         raise ValidationFailed.of("Idempotency-Key", "A key is 1 to 100 printable ASCII letters.")
     return f"{route}:{given}"

@@ -13,7 +13,6 @@ from creditapp import ledger
 from creditapp.api import api
 from creditapp.api.credits import reply
 from creditapp.api.models import credits
-from creditapp.api.openapi import documented
 from creditapp.api.plan_models import (
     CurrentPlan,
     Entitled,
@@ -35,16 +34,19 @@ from creditapp.catalog import Catalog
 from creditapp.catalog.packs import PlanView, plans_view
 from creditapp.clock import now
 from creditapp.db import reading
-from creditapp.payments import plans, standing, subscriptions
-from creditapp.payments.changing import PlanOrder
-from creditapp.payments.gateway import GatewayError
-from creditapp.payments.standing import Standing
+from creditapp.http.json_provider import rfc3339
+from creditapp.http.openapi import documented
+from creditapp.http.security import current_member, policy, require_member
+from creditapp.http.viewer import viewer
+from creditapp.payments.stripe.records import GatewayError
+from creditapp.payments.subscriptions import plans
+from creditapp.payments.subscriptions import status as plan_status
+from creditapp.payments.subscriptions import sync as subscription_sync
+from creditapp.payments.subscriptions.changes import PlanOrder
+from creditapp.payments.subscriptions.status import PlanStatus
+from creditapp.services import get
 from creditapp.units import minor_digits
 from creditapp.web.credits import PaymentUnavailable
-from creditapp.web.json import rfc3339
-from creditapp.web.security import current_member, policy, require_member
-from creditapp.web.viewers import viewer
-from creditapp.wiring import the
 
 
 class UpgradeBody(Body):
@@ -61,8 +63,8 @@ class UpgradeBody(Body):
 def list_plans() -> Response:
     """Return every plan with what it costs and gives; a member's own plan and balance too."""
     member = current_member()
-    mine = standing.of(reading(), member.id) if member else None
-    found = [_plan(view, mine) for view in plans_view(the(Catalog))]
+    mine = plan_status.of(reading(), member.id) if member else None
+    found = [_plan(view, mine) for view in plans_view(get(Catalog))]
     balance = credits(viewer().balance_micro) if member else None
     return reply(
         PlansAnswer(plans=found, current_plan=_current(mine) if mine else None, balance=balance)
@@ -90,7 +92,7 @@ def upgrade_plan() -> Response:
     if chosen.purchase is not None:
         url = opened(chosen.purchase).checkout_url
         return reply(UpgradeAnswer(outcome=chosen.outcome, url=url), 200, headers)
-    mine = standing.of(reading(), member.id)
+    mine = plan_status.of(reading(), member.id)
     return reply(UpgradeAnswer(outcome=chosen.outcome, plan=_current(mine)), 200, headers)
 
 
@@ -106,7 +108,7 @@ def show_entitlements() -> Response:
         spent = ledger.balance(
             session.connection(), looks.wallet_id, now=now()
         ).lifetime_spent_micro
-    rows = subscriptions.all_of(session, member.id)
+    rows = subscription_sync.all_of(session, member.id)
     return reply(
         EntitlementsAnswer(
             credits=Entitled(
@@ -115,9 +117,9 @@ def show_entitlements() -> Response:
                 owed=credits(looks.owed_micro),
                 lifetime_spent=credits(spent),
             ),
-            plan=_current(standing.of(session, member.id)),
-            subscriptions=[_current(standing.described(session, row)) for row in rows[:5]],
-            features=[operation.id for operation in the(Catalog).operations],
+            plan=_current(plan_status.of(session, member.id)),
+            subscriptions=[_current(plan_status.described(session, row)) for row in rows[:5]],
+            features=[operation.id for operation in get(Catalog).operations],
         )
     )
 
@@ -151,7 +153,7 @@ def _portal(flow: str) -> str:
         raise PaymentUnavailable from None
 
 
-def _plan(view: PlanView, mine: Standing | None) -> PlanAnswer:
+def _plan(view: PlanView, mine: PlanStatus | None) -> PlanAnswer:
     plan = view.plan
     return PlanAnswer(
         id=plan.id,
@@ -175,7 +177,7 @@ def _cost(minor: int, currency: str) -> PlanCost:
     return PlanCost(price=Decimal(minor).scaleb(-minor_digits(currency)), price_minor=minor)
 
 
-def _current(mine: Standing) -> CurrentPlan:
+def _current(mine: PlanStatus) -> CurrentPlan:
     moments: dict[str, Any] = {
         name: rfc3339(moment)
         for name in ("renews_at", "ends_at", "trial_end", "past_due_since", "next_try_at")

@@ -19,17 +19,17 @@ from creditapp.api.models import (
     QuoteLine,
     credits,
 )
-from creditapp.api.openapi import documented
 from creditapp.catalog import Catalog, PriceRequest
 from creditapp.catalog import quote as quote_price
-from creditapp.catalog.costs import credit_costs
 from creditapp.catalog.packs import packs_view
+from creditapp.catalog.price_list import credit_costs
 from creditapp.errors import ValidationFailed
+from creditapp.http.json_provider import answer, read_json, validation_failed
+from creditapp.http.openapi import documented
+from creditapp.http.security import policy
+from creditapp.http.viewer import viewer
+from creditapp.services import get
 from creditapp.units import minor_digits
-from creditapp.web.json import answer, read_json, validation_failed
-from creditapp.web.security import policy
-from creditapp.web.viewers import viewer
-from creditapp.wiring import the
 
 TEXT_CHARACTERS_MAX = 100_000
 
@@ -61,7 +61,7 @@ class QuoteRequest(BaseModel):
 @documented("The packs on sale", list[PackAnswer], query=["currency"])
 def list_packs() -> Response:
     """Return the packs with price, credits, bonus, saving and the price of one credit."""
-    catalog = the(Catalog)
+    catalog = get(Catalog)
     currency = request.args.get("currency", catalog.currency).upper()
     if currency not in catalog.currencies:
         words = ", ".join(catalog.currencies)
@@ -74,7 +74,7 @@ def list_packs() -> Response:
 @documented("What everything costs", CostsAnswer)
 def list_costs() -> Response:
     """Return the cost of every operation and model, each with a sentence for people."""
-    catalog = the(Catalog)
+    catalog = get(Catalog)
     operations = [
         OperationCost(
             operation=each.operation,
@@ -107,7 +107,7 @@ def quote() -> Response:
     except ValidationError as error:
         raise validation_failed(error) from None
     quoted = quote_price(
-        the(Catalog),
+        get(Catalog),
         PriceRequest(
             operation=wanted.operation,
             model=wanted.model,

@@ -13,22 +13,23 @@ from pydantic.alias_generators import to_camel
 from creditapp.api import api
 from creditapp.api.credits import reply
 from creditapp.api.models import Answer
-from creditapp.api.openapi import documented
 from creditapp.catalog import Catalog
 from creditapp.config import Settings
 from creditapp.errors import Conflict, NotFound, ValidationFailed
-from creditapp.payments import checkout, plans
-from creditapp.payments.changing import PlanOrder
-from creditapp.payments.checkout import Order
-from creditapp.payments.gateway import GatewayError
-from creditapp.payments.models import Purchase
-from creditapp.payments.opening import PurchaseEnded
-from creditapp.payments.plan_models import CYCLES
+from creditapp.http.json_provider import read_json, validation_failed
+from creditapp.http.openapi import documented
+from creditapp.http.security import policy, require_member
+from creditapp.payments.purchases import checkout
+from creditapp.payments.purchases.checkout import Order
+from creditapp.payments.purchases.models import Purchase
+from creditapp.payments.purchases.session import PurchaseEnded
+from creditapp.payments.stripe.records import GatewayError
+from creditapp.payments.subscriptions import plans
+from creditapp.payments.subscriptions.changes import PlanOrder
+from creditapp.payments.subscriptions.models import CYCLES
+from creditapp.services import get
 from creditapp.units import minor_digits
 from creditapp.web.credits import PaymentUnavailable
-from creditapp.web.json import read_json, validation_failed
-from creditapp.web.security import policy, require_member
-from creditapp.wiring import the
 
 Asked = TypeVar("Asked", bound="Body")
 
@@ -138,7 +139,7 @@ def _named(body: CheckoutBody) -> tuple[str, PlanOrder | None]:
         return body.pack_id, None
     if body.plan_id is not None:
         return "", PlanOrder(body.plan_id, body.cycle or "month")
-    values, catalog = the(Settings).environ, the(Catalog)
+    values, catalog = get(Settings).environ, get(Catalog)
     for pack in catalog.packs:
         if pack.stripe_price(values) == body.price_id:
             return pack.id, None
@@ -162,7 +163,7 @@ def _subscribe(order: PlanOrder, body: CheckoutBody) -> Purchase:
 def _pack_at(amount: Decimal) -> str:
     found = [
         pack.id
-        for pack in the(Catalog).packs
+        for pack in get(Catalog).packs
         if pack.currency.lower() == "usd"
         and Decimal(pack.price_minor).scaleb(-minor_digits(pack.currency)) == amount
     ]

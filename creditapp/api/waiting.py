@@ -12,7 +12,7 @@ from sqlalchemy import select
 from creditapp.config import Settings
 from creditapp.db import snapshot, stop_reading
 from creditapp.generation.models import FINISHED, Generation
-from creditapp.wiring import provide, the
+from creditapp.services import get, provide
 
 WAIT_SECONDS = 30
 POLL_SECONDS = 0.15
@@ -34,7 +34,7 @@ class WaitingRoom:
 def init_app(app: Flask) -> None:
     """Open the app's waiting room."""
     with app.app_context():
-        provide(app, WaitingRoom, WaitingRoom(the(Settings).threads))
+        provide(app, WaitingRoom, WaitingRoom(get(Settings).threads))
 
 
 def wait_for_end(generation_id: str) -> bool:
@@ -42,7 +42,7 @@ def wait_for_end(generation_id: str) -> bool:
 
     The request's own session is closed first, and each look is a short read of its own.
     """
-    seconds, seats = preferred_seconds(), the(WaitingRoom).seats
+    seconds, seats = preferred_seconds(), get(WaitingRoom).seats
     if seconds <= 0 or not seats.acquire(blocking=False):
         return False
     stop_reading()

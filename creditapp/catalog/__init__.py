@@ -1,15 +1,6 @@
 """The catalog: models, prices, packs, plans, and what follows from them."""
 
-from creditapp.catalog.advice import (
-    ModelOffer,
-    Recommendation,
-    Standing,
-    Way,
-    offers,
-    recommend,
-    standing,
-)
-from creditapp.catalog.costs import ModelCost, OperationCost, credit_costs
+from creditapp.catalog.formatting import amount, figure
 from creditapp.catalog.load import load_catalog
 from creditapp.catalog.models import (
     IMAGE_OPERATIONS,
@@ -26,6 +17,7 @@ from creditapp.catalog.models import (
     Shape,
 )
 from creditapp.catalog.packs import PackView, PlanView, makes_text, packs_view, plans_view
+from creditapp.catalog.price_list import ModelCost, OperationCost, credit_costs
 from creditapp.catalog.pricing import (
     PriceRequest,
     Quote,
@@ -33,10 +25,18 @@ from creditapp.catalog.pricing import (
     guest_refusal,
     quote,
 )
+from creditapp.catalog.products import Agents, Pack, Plan
+from creditapp.catalog.recommendations import (
+    ModelOffer,
+    Recommendation,
+    Standing,
+    Way,
+    offers,
+    recommend,
+    standing,
+)
 from creditapp.catalog.refusals import CatalogInvalid
-from creditapp.catalog.sales import Agents, Pack, Plan
 from creditapp.catalog.tokens import Line, affordable_output_tokens, token_cost_micro
-from creditapp.catalog.words import amount, figure
 
 __all__ = [
     "IMAGE_OPERATIONS",

@@ -9,7 +9,7 @@ from math import gcd
 from types import MappingProxyType
 from typing import TypedDict
 
-from creditapp.catalog import build_sales
+from creditapp.catalog import build_products
 from creditapp.catalog.models import (
     IMAGE_OPERATIONS,
     MEDIA_OPERATIONS,
@@ -84,9 +84,9 @@ class _Builder:
             models=models,
             language_models=language_models,
             operations=self._operations(models, language_models),
-            packs=build_sales.packs(table, self.report),
-            plans=build_sales.plans(table, self.report),
-            agents=build_sales.agents(table.agents, models, self.report),
+            packs=build_products.packs(table, self.report),
+            plans=build_products.plans(table, self.report),
+            agents=build_products.agents(table.agents, models, self.report),
         )
 
     def _refuse_repeated(self, key: str, values: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from creditapp.catalog.sales import Agents, Pack, Plan
+from creditapp.catalog.products import Agents, Pack, Plan
 
 TEXT_TO_IMAGE = "text-to-image"
 IMAGE_TO_IMAGE = "image-to-image"

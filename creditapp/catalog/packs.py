@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 
+from creditapp.catalog.formatting import amount, count, figure
 from creditapp.catalog.models import Catalog, Model
-from creditapp.catalog.sales import Pack, Plan
-from creditapp.catalog.words import amount, count, figure
+from creditapp.catalog.products import Pack, Plan
 from creditapp.units import MICRO_PER_CREDIT, minor_digits, money_text
 
 _CENTS = {"USD": "¢", "EUR": " ct", "GBP": "p"}

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from creditapp.catalog.formatting import amount, count
 from creditapp.catalog.models import (
     IMAGE_OPERATIONS,
     OPERATIONS,
@@ -20,7 +21,6 @@ from creditapp.catalog.models import (
     Operation,
 )
 from creditapp.catalog.tokens import TOKENS_MAX, Line, estimated_tokens, token_lines
-from creditapp.catalog.words import amount, count
 from creditapp.errors import ValidationFailed
 from creditapp.units import divide_up
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from creditapp.catalog.formatting import count
 from creditapp.catalog.models import Catalog, LanguageModel
-from creditapp.catalog.words import count
 from creditapp.units import divide_up
 
 TOKENS_MAX = 100_000_000

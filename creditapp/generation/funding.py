@@ -14,7 +14,7 @@ from creditapp.catalog import Catalog, Quote
 from creditapp.clock import now
 from creditapp.generation.models import Generation
 from creditapp.guests import Visitor
-from creditapp.wiring import the
+from creditapp.services import get
 
 _PAID = text(
     "UPDATE generations SET wallet_id = :wallet_id, charge_id = :charge_id, claim_id = :claim_id"
@@ -42,7 +42,7 @@ def take(session: Session, generation: Generation, quote: Quote, by: Caller) -> 
 
     Returns what a member can spend afterwards.
     """
-    catalog, moment = the(Catalog), now()
+    catalog, moment = get(Catalog), now()
     if by.member is None:
         generation.claim_id = guests.claim(
             session,

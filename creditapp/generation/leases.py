@@ -13,7 +13,7 @@ from sqlalchemy import case, update
 from creditapp.clock import now
 from creditapp.db import transaction
 from creditapp.generation.models import Generation
-from creditapp.wiring import in_this_app
+from creditapp.services import in_this_app
 
 LEASE_SECONDS = 5
 """After this long without a word the worker is taken for dead."""

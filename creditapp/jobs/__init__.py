@@ -37,7 +37,7 @@ from creditapp import clock
 from creditapp.jobs.engine import JobStore, Worker
 from creditapp.jobs.records import DeadLetter
 from creditapp.jobs.registry import every, handler, handlers
-from creditapp.wiring import provide, the
+from creditapp.services import get, provide
 
 __all__ = [
     "DeadLetter",
@@ -74,7 +74,7 @@ def enqueue(
         raise KeyError(f"no handler is called {name!r}")
     if isinstance(after, datetime):
         after = after - clock.now()
-    store = the(JobStore)
+    store = get(JobStore)
     try:
         store.put(name, row_id, lane=lane, seconds=after.total_seconds() if after else 0.0)
     except SQLAlchemyError as error:
@@ -103,7 +103,7 @@ _UNREACHABLE = Health(False, 0, None, 0, 0, 0.0, 0)
 
 def health() -> Health:
     """Return how the jobs of the current app's store are, whoever runs them; never raises."""
-    store = the(JobStore)
+    store = get(JobStore)
     try:
         living = store.roll.living()
         backlog = store.records.backlog()
@@ -124,7 +124,7 @@ def health() -> Health:
 
 def dead_letters(limit: int = 50) -> list[DeadLetter]:
     """Return the jobs that were given up, the latest first."""
-    return the(JobStore).records.dead_letters(limit)
+    return get(JobStore).records.dead_letters(limit)
 
 
 def init_app(app: Flask, database_url: str, data_dir: Path) -> None:
@@ -138,7 +138,7 @@ def connect(app: Flask) -> None:
     Without this the first page that asks for a job pays for importing DBOS.
     """
     with app.app_context():
-        store = the(JobStore)
+        store = get(JobStore)
     threading.Thread(target=_open_quietly, args=(store,), name="jobs-connect", daemon=True).start()
 
 
@@ -164,7 +164,7 @@ def start(app: Flask) -> None:
         if _worker is not None:
             raise RuntimeError("the jobs of an app run in this process already")
         with app.app_context():
-            _worker = Worker(the(JobStore))
+            _worker = Worker(get(JobStore))
         _worker.begin()
     atexit.register(stop, 0)
 
@@ -181,11 +181,11 @@ def stop(grace_seconds: int = 5) -> None:
 
 def run(stop_wanted: threading.Event) -> None:
     """Run the current app's jobs until ``stop_wanted`` is set: what ``./run worker`` does."""
-    start(the(JobStore).app)
+    start(get(JobStore).app)
     stop_wanted.wait()
     stop()
 
 
 @every("jobs.prune", "41 * * * *")
 def _prune() -> None:
-    the(JobStore).prune()
+    get(JobStore).prune()

@@ -19,7 +19,7 @@ import structlog
 from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
 
-from creditapp.jobs import executors
+from creditapp.jobs import worker_registry
 from creditapp.jobs.records import SCHEMA, Records, job_key
 from creditapp.jobs.registry import handlers, periodics
 
@@ -64,7 +64,7 @@ class JobStore:
     def __init__(self, app: Flask, database_url: str, data_dir: Path) -> None:
         self.app = app
         self.records = Records(database_url, data_dir)
-        self.roll = executors.open_roll(database_url, data_dir, lambda: self.records.engine)
+        self.roll = worker_registry.open_roll(database_url, data_dir, lambda: self.records.engine)
         self._lock = threading.Lock()
         self._client: DBOSClient | None = None
         self._queues: set[str] = set()
@@ -152,7 +152,7 @@ class Worker:
 
     def __init__(self, store: JobStore) -> None:
         self._store = store
-        self._executor = executors.new_executor()
+        self._executor = worker_registry.new_executor()
         self._stopping = threading.Event()
         self._launched = False
         self._running: set[int] = set()

@@ -6,15 +6,16 @@ a refusal leaves nothing behind. Amounts are microcredits.
 """
 
 from creditapp.errors import IdempotencyKeyReused
-from creditapp.ledger import outbox, proof, requests
+from creditapp.ledger import idempotency, outbox, proof
+from creditapp.ledger.captures import capture, refund, release
 from creditapp.ledger.charges import Charge
 from creditapp.ledger.charges import find as charge
 from creditapp.ledger.charges import find_by_key as charge_by_key
-from creditapp.ledger.charging import hold, spend
 from creditapp.ledger.expiry import due_wallets, ending_wallets, expire
-from creditapp.ledger.granting import grant
+from creditapp.ledger.grants import grant
 from creditapp.ledger.history import Line, statement
-from creditapp.ledger.reading import (
+from creditapp.ledger.holds import hold, spend
+from creditapp.ledger.queries import (
     Balance,
     Expiring,
     Grant,
@@ -22,7 +23,7 @@ from creditapp.ledger.reading import (
     balance,
     find_grant,
     grant_by_id,
-    grants,
+    list_grants,
     spendable,
     summary,
 )
@@ -34,8 +35,7 @@ from creditapp.ledger.refusals import (
 )
 from creditapp.ledger.reversals import Reversal, freeze, revoke, unfreeze
 from creditapp.ledger.seals import Sealed, check_seals, seal
-from creditapp.ledger.settling import capture, refund, release
-from creditapp.ledger.transferring import TRANSFER_DELAY, Transfer, transfer
+from creditapp.ledger.transfers import TRANSFER_DELAY, Transfer, transfer
 from creditapp.ledger.triggers import install_triggers
 from creditapp.ledger.wallets import (
     ensure_wallet,
@@ -76,15 +76,15 @@ __all__ = [
     "freeze_wallet",
     "grant",
     "grant_by_id",
-    "grants",
     "hold",
+    "idempotency",
     "install_triggers",
+    "list_grants",
     "outbox",
     "owner",
     "proof",
     "refund",
     "release",
-    "requests",
     "revoke",
     "seal",
     "spend",

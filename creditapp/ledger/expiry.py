@@ -15,8 +15,8 @@ from typing import Final
 from sqlalchemy import Connection
 
 from creditapp.clock import NEVER
-from creditapp.ledger import books, returns
-from creditapp.ledger.books import Books
+from creditapp.ledger import deallocation, locked_wallet
+from creditapp.ledger.locked_wallet import LockedWallet
 from creditapp.ledger.sql import read, write
 
 _LAPSED: Final = read(
@@ -57,7 +57,7 @@ _ENDING_WALLETS: Final = read(
 
 def expire(connection: Connection, wallet_id: int, *, now: datetime) -> int:
     """Write down what has ended in a wallet; return the microcredits that expired."""
-    return sweep(connection, books.lock(connection, wallet_id), now)
+    return sweep(connection, locked_wallet.lock(connection, wallet_id), now)
 
 
 def due_wallets(connection: Connection, *, now: datetime, limit: int = 100) -> list[int]:
@@ -76,7 +76,7 @@ def ending_wallets(
     return [(row[0], row[1]) for row in connection.execute(_ENDING_WALLETS, page)]
 
 
-def sweep(connection: Connection, wallet: Books, now: datetime) -> int:
+def sweep(connection: Connection, wallet: LockedWallet, now: datetime) -> int:
     """Expire what is due in a locked wallet, and post it; return what expired.
 
     Every verb sweeps first, so that what happens does not depend on when a sweeper ran. It is
@@ -103,12 +103,12 @@ def sweep(connection: Connection, wallet: Books, now: datetime) -> int:
     return int(total)
 
 
-def _release_lapsed(connection: Connection, wallet: Books, now: datetime) -> None:
+def _release_lapsed(connection: Connection, wallet: LockedWallet, now: datetime) -> None:
     lapsed = connection.execute(_LAPSED, {"wallet_id": wallet.wallet_id, "now": now}).all()
     for charge_id, amount, expires_at in lapsed:
         wallet.held -= amount
         seq = wallet.entry("release", 0, now=now, charge_id=charge_id, effective_at=expires_at)
         connection.execute(_RELEASE, {"charge_id": charge_id, "now": now, "entry_seq": seq})
-        returning = returns.of_charge(connection, charge_id, 0)
-        returns.give_back(connection, wallet, charge_id, 0, returning, now=now, at=expires_at)
+        returning = deallocation.of_charge(connection, charge_id, 0)
+        deallocation.give_back(connection, wallet, charge_id, 0, returning, now=now, at=expires_at)
         wallet.fact("released", now, charge=charge_id, amount=amount)

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, bindparam
 
 from creditapp.db import UtcDateTime
 from creditapp.ledger.charges import entry_id
-from creditapp.ledger.kinds import TYPE_OF_KIND
+from creditapp.ledger.entry_types import TYPE_OF_KIND
 from creditapp.ledger.sql import write
 
 _SEQ_MAX: Final = 2**62

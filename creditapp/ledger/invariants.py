@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from creditapp.ledger.kinds import PAID_SOURCES
+from creditapp.ledger.entry_types import PAID_SOURCES
 
 _PAID: Final = ", ".join(f"'{source}'" for source in PAID_SOURCES)
 _SETTLING: Final = "'spend', 'capture', 'release', 'debt'"

@@ -23,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from creditapp.db import Base, BigId, UtcDateTime
-from creditapp.ledger.kinds import (
+from creditapp.ledger.entry_types import (
     ACCOUNT_OF_KIND,
     GAINING_KINDS,
     LOSING_KINDS,

@@ -16,9 +16,9 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from creditapp.ledger import families, households, returns
-from creditapp.ledger.families import GrantRow
-from creditapp.ledger.households import Household
+from creditapp.ledger import deallocation, lineage, lineage_lock
+from creditapp.ledger.lineage import GrantRow
+from creditapp.ledger.lineage_lock import LockedLineage
 from creditapp.ledger.sql import read, write
 
 _DEBTS: Final = read(
@@ -65,7 +65,7 @@ def revoke(
     first, then what later grants paid for it, then the credits themselves. The same total again
     changes nothing. ``ValueError`` for a total that the grant never had.
     """
-    family = households.gather(connection, grant_id, now=now)
+    family = lineage_lock.lock_lineage(connection, grant_id, now=now)
     root = family.root
     if not 0 <= total_micro <= root.amount:
         raise ValueError(f"of grant {root.id} between 0 and {root.amount} can be revoked")
@@ -90,7 +90,7 @@ def revoke(
 
 def freeze(connection: Connection, grant_id: int, *, now: datetime) -> None:
     """Make a grant and its family unspendable, wherever they lie, until ``unfreeze``."""
-    family = households.gather(connection, grant_id, now=now)
+    family = lineage_lock.lock_lineage(connection, grant_id, now=now)
     for member in family.members:
         if member.frozen_at is not None:
             continue
@@ -103,7 +103,7 @@ def freeze(connection: Connection, grant_id: int, *, now: datetime) -> None:
 
 def unfreeze(connection: Connection, grant_id: int, *, now: datetime) -> None:
     """Make a grant and its family spendable again, and add the frozen time to their lives."""
-    family = households.gather(connection, grant_id, now=now)
+    family = lineage_lock.lock_lineage(connection, grant_id, now=now)
     for member in family.members:
         if member.frozen_at is None:
             continue
@@ -112,7 +112,7 @@ def unfreeze(connection: Connection, grant_id: int, *, now: datetime) -> None:
         until = wallet.clock(now)
         expires_at = member.expires_at
         if until > member.frozen_at and not member.has_expired(now):
-            expires_at = families.extend(expires_at, until - member.frozen_at)
+            expires_at = lineage.extend(expires_at, until - member.frozen_at)
         connection.execute(_UNFREEZE, {"grant_id": member.id, "expires_at": expires_at})
         wallet.frozen -= member.remaining
         wallet.available += member.remaining
@@ -127,7 +127,7 @@ def _debts(connection: Connection, root_id: int) -> list[_Debt]:
 
 def _take(
     connection: Connection,
-    family: Household,
+    family: LockedLineage,
     debts: list[_Debt],
     amount: int,
     now: datetime,
@@ -159,7 +159,7 @@ def _take(
 
 def _take_unspent(
     connection: Connection,
-    family: Household,
+    family: LockedLineage,
     member: GrantRow,
     amount: int,
     now: datetime,
@@ -173,7 +173,7 @@ def _take_unspent(
 
 def _give_back(
     connection: Connection,
-    family: Household,
+    family: LockedLineage,
     debts: list[_Debt],
     amount: int,
     now: datetime,
@@ -200,7 +200,7 @@ def _give_back(
 
 def _undo_debt(
     connection: Connection,
-    family: Household,
+    family: LockedLineage,
     debt: _Debt,
     amount: int,
     now: datetime,
@@ -209,14 +209,14 @@ def _undo_debt(
     kept = debt.kept - amount
     wallet = family.wallets[debt.wallet_id]
     connection.execute(_KEEP_LESS, {"charge_id": debt.charge_id, "kept": kept})
-    returning = returns.of_charge(connection, debt.charge_id, kept)
+    returning = deallocation.of_charge(connection, debt.charge_id, kept)
     wallet.entry("restore", amount, now=now, charge_id=debt.charge_id, note=reason)
-    returns.give_back(connection, wallet, debt.charge_id, kept, returning, now=now)
+    deallocation.give_back(connection, wallet, debt.charge_id, kept, returning, now=now)
 
 
 def _restore(
     connection: Connection,
-    family: Household,
+    family: LockedLineage,
     member: GrantRow,
     amount: int,
     now: datetime,
@@ -225,7 +225,7 @@ def _restore(
     wallet = family.wallet(member)
     wallet.entry("restore", amount, now=now, grant_id=member.id, note=reason)
     if member.has_expired(wallet.clock(now)):
-        families.restore_late(connection, wallet, member, amount, at=now)
+        lineage.restore_late(connection, wallet, member, amount, at=now)
         member.change(connection, revoked=-amount, moved=amount)
         return
     member.change(connection, revoked=-amount, remaining=amount)

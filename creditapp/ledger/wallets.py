@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from creditapp.clock import NEVER
 from creditapp.errors import NotFound
-from creditapp.ledger import books, expiry, families
+from creditapp.ledger import expiry, lineage, locked_wallet
 from creditapp.ledger.sql import read, write
 
 _FIND: Final = read(
@@ -61,7 +61,7 @@ def owner(connection: Connection, wallet_id: int) -> tuple[str, str]:
 
 def freeze_wallet(connection: Connection, wallet_id: int, *, now: datetime) -> None:
     """Stop an account from spending; its credits' clocks stand still until it is unfrozen."""
-    wallet = books.lock(connection, wallet_id)
+    wallet = locked_wallet.lock(connection, wallet_id)
     if wallet.frozen_at is not None:
         return
     expiry.sweep(connection, wallet, now)
@@ -71,7 +71,7 @@ def freeze_wallet(connection: Connection, wallet_id: int, *, now: datetime) -> N
 
 def unfreeze_wallet(connection: Connection, wallet_id: int, *, now: datetime) -> None:
     """Let an account spend again; what would have expired meanwhile gets the frozen time added."""
-    wallet = books.lock(connection, wallet_id)
+    wallet = locked_wallet.lock(connection, wallet_id)
     since = wallet.frozen_at
     if since is None:
         return
@@ -83,7 +83,7 @@ def unfreeze_wallet(connection: Connection, wallet_id: int, *, now: datetime) ->
         until = now if frozen_at is None else min(now, frozen_at)
         from_when = max(since, created_at)
         if until > from_when:
-            later = families.extend(expires_at, until - from_when)
+            later = lineage.extend(expires_at, until - from_when)
             connection.execute(_EXTEND, {"grant_id": grant_id, "expires_at": later})
     wallet.frozen_at = None
     expiry.sweep(connection, wallet, now)

@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from datetime import datetime
+
+from sqlalchemy import String, select
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from creditapp.accounts import User
 from creditapp.clock import now
-from creditapp.db import insert_once, snapshot, transaction
-from creditapp.payments.gateway import Gateway
-from creditapp.payments.plan_models import Customer
-from creditapp.wiring import the
+from creditapp.db import Base, UtcDateTime, insert_once, snapshot, transaction
+from creditapp.payments.stripe.client import StripeGateway
+from creditapp.payments.stripe.records import STRIPE_ID_LENGTH
+from creditapp.services import get
+
+
+class Customer(Base):
+    """A user as Stripe knows them: one customer each, in test mode and in live mode."""
+
+    __tablename__ = "customers"
+
+    user_id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    livemode: Mapped[bool] = mapped_column(primary_key=True)
+    # Not unique: of two inserts at once PostgreSQL would refuse the second by this column before it
+    # comes to the key on which the second gives way.
+    stripe_id: Mapped[str] = mapped_column(String(STRIPE_ID_LENGTH), index=True)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 def find(session: Session, user_id: str) -> str | None:
     """Return a user's customer at Stripe, if there is one in today's mode."""
-    found = session.get(Customer, (user_id, the(Gateway).livemode))
+    found = session.get(Customer, (user_id, get(StripeGateway).livemode))
     return None if found is None else found.stripe_id
 
 
@@ -29,7 +44,7 @@ def ensure(user: User) -> str:
         known = find(session, user.id)
     if known is not None:
         return known
-    gateway = the(Gateway)
+    gateway = get(StripeGateway)
     made = gateway.create_customer(user_id=user.id, email=user.email)
     row = Customer(user_id=user.id, livemode=gateway.livemode, stripe_id=made, created_at=now())
     with transaction() as session:

@@ -6,8 +6,8 @@ from flask import Flask
 from flask_compress import Compress
 
 from creditapp.config import Settings
-from creditapp.web import errors, rendering, security, viewers
-from creditapp.web.json import ExactJson
+from creditapp.http import problems, rendering, security, viewer
+from creditapp.http.json_provider import ExactJson
 
 
 def init_app(app: Flask, settings: Settings) -> None:
@@ -34,8 +34,8 @@ def init_app(app: Flask, settings: Settings) -> None:
     Compress(app)
     security.init_app(app, settings)
     rendering.init_app(app)
-    errors.init_app(app)
-    app.context_processor(lambda: {"site": viewers.site(), "viewer": viewers.viewer()})
+    problems.init_app(app)
+    app.context_processor(lambda: {"site": viewer.site(), "viewer": viewer.viewer()})
     for page in (
         studio,
         gallery,

@@ -8,10 +8,10 @@ from typing import Any
 
 from flask import Flask
 
-from creditapp.api.openapi import describe, documented
+from creditapp.http.openapi import describe, documented
+from creditapp.http.rendering import render_page
+from creditapp.http.security import policy
 from creditapp.web.credits_demo import site
-from creditapp.web.rendering import render_page
-from creditapp.web.security import policy
 
 PAGE = "pages/api_docs/index.html"
 

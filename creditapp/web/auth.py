@@ -8,15 +8,14 @@ from flask import Blueprint, Flask, Response, make_response, request
 from sqlalchemy.orm import Session
 
 from creditapp import accounts, emails, jobs
-from creditapp.accounts import AccountRules, AddressTaken, LinkInvalid, User
+from creditapp.accounts import AccountRules, EmailTaken, LinkInvalid, User
 from creditapp.clock import now
 from creditapp.config import Settings
 from creditapp.db import reading, transaction
 from creditapp.errors import AppError, ValidationFailed
-from creditapp.generation import lifecycle
-from creditapp.web import shapes
-from creditapp.web.rendering import go, render_page
-from creditapp.web.security import (
+from creditapp.generation import submit
+from creditapp.http.rendering import go, render_page
+from creditapp.http.security import (
     current_member,
     current_visitor,
     policy,
@@ -24,8 +23,9 @@ from creditapp.web.security import (
     sign_in,
     sign_out,
 )
-from creditapp.web.viewers import forget_viewer, notify, safe_path
-from creditapp.wiring import the
+from creditapp.http.viewer import forget_viewer, notify, safe_path
+from creditapp.services import get
+from creditapp.web import view_models
 
 auth = Blueprint("auth", __name__, url_prefix="/auth")
 
@@ -53,7 +53,7 @@ def join() -> Response:
     so. Whoever tries addresses can tell the two apart; they are counted, and it ends after a few.
     """
     email, goes_to = request.form.get("email", ""), safe_path(request.form.get("next"))
-    visitor, rules = current_visitor(), the(AccountRules)
+    visitor, rules = current_visitor(), get(AccountRules)
     try:
         application = accounts.check_application(email, request.form.get("password", ""))
         with transaction() as session:
@@ -67,7 +67,7 @@ def join() -> Response:
         with transaction() as session:
             joined = accounts.sign_up(session, new, rules, now=now(), guest=visitor.cookie_id)
             waiting_micro = accounts.gifts_waiting(session, joined.user, rules)
-    except AddressTaken as taken:
+    except EmailTaken as taken:
         # Once a day: whoever types somebody's address again and again must not fill their mailbox.
         _mail(taken.user, "account_exists", f"{now():%Y%m%d}")
         return _check_mail("signup", email)
@@ -92,7 +92,7 @@ def log_in() -> Response:
 def begin_session() -> Response:
     """Log in: the same time and words for an unknown address and a wrong password."""
     email, goes_to = request.form.get("email", ""), safe_path(request.form.get("next"))
-    rules = the(AccountRules)
+    rules = get(AccountRules)
     try:
         with transaction() as session:
             attempt = accounts.begin_log_in(
@@ -101,7 +101,7 @@ def begin_session() -> Response:
         proof = attempt.check(request.form.get("password", ""))
         with transaction() as session:
             user = accounts.log_in(session, proof, now=now())
-            lifecycle.adopt(session, current_visitor().cookie_id, user.id)
+            submit.adopt(session, current_visitor().cookie_id, user.id)
     except AppError as refusal:
         return _form("login", refusal)
     sign_in(user)
@@ -141,7 +141,7 @@ def forgot() -> Response:
 @policy("public")
 def send_reset() -> Response:
     """Mail a link to set a new password, if the address has an account; the page never tells."""
-    email, rules = request.form.get("email", ""), the(AccountRules)
+    email, rules = request.form.get("email", ""), get(AccountRules)
     try:
         with transaction() as session:
             user = accounts.request_reset(
@@ -161,7 +161,7 @@ def send_reset() -> Response:
 def reset(token: str) -> Response:
     """Show the form for a new password, or that the link has ended."""
     try:
-        accounts.whose_reset(reading(), token, the(AccountRules), now=now())
+        accounts.whose_reset(reading(), token, get(AccountRules), now=now())
     except LinkInvalid as refusal:
         return _form("reset", status=refusal.status, token=token, expired=True)
     return _form("reset", token=token, expired=False)
@@ -171,7 +171,7 @@ def reset(token: str) -> Response:
 @policy("public")
 def set_password(token: str) -> Response:
     """Set the new password, end every other session and begin one here."""
-    rules = the(AccountRules)
+    rules = get(AccountRules)
     try:
         owner = accounts.whose_reset(reading(), token, rules, now=now())
         new = accounts.new_password(request.form.get("password", ""), address=owner.email)
@@ -190,7 +190,7 @@ def set_password(token: str) -> Response:
 @policy("public")
 def verify(token: str) -> Response:
     """Show the button that confirms: programs that follow links in mails confirm nothing."""
-    session, rules = reading(), the(AccountRules)
+    session, rules = reading(), get(AccountRules)
     try:
         owner = accounts.whose_verification(session, token, rules, now=now())
     except LinkInvalid as refusal:
@@ -205,7 +205,7 @@ def confirm(token: str) -> Response:
     """Confirm the address and give Free's credits, once a person."""
     try:
         with transaction() as session:
-            confirmed = accounts.verify_address(session, token, the(AccountRules), now=now())
+            confirmed = accounts.verify_address(session, token, get(AccountRules), now=now())
     except LinkInvalid as refusal:
         return _ended_link(token, refusal)
     member = current_member()
@@ -244,7 +244,7 @@ def _form(page: str, refusal: AppError | None = None, status: int = 200, **extra
     if isinstance(refusal, ValidationFailed):
         errors = {each["field"]: each["message"] for each in refusal.errors}
     elif refusal is not None:
-        problem = shapes.problem(refusal)
+        problem = view_models.problem(refusal)
     body = render_page(
         f"pages/auth/{page}/index.html",
         form={
@@ -260,7 +260,7 @@ def _form(page: str, refusal: AppError | None = None, status: int = 200, **extra
 
 
 def _check_mail(kind: str, email: str) -> Response:
-    settings = the(Settings)
+    settings = get(Settings)
     folder = "" if settings.mail_url else str(settings.data_dir / "mail")
     return make_response(
         render_page(
@@ -294,4 +294,4 @@ def _send_waiting_mail() -> None:
 
 
 def _kept_images() -> int:
-    return lifecycle.count_of_guest(reading(), current_visitor().cookie_id)
+    return submit.count_of_guest(reading(), current_visitor().cookie_id)

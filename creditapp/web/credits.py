@@ -14,16 +14,16 @@ from creditapp.catalog import Catalog
 from creditapp.clock import now
 from creditapp.db import reading
 from creditapp.errors import AppError, AuthenticationRequired, ValidationFailed
-from creditapp.payments import checkout
-from creditapp.payments.checkout import Order
-from creditapp.payments.gateway import GatewayError
-from creditapp.payments.models import Purchase
-from creditapp.web import shapes
-from creditapp.web.errors import refuse, wants_json
-from creditapp.web.rendering import go, render_block, render_page, wants_fragment
-from creditapp.web.security import policy, require_member
-from creditapp.web.viewers import forget_viewer, notify, safe_path, viewer
-from creditapp.wiring import the
+from creditapp.http.problems import refuse, wants_json
+from creditapp.http.rendering import go, render_block, render_page, wants_fragment
+from creditapp.http.security import policy, require_member
+from creditapp.http.viewer import forget_viewer, notify, safe_path, viewer
+from creditapp.payments.purchases import checkout
+from creditapp.payments.purchases.checkout import Order
+from creditapp.payments.purchases.models import Purchase
+from creditapp.payments.stripe.records import GatewayError
+from creditapp.services import get
+from creditapp.web import view_models
 
 PAGE = "pages/credits/index.html"
 FRAGMENTS = "layouts/fragments.html"
@@ -149,15 +149,15 @@ def purchase_notice(purchase_id: str) -> Response:
 
 
 def _packs(*, goes_to: str, selected: str) -> dict[str, Any]:
-    catalog = the(Catalog)
+    catalog = get(Catalog)
     best = next((pack.id for pack in catalog.packs if pack.best_value), "")
     known = catalog.pack(selected)
     currency = _currency()
     return {
-        "packs": shapes.packs(currency),
+        "packs": view_models.packs(currency),
         "currency": currency,
         "currencies": catalog.currencies,
-        "chart": shapes.cost_chart(),
+        "chart": view_models.cost_chart(),
         "catalog": catalog.digest,
         "nonce": secrets.token_urlsafe(16),
         "next": goes_to,
@@ -168,7 +168,7 @@ def _packs(*, goes_to: str, selected: str) -> dict[str, Any]:
 
 def _currency(asked: str | None = None) -> str:
     """Return the currency that a buyer chose, now or before; the catalog's own at first."""
-    known = the(Catalog).currencies
+    known = get(Catalog).currencies
     chosen = asked or request.args.get("currency")
     if chosen in known:
         session["currency"] = chosen
@@ -187,7 +187,7 @@ def _refused(refusal: AppError, goes_to: str) -> Response:
         raise refusal
     context = _packs(goes_to=goes_to, selected=request.form.get("pack", ""))
     context["offers"] = _offers(goes_to)
-    context["problem"] = shapes.problem(refusal)
+    context["problem"] = view_models.problem(refusal)
     return make_response(render_page(PAGE, **context), refusal.status, refusal.headers)
 
 

@@ -9,12 +9,12 @@ from flask import Blueprint, Flask, Response, current_app, make_response
 from creditapp import emails
 from creditapp.clock import now
 from creditapp.config import Settings
-from creditapp.emails import Post
+from creditapp.emails import EmailService
 from creditapp.errors import NotFound
+from creditapp.http.rendering import render_page
+from creditapp.http.security import content_security_policy, policy
+from creditapp.services import get
 from creditapp.web.examples import Component, Mail, MailExample, load_examples, load_mails
-from creditapp.web.rendering import render_page
-from creditapp.web.security import content_security_policy, policy
-from creditapp.wiring import the
 
 MAIL_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'; sandbox"
 """What a mail shown in a frame may do: bring its own looks, and nothing else."""
@@ -59,7 +59,7 @@ def mail(event: str, state: str) -> Response:
             text=_part(found, example, "text"),
         )
     )
-    with_frames = f"{content_security_policy(the(Settings))}; frame-src 'self'"
+    with_frames = f"{content_security_policy(get(Settings))}; frame-src 'self'"
     response.headers["Content-Security-Policy"] = with_frames
     return response
 
@@ -103,7 +103,7 @@ def _find_mail(event: str, state: str) -> tuple[Mail, MailExample]:
 
 def _part(found: Mail, example: MailExample, part: str) -> str:
     """Render one part by the same road as the mails that are sent; its links lead nowhere."""
-    post = the(Post)
+    post = get(EmailService)
     context = {**example.context, "site_url": post.site_url}
     if found.event in emails.LINKS:
         context["link"] = post.site_url + emails.LINKS[found.event][1].replace("{token}", "example")

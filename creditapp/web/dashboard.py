@@ -17,13 +17,13 @@ from creditapp.clock import NEVER, now
 from creditapp.db import reading
 from creditapp.errors import ValidationFailed
 from creditapp.generation.models import Generation
+from creditapp.http.json_provider import rfc3339
+from creditapp.http.rendering import page_or_block
+from creditapp.http.security import policy, require_member
+from creditapp.http.viewer import viewer
 from creditapp.ledger import Grant
-from creditapp.payments import standing
-from creditapp.web import shapes
-from creditapp.web.json import rfc3339
-from creditapp.web.rendering import page_or_block
-from creditapp.web.security import policy, require_member
-from creditapp.web.viewers import viewer
+from creditapp.payments.subscriptions import status as plan_status
+from creditapp.web import view_models
 
 PAGE_SIZE = 25
 CSV_PAGE = 500
@@ -69,10 +69,10 @@ def dashboard() -> Response:
     return page_or_block(
         "pages/dashboard/index.html",
         "history",
-        wallet=shapes.purse(looks, _parts(looks.wallet_id)),
-        plan=shapes.plan(standing.of(reading(), require_member().id)),
+        wallet=view_models.purse(looks, _parts(looks.wallet_id)),
+        plan=view_models.plan(plan_status.of(reading(), require_member().id)),
         usage=_usage(require_member().id),
-        lines=[shapes.line(each) for each in shown],
+        lines=[view_models.line(each) for each in shown],
         filter=chosen,
         next_url=next_url,
         csv_url="/dashboard/history.csv" + (f"?type={chosen}" if chosen else ""),
@@ -97,7 +97,7 @@ def _csv_rows(wallet_id: int | None, chosen: str) -> Iterator[str]:
     while True:
         page = _lines(wallet_id, chosen, before, CSV_PAGE)
         for entry in page:
-            shape = shapes.line(entry)
+            shape = view_models.line(entry)
             detail = f": {shape['detail']}" if shape["detail"] else ""
             yield _csv_row(
                 [
@@ -155,7 +155,7 @@ def _parts(wallet_id: int | None) -> list[dict[str, Any]]:
     if wallet_id is None:
         return []
     merged: dict[tuple[str, datetime | None], int] = {}
-    for grant in ledger.grants(reading().connection(), wallet_id):
+    for grant in ledger.list_grants(reading().connection(), wallet_id):
         if grant.frozen_at is None and grant.expires_at > now():
             key = (grant.source, _end(grant))
             merged[key] = merged.get(key, 0) + grant.remaining_micro

@@ -11,16 +11,16 @@ from sqlalchemy import func, select
 
 from creditapp.db import reading, transaction
 from creditapp.errors import NotFound
-from creditapp.generation import keeping
-from creditapp.generation.lifecycle import Made
+from creditapp.generation import feedback
 from creditapp.generation.models import Asset, Generation
+from creditapp.generation.submit import Made
+from creditapp.http.rendering import go, page_or_block
+from creditapp.http.security import policy, require_member
+from creditapp.http.viewer import caller, notify, safe_path
 from creditapp.media import Media
-from creditapp.web import shapes
-from creditapp.web.rendering import go, page_or_block
-from creditapp.web.security import policy, require_member
+from creditapp.services import get
+from creditapp.web import view_models
 from creditapp.web.studio import generation
-from creditapp.web.viewers import caller, notify, safe_path
-from creditapp.wiring import the
 
 PAGE_SIZE = 24
 
@@ -71,7 +71,7 @@ def gallery() -> Response:
     return page_or_block(
         "pages/gallery/index.html",
         "grid",
-        items=[shapes.item(Made(made), asset) for made, asset in page],
+        items=[view_models.item(Made(made), asset) for made, asset in page],
         q=words,
         starred=starred,
         here=_address(narrowed),
@@ -85,7 +85,7 @@ def gallery() -> Response:
 def star(generation_id: str) -> Response:
     """Make a picture a favourite, or no longer, and go back to where it hangs."""
     with transaction() as writing:
-        keeping.star(writing, generation_id, caller(), starred=request.form.get("starred") == "1")
+        feedback.star(writing, generation_id, caller(), starred=request.form.get("starred") == "1")
     return go(safe_path(request.form.get("next"), "/gallery"))
 
 
@@ -94,7 +94,7 @@ def star(generation_id: str) -> Response:
 def report(generation_id: str) -> Response:
     """Tell the operator what is wrong with a picture."""
     with transaction() as writing:
-        keeping.report(writing, generation_id, caller(), request.form.get("report", ""))
+        feedback.report(writing, generation_id, caller(), request.form.get("report", ""))
     log.warning("picture reported", generation=generation_id)
     notify("info", text="Thank you. Your report is with the people who run this site.")
     return go(f"/generations/{generation_id}")
@@ -124,7 +124,7 @@ def media(asset_id: str) -> Response:
     asset, prompt = found
     try:
         response = send_file(
-            the(Media).path(asset.media_key),
+            get(Media).path(asset.media_key),
             mimetype=asset.mime_type,
             as_attachment=bool(request.args.get("download")),
             download_name=f"{_file_name(prompt)}.{asset.mime_type.partition('/')[2]}",

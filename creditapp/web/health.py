@@ -8,11 +8,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from creditapp import jobs
 from creditapp.api.models import Liveness, Readiness
-from creditapp.api.openapi import documented
 from creditapp.db import reading
+from creditapp.http.json_provider import answer
+from creditapp.http.openapi import documented
+from creditapp.http.security import limiter, policy
 from creditapp.web import metrics
-from creditapp.web.json import answer
-from creditapp.web.security import limiter, policy
 
 site_pages = Blueprint("health", __name__)
 

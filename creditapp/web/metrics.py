@@ -21,7 +21,7 @@ from werkzeug.wrappers import Response
 from creditapp import jobs
 from creditapp.db import snapshot
 from creditapp.generation.models import STATES, Generation
-from creditapp.wiring import provide, the
+from creditapp.services import get, provide
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 SECONDS_KEPT = 5.0
@@ -60,7 +60,7 @@ def init_app(app: Flask) -> None:
 
 def text() -> bytes:
     """Return everything in Prometheus' text format."""
-    return generate_latest(the(Metrics).registry)
+    return generate_latest(get(Metrics).registry)
 
 
 def _begin() -> None:
@@ -71,7 +71,7 @@ def _count(response: Response) -> Response:
     # Never the path itself: it holds ids, and anybody could invent as many as memory holds.
     route = request.url_rule.rule if request.url_rule else "unmatched"
     method = request.method if request.method in _METHODS else "other"
-    metrics = the(Metrics)
+    metrics = get(Metrics)
     metrics.requests.labels(method, route, str(response.status_code)).inc()
     if (began_at := g.pop("began_at", None)) is not None:
         metrics.seconds.labels(route).observe(time.perf_counter() - began_at)

@@ -9,12 +9,12 @@ from flask import Response, request
 from creditapp import emails
 from creditapp.clock import now
 from creditapp.db import reading, transaction
-from creditapp.emails import Post
+from creditapp.emails import EmailService
+from creditapp.http.rendering import go, render_page
+from creditapp.http.security import policy, require_member
+from creditapp.http.viewer import notify
+from creditapp.services import get
 from creditapp.web.dashboard import account
-from creditapp.web.rendering import go, render_page
-from creditapp.web.security import policy, require_member
-from creditapp.web.viewers import notify
-from creditapp.wiring import the
 
 PAGE = "pages/notifications/index.html"
 
@@ -47,7 +47,7 @@ def unsubscribe(token: str) -> str:
 
     Programs open the links of a mail to look for danger, and must not unsubscribe anybody.
     """
-    user, event = emails.read_unsubscribe(reading(), token, the(Post).secret)
+    user, event = emails.read_unsubscribe(reading(), token, get(EmailService).secret)
     off = emails.switched_off(reading(), user.id)
     return render_page(PAGE, event=event, email=user.email, done=event in off)
 
@@ -61,7 +61,7 @@ def stop_mails(token: str) -> str:
     cookies and without our token, so the link's signature is what is believed.
     """
     with transaction() as session:
-        user, event = emails.read_unsubscribe(session, token, the(Post).secret)
+        user, event = emails.read_unsubscribe(session, token, get(EmailService).secret)
         emails.switch_off(session, user.id, event, now=now())
         email = user.email
     return render_page(PAGE, event=event, email=email, done=True)

@@ -12,16 +12,18 @@ from werkzeug.wrappers import Response as AnyResponse
 from creditapp.catalog import Catalog
 from creditapp.db import reading
 from creditapp.errors import AppError, ValidationFailed
-from creditapp.payments import plan_checkouts, plans, standing
-from creditapp.payments.changing import Chosen, PlanOrder
-from creditapp.payments.gateway import GatewayError
-from creditapp.web import shapes
+from creditapp.http.problems import wants_json
+from creditapp.http.rendering import go, render_block, render_page, wants_fragment
+from creditapp.http.security import current_member, policy, require_member
+from creditapp.http.viewer import forget_viewer, notify, safe_path
+from creditapp.payments.stripe.records import GatewayError
+from creditapp.payments.subscriptions import checkout as plan_checkout
+from creditapp.payments.subscriptions import plans
+from creditapp.payments.subscriptions import status as plan_status
+from creditapp.payments.subscriptions.changes import PlanChange, PlanOrder
+from creditapp.services import get
+from creditapp.web import view_models
 from creditapp.web.credits import PaymentUnavailable, credits_pages
-from creditapp.web.errors import wants_json
-from creditapp.web.rendering import go, render_block, render_page, wants_fragment
-from creditapp.web.security import current_member, policy, require_member
-from creditapp.web.viewers import forget_viewer, notify, safe_path
-from creditapp.wiring import the
 
 PAGE = "pages/plans/index.html"
 
@@ -52,20 +54,20 @@ def preview() -> Response:
         shown = plans.preview(order, member)
     except GatewayError:
         raise PaymentUnavailable from None
-    mine, plan = standing.of(reading(), member.id), the(Catalog).plan(order.plan_id)
-    seats = shapes.seats(mine, plan, order.cycle, order.seats) if plan else None
+    mine, plan = plan_status.of(reading(), member.id), get(Catalog).plan(order.plan_id)
+    seats = view_models.seats(mine, plan, order.cycle, order.seats) if plan else None
     if shown is None and (seats is None or seats["has"] is None):
         return go(url_for("checkout.compare", next=goes_to))
     return make_response(
         render_page(
             "pages/plans/upgrade.html",
-            offer=shapes.upgrade(shown) if shown else None,
+            offer=view_models.upgrade(shown) if shown else None,
             seats=seats,
             sent={
                 "plan": order.plan_id,
                 "cycle": order.cycle,
                 "seats": order.seats,
-                "catalog": the(Catalog).digest,
+                "catalog": get(Catalog).digest,
                 "nonce": secrets.token_urlsafe(16),
                 "next": goes_to,
             },
@@ -130,19 +132,19 @@ def manage() -> AnyResponse:
 def plan_context(*, goes_to: str) -> dict[str, Any]:
     """Return what the list of plans needs, wherever it stands; two queries for a member."""
     member, session = current_member(), reading()
-    mine = standing.of(session, member.id) if member else None
+    mine = plan_status.of(session, member.id) if member else None
     tries = {
         plan.id
-        for plan in the(Catalog).plans
-        if plan.trial_days and member and plan_checkouts.may_try(session, plan, member.id)
+        for plan in get(Catalog).plans
+        if plan.trial_days and member and plan_checkout.may_try(session, plan, member.id)
     }
     return {
-        "plans": shapes.plans(mine, tries),
+        "plans": view_models.plans(mine, tries),
         "cycle": mine.cycle if mine and mine.cycle else "month",
-        "catalog": the(Catalog).digest,
+        "catalog": get(Catalog).digest,
         "nonce": secrets.token_urlsafe(16),
         "next": goes_to,
-        "mine": shapes.plan(mine) if mine else None,
+        "mine": view_models.plan(mine) if mine else None,
         "problem": None,
     }
 
@@ -172,7 +174,7 @@ def _seats(sent: MultiDict[str, str]) -> int:
     return int(text)
 
 
-def _said(chosen: Chosen) -> str:
+def _said(chosen: PlanChange) -> str:
     row = chosen.subscription
     until = f"{row.period_end:%-d %B %Y}" if row else ""
     return {
@@ -188,5 +190,5 @@ def _refused(refusal: AppError, goes_to: str) -> Response:
     if wants_fragment() or wants_json():
         raise refusal
     context = plan_context(goes_to=goes_to)
-    context["problem"] = shapes.problem(refusal)
+    context["problem"] = view_models.problem(refusal)
     return make_response(render_page(PAGE, **context), refusal.status, refusal.headers)

@@ -7,11 +7,11 @@ from typing import Any
 from flask import Response, url_for
 
 from creditapp.db import reading
-from creditapp.payments import receipts
-from creditapp.web import shapes
+from creditapp.http.rendering import render_page
+from creditapp.http.security import policy, require_member
+from creditapp.payments.purchases import receipts
+from creditapp.web import view_models
 from creditapp.web.dashboard import account
-from creditapp.web.rendering import render_page
-from creditapp.web.security import policy, require_member
 
 
 @account.get("/receipts/<purchase_id>")
@@ -39,4 +39,4 @@ def receipt_pdf(purchase_id: str) -> Response:
 
 def _receipt(purchase_id: str) -> dict[str, Any]:
     member = require_member()
-    return shapes.receipt(receipts.find(reading(), purchase_id, member), member)
+    return view_models.receipt(receipts.find(reading(), purchase_id, member), member)

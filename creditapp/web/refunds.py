@@ -6,12 +6,12 @@ from flask import Response, make_response
 
 from creditapp.config import Settings
 from creditapp.db import reading
-from creditapp.payments import refund_policy
-from creditapp.web import shapes
+from creditapp.http.rendering import render_page
+from creditapp.http.security import current_member, policy
+from creditapp.payments.refunds import policy as refund_policy
+from creditapp.services import get
+from creditapp.web import view_models
 from creditapp.web.credits import credits_pages
-from creditapp.web.rendering import render_page
-from creditapp.web.security import current_member, policy
-from creditapp.wiring import the
 
 
 @credits_pages.get("/refunds")
@@ -23,7 +23,7 @@ def policy_page() -> Response:
     return make_response(
         render_page(
             "pages/refunds/index.html",
-            days=the(Settings).refund_days,
-            payments=[shapes.refundable(each) for each in found],
+            days=get(Settings).refund_days,
+            payments=[view_models.refundable(each) for each in found],
         )
     )

@@ -11,14 +11,15 @@ from creditapp.accounts import AccountRules, User, WrongCredentials
 from creditapp.clock import now
 from creditapp.db import reading, transaction
 from creditapp.errors import AppError, NotFound, ValidationFailed
-from creditapp.payments import topup_limits, topups
-from creditapp.web import shapes
+from creditapp.http.rendering import go, render_page
+from creditapp.http.security import current_visitor, policy, require_member, sign_in
+from creditapp.http.viewer import low_at_micro, notify
+from creditapp.payments.auto_topup import consent as topup_consent
+from creditapp.payments.auto_topup import limits as topup_limits
+from creditapp.services import get
+from creditapp.web import view_models
 from creditapp.web.dashboard import account
 from creditapp.web.notifications import notifications_of
-from creditapp.web.rendering import go, render_page
-from creditapp.web.security import current_visitor, policy, require_member, sign_in
-from creditapp.web.viewers import low_at_micro, notify
-from creditapp.wiring import the
 
 
 def register(app: Flask) -> None:
@@ -54,7 +55,7 @@ def save_profile() -> Response:
 @policy("user")
 def change_password() -> Response:
     """Change the password and end every other session."""
-    member, rules = require_member(), the(AccountRules)
+    member, rules = require_member(), get(AccountRules)
     try:
         new = accounts.new_password(request.form.get("password", ""), address=member.email)
         with transaction() as session:
@@ -90,12 +91,12 @@ def page(member: User, refusal: AppError | None = None) -> Response:
             name: request.form[name] for name in ("name", "low_balance") if name in request.form
         }
     elif refusal is not None:
-        problem = shapes.problem(refusal)
+        problem = view_models.problem(refusal)
     body = render_page(
         "pages/settings/index.html",
         form=form,
         email_verified_at=fresh.verified_at,
-        waiting_micro=accounts.gifts_waiting(reading(), fresh, the(AccountRules)),
+        waiting_micro=accounts.gifts_waiting(reading(), fresh, get(AccountRules)),
         notifications=notifications_of(fresh.id),
         topup=_topup(fresh, sent=refusal is not None and request.path.endswith("/top-up")),
         errors=errors,
@@ -107,9 +108,9 @@ def page(member: User, refusal: AppError | None = None) -> Response:
 
 def _topup(member: User, *, sent: bool) -> dict[str, Any]:
     session = reading()
-    row = topups.find(session, member.id)
+    row = topup_consent.find(session, member.id)
     month = topup_limits.month_of(session, row, now()) if row else None
-    return shapes.topup(row, month, request.form if sent else None)
+    return view_models.topup(row, month, request.form if sent else None)
 
 
 def _low_balance(text: str) -> int:

@@ -12,22 +12,23 @@ from pydantic import ValidationError
 from sqlalchemy import select
 
 from creditapp.catalog import Catalog, Model
-from creditapp.catalog.advice import recommend
+from creditapp.catalog.recommendations import recommend
 from creditapp.db import reading, transaction
 from creditapp.errors import AppError, Conflict, ValidationFailed
-from creditapp.generation import lifecycle, work
+from creditapp.generation import submit as generation_submit
+from creditapp.generation import worker
 from creditapp.generation.funding import Caller
-from creditapp.generation.lifecycle import Made
 from creditapp.generation.models import Asset, Generation
-from creditapp.generation.requests import PROMPT_CHARACTERS_MAX, ImageOrder
+from creditapp.generation.orders import PROMPT_CHARACTERS_MAX, ImageOrder
+from creditapp.generation.submit import Made
+from creditapp.http.json_provider import validation_failed
+from creditapp.http.rendering import go, page_or_block, render_block, render_page, wants_fragment
+from creditapp.http.security import policy
+from creditapp.http.viewer import caller, forget_viewer, notify, safe_path, viewer
 from creditapp.media import Media
-from creditapp.payments import topping_up
-from creditapp.web import shapes
-from creditapp.web.json import validation_failed
-from creditapp.web.rendering import go, page_or_block, render_block, render_page, wants_fragment
-from creditapp.web.security import policy
-from creditapp.web.viewers import caller, forget_viewer, notify, safe_path, viewer
-from creditapp.wiring import the
+from creditapp.payments.auto_topup import charge as topup_charge
+from creditapp.services import get
+from creditapp.web import view_models
 
 PAGE = "pages/studio/index.html"
 RECENT = 12
@@ -98,7 +99,7 @@ def submit() -> Response:
         return go(f"/generations/{made.generation.id}")
     forget_viewer()
     context = _choices(wish)
-    body = render_block(PAGE, "job", job=shapes.job(made))
+    body = render_block(PAGE, "job", job=view_models.job(made))
     body += render_block(PAGE, "till", **context, oob=True)
     body += render_block(PAGE, "allowance", oob=True)
     response = make_response(body, 202)
@@ -109,11 +110,11 @@ def submit() -> Response:
 def place(order: ImageOrder, by: Caller, *, key: str) -> Made:
     """Submit an order and queue what follows: the same lines for the form and for the API."""
     with transaction() as writing:
-        made = lifecycle.submit(writing, order, by, key=key)
+        made = generation_submit.submit(writing, order, by, key=key)
     if not made.replayed:
-        work.enqueue(made.generation)
+        worker.enqueue(made.generation)
         if by.member is not None and made.available_micro is not None:
-            topping_up.after_spending(by.member.id, made.available_micro)
+            topup_charge.after_spending(by.member.id, made.available_micro)
     return made
 
 
@@ -121,16 +122,16 @@ def place(order: ImageOrder, by: Caller, *, key: str) -> Made:
 @policy("public")
 def show(generation_id: str) -> Response:
     """Show one generation."""
-    made = lifecycle.find(reading(), generation_id, caller())
-    return page_or_block("pages/generation/index.html", "job", job=shapes.job(made))
+    made = generation_submit.find(reading(), generation_id, caller())
+    return page_or_block("pages/generation/index.html", "job", job=view_models.job(made))
 
 
 @generation.get("/generations/<generation_id>/card")
 @policy("public")
 def card(generation_id: str) -> Response:
     """Answer a card that asks for news; the balance follows when it has just ended."""
-    made = lifecycle.find(reading(), generation_id, caller())
-    job = shapes.job(made)
+    made = generation_submit.find(reading(), generation_id, caller())
+    job = view_models.job(made)
     body = render_block(PAGE, "job", job=job)
     if not made.generation.finished:
         return make_response(body)
@@ -145,11 +146,11 @@ def card(generation_id: str) -> Response:
 def cancel(generation_id: str) -> Response:
     """Stop a generation."""
     with transaction() as writing:
-        lifecycle.cancel(writing, generation_id, caller())
+        generation_submit.cancel(writing, generation_id, caller())
     if not wants_fragment():
         return go(f"/generations/{generation_id}")
-    made = lifecycle.find(reading(), generation_id, caller())
-    response = make_response(render_block(PAGE, "job", job=shapes.job(made)))
+    made = generation_submit.find(reading(), generation_id, caller())
+    response = make_response(render_block(PAGE, "job", job=view_models.job(made)))
     response.headers["HX-Trigger"] = "balance-changed"
     return response
 
@@ -167,9 +168,9 @@ def delete(generation_id: str) -> Response:
 def remove(generation_id: str, by: Caller) -> None:
     """Delete a generation's row, then its files: a file without a row is waste, never a leak."""
     with transaction() as writing:
-        media_keys = lifecycle.delete(writing, generation_id, by)
+        media_keys = generation_submit.delete(writing, generation_id, by)
     for media_key in media_keys:
-        the(Media).delete(media_key)
+        get(Media).delete(media_key)
 
 
 def _wish(source: Any) -> dict[str, str]:
@@ -194,7 +195,7 @@ def _order(wish: dict[str, str]) -> ImageOrder:
     values.setdefault("prompt", "")
     if values.get("n", "").isdecimal() and len(values["n"]) < 5:
         values["n"] = int(values["n"])
-    model = the(Catalog).model(values.get("model", ""))
+    model = get(Catalog).model(values.get("model", ""))
     if model is not None and not model.qualities:
         values.pop("quality", None)  # the form sends it, and this model does not tell it apart
     try:
@@ -205,7 +206,7 @@ def _order(wish: dict[str, str]) -> ImageOrder:
 
 def _priced_order(wish: dict[str, str]) -> ImageOrder:
     """Return the order whose price a page shows, whatever is missing or wrong in the form."""
-    catalog = the(Catalog)
+    catalog = get(Catalog)
     model = catalog.model(wish["model"]) or _first_choice()
     n = int(wish["n"]) if wish["n"] in ("1", "2", "3", "4") else 1
     if viewer().kind == "guest":
@@ -223,10 +224,10 @@ def _priced_order(wish: dict[str, str]) -> ImageOrder:
 
 def _first_choice() -> Model:
     """Return the model that a fresh page has chosen: the recommended one, else the catalog's."""
-    catalog = the(Catalog)
+    catalog = get(Catalog)
     looks = viewer()
     balance = looks.balance_micro if looks.kind == "user" else None
-    advice = recommend(catalog, balance, shapes.available_ids())
+    advice = recommend(catalog, balance, view_models.available_ids())
     if advice is not None:
         return advice.model
     return catalog.model(catalog.default_model) or catalog.models[0]
@@ -236,7 +237,7 @@ def _choices(wish: dict[str, str], was_micro: int | None = None) -> dict[str, An
     """Return what the till, the options and the picker show."""
     looks = viewer()
     order = _priced_order(wish)
-    model = lifecycle.ordered_model(order)
+    model = generation_submit.ordered_model(order)
     return {
         "form": {
             "prompt": wish["prompt"],
@@ -246,11 +247,11 @@ def _choices(wish: dict[str, str], was_micro: int | None = None) -> dict[str, An
             "quality": order.quality or "",
             "nonce": secrets.token_urlsafe(16),
         },
-        "models": shapes.models(order, looks),
-        "sizes": shapes.sizes(model),
-        "qualities": shapes.qualities(model),
-        "counts": shapes.counts(model, order.quality, looks),
-        "quote": shapes.till(order, lifecycle.price(order), looks, was_micro),
+        "models": view_models.models(order, looks),
+        "sizes": view_models.sizes(model),
+        "qualities": view_models.qualities(model),
+        "counts": view_models.counts(model, order.quality, looks),
+        "quote": view_models.till(order, generation_submit.price(order), looks, was_micro),
     }
 
 
@@ -267,7 +268,7 @@ def _page(wish: dict[str, str]) -> dict[str, Any]:
     generations = read.scalars(
         select(Generation).where(*owned).order_by(Generation.created_at.desc()).limit(RECENT)
     ).all()
-    assets = lifecycle.assets_of(read, generations)
+    assets = generation_submit.assets_of(read, generations)
     has_pictures = bool(assets)
     if not has_pictures and len(generations) == RECENT:  # the newest all failed; older ones may not
         of_owner = select(Asset.id).join(Generation, Asset.generation_id == Generation.id)
@@ -275,20 +276,20 @@ def _page(wish: dict[str, str]) -> dict[str, Any]:
     made = [Made(each, assets.get(each.id, ())) for each in generations]
     return {
         **_choices(wish),
-        "jobs": [shapes.job(each) for each in made],
+        "jobs": [view_models.job(each) for each in made],
         "has_pictures": has_pictures,
         "prompt_max": PROMPT_CHARACTERS_MAX,
-        "examples": the(Catalog).examples,
+        "examples": get(Catalog).examples,
     }
 
 
 def _refused(refusal: AppError) -> dict[str, Any]:
     """Return where a refusal shows: what is wrong with the prompt at its field, the rest below."""
     if not isinstance(refusal, ValidationFailed):
-        return {"problem": shapes.problem(refusal)}
+        return {"problem": view_models.problem(refusal)}
     errors = {each["field"]: each["message"] for each in refusal.errors}
     rest = [each for each in refusal.errors if each["field"] != "prompt"]
-    problem = shapes.problem(ValidationFailed(rest)) if rest else None
+    problem = view_models.problem(ValidationFailed(rest)) if rest else None
     return {"errors": errors, "problem": problem}
 
 
@@ -297,10 +298,10 @@ def _refuse_a_higher_price(order: ImageOrder) -> None:
     shown = request.form.get("shown_micro", "")
     if viewer().kind == "guest" or not shown.isdecimal() or len(shown) > 18:
         return
-    cost_micro = lifecycle.price(order).cost_micro
+    cost_micro = generation_submit.price(order).cost_micro
     if cost_micro > int(shown):
         raise PriceRose(
-            f"The price is {shapes.credits_words(cost_micro)} with these settings. "
+            f"The price is {view_models.credits_words(cost_micro)} with these settings. "
             "Press Generate again to go ahead."
         )
 

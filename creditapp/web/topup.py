@@ -8,16 +8,16 @@ from creditapp import units
 from creditapp.catalog import Catalog
 from creditapp.db import transaction
 from creditapp.errors import AppError, ValidationFailed
-from creditapp.payments import topups
-from creditapp.payments.gateway import GatewayError
-from creditapp.payments.topups import Consent
+from creditapp.http.rendering import go
+from creditapp.http.security import policy, require_member
+from creditapp.http.viewer import notify
+from creditapp.payments.auto_topup import consent as topup_consent
+from creditapp.payments.auto_topup.consent import Consent
+from creditapp.payments.stripe.records import GatewayError
+from creditapp.services import get
 from creditapp.web.credits import PaymentUnavailable
 from creditapp.web.dashboard import account
-from creditapp.web.rendering import go
-from creditapp.web.security import policy, require_member
 from creditapp.web.settings import page
-from creditapp.web.viewers import notify
-from creditapp.wiring import the
 
 PLACE = "/settings#top-up"
 
@@ -28,7 +28,9 @@ def agree_to_top_up() -> Response:
     """Keep what the member agrees to; go where a card is saved, if there is none."""
     member = require_member()
     try:
-        url = topups.switch_on(_consent(), member, new_card=request.form.get("card") == "new")
+        url = topup_consent.switch_on(
+            _consent(), member, new_card=request.form.get("card") == "new"
+        )
     except GatewayError:
         return page(member, PaymentUnavailable())
     except AppError as refusal:
@@ -45,7 +47,7 @@ def back_from_saving_a_card() -> Response:
     """Come back from where a card was to be saved; only a saved card switches it on."""
     member = require_member()
     try:
-        row = topups.come_back(member)
+        row = topup_consent.finish_setup(member)
     except GatewayError:
         return page(member, PaymentUnavailable())
     if row is not None and row.on and row.setup_checkout_id is None:
@@ -60,13 +62,13 @@ def back_from_saving_a_card() -> Response:
 def stop_top_up() -> Response:
     """Switch it off, at once."""
     with transaction() as session:
-        topups.switch_off(session, require_member())
+        topup_consent.switch_off(session, require_member())
     notify("info", text="Automatic top-up is off. Nothing is charged any more.")
     return go(PLACE)
 
 
 def _consent() -> Consent:
-    form, catalog = request.form, the(Catalog)
+    form, catalog = request.form, get(Catalog)
     problems: list[tuple[str, str]] = []
     threshold_micro = limit_minor = 0
     try:

@@ -12,7 +12,7 @@ from creditapp import accounts, ledger
 from creditapp.accounts import AccountRules, SignUpCredits, User
 from creditapp.db import transaction
 from creditapp.units import MICRO_PER_CREDIT
-from tests.standins.databases import database, empty
+from tests.fakes.databases import database, empty
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 PASSWORD = "a long walk by the sea"

@@ -12,12 +12,12 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Session
 
 from creditapp import accounts
-from creditapp.accounts import AccountRules, AddressTaken, LinkInvalid, SignedUp, User
+from creditapp.accounts import AccountRules, EmailTaken, LinkInvalid, SignedUp, User
 from creditapp.db import transaction
 from creditapp.errors import RateLimited, ValidationFailed
 from creditapp.units import MICRO_PER_CREDIT
 from tests.accounts.conftest import NOW, PASSWORD, Join
-from tests.standins.databases import at_once
+from tests.fakes.databases import at_once
 
 Balance = Callable[[User], float]
 
@@ -131,7 +131,7 @@ def test_a_taken_address_is_told_to_the_door_alone(
     engine: Engine, join: Join, balance: Balance
 ) -> None:
     alice = join()
-    with pytest.raises(AddressTaken) as taken:
+    with pytest.raises(EmailTaken) as taken:
         join("ALICE@EXAMPLE.COM", "quite another password")
     assert taken.value.user.id == alice.id
     assert "alice" not in str(taken.value).lower()
@@ -154,7 +154,7 @@ def test_the_password_may_not_be_the_address() -> None:
 def test_two_sign_ups_at_one_moment_make_one_account(join: Join, balance: Balance) -> None:
     outcomes = at_once(6, lambda _: join())
     made = [each for each in outcomes if isinstance(each, User)]
-    taken = [each for each in outcomes if isinstance(each, AddressTaken)]
+    taken = [each for each in outcomes if isinstance(each, EmailTaken)]
     assert (len(made), len(taken)) == (1, 5)
     assert balance(made[0]) == 50
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.api.contract import Program
-from tests.conftest import Person
+from tests.app_factory import Person
 from tests.generation.conftest import (
     alice,
     app,

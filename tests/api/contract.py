@@ -10,7 +10,7 @@ from flask import Flask
 from jsonschema import Draft202012Validator, FormatChecker
 from werkzeug.test import TestResponse
 
-from tests.conftest import Person
+from tests.app_factory import Person
 
 PROBLEM_FIELDS = {"type", "title", "status", "detail", "code", "error", "requestId"}
 

@@ -10,7 +10,7 @@ from flask import Flask
 from creditapp import ledger
 from creditapp.db import transaction
 from tests.api.contract import Program
-from tests.conftest import Person
+from tests.app_factory import Person
 from tests.generation.studio import Studio
 from tests.generation.test_submit import change_wallet
 

@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 from creditapp.db import snapshot
 from creditapp.generation.models import Asset, Generation
 from tests.api.contract import Document
-from tests.conftest import Person
+from tests.app_factory import Person
 from tests.generation.studio import Scripted, Studio
 from tests.generation.test_submit import change_wallet
 

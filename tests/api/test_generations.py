@@ -17,9 +17,9 @@ from creditapp.generation.providers import (
     PromptRejected,
     ProviderUnavailable,
 )
-from creditapp.wiring import the
+from creditapp.services import get
 from tests.api.contract import Program
-from tests.conftest import Person
+from tests.app_factory import Person
 from tests.generation.studio import Scripted, Studio, remaining, wallet
 
 IMAGE = "/api/generate-image"
@@ -121,7 +121,7 @@ def test_a_wait_that_ends_too_early_answers_202(api: Program, studio: Studio) ->
 
 def test_waits_are_bounded_in_number(app: Flask, api: Program, studio: Studio) -> None:
     with app.app_context():
-        seats = the(WaitingRoom).seats
+        seats = get(WaitingRoom).seats
     taken = 0
     while seats.acquire(blocking=False):
         taken += 1

@@ -9,7 +9,7 @@ from typing import Any
 from flask import Flask
 from jsonschema import Draft202012Validator
 
-from creditapp.api.openapi import problems
+from creditapp.http.openapi import problems
 from tests.api.contract import Document
 
 PROBES = {"/healthz", "/readyz", "/metrics"}

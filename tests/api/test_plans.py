@@ -8,12 +8,11 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from tests.conftest import Person
-from tests.payments.plan_till import PlanTill
-from tests.payments.till import Till, cut, house, till
+from tests.app_factory import Person
+from tests.flaky_gateway import cut
+from tests.payments.plan_shop import PlanShop
+from tests.shop_app import ShopApp
 from tests.web.paying import the_purchase
-
-__all__ = ["house", "till"]
 
 SAME = {"Sec-Fetch-Site": "same-origin"}
 UPGRADE = "/api/upgrade-plan"
@@ -69,8 +68,8 @@ def test_bad_bodies_are_refused_by_field(sqlite_app: Flask) -> None:
         assert post(alice, "/api/billing/checkout-session", body).status_code == 422, body
 
 
-def test_a_key_opens_one_checkout(till: Till) -> None:
-    alice = till.person()
+def test_a_key_opens_one_checkout(shop_app: ShopApp) -> None:
+    alice = shop_app.person()
     first = post(alice, "/api/upgrade-plan", {"planId": "basic"}, **{"Idempotency-Key": "one"})
     again = post(alice, "/api/upgrade-plan", {"planId": "basic"}, **{"Idempotency-Key": "one"})
     assert first.json == again.json
@@ -80,14 +79,14 @@ def test_a_key_opens_one_checkout(till: Till) -> None:
     assert (other.status_code, other.json["code"]) == (409, "idempotency_key_reused")
 
 
-def test_a_plan_is_bought_and_changed_by_json(till: Till) -> None:
-    plans = PlanTill(till)
-    alice = till.person()
+def test_a_plan_is_bought_and_changed_by_json(shop_app: ShopApp) -> None:
+    plans = PlanShop(shop_app)
+    alice = shop_app.person()
     sent = post(alice, "/api/billing/checkout-session", {"planId": "basic", "cycle": "year"})
     assert sent.status_code == 200
-    till.press(f"/pay/{sent.json['id']}", card="succeeds", email="alice@example.com")
-    till.sweep()
-    plans.till.sweep(timedelta(minutes=2))
+    shop_app.press(f"/pay/{sent.json['id']}", card="succeeds", email="alice@example.com")
+    shop_app.sweep()
+    plans.shop_app.sweep(timedelta(minutes=2))
     has = alice.browser.get("/api/me/entitlements").json
     assert (has["plan"]["id"], has["plan"]["cycle"]) == ("basic", "year")
     assert has["credits"]["balance"] == 550
@@ -101,13 +100,13 @@ def test_a_plan_is_bought_and_changed_by_json(till: Till) -> None:
     assert ends.json["plan"]["endsAt"]
 
 
-def subscribe(till: Till, person: Person, path: str, key: str) -> dict[str, Any]:
+def subscribe(shop_app: ShopApp, person: Person, path: str, key: str) -> dict[str, Any]:
     """Buy Basic by the month with a key, pay, and let the shop hear of it; return the answer."""
     sent = post(person, path, {"planId": "basic"}, **{"Idempotency-Key": key})
     assert sent.status_code == 200, sent.text
-    purchase = the_purchase(till, sent.json["url"])
-    till.pay(purchase)
-    till.sync(purchase)
+    purchase = the_purchase(shop_app, sent.json["url"])
+    shop_app.pay(purchase)
+    shop_app.sync(purchase)
     return dict(sent.json)
 
 
@@ -115,9 +114,9 @@ def plan_of(person: Person) -> Any:
     return person.browser.get("/api/me/entitlements").json["plan"]
 
 
-def test_a_key_changes_a_plan_once_and_gets_the_same_answer(till: Till) -> None:
-    alice = till.person()
-    subscribe(till, alice, UPGRADE, "buy")
+def test_a_key_changes_a_plan_once_and_gets_the_same_answer(shop_app: ShopApp) -> None:
+    alice = shop_app.person()
+    subscribe(shop_app, alice, UPGRADE, "buy")
     for plan, outcome in (("premium", "upgraded"), ("basic", "will_change"), ("free", "will_end")):
         key = {"Idempotency-Key": outcome}
         first = post(alice, UPGRADE, {"planId": plan}, **key)
@@ -135,9 +134,9 @@ def test_a_key_changes_a_plan_once_and_gets_the_same_answer(till: Till) -> None:
     assert plan_of(alice)["id"] == "premium"
 
 
-def test_a_refused_change_is_asked_for_anew_with_its_key(till: Till) -> None:
-    alice = till.person()
-    subscribe(till, alice, UPGRADE, "buy")
+def test_a_refused_change_is_asked_for_anew_with_its_key(shop_app: ShopApp) -> None:
+    alice = shop_app.person()
+    subscribe(shop_app, alice, UPGRADE, "buy")
     key = {"Idempotency-Key": "stay"}
     for _ in range(2):
         refused = post(alice, UPGRADE, {"planId": "basic"}, **key)
@@ -147,9 +146,9 @@ def test_a_refused_change_is_asked_for_anew_with_its_key(till: Till) -> None:
 
 
 @pytest.mark.parametrize("path", [UPGRADE, CHECKOUT])
-def test_the_key_of_a_paid_plan_gives_its_checkout_again(till: Till, path: str) -> None:
-    alice = till.person()
-    first = subscribe(till, alice, path, "buy")
+def test_the_key_of_a_paid_plan_gives_its_checkout_again(shop_app: ShopApp, path: str) -> None:
+    alice = shop_app.person()
+    first = subscribe(shop_app, alice, path, "buy")
     again = post(alice, path, {"planId": "basic"}, **{"Idempotency-Key": "buy"})
     assert (again.status_code, again.json) == (200, first)
     assert again.headers["Idempotent-Replayed"] == "true"
@@ -159,9 +158,9 @@ def test_the_key_of_a_paid_plan_gives_its_checkout_again(till: Till, path: str) 
     assert (plan_of(alice)["id"], plan_of(alice)["cycle"]) == ("basic", "month")
 
 
-def test_a_checkout_session_never_changes_a_plan(till: Till) -> None:
-    alice = till.person()
-    subscribe(till, alice, CHECKOUT, "buy")
+def test_a_checkout_session_never_changes_a_plan(shop_app: ShopApp) -> None:
+    alice = shop_app.person()
+    subscribe(shop_app, alice, CHECKOUT, "buy")
     refused = post(alice, CHECKOUT, {"planId": "premium"}, **{"Idempotency-Key": "another"})
     assert (refused.status_code, refused.json["code"]) == (409, "conflict")
     assert "POST /api/upgrade-plan" in refused.json["detail"]
@@ -172,21 +171,21 @@ def test_a_checkout_session_never_changes_a_plan(till: Till) -> None:
     assert (taken.status_code, taken.json["code"]) == (409, "idempotency_key_reused")
 
 
-def test_a_key_whose_purchase_ended_unopened_is_a_conflict(till: Till) -> None:
-    PlanTill(till)
-    alice = till.person()
+def test_a_key_whose_purchase_ended_unopened_is_a_conflict(shop_app: ShopApp) -> None:
+    PlanShop(shop_app)
+    alice = shop_app.person()
     for path in (UPGRADE, CHECKOUT):
         key = {"Idempotency-Key": "ended"}
-        till.line.before = cut("create_plan_checkout")
+        shop_app.line.before = cut("create_plan_checkout")
         assert post(alice, path, {"planId": "basic"}, **key).status_code == 503
-        till.line.before = lambda name: None
-        till.clock.advance(timedelta(hours=25))
+        shop_app.line.before = lambda name: None
+        shop_app.clock.advance(timedelta(hours=25))
         late = post(alice, path, {"planId": "basic"}, **key)
         assert (late.status_code, late.json["code"]) == (409, "conflict")
 
 
-def test_the_portal_answers_each_caller_in_its_form(till: Till) -> None:
-    alice = till.person()
+def test_the_portal_answers_each_caller_in_its_form(shop_app: ShopApp) -> None:
+    alice = shop_app.person()
     link = post(alice, "/api/billing/portal-link", {})
     assert "/portal/" in link.json["url"]
     led = alice.browser.get("/api/billing/portal-link?flow=card")

@@ -10,11 +10,11 @@ import pytest
 from flask import Flask
 
 from creditapp.catalog import Catalog
-from creditapp.wiring import provide, the
+from creditapp.services import get, provide
 from tests.api.contract import Document, Program, check_problem
-from tests.conftest import Person, build_app, close_app
+from tests.app_factory import Person, build_app, close_app
 from tests.generation.studio import Studio, remaining
-from tests.standins.shared_app import newcomer
+from tests.shared_app import newcomer
 
 
 @pytest.fixture(params=["studio", "dollars", "agents"])
@@ -31,7 +31,7 @@ def test_every_shipped_catalog_answers_as_the_document_says(shop: Flask) -> None
     for path in ("/api/credits", "/api/credit-packs", "/api/credit-costs", "/api/generations"):
         program.get(path)
     with shop.app_context():
-        catalog = the(Catalog)
+        catalog = get(Catalog)
     for model in catalog.models:
         for quality in (None, *model.qualities):
             body = {"prompt": "a quay", "model": model.id, "quality": quality}
@@ -72,7 +72,7 @@ def test_at_the_end_of_the_guests_budget_everybody_is_told_when_it_comes_back(
     app: Flask, studio: Studio
 ) -> None:
     with app.app_context():
-        catalog = the(Catalog)
+        catalog = get(Catalog)
     provide(app, Catalog, replace(catalog, guest_daily_budget=0))
     try:
         late = newcomer(app)

@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 
 from creditapp.catalog import Catalog
-from creditapp.wiring import the
+from creditapp.services import get
 from tests.api.contract import Program
 from tests.generation.studio import Studio, wallet
 
@@ -48,7 +48,7 @@ def test_the_price_list_has_every_operation_and_model_with_a_sentence(
     for operation in costs["operations"]:
         assert operation["description"]
     with app.app_context():
-        assert costs["version"] == the(Catalog).version
+        assert costs["version"] == get(Catalog).version
 
 
 @pytest.mark.parametrize(

@@ -8,48 +8,47 @@ from datetime import timedelta
 import pytest
 
 from creditapp.catalog import Catalog
-from creditapp.wiring import provide, the
-from tests.conftest import Person
-from tests.payments.till import Till, cut, house, till
+from creditapp.services import get, provide
+from tests.app_factory import Person
+from tests.flaky_gateway import cut
+from tests.shop_app import ShopApp
 from tests.web.paying import the_purchase
-
-__all__ = ["house", "till"]
 
 
 @pytest.fixture
-def alice(till: Till) -> Person:
-    return till.person()
+def alice(shop_app: ShopApp) -> Person:
+    return shop_app.person()
 
 
 # --- by JSON ----------------------------------------------------------------------------------
 
 
-def test_a_checkout_session_by_json(till: Till, alice: Person) -> None:
+def test_a_checkout_session_by_json(shop_app: ShopApp, alice: Person) -> None:
     answer = alice.call("POST", "/api/billing/checkout-session", {"packId": "creator"})
     assert answer.status_code == 200
     assert answer.json
     assert set(answer.json) == {"id", "url"}
-    purchase = the_purchase(till, answer.json["url"])
+    purchase = the_purchase(shop_app, answer.json["url"])
     assert purchase.checkout_id == answer.json["id"]
-    till.pay(purchase)
-    till.deliver(purchase)
+    shop_app.pay(purchase)
+    shop_app.deliver(purchase)
     assert alice.balance() == 160
 
 
 @pytest.mark.parametrize("amount", [14.99, 4.99, 49.99])
-def test_a_checkout_by_its_exact_price(till: Till, alice: Person, amount: float) -> None:
+def test_a_checkout_by_its_exact_price(shop_app: ShopApp, alice: Person, amount: float) -> None:
     answer = alice.call("POST", "/api/stripe/create-checkout", {"amount": amount})
     assert answer.status_code == 200
     assert answer.json
     assert set(answer.json) == {"url"}
-    purchase = the_purchase(till, answer.json["url"])
+    purchase = the_purchase(shop_app, answer.json["url"])
     assert purchase.price_minor == round(amount * 100)
 
 
 @pytest.mark.parametrize(
     "amount", [14.98, 15, 0, -4.99, 1e300, 4.990001, True, "14.99", None, [14.99], {}]
 )
-def test_any_other_amount_is_refused(till: Till, alice: Person, amount: object) -> None:
+def test_any_other_amount_is_refused(shop_app: ShopApp, alice: Person, amount: object) -> None:
     answer = alice.call("POST", "/api/stripe/create-checkout", {"amount": amount})
     assert answer.status_code == 422
     assert answer.json
@@ -57,15 +56,15 @@ def test_any_other_amount_is_refused(till: Till, alice: Person, amount: object) 
     assert answer.json["errors"][0]["field"] == "amount"
 
 
-def test_a_price_that_two_packs_share_is_refused(till: Till, alice: Person) -> None:
-    with till.app.app_context():
-        catalog = the(Catalog)
+def test_a_price_that_two_packs_share_is_refused(shop_app: ShopApp, alice: Person) -> None:
+    with shop_app.app.app_context():
+        catalog = get(Catalog)
     pack = catalog.packs[0]
-    provide(till.app, Catalog, type("Twins", (), {"packs": (pack, pack), "digest": "x"})())
+    provide(shop_app.app, Catalog, type("Twins", (), {"packs": (pack, pack), "digest": "x"})())
     try:
         answer = alice.call("POST", "/api/stripe/create-checkout", {"amount": 4.99})
     finally:
-        provide(till.app, Catalog, catalog)
+        provide(shop_app.app, Catalog, catalog)
     assert answer.status_code == 422
 
 
@@ -85,14 +84,14 @@ def test_a_price_that_two_packs_share_is_refused(till: Till, alice: Person) -> N
     ],
 )
 def test_other_bodies_are_refused(
-    till: Till, alice: Person, body: object, status: int, code: str
+    shop_app: ShopApp, alice: Person, body: object, status: int, code: str
 ) -> None:
     answer = alice.call("POST", "/api/billing/checkout-session", body)
     assert answer.json
     assert (answer.status_code, answer.json["code"]) == (status, code)
 
 
-def test_the_same_key_and_body_give_the_same_checkout(till: Till, alice: Person) -> None:
+def test_the_same_key_and_body_give_the_same_checkout(shop_app: ShopApp, alice: Person) -> None:
     path, key = "/api/billing/checkout-session", {"Idempotency-Key": "k1"}
     first = alice.call("POST", path, {"packId": "creator"}, **key)
     again = alice.call("POST", path, {"packId": "creator"}, **key)
@@ -108,11 +107,13 @@ def test_the_same_key_and_body_give_the_same_checkout(till: Till, alice: Person)
     assert elsewhere.json
     assert first.json
     assert elsewhere.json["url"] != first.json["url"], "a key belongs to its route"
-    charlie = till.person().call("POST", path, {"packId": "creator"}, **key)
+    charlie = shop_app.person().call("POST", path, {"packId": "creator"}, **key)
     assert charlie.json != first.json, "and to its caller"
 
 
-def test_a_key_that_comes_again_with_half_a_letter_buys_nothing(till: Till, alice: Person) -> None:
+def test_a_key_that_comes_again_with_half_a_letter_buys_nothing(
+    shop_app: ShopApp, alice: Person
+) -> None:
     key = {"Idempotency_Key": "half-a-letter"}
     path = "/api/billing/checkout-session"
     assert alice.call("POST", path, {"packId": "creator"}, **key).status_code == 200
@@ -125,7 +126,7 @@ def test_a_key_that_comes_again_with_half_a_letter_buys_nothing(till: Till, alic
     assert (again.status_code, again.json["code"]) == (409, "idempotency_key_reused")
 
 
-def test_without_a_key_each_call_buys_anew(till: Till, alice: Person) -> None:
+def test_without_a_key_each_call_buys_anew(shop_app: ShopApp, alice: Person) -> None:
     calls = [
         alice.call("POST", "/api/billing/checkout-session", {"packId": "pro"}).json
         for _ in range(2)
@@ -134,19 +135,21 @@ def test_without_a_key_each_call_buys_anew(till: Till, alice: Person) -> None:
 
 
 @pytest.mark.parametrize("key", ["x" * 101, "ü", "a\tb"])
-def test_a_key_that_is_no_key(till: Till, alice: Person, key: str) -> None:
+def test_a_key_that_is_no_key(shop_app: ShopApp, alice: Person, key: str) -> None:
     body = {"packId": "creator", "idempotencyKey": key}
     assert alice.call("POST", "/api/billing/checkout-session", body).status_code == 422
 
 
-def test_a_key_whose_purchase_ended_unopened_is_a_conflict(till: Till, alice: Person) -> None:
+def test_a_key_whose_purchase_ended_unopened_is_a_conflict(
+    shop_app: ShopApp, alice: Person
+) -> None:
     path, key = "/api/billing/checkout-session", {"Idempotency-Key": "ended"}
-    till.line.before = cut("create_checkout")
+    shop_app.line.before = cut("create_checkout")
     down = alice.call("POST", path, {"packId": "creator"}, **key)
     assert down.json
     assert (down.status_code, down.json["code"]) == (503, "provider_unavailable")
-    till.line.before = lambda name: None
-    till.clock.advance(timedelta(hours=25))
+    shop_app.line.before = lambda name: None
+    shop_app.clock.advance(timedelta(hours=25))
     late = alice.call("POST", path, {"packId": "creator"}, **key)
     assert late.json
     assert (late.status_code, late.json["code"]) == (409, "conflict")
@@ -154,10 +157,10 @@ def test_a_key_whose_purchase_ended_unopened_is_a_conflict(till: Till, alice: Pe
 
 @pytest.mark.parametrize("path", ["/api/billing/checkout-session", "/api/stripe/create-checkout"])
 def test_buying_by_json_needs_an_account_and_our_own_page(
-    till: Till, alice: Person, path: str
+    shop_app: ShopApp, alice: Person, path: str
 ) -> None:
     body = {"packId": "creator", "amount": 14.99}
-    nobody = Person(till.app).call("POST", path, body)
+    nobody = Person(shop_app.app).call("POST", path, body)
     assert nobody.json
     assert (nobody.status_code, nobody.json["code"]) == (401, "authentication_required")
     foreign = alice.browser.post(path, json=body, headers={"Sec-Fetch-Site": "cross-site"})

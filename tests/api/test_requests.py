@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from tests.api.contract import Program, check_problem
-from tests.conftest import Person
+from tests.app_factory import Person
 from tests.generation.studio import Studio, wallet
 
 IMAGE = "/api/generate-image"

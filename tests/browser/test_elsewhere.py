@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.browser.conftest import ROOT, Cast, free_port, start_server, stop_server
-from tests.standins.openai_server import OpenAIStandIn
+from tests.fakes.openai_server import OpenAIStandIn
 
 pytestmark = pytest.mark.browser
 

@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 
 from creditapp.clock import StoppedClock
-from tests.conftest import Outbox, build_app, close_app
+from tests.app_factory import Outbox, build_app, close_app
 
 
 @pytest.fixture(scope="package")

@@ -11,7 +11,7 @@ from typing import Any
 from flask import Flask
 
 from creditapp.clock import StoppedClock
-from tests.conftest import Person, Queue
+from tests.app_factory import Person, Queue
 from tests.conventions.files import ROOT
 
 PAGE = (ROOT / "docs" / "api.md").read_text() if (ROOT / "docs" / "api.md").exists() else ""
@@ -20,10 +20,10 @@ _PAIR = re.compile(r"```http\n(.*?)```\s+```json\n(.*?)```", re.DOTALL)
 
 def test_every_example_is_answered_as_the_page_says(sqlite_app: Flask, clock: StoppedClock) -> None:
     from creditapp.jobs.engine import JobStore
-    from creditapp.wiring import the
+    from creditapp.services import get
 
     with sqlite_app.app_context():
-        queue = the(JobStore)
+        queue = get(JobStore)
     assert isinstance(queue, Queue)
     people = {"guest": Person(sqlite_app), "member": Person(sqlite_app)}
     people["member"].sign_up("alice@example.com")

@@ -11,9 +11,9 @@ import pytest
 from flask import Flask
 
 from creditapp import emails
-from creditapp.emails import Post
+from creditapp.emails import EmailService
+from creditapp.services import get
 from creditapp.web.examples import load_mails
-from creditapp.wiring import the
 from tests.conventions.files import ROOT
 
 FOLDER = ROOT / "templates" / "emails"
@@ -36,7 +36,7 @@ def example(event: str, state: str) -> dict[str, Any]:
 
 def rendered(app: Flask, event: str, context: dict[str, Any]) -> dict[str, str]:
     with app.app_context():
-        post = the(Post)
+        post = get(EmailService)
         return {
             part: post.render(event, part, dict(context)) for part in ("subject", "text", "html")
         }

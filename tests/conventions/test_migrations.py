@@ -13,10 +13,11 @@ from alembic.script import ScriptDirectory
 from flask import Flask
 from sqlalchemy import Connection, inspect, text
 
-from creditapp import create_app, schema
+from creditapp import create_app
 from creditapp.config import load_settings
 from creditapp.db import Base, db
-from tests.conftest import build_app, close_app
+from creditapp.runtime import migrate
+from tests.app_factory import build_app, close_app
 
 Facts = dict[str, Any]
 
@@ -61,7 +62,7 @@ def made_at_once(bare: Flask, request: pytest.FixtureRequest, tmp_path: Path) ->
 def test_an_empty_database_becomes_what_the_models_describe(
     bare: Flask, made_at_once: Facts
 ) -> None:
-    schema.upgrade()
+    migrate.upgrade()
     with db.engine.connect() as connection:
         differences = compare_metadata(
             MigrationContext.configure(connection, opts={"compare_type": True}), Base.metadata
@@ -74,37 +75,37 @@ def test_an_empty_database_becomes_what_the_models_describe(
 
 
 def test_a_second_upgrade_does_nothing(bare: Flask) -> None:
-    schema.upgrade()
+    migrate.upgrade()
     with db.engine.connect() as connection:
         before = described(connection)
-    schema.upgrade()
+    migrate.upgrade()
     with db.engine.connect() as connection:
         assert described(connection) == before
 
 
 def test_down_to_nothing_and_up_again(bare: Flask) -> None:
-    schema.upgrade()
+    migrate.upgrade()
     with db.engine.connect() as connection:
         whole = described(connection)
-    schema.downgrade()
+    migrate.downgrade()
     with db.engine.connect() as connection:
         left = described(connection)
     assert set(left["tables"]) == set()
     assert left["triggers"] == left["functions"] == {}
-    schema.upgrade()
+    migrate.upgrade()
     with db.engine.connect() as connection:
         assert described(connection) == whole
 
 
 def test_the_newest_revision_is_the_one_head(bare: Flask) -> None:
-    script = ScriptDirectory(str(schema.MIGRATIONS))
-    assert script.get_heads() == [schema.newest()]
+    script = ScriptDirectory(str(migrate.MIGRATIONS))
+    assert script.get_heads() == [migrate.newest()]
     numbers = sorted(revision.revision for revision in script.walk_revisions())
     assert numbers == [f"{number:04d}" for number in range(1, len(numbers) + 1)]
-    schema.upgrade()
+    migrate.upgrade()
     with db.engine.connect() as connection:
         current = connection.scalar(text("SELECT version_num FROM alembic_version"))
-    assert current == schema.newest()
+    assert current == migrate.newest()
 
 
 def test_every_constraint_has_a_name_by_which_a_migration_can_find_it() -> None:

@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 from creditapp import create_app, jobs
 from creditapp.config import load_settings
 from creditapp.db import snapshot, transaction
-from creditapp.generation import settling, work
+from creditapp.generation import settlement, worker
 from creditapp.generation.models import Generation
 from tests.faults.jobs_worker import note
 
@@ -63,10 +63,10 @@ class Doom:
 
 def _arm(doom: Doom) -> None:
     genuine: dict[str, Any] = {
-        "produce": work._produce,
-        "store": work._store,
-        "settle": work.settle,
-        "write_down": settling._write_down,
+        "produce": worker._produce,
+        "store": worker._store,
+        "settle": worker.settle,
+        "write_down": settlement._write_down,
     }
 
     @contextmanager
@@ -101,6 +101,6 @@ def _arm(doom: Doom) -> None:
         session.flush()
         doom.meet(BEFORE_COMMIT, session.get_one(Generation, generation_id).prompt)
 
-    work.transaction = begin  # type: ignore[assignment]
-    work._produce, work._store, work.settle = produce, store, settle  # type: ignore[assignment]
-    settling._write_down = write_down
+    worker.transaction = begin  # type: ignore[assignment]
+    worker._produce, worker._store, worker.settle = produce, store, settle  # type: ignore[assignment]
+    settlement._write_down = write_down

@@ -20,7 +20,7 @@ from flask import Flask
 from creditapp import jobs
 from creditapp.clock import Clock
 from creditapp.jobs import engine, registry
-from creditapp.wiring import provide
+from creditapp.services import provide
 
 
 def note(facts: Path, **fact: Any) -> None:

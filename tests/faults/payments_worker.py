@@ -25,12 +25,15 @@ from creditapp.accounts import User
 from creditapp.clock import Clock, StoppedClock
 from creditapp.config import load_settings
 from creditapp.db import db, snapshot
-from creditapp.payments import checkout, inbox, plans, scheduled, subscriptions
-from creditapp.payments.changing import PlanOrder
-from creditapp.payments.checkout import Order
-from creditapp.payments.gateway import Gateway
-from creditapp.wiring import provide, the
-from tests.payments.till import Line
+from creditapp.payments import webhooks
+from creditapp.payments.purchases import checkout
+from creditapp.payments.purchases.checkout import Order
+from creditapp.payments.stripe.client import StripeGateway
+from creditapp.payments.subscriptions import plans, scheduled_grants
+from creditapp.payments.subscriptions import sync as subscription_sync
+from creditapp.payments.subscriptions.changes import PlanOrder
+from creditapp.services import get, provide
+from tests.flaky_gateway import FlakyGateway
 
 NEVER_KILLED = 0
 
@@ -73,9 +76,9 @@ class Steps:
         event.listen(engine, "before_cursor_execute", self.step)
         event.listen(engine, "after_cursor_execute", self.step)
         engine.dialect.do_commit = self.around(engine.dialect.do_commit)  # type: ignore[method-assign]
-        line = Line(the(Gateway))
+        line = FlakyGateway(get(StripeGateway))
         line.before = line.after = self.step
-        provide(app, Gateway, line)
+        provide(app, StripeGateway, line)
 
 
 def _sync(purchase_id: str) -> None:
@@ -83,7 +86,7 @@ def _sync(purchase_id: str) -> None:
 
 
 def _receive(body: bytes, signed: str) -> None:
-    inbox.receive(body, signed)
+    webhooks.receive(body, signed)
 
 
 def _start(user_id: str, key: str) -> None:
@@ -94,7 +97,7 @@ def _start(user_id: str, key: str) -> None:
 
 
 def _sync_plan(subscription_id: str) -> None:
-    subscriptions.sync(subscription_id)
+    subscription_sync.sync(subscription_id)
 
 
 def _upgrade(user_id: str, plan: str) -> None:
@@ -106,7 +109,7 @@ def _upgrade(user_id: str, plan: str) -> None:
 
 
 def _grant_months() -> None:
-    scheduled.sweep()
+    scheduled_grants.sweep()
 
 
 DEEDS: dict[str, Callable[..., None]] = {

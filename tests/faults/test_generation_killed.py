@@ -19,8 +19,9 @@ from creditapp.config import Settings
 from creditapp.db import snapshot
 from creditapp.generation.models import FINISHED, Asset, Generation
 from creditapp.jobs.engine import JobStore
-from creditapp.wiring import the
-from tests.conftest import Person, build_app, close_app
+from creditapp.services import get
+from tests.app_factory import Person, build_app, close_app
+from tests.fakes.openai_server import OpenAIStandIn
 from tests.faults.generation_worker import (
     AFTER_SETTLE,
     BEFORE_CALL,
@@ -32,7 +33,6 @@ from tests.faults.generation_worker import (
     be_a_worker,
 )
 from tests.faults.jobs_worker import read_facts
-from tests.standins.openai_server import OpenAIStandIn
 
 TAKEN_OVER_WITHIN_SECONDS = 10.0
 PRICE = 2
@@ -73,7 +73,7 @@ class Workshop:
         given = {"OPENAI_API_KEY": vendor.key, "OPENAI_BASE_URL": vendor.base_url}
         self.app = build_app(url, folder, given)
         with self.app.app_context():
-            settings = the(Settings)
+            settings = get(Settings)
             jobs.init_app(self.app, settings.database_url, settings.data_dir)
         self.environ = dict(settings.environ)
         self.media_folder = Path(settings.media_url.removeprefix("file:"))
@@ -156,7 +156,7 @@ class Workshop:
             child.kill()
             child.join()
         with self.app.app_context():
-            the(JobStore).records.engine.dispose()
+            get(JobStore).records.engine.dispose()
         close_app(self.app)
 
 

@@ -22,7 +22,7 @@ from sqlalchemy import text
 from creditapp import jobs
 from creditapp.jobs import registry
 from creditapp.jobs.engine import JobStore
-from creditapp.wiring import the
+from creditapp.services import get
 from tests.faults.jobs_worker import new_app, read_facts, register, work
 
 TAKEN_OVER_WITHIN_SECONDS = 10.0
@@ -116,7 +116,7 @@ class Workshop:
             child.kill()
             child.join()
         with self.app.app_context():
-            the(JobStore).records.engine.dispose()
+            get(JobStore).records.engine.dispose()
 
 
 def ended(child: ForkServerProcess) -> int | None:
@@ -243,7 +243,7 @@ def test_a_tick_comes_once_however_many_workers_there_are(workshop: Workshop) ->
         assert ended(worker) == 0
 
     ticks = workshop.facts("tick")
-    with workshop.app.app_context(), the(JobStore).records.engine.connect() as connection:
+    with workshop.app.app_context(), get(JobStore).records.engine.connect() as connection:
         due = [
             row.workflow_uuid
             for row in connection.execute(
@@ -265,7 +265,7 @@ def test_a_worker_whose_session_is_cut_takes_its_lock_again(workshop: Workshop) 
     workshop.await_until(lambda: workshop.health().workers == 1)
 
     def sessions(ask: str) -> list[int]:
-        with workshop.app.app_context(), the(JobStore).records.engine.connect() as connection:
+        with workshop.app.app_context(), get(JobStore).records.engine.connect() as connection:
             where = "datname = current_database() AND application_name LIKE 'creditapp worker %'"
             return list(
                 connection.scalars(text(f"SELECT {ask} FROM pg_stat_activity WHERE {where}"))

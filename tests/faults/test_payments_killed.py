@@ -15,105 +15,111 @@ from datetime import timedelta
 import pytest
 
 from creditapp.accounts import User
-from creditapp.payments import checkout
-from creditapp.payments.checkout import Order
-from creditapp.payments.models import Purchase
-from creditapp.payments.sandbox.deliveries import signature
-from tests.faults.doer import Doer, doer, killed
-from tests.payments.till import COMPLETED, CREATOR, Till, house, till
-
-__all__ = ["doer", "house", "killed", "till"]
+from creditapp.payments.purchases import checkout
+from creditapp.payments.purchases.checkout import Order
+from creditapp.payments.purchases.models import Purchase
+from creditapp.stripe_sandbox.deliveries import signature
+from tests.faults.crash_worker import CrashWorker
+from tests.shop_app import COMPLETED, CREATOR, ShopApp
 
 MICRO = 1_000_000
 SOAK = os.environ.get("CREDITAPP_SOAK") == "1"
 
 
-def paid(till: Till) -> tuple[User, Purchase]:
-    alice = till.member()
-    purchase = till.start(alice)
-    till.pay(purchase)
+def paid(shop_app: ShopApp) -> tuple[User, Purchase]:
+    alice = shop_app.member()
+    purchase = shop_app.start(alice)
+    shop_app.pay(purchase)
     return alice, purchase
 
 
-def test_killed_anywhere_in_the_sync_that_grants(till: Till, doer: Doer) -> None:
-    steps = doer.count("sync", paid(till)[1].id)
+def test_killed_anywhere_in_the_sync_that_grants(
+    shop_app: ShopApp, crash_worker: CrashWorker
+) -> None:
+    steps = crash_worker.count("sync", paid(shop_app)[1].id)
     for step in range(1, steps + 1):
-        alice, purchase = paid(till)
-        doer.killed_at(step, "sync", purchase.id)
-        assert till.credits(alice) in (0, CREATOR), step
-        till.sync(purchase)
-        assert (till.grants(purchase), till.credits(alice)) == (1, CREATOR), step
-        assert till.row(purchase).state == "paid"
-        assert till.told(alice) == ["receipt"], step
-    till.prove()
+        alice, purchase = paid(shop_app)
+        crash_worker.killed_at(step, "sync", purchase.id)
+        assert shop_app.credits(alice) in (0, CREATOR), step
+        shop_app.sync(purchase)
+        assert (shop_app.grants(purchase), shop_app.credits(alice)) == (1, CREATOR), step
+        assert shop_app.row(purchase).state == "paid"
+        assert shop_app.told(alice) == ["receipt"], step
+    shop_app.prove()
 
 
-def reversed_meanwhile(till: Till) -> tuple[User, Purchase]:
+def reversed_meanwhile(shop_app: ShopApp) -> tuple[User, Purchase]:
     """Return what was granted and mostly spent before a part was refunded and all disputed."""
-    alice, purchase = paid(till)
-    till.sync(purchase)
-    till.spend(alice, 150)
-    till.refund(purchase, "7.49")
-    till.dispute(purchase)
+    alice, purchase = paid(shop_app)
+    shop_app.sync(purchase)
+    shop_app.spend(alice, 150)
+    shop_app.refund(purchase, "7.49")
+    shop_app.dispute(purchase)
     return alice, purchase
 
 
-def test_killed_anywhere_in_the_sync_that_takes_back(till: Till, doer: Doer) -> None:
-    steps = doer.count("sync", reversed_meanwhile(till)[1].id)
+def test_killed_anywhere_in_the_sync_that_takes_back(
+    shop_app: ShopApp, crash_worker: CrashWorker
+) -> None:
+    steps = crash_worker.count("sync", reversed_meanwhile(shop_app)[1].id)
     before = (10 * MICRO, 0, 0)
     owed = CREATOR * MICRO * 749 // 1499 - 10 * MICRO
     after = (0, 0, owed)
-    first, stride = (1, 1) if SOAK else (1 if till.url.startswith("sqlite") else 2, 2)
+    first, stride = (1, 1) if SOAK else (1 if shop_app.url.startswith("sqlite") else 2, 2)
     for step in range(first, steps + 1, stride):
-        alice, purchase = reversed_meanwhile(till)
-        doer.killed_at(step, "sync", purchase.id)
-        has = till.balance(alice)
+        alice, purchase = reversed_meanwhile(shop_app)
+        crash_worker.killed_at(step, "sync", purchase.id)
+        has = shop_app.balance(alice)
         assert (has.available_micro, has.frozen_micro, has.owed_micro) in (before, after), step
-        till.sync(purchase)
-        has = till.balance(alice)
+        shop_app.sync(purchase)
+        has = shop_app.balance(alice)
         assert (has.available_micro, has.frozen_micro, has.owed_micro) == after, step
-        assert till.row(purchase).refunded_minor == 749
-        assert sorted(till.told(alice)) == ["dispute_opened", "receipt", "refund"], step
-    till.prove()
+        assert shop_app.row(purchase).refunded_minor == 749
+        assert sorted(shop_app.told(alice)) == ["dispute_opened", "receipt", "refund"], step
+    shop_app.prove()
 
 
-def signed(till: Till, purchase: Purchase) -> tuple[bytes, str]:
-    payload = json.dumps(till.event(purchase, COMPLETED))
-    return payload.encode(), signature(payload, till.secret)
+def signed(shop_app: ShopApp, purchase: Purchase) -> tuple[bytes, str]:
+    payload = json.dumps(shop_app.event(purchase, COMPLETED))
+    return payload.encode(), signature(payload, shop_app.secret)
 
 
 @pytest.mark.parametrize("again", ["stripe", "sweep"])
-def test_killed_anywhere_in_the_webhook(till: Till, doer: Doer, again: str) -> None:
+def test_killed_anywhere_in_the_webhook(
+    shop_app: ShopApp, crash_worker: CrashWorker, again: str
+) -> None:
     """Nothing was answered, so Stripe sends it again; or it was stored, and the sweep finds it."""
-    steps = doer.count("receive", *signed(till, paid(till)[1]))
+    steps = crash_worker.count("receive", *signed(shop_app, paid(shop_app)[1]))
     # Each kind of repair is shown at every second step; together they are shown at all.
     for step in range(1 if again == "stripe" else 2, steps + 1, 2):
-        alice, purchase = paid(till)
-        doer.killed_at(step, "receive", *signed(till, purchase))
+        alice, purchase = paid(shop_app)
+        crash_worker.killed_at(step, "receive", *signed(shop_app, purchase))
         if again == "stripe":
-            assert till.send(till.event(purchase, COMPLETED)).status_code == 200
-        till.sweep(after=timedelta(seconds=61))
-        assert (till.grants(purchase), till.credits(alice)) == (1, CREATOR), step
-        stored = till.stored(till.event(purchase, COMPLETED))
+            assert shop_app.send(shop_app.event(purchase, COMPLETED)).status_code == 200
+        shop_app.sweep(after=timedelta(seconds=61))
+        assert (shop_app.grants(purchase), shop_app.credits(alice)) == (1, CREATOR), step
+        stored = shop_app.stored(shop_app.event(purchase, COMPLETED))
         assert stored is None or stored.state == "done", step
-        till.clock.advance(-timedelta(seconds=61))
-    till.prove()
+        shop_app.clock.advance(-timedelta(seconds=61))
+    shop_app.prove()
 
 
-def test_killed_anywhere_between_the_click_and_the_checkout(till: Till, doer: Doer) -> None:
-    steps = doer.count("start", till.member().id, "dry run")
+def test_killed_anywhere_between_the_click_and_the_checkout(
+    shop_app: ShopApp, crash_worker: CrashWorker
+) -> None:
+    steps = crash_worker.count("start", shop_app.member().id, "dry run")
     for step in range(1, steps + 1):
-        alice, key = till.member(), secrets.token_hex(8)
-        doer.killed_at(step, "start", alice.id, key)
-        purchase = start_again(till, alice, key)
-        assert len(till.purchases(alice)) == 1, step
-        assert len(till.sessions(purchase)) == 1, step
-        till.pay(purchase)
-        till.sync(purchase)
-        assert (till.grants(purchase), till.credits(alice)) == (1, CREATOR), step
-    till.prove()
+        alice, key = shop_app.member(), secrets.token_hex(8)
+        crash_worker.killed_at(step, "start", alice.id, key)
+        purchase = start_again(shop_app, alice, key)
+        assert len(shop_app.purchases(alice)) == 1, step
+        assert len(shop_app.sessions(purchase)) == 1, step
+        shop_app.pay(purchase)
+        shop_app.sync(purchase)
+        assert (shop_app.grants(purchase), shop_app.credits(alice)) == (1, CREATOR), step
+    shop_app.prove()
 
 
-def start_again(till: Till, alice: User, key: str) -> Purchase:
-    with till.app.app_context():
+def start_again(shop_app: ShopApp, alice: User, key: str) -> Purchase:
+    with shop_app.app.app_context():
         return checkout.start(Order("creator", ""), alice, key=key)

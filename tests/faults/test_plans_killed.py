@@ -19,15 +19,14 @@ import pytest
 from sqlalchemy import select, update
 
 from creditapp.db import snapshot, transaction
-from creditapp.payments import plans, scheduled, subscriptions
-from creditapp.payments.changing import PlanOrder, PlanUnchanged
-from creditapp.payments.plan_models import Invoice, ScheduledGrant, Subscription
-from tests.faults.doer import Doer, doer, killed
-from tests.payments.plan_till import PlanTill
-from tests.payments.stories import COMPLETED, MICRO, End, Play
-from tests.payments.till import Till, house, till
-
-__all__ = ["doer", "house", "killed", "till"]
+from creditapp.payments.subscriptions import plans, scheduled_grants
+from creditapp.payments.subscriptions import sync as subscription_sync
+from creditapp.payments.subscriptions.changes import PlanOrder, PlanUnchanged
+from creditapp.payments.subscriptions.models import Invoice, ScheduledGrant, Subscription
+from tests.faults.crash_worker import CrashWorker
+from tests.payments.plan_shop import PlanShop
+from tests.payments.scenarios import COMPLETED, MICRO, End, Play
+from tests.shop_app import ShopApp
 
 SOAK = os.environ.get("CREDITAPP_SOAK") == "1"
 
@@ -60,14 +59,14 @@ def _renewed(play: Play) -> None:
 
 def _spent_and_refunded(play: Play) -> None:
     _heard(play)
-    play.till.spend(play.buyer, 300)
+    play.shop_app.spend(play.buyer, 300)
     play.refund("7.50")
 
 
 def _a_year_of_which_two_months_are_due(play: Play) -> None:
     play.begin_plan(cycle="year")
     play.hear(COMPLETED)
-    play.till.clock.advance(timedelta(days=62, hours=1))
+    play.shop_app.clock.advance(timedelta(days=62, hours=1))
 
 
 def _subscription(play: Play) -> tuple[str, ...]:
@@ -77,11 +76,11 @@ def _subscription(play: Play) -> tuple[str, ...]:
 def _choose_premium(play: Play) -> None:
     with suppress(PlanUnchanged):  # it was done before the process died
         plans.choose(PlanOrder("premium"), play.buyer, key="again")
-    subscriptions.sync(play.newest("subscription"))
+    subscription_sync.sync(play.newest("subscription"))
 
 
 def _sync(play: Play) -> None:
-    subscriptions.sync(play.newest("subscription"))
+    subscription_sync.sync(play.newest("subscription"))
 
 
 ACTS = (
@@ -122,7 +121,7 @@ ACTS = (
         _a_year_of_which_two_months_are_due,
         "grant sweep",
         lambda play: (),
-        lambda play: scheduled.sweep(),
+        lambda play: scheduled_grants.sweep(),
         End(1000, grants=3, mails=("renewal",)),  # the first of them has expired
     ),
 )
@@ -130,18 +129,22 @@ ACTS = (
 
 @pytest.mark.slow
 @pytest.mark.parametrize("act", ACTS, ids=lambda act: act.name.replace(" ", "-"))
-def test_killed_anywhere_it_ends_once(till: Till, doer: Doer, act: Act) -> None:
-    plain = begin(till, act)
+def test_killed_anywhere_it_ends_once(
+    shop_app: ShopApp, crash_worker: CrashWorker, act: Act
+) -> None:
+    plain = begin(shop_app, act)
     do_again(plain, act)
     assert in_credits(plain.end()) == act.ends
     plain.over()
 
-    step, stride = (1, 1) if SOAK else (1 if till.url.startswith("sqlite") else 4, 7)
+    step, stride = (1, 1) if SOAK else (1 if shop_app.url.startswith("sqlite") else 4, 7)
     killed = changed = 0
     while True:
-        play = begin(till, act)
+        play = begin(shop_app, act)
         before = traces(play)
-        while dies := doer.dies_at(step, act.deed, *act.arguments(play), at=till.clock.now()):
+        while dies := crash_worker.dies_at(
+            step, act.deed, *act.arguments(play), at=shop_app.clock.now()
+        ):
             step, killed = step + stride, killed + 1
             if traces(play) != before:
                 break
@@ -156,25 +159,25 @@ def test_killed_anywhere_it_ends_once(till: Till, doer: Doer, act: Act) -> None:
             break
     assert killed > (10 if SOAK else 2), "a deed has more steps than that"
     assert changed or stride > 1, "no kill came after a commit"
-    till.prove()
+    shop_app.prove()
 
 
-def begin(till: Till, act: Act) -> Play:
+def begin(shop_app: ShopApp, act: Act) -> Play:
     """Bring a new buyer to where the deed begins; nobody else's months are due."""
-    with till.app.app_context(), transaction() as session:
+    with shop_app.app.app_context(), transaction() as session:
         session.execute(
             update(ScheduledGrant)
             .where(ScheduledGrant.state == "due")
             .values(state="canceled")
             .execution_options(synchronize_session=False)
         )
-    play = Play(till, PlanTill(till), till.member(), early=False)
+    play = Play(shop_app, PlanShop(shop_app), shop_app.member(), early=False)
     act.before(play)
     return play
 
 
 def do_again(play: Play, act: Act) -> None:
-    with play.till.app.app_context():
+    with play.shop_app.app.app_context():
         act.again(play)
 
 
@@ -191,7 +194,7 @@ def in_credits(end: End) -> End:
 def traces(play: Play) -> tuple[object, ...]:
     """Return everything that a deed could have left behind, here and at Stripe."""
     mine = play.buyer.id
-    with play.till.app.app_context(), snapshot() as session:
+    with play.shop_app.app.app_context(), snapshot() as session:
         rows = [
             *session.execute(
                 select(

@@ -9,11 +9,11 @@ import pytest
 from flask import Flask
 
 from creditapp.clock import StoppedClock
-from creditapp.generation import sweeping
+from creditapp.generation import recovery
 from creditapp.generation.providers import Providers
-from tests.conftest import Person
+from tests.app_factory import Person
 from tests.generation.studio import Scripted, Studio
-from tests.standins.shared_app import member, newcomer, shared_app
+from tests.shared_app import member, newcomer, shared_app
 
 
 @pytest.fixture(scope="session")
@@ -53,7 +53,7 @@ def app(
 @pytest.fixture(autouse=True)
 def _unwatched(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the sweep believe at once that a lease is over: these tests' clock stands."""
-    monkeypatch.setattr(sweeping, "WATCH_SECONDS", 0.0)
+    monkeypatch.setattr(recovery, "WATCH_SECONDS", 0.0)
 
 
 @pytest.fixture

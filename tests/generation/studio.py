@@ -14,12 +14,12 @@ from creditapp import ledger
 from creditapp.clock import StoppedClock
 from creditapp.config import Settings
 from creditapp.db import snapshot, transaction
-from creditapp.generation import sweeping, work
+from creditapp.generation import recovery, worker
 from creditapp.generation.models import FINISHED, Asset, Generation
 from creditapp.generation.providers import ImageRequest, ProducedImage, Progress, ShouldStop
 from creditapp.jobs.engine import JobStore
-from creditapp.wiring import the
-from tests.conftest import Person, Queue
+from creditapp.services import get
+from tests.app_factory import Person, Queue
 
 PICTURE = b"\x89PNG\r\n\x1a\n not looked at by anybody"
 
@@ -71,8 +71,8 @@ class Studio:
     def __init__(self, app: Flask, clock: StoppedClock) -> None:
         self.app, self.clock = app, clock
         with app.app_context():
-            store = the(JobStore)
-            self.media_folder = Path(the(Settings).media_url.removeprefix("file:"))
+            store = get(JobStore)
+            self.media_folder = Path(get(Settings).media_url.removeprefix("file:"))
         assert isinstance(store, Queue)
         self.queue = store
         self._others = {path.name for path in self.media_folder.rglob("*")}
@@ -115,7 +115,7 @@ class Studio:
     def work(self, generation_id: str, attempt: int = 1) -> None:
         """Be a worker that got this job."""
         with self.app.app_context():
-            work.run(f"{generation_id}.{attempt}")
+            worker.run(f"{generation_id}.{attempt}")
 
     def work_beside(self, generation_id: str, attempt: int = 1) -> threading.Thread:
         """Be such a worker in another thread."""
@@ -126,7 +126,7 @@ class Studio:
     def sweep(self, after_seconds: float = 0) -> None:
         self.clock.advance(timedelta(seconds=after_seconds))
         with self.app.app_context():
-            sweeping.sweep()
+            recovery.sweep()
 
     def set(self, generation_id: str, **values: object) -> None:
         """Change a row by hand."""

@@ -9,7 +9,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from creditapp.generation.providers import GenerationFailed
-from tests.conftest import Person
+from tests.app_factory import Person
 from tests.generation.studio import Scripted, Studio, held_up, lines, remaining, wallet
 
 

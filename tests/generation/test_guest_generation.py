@@ -10,9 +10,9 @@ import pytest
 from flask import Flask
 
 from creditapp.generation.providers import GenerationFailed
-from tests.conftest import Person
+from tests.app_factory import Person
 from tests.generation.studio import Scripted, Studio, held_up, lines, remaining, wallet
-from tests.standins.shared_app import newcomer
+from tests.shared_app import newcomer
 
 
 def info(person: Person) -> Any:

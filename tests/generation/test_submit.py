@@ -15,8 +15,8 @@ from werkzeug.test import TestResponse
 from creditapp import ledger
 from creditapp.db import transaction
 from creditapp.generation.providers import Providers
-from creditapp.wiring import provide, the
-from tests.conftest import Person
+from creditapp.services import get, provide
+from tests.app_factory import Person
 from tests.generation.studio import Scripted, Studio, lines, wallet
 
 IMAGE = "/api/generate-image"
@@ -330,7 +330,7 @@ def post_as(person: Person, body: object, key: str | None) -> TestResponse:
 def serving_nothing(app: Flask) -> Iterator[None]:
     """Be the app in production for a moment, without a key for any model."""
     with app.app_context():
-        before = the(Providers)
+        before = get(Providers)
     provide(app, Providers, Providers({}, offline=None))
     yield
     provide(app, Providers, before)

@@ -8,9 +8,9 @@ from datetime import timedelta
 import pytest
 from flask import Flask
 
-from creditapp.generation import sweeping
+from creditapp.generation import recovery
 from creditapp.generation.leases import LEASE_SECONDS
-from tests.conftest import Person
+from tests.app_factory import Person
 from tests.generation.studio import Scripted, Studio, held_up, lines, wallet
 
 LAPSED = LEASE_SECONDS + 1
@@ -34,7 +34,7 @@ def test_a_lost_queue_entry_is_found_again(
     generation_id = studio.ask(alice)
     studio.queue.waiting.clear()
     studio.queue.seen.clear()
-    studio.sweep(after_seconds=sweeping.QUEUED_SECONDS_MAX - 1)
+    studio.sweep(after_seconds=recovery.QUEUED_SECONDS_MAX - 1)
     assert studio.queue.run() == 0, "it may still be on its way"
     studio.sweep(after_seconds=2)
     studio.queue.run()
@@ -49,7 +49,7 @@ def test_one_that_only_waits_long_is_looked_at_now_and_then_and_not_doubled(
     generation_id = studio.ask(alice)
     studio.sweep(after_seconds=30)
     looked_again_at = studio.generation(generation_id).lease_until
-    assert looked_again_at == studio.clock.now() + timedelta(seconds=sweeping.QUEUED_SECONDS_MAX)
+    assert looked_again_at == studio.clock.now() + timedelta(seconds=recovery.QUEUED_SECONDS_MAX)
     studio.sweep(after_seconds=1)
     assert studio.generation(generation_id).lease_until == looked_again_at
     studio.queue.run()
@@ -63,7 +63,7 @@ def test_an_entry_that_died_gets_a_successor(
     studio.queue.waiting.clear()  # and the store still believes that it has it
     studio.sweep(after_seconds=60)
     assert studio.queue.run() == 0
-    studio.sweep(after_seconds=sweeping.QUEUED_SECONDS_LONG)
+    studio.sweep(after_seconds=recovery.QUEUED_SECONDS_LONG)
     assert studio.queue.run() == 1
     made = studio.generation(generation_id)
     assert (made.state, made.attempt) == ("succeeded", 2)
@@ -111,7 +111,7 @@ def test_a_repeatable_provider_that_kills_its_workers_is_given_up(
 ) -> None:
     provider.repeatable = True
     generation_id = studio.ask(alice)
-    for _ in range(sweeping.ATTEMPTS_MAX):
+    for _ in range(recovery.ATTEMPTS_MAX):
         leave_running(studio, generation_id)
         studio.sweep(after_seconds=LAPSED)
     assert studio.generation(generation_id).state == "failed"
@@ -205,7 +205,7 @@ def test_a_worker_that_lives_is_not_ended_because_a_clock_is_ahead(
     alice: Person, studio: Studio, provider: Scripted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("creditapp.generation.leases.RENEW_SECONDS", 0.02)
-    monkeypatch.setattr(sweeping, "WATCH_SECONDS", 0.5)
+    monkeypatch.setattr(recovery, "WATCH_SECONDS", 0.5)
     arrived, gate = threading.Event(), threading.Event()
     provider.script = [held_up(gate, arrived), None]
     generation_id = studio.ask(alice)
@@ -266,14 +266,14 @@ def test_one_row_that_cannot_be_mended_does_not_stop_the_others(
     broken, whole = studio.ask(alice), studio.ask(charlie)
     leave_running(studio, broken)
     leave_running(studio, whole)
-    genuine = sweeping.settle_lapsed
+    genuine = recovery.settle_lapsed
 
     def settle(generation, refusal):  # type: ignore[no-untyped-def]
         if generation.id == broken:
             raise RuntimeError("a row that the ledger does not agree with")
         return genuine(generation, refusal)
 
-    monkeypatch.setattr(sweeping, "settle_lapsed", settle)
+    monkeypatch.setattr(recovery, "settle_lapsed", settle)
     studio.sweep(after_seconds=LAPSED)
     assert studio.generation(whole).state == "failed"
     assert studio.generation(broken).state == "running"

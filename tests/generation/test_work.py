@@ -7,7 +7,7 @@ import threading
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from creditapp.generation import settling
+from creditapp.generation import settlement
 from creditapp.generation.providers import (
     GenerationFailed,
     GenerationTimeout,
@@ -16,7 +16,7 @@ from creditapp.generation.providers import (
     ProviderUnavailable,
 )
 from creditapp.media import FileMedia
-from tests.conftest import Person
+from tests.app_factory import Person
 from tests.generation.studio import Scripted, Studio, held_up, lines, wallet
 
 
@@ -180,15 +180,15 @@ def test_progress_is_told_with_the_lease_and_never_falls(
 def test_a_database_that_fails_while_settling_is_tried_again(
     alice: Person, studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(settling, "RETRY_SECONDS", (0.0, 0.0))
-    genuine, failures = settling._write_down, iter((1, 2))
+    monkeypatch.setattr(settlement, "RETRY_SECONDS", (0.0, 0.0))
+    genuine, failures = settlement._write_down, iter((1, 2))
 
     def fail_twice(*arguments: object) -> None:
         genuine(*arguments)  # type: ignore[arg-type]
         if next(failures, None):
             raise OperationalError("UPDATE", {}, Exception("the server went away"))
 
-    monkeypatch.setattr(settling, "_write_down", fail_twice)
+    monkeypatch.setattr(settlement, "_write_down", fail_twice)
     made = studio.make(alice)
     assert (made.state, made.charged_micro) == ("succeeded", 500_000)
     assert wallet(alice) == (49.5, 0)
@@ -198,8 +198,8 @@ def test_a_database_that_fails_while_settling_is_tried_again(
 def test_a_commit_whose_answer_was_lost_keeps_the_files(
     alice: Person, studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(settling, "RETRY_SECONDS", (0.0,))
-    genuine, calls = settling._settle, []
+    monkeypatch.setattr(settlement, "RETRY_SECONDS", (0.0,))
+    genuine, calls = settlement._settle, []
 
     def lose_the_answer(*arguments: object) -> bool:
         ended = genuine(*arguments)  # type: ignore[arg-type]
@@ -208,7 +208,7 @@ def test_a_commit_whose_answer_was_lost_keeps_the_files(
             raise OperationalError("COMMIT", {}, Exception("connection lost"))
         return ended
 
-    monkeypatch.setattr(settling, "_settle", lose_the_answer)
+    monkeypatch.setattr(settlement, "_settle", lose_the_answer)
     made = studio.make(alice)
     assert calls == [True, False]
     assert (made.state, made.charged_micro) == ("succeeded", 500_000)

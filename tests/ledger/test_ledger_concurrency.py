@@ -13,7 +13,7 @@ from sqlalchemy import Engine, text
 
 from creditapp import ledger
 from creditapp.db import transaction
-from creditapp.ledger import requests
+from creditapp.ledger import idempotency
 from tests.ledger.cast import DAY, START, Person, open_engine, prove
 
 PROCESSES, THREADS = 4, 4
@@ -159,13 +159,13 @@ def click(url: str, wallet: int, number: int) -> list[str]:
         where = ("alice", "POST /api/credits/spend", f"k{item}")
         with transaction(engine) as session:
             connection = session.connection()
-            if requests.replay(connection, *where, "d", now=START) is not None:
+            if idempotency.replay(connection, *where, "d", now=START) is not None:
                 return "again"
             charge = ledger.spend(
                 connection, wallet, PRICE, key=f"r:{item}", digest="d", operation="image",
                 now=START,
             )  # fmt: skip
-            requests.remember(connection, *where, f'{{"charge": {charge.id}}}')
+            idempotency.remember(connection, *where, f'{{"charge": {charge.id}}}')
             return "done"
 
     return in_threads(request, list(range(20)))

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Engine, event
 
 from creditapp import ledger
 from creditapp.db import transaction
-from creditapp.ledger import requests
+from creditapp.ledger import idempotency
 from tests.ledger.cast import DAY, START, TABLES, Person, create_ledger, open_engine, prove
 
 Verb = Callable[[Connection, "Stage"], object]
@@ -54,9 +54,9 @@ def _spend(connection: Connection, stage: Stage) -> object:
 
 
 def _spend_by_request(connection: Connection, stage: Stage) -> object:
-    assert requests.replay(connection, "alice", "spend", "k", "d", now=LATE) is None
+    assert idempotency.replay(connection, "alice", "spend", "k", "d", now=LATE) is None
     charge = _spend(connection, stage)
-    requests.remember(connection, "alice", "spend", "k", "{}")
+    idempotency.remember(connection, "alice", "spend", "k", "{}")
     return charge
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Engine, text
 
 from creditapp import ledger
 from creditapp.db import transaction
-from creditapp.ledger import outbox, requests
+from creditapp.ledger import idempotency, outbox
 from tests.ledger.cast import DAY, START, Person
 
 
@@ -55,8 +55,8 @@ def test_a_refused_spend_tells_nobody(engine: Engine) -> None:
 def test_old_events_and_keys_are_forgotten(alice: Person, connection: Connection) -> None:
     alice.gets(5)
     alice.spends(1, low_micro=5)
-    requests.replay(connection, "c", "r", "k", "d", now=START)
+    idempotency.replay(connection, "c", "r", "k", "d", now=START)
     assert outbox.prune(connection, before=START + DAY, keep=["low_balance"]) == 2
-    assert requests.prune(connection, before=START + DAY) == 1
+    assert idempotency.prune(connection, before=START + DAY) == 1
     (event,) = outbox.claim(connection, ["low_balance", "granted"], 10, now=START)
     assert event.topic == "low_balance"

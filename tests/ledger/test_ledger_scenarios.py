@@ -13,7 +13,7 @@ from creditapp import ledger
 from creditapp.clock import NEVER
 from creditapp.db import transaction
 from creditapp.errors import IdempotencyInProgress
-from creditapp.ledger import requests
+from creditapp.ledger import idempotency
 from tests.ledger.cast import DAY, START, Person, prove
 
 Revoke = Callable[..., ledger.Reversal]
@@ -217,7 +217,7 @@ def test_a_slow_failure_returns_credits_that_can_still_be_spent(alice: Person) -
     at = START + 3 * DAY
     ledger.release(alice.connection, held.id, now=at)
     assert alice.available(at) == 20
-    (late,) = ledger.grants(alice.connection, alice.wallet)
+    (late,) = ledger.list_grants(alice.connection, alice.wallet)
     assert (late.source, late.scope, late.expires_at) == ("refund", "image", at + 7 * DAY)
     alice.spends(20, at=at + 6 * DAY)
 
@@ -262,14 +262,14 @@ def test_a_request_and_its_answer_are_stored_with_the_effect(engine: Engine) -> 
         with transaction(engine) as session:
             connection = session.connection()
             where = ("user:alice", "POST /api/credits/spend", "k1")
-            stored = requests.replay(connection, *where, digest, now=START)
+            stored = idempotency.replay(connection, *where, digest, now=START)
             if stored is not None:
                 return f"replayed {stored}"
             charge = ledger.spend(
                 connection, alice.wallet, amount, key="r:1", digest=digest,
                 operation="image", now=START,
             )  # fmt: skip
-            requests.remember(connection, *where, f'{{"spent": {charge.amount_micro}}}')
+            idempotency.remember(connection, *where, f'{{"spent": {charge.amount_micro}}}')
             return "done"
 
     with pytest.raises(ledger.InsufficientCredits):
@@ -285,9 +285,9 @@ def test_a_request_and_its_answer_are_stored_with_the_effect(engine: Engine) -> 
 
 def test_keys_belong_to_their_caller_and_route(connection: Connection) -> None:
     for caller, route in (("alice", "spend"), ("bob", "spend"), ("alice", "hold")):
-        assert requests.replay(connection, caller, route, "k", "d", now=START) is None
-        requests.remember(connection, caller, route, "k", "{}")
-    assert requests.replay(connection, "alice", "hold", "k", "d", now=START) == "{}"
+        assert idempotency.replay(connection, caller, route, "k", "d", now=START) is None
+        idempotency.remember(connection, caller, route, "k", "{}")
+    assert idempotency.replay(connection, "alice", "hold", "k", "d", now=START) == "{}"
 
 
 WHERE = ("user:alice", "choose-plan", "k")
@@ -296,39 +296,39 @@ LATER = START + timedelta(minutes=2)
 
 
 def test_a_claim_without_an_answer_is_taken_over_once_it_has_lapsed(connection: Connection) -> None:
-    assert requests.replay(connection, *WHERE, "d", now=START) is None
+    assert idempotency.replay(connection, *WHERE, "d", now=START) is None
     for before in (None, START):
         with pytest.raises(IdempotencyInProgress):
-            requests.replay(connection, *WHERE, "d", now=LATER, lapsed_before=before)
-    assert requests.replay(connection, *WHERE, "d", now=LATER, lapsed_before=LAPSED) is None
+            idempotency.replay(connection, *WHERE, "d", now=LATER, lapsed_before=before)
+    assert idempotency.replay(connection, *WHERE, "d", now=LATER, lapsed_before=LAPSED) is None
     with pytest.raises(IdempotencyInProgress):
-        requests.replay(connection, *WHERE, "d", now=LATER, lapsed_before=LAPSED)
+        idempotency.replay(connection, *WHERE, "d", now=LATER, lapsed_before=LAPSED)
     with pytest.raises(ledger.IdempotencyKeyReused):
-        requests.replay(connection, *WHERE, "other", now=LATER, lapsed_before=LATER)
+        idempotency.replay(connection, *WHERE, "other", now=LATER, lapsed_before=LATER)
 
 
 def test_a_claim_that_was_given_up_is_free_for_any_body(connection: Connection) -> None:
-    requests.replay(connection, *WHERE, "d", now=START)
-    requests.replay(connection, *WHERE, "d", now=LATER, lapsed_before=LAPSED)
-    requests.give_up(connection, *WHERE, since=START)  # another has taken it over
-    assert requests.answered(connection, *WHERE, "d") is None
+    idempotency.replay(connection, *WHERE, "d", now=START)
+    idempotency.replay(connection, *WHERE, "d", now=LATER, lapsed_before=LAPSED)
+    idempotency.give_up(connection, *WHERE, since=START)  # another has taken it over
+    assert idempotency.answered(connection, *WHERE, "d") is None
     with pytest.raises(ledger.IdempotencyKeyReused):
-        requests.answered(connection, *WHERE, "other")
-    requests.give_up(connection, *WHERE, since=LATER)
-    assert requests.replay(connection, *WHERE, "other", now=LATER) is None
-    requests.settle(connection, *WHERE, "other", "{}")
-    requests.give_up(connection, *WHERE, since=LATER)
-    assert requests.answered(connection, *WHERE, "other") == "{}"
+        idempotency.answered(connection, *WHERE, "other")
+    idempotency.give_up(connection, *WHERE, since=LATER)
+    assert idempotency.replay(connection, *WHERE, "other", now=LATER) is None
+    idempotency.settle(connection, *WHERE, "other", "{}")
+    idempotency.give_up(connection, *WHERE, since=LATER)
+    assert idempotency.answered(connection, *WHERE, "other") == "{}"
 
 
 def test_the_first_answer_stands(connection: Connection) -> None:
-    requests.settle(connection, *WHERE, "d", "lost its claim")
-    assert requests.answered(connection, *WHERE, "d") is None
-    requests.replay(connection, *WHERE, "d", now=START)
-    requests.settle(connection, *WHERE, "other", "another body's")
-    requests.settle(connection, *WHERE, "d", "first")
-    requests.settle(connection, *WHERE, "d", "second")
-    assert requests.replay(connection, *WHERE, "d", now=LATER) == "first"
+    idempotency.settle(connection, *WHERE, "d", "lost its claim")
+    assert idempotency.answered(connection, *WHERE, "d") is None
+    idempotency.replay(connection, *WHERE, "d", now=START)
+    idempotency.settle(connection, *WHERE, "other", "another body's")
+    idempotency.settle(connection, *WHERE, "d", "first")
+    idempotency.settle(connection, *WHERE, "d", "second")
+    assert idempotency.replay(connection, *WHERE, "d", now=LATER) == "first"
 
 
 # Scope versus one balance.

@@ -28,9 +28,9 @@ from sqlalchemy import Engine
 
 from creditapp import ledger
 from creditapp.clock import NEVER
-from tests.ledger import plain_model
+from tests.ledger import reference_model
 from tests.ledger.cast import DAY, START, prove
-from tests.ledger.plain_model import Model, Refused
+from tests.ledger.reference_model import Model, Refused
 
 SOAK = os.environ.get("CREDITAPP_SOAK") == "1"
 OPERATIONS = ("image", "video")
@@ -318,7 +318,7 @@ class LedgerMachine(RuleBasedStateMachine):
         savepoint = self.connection.begin_nested()
         for number, wallet_id in enumerate(self.ids):
             ledger.expire(self.connection, wallet_id, now=self.now)
-            lots = ledger.grants(self.connection, wallet_id, include_spent=True)
+            lots = ledger.list_grants(self.connection, wallet_id, include_spent=True)
             assert sorted(
                 (
                     g.source, g.scope, g.amount_micro, g.remaining_micro, g.expired_micro,
@@ -384,7 +384,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.seen[verb] += 1
         return expected
 
-    def _watch(self, charge: plain_model.Charge, kept: int) -> bool:
+    def _watch(self, charge: reference_model.Charge, kept: int) -> bool:
         before = self._returns()
         self.model.capture(charge, kept, self.now)
         self._note_returns(before)
@@ -402,34 +402,34 @@ class LedgerMachine(RuleBasedStateMachine):
     def _debts(self) -> int:
         return sum(c.kept() for c in self.model.charges if c.pays_for)
 
-    def _pick_charge(self, pick: int) -> plain_model.Charge | None:
+    def _pick_charge(self, pick: int) -> reference_model.Charge | None:
         # Mostly an open one, newest first, so that holds are met before they lapse.
         ours = [c for c in reversed(self.model.charges) if c.pays_for is None]
         still_open = [c for c in ours if c.state == "open"]
         some = still_open if still_open and pick % 4 else ours
         return some[pick // 4 % min(len(some), 8)] if some else None
 
-    def _pick_grant(self, pick: int) -> plain_model.Grant:
+    def _pick_grant(self, pick: int) -> reference_model.Grant:
         # Mostly one that was reversed or frozen before, so that these meet and end again.
         debtors = {charge.pays_for for charge in self.model.charges if charge.kept()}
         marked = [g for g in self.model.grants if g.root.target or g.frozen_at or g in debtors]
         grants = marked if marked and pick % 3 else self.model.grants
         return grants[pick // 3 % len(grants)]
 
-    def _id(self, charge: plain_model.Charge) -> int:
+    def _id(self, charge: reference_model.Charge) -> int:
         found = ledger.charge_by_key(self.connection, self.ids[charge.wallet], charge.key)
         assert found is not None
         return found.id
 
-    def _grant_id(self, grant: plain_model.Grant) -> int:
+    def _grant_id(self, grant: reference_model.Grant) -> int:
         """The n-th grant of a wallet is the n-th here: both number them as they are made."""
         mine = self.model.lots(grant.wallet).index(grant)
         wallet_id = self.ids[grant.wallet]
-        lots = ledger.grants(self.connection, wallet_id, include_spent=True)
+        lots = ledger.list_grants(self.connection, wallet_id, include_spent=True)
         if mine >= len(lots):
             # The model has swept; the ledger makes this grant at its next sweep.
             ledger.expire(self.connection, wallet_id, now=self.now)
-            lots = ledger.grants(self.connection, wallet_id, include_spent=True)
+            lots = ledger.list_grants(self.connection, wallet_id, include_spent=True)
         return sorted(lot.id for lot in lots)[mine]
 
 

@@ -11,7 +11,7 @@ import calendar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from creditapp.payments.sandbox.store import Books, Json
+from creditapp.stripe_sandbox.store import Books, Json
 
 MICRO = 1_000_000
 HUNDREDTH = 10_000

@@ -6,22 +6,20 @@ import pytest
 from sqlalchemy import text
 
 from creditapp.db import snapshot, transaction
-from creditapp.payments import agreement
-from tests.payments.till import Till, house, till
-
-__all__ = ["house", "till"]
+from creditapp.payments.reconciliation import ledger_check
+from tests.shop_app import ShopApp
 
 
-def bought(till: Till) -> None:
-    purchase = till.start(till.member())
-    till.pay(purchase)
-    till.deliver(purchase)
+def bought(shop_app: ShopApp) -> None:
+    purchase = shop_app.start(shop_app.member())
+    shop_app.pay(purchase)
+    shop_app.deliver(purchase)
 
 
-def test_what_was_sold_is_what_was_bought(till: Till) -> None:
-    bought(till)
-    with till.app.app_context(), snapshot() as session:
-        result = agreement.check(session.connection())
+def test_what_was_sold_is_what_was_bought(shop_app: ShopApp) -> None:
+    bought(shop_app)
+    with shop_app.app.app_context(), snapshot() as session:
+        result = ledger_check.check(session.connection())
     assert (result.checked, result.findings) == (1, [])
 
 
@@ -34,10 +32,10 @@ def test_what_was_sold_is_what_was_bought(till: Till) -> None:
         "DELETE FROM purchases",
     ],
 )
-def test_what_does_not_agree_is_found(till: Till, tampering: str) -> None:
-    bought(till)
-    with till.app.app_context():
+def test_what_does_not_agree_is_found(shop_app: ShopApp, tampering: str) -> None:
+    bought(shop_app)
+    with shop_app.app.app_context():
         with transaction() as session:
             session.execute(text(tampering))
         with snapshot() as session:
-            assert agreement.check(session.connection()).findings
+            assert ledger_check.check(session.connection()).findings

@@ -11,9 +11,9 @@ import pytest
 from creditapp.catalog import CatalogInvalid, packs_view
 from creditapp.catalog.load import parse
 from creditapp.errors import ValidationFailed
-from creditapp.payments import checkout
-from creditapp.payments.checkout import Order
-from tests.payments.till import CREATOR, Till, opened
+from creditapp.payments.purchases import checkout
+from creditapp.payments.purchases.checkout import Order
+from tests.shop_app import CREATOR, ShopApp, opened
 
 STUDIO = Path(__file__).resolve().parents[2] / "creditapp" / "catalog" / "studio.toml"
 PRICES = {"starter": "4.50", "creator": "13.99", "pro": "27.99", "enterprise": "45.99"}
@@ -33,11 +33,11 @@ def in_euros(**prices: object) -> str:
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def till(
+def shop_app(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Till]:
+) -> Iterator[ShopApp]:
     """A till of a shop that sells in three currencies."""
-    folder = tmp_path_factory.mktemp("till")
+    folder = tmp_path_factory.mktemp("shop_app")
     file = folder / "shop.toml"
     file.write_text(in_euros())
     server = request.getfixturevalue("postgresql_server") if request.param != "sqlite" else None
@@ -77,43 +77,45 @@ def test_a_currency_that_some_pack_lacks_is_not_offered() -> None:
 
 
 @pytest.mark.parametrize(("currency", "minor"), [("EUR", 1399), ("JPY", 2238), ("", 1499)])
-def test_the_credits_are_the_same_in_every_currency(till: Till, currency: str, minor: int) -> None:
-    alice = till.member()
-    with till.app.app_context():
+def test_the_credits_are_the_same_in_every_currency(
+    shop_app: ShopApp, currency: str, minor: int
+) -> None:
+    alice = shop_app.member()
+    with shop_app.app.app_context():
         purchase = checkout.start(
             Order("creator", "", currency=currency), alice, key=currency + "k"
         )
-    till.pay(purchase)
-    row = till.sync(purchase)
+    shop_app.pay(purchase)
+    row = shop_app.sync(purchase)
     assert (row.state, row.price_minor, row.currency) == ("paid", minor, currency or "USD")
-    assert till.credits(alice) == CREATOR
-    till.refund(purchase)
-    till.sync(purchase)
-    assert till.credits(alice) == 0
+    assert shop_app.credits(alice) == CREATOR
+    shop_app.refund(purchase)
+    shop_app.sync(purchase)
+    assert shop_app.credits(alice) == 0
 
 
-def test_a_checkout_in_another_currency_gives_nothing(till: Till) -> None:
-    alice = till.member()
-    with till.app.app_context():
+def test_a_checkout_in_another_currency_gives_nothing(shop_app: ShopApp) -> None:
+    alice = shop_app.member()
+    with shop_app.app.app_context():
         purchase = checkout.start(Order("creator", "", currency="EUR"), alice, key="other")
-    till.alter(purchase, currency="usd")
-    till.pay(purchase)
-    assert till.sync(purchase).state == "review"
-    assert till.credits(alice) == 0
+    shop_app.alter(purchase, currency="usd")
+    shop_app.pay(purchase)
+    assert shop_app.sync(purchase).state == "review"
+    assert shop_app.credits(alice) == 0
 
 
-def test_a_currency_that_is_not_sold_is_refused(till: Till) -> None:
-    alice = till.member()
-    with till.app.app_context(), pytest.raises(ValidationFailed):
+def test_a_currency_that_is_not_sold_is_refused(shop_app: ShopApp) -> None:
+    alice = shop_app.member()
+    with shop_app.app.app_context(), pytest.raises(ValidationFailed):
         checkout.start(Order("creator", "", currency="CHF"), alice, key="francs")
 
 
-def test_the_page_offers_them_and_remembers(till: Till) -> None:
-    alice = till.person()
+def test_the_page_offers_them_and_remembers(shop_app: ShopApp) -> None:
+    alice = shop_app.person()
     assert "currency=EUR" in alice.browser.get("/credits").text
     assert "Pay €13.99" in alice.browser.get("/credits?currency=EUR").text
     assert "Pay €13.99" in alice.browser.get("/credits").text
     assert "Pay €13.99" in alice.browser.get("/credits?currency=CHF").text
-    found = till.app.test_client().get("/api/credit-packs?currency=eur").json
+    found = shop_app.app.test_client().get("/api/credit-packs?currency=eur").json
     assert found[1]["priceMinor"] == 1399
-    assert till.app.test_client().get("/api/credit-packs?currency=CHF").status_code == 422
+    assert shop_app.app.test_client().get("/api/credit-packs?currency=CHF").status_code == 422

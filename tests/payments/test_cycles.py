@@ -10,8 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from creditapp.clock import NEVER
-from creditapp.payments.cycles import PriceUnknown, add_months, newest_price, plan_of
-from creditapp.payments.plan_types import InvoiceLine, InvoiceState
+from creditapp.payments.stripe.records import InvoiceLine, InvoiceState
+from creditapp.payments.subscriptions.proration import (
+    PriceUnknown,
+    add_months,
+    newest_price,
+    plan_of,
+)
 
 MICRO = 1_000_000
 

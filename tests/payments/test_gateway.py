@@ -17,17 +17,9 @@ from typing import Any
 import pytest
 import stripe
 
-from creditapp.payments.gateway import (
-    API_VERSION,
-    CheckoutCreated,
-    Gateway,
-    GatewayError,
-    SignatureInvalid,
-    StripeGateway,
-)
-from tests.payments.sandbox_kit import KEY, SECRET, Sandbox, Shop, sandbox, shop
-
-__all__ = ["sandbox", "shop"]
+from creditapp.payments.stripe.client import API_VERSION, StripeGateway
+from creditapp.payments.stripe.records import CheckoutCreated, GatewayError, SignatureInvalid
+from tests.stripe_sandbox.sandbox_kit import KEY, SECRET, Sandbox, Shop
 
 ROOT = Path(__file__).resolve().parents[2]
 EVENT = {
@@ -45,7 +37,7 @@ def gateway(sandbox: Sandbox) -> StripeGateway:
     return StripeGateway(KEY, SECRET, sandbox.server.url)
 
 
-def checkout(gateway: Gateway, purchase_id: str = "pur_1", **more: Any) -> CheckoutCreated:
+def checkout(gateway: StripeGateway, purchase_id: str = "pur_1", **more: Any) -> CheckoutCreated:
     given: dict[str, Any] = {
         "title": "Creator",
         "description": "110 credits",
@@ -343,7 +335,7 @@ def test_without_a_secret_nothing_is_genuine() -> None:
     ],
 )
 def test_a_signed_body_that_is_no_event_is_refused(body: bytes) -> None:
-    from creditapp.payments.sandbox.deliveries import signature
+    from creditapp.stripe_sandbox.deliveries import signature
 
     header = signature(body.decode("latin-1"), SECRET)
     with pytest.raises(SignatureInvalid):
@@ -357,13 +349,13 @@ def test_a_signed_body_that_is_no_event_is_refused(body: bytes) -> None:
     ("key", "live"), [("sk_test_1", False), ("sk_live_1", True), ("rk_live_1", True)]
 )
 def test_livemode_is_told_by_the_key(key: str, live: bool) -> None:
-    gateway: Gateway = StripeGateway(key, SECRET)
+    gateway: StripeGateway = StripeGateway(key, SECRET)
     assert gateway.livemode is live
 
 
 def test_the_sdk_is_loaded_only_when_it_is_used() -> None:
     code = (
-        "import sys; from creditapp.payments.gateway import StripeGateway;"
+        "import sys; from creditapp.payments.stripe.client import StripeGateway;"
         "StripeGateway('sk_test_1', 'whsec_1').livemode; print('stripe' in sys.modules)"
     )
     ran = subprocess.run(

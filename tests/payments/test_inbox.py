@@ -10,15 +10,14 @@ from sqlalchemy import func, select
 from structlog.testing import capture_logs
 
 from creditapp.db import snapshot
-from creditapp.payments import inbox
-from creditapp.payments.models import StripeEvent
-from tests.payments.till import COMPLETED, CREATOR, Json, Till, cut, house, till, values
+from creditapp.payments import webhooks
+from creditapp.payments.purchases.models import StripeEvent
+from tests.flaky_gateway import cut
+from tests.shop_app import COMPLETED, CREATOR, Json, ShopApp, values
 
-__all__ = ["house", "till"]
 
-
-def state(till: Till, event: Json) -> str:
-    stored = till.stored(event)
+def state(shop_app: ShopApp, event: Json) -> str:
+    stored = shop_app.stored(event)
     assert stored
     return stored.state
 
@@ -37,78 +36,80 @@ def made_up(number: str, kind: str, thing: Json, **more: Any) -> Json:
     }
 
 
-def test_an_event_is_stored_once_however_often_it_comes(till: Till) -> None:
-    alice = till.member()
-    purchase = till.start(alice)
-    till.pay(purchase)
-    event = till.event(purchase, COMPLETED)
-    answers = values(till.at_once(*[lambda: till.send(event).status_code] * 5))
+def test_an_event_is_stored_once_however_often_it_comes(shop_app: ShopApp) -> None:
+    alice = shop_app.member()
+    purchase = shop_app.start(alice)
+    shop_app.pay(purchase)
+    event = shop_app.event(purchase, COMPLETED)
+    answers = values(shop_app.at_once(*[lambda: shop_app.send(event).status_code] * 5))
     assert answers == [200] * 5
-    with till.app.app_context(), snapshot() as session:
+    with shop_app.app.app_context(), snapshot() as session:
         query = select(func.count()).where(StripeEvent.id == event["id"])
         assert session.execute(query).scalar_one() == 1
-    assert state(till, event) == "done"
-    assert (till.grants(purchase), till.credits(alice)) == (1, CREATOR)
+    assert state(shop_app, event) == "done"
+    assert (shop_app.grants(purchase), shop_app.credits(alice)) == (1, CREATOR)
 
 
-def test_while_stripe_cannot_be_asked_an_event_waits_and_is_tried_again(till: Till) -> None:
-    alice = till.member()
-    purchase = till.start(alice)
-    till.pay(purchase)
-    event = till.event(purchase, COMPLETED)
-    till.line.before = cut("retrieve_checkout")
-    assert till.send(event).status_code == 200, "it is stored, so Stripe need not send it again"
-    assert (state(till, event), till.credits(alice)) == ("received", 0)
-    till.sweep(after=timedelta(seconds=4))
-    stored = till.stored(event)
+def test_while_stripe_cannot_be_asked_an_event_waits_and_is_tried_again(shop_app: ShopApp) -> None:
+    alice = shop_app.member()
+    purchase = shop_app.start(alice)
+    shop_app.pay(purchase)
+    event = shop_app.event(purchase, COMPLETED)
+    shop_app.line.before = cut("retrieve_checkout")
+    assert shop_app.send(event).status_code == 200, "it is stored, so Stripe need not send it again"
+    assert (state(shop_app, event), shop_app.credits(alice)) == ("received", 0)
+    shop_app.sweep(after=timedelta(seconds=4))
+    stored = shop_app.stored(event)
     assert stored
     assert (stored.attempts, stored.last_error) == (1, "GatewayError")
 
-    till.line.before = lambda name: None
-    till.sweep(after=timedelta(seconds=2))
-    assert (state(till, event), till.credits(alice)) == ("done", CREATOR)
+    shop_app.line.before = lambda name: None
+    shop_app.sweep(after=timedelta(seconds=2))
+    assert (state(shop_app, event), shop_app.credits(alice)) == ("done", CREATOR)
 
 
-def test_an_event_a_day_late_still_counts(till: Till) -> None:
+def test_an_event_a_day_late_still_counts(shop_app: ShopApp) -> None:
     """Stripe signs each retry anew, so that its age is not the signature's."""
-    alice = till.member()
-    purchase = till.start(alice)
-    till.pay(purchase)
-    event = till.event(purchase, COMPLETED) | {"created": 1_700_000_000}
-    till.clock.advance(timedelta(days=1))
-    assert till.send(event).status_code == 200
-    assert till.credits(alice) == CREATOR
+    alice = shop_app.member()
+    purchase = shop_app.start(alice)
+    shop_app.pay(purchase)
+    event = shop_app.event(purchase, COMPLETED) | {"created": 1_700_000_000}
+    shop_app.clock.advance(timedelta(days=1))
+    assert shop_app.send(event).status_code == 200
+    assert shop_app.credits(alice) == CREATOR
 
 
-def test_an_event_for_a_purchase_we_do_not_know_is_retried_then_raises_an_alarm(till: Till) -> None:
+def test_an_event_for_a_purchase_we_do_not_know_is_retried_then_raises_an_alarm(
+    shop_app: ShopApp,
+) -> None:
     metadata = {"purchase_id": "pur_" + "0" * 26}
     thing = {"id": "cs_unknown", "object": "checkout.session", "metadata": metadata}
-    event = made_up(f"unknown_{till.settings.database_url[:6]}", COMPLETED, thing)
+    event = made_up(f"unknown_{shop_app.settings.database_url[:6]}", COMPLETED, thing)
     with capture_logs() as logs:
-        assert till.send(event).status_code == 200
-        for seconds in inbox.RETRY_SECONDS[:-1]:
-            till.sweep(after=timedelta(seconds=seconds))
-            assert state(till, event) == "received"
-        till.sweep(after=timedelta(seconds=inbox.RETRY_SECONDS[-1]))
-    assert state(till, event) == "dead"
+        assert shop_app.send(event).status_code == 200
+        for seconds in webhooks.RETRY_SECONDS[:-1]:
+            shop_app.sweep(after=timedelta(seconds=seconds))
+            assert state(shop_app, event) == "received"
+        shop_app.sweep(after=timedelta(seconds=webhooks.RETRY_SECONDS[-1]))
+    assert state(shop_app, event) == "dead"
     (alarm,) = [each for each in logs if each["log_level"] == "error"]
     assert alarm["reason"] == "unknown purchase"
 
 
-def test_an_event_that_overtakes_its_purchase_is_done_when_it_is_there(till: Till) -> None:
+def test_an_event_that_overtakes_its_purchase_is_done_when_it_is_there(shop_app: ShopApp) -> None:
     """Another process has stored the event before this one's commit could be seen."""
-    alice = till.member()
-    purchase = till.start(alice)
-    till.pay(purchase)
-    event = till.event(purchase, COMPLETED)
-    real, inbox.checkout.sync = inbox.checkout.sync, _not_found  # type: ignore[assignment]
+    alice = shop_app.member()
+    purchase = shop_app.start(alice)
+    shop_app.pay(purchase)
+    event = shop_app.event(purchase, COMPLETED)
+    real, webhooks.checkout.sync = webhooks.checkout.sync, _not_found  # type: ignore[assignment]
     try:
-        assert till.send(event).status_code == 200
+        assert shop_app.send(event).status_code == 200
     finally:
-        inbox.checkout.sync = real
-    assert state(till, event) == "received"
-    till.sweep(after=timedelta(seconds=6))
-    assert (state(till, event), till.credits(alice)) == ("done", CREATOR)
+        webhooks.checkout.sync = real
+    assert state(shop_app, event) == "received"
+    shop_app.sweep(after=timedelta(seconds=6))
+    assert (state(shop_app, event), shop_app.credits(alice)) == ("done", CREATOR)
 
 
 def _not_found(*_args: object, **_given: object) -> None:
@@ -132,54 +133,54 @@ def _not_found(*_args: object, **_given: object) -> None:
     ],
 )
 def test_what_is_not_ours_is_taken_and_ignored(
-    till: Till, number: str, kind: str, thing: Json
+    shop_app: ShopApp, number: str, kind: str, thing: Json
 ) -> None:
-    purchase = till.start(till.member())
+    purchase = shop_app.start(shop_app.member())
     if number == "other_mode":
         thing = {**thing, "metadata": {"purchase_id": purchase.id}}
     event = made_up(number, kind, {"object": "thing", **thing}, livemode=number == "other_mode")
-    assert till.send(event).json == {"received": True}
-    assert state(till, event) == "ignored"
-    assert till.line.calls["retrieve_checkout"] == 0
+    assert shop_app.send(event).json == {"received": True}
+    assert state(shop_app, event) == "ignored"
+    assert shop_app.line.calls["retrieve_checkout"] == 0
 
 
 def test_a_refund_of_somebody_elses_payment_is_looked_up_for_a_minute_then_ignored(
-    till: Till,
+    shop_app: ShopApp,
 ) -> None:
     thing = {"id": "re_x", "object": "refund", "metadata": {}, "payment_intent": "pi_not_ours"}
     event = made_up("stray_refund", "refund.created", thing)
     with capture_logs() as logs:
-        assert till.send(event).status_code == 200
+        assert shop_app.send(event).status_code == 200
         for seconds in (5, 15, 60):
-            assert state(till, event) == "received"
-            till.sweep(after=timedelta(seconds=seconds))
-    assert state(till, event) == "ignored"
+            assert state(shop_app, event) == "received"
+            shop_app.sweep(after=timedelta(seconds=seconds))
+    assert state(shop_app, event) == "ignored"
     assert not [each for each in logs if each["log_level"] == "error"]
 
 
 @pytest.mark.parametrize("expanded", [False, True])
 def test_a_payment_reaches_its_purchase_by_the_id_it_is_known_by(
-    till: Till, expanded: bool
+    shop_app: ShopApp, expanded: bool
 ) -> None:
-    alice = till.member()
-    purchase = till.bought(alice)
-    till.refund(purchase)
-    intent: object = till.intent(purchase)
+    alice = shop_app.member()
+    purchase = shop_app.bought(alice)
+    shop_app.refund(purchase)
+    intent: object = shop_app.intent(purchase)
     if expanded:
         intent = {"id": intent, "object": "payment_intent"}
     thing = {"id": "re_y", "object": "refund", "metadata": {}, "payment_intent": intent}
     event = made_up(f"by_intent_{expanded}", "refund.updated", thing)
-    assert till.send(event).status_code == 200
-    assert (state(till, event), till.credits(alice)) == ("done", 0)
+    assert shop_app.send(event).status_code == 200
+    assert (state(shop_app, event), shop_app.credits(alice)) == ("done", 0)
 
 
-def test_one_event_that_cannot_be_worked_on_does_not_keep_the_others(till: Till) -> None:
-    alice = till.member()
-    first, second = till.start(alice), till.start(alice)
-    till.line.before = cut("retrieve_checkout")
+def test_one_event_that_cannot_be_worked_on_does_not_keep_the_others(shop_app: ShopApp) -> None:
+    alice = shop_app.member()
+    first, second = shop_app.start(alice), shop_app.start(alice)
+    shop_app.line.before = cut("retrieve_checkout")
     for purchase in (first, second):
-        till.pay(purchase)
-        till.deliver(purchase, COMPLETED)
+        shop_app.pay(purchase)
+        shop_app.deliver(purchase, COMPLETED)
     calls: list[str] = []
 
     def fail_first(name: str) -> None:
@@ -187,8 +188,8 @@ def test_one_event_that_cannot_be_worked_on_does_not_keep_the_others(till: Till)
         if len(calls) == 1:
             raise RuntimeError
 
-    till.line.before = fail_first
-    with till.app.app_context():
-        till.clock.advance(timedelta(seconds=6))
-        inbox.sweep()
-    assert till.credits(alice) == CREATOR
+    shop_app.line.before = fail_first
+    with shop_app.app.app_context():
+        shop_app.clock.advance(timedelta(seconds=6))
+        webhooks.sweep()
+    assert shop_app.credits(alice) == CREATOR

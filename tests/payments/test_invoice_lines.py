@@ -8,14 +8,12 @@ from typing import Any
 
 import pytest
 
-from creditapp.payments.gateway import StripeGateway
-from creditapp.payments.sandbox import store
-from creditapp.payments.sandbox.state import State
-from tests.payments.plan_till import PlanTill
-from tests.payments.sandbox_kit import KEY, SECRET, Sandbox, sandbox, shop
-from tests.payments.till import Till, house, till
-
-__all__ = ["house", "sandbox", "shop", "till"]
+from creditapp.payments.stripe.client import StripeGateway
+from creditapp.stripe_sandbox import store
+from creditapp.stripe_sandbox.state import State
+from tests.payments.plan_shop import PlanShop
+from tests.shop_app import ShopApp
+from tests.stripe_sandbox.sandbox_kit import KEY, SECRET, Sandbox
 
 
 @pytest.fixture
@@ -57,23 +55,23 @@ def test_every_line_of_a_preview_is_read(
 
 @pytest.mark.parametrize("beside", [9, 10, 120])
 def test_a_plan_gives_its_credits_however_many_lines_stand_before_it(
-    till: Till, beside: int
+    shop_app: ShopApp, beside: int
 ) -> None:
     """An operator adds lines by hand, which Stripe puts before the plan's own."""
-    plans = PlanTill(till)
-    alice = till.member()
+    plans = PlanShop(shop_app)
+    alice = shop_app.member()
     purchase = plans.choose(alice, "basic").purchase
     assert purchase is not None
-    till.pay(purchase)
-    _add_by_hand(till, str(till.session(purchase)["invoice"]), beside)
-    assert till.sync(purchase).state == "paid"
+    shop_app.pay(purchase)
+    _add_by_hand(shop_app, str(shop_app.session(purchase)["invoice"]), beside)
+    assert shop_app.sync(purchase).state == "paid"
     assert plans.given(alice) == [500]
     (invoice,) = plans.invoices(alice)
     assert (invoice.paid_minor, invoice.review_reason) == (1500, None)
 
 
-def _add_by_hand(till: Till, invoice_id: str, count: int) -> None:
-    with State.of(till.gateway.sandbox).transaction() as books:
+def _add_by_hand(shop_app: ShopApp, invoice_id: str, count: int) -> None:
+    with State.of(shop_app.gateway.sandbox).transaction() as books:
         invoice = books.get("invoice", invoice_id)
         assert invoice is not None
         (line,) = invoice["lines"]["data"]

@@ -9,42 +9,42 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from creditapp.payments import checkout, inbox
-from creditapp.payments.gateway import CheckoutState
+from creditapp.payments import webhooks
+from creditapp.payments.purchases import checkout
+from creditapp.payments.stripe.records import CheckoutState
+from tests.flaky_gateway import cut
 from tests.payments.test_inbox import made_up, state
-from tests.payments.till import COMPLETED, CREATOR, Json, Till, cut, house, till, values
-
-__all__ = ["house", "till"]
+from tests.shop_app import COMPLETED, CREATOR, Json, ShopApp, values
 
 
-def paid(till: Till) -> tuple[Any, Any, Json]:
+def paid(shop_app: ShopApp) -> tuple[Any, Any, Json]:
     """Return a buyer, what was paid, and the event of it that nobody has sent yet."""
-    alice = till.member()
-    purchase = till.start(alice)
-    till.pay(purchase)
-    return alice, purchase, till.event(purchase, COMPLETED)
+    alice = shop_app.member()
+    purchase = shop_app.start(alice)
+    shop_app.pay(purchase)
+    return alice, purchase, shop_app.event(purchase, COMPLETED)
 
 
-def test_bug_1_no_dedupe_grants_twice(till: Till) -> None:
+def test_bug_1_no_dedupe_grants_twice(shop_app: ShopApp) -> None:
     """opencode#28402, llmgateway#1713, open-saas#688, pollinations#10621.
 
     The same event twice, twice at once, and two different events about one payment.
     """
-    alice, purchase, completed = paid(till)
-    other = till.event(purchase, "payment_intent.succeeded")
+    alice, purchase, completed = paid(shop_app)
+    other = shop_app.event(purchase, "payment_intent.succeeded")
     copy = {**completed, "id": completed["id"] + "_again"}  # the same fact under another id
     posts = [completed, completed, other, copy, completed, other, copy]
-    acts = [lambda e=each: till.send(e).status_code for each in posts]
-    assert values(till.at_once(*acts)) == [200] * len(posts)
-    till.deliver(purchase)
-    assert (till.grants(purchase), till.credits(alice)) == (1, CREATOR)
+    acts = [lambda e=each: shop_app.send(e).status_code for each in posts]
+    assert values(shop_app.at_once(*acts)) == [200] * len(posts)
+    shop_app.deliver(purchase)
+    assert (shop_app.grants(purchase), shop_app.credits(alice)) == (1, CREATOR)
 
 
 def test_bug_2_marked_processed_before_success_loses_the_grant(
-    till: Till, monkeypatch: pytest.MonkeyPatch
+    shop_app: ShopApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """AI-Shipping-Labs#285, dj-stripe#832, unicon#42: the handler fails after the dedupe row."""
-    alice, _purchase, completed = paid(till)
+    alice, _purchase, completed = paid(shop_app)
     real = checkout.posting._grant_once
 
     def fail(*args: Any) -> dict[str, object]:
@@ -52,65 +52,69 @@ def test_bug_2_marked_processed_before_success_loses_the_grant(
         raise RuntimeError("after the grant, before the commit")
 
     monkeypatch.setattr(checkout.posting, "_grant_once", fail)
-    assert till.send(completed).status_code == 200
-    assert till.send(completed).status_code == 200
-    assert (state(till, completed), till.credits(alice)) == ("received", 0)
+    assert shop_app.send(completed).status_code == 200
+    assert shop_app.send(completed).status_code == 200
+    assert (state(shop_app, completed), shop_app.credits(alice)) == ("received", 0)
     monkeypatch.undo()
-    till.sweep(after=timedelta(seconds=6))
-    assert (state(till, completed), till.credits(alice)) == ("done", CREATOR)
+    shop_app.sweep(after=timedelta(seconds=6))
+    assert (state(shop_app, completed), shop_app.credits(alice)) == ("done", CREATOR)
 
 
 def test_bug_3_200_on_an_error_that_stored_nothing(
-    till: Till, monkeypatch: pytest.MonkeyPatch
+    shop_app: ShopApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """shadow#148: Stripe believes a 200 and never sends the event again."""
-    alice, _purchase, completed = paid(till)
+    alice, _purchase, completed = paid(shop_app)
 
     def full_disk(*_args: Any) -> bool:
         raise OperationalError("INSERT", {}, Exception("disk is full"))
 
-    monkeypatch.setattr(inbox, "insert_once", full_disk)
-    assert till.send(completed).status_code == 500
-    assert till.stored(completed) is None
+    monkeypatch.setattr(webhooks, "insert_once", full_disk)
+    assert shop_app.send(completed).status_code == 500
+    assert shop_app.stored(completed) is None
     monkeypatch.undo()
-    assert till.send(completed).status_code == 200
-    assert till.credits(alice) == CREATOR
+    assert shop_app.send(completed).status_code == 200
+    assert shop_app.credits(alice) == CREATOR
 
 
-def test_bug_4_completed_is_not_paid_and_paid_later_is_not_heard(till: Till) -> None:
+def test_bug_4_completed_is_not_paid_and_paid_later_is_not_heard(shop_app: ShopApp) -> None:
     """AI-Shipping-Labs#1423, pay#1006."""
-    alice = till.member()
-    purchase = till.start(alice)
-    till.pay(purchase, "pays-later")
-    till.deliver(purchase, COMPLETED)
-    assert till.event(purchase, COMPLETED)["data"]["object"]["payment_status"] == "unpaid"
-    assert (till.grants(purchase), till.credits(alice)) == (0, 0)
-    till.press(f"/payments/{till.intent(purchase)}/settle", outcome="succeeds")
-    till.deliver(purchase, "checkout.session.async_payment_succeeded")
-    assert (till.grants(purchase), till.credits(alice)) == (1, CREATOR)
+    alice = shop_app.member()
+    purchase = shop_app.start(alice)
+    shop_app.pay(purchase, "pays-later")
+    shop_app.deliver(purchase, COMPLETED)
+    assert shop_app.event(purchase, COMPLETED)["data"]["object"]["payment_status"] == "unpaid"
+    assert (shop_app.grants(purchase), shop_app.credits(alice)) == (0, 0)
+    shop_app.press(f"/payments/{shop_app.intent(purchase)}/settle", outcome="succeeds")
+    shop_app.deliver(purchase, "checkout.session.async_payment_succeeded")
+    assert (shop_app.grants(purchase), shop_app.credits(alice)) == (1, CREATOR)
 
 
-def test_bug_5_no_clawback_and_cumulative_amounts_taken_twice(till: Till) -> None:
+def test_bug_5_no_clawback_and_cumulative_amounts_taken_twice(shop_app: ShopApp) -> None:
     """eliza#10920, eliza#10938: ``amount_refunded`` is a total, told again with each part."""
-    alice, purchase, completed = paid(till)
-    till.send(completed)
-    till.spend(alice, 100)  # half of the pack and the welcome credits
-    till.refund(purchase, "5.00")
-    till.refund(purchase)
-    for event in till.events(purchase, "charge.refunded", "refund.created", "refund.updated") * 2:
-        assert till.send(event).status_code == 200
-    has = till.balance(alice)
+    alice, purchase, completed = paid(shop_app)
+    shop_app.send(completed)
+    shop_app.spend(alice, 100)  # half of the pack and the welcome credits
+    shop_app.refund(purchase, "5.00")
+    shop_app.refund(purchase)
+    for event in (
+        shop_app.events(purchase, "charge.refunded", "refund.created", "refund.updated") * 2
+    ):
+        assert shop_app.send(event).status_code == 200
+    has = shop_app.balance(alice)
     assert (has.available_micro, has.owed_micro) == (0, 50_000_000)
 
 
-def test_bug_6_an_upgrade_grants_by_what_changed_and_not_by_what_was_paid(till: Till) -> None:
+def test_bug_6_an_upgrade_grants_by_what_changed_and_not_by_what_was_paid(
+    shop_app: ShopApp,
+) -> None:
     """llmgateway#2832, PageSpace#2648, polar#10482.
 
     Only what is paid at Stripe grants, and what our row of its price says: neither a subscription's
     update nor an invoice of any amount gives credits by itself, not even with our own mark. What an
     upgrade gives is in ``test_plans``.
     """
-    alice, purchase, _ = paid(till)
+    alice, purchase, _ = paid(shop_app)
     mark = {"purchase_id": purchase.id}
     for kind, thing, ends in (
         # It may be ours and come early: it is looked for again, and gives nothing meanwhile.
@@ -118,14 +122,14 @@ def test_bug_6_an_upgrade_grants_by_what_changed_and_not_by_what_was_paid(till: 
         ("invoice.paid", {"id": "in_1", "object": "invoice", "amount_paid": 500}, "ignored"),
     ):
         event = made_up(f"{kind}_{purchase.id}", kind, {**thing, "metadata": mark})
-        assert till.send(event).json == {"received": True}
-        assert state(till, event) == ends
-    assert (till.grants(purchase), till.credits(alice)) == (0, 0)
+        assert shop_app.send(event).json == {"received": True}
+        assert state(shop_app, event) == ends
+    assert (shop_app.grants(purchase), shop_app.credits(alice)) == (0, 0)
 
 
-def test_bug_7_redirect_and_webhook_race(till: Till) -> None:
+def test_bug_7_redirect_and_webhook_race(shop_app: ShopApp) -> None:
     """twenty#9588, medusa#13301: both read "not granted yet" before either writes."""
-    alice, purchase, completed = paid(till)
+    alice, purchase, completed = paid(shop_app)
     both_have_read = []
 
     def wait_for_the_other(name: str) -> None:
@@ -136,92 +140,94 @@ def test_bug_7_redirect_and_webhook_race(till: Till) -> None:
                     return
                 time.sleep(0.01)
 
-    till.line.after = wait_for_the_other
+    shop_app.line.after = wait_for_the_other
     values(
-        till.at_once(
+        shop_app.at_once(
             lambda: checkout.sync(purchase.id).state,
-            lambda: till.send(completed).status_code,
+            lambda: shop_app.send(completed).status_code,
         )
     )
     assert len(both_have_read) >= 3, "whoever came second has read again"
-    assert (till.grants(purchase), till.credits(alice)) == (1, CREATOR)
+    assert (shop_app.grants(purchase), shop_app.credits(alice)) == (1, CREATOR)
 
 
-def test_bug_8_the_basil_break_reversals_map_by_payment_and_not_by_invoice(till: Till) -> None:
+def test_bug_8_the_basil_break_reversals_map_by_payment_and_not_by_invoice(
+    shop_app: ShopApp,
+) -> None:
     """stripe-samples#1212: ``charge.invoice`` and ``invoice.payment_intent`` are gone."""
-    alice, purchase, completed = paid(till)
-    till.send(completed)
-    till.refund(purchase)
-    for event in till.events(purchase, "charge.refunded", "refund.created"):
+    alice, purchase, completed = paid(shop_app)
+    shop_app.send(completed)
+    shop_app.refund(purchase)
+    for event in shop_app.events(purchase, "charge.refunded", "refund.created"):
         thing = event["data"]["object"]
         assert "invoice" not in thing
         thing["metadata"] = {}
-        assert till.send(event).status_code == 200
-        assert state(till, event) == "done"
-    assert till.credits(alice) == 0
+        assert shop_app.send(event).status_code == 200
+        assert state(shop_app, event) == "done"
+    assert shop_app.credits(alice) == 0
 
 
 # --- what our own design has to hold beside them ----------------------------------------------
 
 
-def test_a_refund_overtakes_the_grant(till: Till) -> None:
+def test_a_refund_overtakes_the_grant(shop_app: ShopApp) -> None:
     """Nothing is there to revoke when the refund is told; the later "paid" must not grant all."""
-    alice, purchase, completed = paid(till)
-    till.refund(purchase)
-    till.deliver(purchase, "charge.refunded", "refund.created")
-    assert till.send(completed).status_code == 200
-    till.sync(purchase)
-    assert (till.grants(purchase), till.credits(alice)) == (1, 0)
+    alice, purchase, completed = paid(shop_app)
+    shop_app.refund(purchase)
+    shop_app.deliver(purchase, "charge.refunded", "refund.created")
+    assert shop_app.send(completed).status_code == 200
+    shop_app.sync(purchase)
+    assert (shop_app.grants(purchase), shop_app.credits(alice)) == (1, 0)
 
 
-def test_old_news_is_never_posted_over_newer_news(till: Till) -> None:
+def test_old_news_is_never_posted_over_newer_news(shop_app: ShopApp) -> None:
     """A sync that read "paid" stands still while another reads "refunded" and posts it."""
-    alice, purchase, _completed = paid(till)
+    alice, purchase, _completed = paid(shop_app)
     reads: list[str] = []
 
     def refund_and_sync_meanwhile(name: str) -> None:
         if name == "retrieve_checkout":
             reads.append(name)
             if len(reads) == 1:
-                till.refund(purchase)
-                till.sync(purchase)
+                shop_app.refund(purchase)
+                shop_app.sync(purchase)
 
-    till.line.after = refund_and_sync_meanwhile
-    assert till.sync(purchase).refunded_minor == 1499
+    shop_app.line.after = refund_and_sync_meanwhile
+    assert shop_app.sync(purchase).refunded_minor == 1499
     assert len(reads) == 3, "the first, the one meanwhile, and the first again"
-    assert till.credits(alice) == 0
+    assert shop_app.credits(alice) == 0
 
 
-def test_no_transaction_is_open_while_stripe_is_asked(till: Till) -> None:
+def test_no_transaction_is_open_while_stripe_is_asked(shop_app: ShopApp) -> None:
     """On SQLite one that was would keep everybody else from writing."""
-    alice = till.member()
+    alice = shop_app.member()
 
     def somebody_else_writes(_name: str) -> None:
-        till.spend(alice, 1)
+        shop_app.spend(alice, 1)
 
-    till.line.before = somebody_else_writes
-    purchase = till.start(alice)
-    till.pay(purchase)
-    assert till.sync(purchase).state == "paid"
+    shop_app.line.before = somebody_else_writes
+    purchase = shop_app.start(alice)
+    shop_app.pay(purchase)
+    assert shop_app.sync(purchase).state == "paid"
 
 
 def test_a_paid_checkout_that_turns_unpaid_keeps_its_credits_and_calls_a_person(
-    till: Till, monkeypatch: pytest.MonkeyPatch
+    shop_app: ShopApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    alice, purchase, completed = paid(till)
-    till.send(completed)
+    alice, purchase, completed = paid(shop_app)
+    shop_app.send(completed)
     monkeypatch.setattr(CheckoutState, "paid", property(lambda self: False))
-    till.sync(purchase)
-    assert (till.row(purchase).state, till.credits(alice)) == ("paid", CREATOR)
+    shop_app.sync(purchase)
+    assert (shop_app.row(purchase).state, shop_app.credits(alice)) == ("paid", CREATOR)
 
 
-def test_stripe_down_for_an_hour_loses_nothing(till: Till) -> None:
-    alice, _purchase, completed = paid(till)
-    till.line.before = cut("retrieve_checkout")
-    till.send(completed)
+def test_stripe_down_for_an_hour_loses_nothing(shop_app: ShopApp) -> None:
+    alice, _purchase, completed = paid(shop_app)
+    shop_app.line.before = cut("retrieve_checkout")
+    shop_app.send(completed)
     for _ in range(6):
-        till.sweep(after=timedelta(minutes=10))
-    assert till.credits(alice) == 0
-    till.line.before = lambda name: None
-    till.sweep(after=timedelta(minutes=2))
-    assert till.credits(alice) == CREATOR
+        shop_app.sweep(after=timedelta(minutes=10))
+    assert shop_app.credits(alice) == 0
+    shop_app.line.before = lambda name: None
+    shop_app.sweep(after=timedelta(minutes=2))
+    assert shop_app.credits(alice) == CREATOR

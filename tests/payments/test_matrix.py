@@ -19,13 +19,15 @@ import pytest
 from creditapp import ledger
 from creditapp.clock import now
 from creditapp.db import snapshot
-from creditapp.payments import agreement, inbox, reconciling, scheduled, subscriptions
-from creditapp.payments.gateway import GatewayError
-from tests.payments.plan_till import PlanTill
-from tests.payments.stories import MICRO, STORIES, End, Play, Story
-from tests.payments.till import CREATOR, Json, Till, house, till, values
-
-__all__ = ["house", "till"]
+from creditapp.payments import webhooks
+from creditapp.payments.reconciliation import ledger_check
+from creditapp.payments.reconciliation import purchases as reconciliation
+from creditapp.payments.stripe.records import GatewayError
+from creditapp.payments.subscriptions import scheduled_grants
+from creditapp.payments.subscriptions import sync as subscription_sync
+from tests.payments.plan_shop import PlanShop
+from tests.payments.scenarios import MICRO, STORIES, End, Play, Story
+from tests.shop_app import CREATOR, Json, ShopApp, values
 
 SOAK = os.environ.get("CREDITAPP_SOAK") == "1"
 
@@ -46,7 +48,7 @@ def twice(play: Play, event: Json) -> None:
 def at_once(play: Play, event: Json) -> None:
     copy = event | {"id": f"{event['id']}_again"}
     acts = [lambda each=each: send(play, each) for each in (event, event, copy)]
-    values(play.till.at_once(*acts))
+    values(play.shop_app.at_once(*acts))
 
 
 def early(play: Play, event: Json) -> None:
@@ -55,15 +57,15 @@ def early(play: Play, event: Json) -> None:
     for each in reversed(play.events()):
         if each["id"] != event["id"]:
             send(play, each)
-    for seconds in inbox.RETRY_SECONDS[: inbox.STRAY_TRIES_MAX]:
-        play.till.sweep(timedelta(seconds=seconds))
+    for seconds in webhooks.RETRY_SECONDS[: webhooks.STRAY_TRIES_MAX]:
+        play.shop_app.sweep(timedelta(seconds=seconds))
 
 
 def late(play: Play, event: Json) -> None:
     """A day passes; the buyer spends and buys meanwhile, and that is heard of at once."""
     play.a_day_passes()
-    play.till.spend(play.buyer, 10)
-    play.till.bought(play.buyer)
+    play.shop_app.spend(play.buyer, 10)
+    play.shop_app.bought(play.buyer)
     send(play, event)
 
 
@@ -80,11 +82,11 @@ def unanswered(play: Play, event: Json) -> None:
 def never(play: Play, event: Json) -> None:
     """The event is lost; the sweeps look, and at night the comparison."""
     play.a_day_passes()
-    with play.till.app.app_context():
-        play.till.sweep()
-        subscriptions.sweep()
-        scheduled.sweep()
-        reconciling.reconcile(now() - timedelta(days=1, hours=1))
+    with play.shop_app.app.app_context():
+        play.shop_app.sweep()
+        subscription_sync.sweep()
+        scheduled_grants.sweep()
+        reconciliation.reconcile(now() - timedelta(days=1, hours=1))
 
 
 MANNERS: dict[str, Callable[[Play, Json], None]] = {
@@ -100,12 +102,12 @@ MANNERS: dict[str, Callable[[Play, Json], None]] = {
 
 
 def send(play: Play, event: Json) -> None:
-    assert play.till.send(event).status_code == 200, event["type"]
+    assert play.shop_app.send(event).status_code == 200, event["type"]
 
 
 def cut_off(play: Play, event: Json, *, before: bool) -> None:
     """Let the first try fail at the first call to Stripe, the second at the second, and so on."""
-    line, calls, tries = play.till.line, 0, 1
+    line, calls, tries = play.shop_app.line, 0, 1
 
     def fail_at_the_last(name: str) -> None:
         nonlocal calls
@@ -119,11 +121,11 @@ def cut_off(play: Play, event: Json, *, before: bool) -> None:
         line.after = fail_at_the_last
     send(play, event)
     assert calls == 1, "nothing was cut"
-    for seconds in inbox.RETRY_SECONDS:
+    for seconds in webhooks.RETRY_SECONDS:
         if calls < tries:
             break  # the last try needed no more calls, so it was not cut
         calls, tries = 0, tries + 1
-        play.till.sweep(timedelta(seconds=seconds))
+        play.shop_app.sweep(timedelta(seconds=seconds))
     line.before = line.after = lambda name: None
 
 
@@ -155,19 +157,19 @@ def tell(play: Play, story: Story, manner: str) -> str | None:
     if (found := play.end()) != wanted:
         return f"{found} instead of {wanted}"
     # The sweeps that always run look at what is open, and change nothing.
-    play.till.sweep(timedelta(minutes=2))
+    play.shop_app.sweep(timedelta(minutes=2))
     if (found := play.end()) != wanted:
         return f"{found} after the sweep instead of {wanted}"
     return None
 
 
-def disagreement(till: Till, since: datetime) -> str | None:
+def disagreement(shop_app: ShopApp, since: datetime) -> str | None:
     """Say what is wrong with ledger, purchases and Stripe beside one another, if anything is."""
-    with till.app.app_context():
+    with shop_app.app.app_context():
         with snapshot() as session:
             proof = ledger.proof.check(session.connection())
-            sales = agreement.check(session.connection())
-        report = reconciling.reconcile(since)
+            sales = ledger_check.check(session.connection())
+        report = reconciliation.reconcile(since)
     if not proof.ok:
         return proof.as_text()
     if sales.findings:
@@ -176,22 +178,22 @@ def disagreement(till: Till, since: datetime) -> str | None:
 
 
 @pytest.mark.slow
-def test_however_an_event_comes_it_ends_the_same(till: Till) -> None:
-    plans, kind = PlanTill(till), till.url.partition(":")[0].partition("+")[0]
+def test_however_an_event_comes_it_ends_the_same(shop_app: ShopApp) -> None:
+    plans, kind = PlanShop(shop_app), shop_app.url.partition(":")[0].partition("+")[0]
     ran: Counter[tuple[str, str]] = Counter()
     wrong: list[str] = []
     for story in STORIES:
         began = plans.follow()
         for manner in manners(story, kind):
-            till.line.before = till.line.after = lambda name: None
+            shop_app.line.before = shop_app.line.after = lambda name: None
             plans.follow()
-            play = Play(till, plans, till.member(), early=manner == "early")
+            play = Play(shop_app, plans, shop_app.member(), early=manner == "early")
             said = tell(play, story, manner)
             play.over()
             ran[story.event, manner] += 1
             if said:
                 wrong.append(f"{story.event} of a {story.of}, {manner}: {said}")
-        if said := disagreement(till, began - timedelta(seconds=1)):
+        if said := disagreement(shop_app, began - timedelta(seconds=1)):
             wrong.append(f"{story.event} of a {story.of}: {said}")
     print(table(kind, ran))
     assert not wrong, "\n".join(wrong)

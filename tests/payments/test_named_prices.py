@@ -13,15 +13,14 @@ from sqlalchemy import select
 from structlog.testing import capture_logs
 
 from creditapp.catalog import Catalog
-from creditapp.catalog.sales import Plan
+from creditapp.catalog.products import Plan
 from creditapp.db import snapshot
-from creditapp.payments import plan_prices, plans
-from creditapp.payments.plan_models import PlanPrice
-from creditapp.wiring import provide
-from tests.payments.plan_till import MICRO, PlanTill
-from tests.payments.till import Till, house, till, values
-
-__all__ = ["house", "till"]
+from creditapp.payments.subscriptions import plans
+from creditapp.payments.subscriptions import prices as plan_prices
+from creditapp.payments.subscriptions.models import PlanPrice
+from creditapp.services import provide
+from tests.payments.plan_shop import MICRO, PlanShop
+from tests.shop_app import ShopApp, values
 
 WARNING = "a named price was sold on other terms"
 
@@ -29,9 +28,9 @@ WARNING = "a named price was sold on other terms"
 class Shop:
     """A till whose catalog names a price of Stripe's for one plan by the month."""
 
-    def __init__(self, till: PlanTill, plan_id: str) -> None:
-        self.till = till
-        self.before = till.catalog
+    def __init__(self, shop_app: PlanShop, plan_id: str) -> None:
+        self.shop_app = shop_app
+        self.before = shop_app.catalog
         self.plan_id = plan_id
         self.written_before = {each.id for each in self._all_rows()}
         plan = self.plan
@@ -41,13 +40,13 @@ class Shop:
     @property
     def plan(self) -> Plan:
         """What is on sale now."""
-        found = self.till.catalog.plan(self.plan_id)
+        found = self.shop_app.catalog.plan(self.plan_id)
         assert found is not None
         return found
 
     def made_price(self, plan: Plan) -> str:
         """Make a price at the bank, as an operator does on Stripe's dashboard."""
-        return self.till.till.gateway.create_price(
+        return self.shop_app.shop_app.gateway.create_price(
             key=secrets.token_hex(8),
             product=plan.name,
             price_minor=plan.month.price_minor,
@@ -58,15 +57,15 @@ class Shop:
 
     def offer(self, **changes: Any) -> None:
         """Change the plan in the catalog."""
-        catalog = self.till.catalog
+        catalog = self.shop_app.catalog
         changed = tuple(
             replace(each, **changes) if each.id == self.plan_id else each for each in catalog.plans
         )
-        provide(self.till.app, Catalog, replace(catalog, plans=changed))
+        provide(self.shop_app.app, Catalog, replace(catalog, plans=changed))
 
     def ensure(self) -> PlanPrice:
         """Return the price that the plan is sold at now."""
-        with self.till.app.app_context():
+        with self.shop_app.app.app_context():
             return plan_prices.ensure(self.plan, "month")
 
     def rows(self) -> list[PlanPrice]:
@@ -77,12 +76,12 @@ class Shop:
         )
 
     def _all_rows(self) -> Sequence[PlanPrice]:
-        with self.till.app.app_context(), snapshot() as session:
+        with self.shop_app.app.app_context(), snapshot() as session:
             return session.scalars(select(PlanPrice)).all()
 
 
 @pytest.fixture
-def shop(till: Till, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Shop]]:
+def shop(shop_app: ShopApp, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Shop]]:
     """Return a shop by the plan whose price is named; afterwards the catalog is as it was."""
     # The sandbox's prices are nobody's at Stripe, so the shop does not look for named ones there.
     monkeypatch.setattr(
@@ -91,12 +90,12 @@ def shop(till: Till, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str]
     made: list[Shop] = []
 
     def opened(plan_id: str) -> Shop:
-        made.append(Shop(PlanTill(till), plan_id))
+        made.append(Shop(PlanShop(shop_app), plan_id))
         return made[-1]
 
     yield opened
     for each in made:
-        provide(till.app, Catalog, each.before)
+        provide(shop_app.app, Catalog, each.before)
 
 
 @pytest.mark.parametrize(
@@ -112,17 +111,17 @@ def test_new_terms_are_sold_at_a_price_of_their_own(
     shop: Callable[[str], Shop], changes: dict[str, Any], given: int
 ) -> None:
     sold = shop("basic")
-    alice, bob, carol = (sold.till.till.member() for _ in range(3))
-    hers = sold.till.subscribe(alice)
-    assert (hers.price_id, sold.till.given(alice)) == (sold.named, [500])
+    alice, bob, carol = (sold.shop_app.shop_app.member() for _ in range(3))
+    hers = sold.shop_app.subscribe(alice)
+    assert (hers.price_id, sold.shop_app.given(alice)) == (sold.named, [500])
 
     sold.offer(**changes)
     with capture_logs() as logs:
-        his = sold.till.subscribe(bob)
-        again = sold.till.subscribe(carol)
+        his = sold.shop_app.subscribe(bob)
+        again = sold.shop_app.subscribe(carol)
 
     assert his.price_id == again.price_id != sold.named
-    assert (sold.till.given(bob), sold.till.given(carol)) == ([given], [given])
+    assert (sold.shop_app.given(bob), sold.shop_app.given(carol)) == ([given], [given])
     assert [each.price_minor for each in sold.rows()] == [1500, 1500]
     (warning,) = [each for each in logs if each["event"] == WARNING]
     assert (warning["log_level"], warning["plan"], warning["named"], warning["made"]) == (
@@ -131,27 +130,27 @@ def test_new_terms_are_sold_at_a_price_of_their_own(
         sold.named,
         his.price_id,
     )
-    sold.till.pass_to(hers.period_end + timedelta(hours=1))
-    sold.till.sweep()
-    assert sold.till.given(alice) == [500, 500], "she keeps what she began with"
-    assert sold.till.given(bob) == [given, given]
+    sold.shop_app.pass_to(hers.period_end + timedelta(hours=1))
+    sold.shop_app.sweep()
+    assert sold.shop_app.given(alice) == [500, 500], "she keeps what she began with"
+    assert sold.shop_app.given(bob) == [given, given]
 
 
 def test_an_upgrade_to_new_terms_is_shown_and_done(shop: Callable[[str], Shop]) -> None:
     sold = shop("premium")
-    first, alice = sold.till.till.member(), sold.till.till.member()
-    sold.till.subscribe(first, "premium")
-    sold.till.subscribe(alice, "basic")
+    first, alice = sold.shop_app.shop_app.member(), sold.shop_app.shop_app.member()
+    sold.shop_app.subscribe(first, "premium")
+    sold.shop_app.subscribe(alice, "basic")
     sold.offer(credits_micro=1500 * MICRO)
-    with sold.till.app.app_context():
-        shown = plans.preview(sold.till.order("premium"), alice)
+    with sold.shop_app.app.app_context():
+        shown = plans.preview(sold.shop_app.order("premium"), alice)
     assert shown is not None
     assert shown.charged_minor == 2900 - 1500
-    assert sold.till.choose(alice, "premium").outcome == "upgraded"
-    row = sold.till.live(alice)
+    assert sold.shop_app.choose(alice, "premium").outcome == "upgraded"
+    row = sold.shop_app.live(alice)
     assert row is not None
     assert row.price_id not in (sold.named, "")
-    assert sum(sold.till.given(alice)) == 1500
+    assert sum(sold.shop_app.given(alice)) == 1500
 
 
 def test_the_terms_before_are_sold_at_the_named_price_again(shop: Callable[[str], Shop]) -> None:
@@ -166,11 +165,11 @@ def test_the_terms_before_are_sold_at_the_named_price_again(shop: Callable[[str]
 
 def test_two_at_once_write_one_row(shop: Callable[[str], Shop]) -> None:
     sold = shop("basic")
-    first = values(sold.till.till.at_once(*[sold.ensure] * 6))
+    first = values(sold.shop_app.shop_app.at_once(*[sold.ensure] * 6))
     assert {each.id for each in first} == {sold.named}
     sold.offer(credits_micro=800 * MICRO)
     with capture_logs() as logs:
-        then = values(sold.till.till.at_once(*[sold.ensure] * 6))
+        then = values(sold.shop_app.shop_app.at_once(*[sold.ensure] * 6))
     (made,) = {each.id for each in then}
     assert [each.id for each in sold.rows()] == [sold.named, made]
     assert [each["event"] for each in logs].count(WARNING) == 1
@@ -183,7 +182,7 @@ def test_old_and_new_terms_at_once_share_no_price(shop: Callable[[str], Shop]) -
     old = sold.plan
     new = replace(old, credits_micro=900 * MICRO)
     acts = [lambda plan=each: plan_prices.ensure(plan, "month") for each in [old, new] * 3]
-    found = values(sold.till.till.at_once(*acts))
+    found = values(sold.shop_app.shop_app.at_once(*acts))
     by_credits = {each.credits_micro // MICRO: each.id for each in found}
     assert set(by_credits) == {500, 900}
     assert len({each.id for each in found}) == 2
@@ -192,11 +191,11 @@ def test_old_and_new_terms_at_once_share_no_price(shop: Callable[[str], Shop]) -
 
 def test_what_is_known_of_a_named_price_is_what_was_written(shop: Callable[[str], Shop]) -> None:
     sold = shop("basic")
-    with sold.till.app.app_context():
+    with sold.shop_app.app.app_context():
         (met,) = plan_prices.known({sold.named, "price_of_nobody"}).values()
         assert (met.id, met.credits_micro) == (sold.named, 500 * MICRO)
     sold.offer(credits_micro=650 * MICRO)
-    with sold.till.app.app_context():
+    with sold.shop_app.app.app_context():
         (still,) = plan_prices.known({sold.named}).values()
     assert (still.id, still.credits_micro) == (sold.named, 500 * MICRO)
     assert len(sold.rows()) == 1, "to ask makes no price"
@@ -216,6 +215,6 @@ def test_a_price_is_known_by_its_id_also_if_another_writes_it_first(
         return real(plan, cycle)
 
     monkeypatch.setattr(plan_prices, "ensure", beaten)
-    with sold.till.app.app_context():
+    with sold.shop_app.app.app_context():
         found = plan_prices.known({sold.named})
     assert {name: row.credits_micro for name, row in found.items()} == {sold.named: 500 * MICRO}

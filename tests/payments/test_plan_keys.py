@@ -11,17 +11,15 @@ from creditapp.accounts import User
 from creditapp.db import snapshot
 from creditapp.errors import IdempotencyInProgress, IdempotencyKeyReused
 from creditapp.ledger.models import RequestKey
-from creditapp.payments import plans as shop
-from creditapp.payments import repeating
-from creditapp.payments.changing import PaymentDeclined, PlanUnchanged
-from creditapp.payments.gateway import GatewayError
-from tests.payments.line import cut, once
-from tests.payments.plan_till import PlanTill
-from tests.payments.till import Till, house, till, values
+from creditapp.payments import idempotency
+from creditapp.payments.stripe.records import GatewayError
+from creditapp.payments.subscriptions import plans as shop
+from creditapp.payments.subscriptions.changes import PaymentDeclined, PlanUnchanged
+from tests.flaky_gateway import cut, once
+from tests.payments.plan_shop import PlanShop
+from tests.shop_app import ShopApp, values
 
-__all__ = ["house", "till"]
-
-LAPSED = repeating.CLAIM_LASTS + timedelta(seconds=1)
+LAPSED = idempotency.CLAIM_LASTS + timedelta(seconds=1)
 
 
 class Died(BaseException):
@@ -29,18 +27,18 @@ class Died(BaseException):
 
 
 @pytest.fixture
-def plans(till: Till) -> PlanTill:
+def plans(shop_app: ShopApp) -> PlanShop:
     """The till, with its clock at the bank's."""
-    return PlanTill(till)
+    return PlanShop(shop_app)
 
 
-def upgrades(plans: PlanTill, buyer: User) -> int:
+def upgrades(plans: PlanShop, buyer: User) -> int:
     """Return how many upgrades a buyer was charged for."""
     reasons = [each.billing_reason for each in plans.invoices(buyer)]
     return reasons.count("subscription_update")
 
 
-def keys(plans: PlanTill, buyer: User) -> list[RequestKey]:
+def keys(plans: PlanShop, buyer: User) -> list[RequestKey]:
     """Return the keys that are stored for a buyer."""
     query = select(RequestKey).where(RequestKey.caller == f"user:{buyer.id}")
     with plans.app.app_context(), snapshot() as session:
@@ -51,8 +49,8 @@ def die() -> None:
     raise Died
 
 
-def test_a_change_that_comes_again_has_the_same_outcome_and_is_made_once(plans: PlanTill) -> None:
-    alice = plans.till.member()
+def test_a_change_that_comes_again_has_the_same_outcome_and_is_made_once(plans: PlanShop) -> None:
+    alice = plans.shop_app.member()
     row = plans.subscribe(alice)
     asked = (
         ("premium", "upgraded"),
@@ -63,20 +61,20 @@ def test_a_change_that_comes_again_has_the_same_outcome_and_is_made_once(plans: 
     )
     for plan, outcome in asked:
         first = plans.choose(alice, plan, key=outcome)
-        calls = plans.till.line.calls.total()
+        calls = plans.shop_app.line.calls.total()
         again = plans.choose(alice, plan, key=outcome)
         assert (first.outcome, first.replayed) == (outcome, False)
         assert (again.outcome, again.replayed) == (outcome, True)
         assert again.subscription is not None
         assert again.subscription.id == row.id
-        assert plans.till.line.calls.total() == calls, "Stripe is not asked again"
+        assert plans.shop_app.line.calls.total() == calls, "Stripe is not asked again"
     assert plans.choose(alice, "basic", key="will_change").replayed
     assert plans.standing(alice).next_name is None, "an old key changes nothing more"
     assert upgrades(plans, alice) == 1
 
 
-def test_an_answer_says_what_was_done_also_after_the_plan_has_ended(plans: PlanTill) -> None:
-    alice = plans.till.member()
+def test_an_answer_says_what_was_done_also_after_the_plan_has_ended(plans: PlanShop) -> None:
+    alice = plans.shop_app.member()
     row = plans.subscribe(alice)
     plans.choose(alice, "free", key="leave")
     plans.pass_to(row.period_end + timedelta(hours=1))
@@ -90,16 +88,16 @@ def test_an_answer_says_what_was_done_also_after_the_plan_has_ended(plans: PlanT
         plans.choose(alice, "basic", key="leave")
 
 
-def test_what_is_stored_is_the_outcome_and_no_price(plans: PlanTill) -> None:
-    alice = plans.till.member()
+def test_what_is_stored_is_the_outcome_and_no_price(plans: PlanShop) -> None:
+    alice = plans.shop_app.member()
     row = plans.subscribe(alice)
     plans.choose(alice, "premium", key="up")
     (stored,) = keys(plans, alice)
     assert stored.answer == f'{{"outcome": "upgraded", "subscription": "{row.id}"}}'
 
 
-def test_another_order_with_the_key_of_a_change_is_refused(plans: PlanTill) -> None:
-    alice = plans.till.member()
+def test_another_order_with_the_key_of_a_change_is_refused(plans: PlanShop) -> None:
+    alice = plans.shop_app.member()
     plans.subscribe(alice)
     plans.choose(alice, "premium", key="up")
     for plan, cycle in (("basic", "month"), ("premium", "year"), ("free", "month")):
@@ -109,20 +107,20 @@ def test_another_order_with_the_key_of_a_change_is_refused(plans: PlanTill) -> N
     assert plans.standing(alice).next_name is None
 
 
-def test_a_key_belongs_to_its_caller(plans: PlanTill) -> None:
-    alice, bob = plans.till.member(), plans.till.member()
+def test_a_key_belongs_to_its_caller(plans: PlanShop) -> None:
+    alice, bob = plans.shop_app.member(), plans.shop_app.member()
     for buyer in (alice, bob):
         plans.subscribe(buyer)
         assert not plans.choose(buyer, "premium", key="up").replayed
         assert plans.standing(buyer).plan_id == "premium"
 
 
-def test_a_key_that_bought_a_plan_changes_nothing_once_it_is_paid(plans: PlanTill) -> None:
-    alice = plans.till.member()
+def test_a_key_that_bought_a_plan_changes_nothing_once_it_is_paid(plans: PlanShop) -> None:
+    alice = plans.shop_app.member()
     purchase = plans.choose(alice, "basic", key="buy").purchase
     assert purchase is not None
-    plans.till.pay(purchase)
-    plans.till.sync(purchase)
+    plans.shop_app.pay(purchase)
+    plans.shop_app.sync(purchase)
     again = plans.choose(alice, "basic", key="buy")
     assert (again.outcome, again.replayed) == ("checkout", True)
     assert again.purchase is not None
@@ -134,8 +132,8 @@ def test_a_key_that_bought_a_plan_changes_nothing_once_it_is_paid(plans: PlanTil
     assert plans.standing(alice).ends_at is None
 
 
-def test_a_declined_change_leaves_its_key_free(plans: PlanTill) -> None:
-    alice = plans.till.member()
+def test_a_declined_change_leaves_its_key_free(plans: PlanShop) -> None:
+    alice = plans.shop_app.member()
     plans.subscribe(alice, card="declined-later")
     for _ in range(2):
         with pytest.raises(PaymentDeclined):
@@ -145,19 +143,19 @@ def test_a_declined_change_leaves_its_key_free(plans: PlanTill) -> None:
     assert keys(plans, alice) == []
     with plans.app.app_context():
         portal = shop.portal_url(alice, "card").rsplit("/", 1)[1]
-    plans.till.press(f"/portal/{portal}/card", card="succeeds")
-    plans.till.clock.advance(timedelta(minutes=2))
+    plans.shop_app.press(f"/portal/{portal}/card", card="succeeds")
+    plans.shop_app.clock.advance(timedelta(minutes=2))
     tried_again = plans.choose(alice, "premium", key="up")
     assert (tried_again.outcome, tried_again.replayed) == ("upgraded", False)
 
 
-def test_without_an_answer_from_stripe_the_key_tries_again(plans: PlanTill) -> None:
-    alice = plans.till.member()
+def test_without_an_answer_from_stripe_the_key_tries_again(plans: PlanShop) -> None:
+    alice = plans.shop_app.member()
     plans.subscribe(alice)
-    plans.till.line.before = cut("change_subscription")
+    plans.shop_app.line.before = cut("change_subscription")
     with pytest.raises(GatewayError):
         plans.choose(alice, "premium", key="up")
-    plans.till.line.before = lambda name: None
+    plans.shop_app.line.before = lambda name: None
     assert plans.choose(alice, "premium", key="up").outcome == "upgraded"
     assert upgrades(plans, alice) == 1
 
@@ -171,24 +169,24 @@ def test_without_an_answer_from_stripe_the_key_tries_again(plans: PlanTill) -> N
     ],
 )
 def test_two_at_once_with_one_key_change_once_and_are_told_the_same(
-    plans: PlanTill, plan: str, wanted: str, outcome: str
+    plans: PlanShop, plan: str, wanted: str, outcome: str
 ) -> None:
-    alice = plans.till.member()
+    alice = plans.shop_app.member()
     plans.subscribe(alice, plan)
     asked = [lambda: plans.choose(alice, wanted, key="twice")] * 3
-    answers = values(plans.till.at_once(*asked))
+    answers = values(plans.shop_app.at_once(*asked))
     assert {each.outcome for each in answers} == {outcome}
     assert sorted(each.replayed for each in answers) == [False, True, True]
-    calls = plans.till.line.calls
+    calls = plans.shop_app.line.calls
     assert calls["change_subscription"] + calls["cancel_at_period_end"] == 1
     assert upgrades(plans, alice) == (outcome == "upgraded")
 
 
 def test_a_change_that_is_still_being_made_is_not_made_twice(
-    plans: PlanTill, monkeypatch: pytest.MonkeyPatch
+    plans: PlanShop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(repeating, "WAIT_SECONDS", 0.1)
-    alice = plans.till.member()
+    monkeypatch.setattr(idempotency, "WAIT_SECONDS", 0.1)
+    alice = plans.shop_app.member()
     plans.subscribe(alice)
     refused: list[str] = []
 
@@ -197,7 +195,7 @@ def test_a_change_that_is_still_being_made_is_not_made_twice(
             plans.choose(alice, "premium", key="up")
         refused.append(refusal.value.code)
 
-    plans.till.line.before = once("change_subscription", come_again)
+    plans.shop_app.line.before = once("change_subscription", come_again)
     assert plans.choose(alice, "premium", key="up").outcome == "upgraded"
     assert refused == ["idempotency_in_progress"]
     assert plans.choose(alice, "premium", key="up").replayed
@@ -205,33 +203,33 @@ def test_a_change_that_is_still_being_made_is_not_made_twice(
 
 @pytest.mark.parametrize("method", ["retrieve_subscription", "change_subscription"])
 def test_a_key_whose_process_died_can_be_used_again_after_a_minute(
-    plans: PlanTill, monkeypatch: pytest.MonkeyPatch, method: str
+    plans: PlanShop, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
-    monkeypatch.setattr(repeating, "WAIT_SECONDS", 0.1)
-    alice = plans.till.member()
+    monkeypatch.setattr(idempotency, "WAIT_SECONDS", 0.1)
+    alice = plans.shop_app.member()
     plans.subscribe(alice)
-    plans.till.line.after = once(method, die)
+    plans.shop_app.line.after = once(method, die)
     with pytest.raises(Died):
         plans.choose(alice, "premium", key="up")
     with pytest.raises(IdempotencyInProgress):
         plans.choose(alice, "premium", key="up")
     with pytest.raises(IdempotencyKeyReused):
         plans.choose(alice, "free", key="up")
-    plans.till.clock.advance(LAPSED)
+    plans.shop_app.clock.advance(LAPSED)
     assert plans.choose(alice, "premium", key="up").outcome == "upgraded"
     assert plans.choose(alice, "premium", key="up").replayed
     assert upgrades(plans, alice) == 1
 
 
-def test_one_that_took_too_long_and_the_one_that_took_over_change_once(plans: PlanTill) -> None:
-    alice = plans.till.member()
+def test_one_that_took_too_long_and_the_one_that_took_over_change_once(plans: PlanShop) -> None:
+    alice = plans.shop_app.member()
     plans.subscribe(alice)
 
     def take_over() -> None:
-        plans.till.clock.advance(LAPSED)
+        plans.shop_app.clock.advance(LAPSED)
         assert plans.choose(alice, "premium", key="up").outcome == "upgraded"
 
-    plans.till.line.before = once("change_subscription", take_over)
+    plans.shop_app.line.before = once("change_subscription", take_over)
     assert plans.choose(alice, "premium", key="up").outcome == "upgraded"
     assert plans.choose(alice, "premium", key="up").replayed
     assert upgrades(plans, alice) == 1

@@ -12,10 +12,10 @@ from creditapp.accounts import User
 from creditapp.config import SettingsInvalid
 from creditapp.db import snapshot
 from creditapp.errors import ValidationFailed
-from creditapp.payments import plan_checkouts
-from creditapp.payments.plan_models import Subscription
-from tests.payments.plan_till import PlanTill
-from tests.payments.till import opened
+from creditapp.payments.subscriptions import checkout as plan_checkout
+from creditapp.payments.subscriptions.models import Subscription
+from tests.payments.plan_shop import PlanShop
+from tests.shop_app import opened
 
 STUDIO = Path(__file__).resolve().parents[2] / "creditapp" / "catalog" / "studio.toml"
 MORE = """
@@ -62,19 +62,19 @@ def catalog(folder: Path, more: str = MORE) -> Path:
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def plans(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[PlanTill]:
+) -> Iterator[PlanShop]:
     """A till of a shop with three more kinds of plans."""
-    folder = tmp_path_factory.mktemp("till")
+    folder = tmp_path_factory.mktemp("shop_app")
     server = request.getfixturevalue("postgresql_server") if request.param != "sqlite" else None
     environ = {"CREDITAPP_CATALOG": str(catalog(folder))}
     with opened(request.param, folder, server, environ=environ) as made:
         made.begin()
-        yield PlanTill(made)
+        yield PlanShop(made)
         made.prove()
 
 
-def test_a_trial_gives_its_own_credits_and_then_the_months(plans: PlanTill) -> None:
-    alice = plans.till.member()
+def test_a_trial_gives_its_own_credits_and_then_the_months(plans: PlanShop) -> None:
+    alice = plans.shop_app.member()
     row = plans.subscribe(alice, "tried")
     assert plans.given(alice) == [20]
     assert plans.standing(alice).status == "trialing"
@@ -84,11 +84,11 @@ def test_a_trial_gives_its_own_credits_and_then_the_months(plans: PlanTill) -> N
     plans.sweep()
     assert plans.given(alice) == [20, 200]
     assert plans.standing(alice).status == "active"
-    assert plans.till.credits(alice) == 200  # the trial's ended with it
+    assert plans.shop_app.credits(alice) == 200  # the trial's ended with it
 
 
-def test_a_trial_is_once_for_each_person(plans: PlanTill) -> None:
-    alice = plans.till.member()
+def test_a_trial_is_once_for_each_person(plans: PlanShop) -> None:
+    alice = plans.shop_app.member()
     row = plans.subscribe(alice, "tried")
     plans.choose(alice, "free")
     plans.pass_to((row.trial_end or row.period_end) + timedelta(hours=1))
@@ -99,20 +99,20 @@ def test_a_trial_is_once_for_each_person(plans: PlanTill) -> None:
     assert purchase.trial_days == 0
 
 
-def test_another_account_of_the_same_person_has_no_second_trial(plans: PlanTill) -> None:
-    alice = plans.till.member()
+def test_another_account_of_the_same_person_has_no_second_trial(plans: PlanShop) -> None:
+    alice = plans.shop_app.member()
     plans.subscribe(alice, "tried")
-    again = plans.till.member(alice.email.replace("@", "+again@"))
-    stranger = plans.till.member()
+    again = plans.shop_app.member(alice.email.replace("@", "+again@"))
+    stranger = plans.shop_app.member()
     with plans.app.app_context(), snapshot() as session:
         tried = plans.catalog.plan("tried")
         assert tried is not None
-        assert not plan_checkouts.may_try(session, tried, again.id)
-        assert plan_checkouts.may_try(session, tried, stranger.id)
+        assert not plan_checkout.may_try(session, tried, again.id)
+        assert plan_checkout.may_try(session, tried, stranger.id)
 
 
-def test_a_change_within_the_trial_charges_nothing(plans: PlanTill) -> None:
-    alice = plans.till.member()
+def test_a_change_within_the_trial_charges_nothing(plans: PlanShop) -> None:
+    alice = plans.shop_app.member()
     row = plans.subscribe(alice, "tried")
     assert plans.choose(alice, "premium").outcome == "will_change"
     plans.pass_to((row.trial_end or row.period_end) + timedelta(hours=1))
@@ -120,15 +120,15 @@ def test_a_change_within_the_trial_charges_nothing(plans: PlanTill) -> None:
     assert plans.given(alice) == [20, 1200]
 
 
-def test_a_team_pays_and_gets_for_each_seat(plans: PlanTill) -> None:
-    alice = plans.till.member()
+def test_a_team_pays_and_gets_for_each_seat(plans: PlanShop) -> None:
+    alice = plans.shop_app.member()
     for seats in (1, 51):
         with pytest.raises(ValidationFailed):
             plans.choose(alice, "crew", seats=seats)
     purchase = plans.choose(alice, "crew", seats=3).purchase
     assert purchase is not None
-    plans.till.pay(purchase)
-    assert plans.till.sync(purchase).state == "paid"
+    plans.shop_app.pay(purchase)
+    assert plans.shop_app.sync(purchase).state == "paid"
     assert plans.given(alice) == [900]
     mine = plans.standing(alice)
     assert (mine.seats, mine.price_minor) == (3, 6000)
@@ -137,8 +137,8 @@ def test_a_team_pays_and_gets_for_each_seat(plans: PlanTill) -> None:
     assert plans.standing(alice).seats == 5
 
 
-def test_fewer_seats_wait_for_the_end_and_can_be_taken_back(plans: PlanTill) -> None:
-    alice = plans.till.member()
+def test_fewer_seats_wait_for_the_end_and_can_be_taken_back(plans: PlanShop) -> None:
+    alice = plans.shop_app.member()
     row = team_of_five(plans, alice)
     assert plans.choose(alice, "crew", seats=3).outcome == "will_change"
     mine = plans.standing(alice)
@@ -154,39 +154,39 @@ def test_fewer_seats_wait_for_the_end_and_can_be_taken_back(plans: PlanTill) -> 
     assert plans.standing(alice).seats == 3
 
 
-def test_a_team_that_becomes_one_pays_for_one(plans: PlanTill) -> None:
-    alice = plans.till.member()
+def test_a_team_that_becomes_one_pays_for_one(plans: PlanShop) -> None:
+    alice = plans.shop_app.member()
     team_of_five(plans, alice)
     plans.choose(alice, "basic")
     mine = plans.standing(alice)
     assert (mine.next_name, mine.next_seats, mine.next_price_minor) == ("Basic", 1, 1500)
 
 
-def team_of_five(plans: PlanTill, buyer: User) -> Subscription:
+def team_of_five(plans: PlanShop, buyer: User) -> Subscription:
     """Subscribe a team of five."""
     purchase = plans.choose(buyer, "crew", seats=5).purchase
     assert purchase is not None
-    plans.till.pay(purchase)
-    assert plans.till.sync(purchase).state == "paid"
+    plans.shop_app.pay(purchase)
+    assert plans.shop_app.sync(purchase).state == "paid"
     row = plans.live(buyer)
     assert row is not None
     return row
 
 
-def test_fair_use_is_a_cap_that_ends_with_its_month(plans: PlanTill) -> None:
-    alice = plans.till.member()
+def test_fair_use_is_a_cap_that_ends_with_its_month(plans: PlanShop) -> None:
+    alice = plans.shop_app.member()
     row = plans.subscribe(alice, "endless")
-    plans.till.spend(alice, 4000)
+    plans.shop_app.spend(alice, 4000)
     plans.live_through(row, 1)
     assert plans.given(alice) == [5000, 5000]
-    assert plans.till.credits(alice) == 5000  # the first month's last thousand has ended
+    assert plans.shop_app.credits(alice) == 5000  # the first month's last thousand has ended
 
 
-def test_production_refuses_a_database_with_a_plan_of_the_sandbox(plans: PlanTill) -> None:
+def test_production_refuses_a_database_with_a_plan_of_the_sandbox(plans: PlanShop) -> None:
     from dataclasses import replace
 
-    from creditapp.serving import refuse_demo_money
+    from creditapp.runtime.server import refuse_demo_money
 
-    plans.subscribe(plans.till.member())
+    plans.subscribe(plans.shop_app.member())
     with plans.app.app_context(), pytest.raises(SettingsInvalid, match="sandbox credits"):
-        refuse_demo_money(replace(plans.till.settings, env="production"))
+        refuse_demo_money(replace(plans.shop_app.settings, env="production"))

@@ -12,20 +12,18 @@ from sqlalchemy import select
 from creditapp.accounts import User
 from creditapp.db import snapshot
 from creditapp.emails import Mail
-from creditapp.payments.plan_types import InvoiceState
-from tests.payments.plan_till import MICRO, PlanTill
-from tests.payments.till import PASSWORD, Till, house, till
-
-__all__ = ["house", "till"]
+from creditapp.payments.stripe.records import InvoiceState
+from tests.payments.plan_shop import MICRO, PlanShop
+from tests.shop_app import PASSWORD, ShopApp
 
 
 @pytest.fixture
-def plans(till: Till) -> PlanTill:
+def plans(shop_app: ShopApp) -> PlanShop:
     """The till, with its clock at the bank's."""
-    return PlanTill(till)
+    return PlanShop(shop_app)
 
 
-def told(plans: PlanTill, user: User) -> list[tuple[str, dict[str, Any]]]:
+def told(plans: PlanShop, user: User) -> list[tuple[str, dict[str, Any]]]:
     """Return the mails about payments that were queued for somebody, in their order."""
     query = select(Mail).where(Mail.user_id == user.id).order_by(Mail.created_at, Mail.id)
     with plans.app.app_context(), snapshot() as session:
@@ -34,12 +32,12 @@ def told(plans: PlanTill, user: User) -> list[tuple[str, dict[str, Any]]]:
         ]
 
 
-def kinds(plans: PlanTill, user: User) -> list[str]:
+def kinds(plans: PlanShop, user: User) -> list[str]:
     return [event for event, _ in told(plans, user)]
 
 
-def test_each_payment_is_told_once_with_its_receipt(plans: PlanTill) -> None:
-    alice = plans.till.member()
+def test_each_payment_is_told_once_with_its_receipt(plans: PlanShop) -> None:
+    alice = plans.shop_app.member()
     row = plans.subscribe(alice)
     for _ in range(3):
         plans.sync(row)
@@ -52,11 +50,11 @@ def test_each_payment_is_told_once_with_its_receipt(plans: PlanTill) -> None:
 
 
 def test_an_invoice_without_a_plan_on_it_is_told_and_gives_nothing(
-    plans: PlanTill, monkeypatch: pytest.MonkeyPatch
+    plans: PlanShop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    alice = plans.till.member()
+    alice = plans.shop_app.member()
     row = plans.subscribe(alice)
-    gateway: Any = type(plans.till.gateway)
+    gateway: Any = type(plans.shop_app.gateway)
     whole = gateway.list_invoices
 
     def with_one_by_hand(self: Any, subscription_id: str) -> tuple[InvoiceState, ...]:
@@ -70,8 +68,8 @@ def test_an_invoice_without_a_plan_on_it_is_told_and_gives_nothing(
     assert plans.given(alice) == [500]
 
 
-def test_a_payment_is_told_for_what_it_was(plans: PlanTill) -> None:
-    alice = plans.till.member()
+def test_a_payment_is_told_for_what_it_was(plans: PlanShop) -> None:
+    alice = plans.shop_app.member()
     row = plans.subscribe(alice)
     plans.choose(alice, "premium")
     plans.live_through(row, 1)
@@ -84,15 +82,15 @@ def test_a_payment_is_told_for_what_it_was(plans: PlanTill) -> None:
     ]
 
 
-def test_a_year_tells_what_comes_now_and_that_more_comes(plans: PlanTill) -> None:
-    alice = plans.till.member()
+def test_a_year_tells_what_comes_now_and_that_more_comes(plans: PlanShop) -> None:
+    alice = plans.shop_app.member()
     plans.subscribe(alice, "premium", "year")
     ((_, context),) = told(plans, alice)
     assert (context["credits_micro"], context["every_month"]) == (1200 * MICRO, True)
 
 
-def test_changes_are_told_in_one_word_each(plans: PlanTill) -> None:
-    alice = plans.till.member()
+def test_changes_are_told_in_one_word_each(plans: PlanShop) -> None:
+    alice = plans.shop_app.member()
     row = plans.subscribe(alice)
     plans.pass_to(row.period_start + timedelta(days=10))
     plans.choose(alice, "premium")
@@ -109,8 +107,8 @@ def test_changes_are_told_in_one_word_each(plans: PlanTill) -> None:
     assert changes == ["upgraded", "will_change", "will_end", "resumed", "will_end", "ended"]
 
 
-def test_a_failed_payment_is_told_at_each_try(plans: PlanTill) -> None:
-    alice = plans.till.member()
+def test_a_failed_payment_is_told_at_each_try(plans: PlanShop) -> None:
+    alice = plans.shop_app.member()
     row = plans.subscribe(alice, card="declined-later")
     plans.pass_to(row.period_end + timedelta(hours=2))
     plans.sync(row)
@@ -124,26 +122,26 @@ def test_a_failed_payment_is_told_at_each_try(plans: PlanTill) -> None:
     assert kinds(plans, alice)[-1] == "plan_changed"
 
 
-def test_refunds_and_disputes_are_told(plans: PlanTill) -> None:
-    alice = plans.till.member()
+def test_refunds_and_disputes_are_told(plans: PlanShop) -> None:
+    alice = plans.shop_app.member()
     row = plans.subscribe(alice)
     intent = plans.invoices(alice)[0].payment_intent_id
-    plans.till.press(f"/payments/{intent}/refund", amount="3.00")
+    plans.shop_app.press(f"/payments/{intent}/refund", amount="3.00")
     plans.sync(row)
-    plans.till.press(f"/payments/{intent}/dispute")
+    plans.shop_app.press(f"/payments/{intent}/dispute")
     plans.sync(row)
     assert kinds(plans, alice) == ["renewal", "refund", "dispute_opened"]
     context = told(plans, alice)[1][1]
     assert (context["refunded_minor"], context["credits_micro"]) == (300, 100 * MICRO)
 
 
-def test_the_receipt_of_an_invoice_is_its_owners(plans: PlanTill) -> None:
-    from tests.conftest import Person
+def test_the_receipt_of_an_invoice_is_its_owners(plans: PlanShop) -> None:
+    from tests.app_factory import Person
 
-    alice = plans.till.member()
+    alice = plans.shop_app.member()
     plans.subscribe(alice)
     invoice = plans.invoices(alice)[0]
-    stranger = plans.till.person()
+    stranger = plans.shop_app.person()
     assert stranger.browser.get(f"/receipts/{invoice.id}").status_code == 404
     owner = Person(plans.app)
     owner.post("/auth/login", {"email": alice.email, "password": PASSWORD})
@@ -155,17 +153,17 @@ def test_the_receipt_of_an_invoice_is_its_owners(plans: PlanTill) -> None:
     assert pdf.data.startswith(b"%PDF")
 
 
-def test_a_card_that_ends_before_the_next_payment_is_told_once(plans: PlanTill) -> None:
-    from creditapp.payments import card_warnings
-    from creditapp.payments.sandbox.state import State
+def test_a_card_that_ends_before_the_next_payment_is_told_once(plans: PlanShop) -> None:
+    from creditapp.payments.subscriptions import card_expiry
+    from creditapp.stripe_sandbox.state import State
 
     def look() -> None:
         with plans.app.app_context():
-            card_warnings.warn()
+            card_expiry.warn()
 
-    alice, bob = plans.till.member(), plans.till.member()
+    alice, bob = plans.shop_app.member(), plans.shop_app.member()
     row, other = plans.subscribe(alice), plans.subscribe(bob)
-    with State.of(plans.till.gateway.sandbox).transaction() as books:
+    with State.of(plans.shop_app.gateway.sandbox).transaction() as books:
         (card,) = books.find("payment_method", {"customer": row.customer_id})
         last = row.period_end - timedelta(days=32)
         card["card"] |= {"exp_month": last.month, "exp_year": last.year}

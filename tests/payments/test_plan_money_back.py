@@ -14,28 +14,28 @@ import pytest
 
 from creditapp.accounts import User
 from creditapp.db import snapshot
-from creditapp.payments import plan_prices, reconciling, refund_policy
-from creditapp.payments.changing import PlanUnchanged
-from creditapp.payments.cycles import add_months
-from creditapp.payments.plan_models import Subscription
-from creditapp.payments.plan_types import InvoiceState
-from tests.payments.plan_till import MICRO, PlanTill
-from tests.payments.till import Till, house, till
-
-__all__ = ["house", "till"]
+from creditapp.payments.reconciliation import purchases as reconciliation
+from creditapp.payments.refunds import policy as refund_policy
+from creditapp.payments.stripe.records import InvoiceState
+from creditapp.payments.subscriptions import prices as plan_prices
+from creditapp.payments.subscriptions.changes import PlanUnchanged
+from creditapp.payments.subscriptions.models import Subscription
+from creditapp.payments.subscriptions.proration import add_months
+from tests.payments.plan_shop import MICRO, PlanShop
+from tests.shop_app import ShopApp
 
 BASIC, PREMIUM = 500, 1200
 
 
 @pytest.fixture
-def plans(till: Till) -> PlanTill:
+def plans(shop_app: ShopApp) -> PlanShop:
     """The till, with its clock at the bank's."""
-    return PlanTill(till)
+    return PlanShop(shop_app)
 
 
-def upgraded_in_the_sixth_month(plans: PlanTill) -> tuple[User, Subscription]:
+def upgraded_in_the_sixth_month(plans: PlanShop) -> tuple[User, Subscription]:
     """Let a Basic year become a Premium one in the middle of its sixth month."""
-    alice = plans.till.member()
+    alice = plans.shop_app.member()
     row = plans.subscribe(alice, "basic", "year")
     plans.live_through(row, 5)
     plans.pass_to(add_months(row.period_start, 5) + timedelta(days=15))
@@ -43,7 +43,7 @@ def upgraded_in_the_sixth_month(plans: PlanTill) -> tuple[User, Subscription]:
     return alice, row
 
 
-def premium_year(plans: PlanTill) -> str:
+def premium_year(plans: PlanShop) -> str:
     """Return the price of a Premium year at the bank."""
     with plans.app.app_context():
         plan = plans.catalog.plan("premium")
@@ -51,14 +51,14 @@ def premium_year(plans: PlanTill) -> str:
         return plan_prices.ensure(plan, "year").id
 
 
-def kept(plans: PlanTill, buyer: User) -> float:
+def kept(plans: PlanShop, buyer: User) -> float:
     """Return what was given of plans and not taken back, in credits."""
     granted = [each for each in plans.months(buyer) if each.grant_id is not None]
     revoked = sum(plans.taken_of_granted(each) for each in granted)
     return sum(plans.given(buyer)) - revoked / MICRO
 
 
-def surplus(plans: PlanTill, buyer: User) -> float:
+def surplus(plans: PlanShop, buyer: User) -> float:
     """Return what an upgrade of the sixth month gives beyond the Basic year."""
     first = plans.given(buyer)[6]
     return first + 6 * (PREMIUM - BASIC)
@@ -67,7 +67,7 @@ def surplus(plans: PlanTill, buyer: User) -> float:
 # --- refunds after an upgrade ---
 
 
-def test_a_refund_of_the_year_takes_what_it_paid_for_in_the_upgraded_one(plans: PlanTill) -> None:
+def test_a_refund_of_the_year_takes_what_it_paid_for_in_the_upgraded_one(plans: PlanShop) -> None:
     alice, row = upgraded_in_the_sixth_month(plans)
     extra = surplus(plans, alice)
     first = plans.invoices(alice)[0]
@@ -77,7 +77,7 @@ def test_a_refund_of_the_year_takes_what_it_paid_for_in_the_upgraded_one(plans: 
     assert kept(plans, alice) == pytest.approx(extra, abs=0.01)
 
 
-def test_a_refund_of_the_upgrade_leaves_the_year_that_was_paid(plans: PlanTill) -> None:
+def test_a_refund_of_the_upgrade_leaves_the_year_that_was_paid(plans: PlanShop) -> None:
     alice, row = upgraded_in_the_sixth_month(plans)
     second = plans.invoices(alice)[1]
     plans.refund(second.payment_intent_id)
@@ -86,7 +86,7 @@ def test_a_refund_of_the_upgrade_leaves_the_year_that_was_paid(plans: PlanTill) 
     assert kept(plans, alice) == pytest.approx(12 * BASIC, abs=0.01)
 
 
-def test_half_of_each_refunded_leaves_half_of_each(plans: PlanTill) -> None:
+def test_half_of_each_refunded_leaves_half_of_each(plans: PlanShop) -> None:
     alice, row = upgraded_in_the_sixth_month(plans)
     extra = surplus(plans, alice)
     for invoice in plans.invoices(alice):
@@ -96,8 +96,8 @@ def test_half_of_each_refunded_leaves_half_of_each(plans: PlanTill) -> None:
     assert kept(plans, alice) == pytest.approx((12 * BASIC + extra) / 2, rel=0.001)
 
 
-def test_a_refund_that_fails_after_an_upgrade_gives_no_month_twice(plans: PlanTill) -> None:
-    alice = plans.till.member()
+def test_a_refund_that_fails_after_an_upgrade_gives_no_month_twice(plans: PlanShop) -> None:
+    alice = plans.shop_app.member()
     row = plans.subscribe(alice, "basic", "year")
     first = plans.invoices(alice)[0]
     refund = plans.refund(first.payment_intent_id, "105.00")
@@ -105,7 +105,7 @@ def test_a_refund_that_fails_after_an_upgrade_gives_no_month_twice(plans: PlanTi
     plans.live_through(row, 1)
     plans.pass_to(add_months(row.period_start, 1) + timedelta(days=10))
     assert plans.choose(alice, "premium", "year").outcome == "upgraded"
-    plans.till.press(f"/refunds/{refund}/fail")
+    plans.shop_app.press(f"/refunds/{refund}/fail")
     plans.sync(row, invoice_id=first.id)
     plans.live_through(row, 11)
     given = plans.given(alice)
@@ -114,15 +114,15 @@ def test_a_refund_that_fails_after_an_upgrade_gives_no_month_twice(plans: PlanTi
     assert given[3:] == [PREMIUM] * 10
 
 
-def test_a_refund_that_fails_gives_the_part_of_a_month_that_it_took(plans: PlanTill) -> None:
-    alice = plans.till.member()
+def test_a_refund_that_fails_gives_the_part_of_a_month_that_it_took(plans: PlanShop) -> None:
+    alice = plans.shop_app.member()
     row = plans.subscribe(alice, "basic", "year")
     first = plans.invoices(alice)[0]
     refund = plans.refund(first.payment_intent_id, "8.75")  # half a month
     plans.sync(row)
     plans.live_through(row, 11)
     assert plans.given(alice) == [*[BASIC] * 11, BASIC / 2]
-    plans.till.press(f"/refunds/{refund}/fail")
+    plans.shop_app.press(f"/refunds/{refund}/fail")
     plans.sync(row, invoice_id=first.id)
     plans.sync(row, invoice_id=first.id)
     assert plans.given(alice) == [*[BASIC] * 11, BASIC / 2, BASIC / 2]
@@ -131,8 +131,8 @@ def test_a_refund_that_fails_gives_the_part_of_a_month_that_it_took(plans: PlanT
     assert kept(plans, alice) == 0
 
 
-def test_the_refund_page_counts_each_payments_own_credits(plans: PlanTill) -> None:
-    alice = plans.till.member()
+def test_the_refund_page_counts_each_payments_own_credits(plans: PlanShop) -> None:
+    alice = plans.shop_app.member()
     plans.subscribe(alice, "basic", "year")
     assert plans.choose(alice, "premium", "year").outcome == "upgraded"
     with plans.app.app_context(), snapshot() as session:
@@ -146,9 +146,9 @@ def test_the_refund_page_counts_each_payments_own_credits(plans: PlanTill) -> No
 
 @pytest.mark.parametrize("went", ["refunded", "lost"])
 def test_an_upgrade_on_a_year_that_went_back_gives_only_its_surplus(
-    plans: PlanTill, went: str
+    plans: PlanShop, went: str
 ) -> None:
-    alice = plans.till.member()
+    alice = plans.shop_app.member()
     row = plans.subscribe(alice, "basic", "year")
     payment = plans.invoices(alice)[0].payment_intent_id
     if went == "refunded":
@@ -165,8 +165,8 @@ def test_an_upgrade_on_a_year_that_went_back_gives_only_its_surplus(
 
 
 @pytest.mark.parametrize("outcome", ["won", "lost"])
-def test_contested_months_wait_in_the_upgraded_year_too(plans: PlanTill, outcome: str) -> None:
-    alice = plans.till.member()
+def test_contested_months_wait_in_the_upgraded_year_too(plans: PlanShop, outcome: str) -> None:
+    alice = plans.shop_app.member()
     row = plans.subscribe(alice, "basic", "year")
     dispute = plans.dispute(plans.invoices(alice)[0].payment_intent_id)
     plans.sync(row)
@@ -186,14 +186,14 @@ def test_contested_months_wait_in_the_upgraded_year_too(plans: PlanTill, outcome
 
 
 def test_an_upgrade_while_the_renewal_is_a_draft_gives_one_year(
-    plans: PlanTill, monkeypatch: pytest.MonkeyPatch
+    plans: PlanShop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    alice = plans.till.member()
+    alice = plans.shop_app.member()
     row = plans.subscribe(alice, "basic", "year")
     plans.live_through(row, 11)
     before = len(plans.given(alice))
     plans.pass_to(row.period_end + timedelta(minutes=5))
-    gateway: Any = type(plans.till.gateway)
+    gateway: Any = type(plans.shop_app.gateway)
     whole = gateway.list_invoices
 
     def without_the_draft(self: Any, subscription_id: str) -> tuple[InvoiceState, ...]:
@@ -212,8 +212,8 @@ def test_an_upgrade_while_the_renewal_is_a_draft_gives_one_year(
     assert sum(plans.given(alice)[before:]) == pytest.approx(12 * PREMIUM, abs=0.2)
 
 
-def test_an_upgrade_in_the_second_in_which_a_month_begins(plans: PlanTill) -> None:
-    alice = plans.till.member()
+def test_an_upgrade_in_the_second_in_which_a_month_begins(plans: PlanShop) -> None:
+    alice = plans.shop_app.member()
     row = plans.subscribe(alice, "basic", "year")
     plans.live_through(row, 4)
     plans.pass_to(add_months(row.period_start, 5))
@@ -225,30 +225,30 @@ def test_an_upgrade_in_the_second_in_which_a_month_begins(plans: PlanTill) -> No
     assert given[7:] == [PREMIUM] * 6
 
 
-def test_down_and_up_again_in_the_portal_gives_nothing_for_nothing(plans: PlanTill) -> None:
-    alice, bob = plans.till.member(), plans.till.member()
+def test_down_and_up_again_in_the_portal_gives_nothing_for_nothing(plans: PlanShop) -> None:
+    alice, bob = plans.shop_app.member(), plans.shop_app.member()
     basic = plans.subscribe(bob, "basic").price_id
     row = plans.subscribe(alice, "premium")
     premium = row.price_id
     for _ in range(3):
         plans.switch_in_portal(row, basic)
-        assert plans.till.credits(alice) == pytest.approx(BASIC, abs=0.1)
+        assert plans.shop_app.credits(alice) == pytest.approx(BASIC, abs=0.1)
         plans.switch_in_portal(row, premium)
-        assert plans.till.credits(alice) == pytest.approx(PREMIUM, abs=0.1)
+        assert plans.shop_app.credits(alice) == pytest.approx(PREMIUM, abs=0.1)
     assert sum(each.paid_minor for each in plans.invoices(alice)) == 2900
     plans.sync(row)
-    assert plans.till.credits(alice) == pytest.approx(PREMIUM, abs=0.1)
+    assert plans.shop_app.credits(alice) == pytest.approx(PREMIUM, abs=0.1)
 
 
-def test_a_smaller_year_in_the_portal_gives_its_own_months(plans: PlanTill) -> None:
-    alice, bob = plans.till.member(), plans.till.member()
+def test_a_smaller_year_in_the_portal_gives_its_own_months(plans: PlanShop) -> None:
+    alice, bob = plans.shop_app.member(), plans.shop_app.member()
     basic = plans.subscribe(bob, "basic", "year").price_id
     row = plans.subscribe(alice, "premium", "year")
-    plans.till.spend(alice, PREMIUM - 100)
+    plans.shop_app.spend(alice, PREMIUM - 100)
     plans.switch_in_portal(row, basic)
-    balance = plans.till.balance(alice)
+    balance = plans.shop_app.balance(alice)
     # Of the month under way 700 go back: the hundred that are left, and what was spent is owed.
-    assert plans.till.credits(alice) == 0
+    assert plans.shop_app.credits(alice) == 0
     assert balance.owed_micro == pytest.approx(600 * MICRO, abs=9e4)
     plans.live_through(row, 11)
     assert plans.given(alice) == [PREMIUM, *[BASIC] * 11]
@@ -257,8 +257,8 @@ def test_a_smaller_year_in_the_portal_gives_its_own_months(plans: PlanTill) -> N
 # --- months that were kept back ---
 
 
-def test_months_that_a_won_dispute_kept_back_can_be_spent(plans: PlanTill) -> None:
-    alice = plans.till.member()
+def test_months_that_a_won_dispute_kept_back_can_be_spent(plans: PlanShop) -> None:
+    alice = plans.shop_app.member()
     row = plans.subscribe(alice, "basic", "year")
     dispute = plans.dispute(plans.invoices(alice)[0].payment_intent_id)
     plans.sync(row)
@@ -267,11 +267,11 @@ def test_months_that_a_won_dispute_kept_back_can_be_spent(plans: PlanTill) -> No
     plans.sync(row)
     assert plans.given(alice) == [BASIC] * 5
     # The first month has its frozen time back; no other one is shorter than a month.
-    assert plans.till.credits(alice) == 5 * BASIC
+    assert plans.shop_app.credits(alice) == 5 * BASIC
 
 
-def test_a_dispute_that_ends_after_the_plan_is_heard_of(plans: PlanTill) -> None:
-    alice = plans.till.member()
+def test_a_dispute_that_ends_after_the_plan_is_heard_of(plans: PlanShop) -> None:
+    alice = plans.shop_app.member()
     row = plans.subscribe(alice)
     dispute = plans.dispute(plans.invoices(alice)[0].payment_intent_id)
     plans.choose(alice, "free")
@@ -279,15 +279,15 @@ def test_a_dispute_that_ends_after_the_plan_is_heard_of(plans: PlanTill) -> None
     plans.sweep()
     assert plans.standing(alice).free
     plans.decide(dispute, "won")
-    plans.pass_to(plans.till.clock.now() + timedelta(days=2))
+    plans.pass_to(plans.shop_app.clock.now() + timedelta(days=2))
     plans.sweep()
-    assert plans.till.balance(alice).frozen_micro == 0
+    assert plans.shop_app.balance(alice).frozen_micro == 0
 
 
-def test_a_month_paid_late_lasts_a_month(plans: PlanTill, monkeypatch: pytest.MonkeyPatch) -> None:
-    alice = plans.till.member()
+def test_a_month_paid_late_lasts_a_month(plans: PlanShop, monkeypatch: pytest.MonkeyPatch) -> None:
+    alice = plans.shop_app.member()
     row = plans.subscribe(alice)
-    gateway: Any = type(plans.till.gateway)
+    gateway: Any = type(plans.shop_app.gateway)
     whole = gateway.list_invoices
 
     def unpaid(self: Any, subscription_id: str) -> tuple[InvoiceState, ...]:
@@ -300,7 +300,7 @@ def test_a_month_paid_late_lasts_a_month(plans: PlanTill, monkeypatch: pytest.Mo
         plans.sweep()
         plans.pass_to(add_months(row.period_end, 2) - timedelta(hours=1))
     with plans.app.app_context():
-        reconciling.reconcile(plans.till.clock.now() - timedelta(days=70))
-    assert plans.till.credits(alice) >= BASIC
-    plans.pass_to(plans.till.clock.now() + timedelta(days=20))
-    assert plans.till.credits(alice) >= BASIC
+        reconciliation.reconcile(plans.shop_app.clock.now() - timedelta(days=70))
+    assert plans.shop_app.credits(alice) >= BASIC
+    plans.pass_to(plans.shop_app.clock.now() + timedelta(days=20))
+    assert plans.shop_app.credits(alice) >= BASIC

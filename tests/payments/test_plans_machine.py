@@ -31,19 +31,19 @@ from creditapp.clock import NEVER
 from creditapp.db import snapshot, transaction
 from creditapp.errors import Conflict
 from creditapp.ledger.models import Grant
-from creditapp.payments import agreement, inbox, reconciling
-from creditapp.payments import plans as shop
-from creditapp.payments.gateway import GatewayError
-from creditapp.payments.models import Purchase
-from creditapp.payments.plan_models import PlanPrice, Subscription
-from creditapp.payments.sandbox import paying, subscribing
-from creditapp.payments.sandbox.state import State
-from creditapp.payments.sandbox.store import Json
+from creditapp.payments import webhooks
+from creditapp.payments.purchases.models import Purchase
+from creditapp.payments.reconciliation import ledger_check
+from creditapp.payments.reconciliation import purchases as reconciliation
+from creditapp.payments.stripe.records import GatewayError
+from creditapp.payments.subscriptions import plans as shop
+from creditapp.payments.subscriptions.models import PlanPrice, Subscription
+from creditapp.stripe_sandbox import payment, subscription_starts
+from creditapp.stripe_sandbox.state import State
+from creditapp.stripe_sandbox.store import Json
 from tests.payments import plans_model
-from tests.payments.plan_till import PlanTill
-from tests.payments.till import Till, house, till
-
-__all__ = ["house", "till"]
+from tests.payments.plan_shop import PlanShop
+from tests.shop_app import ShopApp
 
 SOAK = os.environ.get("CREDITAPP_SOAK") == "1"
 UNHEARD_DAYS_MAX = 20
@@ -75,17 +75,17 @@ EXPECTED = {
 class PlansMachine(RuleBasedStateMachine):
     """One run of two buyers on a till that others have used before and will use after."""
 
-    till: Till
+    shop_app: ShopApp
     seen: Counter[str]
 
     def __init__(self) -> None:
         super().__init__()
-        self.plans = PlanTill(self.till)
+        self.plans = PlanShop(self.shop_app)
         self.began = self.swept = self.plans.follow()
-        with State.of(self.till.gateway.sandbox).transaction() as books:
+        with State.of(self.shop_app.gateway.sandbox).transaction() as books:
             row = books.connection.execute("SELECT max(seq) FROM objects").fetchone()
             self.mark = int(row[0] or 0)
-        self.buyers: list[User] = [self.till.member() for _ in range(2)]
+        self.buyers: list[User] = [self.shop_app.member() for _ in range(2)]
         self.post: list[Json] = []
         self.failing = False
         self._begin(self.seen["run"])
@@ -116,7 +116,7 @@ class PlansMachine(RuleBasedStateMachine):
         }
         method = getattr(self, draw.choice(VERBS))
         arguments = {name: drawn[name] for name in signature(method).parameters}
-        note(f"{self.till.clock.now():%d %b %Y} {method.__name__} {arguments}")
+        note(f"{self.shop_app.clock.now():%d %b %Y} {method.__name__} {arguments}")
         self.failing = True
         method(**arguments)
         self._collect_post()
@@ -133,7 +133,7 @@ class PlansMachine(RuleBasedStateMachine):
             self.seen["subscribe: refused"] += 1
             return
         if chosen.purchase is not None:
-            self.till.pay(chosen.purchase, card)
+            self.shop_app.pay(chosen.purchase, card)
             self.seen[f"subscribe: {plan} by the {cycle}"] += 1
 
     def change(self, buyer: User, plan: str, cycle: str, free: bool) -> None:
@@ -154,21 +154,21 @@ class PlansMachine(RuleBasedStateMachine):
         self._try("resume", lambda: shop.resume(buyer))
 
     def buy(self, buyer: User) -> None:
-        self.till.pay(self.till.start(buyer))
+        self.shop_app.pay(self.shop_app.start(buyer))
         self.seen["buy"] += 1
 
     def spend(self, buyer: User, count: int) -> None:
-        credits = self.till.balance(buyer).available_micro // MICRO
+        credits = self.shop_app.balance(buyer).available_micro // MICRO
         if credits:
-            self.till.spend(buyer, min(credits, count * 40))
+            self.shop_app.spend(buyer, min(credits, count * 40))
             self.seen["spend"] += 1
 
     def change_card(self, buyer: User) -> None:
         if not self._running(buyer):
             return
-        with self.till.app.app_context():
+        with self.shop_app.app.app_context():
             portal = shop.portal_url(buyer, "card").rsplit("/", 1)[1]
-        self.till.press(f"/portal/{portal}/card", card="succeeds")
+        self.shop_app.press(f"/portal/{portal}/card", card="succeeds")
         self.seen["card changed"] += 1
 
     def come_back(self, buyer: User) -> None:
@@ -181,7 +181,7 @@ class PlansMachine(RuleBasedStateMachine):
         charge = self._charge(pick, disputed=False)
         left = charge["amount"] - charge["amount_refunded"] if charge else 0
         if charge and (minor := left * share // 100):
-            self.till.press(
+            self.shop_app.press(
                 f"/payments/{charge['payment_intent']}/refund", amount=f"{minor / 100:.2f}"
             )
             self.seen[f"refund of {self._of(charge)}"] += 1
@@ -189,13 +189,13 @@ class PlansMachine(RuleBasedStateMachine):
     def fail_refund(self, pick: int) -> None:
         found = [each for each in self._things("refund") if each["status"] == "succeeded"]
         if found:
-            self.till.press(f"/refunds/{found[pick % len(found)]['id']}/fail")
+            self.shop_app.press(f"/refunds/{found[pick % len(found)]['id']}/fail")
             self.seen["refund failed"] += 1
 
     def dispute(self, pick: int) -> None:
         charge = self._charge(pick, disputed=False)
         if charge:
-            self.till.press(f"/payments/{charge['payment_intent']}/dispute")
+            self.shop_app.press(f"/payments/{charge['payment_intent']}/dispute")
             self.seen[f"dispute of {self._of(charge)}"] += 1
 
     def close(self, pick: int, won: bool) -> None:
@@ -205,12 +205,12 @@ class PlansMachine(RuleBasedStateMachine):
 
     def let_renewal_fail(self, buyer: User) -> None:
         for each in self._running(buyer):
-            self.till.press(f"/subscriptions/{each['id']}/decline")
+            self.shop_app.press(f"/subscriptions/{each['id']}/decline")
 
     # What time does
 
     def days(self, count: int) -> None:
-        if self.till.clock.now() - self.swept > timedelta(days=UNHEARD_DAYS_MAX - count):
+        if self.shop_app.clock.now() - self.swept > timedelta(days=UNHEARD_DAYS_MAX - count):
             self._sweep()
         self._pass(timedelta(days=count))
         self.seen["days"] += 1
@@ -240,7 +240,7 @@ class PlansMachine(RuleBasedStateMachine):
             self.seen["event twice"] += 1
 
     def deliver_oldest(self) -> None:
-        if self.post and self.post[0]["created"] < self.till.clock.now().timestamp() - 86_400:
+        if self.post and self.post[0]["created"] < self.shop_app.clock.now().timestamp() - 86_400:
             self._send(self.post.pop(0))
             self.seen["event late"] += 1
 
@@ -253,8 +253,8 @@ class PlansMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_ledger_is_whole(self) -> None:
-        with self.till.app.app_context(), snapshot() as session:
-            sales = agreement.check(session.connection())
+        with self.shop_app.app.app_context(), snapshot() as session:
+            sales = ledger_check.check(session.connection())
         assert not sales.findings, sales.findings
 
     def teardown(self) -> None:
@@ -272,24 +272,24 @@ class PlansMachine(RuleBasedStateMachine):
         self._pass(timedelta(days=1, minutes=10))
         self._sweep()
         since = self.began - timedelta(seconds=1)
-        with self.till.app.app_context():
-            first = reconciling.reconcile(since)
+        with self.shop_app.app.app_context():
+            first = reconciliation.reconcile(since)
             assert first.ok, first.as_text()
-            again = reconciling.reconcile(since)
+            again = reconciliation.reconcile(since)
             assert not again.differences, again.as_text()
-        self.till.prove()
+        self.shop_app.prove()
         self.the_ledger_is_whole()
         for buyer in self.buyers:
             self._compare(buyer)
 
     def _compare(self, buyer: User) -> None:
-        moment = self.till.clock.now()
+        moment = self.shop_app.clock.now()
         has = self._given(buyer)
-        with self.till.app.app_context(), snapshot() as session:
+        with self.shop_app.app.app_context(), snapshot() as session:
             prices = session.scalars(select(PlanPrice)).all()
         names = {each.id: (each.plan_id, each.cycle) for each in prices}
         for subscription in self._subscriptions(buyer):
-            with State.of(self.till.gateway.sandbox).transaction() as books:
+            with State.of(self.shop_app.gateway.sandbox).transaction() as books:
                 invoices = plans_model.paid_of(books, subscription["id"], names)
             bounds = plans_model.given(invoices, moment)
             for each in invoices:
@@ -306,7 +306,7 @@ class PlansMachine(RuleBasedStateMachine):
     def _compare_pack(self, checkout: Json, found: int) -> None:
         wanted = 0
         if checkout["payment_status"] == "paid":
-            with State.of(self.till.gateway.sandbox).transaction() as books:
+            with State.of(self.shop_app.gateway.sandbox).transaction() as books:
                 back, _ = plans_model.went_back(books, checkout["payment_intent"])
             taken = plans_model.back_of(checkout["amount_total"], back, plans_model.PACK)
             wanted = plans_model.PACK - taken
@@ -322,16 +322,16 @@ class PlansMachine(RuleBasedStateMachine):
             Grant.parent_grant_id.is_(None),
         )
         found: Counter[str] = Counter()
-        with self.till.app.app_context(), snapshot() as session:
+        with self.shop_app.app.app_context(), snapshot() as session:
             for origin, micro in session.execute(query):
                 found[":".join(origin.split(":")[:2])] += micro
         return dict(found)
 
     def _pass(self, by: timedelta) -> None:
         unpaid = self._unpaid()
-        with State.of(self.till.gateway.sandbox).transaction() as books:
+        with State.of(self.shop_app.gateway.sandbox).transaction() as books:
             books.advance(int(by.total_seconds()))
-            paying.tick(books)
+            payment.tick(books)
         self.plans.follow()
         self.seen["renewal unpaid"] += len(self._unpaid() - unpaid)
 
@@ -339,23 +339,23 @@ class PlansMachine(RuleBasedStateMachine):
         return {each["id"] for each in self._things("invoice") if each["status"] == "open"}
 
     def _sweep(self) -> None:
-        self.swept: datetime = self.till.clock.now()
-        self.till.sweep()
+        self.swept: datetime = self.shop_app.clock.now()
+        self.shop_app.sweep()
         self.plans.sweep()
 
     def _come_back(self, buyer: User) -> None:
-        for purchase in self.till.purchases(buyer):
+        for purchase in self.shop_app.purchases(buyer):
             if purchase.state in ("open", "pending"):
-                self.till.sync(purchase)
+                self.shop_app.sync(purchase)
 
     def _close(self, dispute: Json, won: bool) -> None:
         outcome = "won" if won else "lost"
-        self.till.press(f"/disputes/{dispute['id']}/close", outcome=outcome)
+        self.shop_app.press(f"/disputes/{dispute['id']}/close", outcome=outcome)
         self.seen[f"dispute {outcome}"] += 1
 
     def _try(self, name: str, act: object) -> None:
         assert callable(act)
-        with self.till.app.app_context():
+        with self.shop_app.app.app_context():
             try:
                 act()
                 self.seen[name] += 1
@@ -365,12 +365,12 @@ class PlansMachine(RuleBasedStateMachine):
     def _things(self, kind: str) -> list[Json]:
         """Return what the bank holds of this run."""
         query = "SELECT body FROM objects WHERE kind = ? AND seq > ? ORDER BY seq"
-        with State.of(self.till.gateway.sandbox).store.transaction() as books:
+        with State.of(self.shop_app.gateway.sandbox).store.transaction() as books:
             rows = books.connection.execute(query, (kind, self.mark)).fetchall()
         return [json.loads(row[0]) for row in rows]
 
     def _purchases(self, buyer: User) -> set[str]:
-        return {each.id for each in self.till.purchases(buyer)}
+        return {each.id for each in self.shop_app.purchases(buyer)}
 
     def _subscriptions(self, buyer: User) -> list[Json]:
         mine = self._purchases(buyer)
@@ -399,28 +399,28 @@ class PlansMachine(RuleBasedStateMachine):
     def _collect_post(self) -> None:
         known = getattr(self, "_known_events", set())
         for each in self._things("event"):
-            if each["id"] not in known and each["type"].startswith(inbox.PAYMENT_EVENTS):
+            if each["id"] not in known and each["type"].startswith(webhooks.PAYMENT_EVENTS):
                 self.post.append(each)
             known.add(each["id"])
         self._known_events: set[str] = known
 
     def _send(self, event: Json) -> None:
-        assert self.till.send(event).status_code == 200
+        assert self.shop_app.send(event).status_code == 200
 
     def _over(self) -> None:
         """End what would go on by itself and cost the next run time."""
-        with State.of(self.till.gateway.sandbox).transaction() as books:
+        with State.of(self.shop_app.gateway.sandbox).transaction() as books:
             for each in books.find("subscription", {"status": ["active", "past_due"]}):
-                subscribing.cancel(books, each)
-        with self.till.app.app_context(), transaction() as session:
+                subscription_starts.cancel(books, each)
+        with self.shop_app.app.app_context(), transaction() as session:
             session.execute(update(Subscription).values(next_sync_at=NEVER))
             session.execute(update(Purchase).values(next_sync_at=NEVER))
 
 
 @pytest.mark.slow
-def test_whatever_buyers_do_they_get_what_was_paid_for(till: Till) -> None:
+def test_whatever_buyers_do_they_get_what_was_paid_for(shop_app: ShopApp) -> None:
     seen: Counter[str] = Counter()
-    machine = type("Machine", (PlansMachine,), {"till": till, "seen": seen})
+    machine = type("Machine", (PlansMachine,), {"shop_app": shop_app, "seen": seen})
     examples, steps = (100, 60) if SOAK else (8, 50)
     run_state_machine_as_test(
         machine,
@@ -437,7 +437,7 @@ def test_whatever_buyers_do_they_get_what_was_paid_for(till: Till) -> None:
             suppress_health_check=list(HealthCheck),
         ),
     )
-    print(f"\n{till.url.partition(':')[0]}: {sum(seen.values())} events")
+    print(f"\n{shop_app.url.partition(':')[0]}: {sum(seen.values())} events")
     for name, count in sorted(seen.items()):
         print(f"  {name:<40} {count:>6}")
     never = EXPECTED - {name for name, count in seen.items() if count}

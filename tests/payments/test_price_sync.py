@@ -16,12 +16,12 @@ from creditapp.catalog import Catalog, versions
 from creditapp.clock import now
 from creditapp.config import Settings
 from creditapp.db import transaction
-from creditapp.payments import price_sync
-from creditapp.payments.gateway import Gateway
-from creditapp.payments.gateway_types import PriceState
-from creditapp.payments.price_sync import Diff, compare
-from creditapp.wiring import the
-from tests.conftest import build_app, close_app
+from creditapp.payments import catalog_import
+from creditapp.payments.catalog_import import Diff, compare
+from creditapp.payments.stripe.client import StripeGateway
+from creditapp.payments.stripe.records import PriceState
+from creditapp.services import get
+from tests.app_factory import build_app, close_app
 
 KEY = "operator-key-of-a-test"
 PACK = {
@@ -329,7 +329,7 @@ def app(tmp_path: Path) -> Iterator[Flask]:
     """An app whose catalog was imported, on the sandbox."""
     made = build_app(f"sqlite:///{tmp_path}/a.sqlite", tmp_path, {"ADMIN_API_KEY": KEY})
     with made.app_context():
-        settings = the(Settings)
+        settings = get(Settings)
         with transaction() as session:
             imported = versions.import_file(session, settings.catalog, now=now())
         use_catalog(made, settings, imported.catalog)
@@ -340,7 +340,7 @@ def app(tmp_path: Path) -> Iterator[Flask]:
 def make(app: Flask, name: str, minor: int, included: str, cycle: str | None = None) -> str:
     """Create a price at the bank, as an operator does on Stripe's dashboard."""
     with app.app_context():
-        gateway = the(Gateway)
+        gateway = get(StripeGateway)
         client = gateway._stripe()  # type: ignore[attr-defined]
         return str(
             client.v1.prices.create(
@@ -374,7 +374,7 @@ def test_the_route_takes_prices_into_the_shop(app: Flask) -> None:
     assert answer.json["version"] != before
     assert "gold" in _packs(browser)
     with app.app_context():
-        pack = the(Catalog).pack("gold")
+        pack = get(Catalog).pack("gold")
         assert pack is not None
         assert (pack.price_minor, pack.stripe_price_id) == (9900, gold)
     again = browser.post("/api/billing/sync-prices", headers={"x-admin-key": KEY})
@@ -400,7 +400,7 @@ def _packs(browser: Any) -> list[str]:
 
 def _version(app: Flask) -> str:
     with app.app_context():
-        return the(Catalog).version
+        return get(Catalog).version
 
 
-assert price_sync.MARK == "includedCredits"
+assert catalog_import.MARK == "includedCredits"

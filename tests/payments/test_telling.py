@@ -13,17 +13,15 @@ from creditapp.accounts import User
 from creditapp.clock import now
 from creditapp.db import snapshot, transaction
 from creditapp.emails import Mail
-from creditapp.payments.models import Purchase
-from tests.payments.till import CREATOR, Till, house, till
-
-__all__ = ["house", "till"]
+from creditapp.payments.purchases.models import Purchase
+from tests.shop_app import CREATOR, ShopApp
 
 MICRO = 1_000_000
 
 
-def mails(till: Till, buyer: User, *events: str) -> list[dict[str, Any]]:
+def mails(shop_app: ShopApp, buyer: User, *events: str) -> list[dict[str, Any]]:
     """Return the contexts of the queued mails of some kinds, in their order."""
-    with till.app.app_context(), snapshot() as session:
+    with shop_app.app.app_context(), snapshot() as session:
         query = select(Mail).where(Mail.user_id == buyer.id).order_by(Mail.created_at, Mail.id)
         return [
             {"event": each.event, **each.context}
@@ -32,17 +30,17 @@ def mails(till: Till, buyer: User, *events: str) -> list[dict[str, Any]]:
         ]
 
 
-def test_a_paid_pack_is_one_receipt_however_often_it_is_delivered(till: Till) -> None:
-    alice = till.member()
-    purchase = till.start(alice)
-    till.deliver(purchase)
-    assert till.told(alice) == [], "nothing is paid yet"
-    till.pay(purchase)
+def test_a_paid_pack_is_one_receipt_however_often_it_is_delivered(shop_app: ShopApp) -> None:
+    alice = shop_app.member()
+    purchase = shop_app.start(alice)
+    shop_app.deliver(purchase)
+    assert shop_app.told(alice) == [], "nothing is paid yet"
+    shop_app.pay(purchase)
     for _ in range(2):
-        till.deliver(purchase)
-        till.sync(purchase)
-    (receipt,) = mails(till, alice)
-    row = till.row(purchase)
+        shop_app.deliver(purchase)
+        shop_app.sync(purchase)
+    (receipt,) = mails(shop_app, alice)
+    row = shop_app.row(purchase)
     assert receipt["event"] == "receipt"
     assert receipt["number"] == purchase.id
     assert receipt["path"] == f"/receipts/{purchase.id}"
@@ -53,177 +51,177 @@ def test_a_paid_pack_is_one_receipt_however_often_it_is_delivered(till: Till) ->
     assert (row.total_minor, row.discount_minor, row.tax_minor) == (1499, 0, 0)
 
 
-def test_syncs_at_the_same_moment_tell_once(till: Till) -> None:
-    alice = till.member()
-    purchase = till.start(alice)
-    till.pay(purchase)
-    till.at_once(*(lambda: till.sync(purchase) for _ in range(4)))
-    till.sync(purchase)
-    assert till.told(alice) == ["receipt"]
+def test_syncs_at_the_same_moment_tell_once(shop_app: ShopApp) -> None:
+    alice = shop_app.member()
+    purchase = shop_app.start(alice)
+    shop_app.pay(purchase)
+    shop_app.at_once(*(lambda: shop_app.sync(purchase) for _ in range(4)))
+    shop_app.sync(purchase)
+    assert shop_app.told(alice) == ["receipt"]
 
 
-def test_discount_and_tax_are_kept_as_stripe_says_them(till: Till) -> None:
-    alice = till.member()
-    purchase = till.start(alice)
+def test_discount_and_tax_are_kept_as_stripe_says_them(shop_app: ShopApp) -> None:
+    alice = shop_app.member()
+    purchase = shop_app.start(alice)
     details = {"amount_discount": 150, "amount_shipping": 0, "amount_tax": 256}
-    till.alter(purchase, amount_total=1605, total_details=details)
-    till.pay(purchase)
-    till.deliver(purchase)
-    row = till.row(purchase)
+    shop_app.alter(purchase, amount_total=1605, total_details=details)
+    shop_app.pay(purchase)
+    shop_app.deliver(purchase)
+    row = shop_app.row(purchase)
     assert (row.total_minor, row.discount_minor, row.tax_minor) == (1605, 150, 256)
-    (receipt,) = mails(till, alice)
+    (receipt,) = mails(shop_app, alice)
     assert (receipt["discount_minor"], receipt["tax_minor"]) == (150, 256)
     assert receipt["total_minor"] == 1605
 
 
 def test_what_dies_with_its_transaction_is_told_by_the_next(
-    till: Till, monkeypatch: pytest.MonkeyPatch
+    shop_app: ShopApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    alice = till.member()
-    purchase = till.start(alice)
-    till.pay(purchase)
-    queue = emails.tell
+    alice = shop_app.member()
+    purchase = shop_app.start(alice)
+    shop_app.pay(purchase)
+    queue = emails.notify
 
     def queued_and_killed(*given: Any, **named: Any) -> None:
         queue(*given, **named)
         raise RuntimeError("killed")
 
     with monkeypatch.context() as patch:
-        patch.setattr("creditapp.payments.telling.emails.tell", queued_and_killed)
+        patch.setattr("creditapp.payments.purchases.notifications.emails.notify", queued_and_killed)
         with pytest.raises(RuntimeError):
-            till.sync(purchase)
-    assert till.told(alice) == []
-    assert till.credits(alice) == 0
-    till.sync(purchase)
-    assert till.told(alice) == ["receipt"]
-    assert till.credits(alice) == CREATOR
+            shop_app.sync(purchase)
+    assert shop_app.told(alice) == []
+    assert shop_app.credits(alice) == 0
+    shop_app.sync(purchase)
+    assert shop_app.told(alice) == ["receipt"]
+    assert shop_app.credits(alice) == CREATOR
 
 
-def test_each_refund_is_told_with_what_went_back_and_in_total(till: Till) -> None:
-    alice = till.member()
-    purchase = till.bought(alice)
+def test_each_refund_is_told_with_what_went_back_and_in_total(shop_app: ShopApp) -> None:
+    alice = shop_app.member()
+    purchase = shop_app.bought(alice)
     for text in ("3.33", "5.00"):
-        till.refund(purchase, text)
-        till.deliver(purchase)
-        till.deliver(purchase)
-    first, second = mails(till, alice, "refund")
+        shop_app.refund(purchase, text)
+        shop_app.deliver(purchase)
+        shop_app.deliver(purchase)
+    first, second = mails(shop_app, alice, "refund")
     assert (first["refunded_minor"], first["back_minor"]) == (333, 333)
     assert (second["refunded_minor"], second["back_minor"]) == (500, 833)
     assert first["credits_micro"] == CREATOR * MICRO * 333 // 1499
     assert (first["undone"], second["total_minor"]) == (False, 1499)
 
 
-def test_a_refund_that_failed_is_told_as_undone_and_may_come_again(till: Till) -> None:
-    alice = till.member()
-    purchase = till.bought(alice)
-    refund = till.refund(purchase, "5.00")
-    till.sync(purchase)
-    till.press(f"/refunds/{refund}/fail")
-    till.deliver(purchase, "refund.failed")
-    till.refund(purchase, "5.00")
-    till.sync(purchase)
+def test_a_refund_that_failed_is_told_as_undone_and_may_come_again(shop_app: ShopApp) -> None:
+    alice = shop_app.member()
+    purchase = shop_app.bought(alice)
+    refund = shop_app.refund(purchase, "5.00")
+    shop_app.sync(purchase)
+    shop_app.press(f"/refunds/{refund}/fail")
+    shop_app.deliver(purchase, "refund.failed")
+    shop_app.refund(purchase, "5.00")
+    shop_app.sync(purchase)
     amounts = [
         (each["undone"], each["refunded_minor"], each["back_minor"])
-        for each in mails(till, alice, "refund")
+        for each in mails(shop_app, alice, "refund")
     ]
     assert amounts == [(False, 500, 500), (True, 500, 0), (False, 500, 500)]
 
 
-def test_a_refund_told_before_the_payment_is_a_receipt_and_a_refund(till: Till) -> None:
-    alice = till.member()
-    purchase = till.start(alice)
-    till.pay(purchase)
-    till.refund(purchase, "7.49")
-    till.deliver(purchase)
-    assert sorted(till.told(alice)) == ["receipt", "refund"]
+def test_a_refund_told_before_the_payment_is_a_receipt_and_a_refund(shop_app: ShopApp) -> None:
+    alice = shop_app.member()
+    purchase = shop_app.start(alice)
+    shop_app.pay(purchase)
+    shop_app.refund(purchase, "7.49")
+    shop_app.deliver(purchase)
+    assert sorted(shop_app.told(alice)) == ["receipt", "refund"]
 
 
-def test_a_dispute_is_told_when_it_opens_and_when_it_is_won(till: Till) -> None:
-    alice = till.member()
-    purchase = till.bought(alice)
-    till.spend(alice, 80)  # 50 free ones and 30 of the pack's
-    dispute = till.dispute(purchase)
+def test_a_dispute_is_told_when_it_opens_and_when_it_is_won(shop_app: ShopApp) -> None:
+    alice = shop_app.member()
+    purchase = shop_app.bought(alice)
+    shop_app.spend(alice, 80)  # 50 free ones and 30 of the pack's
+    dispute = shop_app.dispute(purchase)
     for _ in range(2):
-        till.deliver(purchase)
-    assert till.told(alice) == ["receipt", "dispute_opened"]
-    till.press(f"/disputes/{dispute}/close", outcome="won")
+        shop_app.deliver(purchase)
+    assert shop_app.told(alice) == ["receipt", "dispute_opened"]
+    shop_app.press(f"/disputes/{dispute}/close", outcome="won")
     for _ in range(2):
-        till.deliver(purchase)
-        till.sweep(after=timedelta(days=2))
-    opened, closed = mails(till, alice, "dispute_opened", "dispute_closed")
+        shop_app.deliver(purchase)
+        shop_app.sweep(after=timedelta(days=2))
+    opened, closed = mails(shop_app, alice, "dispute_opened", "dispute_closed")
     assert (opened["amount_minor"], opened["credits_micro"]) == (1499, (CREATOR - 30) * MICRO)
     assert (closed["outcome"], closed["credits_micro"]) == ("won", (CREATOR - 30) * MICRO)
-    assert len(till.told(alice)) == 3
+    assert len(shop_app.told(alice)) == 3
 
 
-def test_a_lost_dispute_is_told_as_that_and_not_as_a_refund(till: Till) -> None:
-    alice = till.member()
-    purchase = till.bought(alice)
-    till.refund(purchase, "5.00")
-    till.sync(purchase)
-    dispute = till.dispute(purchase)
-    till.sync(purchase)
-    till.press(f"/disputes/{dispute}/close", outcome="lost")
+def test_a_lost_dispute_is_told_as_that_and_not_as_a_refund(shop_app: ShopApp) -> None:
+    alice = shop_app.member()
+    purchase = shop_app.bought(alice)
+    shop_app.refund(purchase, "5.00")
+    shop_app.sync(purchase)
+    dispute = shop_app.dispute(purchase)
+    shop_app.sync(purchase)
+    shop_app.press(f"/disputes/{dispute}/close", outcome="lost")
     for _ in range(2):
-        till.sync(purchase)
-    assert till.told(alice) == ["receipt", "refund", "dispute_opened", "dispute_closed"]
-    closed = mails(till, alice, "dispute_closed")[0]
+        shop_app.sync(purchase)
+    assert shop_app.told(alice) == ["receipt", "refund", "dispute_opened", "dispute_closed"]
+    closed = mails(shop_app, alice, "dispute_closed")[0]
     assert closed["outcome"] == "lost"
     assert closed["credits_micro"] == CREATOR * MICRO * 999 // 1499
 
 
-def test_a_dispute_that_was_lost_before_we_heard_of_it_is_told_once(till: Till) -> None:
-    alice = till.member()
-    purchase = till.bought(alice)
-    dispute = till.dispute(purchase)
-    till.press(f"/disputes/{dispute}/close", outcome="lost")
-    till.deliver(purchase)
-    assert till.told(alice) == ["receipt", "dispute_closed"]
+def test_a_dispute_that_was_lost_before_we_heard_of_it_is_told_once(shop_app: ShopApp) -> None:
+    alice = shop_app.member()
+    purchase = shop_app.bought(alice)
+    dispute = shop_app.dispute(purchase)
+    shop_app.press(f"/disputes/{dispute}/close", outcome="lost")
+    shop_app.deliver(purchase)
+    assert shop_app.told(alice) == ["receipt", "dispute_closed"]
 
 
-def test_what_needs_a_person_is_no_receipt_and_who_is_gone_gets_none(till: Till) -> None:
-    alice = till.member()
-    purchase = till.start(alice)
-    till.alter(purchase, amount_subtotal=1)
-    till.pay(purchase)
-    till.sync(purchase)
-    assert till.row(purchase).state == "review"
-    assert till.told(alice) == []
+def test_what_needs_a_person_is_no_receipt_and_who_is_gone_gets_none(shop_app: ShopApp) -> None:
+    alice = shop_app.member()
+    purchase = shop_app.start(alice)
+    shop_app.alter(purchase, amount_subtotal=1)
+    shop_app.pay(purchase)
+    shop_app.sync(purchase)
+    assert shop_app.row(purchase).state == "review"
+    assert shop_app.told(alice) == []
 
-    bob = till.member()
-    left = till.start(bob)
-    till.pay(left)
-    with till.app.app_context(), transaction() as session:
+    bob = shop_app.member()
+    left = shop_app.start(bob)
+    shop_app.pay(left)
+    with shop_app.app.app_context(), transaction() as session:
         gone = accounts.find(session, bob.id)
         assert gone
         accounts.delete_account(session, gone, now=now())
-    till.sync(left)
-    assert till.told(bob) == []
-    assert till.row(left).state == "paid"
+    shop_app.sync(left)
+    assert shop_app.told(bob) == []
+    assert shop_app.row(left).state == "paid"
 
 
-def test_the_mail_reaches_a_server_with_all_that_it_says(till: Till) -> None:
+def test_the_mail_reaches_a_server_with_all_that_it_says(shop_app: ShopApp) -> None:
     from email.message import EmailMessage
 
-    from creditapp.emails import Post, SmtpMailer
-    from creditapp.wiring import provide, the
-    from tests.standins.smtp_server import SmtpStandIn
+    from creditapp.emails import EmailService, SmtpMailer
+    from creditapp.services import get, provide
+    from tests.fakes.smtp_server import SmtpStandIn
 
-    alice = till.member()
-    purchase: Purchase = till.bought(alice)
-    with SmtpStandIn() as server, till.app.app_context():
-        post = the(Post)
+    alice = shop_app.member()
+    purchase: Purchase = shop_app.bought(alice)
+    with SmtpStandIn() as server, shop_app.app.app_context():
+        post = get(EmailService)
         from dataclasses import replace
 
         sender = "Shop <credits@shop.example>"
         provide(
-            till.app,
-            Post,
+            shop_app.app,
+            EmailService,
             replace(post, mailer=SmtpMailer(f"smtp://127.0.0.1:{server.port}", sender)),
         )
         emails.deliver_due()
         emails.deliver_due()
-        provide(till.app, Post, post)
+        provide(shop_app.app, EmailService, post)
         (received,) = (
             each
             for each in server.received

@@ -14,29 +14,33 @@ from creditapp.catalog import Catalog
 from creditapp.clock import now
 from creditapp.db import transaction
 from creditapp.errors import ValidationFailed
-from creditapp.payments import inbox, refunding, topping_up, topups
-from creditapp.payments.checkout import PackChanged
-from creditapp.payments.gateway import GatewayError
-from creditapp.payments.topup_limits import start_of_next_month
-from creditapp.wiring import provide, the
-from tests.payments.till import CREATOR, Till, cut, house, till, values
-from tests.payments.topup_till import MICRO, PRICE, TopupTill
-
-__all__ = ["house", "till"]
+from creditapp.payments import webhooks
+from creditapp.payments.auto_topup import charge as topup_charge
+from creditapp.payments.auto_topup import consent as topup_consent
+from creditapp.payments.auto_topup.limits import start_of_next_month
+from creditapp.payments.purchases.checkout import PackChanged
+from creditapp.payments.refunds import refund as refunds
+from creditapp.payments.stripe.records import GatewayError
+from creditapp.services import get, provide
+from tests.flaky_gateway import cut
+from tests.payments.topup_shop import MICRO, PRICE, TopupShop
+from tests.shop_app import CREATOR, ShopApp, values
 
 MINUTES = timedelta(minutes=1)
 
 
 @pytest.fixture
-def tops(till: Till) -> TopupTill:
-    return TopupTill(till)
+def tops(shop_app: ShopApp) -> TopupShop:
+    return TopupShop(shop_app)
 
 
 # --- agreeing, and taking it back ---
 
 
-def test_without_a_card_it_is_on_only_after_one_was_saved(till: Till, tops: TopupTill) -> None:
-    alice = till.member()
+def test_without_a_card_it_is_on_only_after_one_was_saved(
+    shop_app: ShopApp, tops: TopupShop
+) -> None:
+    alice = shop_app.member()
     url = tops.agree(alice, counts_manual=True)
     assert url is not None
     assert not tops.row(alice).on
@@ -53,14 +57,16 @@ def test_without_a_card_it_is_on_only_after_one_was_saved(till: Till, tops: Topu
     assert (row.card, row.counts_manual, row.consent_version) == (
         "Visa ending in 4242",
         True,
-        topups.CONSENT_VERSION,
+        topup_consent.CONSENT_VERSION,
     )
-    assert row.consented_at <= till.clock.now()
-    assert till.told(alice) == []
+    assert row.consented_at <= shop_app.clock.now()
+    assert shop_app.told(alice) == []
 
 
-def test_who_saved_a_card_and_closed_the_window_has_it_on(till: Till, tops: TopupTill) -> None:
-    alice, bob = till.member(), till.member()
+def test_who_saved_a_card_and_closed_the_window_has_it_on(
+    shop_app: ShopApp, tops: TopupShop
+) -> None:
+    alice, bob = shop_app.member(), shop_app.member()
     urls = [tops.agree(alice), tops.agree(bob)]
     for url in urls:
         assert url is not None
@@ -74,22 +80,24 @@ def test_who_saved_a_card_and_closed_the_window_has_it_on(till: Till, tops: Topu
     assert not tops.row(bob).on, "switched off while the card was saved"
 
 
-def test_a_saved_card_is_heard_of_again_when_stripe_was_silent(till: Till, tops: TopupTill) -> None:
-    alice = till.member()
+def test_a_saved_card_is_heard_of_again_when_stripe_was_silent(
+    shop_app: ShopApp, tops: TopupShop
+) -> None:
+    alice = shop_app.member()
     url = tops.agree(alice)
     assert url is not None
     tops.save_card(url)
-    till.line.before = cut("retrieve_checkout")
+    shop_app.line.before = cut("retrieve_checkout")
     tops.hear(url)
-    till.line.before = lambda name: None
+    shop_app.line.before = lambda name: None
     assert not tops.row(alice).on
-    till.clock.advance(MINUTES)
-    with till.app.app_context():
-        inbox.sweep()
+    shop_app.clock.advance(MINUTES)
+    with shop_app.app.app_context():
+        webhooks.sweep()
     assert tops.row(alice).on
 
 
-def test_with_a_saved_card_it_is_on_at_once(till: Till, tops: TopupTill) -> None:
+def test_with_a_saved_card_it_is_on_at_once(shop_app: ShopApp, tops: TopupShop) -> None:
     alice = tops.switched_on()
     tops.off(alice)
     assert tops.agree(alice, threshold_micro=5 * MICRO) is None
@@ -97,7 +105,7 @@ def test_with_a_saved_card_it_is_on_at_once(till: Till, tops: TopupTill) -> None
     assert tops.row(alice).threshold_micro == 5 * MICRO
 
 
-def test_another_card_takes_over_when_it_is_saved(till: Till, tops: TopupTill) -> None:
+def test_another_card_takes_over_when_it_is_saved(shop_app: ShopApp, tops: TopupShop) -> None:
     alice = tops.switched_on()
     url = tops.agree(alice, new_card=True)
     assert url is not None
@@ -107,7 +115,7 @@ def test_another_card_takes_over_when_it_is_saved(till: Till, tops: TopupTill) -
     assert tops.row(alice).card_last4 == "0341"
 
 
-def test_switched_off_it_charges_nothing_and_stays_off(till: Till, tops: TopupTill) -> None:
+def test_switched_off_it_charges_nothing_and_stays_off(shop_app: ShopApp, tops: TopupShop) -> None:
     alice = tops.switched_on()
     tops.off(alice)
     tops.run_low(alice)
@@ -118,9 +126,9 @@ def test_switched_off_it_charges_nothing_and_stays_off(till: Till, tops: TopupTi
 
 
 def test_switched_off_on_the_way_a_saved_card_does_not_switch_it_on(
-    till: Till, tops: TopupTill
+    shop_app: ShopApp, tops: TopupShop
 ) -> None:
-    alice = till.member()
+    alice = shop_app.member()
     url = tops.agree(alice)
     assert url is not None
     tops.off(alice)
@@ -139,77 +147,77 @@ def test_switched_off_on_the_way_a_saved_card_does_not_switch_it_on(
     ],
 )
 def test_terms_that_make_no_sense_are_refused_by_name(
-    till: Till, tops: TopupTill, terms: dict[str, object], field: str
+    shop_app: ShopApp, tops: TopupShop, terms: dict[str, object], field: str
 ) -> None:
     with pytest.raises(ValidationFailed) as refusal:
-        tops.agree(till.member(), **terms)
+        tops.agree(shop_app.member(), **terms)
     assert [each["field"] for each in refusal.value.errors] == [field]
 
 
 def test_prices_that_changed_while_the_page_was_open_are_not_agreed_to(
-    till: Till, tops: TopupTill
+    shop_app: ShopApp, tops: TopupShop
 ) -> None:
     with pytest.raises(PackChanged):
-        tops.agree(till.member(), catalog_shown="another")
+        tops.agree(shop_app.member(), catalog_shown="another")
 
 
 # --- once ---
 
 
-def test_below_the_threshold_it_buys_once(till: Till, tops: TopupTill) -> None:
+def test_below_the_threshold_it_buys_once(shop_app: ShopApp, tops: TopupShop) -> None:
     alice = tops.switched_on()
     tops.consider(alice)
     assert tops.purchases(alice) == [], "50 are not below 40"
     tops.run_low(alice, left=39)
     (purchase,) = tops.purchases(alice)
     assert (purchase.state, purchase.total_minor, purchase.checkout_id) == ("paid", PRICE, None)
-    assert till.balance(alice).available_micro == (39 + CREATOR) * MICRO
+    assert shop_app.balance(alice).available_micro == (39 + CREATOR) * MICRO
     (told,) = tops.mails(alice, "topup_done")
     assert (told["number"], told["balance_micro"]) == (purchase.id, (39 + CREATOR) * MICRO)
     assert told["card"] == "Visa ending in 4242"
     for _ in range(3):
         tops.consider(alice)
         tops.sync(purchase)
-        till.send(tops.event(purchase, "payment_intent.succeeded"))
+        shop_app.send(tops.event(purchase, "payment_intent.succeeded"))
         tops.sweep(11 * MINUTES)
     assert tops.charges(alice) == [PRICE]
-    assert till.grants(purchase) == 1
-    assert till.told(alice) == ["topup_done"]
+    assert shop_app.grants(purchase) == 1
+    assert shop_app.told(alice) == ["topup_done"]
 
 
-def test_ten_holds_at_once_make_one_purchase(till: Till, tops: TopupTill) -> None:
+def test_ten_holds_at_once_make_one_purchase(shop_app: ShopApp, tops: TopupShop) -> None:
     alice = tops.switched_on()
-    till.spend(alice, 20)
-    values(till.at_once(*[lambda: topping_up.consider(alice.id)] * 10))
+    shop_app.spend(alice, 20)
+    values(shop_app.at_once(*[lambda: topup_charge.consider(alice.id)] * 10))
     assert [each.state for each in tops.purchases(alice)] == ["paid"]
     assert tops.charges(alice) == [PRICE]
 
 
 def test_a_hold_that_runs_low_asks_for_the_job_and_others_do_not(
-    till: Till, tops: TopupTill, monkeypatch: pytest.MonkeyPatch
+    shop_app: ShopApp, tops: TopupShop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[tuple[str, str]] = []
-    monkeypatch.setattr(topping_up.jobs, "enqueue", lambda *job: asked.append(job))
-    alice, bob = tops.switched_on(), till.member()
-    with till.app.app_context():
-        topping_up.after_spending(bob.id, 0)
-        topping_up.after_spending(alice.id, 40 * MICRO)
+    monkeypatch.setattr(topup_charge.jobs, "enqueue", lambda *job: asked.append(job))
+    alice, bob = tops.switched_on(), shop_app.member()
+    with shop_app.app.app_context():
+        topup_charge.after_spending(bob.id, 0)
+        topup_charge.after_spending(alice.id, 40 * MICRO)
         assert asked == []
-        topping_up.after_spending(alice.id, 40 * MICRO - 1)
-        topping_up.after_spending(alice.id, 1)
+        topup_charge.after_spending(alice.id, 40 * MICRO - 1)
+        topup_charge.after_spending(alice.id, 1)
     assert len(set(asked)) == 1
     assert asked[0][0] == "top-up"
     assert asked[0][1].startswith(f"{alice.id}.")
 
 
-def test_the_sweep_finds_what_no_job_was_asked_for(till: Till, tops: TopupTill) -> None:
+def test_the_sweep_finds_what_no_job_was_asked_for(shop_app: ShopApp, tops: TopupShop) -> None:
     alice = tops.switched_on()
-    till.spend(alice, 20)
+    shop_app.spend(alice, 20)
     tops.sweep()
     assert [each.state for each in tops.purchases(alice)] == ["paid"]
 
 
-def test_between_two_tries_lie_ten_minutes(till: Till, tops: TopupTill) -> None:
+def test_between_two_tries_lie_ten_minutes(shop_app: ShopApp, tops: TopupShop) -> None:
     alice = tops.switched_on()
     tops.run_low(alice)
     tops.run_low(alice)
@@ -222,9 +230,9 @@ def test_between_two_tries_lie_ten_minutes(till: Till, tops: TopupTill) -> None:
 # --- the limit ---
 
 
-def test_the_limit_of_a_month_holds_and_is_told_once(till: Till, tops: TopupTill) -> None:
+def test_the_limit_of_a_month_holds_and_is_told_once(shop_app: ShopApp, tops: TopupShop) -> None:
     alice = tops.switched_on(limit_minor=2 * PRICE)
-    till.bought(alice)  # by hand: it does not count
+    shop_app.bought(alice)  # by hand: it does not count
     for _ in range(4):
         tops.run_low(alice)
         tops.sweep(11 * MINUTES)
@@ -233,14 +241,14 @@ def test_the_limit_of_a_month_holds_and_is_told_once(till: Till, tops: TopupTill
     assert (told["reason"], told["limit_minor"]) == ("limit", 2 * PRICE)
     assert tops.row(alice).on
 
-    till.clock.advance(start_of_next_month(till.clock.now()) - till.clock.now())
+    shop_app.clock.advance(start_of_next_month(shop_app.clock.now()) - shop_app.clock.now())
     tops.sweep()
     assert len(tops.charges(alice)) == 3
 
 
-def test_a_shared_limit_counts_what_was_bought_by_hand(till: Till, tops: TopupTill) -> None:
+def test_a_shared_limit_counts_what_was_bought_by_hand(shop_app: ShopApp, tops: TopupShop) -> None:
     alice = tops.switched_on(limit_minor=2 * PRICE, counts_manual=True)
-    till.bought(alice)
+    shop_app.bought(alice)
     tops.run_low(alice)
     assert tops.charges(alice) == [PRICE]
     tops.sweep(11 * MINUTES)
@@ -248,24 +256,26 @@ def test_a_shared_limit_counts_what_was_bought_by_hand(till: Till, tops: TopupTi
     assert tops.charges(alice) == [PRICE]
 
 
-def test_an_open_checkout_leaves_no_room_and_tells_nobody(till: Till, tops: TopupTill) -> None:
+def test_an_open_checkout_leaves_no_room_and_tells_nobody(
+    shop_app: ShopApp, tops: TopupShop
+) -> None:
     alice = tops.switched_on(limit_minor=2 * PRICE - 1, counts_manual=True)
-    till.start(alice)
+    shop_app.start(alice)
     tops.run_low(alice)
     assert tops.purchases(alice) == []
     assert tops.mails(alice, "topup_stopped") == []
 
 
-def test_at_another_price_it_stops_before_it_charges(till: Till, tops: TopupTill) -> None:
+def test_at_another_price_it_stops_before_it_charges(shop_app: ShopApp, tops: TopupShop) -> None:
     alice = tops.switched_on()
-    with till.app.app_context():
-        catalog = the(Catalog)
+    with shop_app.app.app_context():
+        catalog = get(Catalog)
         dearer = tuple(replace(each, price_minor=each.price_minor + 100) for each in catalog.packs)
-        provide(till.app, Catalog, replace(catalog, packs=dearer))
+        provide(shop_app.app, Catalog, replace(catalog, packs=dearer))
     try:
         tops.run_low(alice)
     finally:
-        provide(till.app, Catalog, catalog)
+        provide(shop_app.app, Catalog, catalog)
     assert tops.purchases(alice) == []
     assert tops.row(alice).stopped_reason == "pack"
     assert [each["reason"] for each in tops.mails(alice, "topup_stopped")] == ["pack"]
@@ -274,23 +284,23 @@ def test_at_another_price_it_stops_before_it_charges(till: Till, tops: TopupTill
 # --- cards that refuse ---
 
 
-def test_two_refusals_in_a_row_stop_it(till: Till, tops: TopupTill) -> None:
+def test_two_refusals_in_a_row_stop_it(shop_app: ShopApp, tops: TopupShop) -> None:
     alice = tops.switched_on("declined-later")
     tops.run_low(alice)
     assert (tops.row(alice).on, tops.row(alice).declines) == (True, 1)
-    assert till.told(alice) == []
+    assert shop_app.told(alice) == []
     tops.sweep(11 * MINUTES)
     row = tops.row(alice)
     assert (row.on, row.stopped_reason) == (False, "declined")
     tops.sweep(60 * MINUTES)
     assert [each.state for each in tops.purchases(alice)] == ["failed", "failed"]
     assert [each["reason"] for each in tops.mails(alice, "topup_stopped")] == ["declined"]
-    assert till.balance(alice).available_micro == 30 * MICRO
+    assert shop_app.balance(alice).available_micro == 30 * MICRO
     assert tops.agree(alice) is None
     assert (tops.row(alice).on, tops.row(alice).declines) == (True, 0)
 
 
-def test_a_card_that_needs_its_owner_stops_it_at_once(till: Till, tops: TopupTill) -> None:
+def test_a_card_that_needs_its_owner_stops_it_at_once(shop_app: ShopApp, tops: TopupShop) -> None:
     alice = tops.switched_on("asks-each-time")
     tops.run_low(alice)
     row = tops.row(alice)
@@ -300,12 +310,12 @@ def test_a_card_that_needs_its_owner_stops_it_at_once(till: Till, tops: TopupTil
     assert tops.charges(alice) == []
 
 
-def test_a_card_that_is_gone_counts_as_a_refusal(till: Till, tops: TopupTill) -> None:
+def test_a_card_that_is_gone_counts_as_a_refusal(shop_app: ShopApp, tops: TopupShop) -> None:
     alice = tops.switched_on()
-    with till.app.app_context(), transaction() as session:
+    with shop_app.app.app_context(), transaction() as session:
         session.execute(
-            update(topups.AutoTopup)
-            .where(topups.AutoTopup.user_id == alice.id)
+            update(topup_consent.AutoTopup)
+            .where(topup_consent.AutoTopup.user_id == alice.id)
             .values(card_id="pm_gone")
         )
     tops.run_low(alice)
@@ -316,29 +326,29 @@ def test_a_card_that_is_gone_counts_as_a_refusal(till: Till, tops: TopupTill) ->
 # --- Stripe silent ---
 
 
-def test_an_answer_that_was_lost_is_not_charged_again(till: Till, tops: TopupTill) -> None:
+def test_an_answer_that_was_lost_is_not_charged_again(shop_app: ShopApp, tops: TopupShop) -> None:
     alice = tops.switched_on()
-    till.line.after = cut("charge_saved_card")
+    shop_app.line.after = cut("charge_saved_card")
     tops.run_low(alice)
-    till.line.after = lambda name: None
+    shop_app.line.after = lambda name: None
     assert [each.state for each in tops.purchases(alice)] == ["open"]
-    assert till.balance(alice).available_micro == 30 * MICRO
+    assert shop_app.balance(alice).available_micro == 30 * MICRO
     tops.consider(alice)  # one is under way
     tops.sweep(2 * MINUTES)
-    assert till.balance(alice).available_micro == (30 + CREATOR) * MICRO
-    assert till.line.calls["charge_saved_card"] == 1
+    assert shop_app.balance(alice).available_micro == (30 + CREATOR) * MICRO
+    assert shop_app.line.calls["charge_saved_card"] == 1
     assert tops.charges(alice) == [PRICE]
-    assert till.told(alice) == ["topup_done"]
+    assert shop_app.told(alice) == ["topup_done"]
 
 
 def test_a_request_that_never_arrived_is_made_again_under_its_key(
-    till: Till, tops: TopupTill
+    shop_app: ShopApp, tops: TopupShop
 ) -> None:
     alice = tops.switched_on()
-    till.line.before = cut("charge_saved_card")
+    shop_app.line.before = cut("charge_saved_card")
     tops.run_low(alice)
     tops.sweep(2 * MINUTES)
-    till.line.before = lambda name: None
+    shop_app.line.before = lambda name: None
     tops.sweep(2 * MINUTES)
     (purchase,) = tops.purchases(alice, "paid")
     assert purchase.attempt == 1
@@ -346,80 +356,86 @@ def test_a_request_that_never_arrived_is_made_again_under_its_key(
 
 
 def test_switched_off_while_stripe_is_silent_nothing_more_is_tried(
-    till: Till, tops: TopupTill
+    shop_app: ShopApp, tops: TopupShop
 ) -> None:
     alice = tops.switched_on()
-    till.line.before = cut("charge_saved_card")
+    shop_app.line.before = cut("charge_saved_card")
     tops.run_low(alice)
-    till.line.before = lambda name: None
+    shop_app.line.before = lambda name: None
     tops.off(alice)
     tops.sweep(2 * MINUTES)
     assert [each.state for each in tops.purchases(alice)] == ["expired"]
     assert (tops.charges(alice), tops.row(alice).purchase_id) == ([], None)
 
 
-def test_after_a_day_of_silence_the_key_is_not_used_again(till: Till, tops: TopupTill) -> None:
+def test_after_a_day_of_silence_the_key_is_not_used_again(
+    shop_app: ShopApp, tops: TopupShop
+) -> None:
     alice = tops.switched_on()
-    till.line.before = cut("charge_saved_card")
+    shop_app.line.before = cut("charge_saved_card")
     tops.run_low(alice)
     tops.sweep(timedelta(hours=23, minutes=30))
     assert [each.state for each in tops.purchases(alice)] == ["expired"]
-    assert till.line.calls["charge_saved_card"] == 1
+    assert shop_app.line.calls["charge_saved_card"] == 1
 
 
-def test_a_webhook_that_comes_before_the_answer_posts_it_once(till: Till, tops: TopupTill) -> None:
+def test_a_webhook_that_comes_before_the_answer_posts_it_once(
+    shop_app: ShopApp, tops: TopupShop
+) -> None:
     alice = tops.switched_on()
 
     def hear_first(name: str) -> None:
         if name == "charge_saved_card":
             (purchase,) = tops.purchases(alice)
-            assert till.send(tops.event(purchase, "payment_intent.succeeded")).status_code == 200
-            assert till.row(purchase).state == "paid"
+            assert (
+                shop_app.send(tops.event(purchase, "payment_intent.succeeded")).status_code == 200
+            )
+            assert shop_app.row(purchase).state == "paid"
             raise GatewayError("Stripe: no answer", permanent=False)
 
-    till.line.after = hear_first
+    shop_app.line.after = hear_first
     tops.run_low(alice)
     tops.sweep(2 * MINUTES)
-    assert (tops.charges(alice), till.told(alice)) == ([PRICE], ["topup_done"])
+    assert (tops.charges(alice), shop_app.told(alice)) == ([PRICE], ["topup_done"])
 
 
 # --- when not ---
 
 
-def freeze_account(till: Till, alice: User) -> None:
-    with till.app.app_context(), transaction() as session:
+def freeze_account(shop_app: ShopApp, alice: User) -> None:
+    with shop_app.app.app_context(), transaction() as session:
         session.execute(update(User).where(User.id == alice.id).values(frozen_at=now()))
 
 
-def freeze_wallet(till: Till, alice: User) -> None:
-    with till.app.app_context(), transaction() as session:
+def freeze_wallet(shop_app: ShopApp, alice: User) -> None:
+    with shop_app.app.app_context(), transaction() as session:
         connection = session.connection()
         wallet_id = ledger.ensure_wallet(connection, "user", alice.id, now=now())
         ledger.freeze_wallet(connection, wallet_id, now=now())
 
 
-def owe(till: Till, alice: User) -> None:
-    purchase = till.bought(alice)
-    till.spend(alice, 50 + CREATOR)
-    till.refund(purchase)
-    till.sync(purchase)
-    assert till.balance(alice).owed_micro > 0
+def owe(shop_app: ShopApp, alice: User) -> None:
+    purchase = shop_app.bought(alice)
+    shop_app.spend(alice, 50 + CREATOR)
+    shop_app.refund(purchase)
+    shop_app.sync(purchase)
+    assert shop_app.balance(alice).owed_micro > 0
 
 
-def dispute(till: Till, alice: User) -> None:
-    purchase = till.bought(alice)
-    till.dispute(purchase)
-    till.sync(purchase)
-    assert till.balance(alice).frozen_micro > 0
+def dispute(shop_app: ShopApp, alice: User) -> None:
+    purchase = shop_app.bought(alice)
+    shop_app.dispute(purchase)
+    shop_app.sync(purchase)
+    assert shop_app.balance(alice).frozen_micro > 0
 
 
 @pytest.mark.parametrize("trouble", [freeze_account, freeze_wallet, owe, dispute])
 def test_nothing_is_charged_while_something_is_wrong(
-    till: Till, tops: TopupTill, trouble: object
+    shop_app: ShopApp, tops: TopupShop, trouble: object
 ) -> None:
     alice = tops.switched_on(threshold_micro=CREATOR * MICRO)
     assert callable(trouble)
-    trouble(till, alice)
+    trouble(shop_app, alice)
     tops.consider(alice)
     tops.sweep(20 * MINUTES)
     assert tops.purchases(alice) == []
@@ -428,45 +444,47 @@ def test_nothing_is_charged_while_something_is_wrong(
 # --- afterwards ---
 
 
-def test_a_refund_of_a_top_up_takes_its_credits_back(till: Till, tops: TopupTill) -> None:
+def test_a_refund_of_a_top_up_takes_its_credits_back(shop_app: ShopApp, tops: TopupShop) -> None:
     alice = tops.switched_on()
     tops.run_low(alice)
     tops.off(alice)
     (purchase,) = tops.purchases(alice)
-    with till.app.app_context():
-        refunding.refund(purchase.id)
-    assert till.balance(alice).available_micro == 30 * MICRO
-    assert till.told(alice) == ["topup_done", "refund"]
+    with shop_app.app.app_context():
+        refunds.refund(purchase.id)
+    assert shop_app.balance(alice).available_micro == 30 * MICRO
+    assert shop_app.told(alice) == ["topup_done", "refund"]
     assert tops.differences(alice) == []
 
 
-def test_what_no_webhook_told_is_found_by_the_comparison(till: Till, tops: TopupTill) -> None:
+def test_what_no_webhook_told_is_found_by_the_comparison(
+    shop_app: ShopApp, tops: TopupShop
+) -> None:
     alice, bob = tops.switched_on(), tops.switched_on()
     tops.run_low(alice)
     (purchase,) = tops.purchases(alice)
     assert tops.differences(alice) == []
     tops.press(purchase, "refund", amount="7.49")
     assert tops.differences(alice) == [("refund", True)]
-    till.line.after = cut("charge_saved_card")
+    shop_app.line.after = cut("charge_saved_card")
     tops.run_low(bob)
-    till.line.after = lambda name: None
+    shop_app.line.after = lambda name: None
     assert tops.differences(bob) == [("paid_not_granted", True)]
     assert tops.row(bob).purchase_id is None
     assert tops.differences(alice) == tops.differences(bob) == []
 
 
 def test_a_dispute_of_a_top_up_freezes_its_credits_and_its_end_decides(
-    till: Till, tops: TopupTill
+    shop_app: ShopApp, tops: TopupShop
 ) -> None:
     alice = tops.switched_on()
     tops.run_low(alice)
     (purchase,) = tops.purchases(alice)
     disputed = tops.press(purchase, "dispute")
     tops.sync(purchase)
-    assert till.balance(alice).frozen_micro == CREATOR * MICRO
+    assert shop_app.balance(alice).frozen_micro == CREATOR * MICRO
     tops.sweep(20 * MINUTES)
     assert len(tops.purchases(alice)) == 1
-    till.press(f"/disputes/{disputed}/close", outcome="won")
+    shop_app.press(f"/disputes/{disputed}/close", outcome="won")
     tops.sync(purchase)
-    assert till.balance(alice).frozen_micro == 0
-    assert till.told(alice) == ["topup_done", "dispute_opened", "dispute_closed"]
+    assert shop_app.balance(alice).frozen_micro == 0
+    assert shop_app.told(alice) == ["topup_done", "dispute_opened", "dispute_closed"]

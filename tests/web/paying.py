@@ -9,9 +9,9 @@ from werkzeug.test import TestResponse
 
 from creditapp.accounts import User
 from creditapp.db import snapshot
-from creditapp.payments.models import Purchase
-from tests.conftest import Person
-from tests.payments.till import Till
+from creditapp.payments.purchases.models import Purchase
+from tests.app_factory import Person
+from tests.shop_app import ShopApp
 
 HTMX = {"HX-Request": "true"}
 
@@ -29,17 +29,17 @@ def press(person: Person, fields: dict[str, str] | None = None, **more: str) -> 
     return person.post("/credits/checkout", fields or form(person), headers=more)
 
 
-def the_purchase(till: Till, checkout_url: str) -> Purchase:
+def the_purchase(shop_app: ShopApp, checkout_url: str) -> Purchase:
     """Return the purchase behind a checkout's address."""
     checkout_id = checkout_url.rpartition("/")[2]
-    with till.app.app_context(), snapshot() as session:
+    with shop_app.app.app_context(), snapshot() as session:
         found = session.query(Purchase).filter_by(checkout_id=checkout_id).one()
         session.expunge_all()
         return found
 
 
-def buyer(till: Till, purchase: Purchase) -> User:
-    with till.app.app_context(), snapshot() as session:
+def buyer(shop_app: ShopApp, purchase: Purchase) -> User:
+    with shop_app.app.app_context(), snapshot() as session:
         found = session.get(User, purchase.user_id)
         assert found
         return found

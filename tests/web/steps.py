@@ -12,7 +12,7 @@ from sqlalchemy import event
 from werkzeug.test import TestResponse
 
 from creditapp.db import db
-from tests.conftest import Outbox, Person, Queue
+from tests.app_factory import Outbox, Person, Queue
 
 HTMX = {"HX-Request": "true"}
 PASSWORD = "correct horse battery"

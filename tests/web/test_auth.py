@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 
 from creditapp.clock import StoppedClock
-from tests.conftest import Outbox, Person, Queue
+from tests.app_factory import Outbox, Person, Queue
 from tests.web.steps import PASSWORD, log_in, mailed, make, pictures
 
 

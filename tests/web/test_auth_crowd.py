@@ -10,7 +10,7 @@ from flask import Flask
 
 from creditapp.accounts import passwords
 from creditapp.clock import StoppedClock
-from tests.conftest import Outbox, Person, Queue
+from tests.app_factory import Outbox, Person, Queue
 from tests.web.steps import PASSWORD, mailed
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from flask import Flask
 
-from creditapp.web.bodies import UNREAD, BodyDoor
+from creditapp.http.body_limiter import UNREAD, BodyLimiter
 
 
 class Slow(io.RawIOBase):
@@ -29,7 +29,7 @@ def echo(environ: dict[str, Any], start_response: Any) -> list[bytes]:
     return [environ["wsgi.input"].read()]
 
 
-def call(door: BodyDoor, network: str, body: Any, length: str = "1") -> tuple[str, bytes]:
+def call(door: BodyLimiter, network: str, body: Any, length: str = "1") -> tuple[str, bytes]:
     told: list[str] = []
     environ = {"CONTENT_LENGTH": length, "REMOTE_ADDR": network, "wsgi.input": body}
     answer = b"".join(door(environ, lambda status, headers: told.append(status)))
@@ -37,7 +37,7 @@ def call(door: BodyDoor, network: str, body: Any, length: str = "1") -> tuple[st
 
 
 def test_one_network_cannot_keep_all_threads_waiting_for_its_bytes() -> None:
-    door = BodyDoor(echo, threads=16, bytes_max=100, network_of=lambda e: e["REMOTE_ADDR"])
+    door = BodyLimiter(echo, threads=16, bytes_max=100, network_of=lambda e: e["REMOTE_ADDR"])
     arrives = threading.Event()
     slow = [Slow(arrives) for _ in range(2)]
     threads = [threading.Thread(target=call, args=(door, "10.0.0.1", body)) for body in slow]
@@ -55,7 +55,7 @@ def test_one_network_cannot_keep_all_threads_waiting_for_its_bytes() -> None:
 
 
 def test_a_crowd_of_one_network_waits_for_its_turn_and_is_not_refused() -> None:
-    door = BodyDoor(echo, threads=16, bytes_max=100, network_of=lambda e: "the office")
+    door = BodyLimiter(echo, threads=16, bytes_max=100, network_of=lambda e: "the office")
     arrives = threading.Event()
     slow = [Slow(arrives) for _ in range(2)]
     told: list[tuple[str, bytes]] = []
@@ -84,13 +84,13 @@ def test_who_finds_no_turn_is_told_when_to_come_again(sqlite_app: Flask) -> None
 
 
 def test_a_body_is_read_up_to_one_byte_more_than_is_allowed() -> None:
-    door = BodyDoor(echo, threads=16, bytes_max=100, network_of=lambda e: "all")
+    door = BodyLimiter(echo, threads=16, bytes_max=100, network_of=lambda e: "all")
     assert len(call(door, "", io.BytesIO(b"z" * 5000), length="5000")[1]) == 101
     assert len(call(door, "", io.BytesIO(b"z" * 5000), length="nonsense")[1]) == 101
 
 
 def test_a_request_without_a_body_never_waits() -> None:
-    door = BodyDoor(echo, threads=2, bytes_max=100, network_of=lambda e: "all")
+    door = BodyLimiter(echo, threads=2, bytes_max=100, network_of=lambda e: "all")
     told: list[str] = []
     environ = {"REMOTE_ADDR": "", "wsgi.input": io.BytesIO()}
     assert door(environ, lambda status, headers: told.append(status)) == [b""]

@@ -9,8 +9,8 @@ import pytest
 from flask import Flask
 
 from creditapp.catalog import Catalog
-from creditapp.wiring import provide, the
-from tests.conftest import Person, Queue
+from creditapp.services import get, provide
+from tests.app_factory import Person, Queue
 from tests.web.steps import HTMX, make, queries
 from tests.web.test_dashboard import give, spend
 from tests.web.test_gallery import hang
@@ -92,7 +92,7 @@ def test_a_catalog_with_many_models_costs_no_further_query(sqlite_app: Flask) ->
     alice = Person(sqlite_app).sign_up("alice@example.com")
     before = asked(alice, "/")
     with sqlite_app.app_context():
-        catalog = the(Catalog)
+        catalog = get(Catalog)
         more = tuple(
             replace(catalog.models[0], id=f"model-{number}", name=f"Model {number}")
             for number in range(20)
@@ -106,7 +106,7 @@ def queue_of(sqlite_app: Flask) -> Queue:
     from creditapp.jobs.engine import JobStore
 
     with sqlite_app.app_context():
-        store = the(JobStore)
+        store = get(JobStore)
     assert isinstance(store, Queue)
     return store
 

@@ -7,7 +7,7 @@ import json
 import pytest
 from flask import Flask
 
-from tests.conftest import Outbox, Person, Queue
+from tests.app_factory import Outbox, Person, Queue
 from tests.web.steps import PASSWORD, log_in, mailed, make
 
 NEW_PASSWORD = "a brand new password"

@@ -8,11 +8,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.conftest import Person
-from tests.payments.till import COMPLETED, Till, cut, house, till
+from tests.app_factory import Person
+from tests.flaky_gateway import cut
+from tests.shop_app import COMPLETED, ShopApp
 from tests.web.paying import HTMX, back, buyer, form, press, the_purchase
-
-__all__ = ["house", "till"]
 
 EVIL = [
     "//evil.example",
@@ -32,21 +31,21 @@ EVIL = [
 
 
 @pytest.fixture
-def alice(till: Till) -> Person:
-    return till.person()
+def alice(shop_app: ShopApp) -> Person:
+    return shop_app.person()
 
 
 # --- there and back ---------------------------------------------------------------------------
 
 
 def test_pay_leads_to_the_checkout_and_back_to_where_the_buyer_was(
-    till: Till, alice: Person
+    shop_app: ShopApp, alice: Person
 ) -> None:
     answer = press(alice, form(alice, next="/gallery?page=2&q="))
     assert answer.status_code == 303
     assert str(answer.location).startswith("http://localhost/sandbox/pay/")
-    purchase = the_purchase(till, str(answer.location))
-    paid = till.pay(purchase)
+    purchase = the_purchase(shop_app, str(answer.location))
+    paid = shop_app.pay(purchase)
     assert str(paid.location).startswith(
         f"http://localhost/credits/purchases/{purchase.id}/back?session_id=cs_test"
     )
@@ -59,70 +58,78 @@ def test_pay_leads_to_the_checkout_and_back_to_where_the_buyer_was(
     assert "110 credits added" not in alice.browser.get("/gallery").text, "said once"
 
 
-def test_with_htmx_the_browser_is_sent_to_the_checkout_itself(till: Till, alice: Person) -> None:
+def test_with_htmx_the_browser_is_sent_to_the_checkout_itself(
+    shop_app: ShopApp, alice: Person
+) -> None:
     answer = press(alice, **HTMX)
     assert answer.status_code == 204
     assert "/sandbox/pay/" in answer.headers["HX-Redirect"]
 
 
-def test_leaving_the_checkout_says_that_nothing_was_paid(till: Till, alice: Person) -> None:
-    purchase = the_purchase(till, str(press(alice).location))
+def test_leaving_the_checkout_says_that_nothing_was_paid(shop_app: ShopApp, alice: Person) -> None:
+    purchase = the_purchase(shop_app, str(press(alice).location))
     home = back(alice, purchase, "?cancelled=1")
     assert home.location == "/credits?purchase=cancelled"
     assert "Nothing was paid" in alice.browser.get(str(home.location)).text
 
 
-def test_cancelled_in_one_tab_and_paid_in_another_counts_as_paid(till: Till, alice: Person) -> None:
-    purchase = the_purchase(till, str(press(alice).location))
-    till.pay(purchase)
+def test_cancelled_in_one_tab_and_paid_in_another_counts_as_paid(
+    shop_app: ShopApp, alice: Person
+) -> None:
+    purchase = the_purchase(shop_app, str(press(alice).location))
+    shop_app.pay(purchase)
     assert back(alice, purchase, "?cancelled=1").location == "/credits?purchase=success"
     assert alice.balance() == 160
 
 
-def test_opening_the_return_address_without_paying_gives_nothing(till: Till, alice: Person) -> None:
-    purchase = the_purchase(till, str(press(alice).location))
+def test_opening_the_return_address_without_paying_gives_nothing(
+    shop_app: ShopApp, alice: Person
+) -> None:
+    purchase = the_purchase(shop_app, str(press(alice).location))
     assert back(alice, purchase).location == "/credits?purchase=cancelled"
     assert alice.balance() == 50
 
 
-def test_reloading_the_return_page_adds_nothing(till: Till, alice: Person) -> None:
-    purchase = the_purchase(till, str(press(alice).location))
-    till.pay(purchase)
+def test_reloading_the_return_page_adds_nothing(shop_app: ShopApp, alice: Person) -> None:
+    purchase = the_purchase(shop_app, str(press(alice).location))
+    shop_app.pay(purchase)
     for _ in range(3):
         assert back(alice, purchase).location == "/credits?purchase=success"
-    assert (till.grants(purchase), alice.balance()) == (1, 160)
+    assert (shop_app.grants(purchase), alice.balance()) == (1, 160)
 
 
 def test_the_back_button_after_paying_tells_how_it_went_and_buys_nothing(
-    till: Till, alice: Person
+    shop_app: ShopApp, alice: Person
 ) -> None:
     fields = form(alice)
-    purchase = the_purchase(till, str(press(alice, fields).location))
-    till.pay(purchase)
-    till.deliver(purchase)
+    purchase = the_purchase(shop_app, str(press(alice, fields).location))
+    shop_app.pay(purchase)
+    shop_app.deliver(purchase)
     again = press(alice, fields)
     assert again.location == f"/credits/purchases/{purchase.id}/back"
     assert alice.browser.get(str(again.location)).location == "/credits?purchase=success"
-    assert len(till.purchases(buyer(till, purchase))) == 1
+    assert len(shop_app.purchases(buyer(shop_app, purchase))) == 1
     assert str(press(alice).location) != str(again.location), "the page as it is now buys anew"
 
 
-def test_a_double_click_is_one_purchase_and_two_tabs_are_two(till: Till, alice: Person) -> None:
+def test_a_double_click_is_one_purchase_and_two_tabs_are_two(
+    shop_app: ShopApp, alice: Person
+) -> None:
     fields = form(alice)
     first, second = press(alice, fields).location, press(alice, fields).location
     assert first == second
     other = press(alice, form(alice)).location
     assert other != first
-    purchase = the_purchase(till, str(first))
-    assert len(till.purchases(buyer(till, purchase))) == 2
+    purchase = the_purchase(shop_app, str(first))
+    assert len(shop_app.purchases(buyer(shop_app, purchase))) == 2
 
 
 @pytest.mark.parametrize(("outcome", "word"), [("succeeds", "success"), ("fails", "cancelled")])
 def test_paying_later_says_so_and_the_notice_asks_until_it_is_decided(
-    till: Till, alice: Person, outcome: str, word: str
+    shop_app: ShopApp, alice: Person, outcome: str, word: str
 ) -> None:
-    purchase = the_purchase(till, str(press(alice).location))
-    till.pay(purchase, "pays-later")
+    purchase = the_purchase(shop_app, str(press(alice).location))
+    shop_app.pay(purchase, "pays-later")
     home = back(alice, purchase)
     assert home.location == "/credits?purchase=success"
     page = alice.browser.get(str(home.location)).text
@@ -134,8 +141,8 @@ def test_paying_later_says_so_and_the_notice_asks_until_it_is_decided(
     assert f'hx-get="{poll}"' in notice.text
     assert "HX-Trigger" not in notice.headers
 
-    till.press(f"/payments/{till.intent(purchase)}/settle", outcome=outcome)
-    till.deliver(purchase)
+    shop_app.press(f"/payments/{shop_app.intent(purchase)}/settle", outcome=outcome)
+    shop_app.deliver(purchase)
     notice = alice.browser.get(poll, headers=HTMX)
     assert "hx-get" not in notice.text
     if outcome == "succeeds":
@@ -147,35 +154,35 @@ def test_paying_later_says_so_and_the_notice_asks_until_it_is_decided(
     assert back(alice, purchase).location == f"/credits?purchase={word}"
 
 
-def test_the_notice_does_not_ask_for_ever(till: Till, alice: Person) -> None:
-    purchase = the_purchase(till, str(press(alice).location))
-    till.pay(purchase, "pays-later")
-    till.sync(purchase)
-    till.clock.advance(timedelta(hours=2))
+def test_the_notice_does_not_ask_for_ever(shop_app: ShopApp, alice: Person) -> None:
+    purchase = the_purchase(shop_app, str(press(alice).location))
+    shop_app.pay(purchase, "pays-later")
+    shop_app.sync(purchase)
+    shop_app.clock.advance(timedelta(hours=2))
     notice = alice.browser.get(f"/credits/purchases/{purchase.id}/notice", headers=HTMX)
     assert "on its way" in notice.text
     assert "hx-get" not in notice.text
 
 
 def test_back_from_paying_while_stripe_cannot_be_asked_waits_for_the_webhook(
-    till: Till, alice: Person
+    shop_app: ShopApp, alice: Person
 ) -> None:
-    purchase = the_purchase(till, str(press(alice).location))
-    till.pay(purchase)
-    till.line.before = cut("retrieve_checkout")
+    purchase = the_purchase(shop_app, str(press(alice).location))
+    shop_app.pay(purchase)
+    shop_app.line.before = cut("retrieve_checkout")
     home = back(alice, purchase)
     assert home.location == "/credits?purchase=success"
     assert "on its way" in alice.browser.get(str(home.location)).text
-    till.line.before = lambda name: None
-    till.deliver(purchase, COMPLETED)
+    shop_app.line.before = lambda name: None
+    shop_app.deliver(purchase, COMPLETED)
     notice = alice.browser.get(f"/credits/purchases/{purchase.id}/notice", headers=HTMX)
     assert "110 credits added" in notice.text
 
 
-def test_a_payment_that_differs_is_looked_at_by_a_person(till: Till, alice: Person) -> None:
-    purchase = the_purchase(till, str(press(alice).location))
-    till.alter(purchase, amount_subtotal=1)
-    till.pay(purchase)
+def test_a_payment_that_differs_is_looked_at_by_a_person(shop_app: ShopApp, alice: Person) -> None:
+    purchase = the_purchase(shop_app, str(press(alice).location))
+    shop_app.alter(purchase, amount_subtotal=1)
+    shop_app.pay(purchase)
     home = back(alice, purchase)
     assert "looked at by a person" in alice.browser.get(str(home.location)).text
     assert alice.balance() == 50
@@ -185,11 +192,13 @@ def test_a_payment_that_differs_is_looked_at_by_a_person(till: Till, alice: Pers
 
 
 @pytest.mark.parametrize("target", EVIL)
-def test_the_way_back_never_leads_to_another_site(till: Till, alice: Person, target: str) -> None:
+def test_the_way_back_never_leads_to_another_site(
+    shop_app: ShopApp, alice: Person, target: str
+) -> None:
     page = alice.browser.get("/credits", query_string={"next": target}).text
     assert 'name="next" value="/credits"' in page
     answer = press(alice, form(alice, next=target))
-    purchase = the_purchase(till, str(answer.location))
+    purchase = the_purchase(shop_app, str(answer.location))
     assert purchase.return_to == "/credits"
     assert back(alice, purchase).location == "/credits?purchase=cancelled"
 
@@ -204,40 +213,40 @@ def test_the_way_back_never_leads_to_another_site(till: Till, alice: Person, tar
     ],
 )
 def test_the_way_back_keeps_its_query_and_one_outcome(
-    till: Till, alice: Person, target: str, home: str
+    shop_app: ShopApp, alice: Person, target: str, home: str
 ) -> None:
-    purchase = the_purchase(till, str(press(alice, form(alice, next=target)).location))
+    purchase = the_purchase(shop_app, str(press(alice, form(alice, next=target)).location))
     assert back(alice, purchase, "?cancelled=1").location == home
 
 
 # --- whose purchase it is ---------------------------------------------------------------------
 
 
-def test_another_buyers_purchase_is_not_there(till: Till, alice: Person) -> None:
-    purchase = the_purchase(till, str(press(alice).location))
-    charlie = till.person()
+def test_another_buyers_purchase_is_not_there(shop_app: ShopApp, alice: Person) -> None:
+    purchase = the_purchase(shop_app, str(press(alice).location))
+    charlie = shop_app.person()
     for path in ("back", "notice"):
         address = f"/credits/purchases/{purchase.id}/{path}"
         assert charlie.browser.get(address).status_code == 404
         assert charlie.browser.get(address.replace("pur_", "pur_0")).status_code == 404
-    till.pay(purchase)
+    shop_app.pay(purchase)
     assert charlie.browser.get(f"/credits/purchases/{purchase.id}/back").status_code == 404
-    assert till.row(purchase).state == "open", "a stranger's look changes nothing"
+    assert shop_app.row(purchase).state == "open", "a stranger's look changes nothing"
 
 
-def test_another_buyers_nonce_is_another_purchase(till: Till, alice: Person) -> None:
+def test_another_buyers_nonce_is_another_purchase(shop_app: ShopApp, alice: Person) -> None:
     fields = form(alice)
     mine = press(alice, fields).location
-    charlie = till.person()
+    charlie = shop_app.person()
     assert press(charlie, fields).location != mine
 
 
 def test_a_buyer_whose_session_ended_comes_back_to_the_purchase_after_logging_in(
-    till: Till, alice: Person
+    shop_app: ShopApp, alice: Person
 ) -> None:
-    purchase = the_purchase(till, str(press(alice).location))
-    till.pay(purchase)
-    stranger = Person(till.app)
+    purchase = the_purchase(shop_app, str(press(alice).location))
+    shop_app.pay(purchase)
+    stranger = Person(shop_app.app)
     answer = back(stranger, purchase)
     assert answer.status_code == 303
     target = urlsplit(str(answer.location))
@@ -247,9 +256,11 @@ def test_a_buyer_whose_session_ended_comes_back_to_the_purchase_after_logging_in
     ]
 
 
-def test_an_anonymous_buyer_logs_in_and_finds_the_pack_again(till: Till, alice: Person) -> None:
+def test_an_anonymous_buyer_logs_in_and_finds_the_pack_again(
+    shop_app: ShopApp, alice: Person
+) -> None:
     fields = {**form(alice), "next": "/gallery"}
-    guest = Person(till.app)
+    guest = Person(shop_app.app)
     answer = press(guest, fields)
     assert answer.status_code == 303
     target = urlsplit(str(answer.location))
@@ -263,8 +274,8 @@ def test_an_anonymous_buyer_logs_in_and_finds_the_pack_again(till: Till, alice: 
     assert (with_htmx.status_code, with_htmx.headers["HX-Redirect"]) == (204, answer.location)
 
 
-def test_an_anonymous_program_is_refused(till: Till) -> None:
-    answer = Person(till.app).browser.post(
+def test_an_anonymous_program_is_refused(shop_app: ShopApp) -> None:
+    answer = Person(shop_app.app).browser.post(
         "/credits/checkout", data={"pack": "creator"}, headers={"Accept": "application/json"}
     )
     assert answer.status_code == 401

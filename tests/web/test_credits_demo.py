@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from flask import Flask
 
 from creditapp.web.examples import load_examples, load_mails
-from tests.conftest import Person
+from tests.app_factory import Person
 from tests.conventions.files import ROOT
 
 MAILS = load_mails(ROOT / "templates" / "emails", datetime(2026, 11, 21, tzinfo=UTC))

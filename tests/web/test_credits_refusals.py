@@ -8,29 +8,27 @@ from collections.abc import Iterator
 import pytest
 
 from creditapp.catalog import Catalog
-from creditapp.payments.gateway import Gateway, StripeGateway
-from creditapp.wiring import provide, the
-from tests.conftest import Person
-from tests.payments.till import Till, house, till
+from creditapp.payments.stripe.client import StripeGateway
+from creditapp.services import get, provide
+from tests.app_factory import Person
+from tests.shop_app import ShopApp
 from tests.web.paying import HTMX, buyer, form, press, the_purchase
-
-__all__ = ["house", "till"]
 
 
 @pytest.fixture
-def alice(till: Till) -> Person:
-    return till.person()
+def alice(shop_app: ShopApp) -> Person:
+    return shop_app.person()
 
 
 # --- refusals in each form --------------------------------------------------------------------
 
 
 @pytest.fixture
-def nowhere(till: Till) -> Iterator[None]:
+def nowhere(shop_app: ShopApp) -> Iterator[None]:
     gateway = StripeGateway("sk_test_x", "whsec_x", "http://127.0.0.1:9", max_network_retries=0)
-    provide(till.app, Gateway, gateway)
+    provide(shop_app.app, StripeGateway, gateway)
     yield
-    provide(till.app, Gateway, till.line)
+    provide(shop_app.app, StripeGateway, shop_app.line)
 
 
 REFUSALS = [
@@ -44,7 +42,7 @@ REFUSALS = [
 
 @pytest.mark.parametrize(("what", "wrong", "status", "code"), REFUSALS)
 def test_refusals_as_page_component_and_json(
-    till: Till, alice: Person, what: str, wrong: dict[str, str], status: int, code: str
+    shop_app: ShopApp, alice: Person, what: str, wrong: dict[str, str], status: int, code: str
 ) -> None:
     page = press(alice, form(alice, **wrong))
     assert page.status_code == status, what
@@ -52,9 +50,9 @@ def test_refusals_as_page_component_and_json(
     assert "<html" in page.text
     assert 'name="pack"' in page.text, "the packs are there to choose again"
     fresh = re.search(r'name="catalog" value="([^"]*)"', page.text)
-    with till.app.app_context():
+    with shop_app.app.app_context():
         assert fresh
-        assert fresh[1] == the(Catalog).digest
+        assert fresh[1] == get(Catalog).digest
 
     part = press(alice, form(alice, **wrong), **HTMX)
     assert (part.status_code, "<html" in part.text) == (status, False)
@@ -68,7 +66,7 @@ def test_refusals_as_page_component_and_json(
 
 @pytest.mark.usefixtures("nowhere")
 def test_while_stripe_is_down_each_form_says_that_nothing_was_paid(
-    till: Till, alice: Person
+    shop_app: ShopApp, alice: Person
 ) -> None:
     fields = form(alice)
     page = press(alice, fields)
@@ -86,14 +84,14 @@ def test_while_stripe_is_down_each_form_says_that_nothing_was_paid(
     )
     assert "sk_test" not in page.text + part.text + said.text
 
-    provide(till.app, Gateway, till.line)
+    provide(shop_app.app, StripeGateway, shop_app.line)
     again = press(alice, fields)
     assert again.status_code == 303
-    purchase = the_purchase(till, str(again.location))
-    assert len(till.purchases(buyer(till, purchase))) == 1, "the same purchase, tried again"
+    purchase = the_purchase(shop_app, str(again.location))
+    assert len(shop_app.purchases(buyer(shop_app, purchase))) == 1, "the same purchase, tried again"
 
 
-def test_a_form_without_its_token_is_refused(till: Till, alice: Person) -> None:
+def test_a_form_without_its_token_is_refused(shop_app: ShopApp, alice: Person) -> None:
     answer = alice.browser.post("/credits/checkout", data=form(alice))
     assert answer.status_code == 403
     assert 'data-code="csrf_failed"' in answer.text

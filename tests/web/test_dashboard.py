@@ -17,7 +17,7 @@ from creditapp.accounts import find_by_email
 from creditapp.clock import StoppedClock, now
 from creditapp.db import reading, transaction
 from creditapp.units import MICRO_PER_CREDIT
-from tests.conftest import Person, Queue
+from tests.app_factory import Person, Queue
 from tests.web.steps import HTMX, make, submit
 
 
@@ -34,7 +34,7 @@ def give(app: Flask, email: str, amount: int, *, source: str = "admin", **option
     with app.app_context():
         wallet_id = wallet_of(email)
         with transaction() as session:
-            number = len(ledger.grants(session.connection(), wallet_id))
+            number = len(ledger.list_grants(session.connection(), wallet_id))
             ledger.grant(
                 session.connection(),
                 wallet_id,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.conftest import Person
+from tests.app_factory import Person
 
 FOREIGN = [
     {"Sec-Fetch-Site": "cross-site"},

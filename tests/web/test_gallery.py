@@ -10,12 +10,12 @@ from sqlalchemy import select
 
 from creditapp.clock import now
 from creditapp.db import snapshot, transaction
-from creditapp.generation import keeping
+from creditapp.generation import feedback
 from creditapp.generation.models import Asset, Generation
 from creditapp.ids import new_id
 from creditapp.media import Media
-from creditapp.wiring import the
-from tests.conftest import Person, Queue
+from creditapp.services import get
+from tests.app_factory import Person, Queue
 from tests.web.steps import HTMX, make, pictures
 
 
@@ -158,7 +158,7 @@ def test_what_is_deleted_is_gone_with_its_file_and_its_cost_stays_told(
     made = make(alice, queue, "a fox in the snow")
     (picture,) = pictures(alice.browser.get(made).text)
     with app.app_context():
-        folder = the(Media).path("0" * 32 + ".png").parents[2]
+        folder = get(Media).path("0" * 32 + ".png").parents[2]
     assert len(list(folder.rglob("*.png"))) == 1
     answer = alice.post(f"{made}/delete")
     assert (answer.status_code, answer.location) == (303, "/gallery")
@@ -227,7 +227,7 @@ def test_a_report_reaches_the_operator_in_its_owners_words(sqlite_app: Flask) ->
     stranger = Person(sqlite_app).sign_up("stranger@example.com")
     assert stranger.post(f"/generations/{made}/report", {"report": "mine"}).status_code == 404
     with sqlite_app.app_context(), snapshot() as session:
-        (found,) = keeping.reported(session)
+        (found,) = feedback.reported(session)
     assert (found.id, found.report_text) == (made, "It has six fingers")
 
 

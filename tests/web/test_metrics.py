@@ -11,9 +11,9 @@ from sqlalchemy.exc import OperationalError
 
 from creditapp import jobs
 from creditapp.config import Settings
+from creditapp.services import get
 from creditapp.web import metrics
-from creditapp.wiring import the
-from tests.conftest import Person, build_app
+from tests.app_factory import Person, build_app
 
 
 def scrape(app: Flask) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -71,7 +71,7 @@ def test_generations_and_jobs_are_counted_by_state(sqlite_app: Flask) -> None:
 def test_the_jobs_own_store_is_asked(sqlite_app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     with sqlite_app.app_context():
-        settings = the(Settings)
+        settings = get(Settings)
         jobs.init_app(sqlite_app, settings.database_url, settings.data_dir)
         jobs.enqueue("mails", "a wish")
     found = scrape(sqlite_app)

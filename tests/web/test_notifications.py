@@ -10,9 +10,9 @@ from flask import Flask
 from creditapp import accounts, emails
 from creditapp.clock import now
 from creditapp.db import snapshot, transaction
-from creditapp.emails import Post
-from creditapp.wiring import the
-from tests.conftest import Outbox, Person, Queue
+from creditapp.emails import EmailService
+from creditapp.services import get
+from tests.app_factory import Outbox, Person, Queue
 
 LOW = {"balance_micro": 7_500_000, "low_micro": 10_000_000, "path": "/credits"}
 REFUND = {
@@ -26,7 +26,7 @@ def tell(app: Flask, event: str, context: dict[str, object], key: str = "k") -> 
     with app.app_context(), transaction() as session:
         user = accounts.find_by_email(session, "alice@example.com")
         assert user
-        return emails.tell(session, event, user, context, key, now=now())
+        return emails.notify(session, event, user, context, key, now=now())
 
 
 def send(app: Flask) -> None:
@@ -133,7 +133,7 @@ def test_a_mail_program_ends_them_with_one_request_as_often_as_it_likes(
 def test_an_altered_link_changes_nothing(app: Flask, alice: Person, outbox: Outbox) -> None:
     path = link(app, outbox)
     with app.app_context(), snapshot() as session:
-        secret = the(Post).secret
+        secret = get(EmailService).secret
         user = accounts.find_by_email(session, "alice@example.com")
         assert user
         foreign = emails.preferences.mint_unsubscribe(user.id, "low_balance", "another secret")
@@ -160,7 +160,7 @@ def test_a_deleted_account_is_told_nothing(app: Flask, alice: Person, outbox: Ou
         user = accounts.find_by_email(session, "alice@example.com")
         assert user
         accounts.delete_account(session, user, now=now())
-        assert emails.tell(session, "refund", user, REFUND, "gone", now=now()) is None
+        assert emails.notify(session, "refund", user, REFUND, "gone", now=now()) is None
     assert app.test_client().get(path).status_code == 401
 
 

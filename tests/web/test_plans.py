@@ -7,11 +7,9 @@ import re
 import pytest
 from flask import Flask
 
-from tests.conftest import Person
-from tests.payments.till import Till, house, till
+from tests.app_factory import Person
+from tests.shop_app import ShopApp
 from tests.web.paying import the_purchase
-
-__all__ = ["house", "till"]
 
 
 def test_a_guest_compares_and_is_asked_to_sign_up(sqlite_app: Flask) -> None:
@@ -90,12 +88,12 @@ def fields(person: Person, **more: str) -> dict[str, str]:
     return {**found, "cycle": "month", **more}
 
 
-def subscribe(till: Till, person: Person, plan: str) -> dict[str, str]:
+def subscribe(shop_app: ShopApp, person: Person, plan: str) -> dict[str, str]:
     """Choose a plan, pay, and let the shop hear of it; return the form that was sent."""
     sent = fields(person, plan=plan)
-    purchase = the_purchase(till, str(person.browser.post("/credits/plan", data=sent).location))
-    till.pay(purchase)
-    till.sync(purchase)
+    purchase = the_purchase(shop_app, str(person.browser.post("/credits/plan", data=sent).location))
+    shop_app.pay(purchase)
+    shop_app.sync(purchase)
     return sent
 
 
@@ -108,24 +106,24 @@ def subscribe(till: Till, person: Person, plan: str) -> dict[str, str]:
     ],
 )
 def test_a_double_click_on_a_change_says_the_same_twice(
-    till: Till, first: str, then: str, words: str
+    shop_app: ShopApp, first: str, then: str, words: str
 ) -> None:
-    alice = till.person()
-    subscribe(till, alice, first)
+    alice = shop_app.person()
+    subscribe(shop_app, alice, first)
     form = fields(alice, plan=then)
     for _ in range(2):
         sent = alice.browser.post("/credits/plan", data=form)
         assert (sent.status_code, sent.location) == (303, "/dashboard")
         assert words in alice.browser.get("/dashboard").text
-    calls = till.line.calls
+    calls = shop_app.line.calls
     assert calls["change_subscription"] + calls["cancel_at_period_end"] == 1
 
 
-def test_a_form_sent_again_after_paying_leads_back_to_what_was_bought(till: Till) -> None:
-    alice = till.person()
-    form = subscribe(till, alice, "basic")
+def test_a_form_sent_again_after_paying_leads_back_to_what_was_bought(shop_app: ShopApp) -> None:
+    alice = shop_app.person()
+    form = subscribe(shop_app, alice, "basic")
     again = alice.browser.post("/credits/plan", data=form)
     assert again.status_code == 303
     assert re.fullmatch(r"/credits/purchases/pur_\w+/back", str(again.location))
-    assert till.line.calls["create_plan_checkout"] == 1
-    assert till.line.calls["change_subscription"] == 0
+    assert shop_app.line.calls["create_plan_checkout"] == 1
+    assert shop_app.line.calls["change_subscription"] == 0

@@ -12,29 +12,29 @@ import pytest
 from creditapp import accounts
 from creditapp.accounts import User
 from creditapp.db import snapshot
-from tests.conftest import Person
-from tests.payments.plan_till import PlanTill
+from tests.app_factory import Person
+from tests.payments.plan_shop import PlanShop
 from tests.payments.test_plan_kinds import catalog
-from tests.payments.till import opened
+from tests.shop_app import opened
 
 
 @pytest.fixture
-def plans(tmp_path: Path) -> Iterator[PlanTill]:
+def plans(tmp_path: Path) -> Iterator[PlanShop]:
     """A till of a shop that sells a team's plan, on SQLite: a page is the same on both."""
     environ = {"CREDITAPP_CATALOG": str(catalog(tmp_path))}
     with opened("sqlite", tmp_path, None, environ=environ) as made:
         made.begin()
-        yield PlanTill(made)
+        yield PlanShop(made)
         made.prove()
 
 
 @pytest.fixture
-def alice(plans: PlanTill) -> Person:
+def alice(plans: PlanShop) -> Person:
     """Alice has a browser and an account."""
-    return plans.till.person()
+    return plans.shop_app.person()
 
 
-def user_of(plans: PlanTill, person: Person) -> User:
+def user_of(plans: PlanShop, person: Person) -> User:
     email = re.search(r"[0-9a-f]{12}@example\.com", person.browser.get("/dashboard").text)
     assert email is not None
     with plans.app.app_context(), snapshot() as session:
@@ -53,15 +53,15 @@ def press(person: Person, page: str, word: str) -> str:
     return person.browser.get(answer.headers["Location"]).text
 
 
-def subscribed(plans: PlanTill, person: Person, plan: str = "crew", seats: int = 5) -> None:
+def subscribed(plans: PlanShop, person: Person, plan: str = "crew", seats: int = 5) -> None:
     purchase = plans.choose(user_of(plans, person), plan, seats=seats).purchase
     assert purchase is not None
-    plans.till.pay(purchase)
-    assert plans.till.sync(purchase).state == "paid"
+    plans.shop_app.pay(purchase)
+    assert plans.shop_app.sync(purchase).state == "paid"
 
 
 def test_more_seats_are_shown_with_their_price_and_charged_at_once(
-    plans: PlanTill, alice: Person
+    plans: PlanShop, alice: Person
 ) -> None:
     subscribed(plans, alice)
     page = alice.browser.get("/credits/plans").text
@@ -75,7 +75,7 @@ def test_more_seats_are_shown_with_their_price_and_charged_at_once(
     assert plans.standing(user_of(plans, alice)).seats == 7
 
 
-def test_fewer_seats_wait_and_all_can_be_kept(plans: PlanTill, alice: Person) -> None:
+def test_fewer_seats_wait_and_all_can_be_kept(plans: PlanShop, alice: Person) -> None:
     subscribed(plans, alice)
     fewer = alice.browser.get("/credits/plan?plan=crew&cycle=month&seats=3").text
     assert "$60.00 on" in fewer
@@ -89,7 +89,7 @@ def test_fewer_seats_wait_and_all_can_be_kept(plans: PlanTill, alice: Person) ->
 
 
 def test_one_becomes_a_team_with_the_seats_that_are_asked_for(
-    plans: PlanTill, alice: Person
+    plans: PlanShop, alice: Person
 ) -> None:
     subscribed(plans, alice, "basic", 1)
     page = alice.browser.get("/credits/plans").text
@@ -103,7 +103,7 @@ def test_one_becomes_a_team_with_the_seats_that_are_asked_for(
 
 @pytest.mark.parametrize("seats", ["1", "51", "-3", "many", ""])
 def test_a_number_of_seats_that_nobody_sells_is_refused(
-    plans: PlanTill, alice: Person, seats: str
+    plans: PlanShop, alice: Person, seats: str
 ) -> None:
     subscribed(plans, alice)
     answer = alice.browser.get(f"/credits/plan?plan=crew&cycle=month&seats={seats}")
@@ -111,7 +111,7 @@ def test_a_number_of_seats_that_nobody_sells_is_refused(
     assert "Crew has from 2 to 50 to choose." in answer.text
 
 
-def test_a_failed_payment_is_said_where_plans_are_chosen(plans: PlanTill, alice: Person) -> None:
+def test_a_failed_payment_is_said_where_plans_are_chosen(plans: PlanShop, alice: Person) -> None:
     row = plans.subscribe(user_of(plans, alice), "basic", card="declined-later")
     plans.pass_to(row.period_end + timedelta(hours=2))
     plans.sweep()
@@ -121,13 +121,13 @@ def test_a_failed_payment_is_said_where_plans_are_chosen(plans: PlanTill, alice:
     assert ">Upgrade<" not in page
 
 
-def test_the_other_cycle_waits_for_the_end_of_ones_own(plans: PlanTill, alice: Person) -> None:
+def test_the_other_cycle_waits_for_the_end_of_ones_own(plans: PlanShop, alice: Person) -> None:
     plans.subscribe(user_of(plans, alice), "premium")
     assert "Possible when your month ends on" in alice.browser.get("/credits/plans").text
 
 
 def test_a_larger_plan_on_money_that_went_back_is_refused_in_each_form(
-    plans: PlanTill, alice: Person
+    plans: PlanShop, alice: Person
 ) -> None:
     row = plans.subscribe(user_of(plans, alice), "basic")
     member = user_of(plans, alice)

@@ -10,24 +10,22 @@ from dataclasses import replace
 import pytest
 
 from creditapp.config import Settings
-from creditapp.payments.models import Purchase
+from creditapp.payments.purchases.models import Purchase
+from creditapp.services import get, provide
 from creditapp.web.receipt_pdf import draw
-from creditapp.wiring import provide, the
-from tests.conftest import Person
-from tests.payments.till import Till, house, till
+from tests.app_factory import Person
+from tests.shop_app import ShopApp
 from tests.web.paying import back, buyer, press, the_purchase
 
-__all__ = ["house", "till"]
 
-
-def bought(till: Till, person: Person, **altered: object) -> Purchase:
+def bought(shop_app: ShopApp, person: Person, **altered: object) -> Purchase:
     """Buy a pack in the browser and come back."""
-    purchase = the_purchase(till, str(press(person).location))
+    purchase = the_purchase(shop_app, str(press(person).location))
     if altered:
-        till.alter(purchase, **altered)
-    till.pay(purchase)
+        shop_app.alter(purchase, **altered)
+    shop_app.pay(purchase)
     assert back(person, purchase).status_code == 303
-    return till.row(purchase)
+    return shop_app.row(purchase)
 
 
 def rows(page: str) -> dict[str, str]:
@@ -35,12 +33,12 @@ def rows(page: str) -> dict[str, str]:
     return dict(re.findall(r'<th scope="row">([^<]+)</th><td class="num">([^<]+)</td>', table))
 
 
-def test_the_receipt_says_what_was_bought_by_whom_and_from_whom(till: Till) -> None:
-    alice = till.person()
-    purchase = bought(till, alice)
+def test_the_receipt_says_what_was_bought_by_whom_and_from_whom(shop_app: ShopApp) -> None:
+    alice = shop_app.person()
+    purchase = bought(shop_app, alice)
     page = alice.browser.get(f"/receipts/{purchase.id}").text
     assert rows(page) == {"Price": "$14.99", "Total paid": "$14.99"}
-    for words in (purchase.id, "Creator pack, 110 credits", buyer(till, purchase).email):
+    for words in (purchase.id, "Creator pack, 110 credits", buyer(shop_app, purchase).email):
         assert words in page
     assert "Paid on the sandbox: no real money." in page
     assert purchase.paid_at
@@ -48,12 +46,12 @@ def test_the_receipt_says_what_was_bought_by_whom_and_from_whom(till: Till) -> N
     assert f'href="/receipts/{purchase.id}.pdf"' in page
 
 
-def test_discount_tax_and_refunds_stand_in_it(till: Till) -> None:
-    alice = till.person()
+def test_discount_tax_and_refunds_stand_in_it(shop_app: ShopApp) -> None:
+    alice = shop_app.person()
     details = {"amount_discount": 150, "amount_shipping": 0, "amount_tax": 256}
-    purchase = bought(till, alice, amount_total=1605, total_details=details)
-    till.refund(purchase, "5.00")
-    till.sync(purchase)
+    purchase = bought(shop_app, alice, amount_total=1605, total_details=details)
+    shop_app.refund(purchase, "5.00")
+    shop_app.sync(purchase)
     assert rows(alice.browser.get(f"/receipts/{purchase.id}").text) == {
         "Price": "$14.99",
         "Discount": "−$1.50",
@@ -64,11 +62,11 @@ def test_discount_tax_and_refunds_stand_in_it(till: Till) -> None:
     }
 
 
-def test_the_seller_is_who_the_operator_says(till: Till) -> None:
-    alice = till.person()
-    purchase = bought(till, alice)
-    with till.app.app_context():
-        settings = the(Settings)
+def test_the_seller_is_who_the_operator_says(shop_app: ShopApp) -> None:
+    alice = shop_app.person()
+    purchase = bought(shop_app, alice)
+    with shop_app.app.app_context():
+        settings = get(Settings)
     try:
         acme = replace(
             settings,
@@ -77,31 +75,31 @@ def test_the_seller_is_who_the_operator_says(till: Till) -> None:
             seller_tax_id="VAT IE1",
             support_email="help@acme.example",
         )
-        provide(till.app, Settings, acme)
+        provide(shop_app.app, Settings, acme)
         page = alice.browser.get(f"/receipts/{purchase.id}").text
     finally:
-        provide(till.app, Settings, settings)
+        provide(shop_app.app, Settings, settings)
     said = "<br>".join(("Acme &amp; Sons", "1 Harbour Street", "Port Town", "Ireland", "VAT IE1"))
     assert f"{said}<br>help@acme.example" in page
 
 
-def test_strangers_guests_and_the_unpaid_get_none(till: Till) -> None:
-    alice, charlie = till.person(), till.person()
-    purchase = bought(till, alice)
-    unpaid = the_purchase(till, str(press(alice).location))
+def test_strangers_guests_and_the_unpaid_get_none(shop_app: ShopApp) -> None:
+    alice, charlie = shop_app.person(), shop_app.person()
+    purchase = bought(shop_app, alice)
+    unpaid = the_purchase(shop_app, str(press(alice).location))
     for ending in ("", ".pdf"):
         assert charlie.browser.get(f"/receipts/{purchase.id}{ending}").status_code == 404
         assert alice.browser.get(f"/receipts/{unpaid.id}{ending}").status_code == 404
         assert alice.browser.get(f"/receipts/pur_none{ending}").status_code == 404
-        guest = Person(till.app).browser.get(f"/receipts/{purchase.id}{ending}")
+        guest = Person(shop_app.app).browser.get(f"/receipts/{purchase.id}{ending}")
         assert guest.status_code == 303
         assert "/auth/login" in str(guest.location)
         assert alice.post(f"/receipts/{purchase.id}{ending}").status_code == 405
 
 
-def test_the_pdf_is_one_and_says_the_same_each_time(till: Till) -> None:
-    alice = till.person()
-    purchase = bought(till, alice)
+def test_the_pdf_is_one_and_says_the_same_each_time(shop_app: ShopApp) -> None:
+    alice = shop_app.person()
+    purchase = bought(shop_app, alice)
     answers = [alice.browser.get(f"/receipts/{purchase.id}.pdf") for _ in range(2)]
     first = answers[0]
     assert first.status_code == 200
@@ -118,23 +116,23 @@ def test_the_pdf_is_one_and_says_the_same_each_time(till: Till) -> None:
     "name",
     ["<b>Al</b> & <para>", "Żółć Ελλάδα 李 \U0001f680", "x" * 120, "A" * 60 + " " + "B" * 59],
 )
-def test_any_name_can_be_drawn(till: Till, name: str) -> None:
-    alice = till.person()
+def test_any_name_can_be_drawn(shop_app: ShopApp, name: str) -> None:
+    alice = shop_app.person()
     assert alice.post("/settings/profile", {"name": name, "low_balance": "1"}).status_code == 303
-    purchase = bought(till, alice)
+    purchase = bought(shop_app, alice)
     page = alice.browser.get(f"/receipts/{purchase.id}")
     assert "<b>Al" not in page.text
     assert "<para>" not in page.text
     assert alice.browser.get(f"/receipts/{purchase.id}.pdf").data.startswith(b"%PDF-")
 
 
-def test_the_dashboard_leads_to_it(till: Till) -> None:
-    alice = till.person()
-    purchase = bought(till, alice)
+def test_the_dashboard_leads_to_it(shop_app: ShopApp) -> None:
+    alice = shop_app.person()
+    purchase = bought(shop_app, alice)
     page = alice.browser.get("/dashboard").text
     assert f'<a href="/receipts/{purchase.id}">Creator pack</a>' in page
-    till.refund(purchase)
-    till.sync(purchase)
+    shop_app.refund(purchase)
+    shop_app.sync(purchase)
     again = alice.browser.get("/dashboard").text
     assert again.count(f'<a href="/receipts/{purchase.id}">') == 2
 

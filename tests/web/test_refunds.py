@@ -9,11 +9,9 @@ from pathlib import Path
 from flask import Flask
 
 from creditapp.config import Settings
-from creditapp.wiring import provide, the
-from tests.conftest import Person, build_app, close_app
-from tests.payments.till import Till, house, till
-
-__all__ = ["house", "till"]
+from creditapp.services import get, provide
+from tests.app_factory import Person, build_app, close_app
+from tests.shop_app import ShopApp
 
 
 def test_a_guest_reads_the_policy(sqlite_app: Flask) -> None:
@@ -35,10 +33,10 @@ def test_an_operator_may_refund_nothing_on_request(tmp_path: Path) -> None:
         close_app(app)
 
 
-def test_the_figure_is_the_unspent_share(till: Till) -> None:
+def test_the_figure_is_the_unspent_share(shop_app: ShopApp) -> None:
     """Of 110 credits 64 are spent: 46/110 of $14.99 is $6.26 and a bit, and the bit is not paid."""
-    alice = till.person()
-    with till.app.app_context():
+    alice = shop_app.person()
+    with shop_app.app.app_context():
         from creditapp import accounts
         from creditapp.db import snapshot
 
@@ -47,14 +45,14 @@ def test_the_figure_is_the_unspent_share(till: Till) -> None:
             assert email is not None
             user = accounts.find_by_email(session, email[0])
     assert user is not None
-    till.bought(user)
-    till.spend(user, 50 + 64)
+    shop_app.bought(user)
+    shop_app.spend(user, 50 + 64)
     page = alice.browser.get("/credits/refunds").text
     assert "46 of 110 credits" in page
     assert "$6.26" in page
     assert "Write to those who run this site and name <code>" in page
-    with till.app.app_context():
-        provide(till.app, Settings, replace(the(Settings), support_email="help@example.com"))
+    with shop_app.app.app_context():
+        provide(shop_app.app, Settings, replace(get(Settings), support_email="help@example.com"))
     page = alice.browser.get("/credits/refunds").text
     assert re.search(
         r'Write to <a href="mailto:help@example\.com\?subject=Refund%20of%20[^"]+">'

@@ -13,8 +13,8 @@ from werkzeug.test import TestResponse
 
 from creditapp.catalog import Catalog
 from creditapp.db import db
-from creditapp.wiring import provide, the
-from tests.conftest import Person, Queue
+from creditapp.services import get, provide
+from tests.app_factory import Person, Queue
 from tests.web.steps import HTMX, make, submit
 
 JSON = {"Accept": "application/json"}
@@ -155,7 +155,7 @@ def test_the_budget_of_all_guests_has_an_end(sqlite_app: Flask) -> None:
     from dataclasses import replace
 
     with sqlite_app.app_context():
-        provide(sqlite_app, Catalog, replace(the(Catalog), guest_daily_budget=1))
+        provide(sqlite_app, Catalog, replace(get(Catalog), guest_daily_budget=1))
     assert submit(Person(sqlite_app), model="nano-banana").status_code == 303
     other = Person(sqlite_app)
     refused = submit(other, "a fox", model="nano-banana")

@@ -10,10 +10,10 @@ import pytest
 from flask import Flask
 
 from creditapp.config import Settings
-from creditapp.web import security
-from creditapp.web.security import limiter, policy_of
-from creditapp.wiring import the
-from tests.conftest import Person, build_app, close_app
+from creditapp.http import security
+from creditapp.http.security import limiter, policy_of
+from creditapp.services import get
+from tests.app_factory import Person, build_app, close_app
 from tests.web.steps import HTMX, hidden_fields, make, submit
 
 _PLACEHOLDER = re.compile(r"<(?:\w+:)?\w+>")
@@ -211,7 +211,7 @@ def test_behind_proxies_the_entry_of_the_outermost_one_of_ours_counts(
     behind_proxies: Flask,
 ) -> None:
     with behind_proxies.app_context():
-        proxies = the(Settings).trusted_proxies
+        proxies = get(Settings).trusted_proxies
     ours = ", 10.0.0.2" * (proxies - 1)
     for number in range(3):
         forged = f"203.0.113.{number}, 192.0.2.1{ours}"

@@ -6,7 +6,7 @@ import pytest
 from flask import Flask
 
 from creditapp.clock import StoppedClock
-from tests.conftest import Person
+from tests.app_factory import Person
 from tests.web.steps import HTMX, PASSWORD, log_in
 
 

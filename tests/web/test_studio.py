@@ -6,7 +6,7 @@ import re
 
 from flask import Flask
 
-from tests.conftest import Person, Queue
+from tests.app_factory import Person, Queue
 from tests.web.steps import HTMX, PASSWORD, hidden_fields
 
 

@@ -12,14 +12,13 @@ from werkzeug.test import TestResponse
 
 from creditapp import units
 from creditapp.jobs.engine import JobStore
-from creditapp.payments import topups
-from creditapp.wiring import the
-from tests.conftest import Person, Queue
+from creditapp.payments.auto_topup import consent as topup_consent
+from creditapp.services import get
+from tests.app_factory import Person, Queue
 from tests.conventions.files import ROOT
-from tests.payments.till import Till, cut, house, till
+from tests.flaky_gateway import cut
+from tests.shop_app import ShopApp
 from tests.web.steps import make
-
-__all__ = ["house", "till"]
 
 WORDS = {"1": "cfbd683183895d4d"}  # pragma: allowlist secret
 """The digest of the words that each version stands for; an old version's are never changed."""
@@ -44,8 +43,8 @@ def section(person: Person) -> str:
     return person.browser.get("/settings").text.split('id="top-up"')[1].split("</section>")[0]
 
 
-def test_from_off_to_on_over_a_saved_card_and_off_again(till: Till) -> None:
-    alice = till.person()
+def test_from_off_to_on_over_a_saved_card_and_off_again(shop_app: ShopApp) -> None:
+    alice = shop_app.person()
     assert "It is off until you switch it on here." in section(alice)
     answer = agree(alice)
     assert answer.status_code == 303
@@ -54,7 +53,9 @@ def test_from_off_to_on_over_a_saved_card_and_off_again(till: Till) -> None:
 
     assert alice.browser.get("/settings/top-up/back?cancelled=1").status_code == 303
     assert "no card has been saved" in section(alice)
-    till.press(f"/pay/{answer.location.rsplit('/', 1)[1]}", card="succeeds", email="a@example.com")
+    shop_app.press(
+        f"/pay/{answer.location.rsplit('/', 1)[1]}", card="succeeds", email="a@example.com"
+    )
     back = alice.browser.get("/settings/top-up/back?session_id=cs")
     assert back.location == "/settings#top-up"
     shown = section(alice)
@@ -68,13 +69,13 @@ def test_from_off_to_on_over_a_saved_card_and_off_again(till: Till) -> None:
     assert "Switch off" in section(alice)
 
 
-def test_a_picture_that_makes_the_balance_low_is_followed_by_a_top_up(till: Till) -> None:
-    alice = till.person()
+def test_a_picture_that_makes_the_balance_low_is_followed_by_a_top_up(shop_app: ShopApp) -> None:
+    alice = shop_app.person()
     page = agree(alice, threshold="50").location
-    till.press(f"/pay/{page.rsplit('/', 1)[1]}", card="succeeds", email="a@example.com")
+    shop_app.press(f"/pay/{page.rsplit('/', 1)[1]}", card="succeeds", email="a@example.com")
     alice.browser.get("/settings/top-up/back")
-    with till.app.app_context():
-        queue = the(JobStore)
+    with shop_app.app.app_context():
+        queue = get(JobStore)
     assert isinstance(queue, Queue)
     make(alice, queue)
     assert alice.balance() == 50 - 0.5 + 110
@@ -96,9 +97,9 @@ def test_a_picture_that_makes_the_balance_low_is_followed_by_a_top_up(till: Till
     ],
 )
 def test_a_wrong_value_is_named_kept_and_changes_nothing(
-    till: Till, fields: dict[str, str], said: str
+    shop_app: ShopApp, fields: dict[str, str], said: str
 ) -> None:
-    alice = till.person()
+    alice = shop_app.person()
     answer = agree(alice, **fields)
     assert answer.status_code == 422
     assert said in unescape(answer.text)
@@ -106,17 +107,17 @@ def test_a_wrong_value_is_named_kept_and_changes_nothing(
     assert "It is off until" in section(alice)
 
 
-def test_prices_that_changed_are_shown_before_they_are_agreed_to(till: Till) -> None:
-    answer = agree(till.person(), catalog="another")
+def test_prices_that_changed_are_shown_before_they_are_agreed_to(shop_app: ShopApp) -> None:
+    answer = agree(shop_app.person(), catalog="another")
     assert answer.status_code == 409
     assert "Prices were changed" in answer.text
 
 
-def test_while_stripe_is_silent_the_page_says_so_and_nothing_is_on(till: Till) -> None:
-    alice = till.person()
-    till.line.before = cut("create_setup_checkout")
+def test_while_stripe_is_silent_the_page_says_so_and_nothing_is_on(shop_app: ShopApp) -> None:
+    alice = shop_app.person()
+    shop_app.line.before = cut("create_setup_checkout")
     answer = agree(alice)
-    till.line.before = lambda name: None
+    shop_app.line.before = lambda name: None
     assert answer.status_code == 503
     assert "Payment is not available right now" in answer.text
     assert "Switch off" not in section(alice)
@@ -131,7 +132,7 @@ def test_a_guest_is_sent_to_log_in(sqlite_app: Flask) -> None:
 
 def test_the_words_that_are_agreed_to_have_a_number_of_their_own() -> None:
     words = (ROOT / "templates/components/topup_terms.html").read_bytes()
-    assert WORDS[topups.CONSENT_VERSION] == hashlib.sha256(words).hexdigest()[:16]
+    assert WORDS[topup_consent.CONSENT_VERSION] == hashlib.sha256(words).hexdigest()[:16]
 
 
 @pytest.mark.parametrize(("text", "currency", "minor"), [("50", "USD", 5000), ("500", "JPY", 500)])

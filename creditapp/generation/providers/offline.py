@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from creditapp.generation.providers import pictures
+from creditapp.generation.providers import images
 from creditapp.generation.providers.protocol import (
     GenerationFailed,
     ImageRequest,
@@ -59,9 +59,9 @@ def _part_of(progress: Progress, index: int, count: int) -> Progress:
 
 def _check(source: bytes) -> None:
     try:
-        pictures.inspect(source)
+        images.inspect(source)
         return
-    except pictures.NotAPicture as error:
+    except images.NotAPicture as error:
         reason = error.reason
     raise GenerationFailed(
         "The picture to start from could not be read.",

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from creditapp.generation.providers import pictures
+from creditapp.generation.providers import images as providers_images
 from creditapp.generation.providers.protocol import NO_USAGE, ImageRequest, ProducedImage
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def read(
     images = []
     for index, (data, picture) in enumerate(usable):
         if picture.mime_type == "image/png":
-            data = pictures.with_png_text(
+            data = providers_images.with_png_text(
                 data, {"Prompt": request.prompt, "Model": request.provider_model}
             )
         images.append(
@@ -54,34 +54,34 @@ def read(
     return images, cost
 
 
-def _picture(item: object) -> tuple[bytes, pictures.Picture] | None:
+def _picture(item: object) -> tuple[bytes, providers_images.Picture] | None:
     try:
         data = _bytes_of(item)
-        return data, pictures.inspect(data)
-    except pictures.NotAPicture as error:
+        return data, providers_images.inspect(data)
+    except providers_images.NotAPicture as error:
         _log.warning("provider sent something that is no picture: %s", error.reason)
         return None
 
 
 def _bytes_of(item: object) -> bytes:
     if not isinstance(item, dict):
-        raise pictures.NotAPicture("no_object")
+        raise providers_images.NotAPicture("no_object")
     text, url = item.get("b64_json"), item.get("url")
     if not text and isinstance(url, str):
         # An address is never fetched: it could lead into the operator's own network.
         if not url.startswith("data:image/"):
-            raise pictures.NotAPicture("address_instead_of_bytes")
+            raise providers_images.NotAPicture("address_instead_of_bytes")
         text = url
     if not isinstance(text, str) or not text:
-        raise pictures.NotAPicture("no_bytes")
+        raise providers_images.NotAPicture("no_bytes")
     if text.startswith("data:"):
         text = text.partition(",")[2]
-    if len(text) > pictures.BYTES_MAX * 4 // 3 + 4:
-        raise pictures.NotAPicture("too_many_bytes")
+    if len(text) > providers_images.BYTES_MAX * 4 // 3 + 4:
+        raise providers_images.NotAPicture("too_many_bytes")
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise pictures.NotAPicture("bad_base64") from error
+        raise providers_images.NotAPicture("bad_base64") from error
 
 
 def _cost(usage: object, prices: TokenPrices | None) -> int | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from creditapp.generation.providers import ImageRequest, ProducedImage, Provider, ProviderError
-from tests.standins.openai_server import OpenAIStandIn
+from tests.fakes.openai_server import OpenAIStandIn
 
 
 @dataclass

@@ -11,8 +11,8 @@ from PIL import Image
 
 from creditapp.generation.providers import ImageRequest, ProviderError, SourceImage
 from creditapp.generation.providers.openai import OpenAIProvider, TokenPrices
+from tests.fakes.openai_server import OpenAIStandIn
 from tests.generation.providers.conftest import generate
-from tests.standins.openai_server import OpenAIStandIn
 
 PROMPT = "A confidential lighthouse, at dusk 灯台"
 REQUEST = ImageRequest(PROMPT, "gpt-image-2.5-flare", quality="low")

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from creditapp.generation.providers import ImageRequest, openai_models, pictures
-from tests.standins import openai_rules
+from creditapp.generation.providers import ImageRequest, images, openai_models
+from tests.fakes import openai_rules
 
 
 def encoded(kind: str, size: tuple[int, int] = (12, 8), **options: object) -> bytes:
@@ -24,51 +24,51 @@ def encoded(kind: str, size: tuple[int, int] = (12, 8), **options: object) -> by
     ("kind", "mime_type"), [("PNG", "image/png"), ("JPEG", "image/jpeg"), ("WEBP", "image/webp")]
 )
 def test_a_picture_says_itself_what_it_is(kind: str, mime_type: str) -> None:
-    assert pictures.inspect(encoded(kind)) == pictures.Picture(mime_type, 12, 8)
+    assert images.inspect(encoded(kind)) == images.Picture(mime_type, 12, 8)
 
 
 @pytest.mark.parametrize("kind", ["GIF", "BMP", "TIFF", "ICO"])
 def test_other_formats_are_not_shown(kind: str) -> None:
-    with pytest.raises(pictures.NotAPicture):
-        pictures.inspect(encoded(kind))
+    with pytest.raises(images.NotAPicture):
+        images.inspect(encoded(kind))
 
 
 def test_an_animation_is_not_shown() -> None:
     frames = [Image.new("RGB", (4, 4), (shade, 0, 0)) for shade in (0, 255)]
     out = io.BytesIO()
     frames[0].save(out, "PNG", save_all=True, append_images=frames[1:])
-    with pytest.raises(pictures.NotAPicture, match="animated"):
-        pictures.inspect(out.getvalue())
+    with pytest.raises(images.NotAPicture, match="animated"):
+        images.inspect(out.getvalue())
 
 
 def test_a_picture_too_large_is_refused_by_its_header_alone() -> None:
-    with pytest.raises(pictures.NotAPicture, match="too_many_pixels"):
-        pictures.inspect(encoded("PNG", (9000, 10)))
-    with pytest.raises(pictures.NotAPicture, match="too_many_bytes"):
-        pictures.inspect(bytes(pictures.BYTES_MAX + 1))
+    with pytest.raises(images.NotAPicture, match="too_many_pixels"):
+        images.inspect(encoded("PNG", (9000, 10)))
+    with pytest.raises(images.NotAPicture, match="too_many_bytes"):
+        images.inspect(bytes(images.BYTES_MAX + 1))
 
 
 @settings(deadline=None, max_examples=60)
 @given(st.integers(1, 200))
 def test_a_picture_cut_short_anywhere_is_no_picture(cut: int) -> None:
     whole = encoded("PNG", (64, 64), compress_level=0)
-    with pytest.raises(pictures.NotAPicture):
-        pictures.inspect(whole[: len(whole) * cut // 201])
+    with pytest.raises(images.NotAPicture):
+        images.inspect(whole[: len(whole) * cut // 201])
 
 
 @settings(deadline=None, max_examples=60)
 @given(st.binary(max_size=64))
 def test_no_bytes_crash_the_inspection(data: bytes) -> None:
     for prefix in (b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF\x20\0\0\0WEBPVP8 "):
-        with pytest.raises(pictures.NotAPicture):
-            pictures.inspect(prefix + data)
+        with pytest.raises(images.NotAPicture):
+            images.inspect(prefix + data)
 
 
 @settings(deadline=None, max_examples=60)
 @given(st.text(max_size=60))
 def test_text_is_added_to_a_png_and_nothing_else_changes(text: str) -> None:
     before = encoded("PNG")
-    after = pictures.with_png_text(before, {"Prompt": text, "Model": "m"})
+    after = images.with_png_text(before, {"Prompt": text, "Model": "m"})
     with Image.open(io.BytesIO(before)) as old, Image.open(io.BytesIO(after)) as new:
         assert old.tobytes() == new.tobytes()
         new.load()
@@ -79,7 +79,7 @@ def test_text_is_added_to_a_png_and_nothing_else_changes(text: str) -> None:
 
 def test_text_is_added_to_nothing_but_a_png() -> None:
     with pytest.raises(ValueError, match="not a PNG"):
-        pictures.with_png_text(encoded("JPEG"), {"Prompt": "x"})
+        images.with_png_text(encoded("JPEG"), {"Prompt": "x"})
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_whatever_is_wished_for_the_service_accepts_what_is_sent(
 @settings(deadline=None, max_examples=60)
 @given(st.binary(min_size=1, max_size=200))
 def test_the_chunks_have_the_right_checksums(data: bytes) -> None:
-    png = pictures.with_png_text(encoded("PNG"), {"Prompt": data.hex()})
+    png = images.with_png_text(encoded("PNG"), {"Prompt": data.hex()})
     place = 8
     while place < len(png):
         length = int.from_bytes(png[place : place + 4])

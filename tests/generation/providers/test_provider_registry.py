@@ -19,8 +19,8 @@ from creditapp.generation.providers import (
     ShouldStop,
     Unavailable,
 )
+from tests.fakes.openai_server import OpenAIStandIn
 from tests.generation.providers.conftest import generate
-from tests.standins.openai_server import OpenAIStandIn
 
 
 @dataclass(frozen=True)

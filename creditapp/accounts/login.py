@@ -1,0 +1,132 @@
+"""Logging in, in three steps, so that no transaction is open while the password is compared.
+
+with transaction() as session:
+    attempt = accounts.begin_log_in(session, email, network, rules, now=now())
+proof = attempt.check(password)
+with transaction() as session:
+    user = accounts.log_in(session, proof, now=now())
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from creditapp.accounts import passwords
+from creditapp.accounts.email_address import find_address
+from creditapp.accounts.models import User
+from creditapp.accounts.policy import AccountRules
+from creditapp.accounts.throttle import Counter, Rule, count_try, forget_tries, take_back_try
+from creditapp.errors import AppError, AuthenticationRequired
+
+# The pair stops a guesser quickly; the address alone is laxer, because whoever can exhaust it
+# locks the owner out; the network is laxest, because an office shares one.
+TRIES_FROM_ONE_PLACE = Rule("log_in", 10, timedelta(minutes=15))
+TRIES_ON_ONE_ADDRESS = Rule("log_in.address", 30, timedelta(minutes=15))
+TRIES_OF_ONE_NETWORK = Rule("log_in.network", 100, timedelta(minutes=15))
+
+
+class WrongCredentials(AuthenticationRequired):
+    """The address is unknown or the password is wrong: nobody learns which."""
+
+    title = "The address or the password is wrong"
+
+
+class AccountSuspended(AppError):
+    """An operator has closed the account; told only to who knows its password."""
+
+    status, code, title = 403, "account_frozen", "This account is suspended"
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A try that was counted and may be made."""
+
+    user_id: str | None
+    stored_hash: str | None = field(repr=False)
+    counters: tuple[Counter, Counter, Counter] = field(repr=False)
+
+    def check(self, password: str) -> Proof:
+        """Compare the password; takes the same time for an unknown address (about 35 ms)."""
+        matched = passwords.verify(password, self.stored_hash)
+        better = None
+        if matched and self.stored_hash and passwords.needs_rehash(self.stored_hash):
+            better = passwords.rehash(password)
+        return Proof(self, matched, better)
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What comparing a password showed."""
+
+    attempt: Attempt
+    matched: bool
+    better: passwords.NewPassword | None = field(repr=False)
+    """The same password under today's parameters, where the stored hash is an older one."""
+
+
+def begin_log_in(
+    session: Session, email: str, network: str, rules: AccountRules, *, now: datetime
+) -> Attempt:
+    """Count a try and look the address up; raise ``RateLimited`` when there were too many.
+
+    ``network`` is a keyed hash of where the request comes from (``guests.network_of``). The try is
+    counted before the password is compared, so that tries at the same moment all count. Let the
+    transaction commit before ``Attempt.check``.
+    """
+    address = find_address(email)
+    subject = address.key if address else email.strip().lower()[:300]
+    counters = (
+        TRIES_FROM_ONE_PLACE.of(rules.secret, subject, network),
+        TRIES_ON_ONE_ADDRESS.of(rules.secret, subject),
+        TRIES_OF_ONE_NETWORK.of(rules.secret, network),
+    )
+    count_try(session, counters, now=now)
+    found = None
+    if address:
+        query = select(User.id, User.password_hash).where(User.email_key == address.key)
+        found = session.execute(query).first()
+    user_id, stored_hash = found or (None, None)
+    return Attempt(user_id, stored_hash, counters)
+
+
+def log_in(session: Session, proof: Proof, *, now: datetime) -> User:
+    """Return who logged in; forget the tries. ``user.session_id`` is what a session remembers.
+
+    Raises ``WrongCredentials`` in the same words for an unknown address, a wrong password and a
+    password that was changed meanwhile, and ``AccountSuspended``.
+    """
+    user = proved_user(session, proof)
+    if user.frozen_at is not None:
+        raise AccountSuspended("This account is suspended. Write to support if this is a mistake.")
+    place, address, network = proof.attempt.counters
+    forget_tries(session, (place, address))
+    # The network's other tries stay counted: one's own account must not buy tries at others'.
+    take_back_try(session, network)
+    if proof.better is not None:
+        user.password_hash = proof.better.hash
+        session.flush()
+    return user
+
+
+def proved_user(session: Session, proof: Proof) -> User:
+    """Return whose current password was proved, with the row locked; or ``WrongCredentials``."""
+    attempt = proof.attempt
+    user = None
+    if proof.matched and attempt.user_id is not None:
+        user = session.execute(
+            select(User)
+            .where(
+                User.id == attempt.user_id,
+                User.password_hash == attempt.stored_hash,
+                User.deleted_at.is_(None),
+            )
+            .with_for_update()
+            .execution_options(populate_existing=True)
+        ).scalar()
+    if user is None:
+        raise WrongCredentials("The address or the password is wrong.")
+    return user

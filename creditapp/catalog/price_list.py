@@ -1,0 +1,113 @@
+"""The price list: what every operation and model costs, each with a sentence for people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from creditapp.catalog.formatting import amount, count
+from creditapp.catalog.models import (
+    IMAGE_OPERATIONS,
+    TOKEN_OPERATIONS,
+    Catalog,
+    LanguageModel,
+    Model,
+    Operation,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCost:
+    """What one model costs. ``cost_micro`` is the price of its cheapest image; tokens have none."""
+
+    model: str
+    name: str
+    cost_micro: int | None
+    prices_micro: tuple[tuple[str, int], ...]
+    """The price at each quality, where the quality changes it."""
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class OperationCost:
+    """What one operation costs. ``cost_micro`` is the least that it costs; tokens have none."""
+
+    operation: str
+    name: str
+    cost_micro: int | None
+    sentence: str
+    models: tuple[ModelCost, ...]
+
+
+def credit_costs(catalog: Catalog) -> tuple[OperationCost, ...]:
+    """Return the price list, in the order in which people see operations and models."""
+    return tuple(_operation_cost(catalog, operation) for operation in catalog.operations)
+
+
+def _operation_cost(catalog: Catalog, operation: Operation) -> OperationCost:
+    if operation.id in IMAGE_OPERATIONS:
+        models = tuple(
+            _model_cost(catalog, model) for model in catalog.models if model.can(operation.id)
+        )
+        least = min(model.cost_micro or 0 for model in models)
+        sentence = f"From {amount(catalog, least)} an image, by model."
+        return OperationCost(operation.id, operation.name, least, sentence, models)
+    if operation.id in TOKEN_OPERATIONS:
+        by_token = tuple(
+            _language_model_cost(catalog, model)
+            for model in catalog.language_models
+            if model.can(operation.id)
+        )
+        sentence = f"By the tokens read and written, {_rate(catalog)}."
+        return OperationCost(operation.id, operation.name, None, sentence, by_token)
+    least, sentence = _media_cost(catalog, operation)
+    return OperationCost(operation.id, operation.name, least, sentence, ())
+
+
+def _media_cost(catalog: Catalog, operation: Operation) -> tuple[int, str]:
+    if operation.steps:
+        parts, shortest = [], 1
+        for step in operation.steps:
+            price = amount(catalog, step.price_micro)
+            first = shortest == 1
+            parts.append(
+                f"{price} up to {step.up_to_seconds} s"
+                if first
+                else f"{price} for {shortest}-{step.up_to_seconds} s"
+            )
+            shortest = step.up_to_seconds + 1
+        return operation.steps[0].price_micro, f"{', '.join(parts)}."
+    price_micro = operation.price_micro or 0
+    if operation.block_seconds:
+        price = amount(catalog, price_micro)
+        return price_micro, f"{price} for each started {operation.block_seconds} s."
+    return price_micro, f"{amount(catalog, price_micro)} each."
+
+
+def _model_cost(catalog: Catalog, model: Model) -> ModelCost:
+    if model.qualities:
+        prices = [
+            f"{amount(catalog, price)} in {quality} quality"
+            for quality, price in model.prices_micro.items()
+        ]
+        sentence = f"{model.name}: an image is {', '.join(prices)}."
+    else:
+        sentence = f"{model.name}: {amount(catalog, model.price_micro)} an image."
+    return ModelCost(
+        model.id, model.name, model.lowest_micro, tuple(model.prices_micro.items()), sentence
+    )
+
+
+def _language_model_cost(catalog: Catalog, model: LanguageModel) -> ModelCost:
+    # Millionths of a dollar for a million tokens, x credits per dollar, are microcredits for them.
+    rate = catalog.credits_per_provider_dollar
+    parts = [f"{amount(catalog, model.input_micros_usd * rate)} for a million tokens read"]
+    if model.output_micros_usd:
+        parts.append(f"{amount(catalog, model.output_micros_usd * rate)} for a million written")
+    return ModelCost(model.id, model.name, None, (), f"{model.name}: {', '.join(parts)}.")
+
+
+def _rate(catalog: Catalog) -> str:
+    rate = catalog.credits_per_provider_dollar
+    if catalog.unit == "dollars" and rate == 1:
+        return "at the provider's price"
+    return f"{count(rate, 'credit')} for each dollar of the provider's price"

@@ -1,0 +1,242 @@
+"""What a balance can do: which model to take, what is out of reach, and the ways out.
+
+Pure functions beside ``pricing``; whatever a way proposes can be paid from the balance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+
+from creditapp.catalog.formatting import amount, count, figure
+from creditapp.catalog.models import TEXT_TO_IMAGE, TIERS, Catalog, Model
+from creditapp.catalog.pricing import PriceRequest, Quote, guest_refusal, image_model
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One way out of a balance that is too small: what to change, and what it then costs.
+
+    ``kind`` is ``quality``, ``count``, ``model`` or ``credits`` (add some; it changes nothing).
+    """
+
+    kind: str
+    label: str
+    cost_micro: int | None = None
+    model: str | None = None
+    quality: str | None = None
+    n: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """The model to take, and why: ``fits your balance: 24 images left``."""
+
+    model: Model
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelOffer:
+    """A row of the model picker. It can be chosen when ``reason`` is empty."""
+
+    model: Model
+    quality: str | None
+    cost_micro: int
+    """Of the whole request: all its images."""
+    images_left: int | None
+    """How many images of this model the balance makes; ``None`` for a guest."""
+    available: bool
+    affordable: bool
+    recommended: bool
+    why: str
+    """Why it is recommended; empty when it is not."""
+    reason: str
+    """Why it cannot be chosen; empty when it can."""
+    ways: tuple[Way, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a cost stands to a balance: ``sufficient``, ``low`` or ``insufficient``."""
+
+    state: str
+    after_micro: int
+    sentence: str
+    ways: tuple[Way, ...]
+
+
+def recommend(
+    catalog: Catalog, balance_micro: int | None, available_ids: Collection[str]
+) -> Recommendation | None:
+    """Return the best model that makes the catalog's number of images from the balance.
+
+    When none lasts that long it is the one that makes the most; when the balance makes no image
+    there is none. ``balance_micro`` is ``None`` for a guest, who gets the default model if guests
+    may use it, else the first one they may.
+    """
+    models = [model for model in catalog.models if model.id in available_ids]
+    models = [model for model in models if model.can(TEXT_TO_IMAGE)]
+    if balance_micro is None:
+        return _for_guest(catalog, models)
+    payable = [model for model in models if model.price_micro <= balance_micro]
+    if not payable:
+        return None
+    wanted = catalog.recommended_images
+    lasting = [model for model in payable if balance_micro // model.price_micro >= wanted]
+    # max and min take the first of equals: the catalog's order decides within a tier.
+    best = (
+        max(lasting, key=lambda model: TIERS.index(model.tier))
+        if lasting
+        else min(payable, key=lambda model: model.price_micro)
+    )
+    left = count(balance_micro // best.price_micro, "image")
+    return Recommendation(best, f"fits your balance: {left} left")
+
+
+def offers(
+    catalog: Catalog,
+    balance_micro: int | None,
+    available_ids: Collection[str],
+    request: PriceRequest = PriceRequest(),  # noqa: B008  # frozen, so it can be shared
+) -> tuple[ModelOffer, ...]:
+    """Return every model that can do the request, as the picker shows it.
+
+    ``request`` gives operation, quality and number; ``balance_micro`` is ``None`` for a guest.
+    """
+    recommended = recommend(catalog, balance_micro, available_ids)
+    return tuple(
+        _offer(catalog, balance_micro, model.id in available_ids, model, request, recommended)
+        for model in catalog.models
+        if model.can(request.operation)
+    )
+
+
+def standing(
+    catalog: Catalog,
+    request: PriceRequest,
+    quoted: Quote,
+    balance_micro: int,
+    *,
+    available_ids: Collection[str] = (),
+    low_balance_micro: int | None = None,
+) -> Standing:
+    """Return how ``quoted``, the price of ``request``, stands to the balance.
+
+    ``low_balance_micro`` is the person's own threshold, else the catalog's counts. It is ``low``
+    when the request can be paid and leaves less than that.
+    """
+    after = balance_micro - quoted.cost_micro
+    if after >= 0:
+        threshold = catalog.low_balance_micro if low_balance_micro is None else low_balance_micro
+        state = "low" if after < threshold else "sufficient"
+        return Standing(state, after, f"This leaves {amount(catalog, after)}.", ())
+    have, needs = amount(catalog, balance_micro), figure(catalog, quoted.cost_micro)
+    ways = list(_ways(catalog, request, balance_micro))
+    ways += list(_other_model(catalog, request, balance_micro, available_ids))
+    choices = ["Add credits", *(_within(way.label) for way in ways)]
+    ways.append(Way("credits", "Add credits"))
+    advice = " or ".join(part for part in (", ".join(choices[:-1]), choices[-1]) if part)
+    return Standing(
+        "insufficient", after, f"You have {have}; this needs {needs}. {advice}.", tuple(ways)
+    )
+
+
+def _for_guest(catalog: Catalog, models: list[Model]) -> Recommendation | None:
+    open_to_guests = [model for model in models if model.guests]
+    if not open_to_guests:
+        return None
+    default = catalog.model(catalog.default_model)
+    best = default if default in open_to_guests else open_to_guests[0]
+    return Recommendation(best or open_to_guests[0], "free to try, no account needed")
+
+
+def _offer(
+    catalog: Catalog,
+    balance_micro: int | None,
+    available: bool,
+    model: Model,
+    request: PriceRequest,
+    recommended: Recommendation | None,
+) -> ModelOffer:
+    quality = request.quality if request.quality in model.qualities else model.default_quality
+    asked = replace(request, model=model.id, quality=quality)
+    price = model.price_at(quality)
+    cost = price * request.n
+    affordable = balance_micro is None or cost <= balance_micro
+    is_best = recommended is not None and recommended.model is model
+    reason = ""
+    ways: tuple[Way, ...] = ()
+    if not available:
+        reason = "Not set up on this server."
+    elif balance_micro is None:
+        reason = guest_refusal(catalog, replace(asked, n=1)) or ""
+    elif not affordable:
+        images = count(request.n, "image")
+        need = "needs" if request.n == 1 else "need"
+        have = figure(catalog, balance_micro)
+        reason = f"{images} {need} {amount(catalog, cost)}; you have {have}"
+        ways = (*_ways(catalog, asked, balance_micro), Way("credits", "Add credits"))
+    return ModelOffer(
+        model=model,
+        quality=quality,
+        cost_micro=cost,
+        images_left=None if balance_micro is None else balance_micro // price,
+        available=available,
+        affordable=affordable,
+        recommended=is_best,
+        why=recommended.reason if recommended and is_best else "",
+        reason=reason,
+        ways=ways,
+    )
+
+
+def _ways(catalog: Catalog, request: PriceRequest, balance_micro: int) -> Iterator[Way]:
+    """Yield what can be changed about an image request so that the balance pays for it."""
+    if catalog.operation(request.operation) is None or request.operation not in _images(catalog):
+        return
+    model = image_model(catalog, request)
+    price = model.price_at(request.quality)
+    cheaper = [
+        (other, name)
+        for name, other in model.prices_micro.items()
+        if other < price and other * request.n <= balance_micro
+    ]
+    if cheaper:
+        best, quality = max(cheaper)
+        cost = best * request.n
+        label = f"Use {quality} ({figure(catalog, cost)})"
+        yield Way("quality", label, cost, model.id, quality, request.n)
+    fewer = min(balance_micro // price, request.n - 1)
+    if fewer > 0:
+        cost = price * fewer
+        label = f"Make {count(fewer, 'image')} ({figure(catalog, cost)})"
+        yield Way("count", label, cost, model.id, request.quality, fewer)
+
+
+def _other_model(
+    catalog: Catalog, request: PriceRequest, balance_micro: int, available_ids: Collection[str]
+) -> Iterator[Way]:
+    """Yield the cheapest other model that the balance pays for."""
+    if request.operation not in _images(catalog):
+        return
+    chosen = image_model(catalog, request)
+    others = [
+        model
+        for model in catalog.models
+        if model.id in available_ids and model is not chosen and model.can(request.operation)
+        if model.price_micro * request.n <= balance_micro and request.n <= model.max_images
+    ]
+    if others:
+        best = min(others, key=lambda model: model.price_micro)
+        cost = best.price_micro * request.n
+        label = f"Choose {best.name} ({figure(catalog, cost)})"
+        yield Way("model", label, cost, best.id, best.default_quality, request.n)
+
+
+def _images(catalog: Catalog) -> set[str]:
+    return {name for model in catalog.models for name in model.operations}
+
+
+def _within(label: str) -> str:
+    return label[0].lower() + label[1:]

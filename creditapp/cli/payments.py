@@ -1,0 +1,121 @@
+"""The operator's commands about money that moves at Stripe: compare, refund, take prices."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import click
+
+from creditapp import units
+from creditapp.catalog import Catalog, CatalogInvalid
+from creditapp.cli.context import app_context, say
+from creditapp.clock import now
+from creditapp.config import Settings
+from creditapp.db import snapshot, transaction
+from creditapp.payments import catalog_import
+from creditapp.payments.reconciliation import purchases as reconciliation
+from creditapp.payments.refunds import refund as refunds
+from creditapp.payments.stripe.client import StripeGateway
+from creditapp.payments.stripe.records import GatewayError
+from creditapp.services import get
+
+
+@click.command()
+@click.option(
+    "--since",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="The first day to compare, UTC; a week ago when it is left out.",
+)
+@click.option("--json", "as_json", is_flag=True)
+def reconcile(since: datetime | None, as_json: bool) -> None:
+    """Compare the ledger with Stripe and repair what can be; exit 0 only if they agree."""
+    with app_context():
+        begins = now() - reconciliation.NIGHTLY if since is None else since.replace(tzinfo=UTC)
+        if begins > now():
+            raise click.ClickException("--since lies in the future.")
+        try:
+            report = reconciliation.reconcile(begins)
+        except GatewayError as error:
+            raise click.ClickException(f"Stripe could not be asked: {error}") from None
+        say(report.as_dict(), report.as_text(), as_json)
+    if not report.ok:
+        raise click.exceptions.Exit(1)
+
+
+@click.command()
+@click.argument("target")
+@click.option("--amount", help="Such as 5.00, in the payment's currency; all that is left without.")
+@click.option(
+    "--reason",
+    type=click.Choice(refunds.REASONS),
+    default=refunds.REASONS[0],
+    show_default=True,
+)
+@click.option("--json", "as_json", is_flag=True)
+def refund(target: str, amount: str | None, reason: str, as_json: bool) -> None:
+    """Refund a purchase (pur_...) or an invoice (in_...); its credits go back in proportion."""
+    with app_context():
+        minor = None
+        if amount is not None:
+            minor = _minor(amount, refunds.paid_of(target).currency)
+        try:
+            done = refunds.refund(target, minor, reason=reason, actor="operator")
+        except GatewayError as error:
+            again = "" if error.permanent else " Run the same command again."
+            raise click.ClickException(f"Stripe did not refund it: {error}{again}") from None
+        money = units.money_text(done.amount_minor, done.currency)
+        facts = {
+            "id": done.id,
+            "target": target,
+            "amountMinor": done.amount_minor,
+            "currency": done.currency,
+            "state": done.state,
+        }
+        say(facts, f"{money} of {target} went back ({done.id}).", as_json)
+
+
+@click.command("sync-prices")
+@click.option("--dry-run", is_flag=True, help="Only show what would change.")
+@click.option("--json", "as_json", is_flag=True)
+def sync_prices(dry_run: bool, as_json: bool) -> None:
+    """Take Stripe's prices with includedCredits into the catalog, as packs and plans."""
+    with app_context() as app:
+        try:
+            prices = get(StripeGateway).list_prices()
+        except GatewayError as error:
+            raise click.ClickException(f"Stripe could not be asked: {error}") from None
+        try:
+            diff = _sync(app, prices, dry_run=dry_run)
+        except CatalogInvalid as error:
+            raise click.ClickException(f"The catalog stays as it is: {error}") from None
+        say(diff.as_dict(), diff.as_text(), as_json)
+    if diff.problems:
+        raise click.exceptions.Exit(1)
+
+
+def _sync(app: Any, prices: Any, *, dry_run: bool) -> catalog_import.Diff:
+    from creditapp import use_catalog
+
+    catalog = get(Catalog)
+    with snapshot() as session:
+        document = catalog_import.document_in_force(session)
+    diff = catalog_import.compare(prices, document, catalog.currency)
+    if not diff.empty and not dry_run:
+        with transaction() as session:
+            catalog = catalog_import.apply(session, diff)
+        use_catalog(app, get(Settings), catalog)
+    return diff
+
+
+def _minor(amount: str, currency: str) -> int:
+    """Return an amount such as ``5.00`` in minor units; refuse what the currency cannot pay."""
+    digits = units.minor_digits(currency)
+    try:
+        minor = Decimal(amount).scaleb(digits)
+    except InvalidOperation:
+        minor = Decimal("NaN")
+    if not minor.is_finite() or minor != minor.to_integral_value() or not 0 < minor < 10**12:
+        raise click.ClickException("--amount is a number such as 5 or 5.00, and above zero.")
+    return int(minor)

@@ -1,0 +1,1 @@
+"""HTTP code that pages and the JSON API share."""

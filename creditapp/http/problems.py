@@ -1,0 +1,143 @@
+"""The one error handler: a refusal as problem+json, as a component for HTMX, or as a page."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from http import HTTPStatus
+
+import structlog
+from flask import Flask, Response, current_app, g, make_response, redirect, request, url_for
+from flask_limiter.errors import RateLimitExceeded
+from werkzeug.exceptions import HTTPException, InternalServerError, RequestEntityTooLarge
+from werkzeug.wrappers import Response as AnyResponse
+
+from creditapp.config import Settings
+from creditapp.errors import (
+    AppError,
+    AuthenticationRequired,
+    NotFound,
+    PayloadTooLarge,
+)
+from creditapp.http import json_provider
+from creditapp.http.rendering import Components, render_block, render_page, wants_fragment
+from creditapp.http.security import rate_limited
+from creditapp.ledger import InsufficientCredits
+from creditapp.services import get
+from creditapp.web import view_models
+
+log = structlog.get_logger(__name__)
+
+
+def init_app(app: Flask) -> None:
+    """Answer every error of every route in the caller's own form."""
+    app.register_error_handler(AppError, refuse)
+    app.register_error_handler(HTTPException, _refuse_http)
+    app.register_error_handler(Exception, _fail)
+
+
+def refuse(error: AppError) -> AnyResponse:
+    """Render a refusal for whoever asked."""
+    if wants_json():
+        return _problem_json(error)
+    if isinstance(error, AuthenticationRequired) and _may_log_in_first():
+        return redirect(url_for("auth.log_in", next=request.full_path.rstrip("?")), 303)
+    problem = view_models.problem(error)
+    if wants_fragment():
+        body = render_block("layouts/fragments.html", "problem", problem=problem)
+    else:
+        body = render_page("errors/problem.html", problem=problem)
+    response = make_response(body, error.status)
+    response.headers.update(error.headers)
+    response.headers["Vary"] = "HX-Request"
+    return response
+
+
+def _may_log_in_first() -> bool:
+    """Whether a page was only opened: after logging in it opens again by itself."""
+    return request.method == "GET" and not wants_fragment()
+
+
+def wants_json() -> bool:
+    """Whether the caller is a program: it says so, or it calls a path under /api."""
+    if request.path.startswith("/api/"):
+        return True
+    best = request.accept_mimetypes.best_match(
+        ["text/html", "application/json", "application/problem+json"], "text/html"
+    )
+    return best != "text/html"
+
+
+def _problem_json(error: AppError) -> Response:
+    settings = get(Settings)
+    problem: dict[str, object] = {
+        "type": f"{settings.site_url}/api/docs#{error.code}",
+        "title": error.title,
+        "status": error.status,
+        "detail": error.detail,
+        "code": error.code,
+        "error": error.detail,
+        "requestId": g.get("request_id", ""),
+    }
+    if settings.support_email:
+        problem["supportEmail"] = settings.support_email
+    if isinstance(error, InsufficientCredits):
+        # The ledger refuses and knows no pages; where to buy is said here.
+        problem |= {"packsUrl": "/credits", "plansUrl": "/credits"}
+    for name, value in error.fields.items():
+        problem[name] = json_provider.rfc3339(value) if isinstance(value, datetime) else value
+    response = json_provider.answer(problem, error.status, dict(error.headers))
+    response.content_type = "application/problem+json"
+    return response
+
+
+def _refuse_http(error: HTTPException) -> AnyResponse:
+    if isinstance(error, RateLimitExceeded):
+        return refuse(rate_limited(error))
+    if isinstance(error, InternalServerError):
+        # Rendering a refusal failed in its turn, most likely for want of the database.
+        return _fail(error.original_exception or error)
+    if isinstance(error, RequestEntityTooLarge):
+        return refuse(PayloadTooLarge("The request is larger than this page reads."))
+    if error.code == HTTPStatus.NOT_FOUND:
+        return refuse(NotFound("There is nothing at this address."))
+    if error.code is not None and 300 <= error.code < 400:
+        return error.get_response()
+    return refuse(_of_status(error))
+
+
+def _of_status(error: HTTPException) -> AppError:
+    """Return a werkzeug error as a refusal of the same status, without its own English page."""
+    status = HTTPStatus(error.code or 500)
+
+    class Refusal(AppError):
+        pass
+
+    Refusal.status = status.value
+    Refusal.code = "malformed_request" if status == 400 else status.name.lower()
+    Refusal.title = status.phrase
+    allowed = getattr(error, "valid_methods", None)
+    refusal = Refusal(status.description or status.phrase)
+    if allowed:
+        refusal.headers["Allow"] = ", ".join(allowed)
+        refusal.detail = f"This address answers {' and '.join(sorted(allowed))} alone."
+    return refusal
+
+
+def _fail(error: BaseException) -> AnyResponse:
+    # The log gets the traceback under the request's id; the outside gets the id alone.
+    log.error("request failed", error_type=type(error).__name__, exc_info=error)
+    refusal = AppError("Something went wrong here. Nothing was charged by this request.")
+    if wants_json():
+        return _problem_json(refusal)
+    # Both must hold when the database does not, so they ask for nothing but settings.
+    if wants_fragment():
+        component = Components(current_app.jinja_env).problem(view_models.problem(refusal))
+        return make_response(component, refusal.status)
+    settings = get(Settings)
+    template = current_app.jinja_env.get_template("errors/500.html")
+    page = template.render(
+        request_id=g.get("request_id", ""),
+        support_email=settings.support_email,
+        site_name=settings.site_name,
+    )
+    return make_response(page, 500)

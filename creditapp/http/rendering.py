@@ -1,0 +1,203 @@
+"""Pages and fragments from one set of templates.
+
+A fragment is a named block of its page, so that a full page and an HTMX answer cannot drift apart.
+A component is one macro in a file of its own, called as ``{{ ui.balance(...) }}`` and never
+imported.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from flask import (
+    Flask,
+    Response,
+    current_app,
+    make_response,
+    render_template,
+    request,
+    send_file,
+    url_for,
+)
+from jinja2 import Environment, StrictUndefined
+from lucide.jinja import lucide
+from markupsafe import Markup, escape
+
+from creditapp import clock, units
+from creditapp.catalog import Catalog
+from creditapp.errors import NotFound
+from creditapp.services import get
+from creditapp.web import mail_filters
+
+
+class Components:
+    """``ui.<name>``: the macro of that name in ``components/<name>.html``.
+
+    Mails have parts of their own: ``mail.<name>`` in HTML, ``plain.<name>`` in text.
+    """
+
+    def __init__(self, environment: Environment, path: str = "components/{}.html") -> None:
+        self._environment = environment
+        self._path = path
+
+    def __getattr__(self, name: str) -> Callable[..., Markup]:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        template = self._environment.get_template(self._path.format(name))
+        macro: Callable[..., Markup] = getattr(template.module, name)
+        return macro
+
+
+def init_app(app: Flask) -> None:
+    """Give the templates their components, filters and globals, and serve htmx."""
+    app.jinja_env.undefined = StrictUndefined
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.jinja_env.add_extension("jinja2.ext.do")
+    app.jinja_env.filters.update(
+        credits=credits_text,
+        money=units.money_text,
+        moment=moment,
+        plural=plural,
+        **mail_filters.FILTERS,
+    )
+    app.jinja_env.globals.update(
+        ui=Components(app.jinja_env),
+        mail=Components(app.jinja_env, "emails/parts/{}.html"),
+        plain=Components(app.jinja_env, "emails/parts/{}.txt"),
+        asset=asset,
+        icon=icon,
+        unit=unit,
+    )
+    app.add_url_rule("/static/vendor/htmx.js", "htmx", _policy_public(_send_htmx))
+
+
+def _policy_public(view: Callable[[], Response]) -> Callable[[], Response]:
+    view.policy = "public"  # type: ignore[attr-defined]  # read by web/security.py
+    return view
+
+
+def render_page(template: str, /, **context: Any) -> str:
+    """Return a whole page."""
+    return render_template(template, **context)
+
+
+def render_block(template: str, block: str, /, **context: Any) -> str:
+    """Return one named block of a page: the fragment that HTMX asked for."""
+    current_app.update_template_context(context)
+    page = current_app.jinja_env.get_template(template)
+    return "".join(page.blocks[block](page.new_context(context)))
+
+
+def wants_fragment() -> bool:
+    """Whether HTMX asks for a part; a page restored from its history is asked for whole."""
+    return "HX-Request" in request.headers and "HX-History-Restore-Request" not in request.headers
+
+
+def page_or_block(template: str, block: str, /, status: int = 200, **context: Any) -> Response:
+    """Answer a browser with the page and HTMX with the block."""
+    render = (
+        render_block(template, block, **context)
+        if wants_fragment()
+        else render_page(template, **context)
+    )
+    response = make_response(render, status)
+    response.headers["Vary"] = "HX-Request"
+    return response
+
+
+def go(url: str) -> Response:
+    """Send the browser on: a redirect, or for HTMX the header that makes the browser go itself.
+
+    A cross-origin 303 answered to htmx leads nowhere, so every redirect takes this road.
+    """
+    if "HX-Request" in request.headers:
+        return Response(status=204, headers={"HX-Redirect": url})
+    return Response(status=303, headers={"Location": url})
+
+
+def asset(path: str) -> str:
+    """Return the address of a static file with its content's digest, so that caches may keep it."""
+    folder = Path(current_app.static_folder or "")
+    if path == "vendor/htmx.js":
+        return url_for("htmx", v=_digest(htmx_file(), 0))
+    file = folder / path
+    return url_for("static", filename=path, v=_digest(file, file.stat().st_mtime_ns))
+
+
+@cache
+def _digest(file: Path, _modified_ns: int) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:12]
+
+
+@cache
+def htmx_file() -> Path:
+    """Return the path of htmx inside the installed package; Django itself is never imported."""
+    spec = find_spec("django_htmx")
+    if spec is None or spec.origin is None:
+        raise RuntimeError("django-htmx is not installed: run the locked installation again")
+    return Path(spec.origin).parent / "static" / "django_htmx" / "htmx-2.min.js"
+
+
+def _send_htmx() -> Response:
+    """Send htmx from its package; it changes only with the locked version."""
+    if not htmx_file().exists():
+        raise NotFound
+    return send_file(htmx_file(), mimetype="text/javascript", max_age=31536000)
+
+
+def unit() -> str:
+    """Return how this shop shows an amount: as ``credits`` or as ``dollars``."""
+    return get(Catalog).unit
+
+
+def credits_text(micro: int) -> str:
+    """Return an amount for people in this shop's unit: ``0.5``, or ``$12.34``."""
+    if unit() == "dollars":
+        return units.dollars_text(micro)
+    return units.credits_text(micro)
+
+
+def icon(name: str, size: int = 18, class_: str = "") -> Markup:
+    """Return a Lucide icon as inline SVG, hidden from screen readers: a word stands beside it."""
+    attributes = {"class": class_} if class_ else {}
+    svg = lucide(name, size=size, aria_hidden="true", focusable="false", **attributes)
+    return Markup(svg)  # noqa: S704  # the installed package's own SVG
+
+
+def plural(count: int, one: str, many: str) -> str:
+    """Return the form of a word that fits a count."""
+    return one if count == 1 else many
+
+
+def moment(value: datetime) -> Markup:
+    """Return a ``<time>``: the future as a span ("in 3 h 20 min"), the past as a date and hour."""
+    present = clock.now()
+    words = f"in {_span(value - present)}" if value > present else _stamp(value, present)
+    exact = f"{value.day} {value:%B %Y, %H:%M} UTC"
+    iso = value.isoformat(timespec="seconds").replace("+00:00", "Z")
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(iso, exact, escape(words))
+
+
+def _stamp(value: datetime, present: datetime) -> str:
+    year = "" if value.year == present.year else f" {value.year}"
+    return f"{value.day} {value:%b}{year}, {value:%H:%M}"
+
+
+def _span(difference: timedelta) -> str:
+    seconds = int(difference.total_seconds())
+    if seconds < 60:
+        return f"{max(seconds, 1)} s"
+    hours, minutes = divmod(seconds // 60, 60)
+    if hours < 1:
+        return f"{minutes} min"
+    if hours < 24:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    days, hours = divmod(hours, 24)
+    words = f"{days} {plural(days, 'day', 'days')}"
+    return f"{words} {hours} h" if hours and days < 4 else words

@@ -1,0 +1,128 @@
+"""Credits that come in, and the debts that paid ones pay first."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import Connection
+
+from creditapp.clock import NEVER
+from creditapp.ledger import expiry, lineage, locked_wallet
+from creditapp.ledger.entry_types import DEFAULT_PRIORITY, PAID_SOURCES, kind_of_source
+from creditapp.ledger.lineage import GrantRow
+from creditapp.ledger.locked_wallet import LockedWallet
+from creditapp.ledger.queries import Grant, grant_by_id
+from creditapp.ledger.sql import read, write
+
+_INSERT: Final = read(
+    "INSERT INTO grants (wallet_id, source, origin, amount, remaining, priority, scope,"
+    " expires_at, paid_minor, currency, livemode, actor, created_at)"
+    " VALUES (:wallet_id, :source, :origin, :amount, :amount, :priority, :scope,"
+    " :expires_at, :paid_minor, :currency, :livemode, :actor, :now)"
+    " ON CONFLICT (origin) DO NOTHING RETURNING id"
+)
+_OWING: Final = read(
+    "SELECT id, owed FROM grants WHERE wallet_id = :wallet_id AND owed > 0 ORDER BY id"
+)
+_DEBT_CHARGE: Final = read(
+    "INSERT INTO charges (wallet_id, key, digest, operation, amount, kept, state, debt_grant_id,"
+    " created_at, settled_at, entry_seq)"
+    " VALUES (:wallet_id, :key, '', 'debt', :amount, :amount, 'captured', :debt_grant_id,"
+    " :now, :now, :entry_seq) RETURNING id"
+)
+_DEBT_ALLOCATION: Final = write(
+    "INSERT INTO allocations (charge_id, grant_id, start, amount, kept)"
+    " VALUES (:charge_id, :grant_id, 0, :amount, :amount)"
+)
+_PAY: Final = write("UPDATE grants SET owed = owed - :amount WHERE id = :grant_id")
+
+
+def grant(
+    connection: Connection,
+    wallet_id: int,
+    amount_micro: int,
+    *,
+    source: str,
+    origin: str,
+    now: datetime,
+    priority: int | None = None,
+    scope: str = "*",
+    expires_at: datetime = NEVER,
+    paid_minor: int | None = None,
+    currency: str | None = None,
+    livemode: bool | None = None,
+    actor: str = "",
+    note: str | None = None,
+) -> Grant | None:
+    """Put ``amount_micro`` into a wallet, once for each ``origin`` over all wallets.
+
+    Returns None when the origin was granted before, by whomever: ``purchase:<id>`` can be posted
+    by the webhook, the return page and the reconciler. A paid grant first pays what grants of
+    this wallet owe after a reversal, oldest first.
+    """
+    if amount_micro <= 0:
+        raise ValueError("a grant is more than nothing")
+    wallet = locked_wallet.lock(connection, wallet_id)
+    expiry.sweep(connection, wallet, now)
+    made = connection.execute(
+        _INSERT,
+        {
+            "wallet_id": wallet_id,
+            "source": source,
+            "origin": origin,
+            "amount": amount_micro,
+            "priority": DEFAULT_PRIORITY[source] if priority is None else priority,
+            "scope": scope,
+            "expires_at": expires_at,
+            "paid_minor": paid_minor,
+            "currency": currency,
+            "livemode": livemode,
+            "actor": actor,
+            "now": now,
+        },
+    ).scalar()
+    if made is None:
+        return None
+    grant_id = int(made)
+    paid = source in PAID_SOURCES
+    wallet.available += amount_micro
+    wallet.granted += amount_micro
+    wallet.purchased += amount_micro if paid else 0
+    wallet.welcome += amount_micro if source == "welcome" else 0
+    wallet.expires(expires_at)
+    wallet.entry(kind_of_source(source), amount_micro, now=now, grant_id=grant_id, note=note)
+    wallet.fact("granted", now, grant=grant_id, source=source, amount=amount_micro)
+    if paid and wallet.owed:
+        _pay_debts(connection, wallet, lineage.find(connection, grant_id), now)
+    wallet.post(connection)
+    return grant_by_id(connection, grant_id)
+
+
+def _pay_debts(
+    connection: Connection, wallet: LockedWallet, payer: GrantRow, now: datetime
+) -> None:
+    owing = connection.execute(_OWING, {"wallet_id": wallet.wallet_id}).all()
+    for debtor_id, owed in owing:
+        pays = min(owed, payer.remaining)
+        if not pays:
+            return
+        charge_id = connection.execute(
+            _DEBT_CHARGE,
+            {
+                "wallet_id": wallet.wallet_id,
+                "key": f"debt:{debtor_id}:{payer.id}",
+                "amount": pays,
+                "debt_grant_id": debtor_id,
+                "now": now,
+                "entry_seq": wallet.seq + 1,
+            },
+        ).scalar_one()
+        wallet.entry("debt", -pays, now=now, grant_id=debtor_id, charge_id=charge_id)
+        connection.execute(
+            _DEBT_ALLOCATION, {"charge_id": charge_id, "grant_id": payer.id, "amount": pays}
+        )
+        connection.execute(_PAY, {"grant_id": debtor_id, "amount": pays})
+        payer.change(connection, remaining=-pays)
+        wallet.available -= pays
+        wallet.owed -= pays

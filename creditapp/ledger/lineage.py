@@ -1,0 +1,178 @@
+"""A grant and what has grown out of it: children by transfer, and by return after its expiry.
+
+A reversal of the payment reaches the whole family, wherever it has gone (see ``reversals``).
+"""
+
+# ruff: noqa: S608  # SQL is joined from constants of these modules only
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import Connection
+
+from creditapp.clock import NEVER
+from creditapp.errors import NotFound
+from creditapp.ledger.locked_wallet import LockedWallet
+from creditapp.ledger.sql import read, write
+
+RETURN_LIFETIME: Final = timedelta(days=7)
+"""What returns to an expired grant can be spent for at least so long."""
+
+COLUMNS: Final = (
+    "id, wallet_id, source, amount, remaining, expired, revoked, moved, owed, revoke_target,"
+    " priority, scope, expires_at, frozen_at, paid_minor, created_at"
+)
+_FIND: Final = read(
+    f"SELECT {COLUMNS} FROM grants WHERE id = :grant_id", "expires_at", "frozen_at", "created_at"
+)
+_BRANCH: Final = read(
+    "INSERT INTO grants (wallet_id, source, origin, amount, remaining, priority, scope,"
+    " expires_at, frozen_at, paid_minor, currency, livemode, parent_grant_id, root_grant_id,"
+    " actor, created_at)"
+    " SELECT :wallet_id, :source, :origin, :amount, :amount, priority, scope,"
+    " :expires_at, :frozen_at, :paid_minor, currency, livemode, id, COALESCE(root_grant_id, id),"
+    " actor, :now FROM grants WHERE id = :parent_id RETURNING id"
+)
+_CHANGE: Final = write(
+    "UPDATE grants SET remaining = remaining + :remaining, revoked = revoked + :revoked,"
+    " moved = moved + :moved, owed = owed + :owed WHERE id = :grant_id"
+)
+
+
+@dataclass
+class GrantRow:
+    """A grant as read under its wallet's lock, kept up to date while a verb changes it."""
+
+    id: int
+    wallet_id: int
+    source: str
+    amount: int
+    remaining: int
+    expired: int
+    revoked: int
+    moved: int
+    owed: int
+    revoke_target: int
+    priority: int
+    scope: str
+    expires_at: datetime
+    frozen_at: datetime | None
+    paid_minor: int | None
+    created_at: datetime
+
+    @property
+    def used(self) -> int:
+        """What its allocations keep."""
+        return self.amount - self.remaining - self.expired - self.revoked - self.moved
+
+    def has_expired(self, at: datetime) -> bool:
+        """Whether its time was over at ``at``; the clock of a frozen grant stands still."""
+        return self.expires_at <= (at if self.frozen_at is None else min(at, self.frozen_at))
+
+    def change(
+        self,
+        connection: Connection,
+        *,
+        remaining: int = 0,
+        revoked: int = 0,
+        moved: int = 0,
+        owed: int = 0,
+    ) -> None:
+        """Move amounts between this grant's parts."""
+        connection.execute(
+            _CHANGE,
+            {
+                "grant_id": self.id,
+                "remaining": remaining,
+                "revoked": revoked,
+                "moved": moved,
+                "owed": owed,
+            },
+        )
+        self.remaining += remaining
+        self.revoked += revoked
+        self.moved += moved
+        self.owed += owed
+
+
+def find(connection: Connection, grant_id: int) -> GrantRow:
+    """Return a grant; ``NotFound`` if there is none."""
+    row = connection.execute(_FIND, {"grant_id": grant_id}).one_or_none()
+    if row is None:
+        raise NotFound
+    return GrantRow(*row)
+
+
+def branch(
+    connection: Connection,
+    parent: GrantRow,
+    amount: int,
+    *,
+    wallet_id: int,
+    origin: str,
+    now: datetime,
+    source: str | None = None,
+    expires_at: datetime | None = None,
+    frozen_at: datetime | None = None,
+) -> int:
+    """Make a child that holds ``amount`` of its parent, whose ``moved`` the caller lets grow.
+
+    The child's share of the price is rounded so that all children together never have more than
+    their parent. Call it before ``moved`` grows.
+    """
+    share = None
+    if parent.paid_minor is not None:
+        share = (
+            parent.paid_minor * (parent.moved + amount) // parent.amount
+            - parent.paid_minor * parent.moved // parent.amount
+        )
+    made = connection.execute(
+        _BRANCH,
+        {
+            "parent_id": parent.id,
+            "wallet_id": wallet_id,
+            "source": source or parent.source,
+            "origin": origin,
+            "amount": amount,
+            "expires_at": expires_at or parent.expires_at,
+            "frozen_at": frozen_at,
+            "paid_minor": share,
+            "now": now,
+        },
+    )
+    return int(made.scalar_one())
+
+
+def restore_late(
+    connection: Connection, wallet: LockedWallet, parent: GrantRow, amount: int, *, at: datetime
+) -> None:
+    """Hold what came back to an expired grant in a ``refund`` grant that can still be spent.
+
+    ``at`` is when it came back, which begins its life whenever that is written down. The caller
+    lets the parent's ``moved`` grow by ``amount`` afterwards.
+    """
+    expires_at = at + RETURN_LIFETIME
+    frozen_at = None if parent.frozen_at is None else at
+    branch(
+        connection,
+        parent,
+        amount,
+        wallet_id=wallet.wallet_id,
+        # A parent's ``moved`` only grows, so it numbers the returns.
+        origin=f"return:{parent.id}:{parent.moved}",
+        now=at,
+        source="refund",
+        expires_at=expires_at,
+        frozen_at=frozen_at,
+    )
+    wallet.add(amount, frozen=frozen_at is not None)
+    if frozen_at is None:
+        wallet.expires(expires_at)
+
+
+def extend(expires_at: datetime, by: timedelta) -> datetime:
+    """Return a later expiry; what never expires stays so."""
+    return NEVER if expires_at >= NEVER - by else expires_at + by

@@ -1,0 +1,190 @@
+"""A wallet under its lock, and the one place that writes entries and balances.
+
+``lock`` takes the wallet's row with an UPDATE, which is the lock of both databases. A verb then
+changes grants and charges, notes here what that means for the balances, and ends with ``post``.
+Balances move by differences and are never recomputed from the rows: a row that somebody altered
+by hand would otherwise repair its own trace.
+"""
+
+# ruff: noqa: S608  # SQL is joined from constants of these modules only
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import Connection
+
+from creditapp.errors import NotFound
+from creditapp.ledger import outbox
+from creditapp.ledger.entry_types import ACCOUNT_OF_KIND
+from creditapp.ledger.sql import read, write
+
+_COLUMNS: Final = "id, seq, available, held, frozen, owed, next_expiry_at, frozen_at"
+
+_LOCK: Final = read(
+    f"UPDATE wallets SET seq = seq WHERE id = :wallet_id RETURNING {_COLUMNS}",
+    "next_expiry_at",
+    "frozen_at",
+)
+_LOCK_OF_CHARGE: Final = read(
+    "UPDATE wallets SET seq = seq"
+    " WHERE id = (SELECT wallet_id FROM charges WHERE id = :charge_id)"
+    f" RETURNING {_COLUMNS}",
+    "next_expiry_at",
+    "frozen_at",
+)
+_INSERT_ENTRY: Final = write(
+    "INSERT INTO entries (wallet_id, seq, kind, account, amount, balance_after,"
+    " charge_id, grant_id, effective_at, recorded_at)"
+    " VALUES (:wallet_id, :seq, :kind, :account, :amount, :balance_after,"
+    " :charge_id, :grant_id, :effective_at, :recorded_at)"
+)
+_INSERT_NOTE: Final = write(
+    "INSERT INTO notes (wallet_id, seq, text) VALUES (:wallet_id, :seq, :text)"
+)
+_POST: Final = write(
+    "UPDATE wallets SET seq = :seq, available = :available, held = :held, frozen = :frozen,"
+    " owed = :owed, next_expiry_at = :next_expiry_at, frozen_at = :frozen_at,"
+    " lifetime_granted = lifetime_granted + :granted,"
+    " lifetime_spent = lifetime_spent + :spent,"
+    " lifetime_welcome = lifetime_welcome + :welcome,"
+    " lifetime_purchased = lifetime_purchased + :purchased"
+    " WHERE id = :wallet_id"
+)
+
+
+@dataclass
+class LockedWallet:
+    """One locked wallet: its balances as they will be, and the entries that led there."""
+
+    wallet_id: int
+    seq: int
+    available: int
+    held: int
+    frozen: int
+    owed: int
+    next_expiry_at: datetime
+    frozen_at: datetime | None
+    granted: int = 0
+    spent: int = 0
+    welcome: int = 0
+    purchased: int = 0
+    _entries: list[dict[str, object]] = field(default_factory=list)
+    _notes: list[dict[str, object]] = field(default_factory=list)
+    _facts: list[dict[str, object]] = field(default_factory=list)
+    _balance: int = 0
+
+    def __post_init__(self) -> None:
+        self._balance = self.total
+
+    @property
+    def total(self) -> int:
+        """What the wallet has, spendable or not."""
+        return self.available + self.held + self.frozen
+
+    def clock(self, now: datetime) -> datetime:
+        """Return the moment up to which credits have expired: a frozen account's clock stands."""
+        return now if self.frozen_at is None else min(now, self.frozen_at)
+
+    def add(self, amount: int, *, frozen: bool) -> None:
+        """Credits are (or, with a negative amount, are no longer) in an unheld grant."""
+        if frozen:
+            self.frozen += amount
+        else:
+            self.available += amount
+
+    def expires(self, at: datetime) -> None:
+        """Something in this wallet may end at this moment."""
+        self.next_expiry_at = min(self.next_expiry_at, at)
+
+    def entry(
+        self,
+        kind: str,
+        amount: int,
+        *,
+        now: datetime,
+        charge_id: int | None = None,
+        grant_id: int | None = None,
+        effective_at: datetime | None = None,
+        note: str | None = None,
+    ) -> int:
+        """Write a line of history and return its number."""
+        self.seq += 1
+        self._balance += amount
+        self._entries.append(
+            {
+                "wallet_id": self.wallet_id,
+                "seq": self.seq,
+                "kind": kind,
+                "account": ACCOUNT_OF_KIND[kind],
+                "amount": amount,
+                "balance_after": self._balance,
+                "charge_id": charge_id,
+                "grant_id": grant_id,
+                "effective_at": effective_at or now,
+                "recorded_at": now,
+            }
+        )
+        if note:
+            self._notes.append({"wallet_id": self.wallet_id, "seq": self.seq, "text": note})
+        return self.seq
+
+    def fact(self, topic: str, now: datetime, **payload: object) -> None:
+        """Tell those above what happened."""
+        self._facts.append(outbox.row(topic, self.wallet_id, now, payload))
+
+    def post(self, connection: Connection) -> None:
+        """Write entries, notes, facts and balances. The entries must explain the balance."""
+        if self._balance != self.total:
+            raise AssertionError(
+                f"wallet {self.wallet_id}: entries say {self._balance}, parts say {self.total}"
+            )
+        if self._entries:
+            connection.execute(_INSERT_ENTRY, _one_or_many(self._entries))
+        if self._notes:
+            connection.execute(_INSERT_NOTE, _one_or_many(self._notes))
+        if self._facts:
+            outbox.insert(connection, self._facts)
+        connection.execute(
+            _POST,
+            {
+                "wallet_id": self.wallet_id,
+                "seq": self.seq,
+                "available": self.available,
+                "held": self.held,
+                "frozen": self.frozen,
+                "owed": self.owed,
+                "next_expiry_at": self.next_expiry_at,
+                "frozen_at": self.frozen_at,
+                "granted": self.granted,
+                "spent": self.spent,
+                "welcome": self.welcome,
+                "purchased": self.purchased,
+            },
+        )
+        self._entries, self._notes, self._facts = [], [], []
+        self.granted = self.spent = self.welcome = self.purchased = 0
+
+
+def _one_or_many(rows: list[dict[str, object]]) -> dict[str, object] | list[dict[str, object]]:
+    # A list makes the driver prepare for many; most verbs write one row.
+    return rows[0] if len(rows) == 1 else rows
+
+
+def lock(connection: Connection, wallet_id: int) -> LockedWallet:
+    """Lock a wallet until the transaction ends; ``NotFound`` if there is none."""
+    return _books(connection.execute(_LOCK, {"wallet_id": wallet_id}).one_or_none())
+
+
+def lock_of_charge(connection: Connection, charge_id: int) -> LockedWallet:
+    """Lock the wallet of a charge until the transaction ends; ``NotFound`` without one."""
+    return _books(connection.execute(_LOCK_OF_CHARGE, {"charge_id": charge_id}).one_or_none())
+
+
+def _books(row: Sequence[object] | None) -> LockedWallet:
+    if row is None:
+        raise NotFound
+    return LockedWallet(*row)  # type: ignore[arg-type]  # the columns stand in the order of the fields

@@ -1,0 +1,1 @@
+"""Automatic top-ups: a saved card buys a pack when the balance is low."""

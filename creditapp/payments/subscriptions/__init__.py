@@ -1,0 +1,1 @@
+"""Subscriptions: plans, their invoices and the credits of each month."""

@@ -1,0 +1,1 @@
+"""Processes: the server, the tasks, migrations and demo data."""

@@ -1,0 +1,147 @@
+"""Lines of invoices: a period of a price, the part of one that a change bills, or a single sale."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from creditapp.stripe_sandbox.formatting import day, money
+from creditapp.stripe_sandbox.ids import new_id
+from creditapp.stripe_sandbox.store import Books, Json
+
+
+def of_period(books: Books, subscription: Json, item: Json, *, free: bool = False) -> Json:
+    """Return the line that bills an item's present period; a trial is free."""
+    price, quantity = item["price"], item["quantity"]
+    period = {"start": item["current_period_start"], "end": item["current_period_end"]}
+    name = name_of(books, price)
+    each = money(price["unit_amount"], price["currency"])
+    words = f"{quantity} × {name} (at {each} / {_every(price)})"
+    return _line(
+        price,
+        quantity,
+        0 if free else price["unit_amount"] * quantity,
+        description=f"Trial period for {name}" if free else words,
+        period=period,
+        parent=_of_item(subscription, item, proration=False),
+    )
+
+
+def of_proration(
+    books: Books,
+    subscription: Json,
+    item: Json,
+    *,
+    price: Json,
+    quantity: int,
+    whole: int,
+    since: int,
+    unused: bool,
+) -> Json:
+    """Return the line for the rest of a period, by seconds: paid for, or given back as unused.
+
+    ``whole`` is what the whole period costs.
+    """
+    start, finish = item["current_period_start"], item["current_period_end"]
+    amount = _rounded(whole * (finish - since), finish - start)
+    times = f"{quantity} × " if quantity != 1 else ""
+    what = "Unused" if unused else "Remaining"
+    return _line(
+        price,
+        quantity,
+        -amount if unused else amount,
+        description=f"{what} time on {times}{name_of(books, price)} after {day(since)}",
+        period={"start": since, "end": finish},
+        parent=_of_item(subscription, item, proration=True),
+        discountable=False,
+    )
+
+
+def of_sale(books: Books, subscription: Json, sold: Json) -> Json:
+    """Return the line of something that is sold once, with a subscription's first invoice."""
+    details = {
+        "invoice_item": new_id("ii_1"),
+        "proration": False,
+        "proration_details": {"credited_items": None},
+        "subscription": subscription["id"],
+    }
+    return _line(
+        sold["price"],
+        sold["quantity"],
+        sold["amount_subtotal"],
+        description=name_of(books, sold["price"]),
+        period={"start": books.now, "end": books.now},
+        parent={
+            "invoice_item_details": details,
+            "subscription_item_details": None,
+            "type": "invoice_item_details",
+        },
+    )
+
+
+def name_of(books: Books, price: Json) -> str:
+    """Return the name of what a price sells."""
+    product = books.get("product", price["product"])
+    return product["name"] if product else "Item"
+
+
+def _rounded(amount: int, parts: int) -> int:
+    """Divide, halves up."""
+    return (2 * amount + parts) // (2 * parts)
+
+
+def _every(price: Json) -> str:
+    count, interval = price["recurring"]["interval_count"], price["recurring"]["interval"]
+    return str(interval) if count == 1 else f"every {count} {interval}s"
+
+
+def _of_item(subscription: Json, item: Json, *, proration: bool) -> Json:
+    return {
+        "invoice_item_details": None,
+        "subscription_item_details": {
+            "invoice_item": new_id("ii_1") if proration else None,
+            "proration": proration,
+            "proration_details": {"credited_items": None},
+            "subscription": subscription["id"],
+            "subscription_item": item["id"],
+        },
+        "type": "subscription_item_details",
+    }
+
+
+def _line(
+    price: Json,
+    quantity: int,
+    amount: int,
+    *,
+    description: str,
+    period: dict[str, int],
+    parent: Json,
+    discountable: bool = True,
+) -> dict[str, Any]:
+    details: Json = parent["subscription_item_details"] or parent["invoice_item_details"]
+    return {
+        "id": new_id("il_1"),
+        "object": "line_item",
+        "amount": amount,
+        "currency": price["currency"],
+        "description": description,
+        "discount_amounts": [],
+        "discountable": discountable,
+        "discounts": [],
+        "invoice": None,
+        "livemode": False,
+        "metadata": {},
+        "parent": parent,
+        "period": period,
+        "pretax_credit_amounts": [],
+        "pricing": {
+            "price_details": {"price": price["id"], "product": price["product"]},
+            "type": "price_details",
+            "unit_amount_decimal": price["unit_amount_decimal"],
+        },
+        "quantity": quantity,
+        "quantity_decimal": str(quantity),
+        "subscription": details["subscription"],
+        "subtotal": amount,
+        "taxes": [],
+    }

@@ -1,0 +1,77 @@
+"""A refusal, as the problem component shows it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from flask import g, request
+
+from creditapp import units
+from creditapp.catalog import Catalog
+from creditapp.config import Settings
+from creditapp.errors import AppError, CsrfFailed
+from creditapp.http.security import is_foreign
+from creditapp.http.viewer import viewer
+from creditapp.services import get
+from creditapp.web.view_models.credit import packs
+from creditapp.web.view_models.view_model import ViewModel
+
+# Fields that a form never gets back, because a page would show them again.
+_NEVER_KEPT = ("csrf_token", "password", "new_password", "current_password")
+
+
+def problem(error: AppError) -> ViewModel:
+    """Return a refusal as the problem component shows it."""
+    fields = error.fields
+    shape: ViewModel = {
+        "status": error.status,
+        "code": error.code,
+        "title": error.title,
+        "detail": error.detail,
+        "errors": fields.get("errors") or [],
+        "request_id": g.get("request_id", ""),
+        "support_email": get(Settings).support_email,
+        "next": "/",
+        "retry_after": _whole(error.headers.get("Retry-After")),
+        "credits_charged": fields.get("creditsCharged"),
+        "text": None,
+    }
+    if error.status == 402:
+        looks = viewer()
+        catalog = get(Catalog)
+        shape |= {
+            "required_micro": _micro(fields.get("required")),
+            "balance_micro": _micro(fields.get("balance")),
+            "shortfall_micro": _micro(fields.get("shortfall")),
+            "packs": packs() if looks.kind == "user" else [],
+            "catalog": catalog.digest,
+        }
+    if error.status == 429:
+        shape |= {
+            "reset_at": _moment(fields.get("resetAt")),
+            "limit": fields.get("limit"),
+            "signup_micro": _micro(fields.get("signupCredits")),
+        }
+    # What another site's form says was typed by nobody; filled in, one click would send it.
+    if isinstance(error, CsrfFailed) and not is_foreign():
+        shape["text"] = request.form.get("prompt")
+        shape["kept"] = {
+            name: text for name, text in request.form.items() if name not in _NEVER_KEPT
+        }
+        shape["retry_url"] = request.path
+    return shape
+
+
+def _micro(value: object) -> int | None:
+    if value is None:
+        return None
+    return int(value * units.MICRO_PER_CREDIT)  # type: ignore[operator]  # an int or a Decimal
+
+
+def _moment(value: object) -> datetime | None:
+    """Return a refusal's moment, which is RFC 3339 for the API's sake."""
+    return datetime.fromisoformat(value) if isinstance(value, str) else None
+
+
+def _whole(text: str | None) -> int | None:
+    return int(text) if text and text.isdecimal() else None

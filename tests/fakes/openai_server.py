@@ -1,0 +1,332 @@
+"""A strict stand-in for OpenAI's image endpoints, on loopback.
+
+It refuses what OpenAI refuses, answers what OpenAI answers, counts the calls, and fails in every
+way a vendor can when told to. In a test::
+
+    with OpenAIStandIn() as openai:
+        openai.fail("http_500", times=1)
+        ... OPENAI_BASE_URL=openai.base_url, OPENAI_API_KEY=openai.key ...
+        assert openai.count == 1
+
+or alone, told what to do by HTTP: ``python -m tests.fakes.openai_server --port 8701``, then
+POST ``{"fault": "http_500", "times": 1}`` to ``/control/faults``; GET ``/control/calls`` answers
+the count and the requests; DELETE forgets both. Imports nothing but the standard library.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import socket
+import struct
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping
+from email.parser import BytesParser
+from email.policy import HTTP
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self
+
+from tests.fakes.openai_answers import answer
+from tests.fakes.openai_faults import FAULTS, REFUSALS, spoiled
+from tests.fakes.openai_rules import GPT_IMAGE_MODELS, Refusal, check
+
+KEY = "sk-standin-0123456789abcdef"  # pragma: allowlist secret
+
+
+class OpenAIStandIn:
+    """The server; as a context manager it listens inside the ``with``."""
+
+    def __init__(
+        self, *, key: str = KEY, port: int = 0, compatible_models: frozenset[str] = frozenset()
+    ) -> None:
+        self.key = key
+        self.compatible_models = compatible_models
+        self._lock = threading.Lock()
+        self._faults: deque[tuple[str, float]] = deque()
+        self._calls: list[dict[str, Any]] = []
+        self.headers: dict[str, str] = {}
+        """The headers of the last call, without the key."""
+        self.closing = threading.Event()
+        self._server = _Server(("127.0.0.1", port), _Handler)
+        self._server.standin = self
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+
+    @property
+    def base_url(self) -> str:
+        """What ``OPENAI_BASE_URL`` is set to."""
+        return f"http://127.0.0.1:{self._server.server_address[1]}/v1"
+
+    @property
+    def calls(self) -> list[dict[str, Any]]:
+        """The parsed bodies of the calls so far that asked for pictures, refused ones included."""
+        with self._lock:
+            return list(self._calls)
+
+    @property
+    def count(self) -> int:
+        """How often pictures were asked for."""
+        return len(self.calls)
+
+    def fail(self, fault: str, *, times: int = 1, seconds: float = 30.0) -> None:
+        """Let the next ``times`` calls fail so; ``ok`` stands for one that does not."""
+        if fault != "ok" and fault not in FAULTS:
+            raise ValueError(f"{fault!r} is none of: {', '.join(sorted(FAULTS))}")
+        with self._lock:
+            self._faults.extend([(fault, seconds)] * times)
+
+    def forget(self) -> None:
+        """Forget calls and faults."""
+        with self._lock:
+            self._faults.clear()
+            self._calls.clear()
+
+    def note(self, call: dict[str, Any]) -> tuple[str, float]:
+        """Count a call and return the fault that it meets."""
+        with self._lock:
+            self._calls.append(call)
+            return self._faults.popleft() if self._faults else ("ok", 0.0)
+
+    def serve(self) -> None:
+        """Listen until interrupted."""
+        self._server.serve_forever()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.closing.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    standin: OpenAIStandIn
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Server
+
+    def do_GET(self) -> None:
+        self._route("GET")
+
+    def do_POST(self) -> None:
+        self._route("POST")
+
+    def do_DELETE(self) -> None:
+        self._route("DELETE")
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        pass
+
+    def _route(self, method: str) -> None:
+        raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        path = self.path.partition("?")[0]
+        try:
+            if path.startswith("/control/"):
+                self._control(method, path, raw)
+            elif (method, path) in (
+                ("POST", "/v1/images/generations"),
+                ("POST", "/v1/images/edits"),
+            ):
+                self._pictures(path, raw)
+            elif method == "GET" and path.startswith("/v1/models"):
+                self._models(path)
+            else:
+                raise Refusal(404, f"Invalid URL ({method} {path})")
+        except Refusal as refusal:
+            self._send(refusal.status, refusal.body())
+
+    def _control(self, method: str, path: str, raw: bytes) -> None:
+        standin = self.server.standin
+        if method == "DELETE":
+            standin.forget()
+        elif path == "/control/faults" and method == "POST":
+            order = json.loads(raw)
+            try:
+                standin.fail(
+                    order["fault"],
+                    times=order.get("times", 1),
+                    seconds=order.get("seconds", 30.0),
+                )
+            except ValueError as error:
+                raise Refusal(400, str(error)) from None
+        calls = standin.calls
+        self._send(200, {"count": len(calls), "calls": calls, "faults": FAULTS})
+
+    def _authorize(self) -> None:
+        given = self.headers.get("Authorization", "")
+        if not given:
+            raise Refusal(401, "You didn't provide an API key.")
+        if given != f"Bearer {self.server.standin.key}":
+            raise Refusal(401, f"Incorrect API key provided: {given[7:]}.", "invalid_api_key")
+
+    def _models(self, path: str) -> None:
+        self._authorize()
+        wanted = path.removeprefix("/v1/models").strip("/")
+        every = [
+            {
+                "id": name,
+                "object": "model",
+                "created": 1_790_000_000,
+                "owned_by": "openai",
+                "shutdown_date": "2026-12-01" if name == "gpt-image-1.5" else None,
+            }
+            for name in (*GPT_IMAGE_MODELS, *sorted(self.server.standin.compatible_models))
+        ]
+        if not wanted:
+            self._send(200, {"object": "list", "data": every})
+            return
+        for model in every:
+            if model["id"] == wanted:
+                self._send(200, model)
+                return
+        raise Refusal(404, f"The model '{wanted}' does not exist.", "model_not_found", "model")
+
+    def _pictures(self, path: str, raw: bytes) -> None:
+        body, sources = self._body(path, raw)
+        call = {"path": path, "body": body, "sources": sources}
+        self.server.standin.headers = {
+            name: value for name, value in self.headers.items() if name != "Authorization"
+        }
+        fault, seconds = self.server.standin.note(call)
+        self._authorize()
+        if path.endswith("edits") and not sources:
+            raise Refusal(
+                400, "Missing required parameter: 'image'.", "missing_required_parameter", "image"
+            )
+        wanted = check(body, self.server.standin.compatible_models)
+        if fault == "ok":
+            self._send(200, answer(wanted, path))
+        else:
+            self._fail(fault, seconds, wanted, path)
+
+    def _body(self, path: str, raw: bytes) -> tuple[object, list[int]]:
+        """Return the parameters and the sizes of the pictures to start from."""
+        content_type = self.headers.get("Content-Type", "")
+        if path.endswith("generations"):
+            if content_type.partition(";")[0] != "application/json":
+                raise Refusal(400, "Invalid content type: use 'application/json'.")
+            try:
+                return json.loads(raw), []
+            except ValueError:
+                return None, []
+        head = f"Content-Type: {content_type}\r\n\r\n".encode()
+        message = BytesParser(policy=HTTP).parsebytes(head + raw)
+        body: dict[str, object] = {}
+        sources = []
+        for part in message.iter_parts():
+            name = str(part.get_param("name", header="content-disposition"))
+            content = part.get_payload(decode=True)
+            assert isinstance(content, bytes)
+            if name in ("image", "image[]"):
+                sources.append(len(content))
+            else:
+                text = content.decode()
+                body[name] = int(text) if name == "n" and text.isdigit() else text
+        return body, sources
+
+    def _fail(self, fault: str, seconds: float, wanted: Mapping[str, object], path: str) -> None:
+        if fault in ("timeout", "delay"):
+            self.server.standin.closing.wait(seconds)
+            if fault == "delay":
+                self._send(200, answer(wanted, path))
+            else:
+                self.close_connection = True
+        elif fault == "reset":
+            self._reset()
+        elif fault in ("slow", "cut_off"):
+            self._trickle(json.dumps(answer(wanted, path)).encode(), seconds, fault == "cut_off")
+        elif fault == "garbage":
+            self._send_bytes(200, b"<html>not what you expected</html>", {})
+        elif fault == "redirect":
+            self._send_bytes(307, b"", {"Location": f"{self.path}-elsewhere"})
+        elif fault in REFUSALS:
+            # Like the real ones, they quote what was sent: nothing of it may reach a person.
+            refusal = REFUSALS[fault]
+            quoted = (
+                f"{refusal.message} Request: {json.dumps(wanted)} Key: {self.server.standin.key}"
+            )
+            headers = {"Retry-After": "2"} if refusal.status == 429 else {}
+            body = Refusal(refusal.status, quoted, refusal.code, None, refusal.type).body()
+            self._send_bytes(refusal.status, json.dumps(body).encode(), headers)
+        else:
+            self._send(200, spoiled(answer(wanted, path), fault))
+
+    def _trickle(self, body: bytes, seconds: float, cut_off: bool) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.close_connection = True
+        if cut_off:
+            self.wfile.write(body[: len(body) // 2])
+            self.wfile.flush()
+            self._reset()
+            return
+        until = time.monotonic() + seconds
+        try:
+            for byte in body:
+                self.wfile.write(bytes([byte]))
+                self.wfile.flush()
+                if time.monotonic() > until or self.server.standin.closing.wait(0.02):
+                    break
+        except OSError:
+            pass  # the client has had enough
+
+    def _reset(self) -> None:
+        # Linger 0 makes close() send RST instead of FIN.
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.connection.close()
+        self.close_connection = True
+        self.wfile = open("/dev/null", "wb")  # noqa: SIM115  # the base class still flushes it
+
+    def _send(self, status: int, body: object) -> None:
+        self._send_bytes(status, json.dumps(body).encode(), {})
+
+    def _send_bytes(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
+        try:
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.send_header("x-request-id", f"req_{time.time_ns():x}")
+            self.send_header("openai-version", "2020-10-01")
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+        except OSError:
+            self.close_connection = True
+
+
+def main() -> None:
+    """Serve until interrupted."""
+    parser = argparse.ArgumentParser(description="A strict stand-in for OpenAI's image endpoints.")
+    parser.add_argument("--port", type=int, default=8701)
+    parser.add_argument("--key", default=KEY)
+    parser.add_argument("--compatible-model", action="append", default=[], metavar="NAME")
+    options = parser.parse_args()
+    standin = OpenAIStandIn(
+        key=options.key,
+        port=options.port,
+        compatible_models=frozenset(options.compatible_model),
+    )
+    print(f"OPENAI_BASE_URL={standin.base_url} OPENAI_API_KEY={standin.key}", flush=True)
+    with contextlib.suppress(KeyboardInterrupt):
+        standin.serve()
+
+
+if __name__ == "__main__":
+    main()

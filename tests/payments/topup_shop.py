@@ -1,0 +1,158 @@
+"""Automatic top-ups at the till: agree, save a card, run low, and see what was charged."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import select, update
+
+from creditapp.accounts import User
+from creditapp.clock import NEVER
+from creditapp.db import snapshot, transaction
+from creditapp.emails import Mail
+from creditapp.payments.auto_topup import charge as topup_charge
+from creditapp.payments.auto_topup import consent as topup_consent
+from creditapp.payments.auto_topup.consent import Consent
+from creditapp.payments.auto_topup.models import AutoTopup
+from creditapp.payments.purchases import checkout
+from creditapp.payments.purchases.models import Purchase
+from creditapp.payments.reconciliation import purchases as reconciliation
+from creditapp.payments.reconciliation.purchases import Report
+from creditapp.stripe_sandbox.state import State
+from tests.shop_app import ShopApp
+
+MICRO = 1_000_000
+PRICE = 1499
+"""What the creator pack costs."""
+
+
+class TopupShop:
+    """What tests of top-ups ask of a till. Everybody has 50 welcome credits and fills up at 40."""
+
+    def __init__(self, shop_app: ShopApp) -> None:
+        self.shop_app = shop_app
+        self.app = shop_app.app
+        with self.app.app_context(), transaction() as session:
+            # What tests before left on charges by itself and is none of this one's business.
+            session.execute(update(AutoTopup).values(next_look_at=NEVER))
+
+    def agree(self, member: User, *, new_card: bool = False, **terms: Any) -> str | None:
+        """Agree on the settings; return where a card must be saved first."""
+        wanted = {"pack_id": "creator", "threshold_micro": 40 * MICRO, "limit_minor": 10_000}
+        with self.app.app_context():
+            return topup_consent.switch_on(Consent(**(wanted | terms)), member, new_card=new_card)
+
+    def save_card(self, url: str, card: str = "succeeds") -> None:
+        """Save a card on the page of Stripe's."""
+        session_id = url.rsplit("/", 1)[1]
+        self.shop_app.press(f"/pay/{session_id}", card=card, email="alice@example.com")
+        if card == "asks-each-time":
+            self.shop_app.press(f"/pay/{session_id}/step", answer="complete")
+
+    def come_back(self, member: User) -> AutoTopup | None:
+        """Come back from the page of Stripe's."""
+        with self.app.app_context():
+            return topup_consent.finish_setup(member)
+
+    def hear(self, url: str) -> None:
+        """Bring the event that tells of a saved card, as the bank's post does."""
+        session_id = url.rsplit("/", 1)[1]
+        query = "SELECT body FROM objects WHERE kind = 'event' AND body LIKE ?"
+        with State.of(self.shop_app.gateway.sandbox).transaction() as books:
+            rows = books.connection.execute(query, (f"%{session_id}%",)).fetchall()
+        found = [json.loads(each[0]) for each in rows]
+        event = next(each for each in found if each["type"] == "checkout.session.completed")
+        assert self.shop_app.send(event).status_code == 200
+
+    def switched_on(self, card: str = "succeeds", **terms: Any) -> User:
+        """Return a new member with a saved card for whom it is on."""
+        member = self.shop_app.member()
+        url = self.agree(member, **terms)
+        assert url is not None
+        self.save_card(url, card)
+        row = self.come_back(member)
+        assert row is not None
+        assert row.on
+        return member
+
+    def off(self, member: User) -> None:
+        """Switch it off."""
+        with self.app.app_context(), transaction() as session:
+            topup_consent.switch_off(session, member)
+
+    def row(self, member: User) -> AutoTopup:
+        """Return the member's row."""
+        with self.app.app_context(), snapshot() as session:
+            return session.get_one(AutoTopup, member.id)
+
+    def consider(self, member: User) -> None:
+        """Do the job that follows a hold."""
+        with self.app.app_context():
+            topup_charge.consider(member.id)
+
+    def sweep(self, after: timedelta = timedelta(0)) -> None:
+        """Let time pass in the shop, and the sweep look."""
+        self.shop_app.clock.advance(after)
+        with self.app.app_context():
+            topup_charge.sweep()
+
+    def run_low(self, member: User, left: int = 30) -> None:
+        """Spend until little is left, and do the job."""
+        have = self.shop_app.balance(member).available_micro // MICRO
+        if have > left:
+            self.shop_app.spend(member, have - left)
+        self.consider(member)
+
+    def purchases(self, member: User, state: str = "") -> list[Purchase]:
+        """Return what was bought automatically, the oldest first."""
+        query = select(Purchase).where(Purchase.user_id == member.id, Purchase.automatic.is_(True))
+        with self.app.app_context(), snapshot() as session:
+            found = list(session.scalars(query.order_by(Purchase.created_at)))
+        return [each for each in found if not state or each.state == state]
+
+    def charges(self, member: User) -> list[int]:
+        """Return what the bank took of the member's saved card."""
+        ids = {each.id for each in self.purchases(member)}
+        with State.of(self.shop_app.gateway.sandbox).transaction() as books:
+            found = books.find("payment_intent", {"status": "succeeded"}, limit=1000)
+        return [each["amount"] for each in found if each["metadata"].get("purchase_id") in ids]
+
+    def mails(self, member: User, event: str) -> list[dict[str, Any]]:
+        """Return what was told of an event."""
+        query = select(Mail.context).where(Mail.user_id == member.id, Mail.event == event)
+        with self.app.app_context(), snapshot() as session:
+            return list(session.scalars(query.order_by(Mail.created_at)))
+
+    def press(self, purchase: Purchase, act: str, **form: str) -> str | None:
+        """Let the bank ``refund`` or ``dispute`` a top-up; return the newest dispute."""
+        intent = self.shop_app.row(purchase).payment_intent_id
+        self.shop_app.press(f"/payments/{intent}/{act}", **form)
+        with State.of(self.shop_app.gateway.sandbox).transaction() as books:
+            found = books.find("dispute", {"payment_intent": intent}, limit=1)
+        return str(found[0]["id"]) if found else None
+
+    def sync(self, purchase: Purchase) -> Purchase:
+        """Hear of a purchase."""
+        with self.app.app_context():
+            return checkout.sync(purchase.id)
+
+    def reconcile(self) -> Report:
+        """Compare the last day with Stripe."""
+        with self.app.app_context():
+            return reconciliation.reconcile(self.shop_app.clock.now() - timedelta(days=1))
+
+    def differences(self, member: User) -> list[tuple[str, bool]]:
+        """Return what the comparison finds about a member's top-ups."""
+        ids = {each.id for each in self.purchases(member)}
+        found = self.reconcile().differences
+        return [(each.kind, each.repaired) for each in found if each.purchase_id in ids]
+
+    def event(self, purchase: Purchase, kind: str) -> dict[str, Any]:
+        """Return the event of a kind about a top-up's payment."""
+        query = "SELECT body FROM objects WHERE kind = 'event' AND body LIKE ? ORDER BY seq"
+        with State.of(self.shop_app.gateway.sandbox).transaction() as books:
+            rows = books.connection.execute(query, (f"%{purchase.id}%",)).fetchall()
+        found = [json.loads(each[0]) for each in rows]
+        return next(each for each in found if each["type"] == kind)

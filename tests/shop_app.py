@@ -1,0 +1,326 @@
+"""The shop at its till: the whole app, its payment sandbox behind a socket, and the post between.
+
+The app speaks to the sandbox over loopback HTTP through the real gateway. Events wait in the
+sandbox until a test sends them, once, twice, late or never, signed as Stripe signs.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+from flask import Flask
+from sqlalchemy import func, select, text, update
+from sqlalchemy.engine import Engine
+from werkzeug.test import TestResponse
+
+from creditapp import accounts, ledger
+from creditapp.accounts import AccountRules, User
+from creditapp.catalog import Catalog
+from creditapp.clock import NEVER, StoppedClock, now
+from creditapp.config import Settings
+from creditapp.db import snapshot, transaction
+from creditapp.emails import ABOUT_MONEY, Mail
+from creditapp.ledger.models import Grant
+from creditapp.payments import webhooks
+from creditapp.payments.purchases import checkout
+from creditapp.payments.purchases.checkout import Order
+from creditapp.payments.purchases.models import Purchase, StripeEvent
+from creditapp.payments.stripe.client import StripeGateway
+from creditapp.payments.stripe.server import EmbeddedSandbox
+from creditapp.services import get, provide
+from creditapp.stripe_sandbox.deliveries import signature
+from creditapp.stripe_sandbox.state import State
+from tests.app_factory import Outbox, Person, build_app, close_app
+from tests.flaky_gateway import FlakyGateway
+
+T = TypeVar("T")
+Json = dict[str, Any]
+PASSWORD = "correct horse battery"
+CREATOR = 110
+COMPLETED = "checkout.session.completed"
+
+
+class ShopApp:
+    """One app on one database, with everything a test asks of shop, buyer and bank."""
+
+    def __init__(self, url: str, folder: Path, environ: dict[str, str] | None = None) -> None:
+        # The sandbox goes by the real time, and a checkout may not end later than in a day.
+        self.clock = StoppedClock(datetime.now(UTC))
+        self.url = url
+        self.app: Flask = build_app(url, folder, environ, clock=self.clock, mailer=Outbox())
+        with self.app.app_context():
+            self.settings = get(Settings)
+            self.gateway = get(EmbeddedSandbox)
+        self.secret = self.settings.webhook_secret
+        self.line = FlakyGateway(self.gateway)
+
+    def begin(self) -> None:
+        """Forget what the tests before left unfinished."""
+        self.clock.advance(datetime.now(UTC) - self.clock.now())
+        self.line = FlakyGateway(self.gateway)
+        provide(self.app, StripeGateway, self.line)
+        with self.app.app_context(), transaction() as session:
+            # So many people on one network do not sign up in earnest.
+            session.execute(text("DELETE FROM throttles"))
+            session.execute(update(Purchase).values(next_sync_at=NEVER))
+            session.execute(
+                update(StripeEvent).where(StripeEvent.state == "received").values(state="ignored")
+            )
+
+    def close(self) -> None:
+        """Give database and port back."""
+        close_app(self.app)
+        if self.gateway._server is not None:
+            self.gateway._server.stop()
+        State.of(self.gateway.sandbox).store.close()
+
+    # --- people and purchases ---
+
+    def member(self, email: str = "") -> User:
+        """Return somebody with a new account and its welcome credits."""
+        email = email or f"{secrets.token_hex(6)}@example.com"
+        with self.app.app_context():
+            new = accounts.prepare_account(email, PASSWORD)
+            with transaction() as session:
+                return accounts.sign_up(session, new, get(AccountRules), now=now()).user
+
+    def person(self) -> Person:
+        """Return somebody with a browser who has just signed up."""
+        return Person(self.app).sign_up(f"{secrets.token_hex(6)}@example.com")
+
+    def start(self, buyer: User, pack: str = "creator", key: str | None = None) -> Purchase:
+        """Begin to buy."""
+        with self.app.app_context():
+            shown = get(Catalog).digest
+            return checkout.start(Order(pack, shown), buyer, key=key or secrets.token_hex(8))
+
+    def bought(self, buyer: User, pack: str = "creator") -> Purchase:
+        """Buy, pay and come back."""
+        purchase = self.start(buyer, pack)
+        self.pay(purchase)
+        return self.sync(purchase)
+
+    def sync(self, purchase: Purchase, **more: Any) -> Purchase:
+        """Come back from the checkout."""
+        with self.app.app_context():
+            return checkout.sync(purchase.id, **more)
+
+    def sweep(self, after: timedelta = timedelta(0)) -> None:
+        """Let time pass and the sweeps look."""
+        self.clock.advance(after)
+        with self.app.app_context():
+            webhooks.sweep()
+            checkout.sweep()
+
+    def row(self, purchase: Purchase) -> Purchase:
+        """Return the purchase as it is stored now."""
+        with self.app.app_context(), snapshot() as session:
+            found = session.get(Purchase, purchase.id)
+            assert found is not None
+            return found
+
+    def purchases(self, buyer: User) -> list[Purchase]:
+        """Return everything a buyer set out to buy."""
+        with self.app.app_context(), snapshot() as session:
+            return list(session.scalars(select(Purchase).where(Purchase.user_id == buyer.id)))
+
+    def told(self, buyer: User) -> list[str]:
+        """Return the mails about money that are queued for somebody, in their order."""
+        query = select(Mail.event).where(Mail.user_id == buyer.id, Mail.event.in_(ABOUT_MONEY))
+        with self.app.app_context(), snapshot() as session:
+            return list(session.scalars(query.order_by(Mail.created_at, Mail.id)))
+
+    # --- the bank ---
+
+    def press(self, path: str, **form: str) -> TestResponse:
+        """Send a form of the sandbox's pages, with its token."""
+        token = State.of(self.gateway.sandbox).form_token()
+        return self.gateway.sandbox.test_client().post(path, data={"token": token, **form})
+
+    def pay(self, purchase: Purchase, card: str = "succeeds") -> TestResponse:
+        """Pay on the checkout's page."""
+        checkout_id = self.row(purchase).checkout_id
+        return self.press(f"/pay/{checkout_id}", card=card, email="alice@example.com")
+
+    def session(self, purchase: Purchase) -> Json:
+        """Return the sandbox's checkout of a purchase."""
+        checkout_id = self.row(purchase).checkout_id
+        if checkout_id is None:
+            (found,) = self.sessions(purchase)
+            return found
+        with State.of(self.gateway.sandbox).transaction() as books:
+            return books.get("checkout.session", checkout_id) or {}
+
+    def sessions(self, purchase: Purchase) -> list[Json]:
+        """Return every checkout that carries the purchase's id."""
+        query = "SELECT body FROM objects WHERE kind = 'checkout.session' AND body LIKE ?"
+        with State.of(self.gateway.sandbox).transaction() as books:
+            rows = books.connection.execute(query, (f"%{purchase.id}%",)).fetchall()
+        return [json.loads(row[0]) for row in rows]
+
+    def alter(self, purchase: Purchase, **fields: Any) -> None:
+        """Make the sandbox's checkout another one than the shop asked for."""
+        session = self.session(purchase)
+        with State.of(self.gateway.sandbox).transaction() as books:
+            books.put(session | fields)
+
+    def intent(self, purchase: Purchase) -> str:
+        """Return the id of what was paid."""
+        return str(self.session(purchase)["payment_intent"])
+
+    def refund(self, purchase: Purchase, amount: str = "") -> str:
+        """Give money back; return the refund's id."""
+        self.press(f"/payments/{self.intent(purchase)}/refund", amount=amount)
+        return self._newest("refund", purchase)
+
+    def dispute(self, purchase: Purchase) -> str:
+        """Let the buyer's bank take the money away; return the dispute's id."""
+        self.press(f"/payments/{self.intent(purchase)}/dispute")
+        return self._newest("dispute", purchase)
+
+    def _newest(self, kind: str, purchase: Purchase) -> str:
+        where = {"payment_intent": self.intent(purchase)}
+        with State.of(self.gateway.sandbox).transaction() as books:
+            return str(books.find(kind, where, limit=1)[0]["id"])
+
+    # --- the post ---
+
+    def events(self, purchase: Purchase, *kinds: str) -> list[Json]:
+        """Return the events about a purchase in the order of their happening."""
+        intent = self.session(purchase)["payment_intent"]
+        query = "SELECT body FROM objects WHERE kind = 'event' AND (body LIKE ? OR body LIKE ?)"
+        with State.of(self.gateway.sandbox).transaction() as books:
+            rows = books.connection.execute(
+                f"{query} ORDER BY seq", (f"%{purchase.id}%", f"%{intent or purchase.id}%")
+            ).fetchall()
+        found = [json.loads(row[0]) for row in rows]
+
+        def about(event: Json) -> bool:
+            thing = event["data"]["object"]
+            mark = (thing.get("metadata") or {}).get("purchase_id")
+            return mark == purchase.id or (
+                intent and intent in (thing.get("payment_intent"), thing["id"])
+            )
+
+        return [e for e in found if about(e) and (not kinds or e["type"] in kinds)]
+
+    def event(self, purchase: Purchase, kind: str) -> Json:
+        """Return the one event of a kind about a purchase."""
+        (found,) = self.events(purchase, kind)
+        return found
+
+    def send(self, event: Json, path: str = "/api/webhooks/stripe") -> TestResponse:
+        """Deliver an event as the sandbox's post does."""
+        payload = json.dumps(event, indent=2, ensure_ascii=False)
+        return self.post(payload, signature(payload, self.secret), path)
+
+    def post(
+        self, payload: str, signed: str | None, path: str = "/api/webhooks/stripe"
+    ) -> TestResponse:
+        """Post a body with a signature to the webhook's address."""
+        headers = {"Stripe-Signature": signed} if signed is not None else {}
+        return self.app.test_client().post(
+            path, data=payload.encode(), content_type="application/json", headers=headers
+        )
+
+    def deliver(self, purchase: Purchase, *kinds: str) -> None:
+        """Deliver all events about a purchase, in their order; each is taken."""
+        for event in self.events(purchase, *kinds):
+            assert self.send(event).status_code == 200, event["type"]
+
+    def stored(self, event: Json) -> StripeEvent | None:
+        """Return what the inbox holds of an event."""
+        with self.app.app_context(), snapshot() as session:
+            return session.get(StripeEvent, event["id"])
+
+    # --- the books ---
+
+    def balance(self, buyer: User) -> ledger.Balance:
+        """Return what somebody has."""
+        with self.app.app_context(), snapshot() as session:
+            connection = session.connection()
+            wallet_id = ledger.find_wallet(connection, "user", buyer.id)
+            assert wallet_id is not None
+            return ledger.balance(connection, wallet_id, now=now())
+
+    def credits(self, buyer: User) -> float:
+        """Return what somebody can spend beyond the welcome credits."""
+        return self.balance(buyer).available_micro / 1_000_000 - 50
+
+    def spend(self, buyer: User, count: int) -> None:
+        """Use credits up."""
+        with self.app.app_context(), transaction() as session:
+            connection = session.connection()
+            wallet_id = ledger.ensure_wallet(connection, "user", buyer.id, now=now())
+            ledger.spend(
+                connection,
+                wallet_id,
+                count * 1_000_000,
+                key=f"test:{secrets.token_hex(8)}",
+                digest="",
+                operation="text-to-image",
+                now=now(),
+                actor=buyer.id,
+            )
+
+    def grants(self, purchase: Purchase) -> int:
+        """Return how often a purchase was granted."""
+        with self.app.app_context(), snapshot() as session:
+            query = select(func.count()).where(Grant.origin == f"purchase:{purchase.id}")
+            return session.execute(query).scalar_one()
+
+    def prove(self) -> None:
+        """Fail unless every invariant of the ledger holds."""
+        with self.app.app_context(), snapshot() as session:
+            report = ledger.proof.check(session.connection())
+        assert report.ok, report.as_text()
+
+    def at_once(self, *acts: Callable[[], T]) -> list[T | Exception]:
+        """Do things in threads that start together, within the app."""
+        barrier = threading.Barrier(len(acts))
+
+        def one(act: Callable[[], T]) -> T | Exception:
+            with self.app.app_context():
+                barrier.wait()
+                try:
+                    return act()
+                except Exception as error:
+                    return error
+
+        with ThreadPoolExecutor(len(acts)) as pool:
+            return list(pool.map(one, acts))
+
+
+@contextmanager
+def opened(kind: str, folder: Path, server: Engine | None, **more: Any) -> Iterator[ShopApp]:
+    """Yield a till on a new database of a kind."""
+    name = f"creditapp_test_{secrets.token_hex(6)}"
+    url = f"sqlite:///{folder / name}.sqlite"
+    if server is not None:
+        with server.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {name}"))
+        url = server.url.set(database=name).render_as_string(hide_password=False)
+    made = ShopApp(url, folder, **more)
+    try:
+        yield made
+    finally:
+        made.close()
+        if server is not None:
+            with server.connect() as connection:
+                connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+def values(rows: Sequence[T | Exception]) -> list[T]:
+    """Return what threads gave; fail with the first error."""
+    for row in rows:
+        if isinstance(row, Exception):
+            raise row
+    return [row for row in rows if not isinstance(row, Exception)]
