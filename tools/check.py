@@ -39,6 +39,7 @@ def steps() -> dict[str, list[str]]:
         "layers": [str(BIN / "lint-imports")],
         "templates": [str(BIN / "djlint"), "templates", "--lint", "--quiet"],
         "dependencies": [str(BIN / "deptry"), "."],
+        "unused code": [sys.executable, "-m", "tools.unused"],
         "secrets": [str(BIN / "detect-secrets-hook"), *_SECRETS, *texts],
         "tests": test.command([]),
     }
