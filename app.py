@@ -1,4 +1,4 @@
-"""The WSGI entry: ``app:app``."""
+"""WSGI entry point: ``app:app``."""
 
 from creditapp import create_app
 

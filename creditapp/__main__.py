@@ -1,4 +1,4 @@
-"""``python -m creditapp``: the operator's commands."""
+"""Run the commands: ``python -m creditapp``."""
 
 from creditapp.cli import main
 

@@ -70,7 +70,7 @@ def test_a_person_is_made_given_credits_and_looked_at(run: Run) -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("grant", "nobody@example.com", "5", "--reason", "x"), "Nobody has the address"),
+        (("grant", "nobody@example.com", "5", "--reason", "x"), "No account has the email address"),
         (("grant", "a@example.com", "-5", "--reason", "x"), "No such option"),
         (("grant", "a@example.com", "0", "--reason", "x"), "greater than zero"),
         (("grant", "a@example.com", "0.0000001", "--reason", "x"), "at most 6 decimals"),

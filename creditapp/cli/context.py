@@ -1,4 +1,4 @@
-"""What every command does: build the app over a database that is up to date, and speak."""
+"""The app context of a command, its output, and its look-ups."""
 
 from __future__ import annotations
 
@@ -10,22 +10,32 @@ from typing import Any
 import click
 from flask import Flask
 
-from creditapp import create_app
-from creditapp.db import db
+from creditapp import accounts, create_app
+from creditapp.accounts import User
+from creditapp.db import db, snapshot
 from creditapp.runtime import server
 
 
 @contextmanager
 def app_context() -> Iterator[Flask]:
-    """Build the app over a database that is up to date, and enter its context."""
+    """Build the app, migrate its database, and enter its context."""
     app = create_app()
     with app.app_context():
         server.prepare(app)
         yield app
-        # What is forked afterwards opens connections of its own.
+        # A process forked later must not inherit these connections.
         db.engine.dispose()
 
 
 def say(facts: dict[str, Any], text: str, as_json: bool) -> None:
     """Print the facts for scripts, or the text for people."""
     click.echo(json.dumps(facts, indent=2, default=str) if as_json else text)
+
+
+def find_user(email: str) -> User:
+    """Return the user with this email address; raise ``ClickException`` if there is none."""
+    with snapshot() as session:
+        user = accounts.find_by_email(session, email)
+    if user is None:
+        raise click.ClickException(f"No account has the email address {email}.")
+    return user

@@ -1,12 +1,13 @@
-"""The operator's commands about money that moves at Stripe: compare, refund, take prices."""
+"""Commands about money at Stripe: reconcile, refund, import prices."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
-from typing import Any
 
 import click
+from flask import Flask
 
 from creditapp import units
 from creditapp.catalog import Catalog, CatalogInvalid
@@ -18,7 +19,7 @@ from creditapp.payments import catalog_import
 from creditapp.payments.reconciliation import purchases as reconciliation
 from creditapp.payments.refunds import refund as refunds
 from creditapp.payments.stripe.client import StripeGateway
-from creditapp.payments.stripe.records import GatewayError
+from creditapp.payments.stripe.records import GatewayError, PriceState
 from creditapp.services import get
 
 
@@ -26,7 +27,7 @@ from creditapp.services import get
 @click.option(
     "--since",
     type=click.DateTime(["%Y-%m-%d"]),
-    help="The first day to compare, UTC; a week ago when it is left out.",
+    help="The first day to compare, in UTC; a week ago without it.",
 )
 @click.option("--json", "as_json", is_flag=True)
 def reconcile(since: datetime | None, as_json: bool) -> None:
@@ -34,7 +35,7 @@ def reconcile(since: datetime | None, as_json: bool) -> None:
     with app_context():
         begins = now() - reconciliation.NIGHTLY if since is None else since.replace(tzinfo=UTC)
         if begins > now():
-            raise click.ClickException("--since lies in the future.")
+            raise click.ClickException("--since is in the future.")
         try:
             report = reconciliation.reconcile(begins)
         except GatewayError as error:
@@ -46,7 +47,9 @@ def reconcile(since: datetime | None, as_json: bool) -> None:
 
 @click.command()
 @click.argument("target")
-@click.option("--amount", help="Such as 5.00, in the payment's currency; all that is left without.")
+@click.option(
+    "--amount", help="Such as 5.00, in the payment's currency; everything that is left without it."
+)
 @click.option(
     "--reason",
     type=click.Choice(refunds.REASONS),
@@ -55,39 +58,39 @@ def reconcile(since: datetime | None, as_json: bool) -> None:
 )
 @click.option("--json", "as_json", is_flag=True)
 def refund(target: str, amount: str | None, reason: str, as_json: bool) -> None:
-    """Refund a purchase (pur_...) or an invoice (in_...); its credits go back in proportion."""
+    """Refund a purchase (pur_...) or an invoice (in_...) and revoke credits in proportion."""
     with app_context():
         minor = None
         if amount is not None:
             minor = _minor(amount, refunds.paid_of(target).currency)
         try:
-            done = refunds.refund(target, minor, reason=reason, actor="operator")
+            refunded = refunds.refund(target, minor, reason=reason, actor="operator")
         except GatewayError as error:
             again = "" if error.permanent else " Run the same command again."
             raise click.ClickException(f"Stripe did not refund it: {error}{again}") from None
-        money = units.money_text(done.amount_minor, done.currency)
+        money = units.money_text(refunded.amount_minor, refunded.currency)
         facts = {
-            "id": done.id,
+            "id": refunded.id,
             "target": target,
-            "amountMinor": done.amount_minor,
-            "currency": done.currency,
-            "state": done.state,
+            "amountMinor": refunded.amount_minor,
+            "currency": refunded.currency,
+            "state": refunded.state,
         }
-        say(facts, f"{money} of {target} went back ({done.id}).", as_json)
+        say(facts, f"Refunded {money} of {target} ({refunded.id}).", as_json)
 
 
 @click.command("sync-prices")
 @click.option("--dry-run", is_flag=True, help="Only show what would change.")
 @click.option("--json", "as_json", is_flag=True)
 def sync_prices(dry_run: bool, as_json: bool) -> None:
-    """Take Stripe's prices with includedCredits into the catalog, as packs and plans."""
+    """Import Stripe's prices with includedCredits into the catalog, as packs and plans."""
     with app_context() as app:
         try:
             prices = get(StripeGateway).list_prices()
         except GatewayError as error:
             raise click.ClickException(f"Stripe could not be asked: {error}") from None
         try:
-            diff = _sync(app, prices, dry_run=dry_run)
+            diff = _import(app, prices, dry_run=dry_run)
         except CatalogInvalid as error:
             raise click.ClickException(f"The catalog stays as it is: {error}") from None
         say(diff.as_dict(), diff.as_text(), as_json)
@@ -95,7 +98,7 @@ def sync_prices(dry_run: bool, as_json: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
-def _sync(app: Any, prices: Any, *, dry_run: bool) -> catalog_import.Diff:
+def _import(app: Flask, prices: Sequence[PriceState], *, dry_run: bool) -> catalog_import.Diff:
     from creditapp import use_catalog
 
     catalog = get(Catalog)
@@ -110,12 +113,15 @@ def _sync(app: Any, prices: Any, *, dry_run: bool) -> catalog_import.Diff:
 
 
 def _minor(amount: str, currency: str) -> int:
-    """Return an amount such as ``5.00`` in minor units; refuse what the currency cannot pay."""
+    """Return an amount such as ``5.00`` in minor units; refuse too many decimals."""
     digits = units.minor_digits(currency)
     try:
         minor = Decimal(amount).scaleb(digits)
     except InvalidOperation:
         minor = Decimal("NaN")
     if not minor.is_finite() or minor != minor.to_integral_value() or not 0 < minor < 10**12:
-        raise click.ClickException("--amount is a number such as 5 or 5.00, and above zero.")
+        raise click.ClickException("--amount must be a number above zero, such as 5 or 5.00.")
     return int(minor)
+
+
+COMMANDS = (reconcile, refund, sync_prices)

@@ -1,4 +1,4 @@
-"""A cast to play with: people, pictures and purchases, made through the same verbs as by hand."""
+"""Demo data, created through the same functions the app uses."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from creditapp.payments.purchases import checkout
 from creditapp.payments.stripe.server import EmbeddedSandbox
 from creditapp.services import get
 
-PASSWORD = "correct horse battery"  # noqa: S105  # printed for everybody who seeds a demo
+PASSWORD = "correct horse battery"  # noqa: S105  # printed by ./run seed
 
-PICTURES = {
+IMAGES = {
     "alice@example.com": (
         ("The harbour at dusk in flat colour, like a screen print", "flux-dev", 2),
         ("Cut paper canyon, seen from above, a small sun at the bottom", "nano-banana-pro", 1),
@@ -34,56 +34,61 @@ PACKS = {"alice@example.com": "creator", "bob@example.com": "starter"}
 
 
 def seed() -> Iterator[str]:
-    """Make the cast; yield a line for people after each of them. Running it again adds nobody.
+    """Create the demo's users with images and purchases; yield a line of text for each.
 
-    Raises ``SettingsInvalid`` outside the demo: it buys with the sandbox's cards.
+    Idempotent. Raises ``SettingsInvalid`` outside the demo: it buys with the sandbox's cards.
     """
     if not get(Settings).sandbox:
-        raise SettingsInvalid("CREDITAPP_ENV: the cast lives in the demo only, on its sandbox.")
-    for email, pictures in PICTURES.items():
-        person = _person(email)
-        if person is None:
-            yield f"{email} is here already"
+        raise SettingsInvalid(
+            "CREDITAPP_ENV: demo data can be created in the demo only, on its sandbox."
+        )
+    for email, images in IMAGES.items():
+        user = _sign_up(email)
+        if user is None:
+            yield f"{email} has an account already"
             continue
         if email in PACKS:
-            _buy(person, PACKS[email])
-        for prompt, model, n in pictures:
-            _make(Caller(person, _nobody()), prompt, model, n)
+            _buy(user, PACKS[email])
+        for prompt, model, n in images:
+            _generate(Caller(user, _visitor()), prompt, model, n)
         yield f"{email} with the password {PASSWORD!r}"
-    _make(Caller(None, Visitor("seeded-guest", "seeded-network")), "A lighthouse at night", "", 1)
-    yield "a guest with one picture"
+    _generate(
+        Caller(None, Visitor("seeded-guest", "seeded-network")), "A lighthouse at night", "", 1
+    )
+    yield "a guest with one image"
 
 
-def _person(email: str) -> User | None:
-    new = accounts.prepare_account(email, PASSWORD, email.partition("@")[0].capitalize())
+def _sign_up(email: str) -> User | None:
+    new_account = accounts.prepare_account(email, PASSWORD, email.partition("@")[0].capitalize())
     try:
         with transaction() as session:
-            return accounts.sign_up(session, new, get(AccountRules), now=now()).user
+            return accounts.sign_up(session, new_account, get(AccountRules), now=now()).user
     except EmailTaken:
         return None
 
 
-def _buy(person: User, pack_id: str) -> None:
-    """Buy a pack and play the bank: fill in the sandbox's own page with the card that works."""
-    purchase = checkout.start(checkout.Order(pack_id, ""), person, key=f"seed:{pack_id}")
+def _buy(buyer: User, pack_id: str) -> None:
+    """Buy a pack and pay on the sandbox's page with the card that succeeds."""
+    purchase = checkout.start(checkout.Order(pack_id, ""), buyer, key=f"seed:{pack_id}")
     page = f"/pay/{purchase.checkout_id}"
-    bank = get(EmbeddedSandbox).sandbox.test_client()
-    form = dict(re.findall(r'name="([a-z_]+)"[^>]*value="([^"]*)"', bank.get(page).text))
-    cards = re.findall(r'name="card"[^>]*value="([^"]*)"', bank.get(page).text)
-    bank.post(page, data={**form, "card": cards[0], "email": person.email})
+    sandbox = get(EmbeddedSandbox).sandbox.test_client()
+    form = dict(re.findall(r'name="([a-z_]+)"[^>]*value="([^"]*)"', sandbox.get(page).text))
+    cards = re.findall(r'name="card"[^>]*value="([^"]*)"', sandbox.get(page).text)
+    sandbox.post(page, data={**form, "card": cards[0], "email": buyer.email})
     checkout.sync(purchase.id)
 
 
-def _make(by: Caller, prompt: str, model: str, n: int) -> None:
+def _generate(caller: Caller, prompt: str, model: str, n: int) -> None:
     order = ImageOrder(prompt=prompt, model=model or None, n=n)
     try:
         with transaction() as session:
-            made = submit.submit(session, order, by, key=f"seed:{order.digest()[:32]}")
+            submission = submit.submit(session, order, caller, key=f"seed:{order.digest()[:32]}")
     except AppError:
-        return  # the guest's free pictures are used up: the cast has been here before
-    if not made.replayed:
-        worker.run(f"{made.generation.id}.{made.generation.attempt}")
+        return  # the guest's free images are used up: demo data was created before
+    if not submission.replayed:
+        generation = submission.generation
+        worker.run(f"{generation.id}.{generation.attempt}")
 
 
-def _nobody() -> Visitor:
+def _visitor() -> Visitor:
     return Visitor("seeded", "seeded")

@@ -1,4 +1,4 @@
-"""Serving: the app with everything that runs beside its pages in the same process."""
+"""The server process: the app, its jobs, the payment sandbox, and the checks before serving."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from creditapp.runtime import migrate
 from creditapp.services import get
 
 FOLLOW_SECONDS: Final = 2.0
-"""How long a process may go on selling by a catalog that another one has replaced."""
+"""How often a process looks for a catalog that another process activated."""
 
 log = structlog.get_logger(__name__)
 
 
 def build() -> Flask:
-    """Return the app for the server's process, its jobs and its payment sandbox begun."""
+    """Return the app for the server process, with its jobs and payment sandbox started."""
     app = create_app()
     with app.app_context():
         prepare(app)
@@ -47,9 +47,9 @@ def build() -> Flask:
 
 
 def prepare(app: Flask) -> None:
-    """Bring the database to this version, and the catalog that is in force into the app.
+    """Migrate the database and put the active catalog into the app.
 
-    Called by every process at its start, within the app's context; doing it twice changes nothing.
+    Every process calls it at its start, in the app's context. Idempotent.
     """
     settings = get(Settings)
     migrate.upgrade()
@@ -61,27 +61,27 @@ def prepare(app: Flask) -> None:
 
 
 def follow_catalog(app: Flask) -> Callable[[], None]:
-    """Sell by the catalog in force, whichever process puts it there; return what ends that.
+    """Follow the active catalog in a thread; return a function that stops it.
 
-    Each process that serves or works looks every ``FOLLOW_SECONDS``: a price sync by command, or
-    by a request that another process answered, reaches it without being started again.
+    Every server and worker looks every ``FOLLOW_SECONDS``, so that a price sync by a command or by
+    another process reaches it without a restart.
     """
-    ended = Event()
+    stopped = Event()
 
     def follow() -> None:
-        while not ended.wait(FOLLOW_SECONDS):
+        while not stopped.wait(FOLLOW_SECONDS):
             try:
                 with app.app_context():
-                    _take_catalog_in_force(app)
+                    _use_active_catalog(app)
             except Exception as error:
-                # A database that is away comes back; until then what was in force is sold.
-                log.warning("catalog not looked up", error_type=type(error).__name__)
+                # Until the database answers again, the previous catalog stays in use.
+                log.warning("active catalog not read", error_type=type(error).__name__)
 
     Thread(target=follow, name="catalog", daemon=True).start()
-    return ended.set
+    return stopped.set
 
 
-def _take_catalog_in_force(app: Flask) -> None:
+def _use_active_catalog(app: Flask) -> None:
     with snapshot() as session:
         if versions.active_id(session) in (None, get(Catalog).version_id):
             return
@@ -92,47 +92,47 @@ def _take_catalog_in_force(app: Flask) -> None:
 
 
 def refuse_demo_leftovers() -> None:
-    """Raise ``SettingsInvalid`` where a demo's credits or pictures would meet real money.
+    """Raise ``SettingsInvalid`` where a demo's credits or previews would meet real money.
 
-    Needs the current app and a migrated database; whoever serves or works calls it first.
+    Needs an app context and a migrated database; servers and workers call it before they start.
     """
     settings = get(Settings)
     if settings.production:
         refuse_offline_models(get(Catalog))
         if not settings.livemode:
-            log.warning("STRIPE_SECRET_KEY is a test key: Stripe's test cards buy real pictures")
+            log.warning("STRIPE_SECRET_KEY is a test key: Stripe's test cards buy real images")
     refuse_demo_money(settings)
 
 
 def refuse_offline_models(catalog: Catalog) -> None:
-    """Keep previews from being sold: raise ``SettingsInvalid`` for a model drawn offline."""
+    """Raise ``SettingsInvalid`` for a model of the offline provider: previews are not sold."""
     for model in catalog.models:
         if model.provider == "offline":
             raise SettingsInvalid(
-                f"CREDITAPP_CATALOG: model {model.id} is made by the offline provider, which "
+                f"CREDITAPP_CATALOG: model {model.id} uses the offline provider, which "
                 "production does not sell: set its provider and key, or remove it."
             )
 
 
 def refuse_demo_money(settings: Settings) -> None:
-    """Keep credits that cost nobody anything from buying real pictures.
+    """Raise ``SettingsInvalid`` where credits bought without money could pay for real images.
 
-    Raises ``SettingsInvalid`` on a database with credits of the payment sandbox in production, or
-    with any test credits where the key moves real money.
+    That is a database with credits of the payment sandbox in production, or with any test credits
+    where the key moves real money.
     """
-    found = False
+    has_demo_money = False
     with snapshot() as session:
         if settings.production:
-            # A plan's purchase has no grant of its own: its invoices gave them.
+            # A plan's purchase has no grant of its own: its invoices have them.
             query = text(
                 "SELECT 1 FROM purchases WHERE sandbox"
                 " AND (grant_id IS NOT NULL OR subscription_id IS NOT NULL) LIMIT 1"
             )
-            found = session.execute(query).first() is not None
-        if settings.livemode and not found:
+            has_demo_money = session.execute(query).first() is not None
+        if settings.livemode and not has_demo_money:
             query = text("SELECT 1 FROM grants WHERE livemode = false LIMIT 1")
-            found = session.execute(query).first() is not None
-    if found:
+            has_demo_money = session.execute(query).first() is not None
+    if has_demo_money:
         raise SettingsInvalid(
             "DATABASE_URL names a database that holds sandbox credits: set it to an empty one."
         )
@@ -152,11 +152,11 @@ for _ in range(600):
 """
 
 
-def say_when_ready(settings: Settings) -> None:
-    """Print the address once the server answers there.
+def print_when_ready(settings: Settings) -> None:
+    """Print the address once the server answers, from a process of its own.
 
-    From a process of its own: the server forks, and a child that is forked while a thread of its
-    parent imports something waits for that import for ever.
+    Not from a thread: the server forks, and a child forked while a thread of its parent imports a
+    module waits for that import forever.
     """
     host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104
     url = f"http://{host}:{settings.port}"

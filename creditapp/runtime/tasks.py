@@ -1,4 +1,4 @@
-"""What is done beside the pages: each job's name, what it calls, and how often."""
+"""Background jobs and their schedules."""
 
 from __future__ import annotations
 
@@ -25,41 +25,41 @@ log = structlog.get_logger(__name__)
 
 @jobs.handler("generate", retry_seconds=(1.0, 5.0, 30.0))
 def generate(job_id: str) -> None:
-    """Make and settle one attempt of a generation, whose row it takes once.
+    """Run and settle one attempt of a generation; the worker claims its row once.
 
-    A repeated job therefore only helps one that failed before it took the row: with a database that
-    was away. What fails after that is ended by itself or by the sweep.
+    A retry therefore only helps a job that failed before the claim, because the database did not
+    answer. A failure after it is ended by the worker or by recovery.
     """
     worker.run(job_id)
 
 
 @jobs.handler("mail")
-def mail(mail_id: str) -> None:
-    """Send one queued mail."""
-    emails.deliver(mail_id)
+def send_email(email_id: str) -> None:
+    """Send one queued email."""
+    emails.deliver(email_id)
 
 
 @jobs.handler("mails")
-def mails(_wish: str) -> None:
-    """Send what waits."""
+def send_emails(_request_id: str) -> None:
+    """Send all queued emails."""
     emails.deliver_due()
 
 
 @jobs.handler(topup_charge.JOB)
 def top_up(job_id: str) -> None:
-    """Fill up one member's balance; the id is the member's and the row's version."""
+    """Top up one member's balance; the job id is the member's id and the row's version."""
     topup_charge.consider(job_id.rpartition(".")[0])
 
 
 @jobs.every("sweep-generations", "*/2 * * * * *")
 def sweep_generations() -> None:
-    """Enqueue again what was lost, end what a dead worker left."""
+    """Enqueue lost generations again and end those that a dead worker left."""
     recovery.sweep()
 
 
 @jobs.every("sweep-payments", "*/5 * * * * *")
 def sweep_payments() -> None:
-    """Work on stored events whose next try is due, and on what nobody spoke of."""
+    """Retry stored events that are due, and sync purchases and subscriptions without news."""
     webhooks.sweep()
     checkout.sweep()
     subscription_sync.sweep()
@@ -67,37 +67,37 @@ def sweep_payments() -> None:
 
 @jobs.every("sweep-top-ups", "*/10 * * * * *")
 def sweep_top_ups() -> None:
-    """Fill up low balances that no job was asked for, and end what Stripe did not answer."""
+    """Top up low balances without a job, and finish charges that Stripe did not answer."""
     topup_charge.sweep()
 
 
 @jobs.every("grant-months", "10 * * * * *")
 def grant_months() -> None:
-    """Grant the months of plans that are due."""
+    """Grant the plan months that are due."""
     scheduled_grants.sweep()
 
 
 @jobs.every("sweep-mails", "0 * * * * *")
-def sweep_mails() -> None:
-    """Send mails that were queued and not yet sent."""
+def sweep_emails() -> None:
+    """Send emails that were queued and not sent yet."""
     emails.deliver_due()
 
 
 @jobs.every("warn-low-balance", "*/20 * * * * *")
 def warn_low_balance() -> None:
-    """Queue a mail for each balance that fell below its owner's threshold."""
+    """Queue an email for each balance that fell below its owner's threshold."""
     emails.warn_low_balance()
 
 
 @jobs.every("warn-of-expiry", "0 8 * * *")
 def warn_of_expiry() -> None:
-    """Queue a mail for credits that end in 30, 7 or 1 days."""
+    """Queue an email for credits that expire in 30, 7 or 1 days."""
     emails.warn_of_expiry()
 
 
 @jobs.every("expire-credits", "30 * * * * *")
 def expire_credits() -> None:
-    """Write down what has expired, and give back what lapsed holds had set aside."""
+    """Post expired credits, and release lapsed holds."""
     moment = now()
     with snapshot() as session:
         due = ledger.due_wallets(session.connection(), now=moment, limit=200)
@@ -108,13 +108,13 @@ def expire_credits() -> None:
 
 @jobs.every("forget", "15 3 * * *")
 def forget() -> None:
-    """Delete what is no longer needed: old tries, ended guest windows, sent mails."""
+    """Delete old login tries, ended guest windows, sent emails and handled outbox rows."""
     moment = now()
     with transaction() as session:
         accounts.sweep_tries(session, now=moment)
         guests.sweep(session, now=moment, window_hours=get(Catalog).guest_window_hours)
         emails.sweep(session, now=moment)
-        # What nobody above listens to is not kept, done or not.
+        # Kinds without a listener are deleted whether handled or not.
         before = moment - timedelta(days=30)
         ledger.outbox.prune(session.connection(), before=before, keep=["low_balance"])
         ledger.idempotency.prune(session.connection(), before=moment - timedelta(days=30))
@@ -122,21 +122,22 @@ def forget() -> None:
 
 @jobs.every("card-warnings", "50 8 * * *")
 def warn_of_cards() -> None:
-    """Tell people whose card ends before their plan is paid next."""
+    """Email members whose card expires before their plan's next payment."""
     card_expiry.warn()
 
 
 @jobs.every("reconcile", "35 2 * * *")
 def reconcile() -> None:
-    """Compare the last days with Stripe, and repair what a webhook that never came left undone."""
+    """Compare the last days with Stripe, and repair what a missing webhook left undone."""
     reconciliation.reconcile_nightly()
 
 
 @jobs.every("seal", "5 2 * * *")
 def seal() -> None:
-    """Seal the day's new entries, and write the seals where whoever alters the database is not.
+    """Seal the day's new entries, and write the seals to the log and to a file.
 
-    One seal covers a bounded number of entries, so that nobody waits long to spend meanwhile.
+    An intruder in the database can reach neither. One seal covers a bounded number of entries, so
+    that spending never waits long.
     """
     while True:
         with transaction() as session:

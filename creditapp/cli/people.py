@@ -1,0 +1,71 @@
+"""Commands about users: create one, list reported images, fill a demo."""
+
+from __future__ import annotations
+
+import click
+
+from creditapp import accounts
+from creditapp.accounts import AccountRules, EmailTaken
+from creditapp.cli.context import app_context, say
+from creditapp.clock import now
+from creditapp.db import snapshot, transaction
+from creditapp.generation import feedback
+from creditapp.services import get
+
+
+@click.group()
+def user() -> None:
+    """Create users."""
+
+
+@user.command("create")
+@click.argument("email")
+@click.option("--password", help="Asked for when it is left out.")
+@click.option("--admin", is_flag=True, help="An operator, who may open /admin.")
+@click.option("--json", "as_json", is_flag=True)
+def create_user(email: str, password: str | None, admin: bool, as_json: bool) -> None:
+    """Create an account; its welcome credits are granted as at sign-up."""
+    if password is None:
+        password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    with app_context():
+        new_account = accounts.prepare_account(email, password)
+        try:
+            with transaction() as session:
+                person = accounts.sign_up(session, new_account, get(AccountRules), now=now()).user
+                person.is_admin = admin
+        except EmailTaken:
+            raise click.ClickException(f"{email} has an account already.") from None
+        say({"id": person.id, "email": person.email}, f"{person.email} is {person.id}.", as_json)
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True)
+def reports(as_json: bool) -> None:
+    """List the images that their owners reported, the latest first."""
+    with app_context():
+        with snapshot() as session:
+            rows = [
+                {
+                    "generation": generation.id,
+                    "model": generation.model,
+                    "reportedAt": generation.reported_at,
+                    "text": generation.report_text,
+                }
+                for generation in feedback.reported(session)
+            ]
+        lines = [f"{row['reportedAt']:%Y-%m-%d %H:%M}  {row['generation']}  {row['text']}"
+                 for row in rows]  # fmt: skip
+        say({"reports": rows}, "\n".join(lines) or "No images were reported.", as_json)
+
+
+@click.command()
+def seed() -> None:
+    """Fill the database with demo data: guests, users, purchases, history."""
+    from creditapp.runtime import demo_data
+
+    with app_context():
+        for line in demo_data.seed():
+            click.echo(line)
+
+
+COMMANDS = (user, reports, seed)

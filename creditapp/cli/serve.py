@@ -1,0 +1,97 @@
+"""Commands that start a process: the server, a worker, the payment sandbox; and migrations."""
+
+from __future__ import annotations
+
+import signal
+import threading
+
+import click
+
+from creditapp.cli.context import app_context
+from creditapp.config import load_settings
+from creditapp.runtime import server
+
+
+@click.command()
+def serve() -> None:
+    """Migrate, import the catalog, and serve pages and jobs."""
+    settings = load_settings()
+    with app_context():
+        # Checked before the server starts, because it restarts a worker process that exits.
+        server.refuse_demo_leftovers()
+    from granian.constants import Interfaces
+    from granian.log import LogLevels
+    from granian.server import Server
+
+    granian = Server(
+        "creditapp.runtime.server:build",
+        factory=True,
+        address=settings.host,
+        port=settings.port,
+        interface=Interfaces.WSGI,
+        workers=1,
+        blocking_threads=settings.threads,
+        log_level=LogLevels.error,
+        respawn_failed_workers=True,
+        workers_kill_timeout=10,
+    )
+    server.print_when_ready(settings)
+    granian.serve()
+
+
+@click.command()
+def worker() -> None:
+    """Run the jobs in a process of their own."""
+    from creditapp import jobs
+
+    stop = _stop_on_signal()
+    with app_context() as app:
+        server.refuse_demo_leftovers()
+        server.follow_catalog(app)
+        click.echo("working")
+        jobs.run(stop)
+
+
+@click.command()
+def migrate() -> None:
+    """Bring the database to this version's schema."""
+    with app_context():
+        click.echo("The database is up to date.")
+
+
+@click.command()
+@click.option("--port", default=8421, show_default=True)
+def sandbox(port: int) -> None:
+    """Run the payment sandbox alone; point STRIPE_API_BASE at it."""
+    from creditapp.stripe_sandbox import create_sandbox, serve, start_deliveries
+
+    settings = load_settings()
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    app = create_sandbox(
+        settings.data_dir / "sandbox.sqlite",
+        public_url=f"http://127.0.0.1:{port}",
+        webhook_url=f"http://127.0.0.1:{settings.port}/api/webhooks/stripe",
+        webhook_secret=settings.webhook_secret,
+        app_name=settings.site_name,
+    )
+    deliveries, http_server = start_deliveries(app), serve(app, "127.0.0.1", port)
+    click.echo(f"sandbox at http://127.0.0.1:{port}")
+    click.echo(
+        "For the app: "
+        f"STRIPE_API_BASE=http://127.0.0.1:{port} STRIPE_SECRET_KEY=sk_test_sandbox "
+        f"STRIPE_WEBHOOK_SECRET={settings.webhook_secret}"
+    )
+    _stop_on_signal().wait()
+    deliveries.stop()
+    http_server.stop()
+
+
+def _stop_on_signal() -> threading.Event:
+    """Return an event that SIGINT and SIGTERM set."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+COMMANDS = (serve, worker, migrate, sandbox)
