@@ -1,1 +1,0 @@
-"""The scenes: each a function that draws a study on its sheet."""
