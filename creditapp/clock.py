@@ -1,4 +1,4 @@
-"""The time, as something that a test can hold still and move on."""
+"""The clock, which tests can stop and move."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from datetime import UTC, datetime, timedelta
 from creditapp.services import get
 
 NEVER = datetime(9999, 12, 31, tzinfo=UTC)
-"""The expiry of what does not expire: a date, so that order and comparison need no special case."""
+"""The expiry of grants without one: a date, so that sorting needs no special case."""
 
 
 class Clock:
     """The system's clock in UTC."""
 
     def now(self) -> datetime:
-        """Return the present moment, aware, in UTC."""
+        """Return the current time, aware, in UTC."""
         return datetime.now(UTC)
 
 
 class StoppedClock(Clock):
-    """A clock that moves only when it is told to; for tests."""
+    """A clock that moves only by ``advance``; for tests."""
 
     def __init__(self, at: datetime) -> None:
         self._now = at
 
     def now(self) -> datetime:
-        """Return the moment at which the clock was stopped."""
+        """Return the time at which the clock was stopped."""
         return self._now
 
     def advance(self, by: timedelta) -> None:
@@ -34,5 +34,5 @@ class StoppedClock(Clock):
 
 
 def now() -> datetime:
-    """Return the current app's present moment."""
+    """Return the time of the current app's clock."""
     return get(Clock).now()

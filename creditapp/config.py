@@ -1,7 +1,7 @@
-"""Settings: the one reader of the environment.
+"""Settings, read from the environment by this module alone.
 
-Every name is described in ``docs/configuration.md``; a test compares the two. An unusable value
-stops the start with one line that names the variable and says what to set, never with a traceback.
+Every name is described in ``docs/configuration.md``; a test compares the two. An invalid value
+stops the start with one line that names the variable and says what to set.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ ENVIRONMENTS = ("demo", "production", "testing")
 _PLACEHOLDER = re.compile(
     r"change.?(me|this)|replace.?(me|this)|your.?secret|default|insecure", re.I
 )
-"""Words that no random text has, and that a copied example often does."""
+"""Words of copied examples, which a random key does not contain."""
 STRIPE_PRICE_NAMES = ("STARTER", "PRO", "ENTERPRISE", "MONTHLY", "YEARLY")
 
 NAMES = (
@@ -61,16 +61,16 @@ NAMES = (
     "STRIPE_WEBHOOK_SECRET",
     *(f"STRIPE_PRICE_{name}" for name in STRIPE_PRICE_NAMES),
 )
-"""Every variable that CreditApp reads, beside those that a catalog entry names for its provider."""
+"""All environment variables, except those that catalog entries name for their providers."""
 
 
 class SettingsInvalid(Exception):
-    """A setting that stops the start; its text is one line that says what to set."""
+    """An invalid setting, which stops the start; its text is one line that says what to set."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that an operator can decide, typed and checked."""
+    """All settings, typed and validated."""
 
     env: str
     data_dir: Path
@@ -80,9 +80,9 @@ class Settings:
     site_name: str
     support_email: str
     seller_name: str
-    """Who sells, on receipts; empty: the site's name."""
+    """The seller on receipts; empty means the site's name."""
     seller_address: str
-    """One line, whose parts a receipt breaks at semicolons."""
+    """One line; receipts break it at semicolons."""
     seller_tax_id: str
     host: str
     port: int
@@ -106,14 +106,14 @@ class Settings:
     promotion_codes: bool
     automatic_tax: bool
     refund_days: int
-    """For how long unspent credits can be given back; 0 is never."""
+    """For how many days unspent credits can be refunded; 0 means never."""
     admin_api_key: str = field(repr=False)
     environ: Mapping[str, str] = field(repr=False)
     """The variables that catalog entries name: keys and base URLs of providers, price ids."""
 
     @property
     def production(self) -> bool:
-        """Whether real people's money is at stake."""
+        """Whether this is a production environment."""
         return self.env == "production"
 
     @property
@@ -128,7 +128,7 @@ class Settings:
 
     @property
     def webhook_secret(self) -> str:
-        """The secret that signs Stripe's events; the sandbox shares one that is derived."""
+        """The secret that signs Stripe's events; for the sandbox it is derived."""
         return self.stripe_webhook_secret or f"whsec_{self.derived_key('sandbox')[:32]}"
 
     def derived_key(self, purpose: str) -> str:
@@ -137,9 +137,9 @@ class Settings:
 
 
 def load_settings(environ: Mapping[str, str] | None = None, **overrides: object) -> Settings:
-    """Read and check the environment; raise ``SettingsInvalid`` for what cannot be used.
+    """Read and validate the environment; raise ``SettingsInvalid``.
 
-    ``overrides`` are fields of ``Settings`` that tests and commands decide themselves.
+    ``overrides`` are fields of ``Settings`` that tests and commands set themselves.
     """
     variables = dict(os.environ if environ is None else environ)
     env = _one_of(variables, "CREDITAPP_ENV", ENVIRONMENTS, "demo")
@@ -192,13 +192,13 @@ def load_settings(environ: Mapping[str, str] | None = None, **overrides: object)
     if settings.stripe_secret_key and not settings.stripe_webhook_secret:
         raise SettingsInvalid(
             "STRIPE_WEBHOOK_SECRET is missing: set the signing secret (whsec_...) of the webhook "
-            "endpoint, without which no payment would be believed."
+            "endpoint, required to verify webhooks."
         )
     return settings
 
 
 def _check_production(settings: Settings) -> None:
-    """Refuse to start where real money would meet a demo's defaults."""
+    """Refuse to start in production with a demo's defaults."""
     if len(settings.secret_key) < 32:
         raise SettingsInvalid(
             "SECRET_KEY is missing or shorter than 32 characters: set a long random text."
@@ -211,16 +211,16 @@ def _check_production(settings: Settings) -> None:
         )
     if settings.livemode and settings.stripe_api_base.startswith("http://"):
         raise SettingsInvalid(
-            "STRIPE_API_BASE begins with https:// beside a live key: it must not travel in clear."
+            "STRIPE_API_BASE must begin with https://, because STRIPE_SECRET_KEY is a live key."
         )
     if "SITE_URL" not in settings.environ:
-        raise SettingsInvalid("SITE_URL is missing: set the address at which people open the site.")
+        raise SettingsInvalid("SITE_URL is missing: set the https address of the site.")
     if not settings.site_url.startswith("https://"):
-        raise SettingsInvalid("SITE_URL begins with https:// in production.")
+        raise SettingsInvalid("SITE_URL must begin with https:// in production.")
     if not settings.mail_url:
         raise SettingsInvalid(
-            "MAIL_URL is missing: set smtp://user:password@host:port, or nobody can confirm an "
-            "address or reset a password."
+            "MAIL_URL is missing: set smtp://user:password@host:port, to send confirmations and "
+            "password resets."
         )
 
 
@@ -233,23 +233,19 @@ def _database_url(url: str, data_dir: Path) -> str:
         return "postgresql+psycopg://" + url.removeprefix("postgresql://")
     if url.startswith(("postgresql+psycopg://", "sqlite:///")):
         return url
-    raise SettingsInvalid(
-        "DATABASE_URL is not one of sqlite:///file or postgresql://user@host/name."
-    )
+    raise SettingsInvalid("DATABASE_URL must be sqlite:///file or postgresql://user@host/name.")
 
 
 def _kept_secret(data_dir: Path) -> str:
-    """Return the demo's own secret, made at the first start and kept beside its database."""
+    """Return the demo's secret key, created at the first start and stored in the data folder."""
     path = data_dir / "secret_key"
     try:
-        # Hashes, prompts and mails are in it: nobody else on this machine may look.
+        # The folder holds hashes, prompts and emails: other users of the machine have no access.
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not path.exists():
             _write_once(path, secrets.token_urlsafe(48))
     except OSError as error:
-        raise SettingsInvalid(
-            f"CREDITAPP_DATA is a folder that cannot be written: {error.strerror}."
-        ) from None
+        raise SettingsInvalid(f"CREDITAPP_DATA cannot be written: {error.strerror}.") from None
     secret = path.read_text()
     if len(secret) < 32:
         raise SettingsInvalid("The file secret_key in CREDITAPP_DATA is damaged: delete it.")
@@ -257,19 +253,19 @@ def _kept_secret(data_dir: Path) -> str:
 
 
 def _write_once(path: Path, text: str) -> None:
-    """Make a file that only we can read; of two processes at once, one makes it and both see it.
+    """Create a file that only this user can read; of two processes at once, one creates it.
 
-    It gets its name when it is whole, so that nobody reads half of it.
+    It gets its name when it is complete, so that no process reads half of it.
     """
-    unnamed = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    with open(unnamed, "x", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    with open(temporary, "x", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
         file.write(text)
     try:
-        os.link(unnamed, path)
+        os.link(temporary, path)
     except FileExistsError:
-        pass  # the other process was first
+        pass  # another process was first
     finally:
-        unnamed.unlink()
+        temporary.unlink()
 
 
 def _whole(variables: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:
@@ -277,7 +273,7 @@ def _whole(variables: Mapping[str, str], name: str, default: int, low: int, high
     if not text:
         return default
     if not text.isdecimal() or not low <= int(text) <= high:
-        raise SettingsInvalid(f"{name} is not a whole number from {low} to {high}.")
+        raise SettingsInvalid(f"{name} must be a whole number from {low} to {high}.")
     return int(text)
 
 
@@ -287,13 +283,13 @@ def _flag(variables: Mapping[str, str], name: str) -> bool:
         return False
     if text in ("1", "true", "yes", "on"):
         return True
-    raise SettingsInvalid(f"{name} is neither 1 nor 0.")
+    raise SettingsInvalid(f"{name} must be 1 or 0.")
 
 
 def _one_of(variables: Mapping[str, str], name: str, allowed: tuple[str, ...], default: str) -> str:
     text = variables.get(name, "").strip().lower() or default
     if text not in allowed:
-        raise SettingsInvalid(f"{name} is not one of {', '.join(allowed)}.")
+        raise SettingsInvalid(f"{name} must be one of {', '.join(allowed)}.")
     return text
 
 
@@ -303,10 +299,10 @@ def _url(variables: Mapping[str, str], name: str, default: str) -> str:
         return ""
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https") or not parts.netloc:
-        raise SettingsInvalid(f"{name} is not an address that begins with http:// or https://.")
+        raise SettingsInvalid(f"{name} must be an address that begins with http:// or https://.")
     return text
 
 
 def _browsable(host: str) -> str:
-    """Return the host that a browser on this machine can open."""
+    """Return a host that a browser on this machine can open."""
     return "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104  # compared, not bound

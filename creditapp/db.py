@@ -1,8 +1,8 @@
-"""The database: one engine for both kinds, and the one way to write.
+"""The database: one engine for SQLite and PostgreSQL, one way to read and one to write.
 
-A write happens inside ``with transaction() as session:``, which stands in a route, a job or a
-command and never around a network call; the verbs below take the session and never commit. Reads
-use ``reading()``: they are deferred and write nothing.
+A write is ``with transaction() as session:`` in a route, a job or a command, never around a network
+call; functions below take the session and never commit. Reads use ``reading()``: they are deferred
+and write nothing.
 
 On SQLite a write begins with BEGIN IMMEDIATE, because a transaction that reads first and writes
 later fails at once with "database is locked" when another writer came between. Waiting for the
@@ -35,17 +35,17 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.types import TypeDecorator
 
 BUSY_SECONDS_MAX = 20.0
-"""How long a writer waits for another one before it gives up with an error."""
+"""How long a writer waits for another one before it fails."""
 
-RESTED_SECONDS = 1.0
-"""After this long in the pool a connection is asked whether it still lives."""
+IDLE_SECONDS = 1.0
+"""Connections idle longer than this are pinged on checkout."""
 
 _WRITES = "creditapp_writes"
 _READS = "creditapp:reads"
 
 
 class Base(DeclarativeBase):
-    """The models' base; constraint names are fixed so that migrations can name them."""
+    """Base of all models; constraints are named, so that migrations can refer to them."""
 
     metadata = MetaData(
         naming_convention={
@@ -59,16 +59,16 @@ class Base(DeclarativeBase):
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """An aware moment in UTC on both databases; a naive one is a mistake and is refused.
+    """An aware time in UTC on both databases; naive ones are refused.
 
-    SQLite stores text of constant width, so that its order is the order of time.
+    SQLite stores text of constant width, which sorts by time.
     """
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Refuse naive moments and turn the others to UTC."""
+        """Convert to UTC; raise ``ValueError`` for a naive time."""
         if value is None:
             return None
         if value.tzinfo is None:
@@ -77,22 +77,22 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Return what was stored, in UTC."""
+        """Return the stored time in UTC."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 BigId = BigInteger().with_variant(Integer, "sqlite")
-"""A 64-bit key. SQLite numbers rows by itself only for a column of type INTEGER."""
+"""A 64-bit key. SQLite assigns row numbers only to a column of type INTEGER."""
 
 
 class _ReadingSession(BoundSession):
-    """The request's session: on PostgreSQL each of its reads is a transaction of its own.
+    """The request's read session: on PostgreSQL every read is a transaction of its own.
 
-    READ COMMITTED shows every statement a snapshot of its own anyway. Without BEGIN and ROLLBACK a
-    read is one trip instead of three, no lock is kept between two reads, and psycopg keeps its
-    prepared statements, which it drops at every ROLLBACK (measured: half of a call's trips).
+    READ COMMITTED gives every statement its own snapshot anyway. Without BEGIN and ROLLBACK a read
+    takes one round trip instead of three, holds no lock between two reads, and psycopg keeps its
+    prepared statements, which it drops at every ROLLBACK (measured: half of a call's round trips).
     """
 
     def get_bind(self, *_args: Any, **_kwargs: Any) -> Engine:
@@ -107,13 +107,13 @@ db = SQLAlchemy(
 
 
 def init_app(app: Flask, url: str) -> None:
-    """Bind the app to the database at ``url``, which is a SQLAlchemy URL."""
+    """Bind the app to the database at ``url``, a SQLAlchemy URL."""
     options: dict[str, Any] = {
-        # An error's text reaches the log; what people typed, and their addresses, must not.
+        # Error texts are logged; user input and email addresses must not be.
         "hide_parameters": True,
     }
     if url.startswith("sqlite"):
-        # One connection a thread at a time; the retry below replaces the driver's own waiting.
+        # One connection per thread; the retry below replaces the driver's own waiting.
         options["connect_args"] = {"timeout": 0, "check_same_thread": False}
         options["pool_size"], options["max_overflow"] = 20, 60
     else:
@@ -128,39 +128,39 @@ def init_app(app: Flask, url: str) -> None:
 
 
 def prepare_engine(engine: Engine) -> None:
-    """Teach an engine our rules for connections and for the beginning of transactions."""
+    """Install the listeners for new connections and the start of transactions."""
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite_connection)
         event.listen(engine, "begin", _begin_sqlite)
     else:
-        event.listen(engine, "checkin", _note_the_rest)
-        event.listen(engine, "checkout", partial(_ask_after_a_rest, engine.dialect))
+        event.listen(engine, "checkin", _record_checkin)
+        event.listen(engine, "checkout", partial(_ping_if_idle, engine.dialect))
 
 
-def _note_the_rest(_connection: object, record: ConnectionPoolEntry) -> None:
-    record.info["rests_since"] = time.monotonic()
+def _record_checkin(_connection: object, record: ConnectionPoolEntry) -> None:
+    record.info["idle_since"] = time.monotonic()
 
 
-def _ask_after_a_rest(
+def _ping_if_idle(
     dialect: Dialect, connection: DBAPIConnection, record: ConnectionPoolEntry, _proxy: object
 ) -> None:
-    """Replace a connection that died in the pool before anybody meets an error.
+    """Replace a connection that died in the pool.
 
-    SQLAlchemy's own ``pool_pre_ping`` asks at every checkout, which is a trip for each transaction.
+    SQLAlchemy's ``pool_pre_ping`` pings at every checkout: a round trip for each transaction.
     """
-    rests_since = record.info.get("rests_since")
-    if rests_since is None or time.monotonic() - rests_since < RESTED_SECONDS:
+    idle_since = record.info.get("idle_since")
+    if idle_since is None or time.monotonic() - idle_since < IDLE_SECONDS:
         return
     try:
         dialect.do_ping(connection)
     except dialect.loaded_dbapi.Error as error:
-        raise DisconnectionError("the connection died while it rested") from error
+        raise DisconnectionError("the connection died in the pool") from error
 
 
 def _prepare_sqlite_connection(connection: sqlite3.Connection, _record: object) -> None:
-    connection.isolation_level = None  # the driver begins nothing; _begin_sqlite does
+    connection.isolation_level = None  # _begin_sqlite begins transactions, not the driver
     cursor = connection.cursor()
-    # FULL: with NORMAL a power cut may take back the last commits, and these are people's money.
+    # FULL: with NORMAL a power failure may undo the last commits, and they are money.
     for setting in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         _retry_while_busy(partial(cursor.execute, f"PRAGMA {setting}"))
     cursor.close()
@@ -174,7 +174,7 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 def _retry_while_busy(action: Any) -> None:
-    give_up_at = time.monotonic() + BUSY_SECONDS_MAX
+    deadline = time.monotonic() + BUSY_SECONDS_MAX
     while True:
         try:
             action()
@@ -182,25 +182,25 @@ def _retry_while_busy(action: Any) -> None:
         except Exception as error:
             cause = getattr(error, "orig", error)
             busy = isinstance(cause, sqlite3.OperationalError) and "locked" in str(cause)
-            if not busy or time.monotonic() > give_up_at:
+            if not busy or time.monotonic() > deadline:
                 raise
-        # Sources: measured; 0.1 to 1 ms of jitter doubled the throughput of the busy handler.
+        # Measured: 0.1 to 1 ms of jitter doubled the throughput of SQLite's busy handler.
         time.sleep(random.uniform(0.0001, 0.001))  # noqa: S311  # jitter, not a secret
 
 
 @contextmanager
 def transaction(engine: Engine | None = None) -> Iterator[Session]:
-    """Open the one write transaction of a route, job or command; commit at the end.
+    """Open a write transaction and commit it at the end; an exception rolls it back.
 
-    Whatever the request had been reading is closed first: it would hold an old snapshot, and on
-    SQLite a second connection. An exception rolls everything back. READ COMMITTED on PostgreSQL,
-    BEGIN IMMEDIATE on SQLite. Never wait for a network inside it.
+    The request's read session is closed first: it would hold an old snapshot, and on SQLite a
+    second connection. READ COMMITTED on PostgreSQL, BEGIN IMMEDIATE on SQLite. Never wait for the
+    network inside it.
     """
     if engine is None:
         stop_reading()
         engine = db.engine
     with (
-        _turn_to_write(engine),
+        _sqlite_writer(engine),
         engine.connect().execution_options(**{_WRITES: True}) as connection,
         connection.begin(),
         Session(bind=connection, expire_on_commit=False, autoflush=True) as session,
@@ -210,45 +210,45 @@ def transaction(engine: Engine | None = None) -> Iterator[Session]:
 
 
 @contextmanager
-def _turn_to_write(engine: Engine) -> Iterator[None]:
-    """Let the threads of this process write to SQLite one after the other.
+def _sqlite_writer(engine: Engine) -> Iterator[None]:
+    """Serialise this process's writers to SQLite.
 
-    SQLite has one writer; threads that wait here sleep, where in the retry they would wake each
-    other's processor a thousand times a second. Other processes are waited for by the retry.
+    SQLite has one writer. Threads sleep here; in the retry they would wake up a thousand times a
+    second. The retry waits for other processes.
     """
     if engine.dialect.name != "sqlite":
         yield
         return
-    lock = _turns.setdefault(str(engine.url), threading.Lock())
+    lock = _writer_locks.setdefault(str(engine.url), threading.Lock())
     if not lock.acquire(timeout=BUSY_SECONDS_MAX):
-        raise TimeoutError("another writer of this process holds SQLite for too long")
+        raise TimeoutError("another writer of this process held SQLite for too long")
     try:
         yield
     finally:
         lock.release()
 
 
-_turns: dict[str, threading.Lock] = {}
-# A forked child must not wait for a turn that a thread of its parent had.
-os.register_at_fork(after_in_child=_turns.clear)
+_writer_locks: dict[str, threading.Lock] = {}
+# A forked child must not wait for a lock that a thread of its parent held.
+os.register_at_fork(after_in_child=_writer_locks.clear)
 
 
 def reading() -> Session:
-    """Return the request's session for reads; the request's end or ``transaction`` closes it."""
+    """Return the request's read session; ``transaction`` or the end of the request closes it."""
     return db.session()
 
 
 def stop_reading() -> None:
-    """End the request's read before a wait: for a network, for a job. What was read stays usable.
+    """Close the request's read session before waiting for the network or a job.
 
-    A read that stays open holds a connection and, on SQLite, an old snapshot of the whole file.
+    Loaded objects stay usable. An open read holds a connection and, on SQLite, an old snapshot.
     """
     db.session.close()
 
 
 @contextmanager
 def snapshot() -> Iterator[Session]:
-    """Open a short read apart from the request's; what it finds stays usable after it."""
+    """Open a short read session of its own; its objects stay usable afterwards."""
     with db.engine.connect() as connection, Session(bind=connection) as session:
         yield session
         session.expunge_all()
@@ -257,8 +257,8 @@ def snapshot() -> Iterator[Session]:
 def insert_once(session: Session, row: Base, unique: Sequence[str] = ()) -> bool:
     """Insert a row unless one with the same ``unique`` columns exists; return whether it was new.
 
-    Without columns, a row that is the same in any key of the table is enough.
-    On PostgreSQL it waits for a rival's commit, so that the loser then sees the winner's row.
+    Without columns, any unique key of the table counts. On PostgreSQL it waits for a concurrent
+    insert to commit, so that the loser then sees the winner's row.
     """
     table = type(row).__table__
     values = {
@@ -267,14 +267,14 @@ def insert_once(session: Session, row: Base, unique: Sequence[str] = ()) -> bool
         if (value := getattr(row, column.key)) is not None
     }
     insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    # The values go beside the statement, so that its compiled form is found again.
+    # Values are passed apart from the statement, so that its compiled form is cached.
     statement = insert(type(row)).on_conflict_do_nothing(index_elements=unique or None)
-    # What RETURNING says, because a driver need not count the rows of an INSERT.
-    told = session.connection().execute(statement.returning(*table.primary_key), values)
-    return told.first() is not None
+    # RETURNING, because drivers need not count the rows of an INSERT.
+    inserted = session.connection().execute(statement.returning(*table.primary_key), values)
+    return inserted.first() is not None
 
 
 def changed(result: Result[Any]) -> int:
-    """Return how many rows an UPDATE or DELETE touched: the answer of a compare-and-set."""
+    """Return how many rows an UPDATE or DELETE changed: the result of a compare-and-set."""
     count: int = getattr(result, "rowcount", 0)
     return count

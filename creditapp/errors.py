@@ -1,7 +1,7 @@
-"""Refusals: one class each, with its status, its code and the words for people.
+"""Errors that callers may see: one class each, with status, code and title.
 
-A module defines the refusals that are its own; the ones here belong to every door. The one error
-handler in ``web/errors.py`` renders them as problem+json, as a component, or as a page.
+A module defines its own errors; those here are shared. The error handler in ``http/problems.py``
+renders them as problem+json, as a component, or as a page.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import ClassVar
 
 
 class AppError(Exception):
-    """A refusal that the outside may see: nothing secret belongs into its text or fields."""
+    """An error that the caller may see: its text and fields must hold nothing secret."""
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal_error"
@@ -27,7 +27,7 @@ class AppError(Exception):
         super().__init__(detail or self.title)
         self.detail = detail or self.title
         self.fields = fields
-        """The extra members of the problem+json object, by their JSON names."""
+        """Extra members of the problem+json object, by their JSON names."""
         self.headers = dict(headers or {})
 
 
@@ -38,7 +38,7 @@ class MalformedRequest(AppError):
 
 
 class AuthenticationRequired(AppError):
-    """Nobody is signed in, and this needs somebody."""
+    """The request needs a signed-in user."""
 
     status, code, title = 401, "authentication_required", "Sign in to continue"
 
@@ -48,55 +48,55 @@ class AuthenticationRequired(AppError):
 
 
 class Forbidden(AppError):
-    """The caller is known and may not do this."""
+    """The caller is authenticated and may not do this."""
 
     status, code, title = 403, "forbidden", "This is not allowed"
 
 
 class CsrfFailed(AppError):
-    """A form came without the token that proves it is ours."""
+    """A form without a valid CSRF token."""
 
     status, code, title = 403, "csrf_failed", "This form has expired"
 
 
 class NotFound(AppError):
-    """There is no such thing, or it belongs to somebody else: the two look the same."""
+    """The object does not exist or belongs to another user: the answer is the same."""
 
     status, code, title = 404, "not_found", "Not found"
 
 
 class Conflict(AppError):
-    """The thing is in a state that does not allow this."""
+    """The object is in a state that does not allow this."""
 
     status, code, title = 409, "conflict", "This cannot be done now"
 
 
 class IdempotencyKeyReused(AppError):
-    """The same key came with another body."""
+    """An idempotency key was sent again with another body."""
 
     status, code, title = 409, "idempotency_key_reused", "This key was used for another request"
 
 
 class IdempotencyInProgress(AppError):
-    """The same request is being worked on right now."""
+    """A request with this idempotency key is still running."""
 
     status, code, title = 409, "idempotency_in_progress", "This request is already running"
 
 
 class PayloadTooLarge(AppError):
-    """The body is larger than this route reads."""
+    """The body is larger than this route accepts."""
 
     status, code, title = 413, "payload_too_large", "This is too large"
 
 
 class UnsupportedMediaType(AppError):
-    """The body's content type is not one that this route reads."""
+    """The route does not accept this content type."""
 
     status, code, title = 415, "unsupported_media_type", "This type of content is not accepted"
 
 
 class ValidationFailed(AppError):
-    """One or more fields are wrong; each is named with what would be right."""
+    """One or more fields are invalid; each is named with what is allowed."""
 
     status, code, title = 422, "validation_failed", "Some fields need another value"
 
@@ -108,11 +108,11 @@ class ValidationFailed(AppError):
 
     @classmethod
     def of(cls, field: str, message: str) -> ValidationFailed:
-        """Return the refusal of one field."""
+        """Return the error of one field."""
         return cls([{"field": field, "message": message}])
 
 
 class RateLimited(AppError):
-    """Too many requests from one place in a short time."""
+    """Too many requests from one caller in a short time."""
 
     status, code, title = 429, "rate_limited", "Too many requests"

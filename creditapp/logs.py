@@ -1,4 +1,4 @@
-"""Structured logs: one line an event with the request's id, and never a secret or a prompt."""
+"""Structured logs: one line per event with the request id, never a secret or a prompt."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import sys
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
-# A key that ends so names something that no log may hold; the value is replaced, the key stays.
+# Values of keys with these endings are replaced: no log may hold them.
 _HIDDEN = ("password", "secret", "token", "authorization", "cookie", "prompt", "email", "api_key")
 
 
 def configure_logging(level: str, *, human: bool) -> None:
-    """Send all logs, ours and the libraries', through one structured pipeline to standard error."""
+    """Write all logs, ours and the libraries', through one structured pipeline to stderr."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,

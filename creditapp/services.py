@@ -1,8 +1,7 @@
-"""What the running app was assembled with, found by type.
+"""Service registry of the running app, by type.
 
-``create_app`` provides one instance of each door to the world (settings, clock, mailer, payment
-gateway, …); the rules below ask for it by type and never build one themselves. Only this module
-and the doors know that the app is a Flask app.
+``create_app`` provides one instance of each service (settings, clock, mailer, payment gateway);
+the packages below get it by type and never build one themselves.
 """
 
 from __future__ import annotations
@@ -16,17 +15,17 @@ T = TypeVar("T")
 
 
 def provide(app: Flask, kind: type[T], instance: T) -> None:
-    """Make ``instance`` the one that ``the(kind)`` answers within this app."""
+    """Register ``instance`` as the app's service of type ``kind``."""
     app.extensions[_key(kind)] = instance
 
 
 def get(kind: type[T]) -> T:
-    """Return the current app's instance of ``kind``; needs an app context."""
+    """Return the current app's service of type ``kind``; needs an app context."""
     return cast(T, current_app.extensions[_key(kind)])
 
 
 def in_this_app(function: Callable[[], None]) -> Callable[[], None]:
-    """Return ``function`` so that another thread can call it as part of the current app."""
+    """Wrap ``function`` so that another thread can call it in the current app's context."""
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # a proxy's target
 
     def run() -> None:

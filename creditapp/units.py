@@ -1,8 +1,8 @@
-"""Credits, microcredits and money: integers inside, plain decimals at the edges.
+"""Credits, microcredits and money: integers inside, decimals only in input and output.
 
-One credit is 1,000,000 microcredits. Every amount is stored and computed as an integer
-number of microcredits (``…_micro``) or of a currency's minor units (``…_minor``); no float
-touches either. Only the two edges here turn an amount into a decimal and back.
+One credit is 1,000,000 microcredits. Every amount is an integer number of microcredits (``_micro``)
+or of a currency's minor units (``_minor``), never a float. This module converts between those and
+decimals.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from decimal import Context, Decimal, Inexact, InvalidOperation
 
 MICRO_PER_CREDIT = 1_000_000
 MICRO_MAX = 10**9 * MICRO_PER_CREDIT
-"""The largest amount one request may name: 10^9 credits."""
+"""The largest amount of one request: 10^9 credits."""
 
 MINOR_MAX = 10**11
-"""The largest amount of money that a person may name: a billion, in hundredths."""
+"""The largest amount of money in one input: a billion, in hundredths."""
 
 DECIMALS_MAX = 6
 
 # ISO 4217 currencies whose minor unit is not a hundredth.
-# Source: ISO 4217 table A.1, the ones that Stripe charges in.
+# Source: ISO 4217 table A.1, the currencies that Stripe charges in.
 _MINOR_DIGITS = {
     **dict.fromkeys(
         ("BIF CLP DJF GNF JPY KMF KRW MGA PYG RWF UGX VND VUV XAF XOF XPF").split(),
@@ -31,23 +31,11 @@ _SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£"}
 
 
 class AmountInvalid(ValueError):
-    """A number that is no amount of credits; its text is a sentence for people."""
-
-
-def micro_from_json(value: object) -> int:
-    """Return the microcredits of a JSON number, which must be positive and exact.
-
-    Raises ``AmountInvalid`` for a boolean, a string, zero, a negative number, NaN, more than
-    six decimals or more than 10^9 credits. ``value`` is an ``int`` or a ``Decimal``: parse JSON
-    with ``parse_float=Decimal``, because a float would already have lost the sender's digits.
-    """
-    if isinstance(value, bool) or not isinstance(value, int | Decimal):
-        raise AmountInvalid("An amount is a number, not a text or a truth value.")
-    return micro_from_decimal(Decimal(value))
+    """An invalid amount; its text is a sentence for people."""
 
 
 def micro_from_text(text: str) -> int:
-    """Return the microcredits of a decimal written by a person or a catalog, such as ``"0.5"``."""
+    """Return the microcredits of a decimal in text, such as ``"0.5"``."""
     try:
         return micro_from_decimal(Decimal(text.strip()))
     except InvalidOperation:
@@ -55,16 +43,16 @@ def micro_from_text(text: str) -> int:
 
 
 def micro_from_decimal(amount: Decimal) -> int:
-    """Return the microcredits of a positive decimal; raise ``AmountInvalid`` for any other."""
+    """Return the microcredits of a positive decimal; raise ``AmountInvalid`` otherwise."""
     if not amount.is_finite():
-        raise AmountInvalid("An amount is a finite number.")
+        raise AmountInvalid("An amount must be a finite number.")
     if amount <= 0:
-        raise AmountInvalid("An amount is greater than zero.")
+        raise AmountInvalid("An amount must be greater than zero.")
     if amount > MICRO_MAX // MICRO_PER_CREDIT:
-        raise AmountInvalid("An amount is at most 1000000000 credits.")
+        raise AmountInvalid("An amount must be at most 1000000000 credits.")
     micro = _whole_units(amount, DECIMALS_MAX)
     if micro is None:
-        raise AmountInvalid(f"An amount has at most {DECIMALS_MAX} decimals.")
+        raise AmountInvalid(f"An amount must have at most {DECIMALS_MAX} decimals.")
     return micro
 
 
@@ -98,9 +86,9 @@ def minor_digits(currency: str) -> int:
 
 
 def minor_from_text(text: str, currency: str) -> int:
-    """Return the minor units of a price written by a person, such as ``"50"`` or ``"14.99"``.
+    """Return the minor units of a price that a person wrote, such as ``"50"`` or ``"14.99"``.
 
-    Raises ``AmountInvalid`` for what is no positive amount of the currency.
+    Raises ``AmountInvalid`` unless it is a positive amount of the currency.
     """
     digits = minor_digits(currency)
     try:
@@ -108,7 +96,7 @@ def minor_from_text(text: str, currency: str) -> int:
     except InvalidOperation:
         raise AmountInvalid(f"{text!r} is not an amount of money.") from None
     if not amount.is_finite() or not 0 < amount <= Decimal(MINOR_MAX).scaleb(-digits):
-        raise AmountInvalid("An amount of money is greater than zero, and not beyond a billion.")
+        raise AmountInvalid("An amount of money must be greater than zero and at most a billion.")
     minor = _whole_units(amount, digits)
     if minor is None:
         raise AmountInvalid(f"An amount in {currency.upper()} has at most {digits} decimals.")
@@ -116,13 +104,13 @@ def minor_from_text(text: str, currency: str) -> int:
 
 
 def _whole_units(amount: Decimal, decimals: int) -> int | None:
-    """Return ``amount * 10**decimals``, or None where that is no whole number.
+    """Return ``amount * 10**decimals``, or None if that is not a whole number.
 
-    ``amount`` is positive, and bounded by the caller: a huge exponent is never written out. By
-    default Decimal rounds a product to 28 digits and says nothing, so that 0.999... with 35 nines
-    passes for 1, and 1e-999999999 for 0. Here both are None.
+    ``amount`` is positive and bounded by the caller, so that no huge exponent is expanded. By
+    default Decimal silently rounds a product to 28 digits, so that 0.999... with 35 nines becomes 1
+    and 1e-999999999 becomes 0. Here both are None.
     """
-    # One of its own for each call: a context keeps flags, and two threads must not share them.
+    # A context for each call: it keeps flags, which threads must not share.
     exact = Context(traps=[Inexact])
     try:
         units = exact.multiply(amount, Decimal(10**decimals))
@@ -143,5 +131,5 @@ def money_text(minor: int, currency: str) -> str:
 
 
 def divide_up(amount: int, divisor: int) -> int:
-    """Return ``amount / divisor`` rounded up: how a cost is rounded. Both are at least zero."""
+    """Return ``amount / divisor`` rounded up, as costs are. Both are at least zero."""
     return -(-amount // divisor)

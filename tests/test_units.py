@@ -17,7 +17,6 @@ from creditapp.units import (
     AmountInvalid,
     credits_number,
     micro_from_decimal,
-    micro_from_json,
     micro_from_text,
     minor_digits,
     minor_from_text,
@@ -69,8 +68,8 @@ def test_money_is_what_was_written_or_no_amount(text: str, currency: str) -> Non
 
 
 @given(st.integers(1, MICRO_MAX))
-def test_an_amount_that_was_told_is_read_back(micro: int) -> None:
-    assert micro_from_json(credits_number(micro)) == micro
+def test_a_printed_amount_is_read_back(micro: int) -> None:
+    assert micro_from_decimal(Decimal(credits_number(micro))) == micro
 
 
 @pytest.mark.parametrize(
@@ -91,7 +90,7 @@ def test_a_huge_number_is_refused_at_once(text: str) -> None:
     assert time.process_time() - began < 0.5
 
 
-@pytest.mark.parametrize("value", [True, "1", 1.5, None, Decimal("NaN"), 0, -1, 10**10])
-def test_what_is_no_number_of_credits_is_refused(value: object) -> None:
+@pytest.mark.parametrize("amount", ["NaN", "Infinity", "0", "-1", "10000000000", "0.0000001"])
+def test_an_invalid_number_of_credits_is_refused(amount: str) -> None:
     with pytest.raises(AmountInvalid):
-        micro_from_json(value)
+        micro_from_decimal(Decimal(amount))

@@ -1,4 +1,4 @@
-"""From checked tables to a ``Catalog``, with the rules that span more than one table."""
+"""Build a ``Catalog`` from validated tables, with the rules that span several tables."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ NAMES = {
     "summarize": "Summarize",
     "embeddings": "Embeddings",
 }
-"""What people call the operations that have no table of their own."""
+"""Names of the operations without a table of their own."""
 
 
 def catalog(table: CatalogTable, *, file: str, digest: str, version_id: str | None) -> Catalog:

@@ -1,7 +1,7 @@
-"""From a file to a catalog, or to one line that says what is wrong with it.
+"""Load a catalog, or raise one line that says what is wrong with it.
 
-``load_catalog`` reads a preset by name or any file by path; ``parse`` takes the document itself,
-which is how versions come back from the database.
+``load_catalog`` reads a preset by name or any file by path; ``parse`` takes the parsed document, as
+versions in the database have it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def load_catalog(name_or_path: str | Path) -> Catalog:
 
 
 def read_catalog_file(name_or_path: str | Path) -> tuple[str, dict[str, object]]:
-    """Return a file's name and what it says, before anything is checked but its syntax."""
+    """Return a file's name and its document; only the syntax is checked."""
     path = _path(name_or_path)
     try:
         return path.name, tomllib.loads(path.read_bytes().decode("utf-8"))
@@ -48,10 +48,10 @@ def read_catalog_file(name_or_path: str | Path) -> tuple[str, dict[str, object]]
 
 
 def parse(document: Mapping[str, object], *, file: str, version_id: str | None = None) -> Catalog:
-    """Return the catalog that a document describes; raise ``CatalogInvalid`` for a bad one.
+    """Return the catalog that a document describes; raise ``CatalogInvalid`` for an invalid one.
 
-    ``file`` names the document in that refusal. The digest is over what is said, not how:
-    comments and layout do not make another version.
+    ``file`` names the document in the error. The digest is over the content: comments and layout
+    do not change it.
     """
     _refuse_inexact(document, file, ())
     try:

@@ -1,6 +1,6 @@
-"""What a catalog is: everything that an operator decides about models, prices, packs and plans.
+"""The catalog: models, operations, prices, packs and plans, as an operator decides them.
 
-Plain frozen data without behaviour beyond looking itself up. Amounts of credits are microcredits
+Frozen data with look-ups by id. Amounts of credits are microcredits
 (``…_micro``), money is minor units of its currency (``…_minor``). ``load`` builds it from a file,
 ``pricing`` and ``packs`` compute with it.
 """
@@ -18,26 +18,25 @@ IMAGE_OPERATIONS = (TEXT_TO_IMAGE, IMAGE_TO_IMAGE)
 """Priced by their model, for each image."""
 
 MEDIA_OPERATIONS = ("upscale", "video", "audio", "lipsync")
-"""Priced by themselves, for a piece or for its seconds."""
+"""Priced by the operation: for each result, or by its length in seconds."""
 
 TOKEN_OPERATIONS = ("chat", "agent", "summarize", "embeddings")
 """Priced by their model's tokens."""
 
 OPERATIONS = (*IMAGE_OPERATIONS, *MEDIA_OPERATIONS, *TOKEN_OPERATIONS)
-"""Every operation there can be, in the order in which people see them; also a grant's scopes."""
+"""Every operation, in the order of the pages; also the scopes of a grant."""
 
 TIERS = ("budget", "standard", "premium")
-"""From plain to best: a recommendation takes the best one that lasts."""
+"""From plain to best: a recommendation takes the best tier that the balance affords."""
 
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """Who makes it: an adapter, the vendor's own name for the model, and where key and address are.
+    """The provider of an entry: the adapter, the vendor's name of the model, its key and base URL.
 
     ``provider`` is ``openai`` (any OpenAI-compatible endpoint) or ``offline``. ``key_env`` and
     ``base_url_env`` name variables; ``base_url`` is the address when that variable is unset.
-    ``gateway`` says that OpenAI's own address does not know the model: it is served only where an
-    address is given.
+    ``gateway`` means that OpenAI itself does not serve the model: it needs a base URL.
     """
 
     provider: str
@@ -50,7 +49,7 @@ class Served:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A picture's proportions and the pixels that a provider is asked for."""
+    """An image's aspect ratio, and the size in pixels to ask a provider for."""
 
     aspect: str
     width: int
@@ -58,16 +57,16 @@ class Shape:
 
     @property
     def size(self) -> str:
-        """The pixels as the API writes them: ``1536x1024``."""
+        """The size as the API has it: ``1536x1024``."""
         return f"{self.width}x{self.height}"
 
 
 @dataclass(frozen=True, slots=True)
 class Model(Served):
-    """A model that makes images.
+    """An image model.
 
-    It costs ``price_micro`` for each image, or, where ``prices_micro`` is not empty, what its
-    quality costs there (``price_micro`` is then the default quality's price).
+    ``price_micro`` is the price of one image. Where ``prices_micro`` has a price for each quality,
+    ``price_micro`` is the default quality's.
     """
 
     id: str
@@ -87,7 +86,7 @@ class Model(Served):
 
     @property
     def qualities(self) -> tuple[str, ...]:
-        """The qualities that change its price, in the catalog's order; none when it has one."""
+        """The qualities with a price of their own, in the catalog's order."""
         return tuple(self.prices_micro)
 
     @property
@@ -100,11 +99,11 @@ class Model(Served):
         return operation in self.operations
 
     def price_at(self, quality: str | None) -> int:
-        """Return the price of one image; a quality that it does not tell apart changes nothing."""
+        """Return the price of one image; a quality without a price of its own changes nothing."""
         return self.prices_micro.get(quality or "", self.price_micro)
 
     def shape(self, size: str | None) -> Shape | None:
-        """Return the shape named ``3:2`` or ``1536x1024``, the first one for ``None``."""
+        """Return the shape ``3:2`` or ``1536x1024``; the first shape for ``None``."""
         if not size:
             return self.shapes[0]
         return next((shape for shape in self.shapes if size in (shape.aspect, shape.size)), None)
@@ -112,8 +111,7 @@ class Model(Served):
 
 @dataclass(frozen=True, slots=True)
 class LanguageModel(Served):
-    """A model that is paid by the token; the provider's prices are in millionths of a US dollar
-    for a million tokens."""
+    """A model priced by the token, in millionths of a US dollar for a million tokens."""
 
     id: str
     name: str
@@ -131,7 +129,7 @@ class LanguageModel(Served):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """The price of a piece of at most so many seconds."""
+    """The price of a result of at most ``up_to_seconds``."""
 
     up_to_seconds: int
     price_micro: int
@@ -139,7 +137,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One thing that people can do, and its own price, if its model does not set it.
+    """One operation, with its price unless the model sets it.
 
     Exactly one of these holds: ``steps`` (video), ``block_seconds`` with ``price_micro`` (audio,
     lipsync), ``price_micro`` alone (upscale), or nothing (images and tokens: by model).
@@ -152,7 +150,7 @@ class Operation:
     steps: tuple[Step, ...] = ()
     max_seconds: int | None = None
     characters_per_second: int | None = None
-    """How fast a text is spoken: what its length is estimated from before it is made."""
+    """The speed of speech, to estimate a length before the audio exists."""
     typical_seconds: int = 10
     voices: tuple[str, ...] = ()
     served: Served | None = None
@@ -160,7 +158,7 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """A whole catalog. ``version_id`` is set when it came from the database, to be pinned."""
+    """A whole catalog. ``version_id`` is set when it was read from the database."""
 
     name: str
     digest: str
@@ -169,7 +167,7 @@ class Catalog:
     """``credits``, or ``dollars`` where one credit is a dollar and shown as ``$12.34``."""
     currency: str
     api_key_mode: str
-    """Whose keys a new account starts with: ``credits`` (ours) or ``own``."""
+    """The API-key mode of a new account: ``credits`` (our keys) or ``own``."""
     credits_per_provider_dollar: int
     welcome_micro: int
     low_balance_micro: int
@@ -180,7 +178,7 @@ class Catalog:
     guest_daily_budget: int
     default_model: str
     recommended_images: int
-    """A recommended model makes at least so many images from the balance."""
+    """How many images the balance must afford for a model to be recommended."""
     examples: tuple[str, ...]
     """The prompts that an empty studio offers."""
     models: tuple[Model, ...]
@@ -192,22 +190,17 @@ class Catalog:
 
     @property
     def version(self) -> str:
-        """What a quote or a purchase pins: the version's id, or the digest of a bare file."""
+        """The version that quotes and purchases pin: the row's id, or the digest of a file."""
         return self.version_id or self.digest
 
     @property
     def free_micro(self) -> int:
-        """The credits that a confirmed address gets once: the free plan's."""
+        """The free plan's credits, granted once when the email address is confirmed."""
         return self.plans[0].credits_micro
 
     @property
-    def guest_models(self) -> tuple[Model, ...]:
-        """The models that guests may use."""
-        return tuple(model for model in self.models if model.guests)
-
-    @property
     def environment(self) -> tuple[str, ...]:
-        """The names of all variables that the catalog's entries refer to, sorted."""
+        """The environment variables that entries refer to, sorted."""
         served: list[Served] = [*self.models, *self.language_models]
         served += [operation.served for operation in self.operations if operation.served]
         prices = [pack.stripe_price_env for pack in self.packs]

@@ -1,8 +1,7 @@
-"""What packs and plans look like to somebody who compares them: computed, never written down.
+"""Packs and plans as buyers compare them: computed from the catalog, never stored.
 
-Bonus and saving are measured against the dearest credit on sale and are ``None`` where they would
-not be positive, so that a page cannot show a saving that is none. All of it in integers, rounded
-so that nothing promises more than is true.
+Bonus and saving are measured against the dearest credit on sale, and ``None`` where they are not
+positive. Integers, rounded so that no figure promises more than is true.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ _CENTS = {"USD": "¢", "EUR": " ct", "GBP": "p"}
 
 @dataclass(frozen=True, slots=True)
 class PackView:
-    """A pack with everything that a card says about it."""
+    """A pack with the texts and figures of its card."""
 
     pack: Pack
     price: str
@@ -34,12 +33,12 @@ class PackView:
     each: str
     """``13.6¢ a credit``"""
     bonus_micro: int | None
-    """What it holds beyond what its price buys at the dearest credit."""
+    """The credits beyond those that its price buys at the dearest credit."""
     bonus: str | None
     """``34 credits more than at Starter's price``"""
     saving_percent: int | None
     saving_minor: int | None
-    """What its credits would cost more at the dearest credit."""
+    """How much more its credits would cost at the dearest credit."""
     saving: str | None
     """``31% less than Starter``"""
     makes: str
@@ -49,7 +48,7 @@ class PackView:
 
 @dataclass(frozen=True, slots=True)
 class PlanView:
-    """A plan with everything that a card says about it."""
+    """A plan with the texts and figures of its card."""
 
     plan: Plan
     month: str
@@ -59,19 +58,19 @@ class PlanView:
     credits: str
     """``1,200 credits a month``, ``60 credits when you confirm your address``"""
     unused: str
-    """What becomes of unused credits, as a sentence."""
+    """A sentence about unused credits."""
     makes: str
     saving_minor: int | None
-    """What a year costs less than twelve months."""
+    """How much less a year costs than twelve months."""
     saving: str | None
     """``$58.00 less than twelve months``"""
 
 
 def packs_view(catalog: Catalog, currency: str = "") -> tuple[PackView, ...]:
-    """Return the packs as people compare them, in the catalog's order.
+    """Return the packs as buyers compare them, in the catalog's order.
 
-    ``currency`` is one of ``catalog.currencies``, or nothing for the catalog's own; what is not
-    sold in it is left out.
+    ``currency`` is one of ``catalog.currencies``; empty means the catalog's own. Packs that are not
+    sold in it are left out.
     """
     priced = (pack.priced_in(currency or catalog.currency) for pack in catalog.packs)
     packs = [pack for pack in priced if pack is not None]
@@ -86,15 +85,14 @@ def packs_view(catalog: Catalog, currency: str = "") -> tuple[PackView, ...]:
 
 
 def plans_view(catalog: Catalog) -> tuple[PlanView, ...]:
-    """Return the plans as people compare them, in the catalog's order."""
+    """Return the plans as buyers compare them, in the catalog's order."""
     return tuple(_plan_view(catalog, plan) for plan in catalog.plans)
 
 
 def makes_text(catalog: Catalog, micro: int) -> str:
-    """Return what an amount makes: ``about 220 Nano Banana images or 110 Flux Dev``.
+    """Return what an amount yields: ``about 220 Nano Banana images or 110 Flux Dev``.
 
-    Two models at most: the one with the cheapest image and the studio's default one. Empty when it
-    makes no image at all.
+    At most two models: the cheapest and the default one. Empty when the amount pays for no image.
     """
     cheapest = min(catalog.models, key=lambda model: model.price_micro)
     default = catalog.model(catalog.default_model) or cheapest
@@ -109,7 +107,7 @@ def makes_text(catalog: Catalog, micro: int) -> str:
 
 
 def _pack_view(catalog: Catalog, pack: Pack, dearest: Pack) -> PackView:
-    # What the same money buys, and the same credits cost, at the dearest credit's price.
+    # The same money, and the same credits, at the price of the dearest credit.
     same_money = pack.price_minor * dearest.credits_micro // dearest.price_minor
     step = MICRO_PER_CREDIT if catalog.unit == "credits" else MICRO_PER_CREDIT // 100
     bonus_micro = max(0, pack.credits_micro - same_money) // step * step or None
@@ -148,7 +146,7 @@ def _per_credit(pack: Pack) -> Decimal:
 
 
 def _each(catalog: Catalog, pack: Pack) -> str:
-    """Return the price of one credit as people read it, to a tenth of a cent."""
+    """Return the price of one credit, to a tenth of a cent."""
     minor = _minor_per_credit(pack).quantize(Decimal("0.1"), ROUND_HALF_UP)
     if pack.currency in _CENTS and minor < 100:
         price = f"{minor}{_CENTS[pack.currency]}"

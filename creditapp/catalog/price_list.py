@@ -1,4 +1,4 @@
-"""The price list: what every operation and model costs, each with a sentence for people."""
+"""Price list: the cost of every operation and model, each with a sentence for people."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from creditapp.catalog.models import (
 
 @dataclass(frozen=True, slots=True)
 class ModelCost:
-    """What one model costs. ``cost_micro`` is the price of its cheapest image; tokens have none."""
+    """A model's cost. ``cost_micro`` is the price of its cheapest image; tokens have none."""
 
     model: str
     name: str
@@ -29,7 +29,7 @@ class ModelCost:
 
 @dataclass(frozen=True, slots=True)
 class OperationCost:
-    """What one operation costs. ``cost_micro`` is the least that it costs; tokens have none."""
+    """An operation's cost. ``cost_micro`` is the lowest; tokens have none."""
 
     operation: str
     name: str
@@ -39,7 +39,7 @@ class OperationCost:
 
 
 def credit_costs(catalog: Catalog) -> tuple[OperationCost, ...]:
-    """Return the price list, in the order in which people see operations and models."""
+    """Return the price list, in the order of the pages."""
     return tuple(_operation_cost(catalog, operation) for operation in catalog.operations)
 
 

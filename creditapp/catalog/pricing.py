@@ -1,7 +1,7 @@
-"""What a request costs, before and after it is made: pure functions over a catalog.
+"""Pricing: quotes before a generation and its cost after delivery; pure functions over a catalog.
 
-Integers only. A cost is rounded up to the next microcredit, and the lines of a quote always add up
-to its cost. Each quote carries the sentence that explains it to the person who pays.
+Integers only. A cost is rounded up to the next microcredit, and the lines of a quote add up to its
+cost. Each quote has a sentence that explains the price.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from creditapp.units import divide_up
 
 @dataclass(frozen=True, slots=True)
 class PriceRequest:
-    """What decides a price, and nothing else. ``None`` takes the catalog's default.
+    """The parameters that decide a price. ``None`` takes the catalog's default.
 
-    ``seconds`` are whole, rounded up; ``text_length`` is in characters of a text to speak, in
-    UTF-8 bytes of a conversation; tokens are known after a call, or before it as a limit.
+    ``seconds`` are whole, rounded up; ``text_length`` is in characters of a text to speak, or in
+    UTF-8 bytes of a conversation; token counts are known after a call, or limits before it.
     """
 
     operation: str = TEXT_TO_IMAGE
@@ -42,15 +42,15 @@ class PriceRequest:
     text_length: int | None = None
     input_tokens: int | None = None
     cached_tokens: int = 0
-    """How many of the input's tokens the provider had cached."""
+    """The part of the input tokens that the provider had cached."""
     output_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """A price and why. ``cost_micro`` is ``unit_micro`` x ``units`` but for tokens.
+    """A price and its explanation. ``cost_micro`` is ``unit_micro`` x ``units``, except for tokens.
 
-    ``estimated``: what was used decides in the end; it never costs more than ``cost_micro``.
+    ``estimated`` means that the real usage decides; it never costs more than ``cost_micro``.
     """
 
     operation: str
@@ -63,11 +63,11 @@ class Quote:
     lines: tuple[Line, ...]
     estimated: bool
     version: str
-    """The catalog's, to be pinned with what is bought."""
+    """The catalog version, pinned with the order."""
 
 
 def quote(catalog: Catalog, request: PriceRequest) -> Quote:
-    """Return what ``request`` costs; raise ``ValidationFailed`` naming each field that is wrong."""
+    """Return the price of ``request``; raise ``ValidationFailed`` naming each wrong field."""
     operation = catalog.operation(request.operation)
     if operation is None:
         raise ValidationFailed.of("operation", _unknown_operation(catalog, request.operation))
@@ -89,10 +89,10 @@ def quote(catalog: Catalog, request: PriceRequest) -> Quote:
 def delivered_micro(
     catalog: Catalog, quoted: Quote, *, images: int | None = None, seconds: int | None = None
 ) -> int:
-    """Return what to keep of a quote for what was delivered; never more than was quoted.
+    """Return the cost of what was delivered; never more than the quote.
 
-    ``images`` are the pictures that came, ``seconds`` the real length, rounded up. ``catalog`` is
-    the version that the quote pinned.
+    ``images`` is the number of delivered images, ``seconds`` the real length, rounded up.
+    ``catalog`` is the version that the quote pinned.
     """
     if images is not None:
         return quoted.unit_micro * max(0, min(images, quoted.units))
@@ -109,10 +109,10 @@ def delivered_micro(
 
 
 def guest_refusal(catalog: Catalog, request: PriceRequest) -> str | None:
-    """Return why a guest may not make this, in words for people; ``None`` when they may.
+    """Return why a guest may not order this, in words for people; ``None`` when they may.
 
-    Guests make one image from text at a time, on the catalog's models, at most in their default
-    quality. A request that nobody may make is not refused here but by ``quote``.
+    Guests order one image from text at a time, on the catalog's guest models, at most in their
+    default quality. An invalid request is refused by ``quote``, not here.
     """
     if request.operation != TEXT_TO_IMAGE:
         return "Sign up to use more than text to image."
@@ -127,7 +127,7 @@ def guest_refusal(catalog: Catalog, request: PriceRequest) -> str | None:
 
 
 def image_model(catalog: Catalog, request: PriceRequest) -> Model:
-    """Return the model that the request names, or the default one; it can do the operation."""
+    """Return the model of the request, or the default; it supports the operation."""
     wanted = request.model or _default_model(catalog, request.operation)
     model = catalog.model(wanted)
     able = [other for other in catalog.models if other.can(request.operation)]
@@ -140,7 +140,7 @@ def image_model(catalog: Catalog, request: PriceRequest) -> Model:
 
 
 def language_model(catalog: Catalog, request: PriceRequest) -> LanguageModel:
-    """Return the token-priced model that the request names, or the first one for its operation."""
+    """Return the token-priced model of the request, or the first one for its operation."""
     able = [model for model in catalog.language_models if model.can(request.operation)]
     if request.model is None:
         return able[0]
@@ -172,7 +172,7 @@ def _images(catalog: Catalog, operation: Operation, request: PriceRequest) -> Qu
     named = model.name
     if model.qualities:
         named = f"{model.name}, {request.quality or model.default_quality}"
-    # One image costs its price, which stands beside the sentence; more are a sum worth explaining.
+    # The price of one image is beside the sentence already; several images are a product.
     sentence = f"{named}, 1 image"
     if request.n > 1:
         sentence = f"{named}, {amount(catalog, price)} × {count(request.n, 'image')}"
@@ -210,7 +210,7 @@ def _by_blocks(
 
 
 def _length(operation: Operation, request: PriceRequest) -> tuple[int, bool]:
-    """Return the seconds of a piece, and whether they are estimated from a text."""
+    """Return the length in seconds, and whether it is estimated from a text."""
     longest = operation.max_seconds or 0
     if request.seconds is not None:
         if not _is_whole(request.seconds, 1, longest):
@@ -231,24 +231,24 @@ def _length(operation: Operation, request: PriceRequest) -> tuple[int, bool]:
 def _tokens(catalog: Catalog, operation: Operation, request: PriceRequest) -> Quote:
     model = language_model(catalog, request)
     numbers = (request.input_tokens, request.cached_tokens, request.output_tokens)
-    if not all(each is None or _is_whole(each, 0, TOKENS_MAX) for each in numbers):
+    if not all(number is None or _is_whole(number, 0, TOKENS_MAX) for number in numbers):
         raise ValidationFailed.of("tokens", f"Tokens are whole numbers up to {TOKENS_MAX:,}.")
-    read, wrote = request.input_tokens, request.output_tokens
-    estimated = read is None or wrote is None
+    input_tokens, output_tokens = request.input_tokens, request.output_tokens
+    estimated = input_tokens is None or output_tokens is None
     about, up_to = "", ""
-    if read is None:
+    if input_tokens is None:
         about = "about "
-        read = min(estimated_tokens(max(0, request.text_length or 0)), TOKENS_MAX)
-    if wrote is None:
+        input_tokens = min(estimated_tokens(max(0, request.text_length or 0)), TOKENS_MAX)
+    if output_tokens is None:
         up_to = "up to "
-        wrote = model.max_output_tokens
-    if request.cached_tokens > read:
+        output_tokens = model.max_output_tokens
+    if request.cached_tokens > input_tokens:
         raise ValidationFailed.of("tokens", "No more tokens can be cached than were read.")
-    lines = token_lines(catalog, model, read, request.cached_tokens, wrote)
+    lines = token_lines(catalog, model, input_tokens, request.cached_tokens, output_tokens)
     cost = sum(line.cost_micro for line in lines)
-    sentence = f"{model.name}, {about}{count(read, 'token')} in"
+    sentence = f"{model.name}, {about}{count(input_tokens, 'token')} in"
     if model.output_micros_usd:
-        sentence += f", {up_to}{wrote:,} out"
+        sentence += f", {up_to}{output_tokens:,} out"
     return Quote(
         operation.id,
         model.id,
@@ -290,7 +290,7 @@ def _quote(
 
 
 def _default_model(catalog: Catalog, operation: str) -> str:
-    """Return the default model, or the first that can do the operation where that one cannot."""
+    """Return the default model, or the first that supports the operation if it does not."""
     default = catalog.model(catalog.default_model)
     if default is not None and default.can(operation):
         return default.id
@@ -298,10 +298,10 @@ def _default_model(catalog: Catalog, operation: str) -> str:
 
 
 def _qualities(catalog: Catalog, model: Model) -> tuple[str, ...]:
-    """Return the qualities that the model takes.
+    """Return the qualities that the model accepts.
 
-    One that does not tell them apart takes every quality of the catalog at its one price, because
-    a form sends the last chosen one along when its sender has moved to another model.
+    A model with one price accepts every quality of the catalog, because a form still sends the
+    quality that was chosen for another model.
     """
     if model.qualities:
         return model.qualities
@@ -311,7 +311,7 @@ def _qualities(catalog: Catalog, model: Model) -> tuple[str, ...]:
 def _unknown_operation(catalog: Catalog, wanted: str) -> str:
     if wanted in OPERATIONS:
         return f"This shop does not offer {wanted}."
-    return f"Choose one of these: {', '.join(each.id for each in catalog.operations)}."
+    return f"Choose one of these: {', '.join(operation.id for operation in catalog.operations)}."
 
 
 def _choose(problem: str, models: Sequence[Model | LanguageModel]) -> str:

@@ -1,4 +1,4 @@
-"""What is for sale: packs, plans, and what programs buy."""
+"""Products: packs, plans, and the image credits that agents buy."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ FREE_PLAN = "free"
 
 @dataclass(frozen=True, slots=True)
 class Pack:
-    """Credits for sale, once. They never expire."""
+    """Credits for one payment. They never expire."""
 
     id: str
     name: str
@@ -21,16 +21,16 @@ class Pack:
     stripe_price_id: str | None
     stripe_price_env: str | None
     elsewhere_minor: Mapping[str, int] = field(default_factory=dict, hash=False)
-    """What it costs in other currencies than the catalog's own."""
+    """Prices in other currencies than the catalog's own."""
 
     def stripe_price(self, values: Mapping[str, str]) -> str | None:
         """Return the Stripe price to send, if the catalog or a variable names one."""
         return self.stripe_price_id or values.get(self.stripe_price_env or "") or None
 
     def priced_in(self, currency: str) -> Pack | None:
-        """Return the pack at its price in a currency, or None where it is not sold in it.
+        """Return the pack priced in a currency, or None where it is not sold in that currency.
 
-        Elsewhere the price goes to Stripe as it stands here: a price id is of one currency.
+        A Stripe price id is of one currency, so other currencies send an inline price.
         """
         if currency.upper() == self.currency:
             return self
@@ -48,7 +48,7 @@ class Pack:
 
 @dataclass(frozen=True, slots=True)
 class PlanPrice:
-    """What one cycle (``month`` or ``year``) of a plan costs."""
+    """The price of one cycle (``month`` or ``year``) of a plan."""
 
     price_minor: int
     stripe_price_id: str | None
@@ -61,13 +61,12 @@ class PlanPrice:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A subscription, or ``free``, which everybody without one is on.
+    """A subscription plan; ``free`` is the plan of everyone without a subscription.
 
-    ``credits_micro`` are granted every month, by a yearly subscription too; the free plan's once.
+    ``credits_micro`` are granted every month, also to yearly subscribers; the free plan's once.
     ``kind`` is ``credits``, ``unlimited`` (``credits_micro`` is then the month's fair-use cap) or
-    ``team`` (price and credits are for each seat). ``unused`` says what becomes of a cycle's
-    credits at its end: they ``expire``, ``carry`` over for ``carry_months``, or are kept
-    (``keep``).
+    ``team`` (price and credits are for each seat). ``unused`` is what happens to
+    a cycle's credits at its end: ``expire``, ``carry`` (for ``carry_months``) or ``keep``.
     """
 
     id: str
@@ -83,17 +82,17 @@ class Plan:
     seats_min: int
     seats_max: int
     trial_days: int = 0
-    """How long a person who never subscribed may try it before the first payment."""
+    """Days before the first payment, for a person who never subscribed."""
     trial_credits_micro: int = 0
 
     @property
     def free(self) -> bool:
-        """Whether it is the plan of everybody who does not subscribe."""
+        """Whether this is the free plan."""
         return self.id == FREE_PLAN
 
     @property
     def lasting_months(self) -> int | None:
-        """Return how many months a cycle's credits can be spent; ``None`` is for ever."""
+        """Return for how many months a cycle's credits can be spent; ``None`` means forever."""
         return {"expire": 1, "carry": 1 + self.carry_months, "keep": None}[self.unused]
 
     def price(self, cycle: str) -> PlanPrice:
@@ -103,7 +102,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class BulkTier:
-    """The price of one credit for an agent that buys at least so many at once."""
+    """The price of one credit for an agent that buys at least ``from_count`` at once."""
 
     from_count: int
     price_minor: int
@@ -111,7 +110,7 @@ class BulkTier:
 
 @dataclass(frozen=True, slots=True)
 class Agents:
-    """What programs buy: image credits, one for each image of ``model``."""
+    """Image credits for agents: each pays for one image of ``model``."""
 
     price_minor: int
     currency: str
@@ -122,8 +121,8 @@ class Agents:
 
     def total_minor(self, count: int) -> int:
         """Return the price of ``count`` credits, which is between 1 and ``count_max``."""
-        each = self.price_minor
+        unit_minor = self.price_minor
         for tier in self.bulk:
             if count >= tier.from_count:
-                each = tier.price_minor
-        return each * count
+                unit_minor = tier.price_minor
+        return unit_minor * count

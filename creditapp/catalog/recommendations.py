@@ -1,6 +1,6 @@
-"""What a balance can do: which model to take, what is out of reach, and the ways out.
+"""Recommendations: the model that fits a balance, and suggestions when the balance is too small.
 
-Pure functions beside ``pricing``; whatever a way proposes can be paid from the balance.
+Pure functions. The balance can pay for every suggestion.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from creditapp.catalog.pricing import PriceRequest, Quote, guest_refusal, image_
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """One way out of a balance that is too small: what to change, and what it then costs.
+    """A suggestion when the balance is too small: a change, and the cost after it.
 
-    ``kind`` is ``quality``, ``count``, ``model`` or ``credits`` (add some; it changes nothing).
+    ``kind`` is ``quality``, ``count``, ``model`` or ``credits`` (add credits; nothing changes).
     """
 
     kind: str
@@ -30,7 +30,7 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """The model to take, and why: ``fits your balance: 24 images left``."""
+    """A recommended model and the reason: ``fits your balance: 24 images left``."""
 
     model: Model
     reason: str
@@ -38,27 +38,27 @@ class Recommendation:
 
 @dataclass(frozen=True, slots=True)
 class ModelOffer:
-    """A row of the model picker. It can be chosen when ``reason`` is empty."""
+    """A row of the model picker; it can be chosen when ``reason`` is empty."""
 
     model: Model
     quality: str | None
     cost_micro: int
-    """Of the whole request: all its images."""
+    """The cost of the whole request, with all its images."""
     images_left: int | None
-    """How many images of this model the balance makes; ``None`` for a guest."""
+    """How many images of this model the balance affords; ``None`` for a guest."""
     available: bool
     affordable: bool
     recommended: bool
     why: str
-    """Why it is recommended; empty when it is not."""
+    """The reason for the recommendation; empty without one."""
     reason: str
-    """Why it cannot be chosen; empty when it can."""
+    """The reason why it cannot be chosen; empty when it can."""
     ways: tuple[Way, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a cost stands to a balance: ``sufficient``, ``low`` or ``insufficient``."""
+    """A cost against a balance: ``sufficient``, ``low`` or ``insufficient``."""
 
     state: str
     after_micro: int
@@ -121,10 +121,10 @@ def standing(
     available_ids: Collection[str] = (),
     low_balance_micro: int | None = None,
 ) -> Standing:
-    """Return how ``quoted``, the price of ``request``, stands to the balance.
+    """Compare ``quoted``, the price of ``request``, with the balance.
 
-    ``low_balance_micro`` is the person's own threshold, else the catalog's counts. It is ``low``
-    when the request can be paid and leaves less than that.
+    ``low`` means that the balance pays and less than the threshold is left: the person's own
+    ``low_balance_micro``, or the catalog's.
     """
     after = balance_micro - quoted.cost_micro
     if after >= 0:
@@ -192,7 +192,7 @@ def _offer(
 
 
 def _ways(catalog: Catalog, request: PriceRequest, balance_micro: int) -> Iterator[Way]:
-    """Yield what can be changed about an image request so that the balance pays for it."""
+    """Yield changes to an image request that make it affordable."""
     if catalog.operation(request.operation) is None or request.operation not in _images(catalog):
         return
     model = image_model(catalog, request)
@@ -217,7 +217,7 @@ def _ways(catalog: Catalog, request: PriceRequest, balance_micro: int) -> Iterat
 def _other_model(
     catalog: Catalog, request: PriceRequest, balance_micro: int, available_ids: Collection[str]
 ) -> Iterator[Way]:
-    """Yield the cheapest other model that the balance pays for."""
+    """Yield the cheapest other model that the balance affords."""
     if request.operation not in _images(catalog):
         return
     chosen = image_model(catalog, request)

@@ -1,4 +1,4 @@
-"""What the catalog refuses, and the place in the file that a refusal names."""
+"""Errors of a catalog file, with the key that is wrong."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class CatalogInvalid(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The file that is being built, for refusals, and the currency of its money."""
+    """The file being read, for error messages, and the currency of its money."""
 
     file: str
     currency: str
 
     def refuse(self, key: str, reason: str) -> CatalogInvalid:
-        """Return the refusal of one key, to be raised."""
+        """Return the error of one key, to be raised."""
         return CatalogInvalid(self.file, key, reason)
 
     def minor(self, key: str, amount: Decimal, currency: str = "") -> int:

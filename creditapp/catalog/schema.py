@@ -1,4 +1,4 @@
-"""What a catalog file may say: one pydantic model for each of its tables.
+"""Schema of a catalog file: one pydantic model for each table.
 
 Strict, and every unknown key is refused, so that a misspelt price never becomes a default one.
 An amount is a whole number or a decimal in quotes; a bare ``0.5`` is a binary fraction and is
@@ -70,7 +70,7 @@ MicrosUsd = Annotated[int, BeforeValidator(_provider_price)]
 
 
 def _like(pattern: str, must: str) -> AfterValidator:
-    """Return a check of a text against a pattern, with words for whoever wrote it."""
+    """Return a validator of a text against a pattern; ``must`` says what is allowed."""
 
     def check(value: str) -> str:
         if not re.fullmatch(pattern, value):
@@ -105,13 +105,13 @@ TokenOperation = Literal["chat", "agent", "summarize", "embeddings"]
 
 
 class Table(BaseModel):
-    """A table of the file: strict, closed, never changed."""
+    """A table of the file: strict, without unknown keys, frozen."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
 class ServedTable(Table):
-    """Who serves an entry; by default OpenAI, or what ``OPENAI_BASE_URL`` points to."""
+    """The provider of an entry; by default OpenAI or the endpoint at ``OPENAI_BASE_URL``."""
 
     provider: Literal["openai", "offline"] = "openai"
     provider_model: Name = ""
@@ -122,7 +122,7 @@ class ServedTable(Table):
 
 
 class ModelTable(ServedTable):
-    """``[[models]]``: a model that makes images, with ``price`` or ``prices`` by quality."""
+    """``[[models]]``: an image model, with ``price`` or ``prices`` by quality."""
 
     provider_model: Name
     id: Id
@@ -182,7 +182,7 @@ class OperationTable(ServedTable):
 
 
 class OperationsTable(Table):
-    """``[operations]``: the ones that are left out are not offered."""
+    """``[operations]``: those left out are not offered."""
 
     upscale: OperationTable | None = None
     video: OperationTable | None = None
@@ -191,7 +191,7 @@ class OperationsTable(Table):
 
 
 class PackTable(Table):
-    """``[[packs]]``: credits for money, once."""
+    """``[[packs]]``: credits for one payment."""
 
     id: Id
     name: Name
@@ -226,7 +226,7 @@ class PlanTable(Table):
 
 
 class GuestsTable(Table):
-    """``[guests]``: what people without an account may make."""
+    """``[guests]``: the free generations without an account."""
 
     limit: Annotated[int, Field(ge=0, le=1000)]
     window_hours: Annotated[int, Field(ge=1, le=24 * 30)]
@@ -234,7 +234,7 @@ class GuestsTable(Table):
 
 
 class StudioTable(Table):
-    """``[studio]``: what the studio starts with."""
+    """``[studio]``: the defaults of the studio."""
 
     default_model: Id
     recommended_images: Annotated[int, Field(ge=1, le=1000)] = 20
@@ -250,7 +250,7 @@ class BulkTable(Table):
 
 
 class AgentsTable(Table):
-    """``[agents]``: what programs buy."""
+    """``[agents]``: the image credits that agents buy."""
 
     price: Money
     count_max: Annotated[int, Field(ge=1, le=1_000_000)] = 1000

@@ -26,9 +26,9 @@ SOURCES = ("file", "sync", "admin")
 
 
 class CatalogVersion(Base):
-    """One catalog as a document. The one that was activated last is in force.
+    """One catalog as a document. The one activated last is active.
 
-    ``source`` is who put it in force last: the file, the price sync or the admin.
+    ``source`` is what activated it last: the file, the price sync or the admin.
     """
 
     __tablename__ = "catalog_versions"
@@ -49,7 +49,7 @@ class CatalogVersion(Base):
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What an import led to: the catalog in force, and what the operator should know."""
+    """The result of an import: the active catalog, and a warning for the operator."""
 
     catalog: Catalog
     warning: str | None = None
@@ -58,19 +58,18 @@ class Imported:
 def import_file(
     session: Session, name_or_path: str | Path, *, now: datetime, force: bool = False
 ) -> Imported:
-    """Put the file's catalog in force if its content is new and nobody has edited since.
+    """Activate the file's catalog if its content is new and no one has edited since.
 
-    Otherwise the version in force stays, with a warning when the file says something new. ``force``
-    puts the file in force whatever was edited. A change of preset takes up that preset where it
-    was left. Raises ``CatalogInvalid``. Safe when several processes start at once: the digest is
-    unique, and they agree on which version is new.
+    Otherwise the active version stays, with a warning when the file has new content. ``force``
+    activates the file in any case. A change of preset activates that preset's last version. Raises
+    ``CatalogInvalid``. Safe when several processes start at once: the digest is unique.
     """
     file, content = read_catalog_file(name_or_path)
     catalog = parse(content, file=file)
     last = _newest(session, catalog.name)
     known = _find(session, catalog.digest)
     if last is not None and known is not None and last.id == known.id:
-        # The file says what is in force: an edit that was copied into it is no edit any more.
+        # The file equals the active version: an edit copied into the file no longer counts as one.
         last.source = "file"
     if last is None or last.source == "file" or force:
         version = known or _add(session, catalog, content, "file", now)
@@ -83,7 +82,7 @@ def import_file(
         return Imported(_catalog(last))
     warning = (
         f"{file} has changed, but the catalog was edited since ({last.source}): "
-        f"version {last.id} stays in force."
+        f"version {last.id} stays active."
     )
     return Imported(_catalog(last), warning)
 
@@ -91,9 +90,9 @@ def import_file(
 def add_version(
     session: Session, content: Mapping[str, object], *, source: str, now: datetime
 ) -> Catalog:
-    """Put an edited catalog in force: ``source`` is ``sync`` or ``admin``.
+    """Activate an edited catalog; ``source`` is ``sync`` or ``admin``.
 
-    Raises ``CatalogInvalid`` before anything is stored. The same content again is no new version.
+    Raises ``CatalogInvalid`` before anything is stored. The same content makes no new version.
     """
     catalog = parse(content, file=f"the edited catalog ({source})")
     version = _find(session, catalog.digest) or _add(session, catalog, content, source, now)
@@ -103,37 +102,37 @@ def add_version(
 
 
 def active(session: Session) -> Catalog | None:
-    """Return the catalog in force, ``None`` before the first import; parsed once a process."""
+    """Return the active catalog, ``None`` before the first import; parsed once per process."""
     version = _newest(session)
     return _catalog(version) if version else None
 
 
 def active_id(session: Session) -> str | None:
-    """Return the id of the catalog in force, without reading what it says."""
-    return session.scalar(_in_force().with_only_columns(CatalogVersion.id).limit(1))
+    """Return the id of the active catalog without parsing it."""
+    return session.scalar(_activated().with_only_columns(CatalogVersion.id).limit(1))
 
 
 def pinned(session: Session, version_id: str) -> Catalog | None:
-    """Return the version that a quote or a purchase pinned."""
+    """Return the catalog version that a quote or purchase pinned."""
     version = session.get(CatalogVersion, version_id)
     return _catalog(version) if version else None
 
 
 def document(session: Session, version_id: str) -> dict[str, object]:
-    """Return what a version says, to be edited and added as another; empty for an unknown one."""
+    """Return a version's document, to edit and add as a new one; empty for an unknown id."""
     version = session.get(CatalogVersion, version_id)
     return _document(version.content) if version else {}
 
 
 def history(session: Session, limit: int = 50) -> list[CatalogVersion]:
-    """Return the versions that have been in force, the last activated first."""
-    return list(session.scalars(_in_force().limit(limit)))
+    """Return the versions that were ever active, the last activated first."""
+    return list(session.scalars(_activated().limit(limit)))
 
 
 def _newest(
     session: Session, name: str | None = None, *, source: str | None = None
 ) -> CatalogVersion | None:
-    query = _in_force()
+    query = _activated()
     if source is not None:
         query = query.where(CatalogVersion.source == source)
     if name is not None:
@@ -141,8 +140,8 @@ def _newest(
     return session.scalar(query.limit(1))
 
 
-def _in_force() -> Select[CatalogVersion]:
-    """Return every version that has been in force, the last activated first."""
+def _activated() -> Select[CatalogVersion]:
+    """Select every version that was ever active, the last activated first."""
     query = select(CatalogVersion).where(CatalogVersion.active_at.is_not(None))
     return query.order_by(CatalogVersion.active_at.desc(), CatalogVersion.id.desc())
 
@@ -154,7 +153,7 @@ def _find(session: Session, digest: str) -> CatalogVersion | None:
 def _add(
     session: Session, catalog: Catalog, content: Mapping[str, object], source: str, now: datetime
 ) -> CatalogVersion:
-    """Store a version, or find the one that another process stored just before."""
+    """Store a version, or return the one that another process stored just before."""
     row = CatalogVersion(
         id=new_id("cat"),
         name=catalog.name,
@@ -164,14 +163,14 @@ def _add(
         created_at=now,
     )
     insert_once(session, row, ["digest"])
-    found = _find(session, catalog.digest)
-    if found is None:
-        raise RuntimeError("a catalog version vanished while it was being stored")
-    return found
+    version = _find(session, catalog.digest)
+    if version is None:
+        raise RuntimeError("the stored catalog version was not found")
+    return version
 
 
 def _activate(session: Session, version: CatalogVersion, now: datetime) -> None:
-    """Put a version in force, unless it is: later than every other, whatever the clock says."""
+    """Activate a version unless it is active: later than every other, whatever the clock says."""
     newest = _newest(session)
     if newest is not None and newest.id == version.id:
         return
@@ -191,6 +190,6 @@ def _parsed(version_id: str, content: str) -> Catalog:
 
 
 def _document(content: str) -> dict[str, object]:
-    """Return stored content, which ``canonical_text`` wrote."""
-    found: dict[str, object] = json.loads(content)
-    return found
+    """Parse content that ``canonical_text`` wrote."""
+    parsed: dict[str, object] = json.loads(content)
+    return parsed

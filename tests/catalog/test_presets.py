@@ -95,7 +95,7 @@ def test_the_studio_offers_every_operation(studio: Catalog) -> None:
 
 
 def test_guests_may_use_the_models_up_to_one_credit(studio: Catalog) -> None:
-    assert [model.id for model in studio.guest_models] == [
+    assert [model.id for model in studio.models if model.guests] == [
         "nano-banana",
         "flux-dev",
         "lora-normal",
@@ -187,7 +187,7 @@ def test_every_preset_is_whole(name: str) -> None:
     assert catalog.plan("free") == catalog.plans[0]
     default = catalog.model(catalog.default_model)
     assert default is not None
-    assert default in catalog.guest_models
+    assert default.guests
     for model in catalog.models:
         assert model.shapes[0].aspect == "1:1"
         assert model.provider == "openai"
