@@ -1,4 +1,4 @@
-"""``./run soak [name]``: the long proofs at full length: faults, kills, random histories."""
+"""``./run soak [name]``: the long proofs at full length: faults, kills, histories, mutants."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ PROOFS = {
     "guests": ["tests/test_guests.py"],
     "api": ["tests/api"],
     "payments": ["tests/payments"],
+    "mutation": [],  # no tests of its own: tools/mutation.py, after the others
 }
 
 
@@ -23,8 +24,11 @@ def main() -> None:
     if unknown:
         sys.exit(f"There is no proof named {unknown[0]}. There are: {', '.join(PROOFS)}.")
     paths = [path for name in named or PROOFS for path in PROOFS[name]]
-    line = [sys.executable, "-m", "pytest", "-s", "-rs", *paths]
-    sys.exit(subprocess.call(line, env={**os.environ, "CREDITAPP_SOAK": "1"}))  # noqa: S603
+    lines = [[sys.executable, "-m", "pytest", "-s", "-rs", *paths]] if paths else []
+    if "mutation" in (named or PROOFS):
+        lines.append([sys.executable, "-m", "tools.mutation"])
+    environ = {**os.environ, "CREDITAPP_SOAK": "1"}
+    sys.exit(max(subprocess.call(line, env=environ) for line in lines))  # noqa: S603
 
 
 if __name__ == "__main__":
