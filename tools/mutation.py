@@ -24,16 +24,16 @@ SEED, COUNT, MINUTES, WORKERS = 20261128, 200, 40, 2
 AREAS = {
     "ledger": "ledger/*.py ledger/test_ledger_scenarios.py ledger/test_ledger_spending.py"
     " ledger/test_ledger_outbox.py ledger/test_ledger_proof.py",
-    "pricing": "catalog/pricing.py catalog/tokens.py catalog/packs.py catalog/sales.py"
-    " catalog/build_sales.py catalog/costs.py catalog/words.py catalog/test_pricing.py"
+    "pricing": "catalog/pricing.py catalog/tokens.py catalog/packs.py catalog/products.py"
+    " catalog/build_products.py catalog/price_list.py catalog/formatting.py catalog/test_pricing.py"
     " catalog/test_packs.py catalog/test_costs.py catalog/test_presets.py"
     " catalog/test_bad_catalogs.py catalog/test_pricing_properties.py",
-    "proration": "payments/cycles.py payments/plan_reversals.py payments/scheduled.py"
-    " payments/plan_prices.py payments/test_cycles.py payments/test_invoice_lines.py"
+    "proration": "payments/subscriptions/proration.py payments/subscriptions/reversals.py"
+    " payments/subscriptions/scheduled_grants.py payments/subscriptions/prices.py payments/test_cycles.py payments/test_invoice_lines.py"
     " payments/test_plan_windows.py payments/test_plan_reversals.py"
     " payments/test_named_prices.py payments/test_plan_kinds.py",
-    "posting": "payments/posting.py payments/plan_posting.py payments/checkout.py"
-    " payments/refunding.py payments/receipts.py payments/test_checkout_ends.py"
+    "posting": "payments/purchases/posting.py payments/subscriptions/posting.py"
+    " payments/purchases/checkout.py payments/refunds/refund.py payments/purchases/receipts.py payments/test_checkout_ends.py"
     " payments/test_reversals.py payments/test_refunding.py web/test_receipts.py"
     " payments/test_checkout.py payments/test_plans.py",
     "guests": "guests/claims.py test_guests.py",
