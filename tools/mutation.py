@@ -30,14 +30,12 @@ AREAS = {
     " catalog/test_bad_catalogs.py catalog/test_pricing_properties.py",
     "proration": "payments/subscriptions/proration.py payments/subscriptions/reversals.py"
     " payments/subscriptions/scheduled_grants.py payments/subscriptions/prices.py"
-    " payments/test_cycles.py payments/test_invoice_lines.py"
-    " payments/test_plan_windows.py payments/test_plan_reversals.py"
-    " payments/test_named_prices.py payments/test_plan_kinds.py",
-    "posting": "payments/purchases/posting.py payments/subscriptions/posting.py"
-    " payments/purchases/checkout.py payments/refunds/refund.py payments/purchases/receipts.py"
-    " payments/test_checkout_ends.py"
-    " payments/test_reversals.py payments/test_refunding.py web/test_receipts.py"
-    " payments/test_checkout.py payments/test_plans.py",
+    " payments/test_cycles.py payments/test_invoice_lines.py payments/test_plan_windows.py"
+    " payments/test_plan_reversals.py payments/test_named_prices.py payments/test_plan_kinds.py",
+    "posting": "payments/*/posting.py payments/purchases/checkout.py payments/refunds/refund.py"
+    " payments/purchases/receipts.py payments/test_checkout_ends.py payments/test_reversals.py"
+    " payments/test_refunding.py web/test_receipts.py payments/test_checkout.py"
+    " payments/test_plans.py",
     "guests": "guests/claims.py test_guests.py",
 }
 SWAPS: dict = {ast.Lt: ast.LtE, ast.Gt: ast.GtE, ast.Eq: ast.NotEq, ast.Is: ast.IsNot}
