@@ -250,7 +250,7 @@ def _fill(connection: Connection, wallet: int, count: int) -> None:
     )
     connection.execute(
         text(
-            "INSERT INTO entries (wallet_id, seq, kind, account, amount, balance_after,"
+            "INSERT INTO entries (wallet_id, seq, kind, account, amount_micro, balance_after_micro,"
             f" grant_id, effective_at, recorded_at) {numbers}"
             " SELECT :wallet, i, 'spend', 'usage', -1, 1000000001 - i, NULL,"
             " g.created_at, g.created_at FROM n, grants g WHERE g.id = :grant"
@@ -258,7 +258,10 @@ def _fill(connection: Connection, wallet: int, count: int) -> None:
         {"count": count, "wallet": wallet, "grant": grant.id},
     )
     connection.execute(
-        text("UPDATE wallets SET seq = :count, available = available - :count + 1 WHERE id = :id"),
+        text(
+            "UPDATE wallets SET seq = :count, available_micro = available_micro - :count + 1"
+            " WHERE id = :id"
+        ),
         {"count": count, "id": wallet},
     )
 

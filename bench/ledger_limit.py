@@ -21,40 +21,45 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 AMOUNT = 1000
 
 _PARTS = """
-  SELECT id, start,
-    CASE WHEN start + remaining <= {amount} THEN remaining ELSE {amount} - start END AS part
-  FROM (SELECT id, remaining, SUM(remaining) OVER (ORDER BY priority, expires_at,
-      CASE WHEN scope = '*' THEN 1 ELSE 0 END, id) - remaining AS start,
-      SUM(remaining) OVER () AS total FROM grants
-    WHERE wallet_id = {wallet} AND remaining > 0 AND frozen_at IS NULL
+  SELECT id, offset_micro,
+    CASE WHEN offset_micro + remaining_micro <= {amount} THEN remaining_micro ELSE {amount} -
+        offset_micro END AS part_micro
+  FROM (SELECT id, remaining_micro, SUM(remaining_micro) OVER (ORDER BY priority, expires_at,
+      CASE WHEN scope = '*' THEN 1 ELSE 0 END, id) - remaining_micro AS offset_micro,
+      SUM(remaining_micro) OVER () AS total_micro FROM grants
+    WHERE wallet_id = {wallet} AND remaining_micro > 0 AND frozen_at IS NULL
       AND expires_at > {now} AND scope IN ('*', 'image')) ordered
-  WHERE total >= {amount} AND start < {amount}
+  WHERE total_micro >= {amount} AND offset_micro < {amount}
 """
 _PLPGSQL_PARTS = _PARTS.format(amount="p_amount", wallet="p_wallet", now="p_now")
 _TAKE = """
-  UPDATE wallets SET available = available - p_amount, held = held + {held}, seq = seq + {lines},
-    lifetime_spent = lifetime_spent + {spent}
-    WHERE id = p_wallet AND available >= p_amount AND frozen_at IS NULL AND next_expiry_at > p_now
-    RETURNING seq, available + held + frozen INTO v_seq, v_balance;
+  UPDATE wallets SET available_micro = available_micro - p_amount, held_micro = held_micro +
+      {held}, seq = seq + {lines},
+    lifetime_spent_micro = lifetime_spent_micro + {spent}
+    WHERE id = p_wallet AND available_micro >= p_amount AND frozen_at IS NULL AND next_expiry_at >
+        p_now
+    RETURNING seq, available_micro + held_micro + frozen_micro INTO v_seq, v_balance;
   IF NOT FOUND THEN RAISE EXCEPTION 'insufficient'; END IF;
-  INSERT INTO charges (wallet_id, key, digest, operation, amount, kept, state, actor, feature,
+  INSERT INTO charges (wallet_id, key, digest, operation, amount_micro, captured_micro, state,
+      actor, feature,
     created_at, settled_at, entry_seq)
     VALUES (p_wallet, p_key, 'd', 'image', p_amount, p_amount, {state}, 'usr', 'studio',
       p_now, {settled}, {entry})
     ON CONFLICT (wallet_id, key) DO NOTHING RETURNING id INTO v_charge;
   IF v_charge IS NULL THEN RAISE EXCEPTION 'repeated'; END IF;
-  INSERT INTO allocations (charge_id, grant_id, start, amount, kept)
-    SELECT v_charge, id, start, part, part FROM ({parts}) parts;
-  UPDATE grants SET remaining = grants.remaining - allocations.amount FROM allocations
+  INSERT INTO allocations (charge_id, grant_id, offset_micro, amount_micro, captured_micro)
+    SELECT v_charge, id, offset_micro, part_micro, part_micro FROM ({parts}) parts;
+  UPDATE grants SET remaining_micro = grants.remaining_micro - allocations.amount_micro FROM
+      allocations
     WHERE allocations.charge_id = v_charge AND grants.id = allocations.grant_id;
 """
 _LINE = """
-  INSERT INTO entries (wallet_id, seq, kind, account, amount, balance_after, charge_id,
+  INSERT INTO entries (wallet_id, seq, kind, account, amount_micro, balance_after_micro, charge_id,
     effective_at, recorded_at)
     VALUES (p_wallet, v_seq, '{kind}', 'usage', -p_amount, v_balance, v_charge, p_now, p_now);
   INSERT INTO outbox (topic, subject, payload, created_at)
     VALUES ('captured', p_wallet::text, json_build_object('charge', v_charge, 'key', p_key,
-      'amount', p_amount)::text, p_now);
+      'amount_micro', p_amount)::text, p_now);
 """
 _FUNCTION = """
 CREATE FUNCTION {name}(p_wallet bigint, p_amount bigint, p_key text, p_now timestamptz,
@@ -72,9 +77,9 @@ _HOLD = _TAKE.format(
     parts=_PLPGSQL_PARTS,
 )  # fmt: skip
 _CAPTURE = """
-  UPDATE wallets SET held = held - p_amount, seq = seq + 1,
-    lifetime_spent = lifetime_spent + p_amount WHERE id = p_wallet
-    RETURNING seq, available + held + frozen INTO v_seq, v_balance;
+  UPDATE wallets SET held_micro = held_micro - p_amount, seq = seq + 1,
+    lifetime_spent_micro = lifetime_spent_micro + p_amount WHERE id = p_wallet
+    RETURNING seq, available_micro + held_micro + frozen_micro INTO v_seq, v_balance;
   UPDATE charges SET state = 'captured', settled_at = p_now, entry_seq = v_seq
     WHERE id = v_charge AND state = 'open';
   IF NOT FOUND THEN RAISE EXCEPTION 'settled'; END IF;
@@ -157,14 +162,16 @@ class _Sqlite:
     def take(self, wallet: int, key: str, *, hold: bool) -> tuple[int, int, int]:
         held, lines, spent = (AMOUNT, 0, 0) if hold else (0, 1, AMOUNT)
         seq, balance = self.execute(
-            "UPDATE wallets SET available = available - ?, held = held + ?, seq = seq + ?,"
-            " lifetime_spent = lifetime_spent + ? WHERE id = ? AND available >= ?"
+            "UPDATE wallets SET available_micro = available_micro - ?, held_micro = held_micro +"
+            " ?, seq = seq + ?,"
+            " lifetime_spent_micro = lifetime_spent_micro + ? WHERE id = ? AND available_micro >= ?"
             " AND frozen_at IS NULL AND next_expiry_at > ?"
-            " RETURNING seq, available + held + frozen",
+            " RETURNING seq, available_micro + held_micro + frozen_micro",
             (AMOUNT, held, lines, spent, wallet, AMOUNT, _TEXT_NOW),
         ).fetchall()[0]
         charge = self.execute(
-            "INSERT INTO charges (wallet_id, key, digest, operation, amount, kept, state, actor,"
+            "INSERT INTO charges (wallet_id, key, digest, operation, amount_micro,"
+            " captured_micro, state, actor,"
             " feature, created_at, settled_at, entry_seq)"
             " VALUES (?, ?, 'd', 'image', ?, ?, ?, 'usr', 'studio', ?, ?, ?)"
             " ON CONFLICT (wallet_id, key) DO NOTHING RETURNING id",
@@ -173,7 +180,8 @@ class _Sqlite:
         ).fetchall()[0][0]  # fmt: skip
         self.execute(_SQLITE_ALLOCATE, {"charge": charge, "wallet": wallet, "now": _TEXT_NOW})
         self.execute(
-            "UPDATE grants SET remaining = grants.remaining - allocations.amount FROM allocations"
+            "UPDATE grants SET remaining_micro = grants.remaining_micro -"
+            " allocations.amount_micro FROM allocations"
             " WHERE allocations.charge_id = ? AND grants.id = allocations.grant_id",
             (charge,),
         )
@@ -181,9 +189,9 @@ class _Sqlite:
 
     def capture(self, wallet: int, charge: int) -> tuple[int, int]:
         seq, balance = self.execute(
-            "UPDATE wallets SET held = held - ?, seq = seq + 1,"
-            " lifetime_spent = lifetime_spent + ? WHERE id = ?"
-            " RETURNING seq, available + held + frozen",
+            "UPDATE wallets SET held_micro = held_micro - ?, seq = seq + 1,"
+            " lifetime_spent_micro = lifetime_spent_micro + ? WHERE id = ?"
+            " RETURNING seq, available_micro + held_micro + frozen_micro",
             (AMOUNT, AMOUNT, wallet),
         ).fetchall()[0]
         self.execute(
@@ -195,11 +203,12 @@ class _Sqlite:
 
     def line(self, wallet: int, kind: str, charge: int, key: str, seq: int, balance: int) -> None:
         self.execute(
-            "INSERT INTO entries (wallet_id, seq, kind, account, amount, balance_after, charge_id,"
+            "INSERT INTO entries (wallet_id, seq, kind, account, amount_micro,"
+            " balance_after_micro, charge_id,"
             " effective_at, recorded_at) VALUES (?, ?, ?, 'usage', ?, ?, ?, ?, ?)",
             (wallet, seq, kind, -AMOUNT, balance, charge, _TEXT_NOW, _TEXT_NOW),
         )
-        payload = f'{{"charge":{charge},"key":"{key}","amount":{AMOUNT}}}'
+        payload = f'{{"charge":{charge},"key":"{key}","amount_micro":{AMOUNT}}}'
         self.execute(
             "INSERT INTO outbox (topic, subject, payload, created_at) VALUES ('captured', ?, ?, ?)",
             (str(wallet), payload, _TEXT_NOW),
@@ -208,8 +217,8 @@ class _Sqlite:
 
 _TEXT_NOW = "2026-01-01 00:00:00.000000"
 _SQLITE_ALLOCATE = (
-    "INSERT INTO allocations (charge_id, grant_id, start, amount, kept)"
-    " SELECT :charge, id, start, part, part FROM ("
+    "INSERT INTO allocations (charge_id, grant_id, offset_micro, amount_micro, captured_micro)"
+    " SELECT :charge, id, offset_micro, part_micro, part_micro FROM ("
     + _PARTS.format(amount=AMOUNT, wallet=":wallet", now=":now")
     + ") parts"
 )

@@ -1,4 +1,4 @@
-"""Alembic's entry: the app's own engine, batch mode on SQLite, the jobs' tables left alone."""
+"""Alembic entry point: the app's engine, batch mode on SQLite, and only the app's own tables."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from sqlalchemy import text
 from creditapp.db import Base
 from creditapp.runtime import migrate
 
-assert migrate.TABLES_IN, "importing the schema completes the metadata"
+assert migrate.TABLES_IN, "importing migrate completes the metadata"
 
 target_metadata = Base.metadata
 
 
-def ours(_object: Any, name: str | None, kind: str, reflected: bool, _to: Any) -> bool:
-    """Whether autogenerate may touch an object: what is only in the database is not ours."""
+def is_ours(_object: Any, name: str | None, kind: str, reflected: bool, _to: Any) -> bool:
+    """Whether autogenerate may touch an object: not a table without a model, such as the jobs'."""
     return not (kind == "table" and reflected and name not in target_metadata.tables)
 
 
 def run() -> None:
-    """Migrate with the foreign keys off on SQLite, and check them afterwards.
+    """Migrate; on SQLite with foreign keys off, and check them afterwards.
 
-    A batch migration copies a table and drops the old one; with the keys on, that would delete
-    or refuse the rows that point to it.
+    A batch migration copies a table and drops the old one. With foreign keys on, that would delete
+    or refuse the rows that reference it.
     """
     engine = current_app.extensions["migrate"].db.engine
     with engine.connect() as connection:
@@ -37,17 +37,19 @@ def run() -> None:
             connection=connection,
             target_metadata=target_metadata,
             render_as_batch=True,
-            include_object=ours,
+            include_object=is_ours,
             compare_type=True,
         )
         with context.begin_transaction():
             context.run_migrations()
         connection.commit()
         if sqlite:
-            broken = connection.execute(text("PRAGMA foreign_key_check")).all()
+            orphans = connection.execute(text("PRAGMA foreign_key_check")).all()
             connection.exec_driver_sql("PRAGMA foreign_keys=ON")
-            if broken:
-                raise RuntimeError(f"the migration left {len(broken)} rows without their parents")
+            if orphans:
+                raise RuntimeError(
+                    f"the migration left {len(orphans)} rows without their parent row"
+                )
 
 
 run()

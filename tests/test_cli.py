@@ -147,12 +147,22 @@ def _drop_a_trigger(connection: Connection) -> None:
 @pytest.mark.parametrize(
     ("change", "names_the_wallet"),
     [
-        pytest.param(_alter("UPDATE wallets SET available = available + 1"), True, id="balance"),
-        pytest.param(_alter("UPDATE grants SET remaining = remaining - 1"), True, id="grant"),
-        pytest.param(_alter("UPDATE grants SET amount = amount + 1"), True, id="amount"),
-        pytest.param(_alter("UPDATE charges SET state = 'released', kept = 0"), True, id="state"),
         pytest.param(
-            _alter("UPDATE entries SET amount = amount + 1 WHERE seq = 1"), True, id="entry"
+            _alter("UPDATE wallets SET available_micro = available_micro + 1"), True, id="balance"
+        ),
+        pytest.param(
+            _alter("UPDATE grants SET remaining_micro = remaining_micro - 1"), True, id="grant"
+        ),
+        pytest.param(
+            _alter("UPDATE grants SET amount_micro = amount_micro + 1"), True, id="amount"
+        ),
+        pytest.param(
+            _alter("UPDATE charges SET state = 'released', captured_micro = 0"), True, id="state"
+        ),
+        pytest.param(
+            _alter("UPDATE entries SET amount_micro = amount_micro + 1 WHERE seq = 1"),
+            True,
+            id="entry",
         ),
         pytest.param(
             _alter("DELETE FROM entries WHERE seq = (SELECT MAX(seq) FROM entries)"),

@@ -114,7 +114,7 @@ def _lots(grants: Sequence[Grant]) -> dict[str, object]:
 def _tell_low(session: Session, event: Event, moment: datetime) -> None:
     connection = session.connection()
     balance = ledger.balance(connection, event.wallet_id, now=moment)
-    threshold = int(event.payload["threshold"])
+    threshold = int(event.payload["threshold_micro"])
     low = balance.available_micro < threshold
     may_come_back = balance.available_micro + balance.held_micro >= threshold
     if low and may_come_back and moment - event.created_at < SETTLING:

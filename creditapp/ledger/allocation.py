@@ -27,7 +27,7 @@ class Order:
     """What a spend or a hold asks for."""
 
     wallet_id: int
-    amount: int
+    amount_micro: int
     key: str
     digest: str
     operation: str
@@ -47,57 +47,66 @@ class Taken:
     """The wallet after the lock: its last line's number, and what it has left."""
 
     seq: int
-    available: int
+    available_micro: int
     balance: int
 
 
 _TAKE: Final = Direct(
-    "UPDATE wallets SET available = available - :amount, held = held + :held,"
-    " seq = seq + :lines, lifetime_spent = lifetime_spent + :spent,"
+    "UPDATE wallets SET available_micro = available_micro - :amount_micro, held_micro ="
+    " held_micro + :held_micro,"
+    " seq = seq + :lines, lifetime_spent_micro = lifetime_spent_micro + :spent_micro,"
     " next_expiry_at = CASE WHEN next_expiry_at > :until THEN :until ELSE next_expiry_at END"
-    " WHERE id = :wallet_id AND available >= :amount AND frozen_at IS NULL"
+    " WHERE id = :wallet_id AND available_micro >= :amount_micro AND frozen_at IS NULL"
     " AND next_expiry_at > :now"
-    " RETURNING seq, available, available + held + frozen"
+    " RETURNING seq, available_micro, available_micro + held_micro + frozen_micro"
 )
 _UNTAKE: Final = Direct(
-    "UPDATE wallets SET available = available + :amount, held = held - :held,"
-    " seq = seq - :lines, lifetime_spent = lifetime_spent - :spent WHERE id = :wallet_id"
+    "UPDATE wallets SET available_micro = available_micro + :amount_micro, held_micro ="
+    " held_micro - :held_micro,"
+    " seq = seq - :lines, lifetime_spent_micro = lifetime_spent_micro - :spent_micro WHERE id ="
+    " :wallet_id"
 )
 _CHARGE: Final = (
-    "INSERT INTO charges (wallet_id, key, digest, operation, amount, kept, state, actor, feature,"
+    "INSERT INTO charges (wallet_id, key, digest, operation, amount_micro, captured_micro, state,"
+    " actor, feature,"
     " api_key_id, request_id, expires_at, created_at, settled_at, entry_seq)"
-    " VALUES (:wallet_id, :key, :digest, :operation, :amount, :amount, :state, :actor, :feature,"
+    " VALUES (:wallet_id, :key, :digest, :operation, :amount_micro, :amount_micro, :state,"
+    " :actor, :feature,"
     " :api_key_id, :request_id, :expires_at, :now, :settled_at, :entry_seq)"
     " ON CONFLICT (wallet_id, key) DO NOTHING RETURNING id"
 )
 # All or nothing: where the sum falls short, there is no part.
 _PARTS: Final = (
-    "SELECT id, start,"
-    " CASE WHEN start + remaining <= :amount THEN remaining ELSE :amount - start END AS part"
-    " FROM (SELECT id, remaining, SUM(remaining) OVER (ORDER BY priority, expires_at,"
-    " CASE WHEN scope = '*' THEN 1 ELSE 0 END, id) - remaining AS start,"
-    " SUM(remaining) OVER () AS total FROM grants"
-    " WHERE wallet_id = :wallet_id AND remaining > 0 AND frozen_at IS NULL"
+    "SELECT id, offset_micro,"
+    " CASE WHEN offset_micro + remaining_micro <= :amount_micro THEN remaining_micro ELSE"
+    " :amount_micro - offset_micro END AS part_micro"
+    " FROM (SELECT id, remaining_micro, SUM(remaining_micro) OVER (ORDER BY priority, expires_at,"
+    " CASE WHEN scope = '*' THEN 1 ELSE 0 END, id) - remaining_micro AS offset_micro,"
+    " SUM(remaining_micro) OVER () AS total_micro FROM grants"
+    " WHERE wallet_id = :wallet_id AND remaining_micro > 0 AND frozen_at IS NULL"
     " AND expires_at > :now AND scope IN ('*', :operation)) ordered"
-    " WHERE total >= :amount AND start < :amount"
+    " WHERE total_micro >= :amount_micro AND offset_micro < :amount_micro"
 )
 _ENTRY: Final = (
-    "INSERT INTO entries (wallet_id, seq, kind, account, amount, balance_after, charge_id,"
+    "INSERT INTO entries (wallet_id, seq, kind, account, amount_micro, balance_after_micro,"
+    " charge_id,"
     " effective_at, recorded_at)"
 )
 _FACT: Final = "INSERT INTO outbox (topic, subject, payload, created_at)"
 
 _SQLITE_CHARGE: Final = Direct(_CHARGE)
 _SQLITE_ALLOCATE: Final = Direct(
-    "INSERT INTO allocations (charge_id, grant_id, start, amount, kept)"
-    " SELECT :charge_id, id, start, part, part FROM (" + _PARTS + ") parts"
+    "INSERT INTO allocations (charge_id, grant_id, offset_micro, amount_micro, captured_micro)"
+    " SELECT :charge_id, id, offset_micro, part_micro, part_micro FROM (" + _PARTS + ") parts"
 )
 _SQLITE_DRAW: Final = Direct(
-    "UPDATE grants SET remaining = grants.remaining - allocations.amount FROM allocations"
+    "UPDATE grants SET remaining_micro = grants.remaining_micro - allocations.amount_micro FROM"
+    " allocations"
     " WHERE allocations.charge_id = :charge_id AND grants.id = allocations.grant_id"
 )
 _SQLITE_ENTRY: Final = Direct(
-    _ENTRY + " VALUES (:wallet_id, :seq, 'spend', 'usage', -:amount, :balance, :charge_id, :now,"
+    _ENTRY
+    + " VALUES (:wallet_id, :seq, 'spend', 'usage', -:amount_micro, :balance, :charge_id, :now,"
     " :now)"
 )
 _SQLITE_FACT: Final = Direct(_FACT + " VALUES ('captured', :wallet_id, :payload, :now)")
@@ -108,15 +117,18 @@ _UNCHARGE: Final = Direct("DELETE FROM charges WHERE id = :charge_id")
 
 _POSTGRESQL_DRAW: Final = Direct(
     "WITH charge AS (" + _CHARGE + "), parts AS MATERIALIZED (" + _PARTS + "),"
-    " allocated AS (INSERT INTO allocations (charge_id, grant_id, start, amount, kept)"
-    " SELECT charge.id, parts.id, start, part, part FROM charge, parts RETURNING 1),"
-    " drawn AS (UPDATE grants SET remaining = remaining - parts.part FROM parts, charge"
+    " allocated AS (INSERT INTO allocations (charge_id, grant_id, offset_micro, amount_micro,"
+    " captured_micro)"
+    " SELECT charge.id, parts.id, offset_micro, part_micro, part_micro FROM charge, parts"
+    " RETURNING 1),"
+    " drawn AS (UPDATE grants SET remaining_micro = remaining_micro - parts.part_micro FROM"
+    " parts, charge"
     " WHERE grants.id = parts.id),"
-    " line AS (" + _ENTRY + " SELECT :wallet_id, :seq, 'spend', 'usage', -:amount, :balance,"
+    " line AS (" + _ENTRY + " SELECT :wallet_id, :seq, 'spend', 'usage', -:amount_micro, :balance,"
     " charge.id, :now, :now FROM charge WHERE :lines = 1 AND EXISTS (SELECT 1 FROM parts)),"
     " fact AS (" + _FACT + " SELECT 'captured', CAST(:wallet_id AS text),"
     " CAST(json_build_object('charge', charge.id, 'key', CAST(:key AS text),"
-    " 'amount', :amount) AS text), :now"
+    " 'amount_micro', :amount_micro) AS text), :now"
     " FROM charge WHERE :lines = 1 AND EXISTS (SELECT 1 FROM parts)),"
     " noted AS (INSERT INTO notes (wallet_id, charge_id, text)"
     " SELECT :wallet_id, charge.id, CAST(:note AS text) FROM charge"
@@ -172,7 +184,11 @@ class Debit:
             return charge_id, False
         _SQLITE_DRAW.run(connection, values)
         if not self._order.is_hold:
-            fact = {"charge": charge_id, "key": self._order.key, "amount": self._order.amount}
+            fact = {
+                "charge": charge_id,
+                "key": self._order.key,
+                "amount_micro": self._order.amount_micro,
+            }
             values["payload"] = json.dumps(fact)
             _SQLITE_ENTRY.run(connection, values)
             _SQLITE_FACT.run(connection, values)
@@ -185,9 +201,9 @@ def _values(connection: Connection, order: Order) -> dict[str, object]:
     now = stored(connection, order.now)
     return {
         "wallet_id": order.wallet_id,
-        "amount": order.amount,
-        "held": order.amount if order.is_hold else 0,
-        "spent": 0 if order.is_hold else order.amount,
+        "amount_micro": order.amount_micro,
+        "held_micro": order.amount_micro if order.is_hold else 0,
+        "spent_micro": 0 if order.is_hold else order.amount_micro,
         "lines": 0 if order.is_hold else 1,
         "until": stored(connection, order.expires_at or NEVER),
         "now": now,

@@ -15,14 +15,16 @@ from creditapp.ledger.refusals import ChargeSettled, HoldExpired
 from creditapp.ledger.sql import read
 
 _SETTLE: Final = read(
-    "UPDATE charges SET kept = :kept, state = :state, settled_at = :now, entry_seq = :entry_seq"
-    " WHERE id = :charge_id AND state = 'open' AND amount >= :kept"
+    "UPDATE charges SET captured_micro = :captured_micro, state = :state, settled_at = :now,"
+    " entry_seq = :entry_seq"
+    " WHERE id = :charge_id AND state = 'open' AND amount_micro >= :captured_micro"
     f" RETURNING {charges.COLUMNS}",
     *charges.MOMENTS,
 )
 _REFUND: Final = read(
-    "UPDATE charges SET kept = :kept WHERE id = :charge_id AND state = 'captured'"
-    f" AND kept > :kept AND debt_grant_id IS NULL RETURNING {charges.COLUMNS}",
+    "UPDATE charges SET captured_micro = :captured_micro WHERE id = :charge_id AND state ="
+    " 'captured'"
+    f" AND captured_micro > :captured_micro AND debt_grant_id IS NULL RETURNING {charges.COLUMNS}",
     *charges.MOMENTS,
 )
 
@@ -30,7 +32,7 @@ _REFUND: Final = read(
 def capture(
     connection: Connection,
     charge_id: int,
-    kept_micro: int,
+    captured_micro: int,
     *,
     now: datetime,
     note: str | None = None,
@@ -43,11 +45,11 @@ def capture(
     a charge ends once. ``HoldExpired`` when the hold's own time is over; ``ValueError`` for more
     than was held.
     """
-    if kept_micro == 0:
+    if captured_micro == 0:
         return release(connection, charge_id, now=now)
-    if kept_micro < 0:
+    if captured_micro < 0:
         raise ValueError("a capture keeps at least nothing")
-    return _settle(connection, charge_id, kept_micro, "captured", now, note)
+    return _settle(connection, charge_id, captured_micro, "captured", now, note)
 
 
 def release(connection: Connection, charge_id: int, *, now: datetime) -> Charge:
@@ -55,36 +57,38 @@ def release(connection: Connection, charge_id: int, *, now: datetime) -> Charge:
     return _settle(connection, charge_id, 0, "released", now)
 
 
-def refund(connection: Connection, charge_id: int, kept_micro: int, *, now: datetime) -> Charge:
+def refund(connection: Connection, charge_id: int, captured_micro: int, *, now: datetime) -> Charge:
     """Give back what a captured charge took, down to ``kept_micro``.
 
     Where it keeps no more than that already, nothing happens. ``ChargeSettled`` for a charge that
     has not been captured.
     """
-    if kept_micro < 0:
+    if captured_micro < 0:
         raise ValueError("a refund keeps at least nothing")
     wallet = locked_wallet.lock_of_charge(connection, charge_id)
     expiry.sweep(connection, wallet, now)
     before = charges.find(connection, charge_id)
     if before.state == "open" or before.is_debt:
         raise ChargeSettled("Only what was captured can be refunded.")
-    if before.kept_micro <= kept_micro:
+    if before.captured_micro <= captured_micro:
         return before
-    row = connection.execute(_REFUND, {"charge_id": charge_id, "kept": kept_micro}).one()
-    back = before.kept_micro - kept_micro
-    wallet.spent -= back
-    returning = deallocation.of_charge(connection, charge_id, kept_micro)
+    row = connection.execute(
+        _REFUND, {"charge_id": charge_id, "captured_micro": captured_micro}
+    ).one()
+    back = before.captured_micro - captured_micro
+    wallet.spent_micro -= back
+    returning = deallocation.of_charge(connection, charge_id, captured_micro)
     wallet.entry("refund", back, now=now, charge_id=charge_id)
-    deallocation.give_back(connection, wallet, charge_id, kept_micro, returning, now=now)
-    wallet.fact("refunded", now, charge=charge_id, key=before.key, amount=back)
+    deallocation.give_back(connection, wallet, charge_id, captured_micro, returning, now=now)
+    wallet.fact("refunded", now, charge=charge_id, key=before.key, amount_micro=back)
     wallet.post(connection)
-    return charges.from_row(row, wallet.available)
+    return charges.from_row(row, wallet.available_micro)
 
 
 def _settle(
     connection: Connection,
     charge_id: int,
-    kept: int,
+    captured_micro: int,
     state: str,
     now: datetime,
     note: str | None = None,
@@ -95,35 +99,43 @@ def _settle(
         _SETTLE,
         {
             "charge_id": charge_id,
-            "kept": kept,
+            "captured_micro": captured_micro,
             "state": state,
             "now": now,
             "entry_seq": wallet.seq + 1,
         },
     ).one_or_none()
     if row is None:
-        return _already(connection, charge_id, kept, state, now)
-    charge = charges.from_row(row, wallet.available)
-    wallet.held -= charge.amount_micro
+        return _already(connection, charge_id, captured_micro, state, now)
+    charge = charges.from_row(row, wallet.available_micro)
+    wallet.held_micro -= charge.amount_micro
     returning = (
-        deallocation.of_charge(connection, charge_id, kept) if kept < charge.amount_micro else []
+        deallocation.of_charge(connection, charge_id, captured_micro)
+        if captured_micro < charge.amount_micro
+        else []
     )
-    kind, topic = ("capture", "captured") if kept else ("release", "released")
-    wallet.spent += kept
-    wallet.entry(kind, -kept, now=now, charge_id=charge_id, note=note)
-    deallocation.give_back(connection, wallet, charge_id, kept, returning, now=now)
-    wallet.fact(topic, now, charge=charge_id, key=charge.key, amount=kept or charge.amount_micro)
+    kind, topic = ("capture", "captured") if captured_micro else ("release", "released")
+    wallet.spent_micro += captured_micro
+    wallet.entry(kind, -captured_micro, now=now, charge_id=charge_id, note=note)
+    deallocation.give_back(connection, wallet, charge_id, captured_micro, returning, now=now)
+    wallet.fact(
+        topic,
+        now,
+        charge=charge_id,
+        key=charge.key,
+        amount_micro=captured_micro or charge.amount_micro,
+    )
     wallet.post(connection)
-    return charges.with_balance(charge, wallet.available)
+    return charges.with_balance(charge, wallet.available_micro)
 
 
 def _already(
-    connection: Connection, charge_id: int, kept: int, state: str, now: datetime
+    connection: Connection, charge_id: int, captured_micro: int, state: str, now: datetime
 ) -> Charge:
     charge = charges.find(connection, charge_id)
     if charge.state == "open":
         raise ValueError("a capture keeps at most what was held")
-    if charge.state == state and charge.kept_micro == kept:
+    if charge.state == state and charge.captured_micro == captured_micro:
         return charge
     if charge.state == "released" and charge.expires_at and charge.expires_at <= now:
         raise HoldExpired("This hold has expired; its credits have returned.")

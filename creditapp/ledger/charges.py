@@ -14,12 +14,13 @@ from creditapp.errors import NotFound
 from creditapp.ledger.sql import read
 
 COLUMNS: Final = (
-    "id, wallet_id, key, digest, operation, amount, kept, state, actor, feature, api_key_id,"
+    "id, wallet_id, key, digest, operation, amount_micro, captured_micro, state, actor, feature,"
+    " api_key_id,"
     " request_id, debt_grant_id, expires_at, created_at, settled_at, entry_seq"
 )
 MOMENTS: Final = ("expires_at", "created_at", "settled_at")
 
-_AVAILABLE: Final = "(SELECT available FROM wallets WHERE wallets.id = charges.wallet_id)"
+_AVAILABLE: Final = "(SELECT available_micro FROM wallets WHERE wallets.id = charges.wallet_id)"
 
 _FIND: Final = read(f"SELECT {COLUMNS}, {_AVAILABLE} FROM charges WHERE id = :charge_id", *MOMENTS)
 _FIND_KEY: Final = read(
@@ -38,7 +39,7 @@ class Charge:
     digest: str
     operation: str
     amount_micro: int
-    kept_micro: int
+    captured_micro: int
     state: str
     actor: str
     feature: str
@@ -66,14 +67,14 @@ class Charge:
         return self.debt_grant_id is not None
 
 
-def from_row(row: Row[*tuple[Any, ...]], available: int) -> Charge:
+def from_row(row: Row[*tuple[Any, ...]], available_micro: int) -> Charge:
     """Return the charge of a row of ``COLUMNS`` in a wallet that can spend ``available``."""
-    return Charge(*(*row, available))
+    return Charge(*(*row, available_micro))
 
 
-def with_balance(charge: Charge, available: int) -> Charge:
+def with_balance(charge: Charge, available_micro: int) -> Charge:
     """Return the charge with what the wallet can spend now."""
-    return replace(charge, available_micro=available)
+    return replace(charge, available_micro=available_micro)
 
 
 def find(connection: Connection, charge_id: int) -> Charge:

@@ -21,15 +21,17 @@ from creditapp.ledger.locked_wallet import LockedWallet
 from creditapp.ledger.sql import read, write
 
 _KEPT: Final = (
-    "CASE WHEN :kept <= start THEN 0 WHEN :kept >= start + amount THEN amount"
-    " ELSE :kept - start END"
+    "CASE WHEN :captured_micro <= offset_micro THEN 0 WHEN :captured_micro >= offset_micro +"
+    " amount_micro THEN amount_micro"
+    " ELSE :captured_micro - offset_micro END"
 )
 _RETURNING: Final = read(
-    f"SELECT grant_id, kept - ({_KEPT}) FROM allocations"
-    f" WHERE charge_id = :charge_id AND kept > ({_KEPT}) ORDER BY start"
+    f"SELECT grant_id, captured_micro - ({_KEPT}) FROM allocations"
+    f" WHERE charge_id = :charge_id AND captured_micro > ({_KEPT}) ORDER BY offset_micro"
 )
 _KEEP: Final = write(
-    f"UPDATE allocations SET kept = ({_KEPT}) WHERE charge_id = :charge_id AND kept > ({_KEPT})"
+    f"UPDATE allocations SET captured_micro = ({_KEPT}) WHERE charge_id = :charge_id AND"
+    f" captured_micro > ({_KEPT})"
 )
 
 
@@ -38,20 +40,22 @@ class Return:
     """An amount on its way back to a grant."""
 
     grant_id: int
-    amount: int
+    amount_micro: int
 
 
-def of_charge(connection: Connection, charge_id: int, kept: int) -> list[Return]:
+def of_charge(connection: Connection, charge_id: int, captured_micro: int) -> list[Return]:
     """Return what goes back to which grant when the charge keeps ``kept``."""
-    rows = connection.execute(_RETURNING, {"charge_id": charge_id, "kept": kept})
-    return [Return(grant_id, amount) for grant_id, amount in rows]
+    rows = connection.execute(
+        _RETURNING, {"charge_id": charge_id, "captured_micro": captured_micro}
+    )
+    return [Return(grant_id, amount_micro) for grant_id, amount_micro in rows]
 
 
 def give_back(
     connection: Connection,
     wallet: LockedWallet,
     charge_id: int,
-    kept: int,
+    captured_micro: int,
     returning: list[Return],
     *,
     now: datetime,
@@ -64,19 +68,25 @@ def give_back(
     """
     if not returning:
         return
-    connection.execute(_KEEP, {"charge_id": charge_id, "kept": kept})
+    connection.execute(_KEEP, {"charge_id": charge_id, "captured_micro": captured_micro})
     for back in returning:
         grant = lineage.find(connection, back.grant_id)
-        pays = min(back.amount, grant.owed)
-        rest = back.amount - pays
-        moved = rest if rest and grant.has_expired(wallet.clock(at or now)) else 0
-        if moved:
-            lineage.restore_late(connection, wallet, grant, moved, at=at or now)
-        grant.change(connection, remaining=rest - moved, revoked=pays, moved=moved, owed=-pays)
-        if rest - moved:
-            wallet.add(rest - moved, frozen=grant.frozen_at is not None)
+        pays = min(back.amount_micro, grant.owed_micro)
+        rest = back.amount_micro - pays
+        transferred_micro = rest if rest and grant.has_expired(wallet.clock(at or now)) else 0
+        if transferred_micro:
+            lineage.restore_late(connection, wallet, grant, transferred_micro, at=at or now)
+        grant.change(
+            connection,
+            remaining_micro=rest - transferred_micro,
+            revoked_micro=pays,
+            transferred_micro=transferred_micro,
+            owed_micro=-pays,
+        )
+        if rest - transferred_micro:
+            wallet.add(rest - transferred_micro, frozen=grant.frozen_at is not None)
             if grant.frozen_at is None:
                 wallet.expires(grant.expires_at)
         if pays:
-            wallet.owed -= pays
+            wallet.owed_micro -= pays
             wallet.entry("revoke", -pays, now=now, grant_id=grant.id, charge_id=charge_id)

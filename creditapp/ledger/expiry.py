@@ -20,25 +20,29 @@ from creditapp.ledger.locked_wallet import LockedWallet
 from creditapp.ledger.sql import read, write
 
 _LAPSED: Final = read(
-    "SELECT id, amount, expires_at FROM charges WHERE wallet_id = :wallet_id AND state = 'open'"
+    "SELECT id, amount_micro, expires_at FROM charges WHERE wallet_id = :wallet_id AND state ="
+    " 'open'"
     " AND expires_at <= :now ORDER BY expires_at, id",
     "expires_at",
 )
 _RELEASE: Final = write(
-    "UPDATE charges SET state = 'released', kept = 0, settled_at = :now,"
+    "UPDATE charges SET state = 'released', captured_micro = 0, settled_at = :now,"
     " entry_seq = :entry_seq WHERE id = :charge_id"
 )
-_DUE: Final = "wallet_id = :wallet_id AND remaining > 0 AND frozen_at IS NULL AND expires_at <= :at"
+_DUE: Final = (
+    "wallet_id = :wallet_id AND remaining_micro > 0 AND frozen_at IS NULL AND expires_at <= :at"
+)
 _EXPIRED: Final = read(
-    f"SELECT id, remaining, expires_at FROM grants WHERE {_DUE} ORDER BY expires_at, id",
+    f"SELECT id, remaining_micro, expires_at FROM grants WHERE {_DUE} ORDER BY expires_at, id",
     "expires_at",
 )
 _EXPIRE: Final = write(
-    f"UPDATE grants SET expired = expired + remaining, remaining = 0 WHERE {_DUE}"
+    f"UPDATE grants SET expired_micro = expired_micro + remaining_micro, remaining_micro = 0"
+    f" WHERE {_DUE}"
 )
 _NEXT: Final = read(
     "SELECT (SELECT MIN(expires_at) FROM grants WHERE wallet_id = :wallet_id"
-    " AND remaining > 0 AND frozen_at IS NULL) AS grants_at,"
+    " AND remaining_micro > 0 AND frozen_at IS NULL) AS grants_at,"
     " (SELECT MIN(expires_at) FROM charges WHERE wallet_id = :wallet_id"
     " AND state = 'open') AS holds_at",
     "grants_at",
@@ -89,14 +93,18 @@ def sweep(connection: Connection, wallet: LockedWallet, now: datetime) -> int:
     rows = connection.execute(_EXPIRED, due).all()
     if rows:
         connection.execute(_EXPIRE, due)
-    for grant_id, remaining, expires_at in rows:
-        wallet.available -= remaining
+    for grant_id, remaining_micro, expires_at in rows:
+        wallet.available_micro -= remaining_micro
         wallet.entry(
-            "expiry", -remaining, now=now, grant_id=grant_id, effective_at=min(expires_at, now)
+            "expiry",
+            -remaining_micro,
+            now=now,
+            grant_id=grant_id,
+            effective_at=min(expires_at, now),
         )
-    total = sum(remaining for _, remaining, _ in rows)
+    total = sum(remaining_micro for _, remaining_micro, _ in rows)
     if total:
-        wallet.fact("expired", now, amount=total)
+        wallet.fact("expired", now, amount_micro=total)
     upcoming = connection.execute(_NEXT, {"wallet_id": wallet.wallet_id}).one()
     wallet.next_expiry_at = min((moment for moment in upcoming if moment), default=NEVER)
     wallet.post(connection)
@@ -105,10 +113,10 @@ def sweep(connection: Connection, wallet: LockedWallet, now: datetime) -> int:
 
 def _release_lapsed(connection: Connection, wallet: LockedWallet, now: datetime) -> None:
     lapsed = connection.execute(_LAPSED, {"wallet_id": wallet.wallet_id, "now": now}).all()
-    for charge_id, amount, expires_at in lapsed:
-        wallet.held -= amount
+    for charge_id, amount_micro, expires_at in lapsed:
+        wallet.held_micro -= amount_micro
         seq = wallet.entry("release", 0, now=now, charge_id=charge_id, effective_at=expires_at)
         connection.execute(_RELEASE, {"charge_id": charge_id, "now": now, "entry_seq": seq})
         returning = deallocation.of_charge(connection, charge_id, 0)
         deallocation.give_back(connection, wallet, charge_id, 0, returning, now=now, at=expires_at)
-        wallet.fact("released", now, charge=charge_id, amount=amount)
+        wallet.fact("released", now, charge=charge_id, amount_micro=amount_micro)

@@ -16,26 +16,30 @@ from creditapp.ledger.queries import Grant, grant_by_id
 from creditapp.ledger.sql import read, write
 
 _INSERT: Final = read(
-    "INSERT INTO grants (wallet_id, source, origin, amount, remaining, priority, scope,"
+    "INSERT INTO grants (wallet_id, source, origin, amount_micro, remaining_micro, priority, scope,"
     " expires_at, paid_minor, currency, livemode, actor, created_at)"
-    " VALUES (:wallet_id, :source, :origin, :amount, :amount, :priority, :scope,"
+    " VALUES (:wallet_id, :source, :origin, :amount_micro, :amount_micro, :priority, :scope,"
     " :expires_at, :paid_minor, :currency, :livemode, :actor, :now)"
     " ON CONFLICT (origin) DO NOTHING RETURNING id"
 )
 _OWING: Final = read(
-    "SELECT id, owed FROM grants WHERE wallet_id = :wallet_id AND owed > 0 ORDER BY id"
+    "SELECT id, owed_micro FROM grants WHERE wallet_id = :wallet_id AND owed_micro > 0 ORDER BY id"
 )
 _DEBT_CHARGE: Final = read(
-    "INSERT INTO charges (wallet_id, key, digest, operation, amount, kept, state, debt_grant_id,"
+    "INSERT INTO charges (wallet_id, key, digest, operation, amount_micro, captured_micro, state,"
+    " debt_grant_id,"
     " created_at, settled_at, entry_seq)"
-    " VALUES (:wallet_id, :key, '', 'debt', :amount, :amount, 'captured', :debt_grant_id,"
+    " VALUES (:wallet_id, :key, '', 'debt', :amount_micro, :amount_micro, 'captured',"
+    " :debt_grant_id,"
     " :now, :now, :entry_seq) RETURNING id"
 )
 _DEBT_ALLOCATION: Final = write(
-    "INSERT INTO allocations (charge_id, grant_id, start, amount, kept)"
-    " VALUES (:charge_id, :grant_id, 0, :amount, :amount)"
+    "INSERT INTO allocations (charge_id, grant_id, offset_micro, amount_micro, captured_micro)"
+    " VALUES (:charge_id, :grant_id, 0, :amount_micro, :amount_micro)"
 )
-_PAY: Final = write("UPDATE grants SET owed = owed - :amount WHERE id = :grant_id")
+_PAY: Final = write(
+    "UPDATE grants SET owed_micro = owed_micro - :amount_micro WHERE id = :grant_id"
+)
 
 
 def grant(
@@ -71,7 +75,7 @@ def grant(
             "wallet_id": wallet_id,
             "source": source,
             "origin": origin,
-            "amount": amount_micro,
+            "amount_micro": amount_micro,
             "priority": DEFAULT_PRIORITY[source] if priority is None else priority,
             "scope": scope,
             "expires_at": expires_at,
@@ -86,14 +90,14 @@ def grant(
         return None
     grant_id = int(made)
     paid = source in PAID_SOURCES
-    wallet.available += amount_micro
-    wallet.granted += amount_micro
-    wallet.purchased += amount_micro if paid else 0
-    wallet.welcome += amount_micro if source == "welcome" else 0
+    wallet.available_micro += amount_micro
+    wallet.granted_micro += amount_micro
+    wallet.purchased_micro += amount_micro if paid else 0
+    wallet.welcome_micro += amount_micro if source == "welcome" else 0
     wallet.expires(expires_at)
     wallet.entry(kind_of_source(source), amount_micro, now=now, grant_id=grant_id, note=note)
-    wallet.fact("granted", now, grant=grant_id, source=source, amount=amount_micro)
-    if paid and wallet.owed:
+    wallet.fact("granted", now, grant=grant_id, source=source, amount_micro=amount_micro)
+    if paid and wallet.owed_micro:
         _pay_debts(connection, wallet, lineage.find(connection, grant_id), now)
     wallet.post(connection)
     return grant_by_id(connection, grant_id)
@@ -103,8 +107,8 @@ def _pay_debts(
     connection: Connection, wallet: LockedWallet, payer: GrantRow, now: datetime
 ) -> None:
     owing = connection.execute(_OWING, {"wallet_id": wallet.wallet_id}).all()
-    for debtor_id, owed in owing:
-        pays = min(owed, payer.remaining)
+    for debtor_id, owed_micro in owing:
+        pays = min(owed_micro, payer.remaining_micro)
         if not pays:
             return
         charge_id = connection.execute(
@@ -112,7 +116,7 @@ def _pay_debts(
             {
                 "wallet_id": wallet.wallet_id,
                 "key": f"debt:{debtor_id}:{payer.id}",
-                "amount": pays,
+                "amount_micro": pays,
                 "debt_grant_id": debtor_id,
                 "now": now,
                 "entry_seq": wallet.seq + 1,
@@ -120,9 +124,9 @@ def _pay_debts(
         ).scalar_one()
         wallet.entry("debt", -pays, now=now, grant_id=debtor_id, charge_id=charge_id)
         connection.execute(
-            _DEBT_ALLOCATION, {"charge_id": charge_id, "grant_id": payer.id, "amount": pays}
+            _DEBT_ALLOCATION, {"charge_id": charge_id, "grant_id": payer.id, "amount_micro": pays}
         )
-        connection.execute(_PAY, {"grant_id": debtor_id, "amount": pays})
-        payer.change(connection, remaining=-pays)
-        wallet.available -= pays
-        wallet.owed -= pays
+        connection.execute(_PAY, {"grant_id": debtor_id, "amount_micro": pays})
+        payer.change(connection, remaining_micro=-pays)
+        wallet.available_micro -= pays
+        wallet.owed_micro -= pays

@@ -18,9 +18,9 @@ _SEQ_MAX: Final = 2**62
 
 _PAGE: Final = (
     write(
-        "SELECT e.wallet_id, e.seq, e.kind, e.amount, e.balance_after, e.effective_at,"
+        "SELECT e.wallet_id, e.seq, e.kind, e.amount_micro, e.balance_after_micro, e.effective_at,"
         " e.recorded_at, e.charge_id, e.grant_id, c.operation, c.key, c.feature, c.actor,"
-        " c.api_key_id, c.request_id, c.amount, g.source, g.origin, COALESCE(n.text, m.text)"
+        " c.api_key_id, c.request_id, c.amount_micro, g.source, g.origin, COALESCE(n.text, m.text)"
         " FROM entries e LEFT JOIN charges c ON c.id = e.charge_id"
         " LEFT JOIN grants g ON g.id = e.grant_id"
         " LEFT JOIN notes n ON n.wallet_id = e.wallet_id AND n.seq = e.seq"
@@ -87,7 +87,8 @@ def statement(
 
 def _line(row: Row[*tuple[Any, ...]]) -> Line:
     (
-        wallet_id, seq, kind, amount, balance_after, effective_at, recorded_at, charge_id,
+        wallet_id, seq, kind, amount_micro, balance_after_micro, effective_at, recorded_at,
+            charge_id,
         grant_id, operation, key, feature, actor, api_key_id, request_id, asked, source,
         origin, note,
     ) = row  # fmt: skip
@@ -105,8 +106,8 @@ def _line(row: Row[*tuple[Any, ...]]) -> Line:
         seq=seq,
         kind=kind,
         type=TYPE_OF_KIND[kind],
-        amount_micro=amount,
-        balance_after_micro=balance_after,
+        amount_micro=amount_micro,
+        balance_after_micro=balance_after_micro,
         operation=operation or source or kind,
         note=note,
         charge_id=charge_id,

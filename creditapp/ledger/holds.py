@@ -83,7 +83,7 @@ def hold(
 
 
 def _charge(connection: Connection, order: Order) -> Charge:
-    if order.amount <= 0:
+    if order.amount_micro <= 0:
         raise ValueError("a charge takes more than nothing")
     under_way = Debit(connection, order)
     taken = under_way.take()
@@ -101,8 +101,8 @@ def _charge(connection: Connection, order: Order) -> Charge:
         # The balance covers it, but not with credits that may pay for this operation.
         under_way.untake(charge_id)
         raise _insufficient(connection, order)
-    if taken.available < order.low_micro <= taken.available + order.amount:
-        payload = {"available": taken.available, "threshold": order.low_micro}
+    if taken.available_micro < order.low_micro <= taken.available_micro + order.amount_micro:
+        payload = {"available_micro": taken.available_micro, "threshold_micro": order.low_micro}
         fact = outbox.row("low_balance", order.wallet_id, order.now, payload)
         outbox.insert(connection, [fact])
     return _charged(order, charge_id, taken)
@@ -117,7 +117,7 @@ def _prepare_or_refuse(connection: Connection, order: Order) -> Charge | None:
         raise AccountFrozen
     if wallet.next_expiry_at <= order.now:
         expiry.sweep(connection, wallet, order.now)
-    if wallet.available < order.amount:
+    if wallet.available_micro < order.amount_micro:
         raise _insufficient(connection, order)
     return None
 
@@ -131,7 +131,7 @@ def _replay(connection: Connection, order: Order) -> Charge:
 
 def _insufficient(connection: Connection, order: Order) -> InsufficientCredits:
     balance = queries.spendable(connection, order.wallet_id, order.operation, now=order.now)
-    return InsufficientCredits(order.amount, balance)
+    return InsufficientCredits(order.amount_micro, balance)
 
 
 def _charged(order: Order, charge_id: int, taken: Taken) -> Charge:
@@ -141,8 +141,8 @@ def _charged(order: Order, charge_id: int, taken: Taken) -> Charge:
         key=order.key,
         digest=order.digest,
         operation=order.operation,
-        amount_micro=order.amount,
-        kept_micro=order.amount,
+        amount_micro=order.amount_micro,
+        captured_micro=order.amount_micro,
         state="open" if order.is_hold else "captured",
         actor=order.actor,
         feature=order.feature,
@@ -153,5 +153,5 @@ def _charged(order: Order, charge_id: int, taken: Taken) -> Charge:
         created_at=order.now,
         settled_at=None if order.is_hold else order.now,
         entry_seq=None if order.is_hold else taken.seq,
-        available_micro=taken.available,
+        available_micro=taken.available_micro,
     )

@@ -17,8 +17,9 @@ from creditapp.ledger.entry_types import PAID_SOURCES
 _PAID: Final = ", ".join(f"'{source}'" for source in PAID_SOURCES)
 _SETTLING: Final = "'spend', 'capture', 'release', 'debt'"
 _KEPT: Final = (
-    "CASE WHEN c.kept <= a.start THEN 0 WHEN c.kept >= a.start + a.amount THEN a.amount"
-    " ELSE c.kept - a.start END"
+    "CASE WHEN c.captured_micro <= a.offset_micro THEN 0 WHEN c.captured_micro >= a.offset_micro"
+    " + a.amount_micro THEN a.amount_micro"
+    " ELSE c.captured_micro - a.offset_micro END"
 )
 
 
@@ -33,22 +34,26 @@ class Invariant:
 
 
 _GRANT_PARTS = """
-    SELECT g.wallet_id, 'grant ' || g.id || ': amount ' || g.amount || ', parts '
-        || (g.remaining + COALESCE(k.kept, 0) + g.expired + g.revoked + g.moved)
+    SELECT g.wallet_id, 'grant ' || g.id || ': amount ' || g.amount_micro || ', parts '
+        || (g.remaining_micro + COALESCE(k.captured_micro, 0) + g.expired_micro + g.revoked_micro
+            + g.transferred_micro)
     FROM grants g LEFT JOIN
-        (SELECT grant_id, SUM(kept) AS kept FROM allocations GROUP BY grant_id) k
+        (SELECT grant_id, SUM(captured_micro) AS captured_micro FROM allocations GROUP BY
+            grant_id) k
         ON k.grant_id = g.id
-    WHERE g.amount <> g.remaining + COALESCE(k.kept, 0) + g.expired + g.revoked + g.moved
+    WHERE g.amount_micro <> g.remaining_micro + COALESCE(k.captured_micro, 0) + g.expired_micro +
+        g.revoked_micro + g.transferred_micro
 """
 
 _FAMILY = """
-    SELECT g.wallet_id, 'grant ' || g.id || ': moved ' || g.moved || ', its children hold '
-        || COALESCE(k.amount, 0)
+    SELECT g.wallet_id, 'grant ' || g.id || ': moved ' || g.transferred_micro ||
+        ', its children hold '
+        || COALESCE(k.amount_micro, 0)
     FROM grants g LEFT JOIN
-        (SELECT parent_grant_id, SUM(amount) AS amount FROM grants
+        (SELECT parent_grant_id, SUM(amount_micro) AS amount_micro FROM grants
          WHERE parent_grant_id IS NOT NULL GROUP BY parent_grant_id) k
         ON k.parent_grant_id = g.id
-    WHERE g.moved <> COALESCE(k.amount, 0)
+    WHERE g.transferred_micro <> COALESCE(k.amount_micro, 0)
     UNION ALL
     SELECT g.wallet_id, 'grant ' || g.id || ': its root is not the root of its parent'
     FROM grants g JOIN grants p ON p.id = g.parent_grant_id
@@ -57,33 +62,41 @@ _FAMILY = """
 
 # A target is what was taken, what is owed, what was repaid, and what had expired anyway.
 _REVERSALS = """
-    SELECT r.wallet_id, 'grant ' || r.id || ': ' || r.revoke_target || ' reversed in total, but '
-        || f.revoked || ' taken, ' || f.owed || ' owed, ' || COALESCE(d.repaid, 0) || ' repaid'
+    SELECT r.wallet_id, 'grant ' || r.id || ': ' || r.revoked_target_micro ||
+        ' reversed in total, but '
+        || f.revoked_micro || ' taken, ' || f.owed_micro || ' owed, ' || COALESCE(d.repaid_micro,
+            0) || ' repaid'
     FROM grants r JOIN
-        (SELECT COALESCE(root_grant_id, id) AS root_id, SUM(revoked) AS revoked,
-            SUM(owed) AS owed, SUM(expired) AS expired FROM grants GROUP BY 1) f
+        (SELECT COALESCE(root_grant_id, id) AS root_id, SUM(revoked_micro) AS revoked_micro,
+            SUM(owed_micro) AS owed_micro, SUM(expired_micro) AS expired_micro FROM grants GROUP
+                BY 1) f
         ON f.root_id = r.id LEFT JOIN
-        (SELECT COALESCE(g.root_grant_id, g.id) AS root_id, SUM(c.kept) AS repaid
+        (SELECT COALESCE(g.root_grant_id, g.id) AS root_id, SUM(c.captured_micro) AS repaid_micro
          FROM charges c JOIN grants g ON g.id = c.debt_grant_id GROUP BY 1) d
         ON d.root_id = r.id
-    WHERE r.revoke_target - f.revoked - f.owed - COALESCE(d.repaid, 0) NOT BETWEEN 0 AND f.expired
+    WHERE r.revoked_target_micro - f.revoked_micro - f.owed_micro - COALESCE(d.repaid_micro, 0)
+        NOT BETWEEN 0 AND f.expired_micro
     UNION ALL
     SELECT wallet_id, 'grant ' || id || ': a child has a reversal of its own'
-    FROM grants WHERE root_grant_id IS NOT NULL AND revoke_target <> 0
+    FROM grants WHERE root_grant_id IS NOT NULL AND revoked_target_micro <> 0
 """
 
 _CHARGES = f"""
-    SELECT c.wallet_id, 'charge ' || c.id || ': ' || c.amount || ' taken and ' || c.kept
-        || ' kept, its allocations say ' || COALESCE(s.amount, 0) || ' and ' || COALESCE(s.kept, 0)
+    SELECT c.wallet_id, 'charge ' || c.id || ': ' || c.amount_micro || ' taken and ' ||
+        c.captured_micro
+        || ' kept, its allocations say ' || COALESCE(s.amount_micro, 0) || ' and ' ||
+            COALESCE(s.captured_micro, 0)
     FROM charges c LEFT JOIN
-        (SELECT charge_id, SUM(amount) AS amount, SUM(kept) AS kept,
-            MAX(start + amount) AS reach FROM allocations GROUP BY charge_id) s
+        (SELECT charge_id, SUM(amount_micro) AS amount_micro, SUM(captured_micro) AS captured_micro,
+            MAX(offset_micro + amount_micro) AS reach FROM allocations GROUP BY charge_id) s
         ON s.charge_id = c.id
-    WHERE c.amount <> COALESCE(s.amount, 0) OR c.kept <> COALESCE(s.kept, 0) OR c.amount <> s.reach
+    WHERE c.amount_micro <> COALESCE(s.amount_micro, 0) OR c.captured_micro <>
+        COALESCE(s.captured_micro, 0) OR c.amount_micro <> s.reach
     UNION ALL
-    SELECT c.wallet_id, 'charge ' || c.id || ': grant ' || a.grant_id || ' keeps ' || a.kept
+    SELECT c.wallet_id, 'charge ' || c.id || ': grant ' || a.grant_id || ' keeps ' ||
+        a.captured_micro
         || ', its offset says ' || {_KEPT}
-    FROM allocations a JOIN charges c ON c.id = a.charge_id WHERE a.kept <> {_KEPT}
+    FROM allocations a JOIN charges c ON c.id = a.charge_id WHERE a.captured_micro <> {_KEPT}
     UNION ALL
     SELECT c.wallet_id, 'charge ' || c.id || ': takes from grant ' || a.grant_id
         || ' of another wallet'
@@ -104,55 +117,64 @@ _ONCE = f"""
         OR COALESCE(c.entry_seq, 0) <> COALESCE(e.seq, 0)
         OR c.wallet_id <> COALESCE(e.wallet_id, c.wallet_id)
         OR (c.state = 'open') <> (c.settled_at IS NULL)
-        OR (c.state = 'open' AND c.kept <> c.amount)
-        OR (c.state = 'released' AND c.kept <> 0)
+        OR (c.state = 'open' AND c.captured_micro <> c.amount_micro)
+        OR (c.state = 'released' AND c.captured_micro <> 0)
 """
 
 _WALLETS = """
-    SELECT w.id, 'available ' || w.available || ' of ' || COALESCE(g.available, 0) || ', held '
-        || w.held || ' of ' || COALESCE(c.held, 0) || ', frozen ' || w.frozen || ' of '
-        || COALESCE(g.frozen, 0) || ', owed ' || w.owed || ' of ' || COALESCE(g.owed, 0)
+    SELECT w.id, 'available ' || w.available_micro || ' of ' || COALESCE(g.available_micro, 0) ||
+        ', held '
+        || w.held_micro || ' of ' || COALESCE(c.held_micro, 0) || ', frozen ' || w.frozen_micro ||
+            ' of '
+        || COALESCE(g.frozen_micro, 0) || ', owed ' || w.owed_micro || ' of ' ||
+            COALESCE(g.owed_micro, 0)
     FROM wallets w LEFT JOIN
         (SELECT wallet_id,
-            SUM(CASE WHEN frozen_at IS NULL THEN remaining ELSE 0 END) AS available,
-            SUM(CASE WHEN frozen_at IS NULL THEN 0 ELSE remaining END) AS frozen,
-            SUM(owed) AS owed FROM grants GROUP BY wallet_id) g ON g.wallet_id = w.id LEFT JOIN
-        (SELECT wallet_id, SUM(amount) AS held FROM charges WHERE state = 'open'
+            SUM(CASE WHEN frozen_at IS NULL THEN remaining_micro ELSE 0 END) AS available_micro,
+            SUM(CASE WHEN frozen_at IS NULL THEN 0 ELSE remaining_micro END) AS frozen_micro,
+            SUM(owed_micro) AS owed_micro FROM grants GROUP BY wallet_id) g ON g.wallet_id = w.id
+                LEFT JOIN
+        (SELECT wallet_id, SUM(amount_micro) AS held_micro FROM charges WHERE state = 'open'
          GROUP BY wallet_id) c ON c.wallet_id = w.id
-    WHERE w.available <> COALESCE(g.available, 0) OR w.frozen <> COALESCE(g.frozen, 0)
-        OR w.owed <> COALESCE(g.owed, 0) OR w.held <> COALESCE(c.held, 0)
+    WHERE w.available_micro <> COALESCE(g.available_micro, 0) OR w.frozen_micro <>
+        COALESCE(g.frozen_micro, 0)
+        OR w.owed_micro <> COALESCE(g.owed_micro, 0) OR w.held_micro <> COALESCE(c.held_micro, 0)
 """
 
 _HISTORY = """
     SELECT w.id, 'history has ' || COALESCE(e.lines, 0) || ' of ' || w.seq
         || ' lines and sums to ' || COALESCE(e.total, 0) || '; the wallet holds '
-        || (w.available + w.held + w.frozen)
+        || (w.available_micro + w.held_micro + w.frozen_micro)
     FROM wallets w LEFT JOIN
         (SELECT wallet_id, COUNT(*) AS lines, MIN(seq) AS first, MAX(seq) AS last,
-            SUM(amount) AS total FROM entries GROUP BY wallet_id) e ON e.wallet_id = w.id
+            SUM(amount_micro) AS total FROM entries GROUP BY wallet_id) e ON e.wallet_id = w.id
     WHERE COALESCE(e.lines, 0) <> w.seq OR COALESCE(e.last, 0) <> w.seq
-        OR COALESCE(e.first, 1) <> 1 OR COALESCE(e.total, 0) <> w.available + w.held + w.frozen
+        OR COALESCE(e.first, 1) <> 1 OR COALESCE(e.total, 0) <> w.available_micro + w.held_micro +
+            w.frozen_micro
 """
 
 _RUNNING = """
-    SELECT wallet_id, 'line ' || seq || ': says ' || balance_after || ' after ' || amount
+    SELECT wallet_id, 'line ' || seq || ': says ' || balance_after_micro || ' after ' ||
+        amount_micro
         || ' on ' || before
-    FROM (SELECT wallet_id, seq, amount, balance_after,
-            COALESCE(LAG(balance_after) OVER (PARTITION BY wallet_id ORDER BY seq), 0) AS before
+    FROM (SELECT wallet_id, seq, amount_micro, balance_after_micro,
+            COALESCE(LAG(balance_after_micro) OVER (PARTITION BY wallet_id ORDER BY seq), 0) AS
+                before
           FROM entries) lines
-    WHERE balance_after <> before + amount
+    WHERE balance_after_micro <> before + amount_micro
 """
 
 _SOURCES = f"""
-    SELECT g.wallet_id, 'grant ' || g.id || ': ' || g.amount || ' came in, the history says '
-        || COALESCE(e.amount, 0) || ' in ' || COALESCE(e.lines, 0) || ' lines'
+    SELECT g.wallet_id, 'grant ' || g.id || ': ' || g.amount_micro || ' came in, the history says '
+        || COALESCE(e.amount_micro, 0) || ' in ' || COALESCE(e.lines, 0) || ' lines'
     FROM grants g LEFT JOIN
-        (SELECT grant_id, wallet_id, SUM(amount) AS amount, COUNT(*) AS lines, MIN(kind) AS kind
+        (SELECT grant_id, wallet_id, SUM(amount_micro) AS amount_micro, COUNT(*) AS lines,
+            MIN(kind) AS kind
          FROM entries WHERE kind IN ('purchase', 'grant', 'transfer_in')
          GROUP BY grant_id, wallet_id) e ON e.grant_id = g.id
     LEFT JOIN grants p ON p.id = g.parent_grant_id
     WHERE (p.id IS NULL OR p.wallet_id <> g.wallet_id) AND (
-        COALESCE(e.lines, 0) <> 1 OR e.amount <> g.amount OR e.wallet_id <> g.wallet_id
+        COALESCE(e.lines, 0) <> 1 OR e.amount_micro <> g.amount_micro OR e.wallet_id <> g.wallet_id
         OR e.kind <> CASE WHEN p.id IS NOT NULL THEN 'transfer_in'
             WHEN g.source IN ({_PAID}) THEN 'purchase' ELSE 'grant' END)
     UNION ALL
@@ -164,27 +186,28 @@ _SOURCES = f"""
 """
 
 _TRANSFERS = """
-    SELECT p.wallet_id, 'grant ' || p.id || ': ' || COALESCE(o.amount, 0)
-        || ' transferred out, received ' || COALESCE(i.amount, 0)
+    SELECT p.wallet_id, 'grant ' || p.id || ': ' || COALESCE(o.amount_micro, 0)
+        || ' transferred out, received ' || COALESCE(i.amount_micro, 0)
     FROM grants p LEFT JOIN
-        (SELECT grant_id, -SUM(amount) AS amount FROM entries WHERE kind = 'transfer_out'
+        (SELECT grant_id, -SUM(amount_micro) AS amount_micro FROM entries WHERE kind =
+            'transfer_out'
          GROUP BY grant_id) o ON o.grant_id = p.id LEFT JOIN
-        (SELECT c.parent_grant_id, SUM(c.amount) AS amount FROM grants c
+        (SELECT c.parent_grant_id, SUM(c.amount_micro) AS amount_micro FROM grants c
          JOIN grants p ON p.id = c.parent_grant_id AND p.wallet_id <> c.wallet_id
          GROUP BY c.parent_grant_id) i ON i.parent_grant_id = p.id
-    WHERE COALESCE(o.amount, 0) <> COALESCE(i.amount, 0)
+    WHERE COALESCE(o.amount_micro, 0) <> COALESCE(i.amount_micro, 0)
 """
 
 _USAGE = """
     SELECT c.wallet_id, 'charge ' || c.id || ': keeps '
-        || CASE WHEN c.state = 'open' THEN 0 ELSE c.kept END || ', the history says '
-        || COALESCE(e.amount, 0)
+        || CASE WHEN c.state = 'open' THEN 0 ELSE c.captured_micro END || ', the history says '
+        || COALESCE(e.amount_micro, 0)
     FROM charges c LEFT JOIN
-        (SELECT charge_id, -SUM(amount) AS amount FROM entries
+        (SELECT charge_id, -SUM(amount_micro) AS amount_micro FROM entries
          WHERE kind IN ('spend', 'capture', 'release', 'refund')
             OR (kind IN ('debt', 'restore') AND charge_id IS NOT NULL)
          GROUP BY charge_id) e ON e.charge_id = c.id
-    WHERE COALESCE(e.amount, 0) <> CASE WHEN c.state = 'open' THEN 0 ELSE c.kept END
+    WHERE COALESCE(e.amount_micro, 0) <> CASE WHEN c.state = 'open' THEN 0 ELSE c.captured_micro END
     UNION ALL
     SELECT e.wallet_id, 'line ' || e.seq || ': ' || e.kind || ' of no charge of this wallet'
     FROM entries e LEFT JOIN charges c ON c.id = e.charge_id AND c.wallet_id = e.wallet_id
@@ -193,16 +216,18 @@ _USAGE = """
 """
 
 _LOSSES = """
-    SELECT g.wallet_id, 'grant ' || g.id || ': expired ' || g.expired || ' and revoked '
-        || g.revoked || ', the history says ' || COALESCE(e.expired, 0) || ' and '
-        || COALESCE(e.revoked, 0)
+    SELECT g.wallet_id, 'grant ' || g.id || ': expired ' || g.expired_micro || ' and revoked '
+        || g.revoked_micro || ', the history says ' || COALESCE(e.expired_micro, 0) || ' and '
+        || COALESCE(e.revoked_micro, 0)
     FROM grants g LEFT JOIN
         (SELECT grant_id, wallet_id,
-            SUM(CASE WHEN kind = 'expiry' THEN -amount ELSE 0 END) AS expired,
-            SUM(CASE WHEN kind IN ('revoke', 'restore') THEN -amount ELSE 0 END) AS revoked
+            SUM(CASE WHEN kind = 'expiry' THEN -amount_micro ELSE 0 END) AS expired_micro,
+            SUM(CASE WHEN kind IN ('revoke', 'restore') THEN -amount_micro ELSE 0 END) AS
+                revoked_micro
          FROM entries WHERE kind IN ('expiry', 'revoke', 'restore') AND grant_id IS NOT NULL
          GROUP BY grant_id, wallet_id) e ON e.grant_id = g.id AND e.wallet_id = g.wallet_id
-    WHERE g.expired <> COALESCE(e.expired, 0) OR g.revoked <> COALESCE(e.revoked, 0)
+    WHERE g.expired_micro <> COALESCE(e.expired_micro, 0) OR g.revoked_micro <>
+        COALESCE(e.revoked_micro, 0)
     UNION ALL
     SELECT e.wallet_id, 'line ' || e.seq || ': ' || e.kind || ' of no grant of this wallet'
     FROM entries e LEFT JOIN grants g ON g.id = e.grant_id AND g.wallet_id = e.wallet_id
@@ -211,32 +236,34 @@ _LOSSES = """
 """
 
 _LIFETIME = f"""
-    SELECT w.id, 'lifetime: granted ' || w.lifetime_granted || ' of ' || COALESCE(g.granted, 0)
-        || ', spent ' || w.lifetime_spent || ' of ' || COALESCE(c.spent, 0) || ', welcome '
-        || w.lifetime_welcome || ' of ' || COALESCE(g.welcome, 0) || ', purchased '
-        || w.lifetime_purchased || ' of ' || COALESCE(g.purchased, 0)
+    SELECT w.id, 'lifetime: granted ' || w.lifetime_granted_micro || ' of ' ||
+        COALESCE(g.granted_micro, 0)
+        || ', spent ' || w.lifetime_spent_micro || ' of ' || COALESCE(c.spent_micro, 0) ||
+            ', welcome '
+        || w.lifetime_welcome_micro || ' of ' || COALESCE(g.welcome_micro, 0) || ', purchased '
+        || w.lifetime_purchased_micro || ' of ' || COALESCE(g.purchased_micro, 0)
     FROM wallets w LEFT JOIN
-        (SELECT g.wallet_id, SUM(g.amount) AS granted,
-            SUM(CASE WHEN p.id IS NULL AND g.source = 'welcome' THEN g.amount ELSE 0 END)
-                AS welcome,
-            SUM(CASE WHEN p.id IS NULL AND g.source IN ({_PAID}) THEN g.amount ELSE 0 END)
-                AS purchased
+        (SELECT g.wallet_id, SUM(g.amount_micro) AS granted_micro,
+            SUM(CASE WHEN p.id IS NULL AND g.source = 'welcome' THEN g.amount_micro ELSE 0 END)
+                AS welcome_micro,
+            SUM(CASE WHEN p.id IS NULL AND g.source IN ({_PAID}) THEN g.amount_micro ELSE 0 END)
+                AS purchased_micro
          FROM grants g LEFT JOIN grants p ON p.id = g.parent_grant_id
          WHERE p.id IS NULL OR p.wallet_id <> g.wallet_id GROUP BY g.wallet_id) g
         ON g.wallet_id = w.id LEFT JOIN
-        (SELECT wallet_id, SUM(kept) AS spent FROM charges
+        (SELECT wallet_id, SUM(captured_micro) AS spent_micro FROM charges
          WHERE state = 'captured' AND debt_grant_id IS NULL GROUP BY wallet_id) c
         ON c.wallet_id = w.id
-    WHERE w.lifetime_granted <> COALESCE(g.granted, 0)
-        OR w.lifetime_welcome <> COALESCE(g.welcome, 0)
-        OR w.lifetime_purchased <> COALESCE(g.purchased, 0)
-        OR w.lifetime_spent <> COALESCE(c.spent, 0)
+    WHERE w.lifetime_granted_micro <> COALESCE(g.granted_micro, 0)
+        OR w.lifetime_welcome_micro <> COALESCE(g.welcome_micro, 0)
+        OR w.lifetime_purchased_micro <> COALESCE(g.purchased_micro, 0)
+        OR w.lifetime_spent_micro <> COALESCE(c.spent_micro, 0)
 """
 
 _CLOCK = """
     SELECT w.id, 'something ends before next_expiry_at'
     FROM wallets w
-    WHERE EXISTS (SELECT 1 FROM grants g WHERE g.wallet_id = w.id AND g.remaining > 0
+    WHERE EXISTS (SELECT 1 FROM grants g WHERE g.wallet_id = w.id AND g.remaining_micro > 0
             AND g.frozen_at IS NULL AND g.expires_at < w.next_expiry_at)
         OR EXISTS (SELECT 1 FROM charges c WHERE c.wallet_id = w.id AND c.state = 'open'
             AND c.expires_at < w.next_expiry_at)
@@ -244,18 +271,20 @@ _CLOCK = """
 
 _SIGNS = """
     SELECT id, 'the wallet has an amount below zero' FROM wallets
-    WHERE available < 0 OR held < 0 OR frozen < 0 OR owed < 0 OR seq < 0
+    WHERE available_micro < 0 OR held_micro < 0 OR frozen_micro < 0 OR owed_micro < 0 OR seq < 0
     UNION ALL
     SELECT wallet_id, 'grant ' || id || ': has an amount below zero' FROM grants
-    WHERE amount <= 0 OR remaining < 0 OR expired < 0 OR revoked < 0 OR moved < 0 OR owed < 0
+    WHERE amount_micro <= 0 OR remaining_micro < 0 OR expired_micro < 0 OR revoked_micro < 0 OR
+        transferred_micro < 0 OR owed_micro < 0
     UNION ALL
     SELECT c.wallet_id, 'charge ' || c.id || ': an allocation keeps less than none or too much'
     FROM allocations a JOIN charges c ON c.id = a.charge_id
-    WHERE a.amount <= 0 OR a.kept < 0 OR a.kept > a.amount
+    WHERE a.amount_micro <= 0 OR a.captured_micro < 0 OR a.captured_micro > a.amount_micro
 """
 
 INVARIANTS: Final = (
-    Invariant("grant parts", "Each grant is remaining + kept + expired + revoked + moved (1)",
+    Invariant("grant parts",
+              "Each grant is remaining + captured + expired + revoked + transferred (1)",
               "grants", _GRANT_PARTS),
     Invariant("grant families", "What moved out of a grant is in its children (1)",
               "grants", _FAMILY),

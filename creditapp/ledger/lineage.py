@@ -22,23 +22,26 @@ RETURN_LIFETIME: Final = timedelta(days=7)
 """What returns to an expired grant can be spent for at least so long."""
 
 COLUMNS: Final = (
-    "id, wallet_id, source, amount, remaining, expired, revoked, moved, owed, revoke_target,"
+    "id, wallet_id, source, amount_micro, remaining_micro, expired_micro, revoked_micro,"
+    " transferred_micro, owed_micro, revoked_target_micro,"
     " priority, scope, expires_at, frozen_at, paid_minor, created_at"
 )
 _FIND: Final = read(
     f"SELECT {COLUMNS} FROM grants WHERE id = :grant_id", "expires_at", "frozen_at", "created_at"
 )
 _BRANCH: Final = read(
-    "INSERT INTO grants (wallet_id, source, origin, amount, remaining, priority, scope,"
+    "INSERT INTO grants (wallet_id, source, origin, amount_micro, remaining_micro, priority, scope,"
     " expires_at, frozen_at, paid_minor, currency, livemode, parent_grant_id, root_grant_id,"
     " actor, created_at)"
-    " SELECT :wallet_id, :source, :origin, :amount, :amount, priority, scope,"
+    " SELECT :wallet_id, :source, :origin, :amount_micro, :amount_micro, priority, scope,"
     " :expires_at, :frozen_at, :paid_minor, currency, livemode, id, COALESCE(root_grant_id, id),"
     " actor, :now FROM grants WHERE id = :parent_id RETURNING id"
 )
 _CHANGE: Final = write(
-    "UPDATE grants SET remaining = remaining + :remaining, revoked = revoked + :revoked,"
-    " moved = moved + :moved, owed = owed + :owed WHERE id = :grant_id"
+    "UPDATE grants SET remaining_micro = remaining_micro + :remaining_micro, revoked_micro ="
+    " revoked_micro + :revoked_micro,"
+    " transferred_micro = transferred_micro + :transferred_micro, owed_micro = owed_micro +"
+    " :owed_micro WHERE id = :grant_id"
 )
 
 
@@ -49,13 +52,13 @@ class GrantRow:
     id: int
     wallet_id: int
     source: str
-    amount: int
-    remaining: int
-    expired: int
-    revoked: int
-    moved: int
-    owed: int
-    revoke_target: int
+    amount_micro: int
+    remaining_micro: int
+    expired_micro: int
+    revoked_micro: int
+    transferred_micro: int
+    owed_micro: int
+    revoked_target_micro: int
     priority: int
     scope: str
     expires_at: datetime
@@ -66,7 +69,13 @@ class GrantRow:
     @property
     def used(self) -> int:
         """What its allocations keep."""
-        return self.amount - self.remaining - self.expired - self.revoked - self.moved
+        return (
+            self.amount_micro
+            - self.remaining_micro
+            - self.expired_micro
+            - self.revoked_micro
+            - self.transferred_micro
+        )
 
     def has_expired(self, at: datetime) -> bool:
         """Whether its time was over at ``at``; the clock of a frozen grant stands still."""
@@ -76,26 +85,26 @@ class GrantRow:
         self,
         connection: Connection,
         *,
-        remaining: int = 0,
-        revoked: int = 0,
-        moved: int = 0,
-        owed: int = 0,
+        remaining_micro: int = 0,
+        revoked_micro: int = 0,
+        transferred_micro: int = 0,
+        owed_micro: int = 0,
     ) -> None:
         """Move amounts between this grant's parts."""
         connection.execute(
             _CHANGE,
             {
                 "grant_id": self.id,
-                "remaining": remaining,
-                "revoked": revoked,
-                "moved": moved,
-                "owed": owed,
+                "remaining_micro": remaining_micro,
+                "revoked_micro": revoked_micro,
+                "transferred_micro": transferred_micro,
+                "owed_micro": owed_micro,
             },
         )
-        self.remaining += remaining
-        self.revoked += revoked
-        self.moved += moved
-        self.owed += owed
+        self.remaining_micro += remaining_micro
+        self.revoked_micro += revoked_micro
+        self.transferred_micro += transferred_micro
+        self.owed_micro += owed_micro
 
 
 def find(connection: Connection, grant_id: int) -> GrantRow:
@@ -109,7 +118,7 @@ def find(connection: Connection, grant_id: int) -> GrantRow:
 def branch(
     connection: Connection,
     parent: GrantRow,
-    amount: int,
+    amount_micro: int,
     *,
     wallet_id: int,
     origin: str,
@@ -126,8 +135,8 @@ def branch(
     share = None
     if parent.paid_minor is not None:
         share = (
-            parent.paid_minor * (parent.moved + amount) // parent.amount
-            - parent.paid_minor * parent.moved // parent.amount
+            parent.paid_minor * (parent.transferred_micro + amount_micro) // parent.amount_micro
+            - parent.paid_minor * parent.transferred_micro // parent.amount_micro
         )
     made = connection.execute(
         _BRANCH,
@@ -136,7 +145,7 @@ def branch(
             "wallet_id": wallet_id,
             "source": source or parent.source,
             "origin": origin,
-            "amount": amount,
+            "amount_micro": amount_micro,
             "expires_at": expires_at or parent.expires_at,
             "frozen_at": frozen_at,
             "paid_minor": share,
@@ -147,7 +156,12 @@ def branch(
 
 
 def restore_late(
-    connection: Connection, wallet: LockedWallet, parent: GrantRow, amount: int, *, at: datetime
+    connection: Connection,
+    wallet: LockedWallet,
+    parent: GrantRow,
+    amount_micro: int,
+    *,
+    at: datetime,
 ) -> None:
     """Hold what came back to an expired grant in a ``refund`` grant that can still be spent.
 
@@ -159,16 +173,16 @@ def restore_late(
     branch(
         connection,
         parent,
-        amount,
+        amount_micro,
         wallet_id=wallet.wallet_id,
         # A parent's ``moved`` only grows, so it numbers the returns.
-        origin=f"return:{parent.id}:{parent.moved}",
+        origin=f"return:{parent.id}:{parent.transferred_micro}",
         now=at,
         source="refund",
         expires_at=expires_at,
         frozen_at=frozen_at,
     )
-    wallet.add(amount, frozen=frozen_at is not None)
+    wallet.add(amount_micro, frozen=frozen_at is not None)
     if frozen_at is None:
         wallet.expires(expires_at)
 

@@ -22,7 +22,9 @@ from creditapp.ledger import outbox
 from creditapp.ledger.entry_types import ACCOUNT_OF_KIND
 from creditapp.ledger.sql import read, write
 
-_COLUMNS: Final = "id, seq, available, held, frozen, owed, next_expiry_at, frozen_at"
+_COLUMNS: Final = (
+    "id, seq, available_micro, held_micro, frozen_micro, owed_micro, next_expiry_at, frozen_at"
+)
 
 _LOCK: Final = read(
     f"UPDATE wallets SET seq = seq WHERE id = :wallet_id RETURNING {_COLUMNS}",
@@ -37,21 +39,22 @@ _LOCK_OF_CHARGE: Final = read(
     "frozen_at",
 )
 _INSERT_ENTRY: Final = write(
-    "INSERT INTO entries (wallet_id, seq, kind, account, amount, balance_after,"
+    "INSERT INTO entries (wallet_id, seq, kind, account, amount_micro, balance_after_micro,"
     " charge_id, grant_id, effective_at, recorded_at)"
-    " VALUES (:wallet_id, :seq, :kind, :account, :amount, :balance_after,"
+    " VALUES (:wallet_id, :seq, :kind, :account, :amount_micro, :balance_after_micro,"
     " :charge_id, :grant_id, :effective_at, :recorded_at)"
 )
 _INSERT_NOTE: Final = write(
     "INSERT INTO notes (wallet_id, seq, text) VALUES (:wallet_id, :seq, :text)"
 )
 _POST: Final = write(
-    "UPDATE wallets SET seq = :seq, available = :available, held = :held, frozen = :frozen,"
-    " owed = :owed, next_expiry_at = :next_expiry_at, frozen_at = :frozen_at,"
-    " lifetime_granted = lifetime_granted + :granted,"
-    " lifetime_spent = lifetime_spent + :spent,"
-    " lifetime_welcome = lifetime_welcome + :welcome,"
-    " lifetime_purchased = lifetime_purchased + :purchased"
+    "UPDATE wallets SET seq = :seq, available_micro = :available_micro, held_micro = :held_micro,"
+    " frozen_micro = :frozen_micro,"
+    " owed_micro = :owed_micro, next_expiry_at = :next_expiry_at, frozen_at = :frozen_at,"
+    " lifetime_granted_micro = lifetime_granted_micro + :granted_micro,"
+    " lifetime_spent_micro = lifetime_spent_micro + :spent_micro,"
+    " lifetime_welcome_micro = lifetime_welcome_micro + :welcome_micro,"
+    " lifetime_purchased_micro = lifetime_purchased_micro + :purchased_micro"
     " WHERE id = :wallet_id"
 )
 
@@ -62,16 +65,16 @@ class LockedWallet:
 
     wallet_id: int
     seq: int
-    available: int
-    held: int
-    frozen: int
-    owed: int
+    available_micro: int
+    held_micro: int
+    frozen_micro: int
+    owed_micro: int
     next_expiry_at: datetime
     frozen_at: datetime | None
-    granted: int = 0
-    spent: int = 0
-    welcome: int = 0
-    purchased: int = 0
+    granted_micro: int = 0
+    spent_micro: int = 0
+    welcome_micro: int = 0
+    purchased_micro: int = 0
     _entries: list[dict[str, object]] = field(default_factory=list)
     _notes: list[dict[str, object]] = field(default_factory=list)
     _facts: list[dict[str, object]] = field(default_factory=list)
@@ -83,18 +86,18 @@ class LockedWallet:
     @property
     def total(self) -> int:
         """What the wallet has, spendable or not."""
-        return self.available + self.held + self.frozen
+        return self.available_micro + self.held_micro + self.frozen_micro
 
     def clock(self, now: datetime) -> datetime:
         """Return the moment up to which credits have expired: a frozen account's clock stands."""
         return now if self.frozen_at is None else min(now, self.frozen_at)
 
-    def add(self, amount: int, *, frozen: bool) -> None:
+    def add(self, amount_micro: int, *, frozen: bool) -> None:
         """Credits are (or, with a negative amount, are no longer) in an unheld grant."""
         if frozen:
-            self.frozen += amount
+            self.frozen_micro += amount_micro
         else:
-            self.available += amount
+            self.available_micro += amount_micro
 
     def expires(self, at: datetime) -> None:
         """Something in this wallet may end at this moment."""
@@ -103,7 +106,7 @@ class LockedWallet:
     def entry(
         self,
         kind: str,
-        amount: int,
+        amount_micro: int,
         *,
         now: datetime,
         charge_id: int | None = None,
@@ -113,15 +116,15 @@ class LockedWallet:
     ) -> int:
         """Write a line of history and return its number."""
         self.seq += 1
-        self._balance += amount
+        self._balance += amount_micro
         self._entries.append(
             {
                 "wallet_id": self.wallet_id,
                 "seq": self.seq,
                 "kind": kind,
                 "account": ACCOUNT_OF_KIND[kind],
-                "amount": amount,
-                "balance_after": self._balance,
+                "amount_micro": amount_micro,
+                "balance_after_micro": self._balance,
                 "charge_id": charge_id,
                 "grant_id": grant_id,
                 "effective_at": effective_at or now,
@@ -153,20 +156,20 @@ class LockedWallet:
             {
                 "wallet_id": self.wallet_id,
                 "seq": self.seq,
-                "available": self.available,
-                "held": self.held,
-                "frozen": self.frozen,
-                "owed": self.owed,
+                "available_micro": self.available_micro,
+                "held_micro": self.held_micro,
+                "frozen_micro": self.frozen_micro,
+                "owed_micro": self.owed_micro,
                 "next_expiry_at": self.next_expiry_at,
                 "frozen_at": self.frozen_at,
-                "granted": self.granted,
-                "spent": self.spent,
-                "welcome": self.welcome,
-                "purchased": self.purchased,
+                "granted_micro": self.granted_micro,
+                "spent_micro": self.spent_micro,
+                "welcome_micro": self.welcome_micro,
+                "purchased_micro": self.purchased_micro,
             },
         )
         self._entries, self._notes, self._facts = [], [], []
-        self.granted = self.spent = self.welcome = self.purchased = 0
+        self.granted_micro = self.spent_micro = self.welcome_micro = self.purchased_micro = 0
 
 
 def _one_or_many(rows: list[dict[str, object]]) -> dict[str, object] | list[dict[str, object]]:
@@ -187,4 +190,4 @@ def lock_of_charge(connection: Connection, charge_id: int) -> LockedWallet:
 def _books(row: Sequence[object] | None) -> LockedWallet:
     if row is None:
         raise NotFound
-    return LockedWallet(*row)  # type: ignore[arg-type]  # the columns stand in the order of the fields
+    return LockedWallet(*row)  # type: ignore[arg-type]  # the fields have the columns' order

@@ -47,10 +47,10 @@ class Wallet(Base):
     __table_args__ = (
         UniqueConstraint("owner_kind", "owner_id"),
         CheckConstraint("owner_kind IN ('user', 'team', 'receipt')", name="owner_kind"),
-        CheckConstraint("available >= 0", name="available"),
-        CheckConstraint("held >= 0", name="held"),
-        CheckConstraint("frozen >= 0", name="frozen"),
-        CheckConstraint("owed >= 0", name="owed"),
+        CheckConstraint("available_micro >= 0", name="available_micro"),
+        CheckConstraint("held_micro >= 0", name="held_micro"),
+        CheckConstraint("frozen_micro >= 0", name="frozen_micro"),
+        CheckConstraint("owed_micro >= 0", name="owed_micro"),
         Index("ix_wallets_next_expiry_at", "next_expiry_at"),
         {"postgresql_with": _ROOM},
     )
@@ -58,17 +58,17 @@ class Wallet(Base):
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     owner_kind: Mapped[str] = mapped_column(String(16))
     owner_id: Mapped[str] = mapped_column(String(64))
-    available: Mapped[int] = mapped_column(BigInteger, server_default="0")
-    held: Mapped[int] = mapped_column(BigInteger, server_default="0")
-    frozen: Mapped[int] = mapped_column(BigInteger, server_default="0")
-    owed: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    available_micro: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    held_micro: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    frozen_micro: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    owed_micro: Mapped[int] = mapped_column(BigInteger, server_default="0")
     seq: Mapped[int] = mapped_column(BigInteger, server_default="0")
     next_expiry_at: Mapped[datetime] = mapped_column(UtcDateTime)
     frozen_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    lifetime_granted: Mapped[int] = mapped_column(BigInteger, server_default="0")
-    lifetime_spent: Mapped[int] = mapped_column(BigInteger, server_default="0")
-    lifetime_welcome: Mapped[int] = mapped_column(BigInteger, server_default="0")
-    lifetime_purchased: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    lifetime_granted_micro: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    lifetime_spent_micro: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    lifetime_welcome_micro: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    lifetime_purchased_micro: Mapped[int] = mapped_column(BigInteger, server_default="0")
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
@@ -84,23 +84,29 @@ class Grant(Base):
     __table_args__ = (
         UniqueConstraint("origin"),
         CheckConstraint(f"source IN ({_one_of(SOURCES)})", name="source"),
-        CheckConstraint("amount > 0", name="amount"),
-        CheckConstraint("remaining >= 0", name="remaining"),
-        CheckConstraint("expired >= 0", name="expired"),
-        CheckConstraint("revoked >= 0", name="revoked"),
-        CheckConstraint("moved >= 0", name="moved"),
-        CheckConstraint("owed >= 0", name="owed"),
-        CheckConstraint("remaining + expired + revoked + moved + owed <= amount", name="parts"),
-        CheckConstraint("revoke_target BETWEEN 0 AND amount", name="revoke_target"),
-        CheckConstraint("(parent_grant_id IS NULL) = (root_grant_id IS NULL)", name="family"),
+        CheckConstraint("amount_micro > 0", name="amount_micro"),
+        CheckConstraint("remaining_micro >= 0", name="remaining_micro"),
+        CheckConstraint("expired_micro >= 0", name="expired_micro"),
+        CheckConstraint("revoked_micro >= 0", name="revoked_micro"),
+        CheckConstraint("transferred_micro >= 0", name="transferred_micro"),
+        CheckConstraint("owed_micro >= 0", name="owed_micro"),
+        CheckConstraint(
+            "remaining_micro + expired_micro + revoked_micro + transferred_micro + owed_micro <="
+            " amount_micro",
+            name="parts",
+        ),
+        CheckConstraint(
+            "revoked_target_micro BETWEEN 0 AND amount_micro", name="revoked_target_micro"
+        ),
+        CheckConstraint("(parent_grant_id IS NULL) = (root_grant_id IS NULL)", name="lineage"),
         Index(
             "ix_grants_to_spend",
             "wallet_id",
             "priority",
             "expires_at",
             "id",
-            postgresql_where=text("remaining > 0"),
-            sqlite_where=text("remaining > 0"),
+            postgresql_where=text("remaining_micro > 0"),
+            sqlite_where=text("remaining_micro > 0"),
         ),
         Index("ix_grants_wallet_id", "wallet_id"),
         Index(
@@ -116,13 +122,13 @@ class Grant(Base):
     wallet_id: Mapped[int] = mapped_column(ForeignKey("wallets.id"))
     source: Mapped[str] = mapped_column(String(16))
     origin: Mapped[str] = mapped_column(String(200))
-    amount: Mapped[int] = mapped_column(BigInteger)
-    remaining: Mapped[int] = mapped_column(BigInteger)
-    expired: Mapped[int] = mapped_column(BigInteger, server_default="0")
-    revoked: Mapped[int] = mapped_column(BigInteger, server_default="0")
-    moved: Mapped[int] = mapped_column(BigInteger, server_default="0")
-    owed: Mapped[int] = mapped_column(BigInteger, server_default="0")
-    revoke_target: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    amount_micro: Mapped[int] = mapped_column(BigInteger)
+    remaining_micro: Mapped[int] = mapped_column(BigInteger)
+    expired_micro: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    revoked_micro: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    transferred_micro: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    owed_micro: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    revoked_target_micro: Mapped[int] = mapped_column(BigInteger, server_default="0")
     priority: Mapped[int] = mapped_column(Integer)
     scope: Mapped[str] = mapped_column(String(40), server_default="*")
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
@@ -147,10 +153,10 @@ class Charge(Base):
     __table_args__ = (
         UniqueConstraint("wallet_id", "key"),
         CheckConstraint("state IN ('open', 'captured', 'released')", name="state"),
-        CheckConstraint("amount > 0", name="amount"),
-        CheckConstraint("kept BETWEEN 0 AND amount", name="kept"),
-        CheckConstraint("state <> 'open' OR kept = amount", name="open_keeps_all"),
-        CheckConstraint("state <> 'released' OR kept = 0", name="released_keeps_none"),
+        CheckConstraint("amount_micro > 0", name="amount_micro"),
+        CheckConstraint("captured_micro BETWEEN 0 AND amount_micro", name="captured_micro"),
+        CheckConstraint("state <> 'open' OR captured_micro = amount_micro", name="open_amount"),
+        CheckConstraint("state <> 'released' OR captured_micro = 0", name="released_amount"),
         Index(
             "ix_charges_open",
             "wallet_id",
@@ -171,8 +177,8 @@ class Charge(Base):
     key: Mapped[str] = mapped_column(String(160))
     digest: Mapped[str] = mapped_column(String(64))
     operation: Mapped[str] = mapped_column(String(40))
-    amount: Mapped[int] = mapped_column(BigInteger)
-    kept: Mapped[int] = mapped_column(BigInteger)
+    amount_micro: Mapped[int] = mapped_column(BigInteger)
+    captured_micro: Mapped[int] = mapped_column(BigInteger)
     state: Mapped[str] = mapped_column(String(8))
     actor: Mapped[str] = mapped_column(String(80), server_default="")
     feature: Mapped[str] = mapped_column(String(80), server_default="")
@@ -190,22 +196,22 @@ class Allocation(Base):
 
     __tablename__ = "allocations"
     __table_args__ = (
-        CheckConstraint("amount > 0", name="amount"),
-        CheckConstraint("kept BETWEEN 0 AND amount", name="kept"),
+        CheckConstraint("amount_micro > 0", name="amount_micro"),
+        CheckConstraint("captured_micro BETWEEN 0 AND amount_micro", name="captured_micro"),
         Index("ix_allocations_grant_id", "grant_id"),
     )
 
     charge_id: Mapped[int] = mapped_column(ForeignKey("charges.id"), primary_key=True)
     grant_id: Mapped[int] = mapped_column(ForeignKey("grants.id"), primary_key=True)
-    start: Mapped[int] = mapped_column(BigInteger)
-    amount: Mapped[int] = mapped_column(BigInteger)
-    kept: Mapped[int] = mapped_column(BigInteger)
+    offset_micro: Mapped[int] = mapped_column(BigInteger)
+    amount_micro: Mapped[int] = mapped_column(BigInteger)
+    captured_micro: Mapped[int] = mapped_column(BigInteger)
 
 
 _SIGN = (
-    f"(kind IN ({_one_of(GAINING_KINDS)}) AND amount > 0)"
-    f" OR (kind IN ({_one_of(NEUTRAL_KINDS)}) AND amount = 0)"
-    f" OR (kind IN ({_one_of(LOSING_KINDS)}) AND amount < 0)"
+    f"(kind IN ({_one_of(GAINING_KINDS)}) AND amount_micro > 0)"
+    f" OR (kind IN ({_one_of(NEUTRAL_KINDS)}) AND amount_micro = 0)"
+    f" OR (kind IN ({_one_of(LOSING_KINDS)}) AND amount_micro < 0)"
 )
 _ACCOUNT = " OR ".join(
     f"(kind = '{kind}' AND account = '{account}')" for kind, account in ACCOUNT_OF_KIND.items()
@@ -220,15 +226,15 @@ class Entry(Base):
         CheckConstraint("seq > 0", name="seq"),
         CheckConstraint(_SIGN, name="sign"),
         CheckConstraint(_ACCOUNT, name="account"),
-        CheckConstraint("balance_after >= 0", name="balance_after"),
+        CheckConstraint("balance_after_micro >= 0", name="balance_after_micro"),
     )
 
     wallet_id: Mapped[int] = mapped_column(ForeignKey("wallets.id"), primary_key=True)
     seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     kind: Mapped[str] = mapped_column(String(16))
     account: Mapped[str] = mapped_column(String(16))
-    amount: Mapped[int] = mapped_column(BigInteger)
-    balance_after: Mapped[int] = mapped_column(BigInteger)
+    amount_micro: Mapped[int] = mapped_column(BigInteger)
+    balance_after_micro: Mapped[int] = mapped_column(BigInteger)
     charge_id: Mapped[int | None] = mapped_column(ForeignKey("charges.id"))
     grant_id: Mapped[int | None] = mapped_column(ForeignKey("grants.id"))
     effective_at: Mapped[datetime] = mapped_column(UtcDateTime)

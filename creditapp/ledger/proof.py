@@ -16,7 +16,7 @@ FINDINGS_MAX: Final = 50
 """So many breaches of one invariant are named; the rest is counted."""
 
 _ACCOUNTS: Final = text(
-    "SELECT account, COUNT(*), CAST(COALESCE(SUM(amount), 0) AS BIGINT) FROM entries"
+    "SELECT account, COUNT(*), CAST(COALESCE(SUM(amount_micro), 0) AS BIGINT) FROM entries"
     " GROUP BY account ORDER BY account"
 )
 
@@ -95,8 +95,8 @@ class Report:
                 for result in self.results
             ],
             "accounts": {
-                name: {"lines": lines, "micro": amount}
-                for name, (lines, amount) in self.accounts.items()
+                name: {"lines": lines, "micro": amount_micro}
+                for name, (lines, amount_micro) in self.accounts.items()
             },
         }
 
@@ -126,7 +126,8 @@ def check(connection: Connection, *, with_seals: bool = False) -> Report:
     if with_seals:
         results.append(_seals(connection))
     accounts = {
-        account: (lines, amount) for account, lines, amount in connection.execute(_ACCOUNTS)
+        account: (lines, amount_micro)
+        for account, lines, amount_micro in connection.execute(_ACCOUNTS)
     }
     return Report(results, accounts)
 

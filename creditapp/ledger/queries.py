@@ -20,8 +20,10 @@ from creditapp.ledger.lineage import RETURN_LIFETIME
 from creditapp.ledger.sql import read
 
 _BALANCE_COLUMNS: Final = (
-    "w.id, w.available, w.held, w.frozen, w.owed, w.frozen_at, w.next_expiry_at,"
-    " w.lifetime_granted, w.lifetime_spent, w.lifetime_welcome, w.lifetime_purchased"
+    "w.id, w.available_micro, w.held_micro, w.frozen_micro, w.owed_micro, w.frozen_at,"
+    " w.next_expiry_at,"
+    " w.lifetime_granted_micro, w.lifetime_spent_micro, w.lifetime_welcome_micro,"
+    " w.lifetime_purchased_micro"
 )
 _BALANCE: Final = read(
     f"SELECT {_BALANCE_COLUMNS} FROM wallets w WHERE w.id = :wallet_id",
@@ -29,8 +31,8 @@ _BALANCE: Final = read(
     "next_expiry_at",
 )
 _SUMMARY: Final = read(
-    f"SELECT {_BALANCE_COLUMNS}, g.expires_at AS expires_at, g.remaining FROM wallets w"
-    " LEFT JOIN grants g ON g.wallet_id = w.id AND g.remaining > 0 AND g.frozen_at IS NULL"
+    f"SELECT {_BALANCE_COLUMNS}, g.expires_at AS expires_at, g.remaining_micro FROM wallets w"
+    " LEFT JOIN grants g ON g.wallet_id = w.id AND g.remaining_micro > 0 AND g.frozen_at IS NULL"
     " AND g.expires_at < :until AND g.expires_at > :now"
     " WHERE w.id = :wallet_id ORDER BY g.expires_at",
     "frozen_at",
@@ -38,29 +40,33 @@ _SUMMARY: Final = read(
     "expires_at",
 )
 _SPENDABLE: Final = read(
-    "SELECT w.frozen_at, w.next_expiry_at, (SELECT CAST(COALESCE(SUM(g.remaining), 0) AS BIGINT)"
-    " FROM grants g WHERE g.wallet_id = w.id AND g.remaining > 0 AND g.frozen_at IS NULL"
+    "SELECT w.frozen_at, w.next_expiry_at, (SELECT CAST(COALESCE(SUM(g.remaining_micro), 0) AS"
+    " BIGINT)"
+    " FROM grants g WHERE g.wallet_id = w.id AND g.remaining_micro > 0 AND g.frozen_at IS NULL"
     " AND g.expires_at > :now AND g.scope IN ('*', :operation))"
     " FROM wallets w WHERE w.id = :wallet_id",
     "frozen_at",
     "next_expiry_at",
 )
 _UNSWEPT: Final = read(
-    "SELECT CAST(COALESCE(SUM(remaining), 0) AS BIGINT) FROM grants WHERE wallet_id = :wallet_id"
-    " AND remaining > 0 AND frozen_at IS NULL AND expires_at <= :at"
+    "SELECT CAST(COALESCE(SUM(remaining_micro), 0) AS BIGINT) FROM grants WHERE wallet_id ="
+    " :wallet_id"
+    " AND remaining_micro > 0 AND frozen_at IS NULL AND expires_at <= :at"
 )
 _LAPSED: Final = read(
-    "SELECT c.expires_at AS lapsed_at, a.kept, g.id, g.owed, g.scope, g.expires_at AS expires_at,"
+    "SELECT c.expires_at AS lapsed_at, a.captured_micro, g.id, g.owed_micro, g.scope,"
+    " g.expires_at AS expires_at,"
     " g.frozen_at AS frozen_at"
     " FROM charges c JOIN allocations a ON a.charge_id = c.id JOIN grants g ON g.id = a.grant_id"
     " WHERE c.wallet_id = :wallet_id AND c.state = 'open' AND c.expires_at <= :now"
-    " ORDER BY c.expires_at, c.id, a.start",
+    " ORDER BY c.expires_at, c.id, a.offset_micro",
     "lapsed_at",
     "expires_at",
     "frozen_at",
 )
 _GRANT_COLUMNS: Final = (
-    "id, wallet_id, source, origin, amount, remaining, expired, revoked, moved, owed, priority,"
+    "id, wallet_id, source, origin, amount_micro, remaining_micro, expired_micro, revoked_micro,"
+    " transferred_micro, owed_micro, priority,"
     " scope, expires_at, frozen_at, paid_minor, currency, livemode, parent_grant_id,"
     " root_grant_id, actor, created_at"
 )
@@ -71,7 +77,7 @@ _GRANT_OF_ORIGIN: Final = read(
 )
 _GRANTS: Final = read(
     f"SELECT {_GRANT_COLUMNS} FROM grants"
-    " WHERE wallet_id = :wallet_id AND remaining >= :remaining_min"
+    " WHERE wallet_id = :wallet_id AND remaining_micro >= :remaining_min"
     " ORDER BY priority, expires_at, CASE WHEN scope = '*' THEN 1 ELSE 0 END, id",
     *_MOMENTS,
 )
@@ -127,7 +133,7 @@ class Grant:
     remaining_micro: int
     expired_micro: int
     revoked_micro: int
-    moved_micro: int
+    transferred_micro: int
     owed_micro: int
     priority: int
     scope: str
@@ -147,7 +153,7 @@ class _Returned:
     """What lapsed holds will have given back at the next sweep."""
 
     lapsed: int = 0
-    available: int = 0
+    available_micro: int = 0
     frozen: int = 0
     paid: int = 0
 
@@ -169,7 +175,7 @@ def summary(connection: Connection, wallet_id: int, *, now: datetime) -> Summary
     for row in rows:
         if row[-2] is not None:
             amounts[row[-2]] = amounts.get(row[-2], 0) + row[-1]
-    expiring = [Expiring(amount, at) for at, amount in amounts.items()]
+    expiring = [Expiring(amount_micro, at) for at, amount_micro in amounts.items()]
     return Summary(_as_of(connection, Balance(*rows[0][:-2]), now), expiring)
 
 
@@ -180,12 +186,12 @@ def spendable(connection: Connection, wallet_id: int, operation: str, *, now: da
     ).one_or_none()
     if row is None:
         raise NotFound
-    frozen_at, next_expiry_at, amount = row
+    frozen_at, next_expiry_at, amount_micro = row
     if frozen_at is not None:
         return 0
     if next_expiry_at <= now:
-        amount += _returned(connection, wallet_id, now, now, operation).available
-    return int(amount)
+        amount_micro += _returned(connection, wallet_id, now, now, operation).available_micro
+    return int(amount_micro)
 
 
 def list_grants(
@@ -220,7 +226,7 @@ def _as_of(connection: Connection, stored: Balance, now: datetime) -> Balance:
     returned = _returned(connection, stored.wallet_id, now, clock, None)
     return Balance(
         stored.wallet_id,
-        stored.available_micro - expired + returned.available,
+        stored.available_micro - expired + returned.available_micro,
         stored.held_micro - returned.lapsed,
         stored.frozen_micro + returned.frozen,
         stored.owed_micro - returned.paid,
@@ -237,20 +243,20 @@ def _returned(
     connection: Connection, wallet_id: int, now: datetime, clock: datetime, operation: str | None
 ) -> _Returned:
     """Walk through the lapsed holds as the sweep will, for one operation or for all."""
-    owed: dict[int, int] = {}
-    lapsed = available = frozen = paid = 0
+    owed_micro: dict[int, int] = {}
+    lapsed = available_micro = frozen = paid = 0
     rows = connection.execute(_LAPSED, {"wallet_id": wallet_id, "now": now})
-    for lapsed_at, kept, grant_id, owing, scope, expires_at, frozen_at in rows:
-        lapsed += kept
-        pays = min(kept, owed.setdefault(grant_id, owing))
-        owed[grant_id] -= pays
+    for lapsed_at, captured_micro, grant_id, owing, scope, expires_at, frozen_at in rows:
+        lapsed += captured_micro
+        pays = min(captured_micro, owed_micro.setdefault(grant_id, owing))
+        owed_micro[grant_id] -= pays
         paid += pays
         if frozen_at is not None:
-            frozen += kept - pays
+            frozen += captured_micro - pays
             continue
         if expires_at <= min(lapsed_at, clock):
             # Expired when it came back: it returned as a grant of its own.
             expires_at = lapsed_at + RETURN_LIFETIME
         if expires_at > clock and (operation is None or scope in ("*", operation)):
-            available += kept - pays
-    return _Returned(lapsed, available, frozen, paid)
+            available_micro += captured_micro - pays
+    return _Returned(lapsed, available_micro, frozen, paid)

@@ -22,11 +22,14 @@ from creditapp.ledger.lineage_lock import LockedLineage
 from creditapp.ledger.sql import read, write
 
 _DEBTS: Final = read(
-    "SELECT id, wallet_id, kept, debt_grant_id FROM charges WHERE kept > 0 AND debt_grant_id IN"
+    "SELECT id, wallet_id, captured_micro, debt_grant_id FROM charges WHERE captured_micro > 0"
+    " AND debt_grant_id IN"
     " (SELECT id FROM grants WHERE id = :root_id OR root_grant_id = :root_id) ORDER BY id"
 )
-_KEEP_LESS: Final = write("UPDATE charges SET kept = :kept WHERE id = :charge_id")
-_TARGET: Final = write("UPDATE grants SET revoke_target = :target WHERE id = :grant_id")
+_KEEP_LESS: Final = write(
+    "UPDATE charges SET captured_micro = :captured_micro WHERE id = :charge_id"
+)
+_TARGET: Final = write("UPDATE grants SET revoked_target_micro = :target WHERE id = :grant_id")
 _FREEZE: Final = write("UPDATE grants SET frozen_at = :now WHERE id = :grant_id")
 _UNFREEZE: Final = write(
     "UPDATE grants SET frozen_at = NULL, expires_at = :expires_at WHERE id = :grant_id"
@@ -51,7 +54,7 @@ class Reversal:
 class _Debt:
     charge_id: int
     wallet_id: int
-    kept: int
+    captured_micro: int
     debtor_id: int
 
 
@@ -67,10 +70,10 @@ def revoke(
     """
     family = lineage_lock.lock_lineage(connection, grant_id, now=now)
     root = family.root
-    if not 0 <= total_micro <= root.amount:
-        raise ValueError(f"of grant {root.id} between 0 and {root.amount} can be revoked")
+    if not 0 <= total_micro <= root.amount_micro:
+        raise ValueError(f"of grant {root.id} between 0 and {root.amount_micro} can be revoked")
     debts = _debts(connection, root.id)
-    difference = total_micro - root.revoke_target
+    difference = total_micro - root.revoked_target_micro
     if difference > 0:
         _take(connection, family, debts, difference, now, reason)
     elif difference < 0:
@@ -78,13 +81,15 @@ def revoke(
     if difference:
         connection.execute(_TARGET, {"grant_id": root.id, "target": total_micro})
         topic = "revoked" if difference > 0 else "restored"
-        family.wallet(root).fact(topic, now, grant=root.id, amount=abs(difference), reason=reason)
+        family.wallet(root).fact(
+            topic, now, grant=root.id, amount_micro=abs(difference), reason=reason
+        )
     family.post(connection)
     return Reversal(
         total_micro,
-        sum(member.revoked for member in family.members),
-        sum(member.owed for member in family.members),
-        sum(debt.kept for debt in _debts(connection, root.id)),
+        sum(member.revoked_micro for member in family.members),
+        sum(member.owed_micro for member in family.members),
+        sum(debt.captured_micro for debt in _debts(connection, root.id)),
     )
 
 
@@ -96,8 +101,8 @@ def freeze(connection: Connection, grant_id: int, *, now: datetime) -> None:
             continue
         connection.execute(_FREEZE, {"grant_id": member.id, "now": now})
         wallet = family.wallet(member)
-        wallet.available -= member.remaining
-        wallet.frozen += member.remaining
+        wallet.available_micro -= member.remaining_micro
+        wallet.frozen_micro += member.remaining_micro
     family.post(connection)
 
 
@@ -114,9 +119,9 @@ def unfreeze(connection: Connection, grant_id: int, *, now: datetime) -> None:
         if until > member.frozen_at and not member.has_expired(now):
             expires_at = lineage.extend(expires_at, until - member.frozen_at)
         connection.execute(_UNFREEZE, {"grant_id": member.id, "expires_at": expires_at})
-        wallet.frozen -= member.remaining
-        wallet.available += member.remaining
-        if member.remaining:
+        wallet.frozen_micro -= member.remaining_micro
+        wallet.available_micro += member.remaining_micro
+        if member.remaining_micro:
             wallet.expires(expires_at)
     family.post(connection)
 
@@ -129,72 +134,75 @@ def _take(
     connection: Connection,
     family: LockedLineage,
     debts: list[_Debt],
-    amount: int,
+    amount_micro: int,
     now: datetime,
     reason: str,
 ) -> None:
-    repaid = {member.id: 0 for member in family.members}
+    repaid_micro = {member.id: 0 for member in family.members}
     for debt in debts:
-        repaid[debt.debtor_id] += debt.kept
-    absorbed = family.root.revoke_target - sum(
-        member.revoked + member.owed + repaid[member.id] for member in family.members
+        repaid_micro[debt.debtor_id] += debt.captured_micro
+    absorbed = family.root.revoked_target_micro - sum(
+        member.revoked_micro + member.owed_micro + repaid_micro[member.id]
+        for member in family.members
     )
-    expired = sum(member.expired for member in family.members)
+    expired = sum(member.expired_micro for member in family.members)
     for member in family.members:
-        taken = min(amount, member.remaining)
+        taken = min(amount_micro, member.remaining_micro)
         if taken:
             _take_unspent(connection, family, member, taken, now, reason)
-            amount -= taken
+            amount_micro -= taken
     # What has expired is gone already: nobody owes it.
-    amount -= min(amount, expired - absorbed)
+    amount_micro -= min(amount_micro, expired - absorbed)
     for member in family.members:
-        owed = min(amount, max(0, member.used - member.owed - repaid[member.id]))
-        if owed:
-            member.change(connection, owed=owed)
-            family.wallet(member).owed += owed
-            amount -= owed
-    if amount:
-        raise AssertionError(f"grant {family.root.id}: {amount} could not be revoked")
+        owed_micro = min(
+            amount_micro, max(0, member.used - member.owed_micro - repaid_micro[member.id])
+        )
+        if owed_micro:
+            member.change(connection, owed_micro=owed_micro)
+            family.wallet(member).owed_micro += owed_micro
+            amount_micro -= owed_micro
+    if amount_micro:
+        raise AssertionError(f"grant {family.root.id}: {amount_micro} could not be revoked")
 
 
 def _take_unspent(
     connection: Connection,
     family: LockedLineage,
     member: GrantRow,
-    amount: int,
+    amount_micro: int,
     now: datetime,
     reason: str,
 ) -> None:
-    member.change(connection, remaining=-amount, revoked=amount)
+    member.change(connection, remaining_micro=-amount_micro, revoked_micro=amount_micro)
     wallet = family.wallet(member)
-    wallet.add(-amount, frozen=member.frozen_at is not None)
-    wallet.entry("revoke", -amount, now=now, grant_id=member.id, note=reason)
+    wallet.add(-amount_micro, frozen=member.frozen_at is not None)
+    wallet.entry("revoke", -amount_micro, now=now, grant_id=member.id, note=reason)
 
 
 def _give_back(
     connection: Connection,
     family: LockedLineage,
     debts: list[_Debt],
-    amount: int,
+    amount_micro: int,
     now: datetime,
     reason: str,
 ) -> None:
     for member in family.members:
-        forgiven = min(amount, member.owed)
+        forgiven = min(amount_micro, member.owed_micro)
         if forgiven:
-            member.change(connection, owed=-forgiven)
-            family.wallet(member).owed -= forgiven
-            amount -= forgiven
+            member.change(connection, owed_micro=-forgiven)
+            family.wallet(member).owed_micro -= forgiven
+            amount_micro -= forgiven
     for debt in reversed(debts):
-        returned = min(amount, debt.kept)
+        returned = min(amount_micro, debt.captured_micro)
         if returned:
             _undo_debt(connection, family, debt, returned, now, reason)
-            amount -= returned
+            amount_micro -= returned
     for member in family.members:
-        restored = min(amount, member.revoked)
+        restored = min(amount_micro, member.revoked_micro)
         if restored:
             _restore(connection, family, member, restored, now, reason)
-            amount -= restored
+            amount_micro -= restored
     # What is left was only ever taken from credits that had expired.
 
 
@@ -202,33 +210,33 @@ def _undo_debt(
     connection: Connection,
     family: LockedLineage,
     debt: _Debt,
-    amount: int,
+    amount_micro: int,
     now: datetime,
     reason: str,
 ) -> None:
-    kept = debt.kept - amount
+    captured_micro = debt.captured_micro - amount_micro
     wallet = family.wallets[debt.wallet_id]
-    connection.execute(_KEEP_LESS, {"charge_id": debt.charge_id, "kept": kept})
-    returning = deallocation.of_charge(connection, debt.charge_id, kept)
-    wallet.entry("restore", amount, now=now, charge_id=debt.charge_id, note=reason)
-    deallocation.give_back(connection, wallet, debt.charge_id, kept, returning, now=now)
+    connection.execute(_KEEP_LESS, {"charge_id": debt.charge_id, "captured_micro": captured_micro})
+    returning = deallocation.of_charge(connection, debt.charge_id, captured_micro)
+    wallet.entry("restore", amount_micro, now=now, charge_id=debt.charge_id, note=reason)
+    deallocation.give_back(connection, wallet, debt.charge_id, captured_micro, returning, now=now)
 
 
 def _restore(
     connection: Connection,
     family: LockedLineage,
     member: GrantRow,
-    amount: int,
+    amount_micro: int,
     now: datetime,
     reason: str,
 ) -> None:
     wallet = family.wallet(member)
-    wallet.entry("restore", amount, now=now, grant_id=member.id, note=reason)
+    wallet.entry("restore", amount_micro, now=now, grant_id=member.id, note=reason)
     if member.has_expired(wallet.clock(now)):
-        lineage.restore_late(connection, wallet, member, amount, at=now)
-        member.change(connection, revoked=-amount, moved=amount)
+        lineage.restore_late(connection, wallet, member, amount_micro, at=now)
+        member.change(connection, revoked_micro=-amount_micro, transferred_micro=amount_micro)
         return
-    member.change(connection, revoked=-amount, remaining=amount)
-    wallet.add(amount, frozen=member.frozen_at is not None)
+    member.change(connection, revoked_micro=-amount_micro, remaining_micro=amount_micro)
+    wallet.add(amount_micro, frozen=member.frozen_at is not None)
     if member.frozen_at is None:
         wallet.expires(member.expires_at)

@@ -47,7 +47,8 @@ _SPANS: Final = write(
     " WHERE earlier < :most"
 )
 _SEALED: Final = read(
-    "SELECT e.wallet_id, e.seq, e.kind, e.account, e.amount, e.balance_after, e.charge_id,"
+    "SELECT e.wallet_id, e.seq, e.kind, e.account, e.amount_micro, e.balance_after_micro,"
+    " e.charge_id,"
     " e.grant_id, e.effective_at, e.recorded_at FROM seal_spans s JOIN entries e"
     " ON e.wallet_id = s.wallet_id AND e.seq BETWEEN s.first_seq AND s.last_seq"
     " WHERE s.seal_number = :number ORDER BY e.wallet_id, e.seq",

@@ -29,7 +29,7 @@ _PAID: Final = ", ".join(f"'{source}'" for source in PAID_SOURCES)
 _TRANSFERABLE: Final = read(
     f"SELECT {', '.join(f'g.{column}' for column in COLUMNS.split(', '))} FROM grants g"
     " LEFT JOIN grants root ON root.id = g.root_grant_id"
-    " WHERE g.wallet_id = :wallet_id AND g.remaining > 0 AND g.frozen_at IS NULL"
+    " WHERE g.wallet_id = :wallet_id AND g.remaining_micro > 0 AND g.frozen_at IS NULL"
     f" AND g.expires_at > :now AND g.source IN ({_PAID})"
     " AND COALESCE(root.created_at, g.created_at) <= :before"
     " ORDER BY g.priority, g.expires_at, CASE WHEN g.scope = '*' THEN 1 ELSE 0 END, g.id",
@@ -38,7 +38,7 @@ _TRANSFERABLE: Final = read(
     "created_at",
 )
 _EARLIER: Final = read(
-    "SELECT id, wallet_id, amount FROM grants WHERE origin = :first"
+    "SELECT id, wallet_id, amount_micro FROM grants WHERE origin = :first"
     " OR (wallet_id = (SELECT wallet_id FROM grants WHERE origin = :first)"
     " AND SUBSTR(origin, 1, :length) = :prefix) ORDER BY id"
 )
@@ -96,37 +96,37 @@ def transfer(
             origin=f"{prefix}{number}",
             now=now,
         )
-        parent.change(connection, remaining=-part, moved=part)
+        parent.change(connection, remaining_micro=-part, transferred_micro=part)
         sender.entry("transfer_out", -part, now=now, grant_id=parent.id, note=note)
         receiver.entry("transfer_in", part, now=now, grant_id=child_id, note=note)
         receiver.expires(parent.expires_at)
         children.append(child_id)
-    sender.available -= amount_micro
-    receiver.available += amount_micro
-    receiver.granted += amount_micro
-    sender.fact("transferred", now, to=to_wallet_id, amount=amount_micro)
+    sender.available_micro -= amount_micro
+    receiver.available_micro += amount_micro
+    receiver.granted_micro += amount_micro
+    sender.fact("transferred", now, to=to_wallet_id, amount_micro=amount_micro)
     for wallet in wallets.values():
         wallet.post(connection)
     return Transfer(to_wallet_id, amount_micro, children)
 
 
 def _parts(
-    connection: Connection, wallet_id: int, amount: int, now: datetime, min_age: timedelta
+    connection: Connection, wallet_id: int, amount_micro: int, now: datetime, min_age: timedelta
 ) -> list[tuple[GrantRow, int]]:
     rows = connection.execute(
         _TRANSFERABLE, {"wallet_id": wallet_id, "now": now, "before": now - min_age}
     )
     parts = []
-    missing = amount
+    missing = amount_micro
     transferable = 0
     for parent in (GrantRow(*row) for row in rows):
-        part = min(missing, parent.remaining)
-        transferable += parent.remaining
+        part = min(missing, parent.remaining_micro)
+        transferable += parent.remaining_micro
         missing -= part
         if part:
             parts.append((parent, part))
     if missing:
-        raise InsufficientCredits(amount, transferable)
+        raise InsufficientCredits(amount_micro, transferable)
     return parts
 
 
@@ -137,5 +137,8 @@ def _earlier(connection: Connection, prefix: str) -> Transfer | None:
     if not rows:
         return None
     return Transfer(
-        rows[0].wallet_id, sum(row.amount for row in rows), [row.id for row in rows], replayed=True
+        rows[0].wallet_id,
+        sum(row.amount_micro for row in rows),
+        [row.id for row in rows],
+        replayed=True,
     )

@@ -1,18 +1,17 @@
-"""The database's schema: brought to this version by Alembic, quickly where nothing is to do."""
+"""Schema migrations: bring the database to this version, or refuse an unknown schema."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from flask import current_app
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import DatabaseError
 
 from creditapp import accounts, emails, guests, ledger
 from creditapp.catalog import versions
-from creditapp.config import Settings
-from creditapp.db import Base, snapshot
+from creditapp.config import Settings, SettingsInvalid
+from creditapp.db import Base, db, snapshot
 from creditapp.generation import models as generation_models
 from creditapp.ledger import models as ledger_models
 from creditapp.payments import customers
@@ -33,32 +32,35 @@ TABLES_IN = (
     subscriptions_models,
     versions,
 )
-"""The modules whose import makes ``Base.metadata`` whole."""
+"""Importing these modules completes ``Base.metadata``."""
 
 MIGRATIONS = Path(__file__).resolve().parent.parent.parent / "migrations"
-_REVISION = re.compile(r"(\d{4})_\w+\.py")
 
 
 def create_all(connection: Connection) -> None:
-    """Make the whole schema at once on an empty database, as the migrations make it step by step.
+    """Create the whole schema on an empty database without the migrations.
 
-    For tests, of which one compares the two.
+    For tests; one of them compares the result with that of the migrations.
     """
     Base.metadata.create_all(connection)
     ledger.install_triggers(connection)
 
 
 def newest() -> str:
-    """Return the newest revision: the migrations are numbered, so it is the last file's."""
-    found = (_REVISION.fullmatch(path.name) for path in (MIGRATIONS / "versions").iterdir())
-    return max(match[1] for match in found if match)
+    """Return the newest revision: file names are numbered, and a file is named by its revision."""
+    return max(_revisions())
 
 
 def upgrade(revision: str = "head") -> None:
-    """Run the migrations that are missing. Alembic is imported only when there is one."""
+    """Run the missing migrations. Alembic is imported only when there is one.
+
+    Raises ``SettingsInvalid`` when the database's schema is of no known revision.
+    """
     get(Settings).data_dir.mkdir(parents=True, exist_ok=True)
-    if revision == "head" and _current() == newest():
+    current = _current()
+    if revision == "head" and current == newest():
         return
+    _refuse_unreleased_schema(current)
     _run("upgrade", revision)
 
 
@@ -67,19 +69,39 @@ def downgrade(revision: str = "base") -> None:
     _run("downgrade", revision)
 
 
+def _revisions() -> set[str]:
+    return {path.stem for path in (MIGRATIONS / "versions").glob("*.py")}
+
+
 def _current() -> str | None:
     try:
         with snapshot() as session:
-            found: str | None = session.scalar(text("SELECT version_num FROM alembic_version"))
+            current: str | None = session.scalar(text("SELECT version_num FROM alembic_version"))
     except DatabaseError:
-        return None  # an empty database: there is no such table yet
-    return found
+        return None  # an empty database has no such table
+    return current
+
+
+def _refuse_unreleased_schema(current: str | None) -> None:
+    """Raise ``SettingsInvalid`` for tables that no migration of this version made."""
+    if current in _revisions():
+        return
+    with db.engine.connect() as connection:
+        tables = set(inspect(connection).get_table_names())
+    if current is None and tables.isdisjoint(Base.metadata.tables):
+        return
+    data_dir, path = get(Settings).data_dir, Path(db.engine.url.database or "")
+    if db.engine.dialect.name == "sqlite" and data_dir in path.resolve().parents:
+        where, setting = str(data_dir), "CREDITAPP_DATA"
+    else:
+        where, setting = "The database in DATABASE_URL", "DATABASE_URL"
+    raise SettingsInvalid(
+        f"{where} was made by an unreleased version of CreditApp: move it away or set {setting}."
+    )
 
 
 def _run(direction: str, revision: str) -> None:
     import flask_migrate
-
-    from creditapp.db import db
 
     flask_migrate.Migrate(current_app, db, directory=str(MIGRATIONS), render_as_batch=True)
     {"upgrade": flask_migrate.upgrade, "downgrade": flask_migrate.downgrade}[direction](

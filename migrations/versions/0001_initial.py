@@ -1,522 +1,699 @@
-"""The first schema: accounts, ledger, catalog, generations, payments.
+"""The first schema, whole: every table, index and constraint, and the triggers of the ledger.
 
-Revision: 0001
-Revises: 
+Revision: 0001_initial
+Revises: nothing
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-from creditapp.db import UtcDateTime
+from creditapp.db import BigId, UtcDateTime
 from creditapp.ledger import install_triggers
 from creditapp.ledger.triggers import REMOVE
 
-revision = '0001'
+revision = "0001_initial"
 down_revision = None
 branch_labels = None
 depends_on = None
 
 
 def upgrade() -> None:
-    op.create_table('assets',
-    sa.Column('id', sa.String(length=40), nullable=False),
-    sa.Column('generation_id', sa.String(length=40), nullable=False),
-    sa.Column('position', sa.Integer(), nullable=False),
-    sa.Column('media_key', sa.String(length=80), nullable=False),
-    sa.Column('mime_type', sa.String(length=32), nullable=False),
-    sa.Column('width', sa.Integer(), nullable=False),
-    sa.Column('height', sa.Integer(), nullable=False),
-    sa.Column('created_at', UtcDateTime(timezone=True), nullable=False),
-    sa.PrimaryKeyConstraint('id', name=op.f('pk_assets')),
-    sa.UniqueConstraint('generation_id', 'position', name=op.f('uq_assets_generation_id_position'))
+    op.create_table(
+        "assets",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("generation_id", sa.String(length=40), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("media_key", sa.String(length=80), nullable=False),
+        sa.Column("mime_type", sa.String(length=32), nullable=False),
+        sa.Column("width", sa.Integer(), nullable=False),
+        sa.Column("height", sa.Integer(), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_assets"),
+        sa.UniqueConstraint("generation_id", "position", name="uq_assets_generation_id_position"),
     )
-    op.create_table('catalog_versions',
-    sa.Column('id', sa.String(length=40), nullable=False),
-    sa.Column('name', sa.String(length=48), nullable=False),
-    sa.Column('digest', sa.String(length=64), nullable=False),
-    sa.Column('source', sa.String(length=8), nullable=False),
-    sa.Column('content', sa.Text(), nullable=False),
-    sa.Column('created_at', UtcDateTime(timezone=True), nullable=False),
-    sa.Column('active_at', UtcDateTime(timezone=True), nullable=True),
-    sa.CheckConstraint("source IN ('file', 'sync', 'admin')", name=op.f('ck_catalog_versions_source')),
-    sa.PrimaryKeyConstraint('id', name=op.f('pk_catalog_versions')),
-    sa.UniqueConstraint('digest', name=op.f('uq_catalog_versions_digest'))
+    op.create_table(
+        "auto_topups",
+        sa.Column("user_id", sa.String(length=40), nullable=False),
+        sa.Column("livemode", sa.Boolean(), nullable=False),
+        sa.Column("pack_id", sa.String(length=64), nullable=False),
+        sa.Column("price_minor", sa.BigInteger(), nullable=False),
+        sa.Column("currency", sa.String(length=3), nullable=False),
+        sa.Column("credits_micro", sa.BigInteger(), nullable=False),
+        sa.Column("threshold_micro", sa.BigInteger(), nullable=False),
+        sa.Column("limit_minor", sa.BigInteger(), nullable=False),
+        sa.Column("counts_manual", sa.Boolean(), nullable=False),
+        sa.Column("consented_at", UtcDateTime(), nullable=False),
+        sa.Column("consent_version", sa.String(length=16), nullable=False),
+        sa.Column("on_at", UtcDateTime(), nullable=True),
+        sa.Column("stopped_at", UtcDateTime(), nullable=True),
+        sa.Column("stopped_reason", sa.String(length=24), nullable=True),
+        sa.Column("setup_checkout_id", sa.String(length=255), nullable=True),
+        sa.Column("card_id", sa.String(length=255), nullable=True),
+        sa.Column("card_brand", sa.String(length=40), nullable=True),
+        sa.Column("card_last4", sa.String(length=4), nullable=True),
+        sa.Column("purchase_id", sa.String(length=40), nullable=True),
+        sa.Column("declines", sa.Integer(), nullable=False),
+        sa.Column("last_try_at", UtcDateTime(), nullable=True),
+        sa.Column("next_look_at", UtcDateTime(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.CheckConstraint("threshold_micro > 0 AND limit_minor >= price_minor", name=op.f("ck_auto_topups_limits")),
+        sa.PrimaryKeyConstraint("user_id", name="pk_auto_topups"),
     )
-    with op.batch_alter_table('catalog_versions', schema=None) as batch_op:
-        batch_op.create_index('ix_catalog_versions_active_at', ['active_at'], unique=False)
-
-    op.create_table('generations',
-    sa.Column('id', sa.String(length=40), nullable=False),
-    sa.Column('owner_kind', sa.String(length=8), nullable=False),
-    sa.Column('owner_id', sa.String(length=64), nullable=False),
-    sa.Column('request_key', sa.String(length=128), nullable=False),
-    sa.Column('request_digest', sa.String(length=64), nullable=False),
-    sa.Column('operation', sa.String(length=24), nullable=False),
-    sa.Column('model', sa.String(length=64), nullable=False),
-    sa.Column('model_name', sa.String(length=64), nullable=False),
-    sa.Column('prompt', sa.Text(), nullable=False),
-    sa.Column('n', sa.Integer(), nullable=False),
-    sa.Column('size', sa.String(length=16), nullable=False),
-    sa.Column('quality', sa.String(length=16), nullable=True),
-    sa.Column('seed', sa.BigInteger(), nullable=False),
-    sa.Column('catalog_version', sa.String(length=64), nullable=False),
-    sa.Column('funding', sa.String(length=8), nullable=False),
-    sa.Column('wallet_id', sa.BigInteger(), nullable=True),
-    sa.Column('charge_id', sa.BigInteger(), nullable=True),
-    sa.Column('claim_id', sa.String(length=40), nullable=True),
-    sa.Column('quoted_micro', sa.BigInteger(), nullable=False),
-    sa.Column('charged_micro', sa.BigInteger(), nullable=False),
-    sa.Column('state', sa.String(length=12), nullable=False),
-    sa.Column('attempt', sa.Integer(), nullable=False),
-    sa.Column('progress', sa.Integer(), nullable=False),
-    sa.Column('delivered', sa.Integer(), nullable=False),
-    sa.Column('preview', sa.Boolean(), nullable=False),
-    sa.Column('provider', sa.String(length=24), nullable=False),
-    sa.Column('provider_cost_micros_usd', sa.BigInteger(), nullable=True),
-    sa.Column('error_code', sa.String(length=32), nullable=True),
-    sa.Column('error_text', sa.String(length=240), nullable=True),
-    sa.Column('created_at', UtcDateTime(timezone=True), nullable=False),
-    sa.Column('provider_started_at', UtcDateTime(timezone=True), nullable=True),
-    sa.Column('lease_until', UtcDateTime(timezone=True), nullable=True),
-    sa.Column('cancel_requested_at', UtcDateTime(timezone=True), nullable=True),
-    sa.Column('finished_at', UtcDateTime(timezone=True), nullable=True),
-    sa.Column('deleted_at', UtcDateTime(timezone=True), nullable=True),
-    sa.CheckConstraint("funding IN ('wallet', 'guest')", name=op.f('ck_generations_funding')),
-    sa.CheckConstraint("state IN ('queued', 'running', 'succeeded', 'failed', 'canceled')", name=op.f('ck_generations_state')),
-    sa.PrimaryKeyConstraint('id', name=op.f('pk_generations')),
-    sa.UniqueConstraint('owner_kind', 'owner_id', 'request_key', name=op.f('uq_generations_owner_kind_owner_id_request_key'))
+    op.create_index("ix_auto_topups_next_look_at", "auto_topups", ["next_look_at"])
+    op.create_table(
+        "catalog_versions",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("name", sa.String(length=48), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("source", sa.String(length=8), nullable=False),
+        sa.Column("content", sa.Text(), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("active_at", UtcDateTime(), nullable=True),
+        sa.CheckConstraint("source IN ('file', 'sync', 'admin')", name=op.f("ck_catalog_versions_source")),
+        sa.PrimaryKeyConstraint("id", name="pk_catalog_versions"),
+        sa.UniqueConstraint("digest", name="uq_catalog_versions_digest"),
     )
-    with op.batch_alter_table('generations', schema=None) as batch_op:
-        batch_op.create_index('ix_generations_open', ['state', 'lease_until'], unique=False)
-        batch_op.create_index('ix_generations_owner', ['owner_kind', 'owner_id', 'created_at'], unique=False)
-
-    op.create_table('guest_budgets',
-    sa.Column('day', sa.Date(), nullable=False),
-    sa.Column('shard', sa.Integer(), autoincrement=False, nullable=False),
-    sa.Column('used', sa.Integer(), nullable=False),
-    sa.CheckConstraint('used >= 0', name=op.f('ck_guest_budgets_used')),
-    sa.PrimaryKeyConstraint('day', 'shard', name=op.f('pk_guest_budgets'))
+    op.create_index("ix_catalog_versions_active_at", "catalog_versions", ["active_at"])
+    op.create_table(
+        "customers",
+        sa.Column("user_id", sa.String(length=40), nullable=False),
+        sa.Column("livemode", sa.Boolean(), nullable=False),
+        sa.Column("stripe_id", sa.String(length=255), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("user_id", "livemode", name="pk_customers"),
     )
-    op.create_table('guest_claims',
-    sa.Column('id', sa.String(length=40), nullable=False),
-    sa.Column('cookie_key', sa.String(length=80), nullable=False),
-    sa.Column('cookie_window_started_at', UtcDateTime(timezone=True), nullable=False),
-    sa.Column('network_key', sa.String(length=80), nullable=False),
-    sa.Column('network_window_started_at', UtcDateTime(timezone=True), nullable=False),
-    sa.Column('budget_day', sa.Date(), nullable=False),
-    sa.Column('budget_shard', sa.Integer(), nullable=False),
-    sa.Column('claimed_at', UtcDateTime(timezone=True), nullable=False),
-    sa.Column('state', sa.String(length=12), nullable=False),
-    sa.Column('generation_id', sa.String(length=40), nullable=True),
-    sa.CheckConstraint("state IN ('claimed', 'kept', 'given_back')", name=op.f('ck_guest_claims_state')),
-    sa.PrimaryKeyConstraint('id', name=op.f('pk_guest_claims')),
-    sa.UniqueConstraint('generation_id', name=op.f('uq_guest_claims_generation_id'))
+    op.create_index("ix_customers_stripe_id", "customers", ["stripe_id"])
+    op.create_table(
+        "expiry_notices",
+        sa.Column("grant_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("days", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("expires_at", UtcDateTime(), nullable=False),
+        sa.Column("told_at", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("grant_id", "days", "expires_at", name="pk_expiry_notices"),
     )
-    with op.batch_alter_table('guest_claims', schema=None) as batch_op:
-        batch_op.create_index(batch_op.f('ix_guest_claims_claimed_at'), ['claimed_at'], unique=False)
-
-    op.create_table('guest_windows',
-    sa.Column('key', sa.String(length=80), nullable=False),
-    sa.Column('started_at', UtcDateTime(timezone=True), nullable=False),
-    sa.Column('used', sa.Integer(), nullable=False),
-    sa.CheckConstraint('used >= 0', name=op.f('ck_guest_windows_used')),
-    sa.PrimaryKeyConstraint('key', name=op.f('pk_guest_windows'))
+    op.create_table(
+        "generations",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("owner_kind", sa.String(length=8), nullable=False),
+        sa.Column("owner_id", sa.String(length=64), nullable=False),
+        sa.Column("request_key", sa.String(length=128), nullable=False),
+        sa.Column("request_digest", sa.String(length=64), nullable=False),
+        sa.Column("operation", sa.String(length=24), nullable=False),
+        sa.Column("model", sa.String(length=64), nullable=False),
+        sa.Column("model_name", sa.String(length=64), nullable=False),
+        sa.Column("prompt", sa.Text(), nullable=False),
+        sa.Column("n", sa.Integer(), nullable=False),
+        sa.Column("size", sa.String(length=16), nullable=False),
+        sa.Column("quality", sa.String(length=16), nullable=True),
+        sa.Column("seed", sa.BigInteger(), nullable=False),
+        sa.Column("catalog_version", sa.String(length=64), nullable=False),
+        sa.Column("funding", sa.String(length=8), nullable=False),
+        sa.Column("wallet_id", sa.BigInteger(), nullable=True),
+        sa.Column("charge_id", sa.BigInteger(), nullable=True),
+        sa.Column("claim_id", sa.String(length=40), nullable=True),
+        sa.Column("quoted_micro", sa.BigInteger(), nullable=False),
+        sa.Column("charged_micro", sa.BigInteger(), nullable=False),
+        sa.Column("state", sa.String(length=12), nullable=False),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("progress", sa.Integer(), nullable=False),
+        sa.Column("delivered", sa.Integer(), nullable=False),
+        sa.Column("preview", sa.Boolean(), nullable=False),
+        sa.Column("provider", sa.String(length=24), nullable=False),
+        sa.Column("provider_cost_micros_usd", sa.BigInteger(), nullable=True),
+        sa.Column("error_code", sa.String(length=32), nullable=True),
+        sa.Column("error_text", sa.String(length=240), nullable=True),
+        sa.Column("starred_at", UtcDateTime(), nullable=True),
+        sa.Column("reported_at", UtcDateTime(), nullable=True),
+        sa.Column("report_text", sa.String(length=500), nullable=True),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("provider_started_at", UtcDateTime(), nullable=True),
+        sa.Column("lease_until", UtcDateTime(), nullable=True),
+        sa.Column("cancel_requested_at", UtcDateTime(), nullable=True),
+        sa.Column("finished_at", UtcDateTime(), nullable=True),
+        sa.Column("deleted_at", UtcDateTime(), nullable=True),
+        sa.CheckConstraint("funding IN ('wallet', 'guest')", name=op.f("ck_generations_funding")),
+        sa.CheckConstraint(
+            "state IN ('queued', 'running', 'succeeded', 'failed', 'canceled')", name=op.f("ck_generations_state")
+        ),
+        sa.PrimaryKeyConstraint("id", name="pk_generations"),
+        sa.UniqueConstraint(
+            "owner_kind", "owner_id", "request_key", name="uq_generations_owner_kind_owner_id_request_key"
+        ),
     )
-    with op.batch_alter_table('guest_windows', schema=None) as batch_op:
-        batch_op.create_index(batch_op.f('ix_guest_windows_started_at'), ['started_at'], unique=False)
-
-    op.create_table('mails',
-    sa.Column('id', sa.String(length=40), nullable=False),
-    sa.Column('event', sa.String(length=60), nullable=False),
-    sa.Column('key', sa.String(length=200), nullable=False),
-    sa.Column('address', sa.String(length=254), nullable=False),
-    sa.Column('user_id', sa.String(length=40), nullable=True),
-    sa.Column('context', sa.JSON(), nullable=False),
-    sa.Column('state', sa.String(length=10), nullable=False),
-    sa.Column('attempts', sa.Integer(), nullable=False),
-    sa.Column('created_at', UtcDateTime(timezone=True), nullable=False),
-    sa.Column('due_at', UtcDateTime(timezone=True), nullable=False),
-    sa.Column('sent_at', UtcDateTime(timezone=True), nullable=True),
-    sa.Column('last_error', sa.String(length=120), nullable=True),
-    sa.CheckConstraint("state IN ('queued', 'sending', 'sent', 'failed', 'dropped')", name=op.f('ck_mails_state')),
-    sa.PrimaryKeyConstraint('id', name=op.f('pk_mails')),
-    sa.UniqueConstraint('key', name=op.f('uq_mails_key'))
+    op.create_index("ix_generations_open", "generations", ["state", "lease_until"])
+    op.create_index("ix_generations_owner", "generations", ["owner_kind", "owner_id", "created_at"])
+    op.create_table(
+        "guest_budgets",
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("shard", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("used", sa.Integer(), nullable=False),
+        sa.CheckConstraint("used >= 0", name=op.f("ck_guest_budgets_used")),
+        sa.PrimaryKeyConstraint("day", "shard", name="pk_guest_budgets"),
     )
-    with op.batch_alter_table('mails', schema=None) as batch_op:
-        batch_op.create_index(batch_op.f('ix_mails_state_due_at'), ['state', 'due_at'], unique=False)
-        batch_op.create_index(batch_op.f('ix_mails_user_id'), ['user_id'], unique=False)
-
-    op.create_table('outbox',
-    sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
-    sa.Column('topic', sa.String(length=40), nullable=False),
-    sa.Column('subject', sa.String(length=80), nullable=False),
-    sa.Column('payload', sa.Text(), nullable=False),
-    sa.Column('created_at', UtcDateTime(timezone=True), nullable=False),
-    sa.Column('claimed_at', UtcDateTime(timezone=True), nullable=True),
-    sa.Column('done_at', UtcDateTime(timezone=True), nullable=True),
-    sa.PrimaryKeyConstraint('id', name=op.f('pk_outbox'))
+    op.create_table(
+        "guest_claims",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("cookie_key", sa.String(length=80), nullable=False),
+        sa.Column("cookie_window_started_at", UtcDateTime(), nullable=False),
+        sa.Column("network_key", sa.String(length=80), nullable=False),
+        sa.Column("network_window_started_at", UtcDateTime(), nullable=False),
+        sa.Column("budget_day", sa.Date(), nullable=False),
+        sa.Column("budget_shard", sa.Integer(), nullable=False),
+        sa.Column("claimed_at", UtcDateTime(), nullable=False),
+        sa.Column("state", sa.String(length=12), nullable=False),
+        sa.Column("generation_id", sa.String(length=40), nullable=True),
+        sa.CheckConstraint("state IN ('claimed', 'kept', 'given_back')", name=op.f("ck_guest_claims_state")),
+        sa.PrimaryKeyConstraint("id", name="pk_guest_claims"),
+        sa.UniqueConstraint("generation_id", name="uq_guest_claims_generation_id"),
     )
-    with op.batch_alter_table('outbox', schema=None) as batch_op:
-        batch_op.create_index('ix_outbox_waiting', ['topic', 'id'], unique=False, postgresql_where=sa.text('done_at IS NULL'), sqlite_where=sa.text('done_at IS NULL'))
-
-    op.create_table('purchases',
-    sa.Column('id', sa.String(length=40), nullable=False),
-    sa.Column('user_id', sa.String(length=40), nullable=False),
-    sa.Column('request_key', sa.String(length=128), nullable=False),
-    sa.Column('request_digest', sa.String(length=64), nullable=False),
-    sa.Column('pack_id', sa.String(length=64), nullable=False),
-    sa.Column('pack_name', sa.String(length=255), nullable=False),
-    sa.Column('catalog_version', sa.String(length=64), nullable=False),
-    sa.Column('price_minor', sa.BigInteger(), nullable=False),
-    sa.Column('currency', sa.String(length=3), nullable=False),
-    sa.Column('credits_micro', sa.BigInteger(), nullable=False),
-    sa.Column('stripe_price_id', sa.String(length=255), nullable=True),
-    sa.Column('livemode', sa.Boolean(), nullable=False),
-    sa.Column('sandbox', sa.Boolean(), nullable=False),
-    sa.Column('state', sa.String(length=12), nullable=False),
-    sa.Column('version', sa.Integer(), nullable=False),
-    sa.Column('attempt', sa.Integer(), nullable=False),
-    sa.Column('checkout_id', sa.String(length=255), nullable=True),
-    sa.Column('checkout_url', sa.String(length=2048), nullable=True),
-    sa.Column('payment_intent_id', sa.String(length=255), nullable=True),
-    sa.Column('return_to', sa.String(length=512), nullable=False),
-    sa.Column('grant_id', sa.BigInteger(), nullable=True),
-    sa.Column('refunded_minor', sa.BigInteger(), nullable=False),
-    sa.Column('review_reason', sa.String(length=120), nullable=True),
-    sa.Column('created_at', UtcDateTime(timezone=True), nullable=False),
-    sa.Column('paid_at', UtcDateTime(timezone=True), nullable=True),
-    sa.Column('next_sync_at', UtcDateTime(timezone=True), nullable=False),
-    sa.CheckConstraint("state IN ('open', 'pending', 'paid', 'failed', 'expired', 'review')", name=op.f('ck_purchases_state')),
-    sa.CheckConstraint('price_minor >= 0 AND credits_micro > 0', name=op.f('ck_purchases_amounts')),
-    sa.PrimaryKeyConstraint('id', name=op.f('pk_purchases')),
-    sa.UniqueConstraint('user_id', 'request_key', name=op.f('uq_purchases_user_id_request_key'))
+    op.create_index("ix_guest_claims_claimed_at", "guest_claims", ["claimed_at"])
+    op.create_table(
+        "guest_windows",
+        sa.Column("key", sa.String(length=80), nullable=False),
+        sa.Column("started_at", UtcDateTime(), nullable=False),
+        sa.Column("used", sa.Integer(), nullable=False),
+        sa.CheckConstraint("used >= 0", name=op.f("ck_guest_windows_used")),
+        sa.PrimaryKeyConstraint("key", name="pk_guest_windows"),
     )
-    with op.batch_alter_table('purchases', schema=None) as batch_op:
-        batch_op.create_index(batch_op.f('ix_purchases_checkout_id'), ['checkout_id'], unique=False)
-        batch_op.create_index('ix_purchases_next_sync_at', ['next_sync_at'], unique=False)
-        batch_op.create_index(batch_op.f('ix_purchases_payment_intent_id'), ['payment_intent_id'], unique=False)
-        batch_op.create_index(batch_op.f('ix_purchases_user_id'), ['user_id'], unique=False)
-
-    op.create_table('request_keys',
-    sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
-    sa.Column('caller', sa.String(length=100), nullable=False),
-    sa.Column('route', sa.String(length=100), nullable=False),
-    sa.Column('key', sa.String(length=255), nullable=False),
-    sa.Column('digest', sa.String(length=64), nullable=False),
-    sa.Column('answer', sa.Text(), nullable=True),
-    sa.Column('created_at', UtcDateTime(timezone=True), nullable=False),
-    sa.PrimaryKeyConstraint('id', name=op.f('pk_request_keys')),
-    sa.UniqueConstraint('caller', 'route', 'key', name=op.f('uq_request_keys_caller_route_key'))
+    op.create_index("ix_guest_windows_started_at", "guest_windows", ["started_at"])
+    op.create_table(
+        "invoices",
+        sa.Column("id", sa.String(length=255), nullable=False),
+        sa.Column("subscription_id", sa.String(length=255), nullable=False),
+        sa.Column("user_id", sa.String(length=40), nullable=False),
+        sa.Column("number", sa.String(length=255), nullable=True),
+        sa.Column("billing_reason", sa.String(length=40), nullable=False),
+        sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column("title", sa.String(length=255), nullable=False),
+        sa.Column("currency", sa.String(length=3), nullable=False),
+        sa.Column("subtotal_minor", sa.BigInteger(), nullable=False),
+        sa.Column("total_minor", sa.BigInteger(), nullable=False),
+        sa.Column("tax_minor", sa.BigInteger(), nullable=False),
+        sa.Column("paid_minor", sa.BigInteger(), nullable=False),
+        sa.Column("refunded_minor", sa.BigInteger(), nullable=False),
+        sa.Column("disputed", sa.Boolean(), nullable=False),
+        sa.Column("payment_intent_id", sa.String(length=255), nullable=True),
+        sa.Column("page_url", sa.String(length=2048), nullable=True),
+        sa.Column("credits_micro", sa.BigInteger(), nullable=False),
+        sa.Column("supersedes_from", UtcDateTime(), nullable=True),
+        sa.Column("review_reason", sa.String(length=120), nullable=True),
+        sa.Column("livemode", sa.Boolean(), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("paid_at", UtcDateTime(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name="pk_invoices"),
     )
-    with op.batch_alter_table('request_keys', schema=None) as batch_op:
-        batch_op.create_index('ix_request_keys_created_at', ['created_at'], unique=False)
-
-    op.create_table('seals',
-    sa.Column('number', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=False, nullable=False),
-    sa.Column('previous', sa.String(length=64), nullable=False),
-    sa.Column('digest', sa.String(length=64), nullable=False),
-    sa.Column('entries', sa.BigInteger(), nullable=False),
-    sa.Column('sealed_at', UtcDateTime(timezone=True), nullable=False),
-    sa.PrimaryKeyConstraint('number', name=op.f('pk_seals'))
+    op.create_index("ix_invoices_payment_intent_id", "invoices", ["payment_intent_id"])
+    op.create_index("ix_invoices_subscription", "invoices", ["subscription_id", "created_at"])
+    op.create_index("ix_invoices_user_id", "invoices", ["user_id"])
+    op.create_table(
+        "mail_refusals",
+        sa.Column("user_id", sa.String(length=40), nullable=False),
+        sa.Column("event", sa.String(length=60), nullable=False),
+        sa.Column("refused_at", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("user_id", "event", name="pk_mail_refusals"),
     )
-    op.create_table('stripe_events',
-    sa.Column('id', sa.String(length=255), nullable=False),
-    sa.Column('type', sa.String(length=80), nullable=False),
-    sa.Column('object_id', sa.String(length=255), nullable=False),
-    sa.Column('purchase_id', sa.String(length=40), nullable=True),
-    sa.Column('payment_intent_id', sa.String(length=255), nullable=True),
-    sa.Column('livemode', sa.Boolean(), nullable=False),
-    sa.Column('state', sa.String(length=12), nullable=False),
-    sa.Column('attempts', sa.Integer(), nullable=False),
-    sa.Column('last_error', sa.String(length=120), nullable=True),
-    sa.Column('created_at', UtcDateTime(timezone=True), nullable=False),
-    sa.Column('received_at', UtcDateTime(timezone=True), nullable=False),
-    sa.Column('next_try_at', UtcDateTime(timezone=True), nullable=False),
-    sa.Column('done_at', UtcDateTime(timezone=True), nullable=True),
-    sa.CheckConstraint("state IN ('received', 'done', 'ignored', 'dead')", name=op.f('ck_stripe_events_state')),
-    sa.PrimaryKeyConstraint('id', name=op.f('pk_stripe_events'))
+    op.create_table(
+        "mails",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("event", sa.String(length=60), nullable=False),
+        sa.Column("key", sa.String(length=200), nullable=False),
+        sa.Column("address", sa.String(length=254), nullable=False),
+        sa.Column("user_id", sa.String(length=40), nullable=True),
+        sa.Column("context", sa.JSON(), nullable=False),
+        sa.Column("state", sa.String(length=10), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("due_at", UtcDateTime(), nullable=False),
+        sa.Column("sent_at", UtcDateTime(), nullable=True),
+        sa.Column("last_error", sa.String(length=120), nullable=True),
+        sa.CheckConstraint("state IN ('queued', 'sending', 'sent', 'failed', 'dropped')", name=op.f("ck_mails_state")),
+        sa.PrimaryKeyConstraint("id", name="pk_mails"),
+        sa.UniqueConstraint("key", name="uq_mails_key"),
     )
-    with op.batch_alter_table('stripe_events', schema=None) as batch_op:
-        batch_op.create_index('ix_stripe_events_open', ['state', 'next_try_at'], unique=False)
-
-    op.create_table('throttles',
-    sa.Column('key', sa.String(length=80), nullable=False),
-    sa.Column('window_started_at', UtcDateTime(timezone=True), nullable=False),
-    sa.Column('tries', sa.Integer(), nullable=False),
-    sa.PrimaryKeyConstraint('key', name=op.f('pk_throttles'))
+    op.create_index("ix_mails_state_due_at", "mails", ["state", "due_at"])
+    op.create_index("ix_mails_user_id", "mails", ["user_id"])
+    op.create_table(
+        "outbox",
+        sa.Column("id", BigId, nullable=False),
+        sa.Column("topic", sa.String(length=40), nullable=False),
+        sa.Column("subject", sa.String(length=80), nullable=False),
+        sa.Column("payload", sa.Text(), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("claimed_at", UtcDateTime(), nullable=True),
+        sa.Column("done_at", UtcDateTime(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name="pk_outbox"),
     )
-    with op.batch_alter_table('throttles', schema=None) as batch_op:
-        batch_op.create_index(batch_op.f('ix_throttles_window_started_at'), ['window_started_at'], unique=False)
-
-    op.create_table('users',
-    sa.Column('id', sa.String(length=40), nullable=False),
-    sa.Column('email', sa.String(length=254), nullable=False),
-    sa.Column('email_key', sa.String(length=254), nullable=True),
-    sa.Column('person_hash', sa.String(length=64), nullable=False),
-    sa.Column('name', sa.String(length=120), nullable=False),
-    sa.Column('password_hash', sa.String(length=255), nullable=True),
-    sa.Column('created_at', UtcDateTime(timezone=True), nullable=False),
-    sa.Column('verified_at', UtcDateTime(timezone=True), nullable=True),
-    sa.Column('session_epoch', sa.Integer(), nullable=False),
-    sa.Column('low_balance_micro', sa.BigInteger(), nullable=True),
-    sa.Column('is_admin', sa.Boolean(), nullable=False),
-    sa.Column('frozen_at', UtcDateTime(timezone=True), nullable=True),
-    sa.Column('deleted_at', UtcDateTime(timezone=True), nullable=True),
-    sa.CheckConstraint('(email_key IS NULL) = (deleted_at IS NOT NULL)', name=op.f('ck_users_deleted')),
-    sa.CheckConstraint('low_balance_micro IS NULL OR low_balance_micro >= 0', name=op.f('ck_users_low_balance')),
-    sa.CheckConstraint('session_epoch >= 1', name=op.f('ck_users_session_epoch')),
-    sa.PrimaryKeyConstraint('id', name=op.f('pk_users')),
-    sa.UniqueConstraint('email_key', name=op.f('uq_users_email_key'))
+    op.create_index(
+        "ix_outbox_waiting",
+        "outbox",
+        ["topic", "id"],
+        postgresql_where=sa.text("done_at IS NULL"),
+        sqlite_where=sa.text("done_at IS NULL"),
     )
-    with op.batch_alter_table('users', schema=None) as batch_op:
-        batch_op.create_index(batch_op.f('ix_users_person_hash'), ['person_hash'], unique=False)
-
-    op.create_table('wallets',
-    sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
-    sa.Column('owner_kind', sa.String(length=16), nullable=False),
-    sa.Column('owner_id', sa.String(length=64), nullable=False),
-    sa.Column('available', sa.BigInteger(), server_default='0', nullable=False),
-    sa.Column('held', sa.BigInteger(), server_default='0', nullable=False),
-    sa.Column('frozen', sa.BigInteger(), server_default='0', nullable=False),
-    sa.Column('owed', sa.BigInteger(), server_default='0', nullable=False),
-    sa.Column('seq', sa.BigInteger(), server_default='0', nullable=False),
-    sa.Column('next_expiry_at', UtcDateTime(timezone=True), nullable=False),
-    sa.Column('frozen_at', UtcDateTime(timezone=True), nullable=True),
-    sa.Column('lifetime_granted', sa.BigInteger(), server_default='0', nullable=False),
-    sa.Column('lifetime_spent', sa.BigInteger(), server_default='0', nullable=False),
-    sa.Column('lifetime_welcome', sa.BigInteger(), server_default='0', nullable=False),
-    sa.Column('lifetime_purchased', sa.BigInteger(), server_default='0', nullable=False),
-    sa.Column('created_at', UtcDateTime(timezone=True), nullable=False),
-    sa.CheckConstraint("owner_kind IN ('user', 'team', 'receipt')", name=op.f('ck_wallets_owner_kind')),
-    sa.CheckConstraint('available >= 0', name=op.f('ck_wallets_available')),
-    sa.CheckConstraint('frozen >= 0', name=op.f('ck_wallets_frozen')),
-    sa.CheckConstraint('held >= 0', name=op.f('ck_wallets_held')),
-    sa.CheckConstraint('owed >= 0', name=op.f('ck_wallets_owed')),
-    sa.PrimaryKeyConstraint('id', name=op.f('pk_wallets')),
-    sa.UniqueConstraint('owner_kind', 'owner_id', name=op.f('uq_wallets_owner_kind_owner_id')),
-    postgresql_with={'fillfactor': '60'}
+    op.create_table(
+        "plan_prices",
+        sa.Column("id", sa.String(length=255), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("plan_id", sa.String(length=64), nullable=False),
+        sa.Column("plan_name", sa.String(length=255), nullable=False),
+        sa.Column("kind", sa.String(length=12), nullable=False),
+        sa.Column("cycle", sa.String(length=8), nullable=False),
+        sa.Column("price_minor", sa.BigInteger(), nullable=False),
+        sa.Column("currency", sa.String(length=3), nullable=False),
+        sa.Column("credits_micro", sa.BigInteger(), nullable=False),
+        sa.Column("lasting_months", sa.Integer(), nullable=True),
+        sa.Column("trial_credits_micro", sa.BigInteger(), nullable=False),
+        sa.Column("livemode", sa.Boolean(), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.CheckConstraint("cycle IN ('month', 'year')", name=op.f("ck_plan_prices_cycle")),
+        sa.CheckConstraint("price_minor >= 0 AND credits_micro > 0", name=op.f("ck_plan_prices_amounts")),
+        sa.PrimaryKeyConstraint("id", name="pk_plan_prices"),
+        sa.UniqueConstraint("digest", "livemode", name="uq_plan_prices_digest_livemode"),
     )
-    with op.batch_alter_table('wallets', schema=None) as batch_op:
-        batch_op.create_index('ix_wallets_next_expiry_at', ['next_expiry_at'], unique=False)
-
-    op.create_table('grants',
-    sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
-    sa.Column('wallet_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
-    sa.Column('source', sa.String(length=16), nullable=False),
-    sa.Column('origin', sa.String(length=200), nullable=False),
-    sa.Column('amount', sa.BigInteger(), nullable=False),
-    sa.Column('remaining', sa.BigInteger(), nullable=False),
-    sa.Column('expired', sa.BigInteger(), server_default='0', nullable=False),
-    sa.Column('revoked', sa.BigInteger(), server_default='0', nullable=False),
-    sa.Column('moved', sa.BigInteger(), server_default='0', nullable=False),
-    sa.Column('owed', sa.BigInteger(), server_default='0', nullable=False),
-    sa.Column('revoke_target', sa.BigInteger(), server_default='0', nullable=False),
-    sa.Column('priority', sa.Integer(), nullable=False),
-    sa.Column('scope', sa.String(length=40), server_default='*', nullable=False),
-    sa.Column('expires_at', UtcDateTime(timezone=True), nullable=False),
-    sa.Column('frozen_at', UtcDateTime(timezone=True), nullable=True),
-    sa.Column('paid_minor', sa.BigInteger(), nullable=True),
-    sa.Column('currency', sa.String(length=3), nullable=True),
-    sa.Column('livemode', sa.Boolean(), nullable=True),
-    sa.Column('parent_grant_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=True),
-    sa.Column('root_grant_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=True),
-    sa.Column('actor', sa.String(length=80), server_default='', nullable=False),
-    sa.Column('created_at', UtcDateTime(timezone=True), nullable=False),
-    sa.CheckConstraint("source IN ('purchase', 'subscription', 'agent', 'welcome', 'free', 'promotion', 'referral', 'gift', 'transfer', 'refund', 'admin')", name=op.f('ck_grants_source')),
-    sa.CheckConstraint('(parent_grant_id IS NULL) = (root_grant_id IS NULL)', name=op.f('ck_grants_family')),
-    sa.CheckConstraint('amount > 0', name=op.f('ck_grants_amount')),
-    sa.CheckConstraint('expired >= 0', name=op.f('ck_grants_expired')),
-    sa.CheckConstraint('moved >= 0', name=op.f('ck_grants_moved')),
-    sa.CheckConstraint('owed >= 0', name=op.f('ck_grants_owed')),
-    sa.CheckConstraint('remaining + expired + revoked + moved + owed <= amount', name=op.f('ck_grants_parts')),
-    sa.CheckConstraint('remaining >= 0', name=op.f('ck_grants_remaining')),
-    sa.CheckConstraint('revoke_target BETWEEN 0 AND amount', name=op.f('ck_grants_revoke_target')),
-    sa.CheckConstraint('revoked >= 0', name=op.f('ck_grants_revoked')),
-    sa.ForeignKeyConstraint(['parent_grant_id'], ['grants.id'], name=op.f('fk_grants_parent_grant_id_grants')),
-    sa.ForeignKeyConstraint(['root_grant_id'], ['grants.id'], name=op.f('fk_grants_root_grant_id_grants')),
-    sa.ForeignKeyConstraint(['wallet_id'], ['wallets.id'], name=op.f('fk_grants_wallet_id_wallets')),
-    sa.PrimaryKeyConstraint('id', name=op.f('pk_grants')),
-    sa.UniqueConstraint('origin', name=op.f('uq_grants_origin')),
-    postgresql_with={'fillfactor': '60'}
+    op.create_table(
+        "purchases",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("user_id", sa.String(length=40), nullable=False),
+        sa.Column("request_key", sa.String(length=128), nullable=False),
+        sa.Column("request_digest", sa.String(length=64), nullable=False),
+        sa.Column("pack_id", sa.String(length=64), nullable=False),
+        sa.Column("pack_name", sa.String(length=255), nullable=False),
+        sa.Column("catalog_version", sa.String(length=64), nullable=False),
+        sa.Column("price_minor", sa.BigInteger(), nullable=False),
+        sa.Column("currency", sa.String(length=3), nullable=False),
+        sa.Column("credits_micro", sa.BigInteger(), nullable=False),
+        sa.Column("stripe_price_id", sa.String(length=255), nullable=True),
+        sa.Column("cycle", sa.String(length=8), nullable=True),
+        sa.Column("seats", sa.Integer(), nullable=False),
+        sa.Column("trial_days", sa.Integer(), nullable=False),
+        sa.Column("subscription_id", sa.String(length=255), nullable=True),
+        sa.Column("livemode", sa.Boolean(), nullable=False),
+        sa.Column("sandbox", sa.Boolean(), nullable=False),
+        sa.Column("automatic", sa.Boolean(), nullable=False),
+        sa.Column("state", sa.String(length=12), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("checkout_id", sa.String(length=255), nullable=True),
+        sa.Column("checkout_url", sa.String(length=2048), nullable=True),
+        sa.Column("payment_intent_id", sa.String(length=255), nullable=True),
+        sa.Column("return_to", sa.String(length=512), nullable=False),
+        sa.Column("grant_id", sa.BigInteger(), nullable=True),
+        sa.Column("refunded_minor", sa.BigInteger(), nullable=False),
+        sa.Column("total_minor", sa.BigInteger(), nullable=True),
+        sa.Column("discount_minor", sa.BigInteger(), nullable=True),
+        sa.Column("tax_minor", sa.BigInteger(), nullable=True),
+        sa.Column("review_reason", sa.String(length=120), nullable=True),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("paid_at", UtcDateTime(), nullable=True),
+        sa.Column("next_sync_at", UtcDateTime(), nullable=False),
+        sa.CheckConstraint(
+            "state IN ('open', 'pending', 'paid', 'failed', 'expired', 'review')", name=op.f("ck_purchases_state")
+        ),
+        sa.CheckConstraint("price_minor >= 0 AND credits_micro > 0", name=op.f("ck_purchases_amounts")),
+        sa.PrimaryKeyConstraint("id", name="pk_purchases"),
+        sa.UniqueConstraint("user_id", "request_key", name="uq_purchases_user_id_request_key"),
     )
-    with op.batch_alter_table('grants', schema=None) as batch_op:
-        batch_op.create_index('ix_grants_root_grant_id', ['root_grant_id'], unique=False, postgresql_where=sa.text('root_grant_id IS NOT NULL'), sqlite_where=sa.text('root_grant_id IS NOT NULL'))
-        batch_op.create_index('ix_grants_to_spend', ['wallet_id', 'priority', 'expires_at', 'id'], unique=False, postgresql_where=sa.text('remaining > 0'), sqlite_where=sa.text('remaining > 0'))
-        batch_op.create_index('ix_grants_wallet_id', ['wallet_id'], unique=False)
-
-    op.create_table('seal_spans',
-    sa.Column('wallet_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
-    sa.Column('first_seq', sa.BigInteger(), autoincrement=False, nullable=False),
-    sa.Column('last_seq', sa.BigInteger(), nullable=False),
-    sa.Column('seal_number', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
-    sa.ForeignKeyConstraint(['seal_number'], ['seals.number'], name=op.f('fk_seal_spans_seal_number_seals')),
-    sa.ForeignKeyConstraint(['wallet_id'], ['wallets.id'], name=op.f('fk_seal_spans_wallet_id_wallets')),
-    sa.PrimaryKeyConstraint('wallet_id', 'first_seq', name=op.f('pk_seal_spans'))
+    op.create_index("ix_purchases_checkout_id", "purchases", ["checkout_id"])
+    op.create_index("ix_purchases_next_sync_at", "purchases", ["next_sync_at"])
+    op.create_index("ix_purchases_payment_intent_id", "purchases", ["payment_intent_id"])
+    op.create_index("ix_purchases_user_id", "purchases", ["user_id"])
+    op.create_table(
+        "refunds",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("target_id", sa.String(length=255), nullable=False),
+        sa.Column("payment_intent_id", sa.String(length=255), nullable=False),
+        sa.Column("amount_minor", sa.BigInteger(), nullable=False),
+        sa.Column("currency", sa.String(length=3), nullable=False),
+        sa.Column("reason", sa.String(length=40), nullable=False),
+        sa.Column("state", sa.String(length=8), nullable=False),
+        sa.Column("actor", sa.String(length=120), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.CheckConstraint("state IN ('open', 'done', 'failed')", name=op.f("ck_refunds_state")),
+        sa.PrimaryKeyConstraint("id", name="pk_refunds"),
     )
-    with op.batch_alter_table('seal_spans', schema=None) as batch_op:
-        batch_op.create_index(batch_op.f('ix_seal_spans_seal_number'), ['seal_number'], unique=False)
-
-    op.create_table('charges',
-    sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
-    sa.Column('wallet_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
-    sa.Column('key', sa.String(length=160), nullable=False),
-    sa.Column('digest', sa.String(length=64), nullable=False),
-    sa.Column('operation', sa.String(length=40), nullable=False),
-    sa.Column('amount', sa.BigInteger(), nullable=False),
-    sa.Column('kept', sa.BigInteger(), nullable=False),
-    sa.Column('state', sa.String(length=8), nullable=False),
-    sa.Column('actor', sa.String(length=80), server_default='', nullable=False),
-    sa.Column('feature', sa.String(length=80), server_default='', nullable=False),
-    sa.Column('api_key_id', sa.String(length=40), nullable=True),
-    sa.Column('request_id', sa.String(length=80), nullable=True),
-    sa.Column('debt_grant_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=True),
-    sa.Column('expires_at', UtcDateTime(timezone=True), nullable=True),
-    sa.Column('created_at', UtcDateTime(timezone=True), nullable=False),
-    sa.Column('settled_at', UtcDateTime(timezone=True), nullable=True),
-    sa.Column('entry_seq', sa.BigInteger(), nullable=True),
-    sa.CheckConstraint("state <> 'open' OR kept = amount", name=op.f('ck_charges_open_keeps_all')),
-    sa.CheckConstraint("state <> 'released' OR kept = 0", name=op.f('ck_charges_released_keeps_none')),
-    sa.CheckConstraint("state IN ('open', 'captured', 'released')", name=op.f('ck_charges_state')),
-    sa.CheckConstraint('amount > 0', name=op.f('ck_charges_amount')),
-    sa.CheckConstraint('kept BETWEEN 0 AND amount', name=op.f('ck_charges_kept')),
-    sa.ForeignKeyConstraint(['debt_grant_id'], ['grants.id'], name=op.f('fk_charges_debt_grant_id_grants')),
-    sa.ForeignKeyConstraint(['wallet_id'], ['wallets.id'], name=op.f('fk_charges_wallet_id_wallets')),
-    sa.PrimaryKeyConstraint('id', name=op.f('pk_charges')),
-    sa.UniqueConstraint('wallet_id', 'key', name=op.f('uq_charges_wallet_id_key'))
+    op.create_index("ix_refunds_target_id", "refunds", ["target_id"])
+    op.create_table(
+        "request_keys",
+        sa.Column("id", BigId, nullable=False),
+        sa.Column("caller", sa.String(length=100), nullable=False),
+        sa.Column("route", sa.String(length=100), nullable=False),
+        sa.Column("key", sa.String(length=255), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("answer", sa.Text(), nullable=True),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_request_keys"),
+        sa.UniqueConstraint("caller", "route", "key", name="uq_request_keys_caller_route_key"),
     )
-    with op.batch_alter_table('charges', schema=None) as batch_op:
-        batch_op.create_index('ix_charges_debt_grant_id', ['debt_grant_id'], unique=False, postgresql_where=sa.text('debt_grant_id IS NOT NULL'), sqlite_where=sa.text('debt_grant_id IS NOT NULL'))
-        batch_op.create_index('ix_charges_open', ['wallet_id', 'expires_at'], unique=False, postgresql_where=sa.text("state = 'open'"), sqlite_where=sa.text("state = 'open'"))
-
-    op.create_table('allocations',
-    sa.Column('charge_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
-    sa.Column('grant_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
-    sa.Column('start', sa.BigInteger(), nullable=False),
-    sa.Column('amount', sa.BigInteger(), nullable=False),
-    sa.Column('kept', sa.BigInteger(), nullable=False),
-    sa.CheckConstraint('amount > 0', name=op.f('ck_allocations_amount')),
-    sa.CheckConstraint('kept BETWEEN 0 AND amount', name=op.f('ck_allocations_kept')),
-    sa.ForeignKeyConstraint(['charge_id'], ['charges.id'], name=op.f('fk_allocations_charge_id_charges')),
-    sa.ForeignKeyConstraint(['grant_id'], ['grants.id'], name=op.f('fk_allocations_grant_id_grants')),
-    sa.PrimaryKeyConstraint('charge_id', 'grant_id', name=op.f('pk_allocations'))
+    op.create_index("ix_request_keys_created_at", "request_keys", ["created_at"])
+    op.create_table(
+        "scheduled_grants",
+        sa.Column("id", BigId, nullable=False),
+        sa.Column("invoice_id", sa.String(length=255), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("subscription_id", sa.String(length=255), nullable=False),
+        sa.Column("user_id", sa.String(length=40), nullable=False),
+        sa.Column("credits_micro", sa.BigInteger(), nullable=False),
+        sa.Column("taken_micro", sa.BigInteger(), nullable=False),
+        sa.Column("returned_micro", sa.BigInteger(), nullable=False),
+        sa.Column("superseded_by", sa.String(length=255), nullable=True),
+        sa.Column("starts_at", UtcDateTime(), nullable=False),
+        sa.Column("ends_at", UtcDateTime(), nullable=False),
+        sa.Column("due_at", UtcDateTime(), nullable=False),
+        sa.Column("expires_at", UtcDateTime(), nullable=False),
+        sa.Column("state", sa.String(length=12), nullable=False),
+        sa.Column("grant_id", sa.BigInteger(), nullable=True),
+        sa.CheckConstraint(
+            "state IN ('due', 'granted', 'canceled', 'superseded')", name=op.f("ck_scheduled_grants_state")
+        ),
+        sa.CheckConstraint("taken_micro BETWEEN 0 AND credits_micro", name=op.f("ck_scheduled_grants_taken")),
+        sa.PrimaryKeyConstraint("id", name="pk_scheduled_grants"),
+        sa.UniqueConstraint("invoice_id", "number", name="uq_scheduled_grants_invoice_id_number"),
     )
-    with op.batch_alter_table('allocations', schema=None) as batch_op:
-        batch_op.create_index('ix_allocations_grant_id', ['grant_id'], unique=False)
-
-    op.create_table('entries',
-    sa.Column('wallet_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
-    sa.Column('seq', sa.BigInteger(), autoincrement=False, nullable=False),
-    sa.Column('kind', sa.String(length=16), nullable=False),
-    sa.Column('account', sa.String(length=16), nullable=False),
-    sa.Column('amount', sa.BigInteger(), nullable=False),
-    sa.Column('balance_after', sa.BigInteger(), nullable=False),
-    sa.Column('charge_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=True),
-    sa.Column('grant_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=True),
-    sa.Column('effective_at', UtcDateTime(timezone=True), nullable=False),
-    sa.Column('recorded_at', UtcDateTime(timezone=True), nullable=False),
-    sa.CheckConstraint("(kind = 'purchase' AND account = 'sales') OR (kind = 'grant' AND account = 'promotions') OR (kind = 'spend' AND account = 'usage') OR (kind = 'capture' AND account = 'usage') OR (kind = 'release' AND account = 'usage') OR (kind = 'refund' AND account = 'usage') OR (kind = 'expiry' AND account = 'expiry') OR (kind = 'revoke' AND account = 'reversals') OR (kind = 'restore' AND account = 'reversals') OR (kind = 'debt' AND account = 'reversals') OR (kind = 'transfer_out' AND account = 'transfers') OR (kind = 'transfer_in' AND account = 'transfers')", name=op.f('ck_entries_account')),
-    sa.CheckConstraint("(kind IN ('purchase', 'grant', 'refund', 'restore', 'transfer_in') AND amount > 0) OR (kind IN ('release') AND amount = 0) OR (kind IN ('spend', 'capture', 'expiry', 'revoke', 'debt', 'transfer_out') AND amount < 0)", name=op.f('ck_entries_sign')),
-    sa.CheckConstraint('balance_after >= 0', name=op.f('ck_entries_balance_after')),
-    sa.CheckConstraint('seq > 0', name=op.f('ck_entries_seq')),
-    sa.ForeignKeyConstraint(['charge_id'], ['charges.id'], name=op.f('fk_entries_charge_id_charges')),
-    sa.ForeignKeyConstraint(['grant_id'], ['grants.id'], name=op.f('fk_entries_grant_id_grants')),
-    sa.ForeignKeyConstraint(['wallet_id'], ['wallets.id'], name=op.f('fk_entries_wallet_id_wallets')),
-    sa.PrimaryKeyConstraint('wallet_id', 'seq', name=op.f('pk_entries'))
+    op.create_index("ix_scheduled_grants_due", "scheduled_grants", ["state", "due_at"])
+    op.create_index("ix_scheduled_grants_subscription", "scheduled_grants", ["subscription_id", "starts_at"])
+    op.create_table(
+        "seals",
+        sa.Column("number", BigId, autoincrement=False, nullable=False),
+        sa.Column("previous", sa.String(length=64), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("entries", sa.BigInteger(), nullable=False),
+        sa.Column("sealed_at", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("number", name="pk_seals"),
     )
-    op.create_table('notes',
-    sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
-    sa.Column('wallet_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
-    sa.Column('seq', sa.BigInteger(), nullable=True),
-    sa.Column('charge_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=True),
-    sa.Column('text', sa.Text(), nullable=False),
-    sa.CheckConstraint('(seq IS NULL) <> (charge_id IS NULL)', name=op.f('ck_notes_beside_one')),
-    sa.ForeignKeyConstraint(['charge_id'], ['charges.id'], name=op.f('fk_notes_charge_id_charges')),
-    sa.ForeignKeyConstraint(['wallet_id'], ['wallets.id'], name=op.f('fk_notes_wallet_id_wallets')),
-    sa.PrimaryKeyConstraint('id', name=op.f('pk_notes')),
-    sa.UniqueConstraint('charge_id', name=op.f('uq_notes_charge_id')),
-    sa.UniqueConstraint('wallet_id', 'seq', name=op.f('uq_notes_wallet_id_seq'))
+    op.create_table(
+        "stripe_events",
+        sa.Column("id", sa.String(length=255), nullable=False),
+        sa.Column("type", sa.String(length=80), nullable=False),
+        sa.Column("object_id", sa.String(length=255), nullable=False),
+        sa.Column("purchase_id", sa.String(length=40), nullable=True),
+        sa.Column("payment_intent_id", sa.String(length=255), nullable=True),
+        sa.Column("subscription_id", sa.String(length=255), nullable=True),
+        sa.Column("livemode", sa.Boolean(), nullable=False),
+        sa.Column("state", sa.String(length=12), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("last_error", sa.String(length=120), nullable=True),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("received_at", UtcDateTime(), nullable=False),
+        sa.Column("next_try_at", UtcDateTime(), nullable=False),
+        sa.Column("done_at", UtcDateTime(), nullable=True),
+        sa.CheckConstraint("state IN ('received', 'done', 'ignored', 'dead')", name=op.f("ck_stripe_events_state")),
+        sa.PrimaryKeyConstraint("id", name="pk_stripe_events"),
     )
-
+    op.create_index("ix_stripe_events_open", "stripe_events", ["state", "next_try_at"])
+    op.create_table(
+        "subscriptions",
+        sa.Column("id", sa.String(length=255), nullable=False),
+        sa.Column("user_id", sa.String(length=40), nullable=False),
+        sa.Column("customer_id", sa.String(length=255), nullable=False),
+        sa.Column("item_id", sa.String(length=255), nullable=False),
+        sa.Column("price_id", sa.String(length=255), nullable=False),
+        sa.Column("next_price_id", sa.String(length=255), nullable=False),
+        sa.Column("quantity", sa.Integer(), nullable=False),
+        sa.Column("next_quantity", sa.Integer(), nullable=False),
+        sa.Column("status", sa.String(length=24), nullable=False),
+        sa.Column("period_start", UtcDateTime(), nullable=False),
+        sa.Column("period_end", UtcDateTime(), nullable=False),
+        sa.Column("cancel_at_period_end", sa.Boolean(), nullable=False),
+        sa.Column("trial_end", UtcDateTime(), nullable=True),
+        sa.Column("past_due_since", UtcDateTime(), nullable=True),
+        sa.Column("next_try_at", UtcDateTime(), nullable=True),
+        sa.Column("livemode", sa.Boolean(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("ended_at", UtcDateTime(), nullable=True),
+        sa.Column("next_sync_at", UtcDateTime(), nullable=False),
+        sa.Column("upgrade_price_id", sa.String(length=255), nullable=True),
+        sa.Column("upgrade_at", UtcDateTime(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name="pk_subscriptions"),
+    )
+    op.create_index("ix_subscriptions_next_sync_at", "subscriptions", ["next_sync_at"])
+    op.create_index("ix_subscriptions_user_id", "subscriptions", ["user_id"])
+    op.create_table(
+        "throttles",
+        sa.Column("key", sa.String(length=80), nullable=False),
+        sa.Column("window_started_at", UtcDateTime(), nullable=False),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("key", name="pk_throttles"),
+    )
+    op.create_index("ix_throttles_window_started_at", "throttles", ["window_started_at"])
+    op.create_table(
+        "users",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("email", sa.String(length=254), nullable=False),
+        sa.Column("email_key", sa.String(length=254), nullable=True),
+        sa.Column("person_hash", sa.String(length=64), nullable=False),
+        sa.Column("name", sa.String(length=120), nullable=False),
+        sa.Column("password_hash", sa.String(length=255), nullable=True),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("verified_at", UtcDateTime(), nullable=True),
+        sa.Column("session_epoch", sa.Integer(), nullable=False),
+        sa.Column("low_balance_micro", sa.BigInteger(), nullable=True),
+        sa.Column("is_admin", sa.Boolean(), nullable=False),
+        sa.Column("frozen_at", UtcDateTime(), nullable=True),
+        sa.Column("deleted_at", UtcDateTime(), nullable=True),
+        sa.CheckConstraint("(email_key IS NULL) = (deleted_at IS NOT NULL)", name=op.f("ck_users_deleted")),
+        sa.CheckConstraint("low_balance_micro IS NULL OR low_balance_micro >= 0", name=op.f("ck_users_low_balance")),
+        sa.CheckConstraint("session_epoch >= 1", name=op.f("ck_users_session_epoch")),
+        sa.PrimaryKeyConstraint("id", name="pk_users"),
+        sa.UniqueConstraint("email_key", name="uq_users_email_key"),
+    )
+    op.create_index("ix_users_person_hash", "users", ["person_hash"])
+    op.create_table(
+        "wallets",
+        sa.Column("id", BigId, nullable=False),
+        sa.Column("owner_kind", sa.String(length=16), nullable=False),
+        sa.Column("owner_id", sa.String(length=64), nullable=False),
+        sa.Column("available_micro", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("held_micro", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("frozen_micro", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("owed_micro", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("seq", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("next_expiry_at", UtcDateTime(), nullable=False),
+        sa.Column("frozen_at", UtcDateTime(), nullable=True),
+        sa.Column("lifetime_granted_micro", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("lifetime_spent_micro", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("lifetime_welcome_micro", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("lifetime_purchased_micro", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.CheckConstraint("owner_kind IN ('user', 'team', 'receipt')", name=op.f("ck_wallets_owner_kind")),
+        sa.CheckConstraint("available_micro >= 0", name=op.f("ck_wallets_available_micro")),
+        sa.CheckConstraint("frozen_micro >= 0", name=op.f("ck_wallets_frozen_micro")),
+        sa.CheckConstraint("held_micro >= 0", name=op.f("ck_wallets_held_micro")),
+        sa.CheckConstraint("owed_micro >= 0", name=op.f("ck_wallets_owed_micro")),
+        sa.PrimaryKeyConstraint("id", name="pk_wallets"),
+        sa.UniqueConstraint("owner_kind", "owner_id", name="uq_wallets_owner_kind_owner_id"),
+        postgresql_with={"fillfactor": "60"},
+    )
+    op.create_index("ix_wallets_next_expiry_at", "wallets", ["next_expiry_at"])
+    op.create_table(
+        "grants",
+        sa.Column("id", BigId, nullable=False),
+        sa.Column("wallet_id", BigId, nullable=False),
+        sa.Column("source", sa.String(length=16), nullable=False),
+        sa.Column("origin", sa.String(length=200), nullable=False),
+        sa.Column("amount_micro", sa.BigInteger(), nullable=False),
+        sa.Column("remaining_micro", sa.BigInteger(), nullable=False),
+        sa.Column("expired_micro", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("revoked_micro", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("transferred_micro", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("owed_micro", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("revoked_target_micro", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("priority", sa.Integer(), nullable=False),
+        sa.Column("scope", sa.String(length=40), server_default="*", nullable=False),
+        sa.Column("expires_at", UtcDateTime(), nullable=False),
+        sa.Column("frozen_at", UtcDateTime(), nullable=True),
+        sa.Column("paid_minor", sa.BigInteger(), nullable=True),
+        sa.Column("currency", sa.String(length=3), nullable=True),
+        sa.Column("livemode", sa.Boolean(), nullable=True),
+        sa.Column("parent_grant_id", BigId, nullable=True),
+        sa.Column("root_grant_id", BigId, nullable=True),
+        sa.Column("actor", sa.String(length=80), server_default="", nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.CheckConstraint(
+            "source IN ('purchase', 'subscription', 'agent', 'welcome', 'free', 'promotion', 'referral', 'gift', 'transfer', 'refund', 'admin')",
+            name=op.f("ck_grants_source"),
+        ),
+        sa.CheckConstraint("(parent_grant_id IS NULL) = (root_grant_id IS NULL)", name=op.f("ck_grants_lineage")),
+        sa.CheckConstraint("amount_micro > 0", name=op.f("ck_grants_amount_micro")),
+        sa.CheckConstraint("expired_micro >= 0", name=op.f("ck_grants_expired_micro")),
+        sa.CheckConstraint("owed_micro >= 0", name=op.f("ck_grants_owed_micro")),
+        sa.CheckConstraint(
+            "remaining_micro + expired_micro + revoked_micro + transferred_micro + owed_micro <= amount_micro",
+            name=op.f("ck_grants_parts"),
+        ),
+        sa.CheckConstraint("remaining_micro >= 0", name=op.f("ck_grants_remaining_micro")),
+        sa.CheckConstraint("revoked_micro >= 0", name=op.f("ck_grants_revoked_micro")),
+        sa.CheckConstraint(
+            "revoked_target_micro BETWEEN 0 AND amount_micro", name=op.f("ck_grants_revoked_target_micro")
+        ),
+        sa.CheckConstraint("transferred_micro >= 0", name=op.f("ck_grants_transferred_micro")),
+        sa.ForeignKeyConstraint(["parent_grant_id"], ["grants.id"], name="fk_grants_parent_grant_id_grants"),
+        sa.ForeignKeyConstraint(["root_grant_id"], ["grants.id"], name="fk_grants_root_grant_id_grants"),
+        sa.ForeignKeyConstraint(["wallet_id"], ["wallets.id"], name="fk_grants_wallet_id_wallets"),
+        sa.PrimaryKeyConstraint("id", name="pk_grants"),
+        sa.UniqueConstraint("origin", name="uq_grants_origin"),
+        postgresql_with={"fillfactor": "60"},
+    )
+    op.create_index(
+        "ix_grants_root_grant_id",
+        "grants",
+        ["root_grant_id"],
+        postgresql_where=sa.text("root_grant_id IS NOT NULL"),
+        sqlite_where=sa.text("root_grant_id IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_grants_to_spend",
+        "grants",
+        ["wallet_id", "priority", "expires_at", "id"],
+        postgresql_where=sa.text("remaining_micro > 0"),
+        sqlite_where=sa.text("remaining_micro > 0"),
+    )
+    op.create_index("ix_grants_wallet_id", "grants", ["wallet_id"])
+    op.create_table(
+        "seal_spans",
+        sa.Column("wallet_id", BigId, nullable=False),
+        sa.Column("first_seq", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("last_seq", sa.BigInteger(), nullable=False),
+        sa.Column("seal_number", BigId, nullable=False),
+        sa.ForeignKeyConstraint(["seal_number"], ["seals.number"], name="fk_seal_spans_seal_number_seals"),
+        sa.ForeignKeyConstraint(["wallet_id"], ["wallets.id"], name="fk_seal_spans_wallet_id_wallets"),
+        sa.PrimaryKeyConstraint("wallet_id", "first_seq", name="pk_seal_spans"),
+    )
+    op.create_index("ix_seal_spans_seal_number", "seal_spans", ["seal_number"])
+    op.create_table(
+        "charges",
+        sa.Column("id", BigId, nullable=False),
+        sa.Column("wallet_id", BigId, nullable=False),
+        sa.Column("key", sa.String(length=160), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("operation", sa.String(length=40), nullable=False),
+        sa.Column("amount_micro", sa.BigInteger(), nullable=False),
+        sa.Column("captured_micro", sa.BigInteger(), nullable=False),
+        sa.Column("state", sa.String(length=8), nullable=False),
+        sa.Column("actor", sa.String(length=80), server_default="", nullable=False),
+        sa.Column("feature", sa.String(length=80), server_default="", nullable=False),
+        sa.Column("api_key_id", sa.String(length=40), nullable=True),
+        sa.Column("request_id", sa.String(length=80), nullable=True),
+        sa.Column("debt_grant_id", BigId, nullable=True),
+        sa.Column("expires_at", UtcDateTime(), nullable=True),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("settled_at", UtcDateTime(), nullable=True),
+        sa.Column("entry_seq", sa.BigInteger(), nullable=True),
+        sa.CheckConstraint("state <> 'open' OR captured_micro = amount_micro", name=op.f("ck_charges_open_amount")),
+        sa.CheckConstraint("state <> 'released' OR captured_micro = 0", name=op.f("ck_charges_released_amount")),
+        sa.CheckConstraint("state IN ('open', 'captured', 'released')", name=op.f("ck_charges_state")),
+        sa.CheckConstraint("amount_micro > 0", name=op.f("ck_charges_amount_micro")),
+        sa.CheckConstraint("captured_micro BETWEEN 0 AND amount_micro", name=op.f("ck_charges_captured_micro")),
+        sa.ForeignKeyConstraint(["debt_grant_id"], ["grants.id"], name="fk_charges_debt_grant_id_grants"),
+        sa.ForeignKeyConstraint(["wallet_id"], ["wallets.id"], name="fk_charges_wallet_id_wallets"),
+        sa.PrimaryKeyConstraint("id", name="pk_charges"),
+        sa.UniqueConstraint("wallet_id", "key", name="uq_charges_wallet_id_key"),
+    )
+    op.create_index(
+        "ix_charges_debt_grant_id",
+        "charges",
+        ["debt_grant_id"],
+        postgresql_where=sa.text("debt_grant_id IS NOT NULL"),
+        sqlite_where=sa.text("debt_grant_id IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_charges_open",
+        "charges",
+        ["wallet_id", "expires_at"],
+        postgresql_where=sa.text("state = 'open'"),
+        sqlite_where=sa.text("state = 'open'"),
+    )
+    op.create_table(
+        "allocations",
+        sa.Column("charge_id", BigId, nullable=False),
+        sa.Column("grant_id", BigId, nullable=False),
+        sa.Column("offset_micro", sa.BigInteger(), nullable=False),
+        sa.Column("amount_micro", sa.BigInteger(), nullable=False),
+        sa.Column("captured_micro", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("amount_micro > 0", name=op.f("ck_allocations_amount_micro")),
+        sa.CheckConstraint("captured_micro BETWEEN 0 AND amount_micro", name=op.f("ck_allocations_captured_micro")),
+        sa.ForeignKeyConstraint(["charge_id"], ["charges.id"], name="fk_allocations_charge_id_charges"),
+        sa.ForeignKeyConstraint(["grant_id"], ["grants.id"], name="fk_allocations_grant_id_grants"),
+        sa.PrimaryKeyConstraint("charge_id", "grant_id", name="pk_allocations"),
+    )
+    op.create_index("ix_allocations_grant_id", "allocations", ["grant_id"])
+    op.create_table(
+        "entries",
+        sa.Column("wallet_id", BigId, nullable=False),
+        sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("account", sa.String(length=16), nullable=False),
+        sa.Column("amount_micro", sa.BigInteger(), nullable=False),
+        sa.Column("balance_after_micro", sa.BigInteger(), nullable=False),
+        sa.Column("charge_id", BigId, nullable=True),
+        sa.Column("grant_id", BigId, nullable=True),
+        sa.Column("effective_at", UtcDateTime(), nullable=False),
+        sa.Column("recorded_at", UtcDateTime(), nullable=False),
+        sa.CheckConstraint(
+            "(kind = 'purchase' AND account = 'sales') OR (kind = 'grant' AND account = 'promotions') OR (kind = 'spend' AND account = 'usage') OR (kind = 'capture' AND account = 'usage') OR (kind = 'release' AND account = 'usage') OR (kind = 'refund' AND account = 'usage') OR (kind = 'expiry' AND account = 'expiry') OR (kind = 'revoke' AND account = 'reversals') OR (kind = 'restore' AND account = 'reversals') OR (kind = 'debt' AND account = 'reversals') OR (kind = 'transfer_out' AND account = 'transfers') OR (kind = 'transfer_in' AND account = 'transfers')",
+            name=op.f("ck_entries_account"),
+        ),
+        sa.CheckConstraint(
+            "(kind IN ('purchase', 'grant', 'refund', 'restore', 'transfer_in') AND amount_micro > 0) OR (kind IN ('release') AND amount_micro = 0) OR (kind IN ('spend', 'capture', 'expiry', 'revoke', 'debt', 'transfer_out') AND amount_micro < 0)",
+            name=op.f("ck_entries_sign"),
+        ),
+        sa.CheckConstraint("balance_after_micro >= 0", name=op.f("ck_entries_balance_after_micro")),
+        sa.CheckConstraint("seq > 0", name=op.f("ck_entries_seq")),
+        sa.ForeignKeyConstraint(["charge_id"], ["charges.id"], name="fk_entries_charge_id_charges"),
+        sa.ForeignKeyConstraint(["grant_id"], ["grants.id"], name="fk_entries_grant_id_grants"),
+        sa.ForeignKeyConstraint(["wallet_id"], ["wallets.id"], name="fk_entries_wallet_id_wallets"),
+        sa.PrimaryKeyConstraint("wallet_id", "seq", name="pk_entries"),
+    )
+    op.create_table(
+        "notes",
+        sa.Column("id", BigId, nullable=False),
+        sa.Column("wallet_id", BigId, nullable=False),
+        sa.Column("seq", sa.BigInteger(), nullable=True),
+        sa.Column("charge_id", BigId, nullable=True),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.CheckConstraint("(seq IS NULL) <> (charge_id IS NULL)", name=op.f("ck_notes_beside_one")),
+        sa.ForeignKeyConstraint(["charge_id"], ["charges.id"], name="fk_notes_charge_id_charges"),
+        sa.ForeignKeyConstraint(["wallet_id"], ["wallets.id"], name="fk_notes_wallet_id_wallets"),
+        sa.PrimaryKeyConstraint("id", name="pk_notes"),
+        sa.UniqueConstraint("charge_id", name="uq_notes_charge_id"),
+        sa.UniqueConstraint("wallet_id", "seq", name="uq_notes_wallet_id_seq"),
+    )
     install_triggers(op.get_bind())
 
 
 def downgrade() -> None:
     for statement in REMOVE[op.get_bind().dialect.name]:
         op.execute(statement)
-    op.drop_table('notes')
-    op.drop_table('entries')
-    with op.batch_alter_table('allocations', schema=None) as batch_op:
-        batch_op.drop_index('ix_allocations_grant_id')
-
-    op.drop_table('allocations')
-    with op.batch_alter_table('charges', schema=None) as batch_op:
-        batch_op.drop_index('ix_charges_open', postgresql_where=sa.text("state = 'open'"), sqlite_where=sa.text("state = 'open'"))
-        batch_op.drop_index('ix_charges_debt_grant_id', postgresql_where=sa.text('debt_grant_id IS NOT NULL'), sqlite_where=sa.text('debt_grant_id IS NOT NULL'))
-
-    op.drop_table('charges')
-    with op.batch_alter_table('seal_spans', schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f('ix_seal_spans_seal_number'))
-
-    op.drop_table('seal_spans')
-    with op.batch_alter_table('grants', schema=None) as batch_op:
-        batch_op.drop_index('ix_grants_wallet_id')
-        batch_op.drop_index('ix_grants_to_spend', postgresql_where=sa.text('remaining > 0'), sqlite_where=sa.text('remaining > 0'))
-        batch_op.drop_index('ix_grants_root_grant_id', postgresql_where=sa.text('root_grant_id IS NOT NULL'), sqlite_where=sa.text('root_grant_id IS NOT NULL'))
-
-    op.drop_table('grants')
-    with op.batch_alter_table('wallets', schema=None) as batch_op:
-        batch_op.drop_index('ix_wallets_next_expiry_at')
-
-    op.drop_table('wallets')
-    with op.batch_alter_table('users', schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f('ix_users_person_hash'))
-
-    op.drop_table('users')
-    with op.batch_alter_table('throttles', schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f('ix_throttles_window_started_at'))
-
-    op.drop_table('throttles')
-    with op.batch_alter_table('stripe_events', schema=None) as batch_op:
-        batch_op.drop_index('ix_stripe_events_open')
-
-    op.drop_table('stripe_events')
-    op.drop_table('seals')
-    with op.batch_alter_table('request_keys', schema=None) as batch_op:
-        batch_op.drop_index('ix_request_keys_created_at')
-
-    op.drop_table('request_keys')
-    with op.batch_alter_table('purchases', schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f('ix_purchases_user_id'))
-        batch_op.drop_index(batch_op.f('ix_purchases_payment_intent_id'))
-        batch_op.drop_index('ix_purchases_next_sync_at')
-        batch_op.drop_index(batch_op.f('ix_purchases_checkout_id'))
-
-    op.drop_table('purchases')
-    with op.batch_alter_table('outbox', schema=None) as batch_op:
-        batch_op.drop_index('ix_outbox_waiting', postgresql_where=sa.text('done_at IS NULL'), sqlite_where=sa.text('done_at IS NULL'))
-
-    op.drop_table('outbox')
-    with op.batch_alter_table('mails', schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f('ix_mails_user_id'))
-        batch_op.drop_index(batch_op.f('ix_mails_state_due_at'))
-
-    op.drop_table('mails')
-    with op.batch_alter_table('guest_windows', schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f('ix_guest_windows_started_at'))
-
-    op.drop_table('guest_windows')
-    with op.batch_alter_table('guest_claims', schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f('ix_guest_claims_claimed_at'))
-
-    op.drop_table('guest_claims')
-    op.drop_table('guest_budgets')
-    with op.batch_alter_table('generations', schema=None) as batch_op:
-        batch_op.drop_index('ix_generations_owner')
-        batch_op.drop_index('ix_generations_open')
-
-    op.drop_table('generations')
-    with op.batch_alter_table('catalog_versions', schema=None) as batch_op:
-        batch_op.drop_index('ix_catalog_versions_active_at')
-
-    op.drop_table('catalog_versions')
-    op.drop_table('assets')
+    for table in (
+        "notes",
+        "entries",
+        "allocations",
+        "charges",
+        "seal_spans",
+        "grants",
+        "wallets",
+        "users",
+        "throttles",
+        "subscriptions",
+        "stripe_events",
+        "seals",
+        "scheduled_grants",
+        "request_keys",
+        "refunds",
+        "purchases",
+        "plan_prices",
+        "outbox",
+        "mails",
+        "mail_refusals",
+        "invoices",
+        "guest_windows",
+        "guest_claims",
+        "guest_budgets",
+        "generations",
+        "expiry_notices",
+        "customers",
+        "catalog_versions",
+        "auto_topups",
+        "assets",
+    ):
+        op.drop_table(table)

@@ -1,7 +1,10 @@
-"""The migrations make the schema that the models describe, and unmake it, on both databases."""
+"""Migrations create the schema of the models and remove it again, on both databases."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,20 +14,21 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from flask import Flask
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, create_engine, inspect, text
 
 from creditapp import create_app
-from creditapp.config import load_settings
+from creditapp.config import SettingsInvalid, load_settings
 from creditapp.db import Base, db
 from creditapp.runtime import migrate
 from tests.app_factory import build_app, close_app
 
-Facts = dict[str, Any]
+ROOT = migrate.MIGRATIONS.parent
+Schema = dict[str, Any]
 
 
 @pytest.fixture
-def bare(database_url: str, tmp_path: Path) -> Iterator[Flask]:
-    """The app on a database in which there is nothing yet."""
+def empty_app(database_url: str, tmp_path: Path) -> Iterator[Flask]:
+    """The app on an empty database."""
     app = create_app(
         load_settings(
             {
@@ -41,104 +45,186 @@ def bare(database_url: str, tmp_path: Path) -> Iterator[Flask]:
 
 
 @pytest.fixture
-def made_at_once(bare: Flask, request: pytest.FixtureRequest, tmp_path: Path) -> Facts:
-    """What a second database of the same kind holds when the models make it at once."""
+def schema_of_models(empty_app: Flask, request: pytest.FixtureRequest, tmp_path: Path) -> Schema:
+    """The schema that the models create in a database of the same kind."""
     kind = db.engine.dialect.name
     if kind == "sqlite":
-        url = f"sqlite:///{tmp_path / 'at_once.sqlite'}"
+        url = f"sqlite:///{tmp_path / 'models.sqlite'}"
     else:
-        # The migrated one is empty again by then: the test unmakes it first.
+        # The same database, emptied below before the test migrates it.
         url = db.engine.url.render_as_string(hide_password=False)
     app = build_app(url, tmp_path)
     with app.app_context(), db.engine.begin() as connection:
-        facts = described(connection)
+        schema = describe(connection)
         if kind != "sqlite":
             connection.execute(text("DROP SCHEMA public CASCADE"))
             connection.execute(text("CREATE SCHEMA public"))
     close_app(app)
-    return facts
+    return schema
 
 
-def test_an_empty_database_becomes_what_the_models_describe(
-    bare: Flask, made_at_once: Facts
+def schema_of_database() -> Schema:
+    with db.engine.connect() as connection:
+        return describe(connection)
+
+
+def test_an_empty_database_gets_the_schema_of_the_models(
+    empty_app: Flask, schema_of_models: Schema
 ) -> None:
     migrate.upgrade()
     with db.engine.connect() as connection:
         differences = compare_metadata(
             MigrationContext.configure(connection, opts={"compare_type": True}), Base.metadata
         )
-        migrated = described(connection)
+        migrated = describe(connection)
     assert differences == []
     for kind in ("tables", "triggers", "functions"):
-        assert migrated[kind] == made_at_once[kind]
-    assert migrated["triggers"], "the ledger is guarded"
+        assert migrated[kind] == schema_of_models[kind]
+    assert migrated["triggers"], "the ledger's entries have triggers"
 
 
-def test_a_second_upgrade_does_nothing(bare: Flask) -> None:
+def test_a_second_upgrade_does_nothing(empty_app: Flask) -> None:
     migrate.upgrade()
-    with db.engine.connect() as connection:
-        before = described(connection)
+    before = schema_of_database()
     migrate.upgrade()
-    with db.engine.connect() as connection:
-        assert described(connection) == before
+    assert schema_of_database() == before
 
 
-def test_down_to_nothing_and_up_again(bare: Flask) -> None:
+def test_down_to_nothing_and_up_again(empty_app: Flask) -> None:
     migrate.upgrade()
-    with db.engine.connect() as connection:
-        whole = described(connection)
+    whole = schema_of_database()
     migrate.downgrade()
-    with db.engine.connect() as connection:
-        left = described(connection)
+    left = schema_of_database()
     assert set(left["tables"]) == set()
     assert left["triggers"] == left["functions"] == {}
     migrate.upgrade()
-    with db.engine.connect() as connection:
-        assert described(connection) == whole
+    assert schema_of_database() == whole
 
 
-def test_the_newest_revision_is_the_one_head(bare: Flask) -> None:
+def test_the_newest_revision_is_the_one_head(empty_app: Flask) -> None:
     script = ScriptDirectory(str(migrate.MIGRATIONS))
     assert script.get_heads() == [migrate.newest()]
-    numbers = sorted(revision.revision for revision in script.walk_revisions())
+    revisions = sorted(revision.revision for revision in script.walk_revisions())
+    numbers = [revision.split("_")[0] for revision in revisions]
     assert numbers == [f"{number:04d}" for number in range(1, len(numbers) + 1)]
+    assert all(len(revision) <= 32 for revision in revisions), "alembic_version holds 32 characters"
     migrate.upgrade()
     with db.engine.connect() as connection:
         current = connection.scalar(text("SELECT version_num FROM alembic_version"))
     assert current == migrate.newest()
 
 
-def test_every_constraint_has_a_name_by_which_a_migration_can_find_it() -> None:
+UNRELEASED_SCHEMAS = {
+    "an old revision": (
+        "CREATE TABLE wallets (id INTEGER)",
+        "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)",
+        "INSERT INTO alembic_version VALUES ('0001')",
+    ),
+    "the last old revision": (
+        "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)",
+        "INSERT INTO alembic_version VALUES ('0006')",
+    ),
+    "tables without a revision": ("CREATE TABLE wallets (id INTEGER)",),
+}
+
+
+@pytest.mark.parametrize("schema", UNRELEASED_SCHEMAS)
+def test_a_database_of_an_unreleased_version_is_refused_and_left_alone(
+    empty_app: Flask, schema: str
+) -> None:
+    with db.engine.begin() as connection:
+        for statement in UNRELEASED_SCHEMAS[schema]:
+            connection.exec_driver_sql(statement)
+    before = schema_of_database()
+    with pytest.raises(SettingsInvalid, match="made by an unreleased version"):
+        migrate.upgrade()
+    assert schema_of_database() == before
+
+
+def test_a_table_of_another_application_is_no_obstacle(empty_app: Flask) -> None:
+    with db.engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE somebody_elses (id INTEGER)")
+    migrate.upgrade()
+    assert "wallets" in schema_of_database()["tables"]
+
+
+@pytest.mark.parametrize("command", ["serve", "worker", "migrate", "proof"])
+def test_a_command_on_an_unreleased_version_stops_with_one_line(
+    command: str, tmp_path: Path
+) -> None:
+    engine = create_engine(f"sqlite:///{tmp_path / 'creditapp.sqlite'}")
+    with engine.begin() as connection:
+        for statement in UNRELEASED_SCHEMAS["an old revision"]:
+            connection.exec_driver_sql(statement)
+    status, out, error = run_command(command, {"CREDITAPP_DATA": str(tmp_path)})
+    assert (status, out) == (2, "")
+    assert error.splitlines() == [
+        f"{tmp_path} was made by an unreleased version of CreditApp:"
+        " move it away or set CREDITAPP_DATA."
+    ]
+
+
+def test_a_command_on_an_unreleased_database_names_its_setting(
+    database_url: str, tmp_path: Path
+) -> None:
+    engine = create_engine(database_url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE wallets (id INTEGER)")
+    engine.dispose()
+    environ = {"CREDITAPP_DATA": str(tmp_path / "data"), "DATABASE_URL": database_url}
+    status, out, error = run_command("serve", environ)
+    assert (status, out) == (2, "")
+    assert error.splitlines() == [
+        "The database in DATABASE_URL was made by an unreleased version of CreditApp:"
+        " move it away or set DATABASE_URL."
+    ]
+
+
+def run_command(command: str, environ: dict[str, str]) -> tuple[int, str, str]:
+    """Run a command in a process of its own; return its status, output and errors."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "creditapp", command],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "PORT": "0", **environ},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return ended.returncode, ended.stdout, ended.stderr
+
+
+def test_every_constraint_has_a_name_that_a_migration_can_use() -> None:
     for table in Base.metadata.tables.values():
         for constraint in table.constraints:
             assert constraint.name, f"{table.name}: {constraint!r}"
 
 
-def described(connection: Connection) -> Facts:
-    """Return tables, constraints, indexes and triggers, as the database itself tells them."""
+def describe(connection: Connection) -> Schema:
+    """Return tables, constraints, indexes, triggers and functions as the database reports them."""
     inspector = inspect(connection)
     tables = {
         name: {
             "columns": [
-                (each["name"], str(each["type"]), each["nullable"], each["default"])
-                for each in inspector.get_columns(name)
+                (column["name"], str(column["type"]), column["nullable"], column["default"])
+                for column in inspector.get_columns(name)
             ],
             "key": inspector.get_pk_constraint(name)["constrained_columns"],
             "unique": sorted(
-                (str(each["name"]), tuple(each["column_names"]))
-                for each in inspector.get_unique_constraints(name)
+                (str(unique["name"]), tuple(unique["column_names"]))
+                for unique in inspector.get_unique_constraints(name)
             ),
             "checks": sorted(
-                (str(each["name"]), " ".join(str(each["sqltext"]).split()))
-                for each in inspector.get_check_constraints(name)
+                (str(check["name"]), " ".join(str(check["sqltext"]).split()))
+                for check in inspector.get_check_constraints(name)
             ),
             "foreign": sorted(
-                (str(each["name"]), str(each["referred_table"]), tuple(each["constrained_columns"]))
-                for each in inspector.get_foreign_keys(name)
+                (str(key["name"]), str(key["referred_table"]), tuple(key["constrained_columns"]))
+                for key in inspector.get_foreign_keys(name)
             ),
             "indexes": sorted(
-                (str(each["name"]), tuple(map(str, each["column_names"])), bool(each["unique"]))
-                for each in inspector.get_indexes(name)
+                (str(index["name"]), tuple(map(str, index["column_names"])), bool(index["unique"]))
+                for index in inspector.get_indexes(name)
             ),
         }
         for name in inspector.get_table_names()

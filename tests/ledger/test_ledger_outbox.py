@@ -24,7 +24,7 @@ def test_what_happened_waits_for_those_who_must_act(alice: Person) -> None:
     assert [event.topic for event in events] == topics
     assert {event.wallet_id for event in events} == {alice.wallet}
     assert events[1].payload["key"] == "generation:1"
-    assert events[4].payload == {"amount": 12}
+    assert events[4].payload == {"amount_micro": 12}
 
 
 def test_a_claimed_event_is_offered_again_only_when_its_worker_is_silent(alice: Person) -> None:

@@ -14,41 +14,49 @@ from creditapp.ledger import triggers
 from tests.ledger.cast import DAY, START, Person
 
 ALTERATIONS = {
-    "a balance": "UPDATE wallets SET available = available + 1 WHERE id = :wallet",
-    "what is held": "UPDATE wallets SET held = held + 1 WHERE id = :wallet",
-    "what is frozen": "UPDATE wallets SET frozen = frozen + 1 WHERE id = :wallet",
-    "what is owed": "UPDATE wallets SET owed = owed + 1 WHERE id = :wallet",
+    "a balance": "UPDATE wallets SET available_micro = available_micro + 1 WHERE id = :wallet",
+    "what is held": "UPDATE wallets SET held_micro = held_micro + 1 WHERE id = :wallet",
+    "what is frozen": "UPDATE wallets SET frozen_micro = frozen_micro + 1 WHERE id = :wallet",
+    "what is owed": "UPDATE wallets SET owed_micro = owed_micro + 1 WHERE id = :wallet",
     "the number of lines": "UPDATE wallets SET seq = seq + 1 WHERE id = :wallet",
-    "a lifetime number": "UPDATE wallets SET lifetime_spent = 0 WHERE id = :wallet",
+    "a lifetime number": "UPDATE wallets SET lifetime_spent_micro = 0 WHERE id = :wallet",
     "a late clock": "UPDATE wallets SET next_expiry_at = '9999-12-31 00:00:00.000000'"
     " WHERE id = :wallet",
-    "what remains of a grant": "UPDATE grants SET remaining = remaining - 1 WHERE remaining > 0"
+    "what remains of a grant": "UPDATE grants"
+    " SET remaining_micro = remaining_micro - 1 WHERE remaining_micro > 0"
     " AND wallet_id = :wallet",
-    "what a grant was": "UPDATE grants SET amount = amount + 5 WHERE wallet_id = :wallet",
+    "what a grant was": "UPDATE grants"
+    " SET amount_micro = amount_micro + 5 WHERE wallet_id = :wallet",
     "a grant's source": "UPDATE grants SET source = 'gift' WHERE source = 'purchase'"
     " AND wallet_id = :wallet",
     "a grant's freeze": "UPDATE grants SET frozen_at = created_at WHERE source = 'purchase'"
     " AND wallet_id = :wallet",
-    "a reversal": "UPDATE grants SET revoke_target = 2 WHERE source = 'promotion'"
+    "a reversal": "UPDATE grants SET revoked_target_micro = 2 WHERE source = 'promotion'"
     " AND wallet_id = :wallet",
-    "a debt": "UPDATE grants SET owed = owed + 1 WHERE remaining = 0 AND source = 'welcome'"
+    "a debt": "UPDATE grants"
+    " SET owed_micro = owed_micro + 1 WHERE remaining_micro = 0 AND source = 'welcome'"
     " AND wallet_id = :wallet",
     "a hold that was taken over": "UPDATE charges SET state = 'captured' WHERE state = 'open'"
     " AND wallet_id = :wallet",
-    "a spend made a release": "UPDATE charges SET state = 'released', kept = 0"
+    "a spend made a release": "UPDATE charges SET state = 'released', captured_micro = 0"
     " WHERE operation = 'image' AND state = 'captured' AND wallet_id = :wallet",
-    "what a charge keeps": "UPDATE charges SET kept = kept - 1 WHERE state = 'captured'"
+    "what a charge keeps": "UPDATE charges"
+    " SET captured_micro = captured_micro - 1 WHERE state = 'captured'"
     " AND wallet_id = :wallet",
-    "what an allocation keeps": "UPDATE allocations SET kept = kept - 1 WHERE charge_id ="
+    "what an allocation keeps": "UPDATE allocations"
+    " SET captured_micro = captured_micro - 1 WHERE charge_id ="
     " (SELECT MIN(id) FROM charges WHERE wallet_id = :wallet)",
     "an allocation's grant": "DELETE FROM allocations WHERE charge_id ="
     " (SELECT MIN(id) FROM charges WHERE wallet_id = :wallet)",
-    "a line's amount": "UPDATE entries SET amount = amount - 1 WHERE seq = 2 AND kind = 'grant'"
+    "a line's amount": "UPDATE entries"
+    " SET amount_micro = amount_micro - 1 WHERE seq = 2 AND kind = 'grant'"
     " AND wallet_id = :wallet",
-    "a line's balance": "UPDATE entries SET balance_after = balance_after + 1 WHERE seq = 2"
+    "a line's balance": "UPDATE entries"
+    " SET balance_after_micro = balance_after_micro + 1 WHERE seq = 2"
     " AND wallet_id = :wallet",
-    "two lines that cancel out": "UPDATE entries SET amount = amount + CASE seq WHEN 1 THEN 1"
-    " ELSE -1 END, balance_after = balance_after + CASE seq WHEN 1 THEN 1 ELSE 0 END"
+    "two lines that cancel out": "UPDATE entries"
+    " SET amount_micro = amount_micro + CASE seq WHEN 1 THEN 1"
+    " ELSE -1 END, balance_after_micro = balance_after_micro + CASE seq WHEN 1 THEN 1 ELSE 0 END"
     " WHERE seq IN (1, 2) AND wallet_id = :wallet",
     "a line's kind": "UPDATE entries SET kind = 'purchase', account = 'sales' WHERE kind = 'grant'"
     " AND wallet_id = :wallet",
@@ -237,7 +245,7 @@ def test_a_long_history_is_sealed_in_parts(story: Engine) -> None:
 @pytest.mark.parametrize(
     ("statement", "says"),
     [
-        ("UPDATE entries SET recorded_at = effective_at, amount = -9 WHERE kind = 'spend'"
+        ("UPDATE entries SET recorded_at = effective_at, amount_micro = -9 WHERE kind = 'spend'"
          " AND seq = 4", "seal 1: its entries were altered"),
         ("DELETE FROM entries WHERE seq = 7", "seal 1 covers 14 entries, 12 are there"),
         ("UPDATE seals SET digest = 'f' || SUBSTR(digest, 2), previous = previous",

@@ -358,7 +358,7 @@ def test_what_never_expires_is_spent_last_on_both_databases(alice: Person) -> No
 @pytest.mark.parametrize(
     "change",
     [
-        "UPDATE entries SET amount = amount + 1",
+        "UPDATE entries SET amount_micro = amount_micro + 1",
         "DELETE FROM entries",
         "TRUNCATE entries CASCADE",
     ],

@@ -14,7 +14,7 @@ from tests.ledger.cast import DAY, START, Person
 def test_a_spend_takes_credits_and_says_so_in_the_history(alice: Person) -> None:
     alice.gets(100)
     charge = alice.spends(30, note="a red fox")
-    assert (charge.state, charge.kept_micro, charge.available_micro) == ("captured", 30, 70)
+    assert (charge.state, charge.captured_micro, charge.available_micro) == ("captured", 30, 70)
     line = alice.lines()[0]
     assert line.id == charge.entry_id
     assert (line.type, line.amount_micro, line.balance_after_micro) == ("DEBIT", -30, 70)
@@ -118,7 +118,10 @@ def test_a_charge_may_take_from_many_grants(alice: Person, connection: Connectio
         alice.gets(10)
     charge = alice.spends(42)
     rows = connection.execute(
-        text("SELECT start, amount FROM allocations WHERE charge_id = :id ORDER BY start"),
+        text(
+            "SELECT offset_micro, amount_micro FROM allocations WHERE charge_id = :id ORDER BY"
+            " offset_micro"
+        ),
         {"id": charge.id},
     ).all()
     assert [tuple(row) for row in rows] == [(0, 10), (10, 10), (20, 10), (30, 10), (40, 2)]
@@ -148,7 +151,11 @@ def test_a_hold_sets_aside_and_its_capture_keeps_what_was_used(alice: Person) ->
     balance = alice.balance()
     assert (balance.available_micro, balance.held_micro, balance.total_micro) == (60, 40, 100)
     captured = ledger.capture(alice.connection, held.id, 25, now=START)
-    assert (captured.state, captured.kept_micro, captured.available_micro) == ("captured", 25, 75)
+    assert (captured.state, captured.captured_micro, captured.available_micro) == (
+        "captured",
+        25,
+        75,
+    )
     assert alice.balance().held_micro == 0
     assert alice.balance().lifetime_spent_micro == 25
 
@@ -172,7 +179,7 @@ def test_a_charge_ends_once(alice: Person) -> None:
     alice.gets(100)
     held = alice.holds(40)
     ledger.capture(alice.connection, held.id, 25, now=START)
-    assert ledger.capture(alice.connection, held.id, 25, now=START).kept_micro == 25
+    assert ledger.capture(alice.connection, held.id, 25, now=START).captured_micro == 25
     with pytest.raises(ledger.ChargeSettled):
         ledger.capture(alice.connection, held.id, 20, now=START)
     with pytest.raises(ledger.ChargeSettled):
@@ -216,7 +223,7 @@ def test_a_low_balance_is_told_once_when_it_is_crossed(
     alice.holds(1, low_micro=20)
     alice.spends(1, low_micro=20)
     (event,) = outbox.claim(connection, ["low_balance"], 10, now=START)
-    assert (event.wallet_id, event.payload["available"]) == (alice.wallet, 19)
+    assert (event.wallet_id, event.payload["available_micro"]) == (alice.wallet, 19)
 
 
 def test_the_history_comes_in_pages_and_types(alice: Person) -> None:

@@ -322,7 +322,7 @@ class LedgerMachine(RuleBasedStateMachine):
             assert sorted(
                 (
                     g.source, g.scope, g.amount_micro, g.remaining_micro, g.expired_micro,
-                    g.revoked_micro, g.moved_micro, g.owed_micro, g.expires_at,
+                    g.revoked_micro, g.transferred_micro, g.owed_micro, g.expires_at,
                     g.frozen_at is None,
                 )
                 for g in lots

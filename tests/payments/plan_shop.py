@@ -144,7 +144,7 @@ class PlanShop:
     def grants(self, buyer: User) -> list[tuple[datetime, int]]:
         """Return when and how many credits of plans were granted, in order."""
         query = (
-            select(Grant.created_at, Grant.amount)
+            select(Grant.created_at, Grant.amount_micro)
             .join(ScheduledGrant, ScheduledGrant.grant_id == Grant.id)
             .where(ScheduledGrant.user_id == buyer.id)
             .order_by(Grant.id)
@@ -159,7 +159,7 @@ class PlanShop:
     def taken_of_granted(self, month: ScheduledGrant) -> int:
         """Return what was revoked of a month's grant, in microcredits."""
         with self.app.app_context(), snapshot() as session:
-            granted = session.get_one(Grant, month.grant_id).amount
+            granted = session.get_one(Grant, month.grant_id).amount_micro
         return max(0, month.taken_micro - (month.credits_micro - granted))
 
     def months(self, buyer: User) -> Sequence[ScheduledGrant]:

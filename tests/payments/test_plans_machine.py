@@ -316,7 +316,7 @@ class PlansMachine(RuleBasedStateMachine):
 
     def _given(self, buyer: User) -> dict[str, int]:
         """Return what was granted and not taken back, by what it was sold with."""
-        query = select(Grant.origin, Grant.amount - Grant.revoke_target).where(
+        query = select(Grant.origin, Grant.amount_micro - Grant.revoked_target_micro).where(
             Grant.actor == buyer.id,
             Grant.source.in_(("purchase", "subscription")),
             Grant.parent_grant_id.is_(None),

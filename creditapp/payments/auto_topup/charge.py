@@ -249,7 +249,7 @@ def _low() -> list[str]:
             Wallet.owner_kind == "user",
             # What has expired is subtracted when it is looked at closely.
             or_(
-                Wallet.available < AutoTopup.threshold_micro,
+                Wallet.available_micro < AutoTopup.threshold_micro,
                 Wallet.next_expiry_at <= moment,
             ),
         )
