@@ -28,7 +28,7 @@ from creditapp.http.json_provider import answer, rfc3339
 from creditapp.http.openapi import documented
 from creditapp.http.security import policy, require_member
 from creditapp.http.viewer import Viewer, viewer
-from creditapp.ledger import Line
+from creditapp.ledger import StatementLine
 from creditapp.services import get
 
 LIMIT_MAX = 100
@@ -129,7 +129,7 @@ def guest_info(looks: Viewer) -> GuestInfo:
     )
 
 
-def _transaction(line: Line) -> Transaction:
+def _transaction(line: StatementLine) -> Transaction:
     return Transaction(
         id=line.id,
         type=line.type,

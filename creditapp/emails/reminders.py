@@ -42,7 +42,7 @@ def warn_of_expiry() -> None:
     until = moment + timedelta(days=max(DAYS_BEFORE))
     while True:
         with snapshot() as session:
-            batch = ledger.ending_wallets(
+            batch = ledger.expiring_wallets(
                 session.connection(), until=until, after=after, limit=_BATCH
             )
         for wallet_id, owner_id in batch:

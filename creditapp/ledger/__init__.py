@@ -1,23 +1,21 @@
-"""The ledger: who has how many credits, and why.
+"""The ledger: how many credits each owner has, and why.
 
 It knows owners by kind and id and imports nothing above it. A verb takes a ``Connection`` whose
-transaction the caller owns (``transaction()`` in ``db``), never commits, and returns what it did;
-a refusal leaves nothing behind. Amounts are microcredits.
+transaction the caller owns (``transaction()`` in ``db``), never commits, and returns its result; a
+refusal writes nothing. Amounts are microcredits.
 """
 
 from creditapp.errors import IdempotencyKeyReused
 from creditapp.ledger import idempotency, outbox, proof
 from creditapp.ledger.captures import capture, refund, release
-from creditapp.ledger.charges import Charge
-from creditapp.ledger.charges import find as charge
-from creditapp.ledger.charges import find_by_key as charge_by_key
-from creditapp.ledger.expiry import due_wallets, ending_wallets, expire
+from creditapp.ledger.charges import Charge, charge_by_id, find_charge
+from creditapp.ledger.expiry import due_wallets, expire, expiring_wallets
 from creditapp.ledger.grants import grant
-from creditapp.ledger.history import Line, statement
+from creditapp.ledger.history import StatementLine, statement
 from creditapp.ledger.holds import hold, spend
 from creditapp.ledger.queries import (
     Balance,
-    Expiring,
+    ExpiringCredits,
     Grant,
     Summary,
     balance,
@@ -34,7 +32,7 @@ from creditapp.ledger.refusals import (
     InsufficientCredits,
 )
 from creditapp.ledger.reversals import Reversal, freeze, revoke, unfreeze
-from creditapp.ledger.seals import Sealed, check_seals, seal
+from creditapp.ledger.seals import NewSeal, check_seals, seal
 from creditapp.ledger.transfers import TRANSFER_DELAY, Transfer, transfer
 from creditapp.ledger.triggers import install_triggers
 from creditapp.ledger.wallets import (
@@ -51,25 +49,25 @@ __all__ = [
     "Balance",
     "Charge",
     "ChargeSettled",
-    "Expiring",
+    "ExpiringCredits",
     "Grant",
     "HoldExpired",
     "IdempotencyKeyReused",
     "InsufficientCredits",
-    "Line",
+    "NewSeal",
     "Reversal",
-    "Sealed",
+    "StatementLine",
     "Summary",
     "Transfer",
     "balance",
     "capture",
-    "charge",
-    "charge_by_key",
+    "charge_by_id",
     "check_seals",
     "due_wallets",
-    "ending_wallets",
     "ensure_wallet",
     "expire",
+    "expiring_wallets",
+    "find_charge",
     "find_grant",
     "find_wallet",
     "freeze",

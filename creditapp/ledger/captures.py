@@ -1,4 +1,4 @@
-"""How a charge ends: captured, released, or refunded afterwards."""
+"""End a charge: capture or release a hold, refund what was captured."""
 
 # ruff: noqa: S608  # SQL is joined from constants of these modules only
 
@@ -22,8 +22,8 @@ _SETTLE: Final = read(
     *charges.MOMENTS,
 )
 _REFUND: Final = read(
-    "UPDATE charges SET captured_micro = :captured_micro WHERE id = :charge_id AND state ="
-    " 'captured'"
+    "UPDATE charges SET captured_micro = :captured_micro"
+    " WHERE id = :charge_id AND state = 'captured'"
     f" AND captured_micro > :captured_micro AND debt_grant_id IS NULL RETURNING {charges.COLUMNS}",
     *charges.MOMENTS,
 )
@@ -32,55 +32,53 @@ _REFUND: Final = read(
 def capture(
     connection: Connection,
     charge_id: int,
-    captured_micro: int,
+    amount_micro: int,
     *,
     now: datetime,
     note: str | None = None,
 ) -> Charge:
-    """End a hold by keeping ``kept_micro`` of it; the rest returns to the grants it came from.
+    """Capture ``amount_micro`` of a hold; the rest returns to the grants it came from.
 
-    ``note`` stands in the history in place of the one that the hold was made with.
-
-    Again with the same amount, it answers what it answered; otherwise ``ChargeSettled``, because
-    a charge ends once. ``HoldExpired`` when the hold's own time is over; ``ValueError`` for more
-    than was held.
+    ``note`` replaces the hold's note in the history. A repeat with the same amount returns the
+    same charge; another amount raises ``ChargeSettled``, because a charge ends once. Raises
+    ``HoldExpired`` when the hold has expired, and ``ValueError`` for more than was held.
     """
-    if captured_micro == 0:
+    if amount_micro == 0:
         return release(connection, charge_id, now=now)
-    if captured_micro < 0:
-        raise ValueError("a capture keeps at least nothing")
-    return _settle(connection, charge_id, captured_micro, "captured", now, note)
+    if amount_micro < 0:
+        raise ValueError("amount_micro must not be negative")
+    return _settle(connection, charge_id, amount_micro, "captured", now, note)
 
 
 def release(connection: Connection, charge_id: int, *, now: datetime) -> Charge:
-    """End a hold by keeping nothing; its history gets a line of 0. Repeating it changes nothing."""
+    """End a hold without capturing anything; its entry is 0. A repeat changes nothing."""
     return _settle(connection, charge_id, 0, "released", now)
 
 
-def refund(connection: Connection, charge_id: int, captured_micro: int, *, now: datetime) -> Charge:
-    """Give back what a captured charge took, down to ``kept_micro``.
+def refund(connection: Connection, charge_id: int, *, down_to_micro: int, now: datetime) -> Charge:
+    """Refund a captured charge until only ``down_to_micro`` of it is captured.
 
-    Where it keeps no more than that already, nothing happens. ``ChargeSettled`` for a charge that
-    has not been captured.
+    Changes nothing if no more than that is captured. Raises ``ChargeSettled`` for a charge that is
+    not captured.
     """
-    if captured_micro < 0:
-        raise ValueError("a refund keeps at least nothing")
+    if down_to_micro < 0:
+        raise ValueError("down_to_micro must not be negative")
     wallet = locked_wallet.lock_of_charge(connection, charge_id)
     expiry.sweep(connection, wallet, now)
-    before = charges.find(connection, charge_id)
+    before = charges.charge_by_id(connection, charge_id)
     if before.state == "open" or before.is_debt:
         raise ChargeSettled("Only what was captured can be refunded.")
-    if before.captured_micro <= captured_micro:
+    if before.captured_micro <= down_to_micro:
         return before
     row = connection.execute(
-        _REFUND, {"charge_id": charge_id, "captured_micro": captured_micro}
+        _REFUND, {"charge_id": charge_id, "captured_micro": down_to_micro}
     ).one()
-    back = before.captured_micro - captured_micro
-    wallet.spent_micro -= back
-    returning = deallocation.of_charge(connection, charge_id, captured_micro)
-    wallet.entry("refund", back, now=now, charge_id=charge_id)
-    deallocation.give_back(connection, wallet, charge_id, captured_micro, returning, now=now)
-    wallet.fact("refunded", now, charge=charge_id, key=before.key, amount_micro=back)
+    refund_micro = before.captured_micro - down_to_micro
+    wallet.spent_micro -= refund_micro
+    parts = deallocation.plan(connection, charge_id, down_to_micro)
+    wallet.add_entry("refund", refund_micro, now=now, charge_id=charge_id)
+    deallocation.apply(connection, wallet, charge_id, down_to_micro, parts, now=now)
+    wallet.add_event("refunded", now, charge=charge_id, key=before.key, amount_micro=refund_micro)
     wallet.post(connection)
     return charges.from_row(row, wallet.available_micro)
 
@@ -106,35 +104,32 @@ def _settle(
         },
     ).one_or_none()
     if row is None:
-        return _already(connection, charge_id, captured_micro, state, now)
+        return _settled_before(connection, charge_id, captured_micro, state, now)
     charge = charges.from_row(row, wallet.available_micro)
-    wallet.held_micro -= charge.amount_micro
-    returning = (
-        deallocation.of_charge(connection, charge_id, captured_micro)
-        if captured_micro < charge.amount_micro
+    held_micro = charge.amount_micro
+    wallet.held_micro -= held_micro
+    parts = (
+        deallocation.plan(connection, charge_id, captured_micro)
+        if captured_micro < held_micro
         else []
     )
     kind, topic = ("capture", "captured") if captured_micro else ("release", "released")
     wallet.spent_micro += captured_micro
-    wallet.entry(kind, -captured_micro, now=now, charge_id=charge_id, note=note)
-    deallocation.give_back(connection, wallet, charge_id, captured_micro, returning, now=now)
-    wallet.fact(
-        topic,
-        now,
-        charge=charge_id,
-        key=charge.key,
-        amount_micro=captured_micro or charge.amount_micro,
+    wallet.add_entry(kind, -captured_micro, now=now, charge_id=charge_id, note=note)
+    deallocation.apply(connection, wallet, charge_id, captured_micro, parts, now=now)
+    wallet.add_event(
+        topic, now, charge=charge_id, key=charge.key, amount_micro=captured_micro or held_micro
     )
     wallet.post(connection)
     return charges.with_balance(charge, wallet.available_micro)
 
 
-def _already(
+def _settled_before(
     connection: Connection, charge_id: int, captured_micro: int, state: str, now: datetime
 ) -> Charge:
-    charge = charges.find(connection, charge_id)
+    charge = charges.charge_by_id(connection, charge_id)
     if charge.state == "open":
-        raise ValueError("a capture keeps at most what was held")
+        raise ValueError("a capture takes at most what was held")
     if charge.state == state and charge.captured_micro == captured_micro:
         return charge
     if charge.state == "released" and charge.expires_at and charge.expires_at <= now:

@@ -1,4 +1,4 @@
-"""A charge as the callers see it."""
+"""Charges as the callers see them."""
 
 # ruff: noqa: S608  # SQL is joined from constants of these modules only
 
@@ -15,15 +15,14 @@ from creditapp.ledger.sql import read
 
 COLUMNS: Final = (
     "id, wallet_id, key, digest, operation, amount_micro, captured_micro, state, actor, feature,"
-    " api_key_id,"
-    " request_id, debt_grant_id, expires_at, created_at, settled_at, entry_seq"
+    " api_key_id, request_id, debt_grant_id, expires_at, created_at, settled_at, entry_seq"
 )
 MOMENTS: Final = ("expires_at", "created_at", "settled_at")
 
 _AVAILABLE: Final = "(SELECT available_micro FROM wallets WHERE wallets.id = charges.wallet_id)"
 
-_FIND: Final = read(f"SELECT {COLUMNS}, {_AVAILABLE} FROM charges WHERE id = :charge_id", *MOMENTS)
-_FIND_KEY: Final = read(
+_BY_ID: Final = read(f"SELECT {COLUMNS}, {_AVAILABLE} FROM charges WHERE id = :charge_id", *MOMENTS)
+_BY_KEY: Final = read(
     f"SELECT {COLUMNS}, {_AVAILABLE} FROM charges WHERE wallet_id = :wallet_id AND key = :key",
     *MOMENTS,
 )
@@ -31,7 +30,7 @@ _FIND_KEY: Final = read(
 
 @dataclass(frozen=True)
 class Charge:
-    """Credits taken (``captured``), set aside (``open``) or given back (``released``)."""
+    """Credits that are taken (``captured``), set aside (``open``) or returned (``released``)."""
 
     id: int
     wallet_id: int
@@ -50,47 +49,47 @@ class Charge:
     created_at: datetime
     settled_at: datetime | None
     entry_seq: int | None
-    """The number of the line of history that this wrote; a hold has none before it ends."""
+    """Number of the entry that this wrote; an open hold has none."""
     available_micro: int
-    """What the wallet can spend after this."""
+    """Spendable balance of the wallet after this."""
     replayed: bool = False
     """Whether the same key had done this before."""
 
     @property
     def entry_id(self) -> str | None:
-        """The public name of the line of history that this wrote."""
+        """Public id of the entry that this wrote."""
         return None if self.entry_seq is None else entry_id(self.wallet_id, self.entry_seq)
 
     @property
     def is_debt(self) -> bool:
-        """Whether this paid what a grant owed, and is no usage."""
+        """Whether this paid what a grant owed, which is no usage."""
         return self.debt_grant_id is not None
 
 
 def from_row(row: Row[*tuple[Any, ...]], available_micro: int) -> Charge:
-    """Return the charge of a row of ``COLUMNS`` in a wallet that can spend ``available``."""
+    """Return the charge of a row of ``COLUMNS`` with its wallet's spendable balance."""
     return Charge(*(*row, available_micro))
 
 
 def with_balance(charge: Charge, available_micro: int) -> Charge:
-    """Return the charge with what the wallet can spend now."""
+    """Return the charge with its wallet's present spendable balance."""
     return replace(charge, available_micro=available_micro)
 
 
-def find(connection: Connection, charge_id: int) -> Charge:
-    """Return a charge; ``NotFound`` if there is none."""
-    row = connection.execute(_FIND, {"charge_id": charge_id}).one_or_none()
+def charge_by_id(connection: Connection, charge_id: int) -> Charge:
+    """Return a charge; raise ``NotFound`` if there is none."""
+    row = connection.execute(_BY_ID, {"charge_id": charge_id}).one_or_none()
     if row is None:
         raise NotFound
     return Charge(*row)
 
 
-def find_by_key(connection: Connection, wallet_id: int, key: str) -> Charge | None:
-    """Return the charge that a key made in a wallet, or None."""
-    row = connection.execute(_FIND_KEY, {"wallet_id": wallet_id, "key": key}).one_or_none()
+def find_charge(connection: Connection, wallet_id: int, key: str) -> Charge | None:
+    """Return the charge with a key in a wallet, or None."""
+    row = connection.execute(_BY_KEY, {"wallet_id": wallet_id, "key": key}).one_or_none()
     return None if row is None else Charge(*row)
 
 
 def entry_id(wallet_id: int, seq: int) -> str:
-    """Return the public name of a line of history."""
+    """Return the public id of an entry."""
     return f"ent_{wallet_id}_{seq}"

@@ -1,9 +1,9 @@
-"""What a charge gives back, and where it goes.
+"""Return credits from a charge to the grants they came from.
 
-Capture, release and refund are one thing: *keep m of n*. An allocation lies at an offset within
-its charge, so the kept part of each follows from m alone, and settling in steps comes to the same
-as settling at once. What returns pays what its grant owes, then becomes spendable again; if the
-grant has expired meanwhile, as a grant of its own with some days to live.
+Capture, release and refund are one operation: *keep m of n*. An allocation has an offset within
+its charge, so the captured part of each follows from m alone, and settling in steps has the same
+result as settling at once. Returned credits first pay what their grant owes, then become spendable
+again; if the grant has expired meanwhile, as a new grant that lives for some days.
 """
 
 # ruff: noqa: S608  # SQL is joined from constants of these modules only
@@ -20,73 +20,73 @@ from creditapp.ledger import lineage
 from creditapp.ledger.locked_wallet import LockedWallet
 from creditapp.ledger.sql import read, write
 
-_KEPT: Final = (
-    "CASE WHEN :captured_micro <= offset_micro THEN 0 WHEN :captured_micro >= offset_micro +"
-    " amount_micro THEN amount_micro"
+_CAPTURED: Final = (
+    "CASE WHEN :captured_micro <= offset_micro THEN 0"
+    " WHEN :captured_micro >= offset_micro + amount_micro THEN amount_micro"
     " ELSE :captured_micro - offset_micro END"
 )
-_RETURNING: Final = read(
-    f"SELECT grant_id, captured_micro - ({_KEPT}) FROM allocations"
-    f" WHERE charge_id = :charge_id AND captured_micro > ({_KEPT}) ORDER BY offset_micro"
+_PLAN: Final = read(
+    f"SELECT grant_id, captured_micro - ({_CAPTURED}) FROM allocations"
+    f" WHERE charge_id = :charge_id AND captured_micro > ({_CAPTURED}) ORDER BY offset_micro"
 )
-_KEEP: Final = write(
-    f"UPDATE allocations SET captured_micro = ({_KEPT}) WHERE charge_id = :charge_id AND"
-    f" captured_micro > ({_KEPT})"
+_APPLY: Final = write(
+    f"UPDATE allocations SET captured_micro = ({_CAPTURED})"
+    f" WHERE charge_id = :charge_id AND captured_micro > ({_CAPTURED})"
 )
 
 
 @dataclass(frozen=True)
-class Return:
-    """An amount on its way back to a grant."""
+class Deallocation:
+    """An amount that returns to a grant."""
 
     grant_id: int
     amount_micro: int
 
 
-def of_charge(connection: Connection, charge_id: int, captured_micro: int) -> list[Return]:
-    """Return what goes back to which grant when the charge keeps ``kept``."""
-    rows = connection.execute(
-        _RETURNING, {"charge_id": charge_id, "captured_micro": captured_micro}
-    )
-    return [Return(grant_id, amount_micro) for grant_id, amount_micro in rows]
+def plan(connection: Connection, charge_id: int, captured_micro: int) -> list[Deallocation]:
+    """Return how much each grant gets back if ``captured_micro`` of the charge stay captured."""
+    rows = connection.execute(_PLAN, {"charge_id": charge_id, "captured_micro": captured_micro})
+    return [Deallocation(grant_id, amount_micro) for grant_id, amount_micro in rows]
 
 
-def give_back(
+def apply(
     connection: Connection,
     wallet: LockedWallet,
     charge_id: int,
     captured_micro: int,
-    returning: list[Return],
+    parts: list[Deallocation],
     *,
     now: datetime,
     at: datetime | None = None,
 ) -> None:
-    """Put back what ``of_charge`` found; the caller has written the entry that says so.
+    """Return the planned parts to their grants; the caller has added the entry.
 
-    ``at`` is the moment of the return where it is not now: a hold that lapsed last night and is
-    found today returned last night.
+    ``at`` is the moment of the return if it is not ``now``: a hold that lapsed last night and is
+    swept today returned last night.
     """
-    if not returning:
+    if not parts:
         return
-    connection.execute(_KEEP, {"charge_id": charge_id, "captured_micro": captured_micro})
-    for back in returning:
-        grant = lineage.find(connection, back.grant_id)
-        pays = min(back.amount_micro, grant.owed_micro)
-        rest = back.amount_micro - pays
-        transferred_micro = rest if rest and grant.has_expired(wallet.clock(at or now)) else 0
-        if transferred_micro:
-            lineage.restore_late(connection, wallet, grant, transferred_micro, at=at or now)
+    connection.execute(_APPLY, {"charge_id": charge_id, "captured_micro": captured_micro})
+    for part in parts:
+        grant = lineage.grant_row(connection, part.grant_id)
+        repaid_micro = min(part.amount_micro, grant.owed_micro)
+        rest_micro = part.amount_micro - repaid_micro
+        late_micro = rest_micro if grant.has_expired(wallet.clock(at or now)) else 0
+        if late_micro:
+            lineage.return_as_new_grant(connection, wallet, grant, late_micro, at=at or now)
         grant.change(
             connection,
-            remaining_micro=rest - transferred_micro,
-            revoked_micro=pays,
-            transferred_micro=transferred_micro,
-            owed_micro=-pays,
+            remaining_micro=rest_micro - late_micro,
+            revoked_micro=repaid_micro,
+            transferred_micro=late_micro,
+            owed_micro=-repaid_micro,
         )
-        if rest - transferred_micro:
-            wallet.add(rest - transferred_micro, frozen=grant.frozen_at is not None)
+        if rest_micro > late_micro:
+            wallet.add_unheld(rest_micro, frozen=grant.frozen_at is not None)
             if grant.frozen_at is None:
-                wallet.expires(grant.expires_at)
-        if pays:
-            wallet.owed_micro -= pays
-            wallet.entry("revoke", -pays, now=now, grant_id=grant.id, charge_id=charge_id)
+                wallet.expect_expiry(grant.expires_at)
+        if repaid_micro:
+            wallet.owed_micro -= repaid_micro
+            wallet.add_entry(
+                "revoke", -repaid_micro, now=now, grant_id=grant.id, charge_id=charge_id
+            )

@@ -1,11 +1,11 @@
-"""The ledger's words: sources of credits, kinds of entries, and how the public calls them."""
+"""Sources of credits, kinds of entries, and their public types."""
 
 from __future__ import annotations
 
 from typing import Final
 
 PAID_SOURCES: Final = ("purchase", "subscription", "agent")
-"""Grants that somebody paid for: they show as PURCHASE, pay debts, and may be transferred."""
+"""Sources of paid grants: these show as PURCHASE, pay debts, and may be transferred."""
 
 UNPAID_SOURCES: Final = (
     "welcome",
@@ -20,8 +20,8 @@ UNPAID_SOURCES: Final = (
 SOURCES: Final = PAID_SOURCES + UNPAID_SOURCES
 
 DEFAULT_PRIORITY: Final = {
-    # The lower number goes first, and of one number what ends soonest: a plan's month before a gift
-    # without an end. Packs are paid for and never end, so they are the last.
+    # The lower number is spent first, and within a number what expires soonest: a plan's month
+    # before a gift without expiry. Packs are paid for and never expire, so they come last.
     "welcome": 20,
     "free": 20,
     "promotion": 20,
@@ -49,7 +49,7 @@ ACCOUNT_OF_KIND: Final = {
     "transfer_out": "transfers",
     "transfer_in": "transfers",
 }
-"""Each kind of entry with the counter-account on the other side of it."""
+"""Counter-account of each kind of entry."""
 
 GAINING_KINDS: Final = ("purchase", "grant", "refund", "restore", "transfer_in")
 NEUTRAL_KINDS: Final = ("release",)
@@ -69,7 +69,7 @@ TYPE_OF_KIND: Final = {
     "release": "REFUND",
     "expiry": "EXPIRY",
 }
-"""The type under which the public sees a kind of entry."""
+"""Public type of each kind of entry."""
 
 TYPES: Final = ("PURCHASE", "CREDIT", "DEBIT", "REFUND", "EXPIRY")
 

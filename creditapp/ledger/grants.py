@@ -1,4 +1,4 @@
-"""Credits that come in, and the debts that paid ones pay first."""
+"""Grant credits; paid credits first pay what earlier grants owe."""
 
 from __future__ import annotations
 
@@ -22,22 +22,20 @@ _INSERT: Final = read(
     " :expires_at, :paid_minor, :currency, :livemode, :actor, :now)"
     " ON CONFLICT (origin) DO NOTHING RETURNING id"
 )
-_OWING: Final = read(
+_DEBTORS: Final = read(
     "SELECT id, owed_micro FROM grants WHERE wallet_id = :wallet_id AND owed_micro > 0 ORDER BY id"
 )
 _DEBT_CHARGE: Final = read(
     "INSERT INTO charges (wallet_id, key, digest, operation, amount_micro, captured_micro, state,"
-    " debt_grant_id,"
-    " created_at, settled_at, entry_seq)"
+    " debt_grant_id, created_at, settled_at, entry_seq)"
     " VALUES (:wallet_id, :key, '', 'debt', :amount_micro, :amount_micro, 'captured',"
-    " :debt_grant_id,"
-    " :now, :now, :entry_seq) RETURNING id"
+    " :debt_grant_id, :now, :now, :entry_seq) RETURNING id"
 )
 _DEBT_ALLOCATION: Final = write(
     "INSERT INTO allocations (charge_id, grant_id, offset_micro, amount_micro, captured_micro)"
     " VALUES (:charge_id, :grant_id, 0, :amount_micro, :amount_micro)"
 )
-_PAY: Final = write(
+_REPAY: Final = write(
     "UPDATE grants SET owed_micro = owed_micro - :amount_micro WHERE id = :grant_id"
 )
 
@@ -59,17 +57,17 @@ def grant(
     actor: str = "",
     note: str | None = None,
 ) -> Grant | None:
-    """Put ``amount_micro`` into a wallet, once for each ``origin`` over all wallets.
+    """Grant ``amount_micro`` to a wallet, once for each ``origin`` over all wallets.
 
-    Returns None when the origin was granted before, by whomever: ``purchase:<id>`` can be posted
-    by the webhook, the return page and the reconciler. A paid grant first pays what grants of
-    this wallet owe after a reversal, oldest first.
+    Returns None if the origin was granted before, to any wallet: the webhook, the return page and
+    the reconciler may all post ``purchase:<id>``. A paid grant first pays what grants of this
+    wallet owe after a reversal, oldest first.
     """
     if amount_micro <= 0:
-        raise ValueError("a grant is more than nothing")
+        raise ValueError("amount_micro must be positive")
     wallet = locked_wallet.lock(connection, wallet_id)
     expiry.sweep(connection, wallet, now)
-    made = connection.execute(
+    new_id = connection.execute(
         _INSERT,
         {
             "wallet_id": wallet_id,
@@ -86,19 +84,19 @@ def grant(
             "now": now,
         },
     ).scalar()
-    if made is None:
+    if new_id is None:
         return None
-    grant_id = int(made)
-    paid = source in PAID_SOURCES
+    grant_id = int(new_id)
+    is_paid = source in PAID_SOURCES
     wallet.available_micro += amount_micro
     wallet.granted_micro += amount_micro
-    wallet.purchased_micro += amount_micro if paid else 0
+    wallet.purchased_micro += amount_micro if is_paid else 0
     wallet.welcome_micro += amount_micro if source == "welcome" else 0
-    wallet.expires(expires_at)
-    wallet.entry(kind_of_source(source), amount_micro, now=now, grant_id=grant_id, note=note)
-    wallet.fact("granted", now, grant=grant_id, source=source, amount_micro=amount_micro)
-    if paid and wallet.owed_micro:
-        _pay_debts(connection, wallet, lineage.find(connection, grant_id), now)
+    wallet.expect_expiry(expires_at)
+    wallet.add_entry(kind_of_source(source), amount_micro, now=now, grant_id=grant_id, note=note)
+    wallet.add_event("granted", now, grant=grant_id, source=source, amount_micro=amount_micro)
+    if is_paid and wallet.owed_micro:
+        _pay_debts(connection, wallet, lineage.grant_row(connection, grant_id), now)
     wallet.post(connection)
     return grant_by_id(connection, grant_id)
 
@@ -106,27 +104,28 @@ def grant(
 def _pay_debts(
     connection: Connection, wallet: LockedWallet, payer: GrantRow, now: datetime
 ) -> None:
-    owing = connection.execute(_OWING, {"wallet_id": wallet.wallet_id}).all()
-    for debtor_id, owed_micro in owing:
-        pays = min(owed_micro, payer.remaining_micro)
-        if not pays:
+    debtors = connection.execute(_DEBTORS, {"wallet_id": wallet.wallet_id}).all()
+    for debtor_id, owed_micro in debtors:
+        amount_micro = min(owed_micro, payer.remaining_micro)
+        if not amount_micro:
             return
         charge_id = connection.execute(
             _DEBT_CHARGE,
             {
                 "wallet_id": wallet.wallet_id,
                 "key": f"debt:{debtor_id}:{payer.id}",
-                "amount_micro": pays,
+                "amount_micro": amount_micro,
                 "debt_grant_id": debtor_id,
                 "now": now,
                 "entry_seq": wallet.seq + 1,
             },
         ).scalar_one()
-        wallet.entry("debt", -pays, now=now, grant_id=debtor_id, charge_id=charge_id)
+        wallet.add_entry("debt", -amount_micro, now=now, grant_id=debtor_id, charge_id=charge_id)
         connection.execute(
-            _DEBT_ALLOCATION, {"charge_id": charge_id, "grant_id": payer.id, "amount_micro": pays}
+            _DEBT_ALLOCATION,
+            {"charge_id": charge_id, "grant_id": payer.id, "amount_micro": amount_micro},
         )
-        connection.execute(_PAY, {"grant_id": debtor_id, "amount_micro": pays})
-        payer.change(connection, remaining_micro=-pays)
-        wallet.available_micro -= pays
-        wallet.owed_micro -= pays
+        connection.execute(_REPAY, {"grant_id": debtor_id, "amount_micro": amount_micro})
+        payer.change(connection, remaining_micro=-amount_micro)
+        wallet.available_micro -= amount_micro
+        wallet.owed_micro -= amount_micro

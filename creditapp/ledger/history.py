@@ -1,4 +1,4 @@
-"""The history of a wallet, as its owner reads it."""
+"""Statement of a wallet: its entries as the owner reads them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ _PAGE: Final = (
     write(
         "SELECT e.wallet_id, e.seq, e.kind, e.amount_micro, e.balance_after_micro, e.effective_at,"
         " e.recorded_at, e.charge_id, e.grant_id, c.operation, c.key, c.feature, c.actor,"
-        " c.api_key_id, c.request_id, c.amount_micro, g.source, g.origin, COALESCE(n.text, m.text)"
+        " c.api_key_id, c.request_id, c.amount_micro, g.source, g.origin,"
+        " COALESCE(n.text, m.text)"
         " FROM entries e LEFT JOIN charges c ON c.id = e.charge_id"
         " LEFT JOIN grants g ON g.id = e.grant_id"
         " LEFT JOIN notes n ON n.wallet_id = e.wallet_id AND n.seq = e.seq"
@@ -34,25 +35,25 @@ _PAGE: Final = (
 
 
 @dataclass(frozen=True)
-class Line:
-    """One line of history, in the public's words."""
+class StatementLine:
+    """One entry with its public type, its note, and its charge or grant."""
 
     id: str
     seq: int
     kind: str
     type: str
     amount_micro: int
-    """Signed; 0 for something that was set aside and came back, such as a failed generation."""
+    """Signed; 0 for a hold that was released, such as that of a failed generation."""
     balance_after_micro: int
-    """The total after it, with what is held and frozen."""
+    """Total balance after the entry, with held and frozen credits."""
     operation: str
-    """What the credits were for; of a grant its source."""
+    """Operation that the credits paid for; for a grant its source."""
     note: str | None
     charge_id: int | None
     charge_key: str | None
     grant_id: int | None
     grant_origin: str | None
-    """What the grant came from, such as ``purchase:<id>``."""
+    """Origin of the grant, such as ``purchase:<id>``."""
     metadata: dict[str, str | int]
     effective_at: datetime
     created_at: datetime
@@ -66,11 +67,11 @@ def statement(
     limit: int,
     before_seq: int | None = None,
     types: Sequence[str] | None = None,
-) -> list[Line]:
+) -> list[StatementLine]:
     """Return the newest ``limit`` lines before ``before_seq``, of the given public types.
 
-    One query. The next page begins before the ``seq`` of the last line. Lines with a moment after
-    ``now`` do not exist; the parameter keeps the reads alike.
+    One query. The next page begins before the ``seq`` of the last line. No entry has a moment
+    after ``now``; the parameter keeps the reads alike.
     """
     kinds = [kind for kind, type_ in TYPE_OF_KIND.items() if types is None or type_ in types]
     rows = connection.execute(
@@ -85,12 +86,11 @@ def statement(
     return [_line(row) for row in rows]
 
 
-def _line(row: Row[*tuple[Any, ...]]) -> Line:
+def _line(row: Row[*tuple[Any, ...]]) -> StatementLine:
     (
         wallet_id, seq, kind, amount_micro, balance_after_micro, effective_at, recorded_at,
-            charge_id,
-        grant_id, operation, key, feature, actor, api_key_id, request_id, asked, source,
-        origin, note,
+        charge_id, grant_id, operation, key, feature, actor, api_key_id, request_id,
+        charge_amount_micro, source, origin, note,
     ) = row  # fmt: skip
     metadata = {
         "key": key,
@@ -99,9 +99,9 @@ def _line(row: Row[*tuple[Any, ...]]) -> Line:
         "apiKeyId": api_key_id,
         "requestId": request_id,
         "source": source,
-        "asked": asked if kind in ("capture", "release") else None,
+        "asked": charge_amount_micro if kind in ("capture", "release") else None,
     }
-    return Line(
+    return StatementLine(
         id=entry_id(wallet_id, seq),
         seq=seq,
         kind=kind,

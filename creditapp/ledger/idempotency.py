@@ -1,19 +1,19 @@
-"""A caller's idempotency keys: the answer is stored in the transaction of its effect.
+"""Idempotency keys of requests: the response is stored in the transaction of its effect.
 
     with transaction() as session:
-        stored = requests.replay(connection, caller, route, key, digest, now=now)
-        if stored is not None:
-            return stored                       # with Idempotent-Replayed: true
+        response = idempotency.claim(connection, caller, route, key, digest, now=now)
+        if response is not None:
+            return response                     # with Idempotent-Replayed: true
         ...                                     # the effect
-        requests.remember(connection, caller, route, key, answer)
+        idempotency.store_response(connection, caller, route, key, response)
 
-A refusal rolls the transaction back and with it the key: a 402 is not replayed after buying. Two
-identical requests at once: the second waits for the first (on PostgreSQL at the unique row, on
-SQLite at the writer's lock) and then gets its answer.
+A refusal rolls the transaction back and with it the key: a 402 is not replayed after buying. Of
+two identical requests at once, the second waits for the first (on PostgreSQL at the unique row, on
+SQLite at the writer's lock) and then gets its response.
 
-An effect elsewhere, such as at Stripe, cannot share a transaction with its key. Then ``replay``
-claims the key in a transaction of its own, and ``settle`` or ``give_up`` ends the claim in another;
-a claim that nobody ended lapses, so that whoever dies in between locks no key for good.
+An external effect, such as one at Stripe, cannot share a transaction with its key. Then ``claim``
+runs in a transaction of its own, and ``complete`` or ``release`` ends the claim in another. A claim
+that is never ended lapses, so that a crash does not lock its key for good.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _FIND: Final = read(
     "SELECT digest, answer FROM request_keys"
     " WHERE caller = :caller AND route = :route AND key = :key"
 )
-_REMEMBER: Final = write(
+_STORE: Final = write(
     "UPDATE request_keys SET answer = :answer"
     " WHERE caller = :caller AND route = :route AND key = :key AND answer IS NULL"
 )
@@ -44,19 +44,19 @@ _TAKE_OVER: Final = write(
     " WHERE caller = :caller AND route = :route AND key = :key AND digest = :digest"
     " AND answer IS NULL AND created_at < :before"
 )
-_SETTLE: Final = write(
+_COMPLETE: Final = write(
     "UPDATE request_keys SET answer = :answer"
     " WHERE caller = :caller AND route = :route AND key = :key AND digest = :digest"
     " AND answer IS NULL"
 )
-_GIVE_UP: Final = write(
+_RELEASE: Final = write(
     "DELETE FROM request_keys WHERE caller = :caller AND route = :route AND key = :key"
     " AND answer IS NULL AND created_at = :since"
 )
 _PRUNE: Final = write("DELETE FROM request_keys WHERE created_at < :before")
 
 
-def replay(
+def claim(
     connection: Connection,
     caller: str,
     route: str,
@@ -66,68 +66,70 @@ def replay(
     now: datetime,
     lapsed_before: datetime | None = None,
 ) -> str | None:
-    """Return the stored answer of an earlier request, or None and claim the key for this one.
+    """Return the stored response of an earlier request, or None and claim the key for this one.
 
-    Raises ``IdempotencyKeyReused`` when the key came with another body, and
-    ``IdempotencyInProgress`` while the earlier request has no answer yet; a claim from before
-    ``lapsed_before`` is taken over instead, by one of those who try. ``digest`` is over parsed
-    input and file hashes, at most 64 letters.
+    Raises ``IdempotencyKeyReused`` if the key came with another body, and
+    ``IdempotencyInProgress`` while the earlier request has no response. A claim older than
+    ``lapsed_before`` is taken over instead, by exactly one of the requests that try. ``digest`` is
+    over parsed input and file hashes, at most 64 characters.
     """
     request = {"caller": caller, "route": route, "key": key, "digest": digest}
-    claimed = connection.execute(_CLAIM, {**request, "now": now}).scalar()
-    if claimed is not None:
+    claim_id = connection.execute(_CLAIM, {**request, "now": now}).scalar()
+    if claim_id is not None:
         return None
-    answer = answered(connection, caller, route, key, digest)
-    if answer is not None:
-        return answer
+    response = stored_response(connection, caller, route, key, digest)
+    if response is not None:
+        return response
     if lapsed_before is not None:
-        taken = connection.execute(_TAKE_OVER, {**request, "now": now, "before": lapsed_before})
-        if taken.rowcount == 1:
+        update = connection.execute(_TAKE_OVER, {**request, "now": now, "before": lapsed_before})
+        if update.rowcount == 1:
             return None
-    # Within one transaction that is a caller who forgot to remember its answer.
+    # Within one transaction, this is a caller who forgot to store its response.
     raise IdempotencyInProgress
 
 
-def answered(connection: Connection, caller: str, route: str, key: str, digest: str) -> str | None:
-    """Return the stored answer of an earlier request, or None where there is none; claim nothing.
+def stored_response(
+    connection: Connection, caller: str, route: str, key: str, digest: str
+) -> str | None:
+    """Return the stored response of an earlier request, or None; claim nothing.
 
-    Raises ``IdempotencyKeyReused`` when the key came with another body.
+    Raises ``IdempotencyKeyReused`` if the key came with another body.
     """
-    found = connection.execute(_FIND, {"caller": caller, "route": route, "key": key}).first()
-    if found is None:
+    row = connection.execute(_FIND, {"caller": caller, "route": route, "key": key}).first()
+    if row is None:
         return None
-    if found.digest != digest:
+    if row.digest != digest:
         raise IdempotencyKeyReused
-    answer: str | None = found.answer
-    return answer
+    response: str | None = row.answer
+    return response
 
 
-def remember(connection: Connection, caller: str, route: str, key: str, answer: str) -> None:
-    """Store the answer (a JSON text) of the request whose key ``replay`` has claimed."""
-    stored = connection.execute(
-        _REMEMBER, {"caller": caller, "route": route, "key": key, "answer": answer}
+def store_response(connection: Connection, caller: str, route: str, key: str, answer: str) -> None:
+    """Store the response (JSON text) of the request whose key ``claim`` has claimed."""
+    update = connection.execute(
+        _STORE, {"caller": caller, "route": route, "key": key, "answer": answer}
     )
-    if stored.rowcount != 1:
-        raise AssertionError("this key was not claimed, or has its answer already")
+    if update.rowcount != 1:
+        raise AssertionError("this key is not claimed, or already has its response")
 
 
-def settle(
+def complete(
     connection: Connection, caller: str, route: str, key: str, digest: str, answer: str
 ) -> None:
-    """Store the answer of a claim that may have lapsed and been taken over; the first one stands.
+    """Store the response of a claim that may have been taken over; the first response stays.
 
-    Where the claim is gone altogether nothing is stored.
+    Stores nothing if the claim no longer exists.
     """
     request = {"caller": caller, "route": route, "key": key, "digest": digest}
-    connection.execute(_SETTLE, {**request, "answer": answer})
+    connection.execute(_COMPLETE, {**request, "answer": answer})
 
 
-def give_up(connection: Connection, caller: str, route: str, key: str, *, since: datetime) -> None:
-    """End a claim that came to nothing; ``since`` is its ``now``, so another's claim stays."""
+def release(connection: Connection, caller: str, route: str, key: str, *, since: datetime) -> None:
+    """Delete a claim without a response; ``since`` is its ``now``, so another's claim stays."""
     request = {"caller": caller, "route": route, "key": key}
-    connection.execute(_GIVE_UP, {**request, "since": since})
+    connection.execute(_RELEASE, {**request, "since": since})
 
 
 def prune(connection: Connection, *, before: datetime) -> int:
-    """Forget the keys from before a moment; a later repeat would be a new request."""
+    """Delete keys older than ``before``; a later repeat counts as a new request."""
     return connection.execute(_PRUNE, {"before": before}).rowcount

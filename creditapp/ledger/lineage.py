@@ -1,6 +1,6 @@
-"""A grant and what has grown out of it: children by transfer, and by return after its expiry.
+"""Lineage: a grant and its children, split off by transfer or returned after its expiry.
 
-A reversal of the payment reaches the whole family, wherever it has gone (see ``reversals``).
+A reversal of the payment reaches the whole lineage, in every wallet (see ``reversals``).
 """
 
 # ruff: noqa: S608  # SQL is joined from constants of these modules only
@@ -19,17 +19,17 @@ from creditapp.ledger.locked_wallet import LockedWallet
 from creditapp.ledger.sql import read, write
 
 RETURN_LIFETIME: Final = timedelta(days=7)
-"""What returns to an expired grant can be spent for at least so long."""
+"""Minimum time in which credits that returned to an expired grant can be spent."""
 
 COLUMNS: Final = (
     "id, wallet_id, source, amount_micro, remaining_micro, expired_micro, revoked_micro,"
-    " transferred_micro, owed_micro, revoked_target_micro,"
-    " priority, scope, expires_at, frozen_at, paid_minor, created_at"
+    " transferred_micro, owed_micro, revoked_target_micro, priority, scope, expires_at, frozen_at,"
+    " paid_minor, created_at"
 )
-_FIND: Final = read(
-    f"SELECT {COLUMNS} FROM grants WHERE id = :grant_id", "expires_at", "frozen_at", "created_at"
-)
-_BRANCH: Final = read(
+MOMENTS: Final = ("expires_at", "frozen_at", "created_at")
+
+_FIND: Final = read(f"SELECT {COLUMNS} FROM grants WHERE id = :grant_id", *MOMENTS)
+_INSERT_CHILD: Final = read(
     "INSERT INTO grants (wallet_id, source, origin, amount_micro, remaining_micro, priority, scope,"
     " expires_at, frozen_at, paid_minor, currency, livemode, parent_grant_id, root_grant_id,"
     " actor, created_at)"
@@ -38,10 +38,10 @@ _BRANCH: Final = read(
     " actor, :now FROM grants WHERE id = :parent_id RETURNING id"
 )
 _CHANGE: Final = write(
-    "UPDATE grants SET remaining_micro = remaining_micro + :remaining_micro, revoked_micro ="
-    " revoked_micro + :revoked_micro,"
-    " transferred_micro = transferred_micro + :transferred_micro, owed_micro = owed_micro +"
-    " :owed_micro WHERE id = :grant_id"
+    "UPDATE grants SET remaining_micro = remaining_micro + :remaining_micro,"
+    " revoked_micro = revoked_micro + :revoked_micro,"
+    " transferred_micro = transferred_micro + :transferred_micro,"
+    " owed_micro = owed_micro + :owed_micro WHERE id = :grant_id"
 )
 
 
@@ -67,8 +67,8 @@ class GrantRow:
     created_at: datetime
 
     @property
-    def used(self) -> int:
-        """What its allocations keep."""
+    def captured_micro(self) -> int:
+        """Amount captured by its allocations."""
         return (
             self.amount_micro
             - self.remaining_micro
@@ -78,7 +78,7 @@ class GrantRow:
         )
 
     def has_expired(self, at: datetime) -> bool:
-        """Whether its time was over at ``at``; the clock of a frozen grant stands still."""
+        """Whether it had expired at ``at``; a frozen grant's clock stops when it is frozen."""
         return self.expires_at <= (at if self.frozen_at is None else min(at, self.frozen_at))
 
     def change(
@@ -90,7 +90,7 @@ class GrantRow:
         transferred_micro: int = 0,
         owed_micro: int = 0,
     ) -> None:
-        """Move amounts between this grant's parts."""
+        """Add these differences to its parts."""
         connection.execute(
             _CHANGE,
             {
@@ -107,15 +107,15 @@ class GrantRow:
         self.owed_micro += owed_micro
 
 
-def find(connection: Connection, grant_id: int) -> GrantRow:
-    """Return a grant; ``NotFound`` if there is none."""
+def grant_row(connection: Connection, grant_id: int) -> GrantRow:
+    """Return a grant; raise ``NotFound`` if there is none."""
     row = connection.execute(_FIND, {"grant_id": grant_id}).one_or_none()
     if row is None:
         raise NotFound
     return GrantRow(*row)
 
 
-def branch(
+def create_child(
     connection: Connection,
     parent: GrantRow,
     amount_micro: int,
@@ -127,19 +127,19 @@ def branch(
     expires_at: datetime | None = None,
     frozen_at: datetime | None = None,
 ) -> int:
-    """Make a child that holds ``amount`` of its parent, whose ``moved`` the caller lets grow.
+    """Create a child with ``amount_micro`` of its parent; return its id.
 
-    The child's share of the price is rounded so that all children together never have more than
-    their parent. Call it before ``moved`` grows.
+    The caller adds the amount to the parent's ``transferred_micro`` afterwards. The child's share
+    of the price is rounded so that all children together never have more than their parent.
     """
-    share = None
+    share_minor = None
     if parent.paid_minor is not None:
-        share = (
+        share_minor = (
             parent.paid_minor * (parent.transferred_micro + amount_micro) // parent.amount_micro
             - parent.paid_minor * parent.transferred_micro // parent.amount_micro
         )
-    made = connection.execute(
-        _BRANCH,
+    child_id = connection.execute(
+        _INSERT_CHILD,
         {
             "parent_id": parent.id,
             "wallet_id": wallet_id,
@@ -148,14 +148,14 @@ def branch(
             "amount_micro": amount_micro,
             "expires_at": expires_at or parent.expires_at,
             "frozen_at": frozen_at,
-            "paid_minor": share,
+            "paid_minor": share_minor,
             "now": now,
         },
-    )
-    return int(made.scalar_one())
+    ).scalar_one()
+    return int(child_id)
 
 
-def restore_late(
+def return_as_new_grant(
     connection: Connection,
     wallet: LockedWallet,
     parent: GrantRow,
@@ -163,30 +163,30 @@ def restore_late(
     *,
     at: datetime,
 ) -> None:
-    """Hold what came back to an expired grant in a ``refund`` grant that can still be spent.
+    """Put credits that return to an expired grant into a new ``refund`` grant.
 
-    ``at`` is when it came back, which begins its life whenever that is written down. The caller
-    lets the parent's ``moved`` grow by ``amount`` afterwards.
+    ``at`` is the moment of the return: the new grant's life begins then, whenever the return is
+    written. The caller adds the amount to the parent's ``transferred_micro`` afterwards.
     """
     expires_at = at + RETURN_LIFETIME
     frozen_at = None if parent.frozen_at is None else at
-    branch(
+    create_child(
         connection,
         parent,
         amount_micro,
         wallet_id=wallet.wallet_id,
-        # A parent's ``moved`` only grows, so it numbers the returns.
+        # A parent's transferred amount only grows, so it numbers the returns.
         origin=f"return:{parent.id}:{parent.transferred_micro}",
         now=at,
         source="refund",
         expires_at=expires_at,
         frozen_at=frozen_at,
     )
-    wallet.add(amount_micro, frozen=frozen_at is not None)
+    wallet.add_unheld(amount_micro, frozen=frozen_at is not None)
     if frozen_at is None:
-        wallet.expires(expires_at)
+        wallet.expect_expiry(expires_at)
 
 
-def extend(expires_at: datetime, by: timedelta) -> datetime:
-    """Return a later expiry; what never expires stays so."""
+def extend_expiry(expires_at: datetime, by: timedelta) -> datetime:
+    """Return a later expiry; ``NEVER`` stays ``NEVER``."""
     return NEVER if expires_at >= NEVER - by else expires_at + by

@@ -1,9 +1,9 @@
-"""A wallet under its lock, and the one place that writes entries and balances.
+"""A wallet under its lock: the one place that writes entries and balances.
 
-``lock`` takes the wallet's row with an UPDATE, which is the lock of both databases. A verb then
-changes grants and charges, notes here what that means for the balances, and ends with ``post``.
-Balances move by differences and are never recomputed from the rows: a row that somebody altered
-by hand would otherwise repair its own trace.
+``lock`` updates the wallet's row, which is the lock on both databases. A verb then changes grants
+and charges, records here what that means for the balances, and ends with ``post``. Balances change
+by differences and are never recomputed from the rows: otherwise a row that was altered by hand
+would repair its own trace.
 """
 
 # ruff: noqa: S608  # SQL is joined from constants of these modules only
@@ -49,8 +49,8 @@ _INSERT_NOTE: Final = write(
 )
 _POST: Final = write(
     "UPDATE wallets SET seq = :seq, available_micro = :available_micro, held_micro = :held_micro,"
-    " frozen_micro = :frozen_micro,"
-    " owed_micro = :owed_micro, next_expiry_at = :next_expiry_at, frozen_at = :frozen_at,"
+    " frozen_micro = :frozen_micro, owed_micro = :owed_micro, next_expiry_at = :next_expiry_at,"
+    " frozen_at = :frozen_at,"
     " lifetime_granted_micro = lifetime_granted_micro + :granted_micro,"
     " lifetime_spent_micro = lifetime_spent_micro + :spent_micro,"
     " lifetime_welcome_micro = lifetime_welcome_micro + :welcome_micro,"
@@ -61,7 +61,7 @@ _POST: Final = write(
 
 @dataclass
 class LockedWallet:
-    """One locked wallet: its balances as they will be, and the entries that led there."""
+    """One locked wallet: its future balances, and the entries that explain them."""
 
     wallet_id: int
     seq: int
@@ -77,33 +77,33 @@ class LockedWallet:
     purchased_micro: int = 0
     _entries: list[dict[str, object]] = field(default_factory=list)
     _notes: list[dict[str, object]] = field(default_factory=list)
-    _facts: list[dict[str, object]] = field(default_factory=list)
-    _balance: int = 0
+    _events: list[dict[str, object]] = field(default_factory=list)
+    _balance_micro: int = 0
 
     def __post_init__(self) -> None:
-        self._balance = self.total
+        self._balance_micro = self.total_micro
 
     @property
-    def total(self) -> int:
-        """What the wallet has, spendable or not."""
+    def total_micro(self) -> int:
+        """Total balance, spendable or not."""
         return self.available_micro + self.held_micro + self.frozen_micro
 
     def clock(self, now: datetime) -> datetime:
-        """Return the moment up to which credits have expired: a frozen account's clock stands."""
+        """Return the moment up to which credits expire: a frozen wallet's clock is stopped."""
         return now if self.frozen_at is None else min(now, self.frozen_at)
 
-    def add(self, amount_micro: int, *, frozen: bool) -> None:
-        """Credits are (or, with a negative amount, are no longer) in an unheld grant."""
+    def add_unheld(self, amount_micro: int, *, frozen: bool) -> None:
+        """Add unheld credits (or, if negative, subtract them)."""
         if frozen:
             self.frozen_micro += amount_micro
         else:
             self.available_micro += amount_micro
 
-    def expires(self, at: datetime) -> None:
-        """Something in this wallet may end at this moment."""
+    def expect_expiry(self, at: datetime) -> None:
+        """Record that something in this wallet may expire at ``at``."""
         self.next_expiry_at = min(self.next_expiry_at, at)
 
-    def entry(
+    def add_entry(
         self,
         kind: str,
         amount_micro: int,
@@ -114,9 +114,9 @@ class LockedWallet:
         effective_at: datetime | None = None,
         note: str | None = None,
     ) -> int:
-        """Write a line of history and return its number."""
+        """Add an entry to the history and return its number."""
         self.seq += 1
-        self._balance += amount_micro
+        self._balance_micro += amount_micro
         self._entries.append(
             {
                 "wallet_id": self.wallet_id,
@@ -124,7 +124,7 @@ class LockedWallet:
                 "kind": kind,
                 "account": ACCOUNT_OF_KIND[kind],
                 "amount_micro": amount_micro,
-                "balance_after_micro": self._balance,
+                "balance_after_micro": self._balance_micro,
                 "charge_id": charge_id,
                 "grant_id": grant_id,
                 "effective_at": effective_at or now,
@@ -135,22 +135,23 @@ class LockedWallet:
             self._notes.append({"wallet_id": self.wallet_id, "seq": self.seq, "text": note})
         return self.seq
 
-    def fact(self, topic: str, now: datetime, **payload: object) -> None:
-        """Tell those above what happened."""
-        self._facts.append(outbox.row(topic, self.wallet_id, now, payload))
+    def add_event(self, topic: str, now: datetime, **payload: object) -> None:
+        """Add an event to the outbox."""
+        self._events.append(outbox.event_row(topic, self.wallet_id, now, payload))
 
     def post(self, connection: Connection) -> None:
-        """Write entries, notes, facts and balances. The entries must explain the balance."""
-        if self._balance != self.total:
+        """Write entries, notes, events and balances. The entries must explain the balance."""
+        if self._balance_micro != self.total_micro:
             raise AssertionError(
-                f"wallet {self.wallet_id}: entries say {self._balance}, parts say {self.total}"
+                f"wallet {self.wallet_id}: its entries add up to {self._balance_micro},"
+                f" its parts to {self.total_micro}"
             )
         if self._entries:
             connection.execute(_INSERT_ENTRY, _one_or_many(self._entries))
         if self._notes:
             connection.execute(_INSERT_NOTE, _one_or_many(self._notes))
-        if self._facts:
-            outbox.insert(connection, self._facts)
+        if self._events:
+            outbox.insert(connection, self._events)
         connection.execute(
             _POST,
             {
@@ -168,7 +169,7 @@ class LockedWallet:
                 "purchased_micro": self.purchased_micro,
             },
         )
-        self._entries, self._notes, self._facts = [], [], []
+        self._entries, self._notes, self._events = [], [], []
         self.granted_micro = self.spent_micro = self.welcome_micro = self.purchased_micro = 0
 
 
@@ -178,16 +179,16 @@ def _one_or_many(rows: list[dict[str, object]]) -> dict[str, object] | list[dict
 
 
 def lock(connection: Connection, wallet_id: int) -> LockedWallet:
-    """Lock a wallet until the transaction ends; ``NotFound`` if there is none."""
-    return _books(connection.execute(_LOCK, {"wallet_id": wallet_id}).one_or_none())
+    """Lock a wallet until the transaction ends; raise ``NotFound`` if there is none."""
+    return _locked(connection.execute(_LOCK, {"wallet_id": wallet_id}).one_or_none())
 
 
 def lock_of_charge(connection: Connection, charge_id: int) -> LockedWallet:
-    """Lock the wallet of a charge until the transaction ends; ``NotFound`` without one."""
-    return _books(connection.execute(_LOCK_OF_CHARGE, {"charge_id": charge_id}).one_or_none())
+    """Lock a charge's wallet until the transaction ends; raise ``NotFound`` without a charge."""
+    return _locked(connection.execute(_LOCK_OF_CHARGE, {"charge_id": charge_id}).one_or_none())
 
 
-def _books(row: Sequence[object] | None) -> LockedWallet:
+def _locked(row: Sequence[object] | None) -> LockedWallet:
     if row is None:
         raise NotFound
     return LockedWallet(*row)  # type: ignore[arg-type]  # the fields have the columns' order

@@ -1,8 +1,8 @@
-"""The ledger's tables. Only the verbs of this package write them.
+"""Tables of the ledger. Only the verbs of this package write them.
 
-Amounts are microcredits. Every balance of a wallet is a projection of the rows below it, which
-``proof`` recomputes; every amount that may not fall below zero says so in a CHECK, so that a
-mistake in a verb becomes an error and never a wrong balance.
+Amounts are microcredits. Every balance of a wallet is a projection of its rows, which ``proof``
+recomputes. Every amount has a CHECK against falling below zero, so that a mistake in a verb becomes
+an error and never a wrong balance.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from creditapp.ledger.entry_types import (
     SOURCES,
 )
 
-# Rows that are updated at every spend keep room in their page, so that PostgreSQL can write the
-# new version beside the old one without touching an index (a heap-only tuple).
-_ROOM = {"fillfactor": "60"}
+# Pages of rows that every spend updates keep free space, so that PostgreSQL can write the new
+# version beside the old one without updating an index (a heap-only tuple).
+_FILLFACTOR = {"fillfactor": "60"}
 
 
 def _one_of(values: tuple[str, ...]) -> str:
@@ -41,7 +41,7 @@ def _one_of(values: tuple[str, ...]) -> str:
 
 
 class Wallet(Base):
-    """An owner's credits. ``next_expiry_at`` may be too early and is never too late."""
+    """An owner's balances. ``next_expiry_at`` may be too early and is never too late."""
 
     __tablename__ = "wallets"
     __table_args__ = (
@@ -52,7 +52,7 @@ class Wallet(Base):
         CheckConstraint("frozen_micro >= 0", name="frozen_micro"),
         CheckConstraint("owed_micro >= 0", name="owed_micro"),
         Index("ix_wallets_next_expiry_at", "next_expiry_at"),
-        {"postgresql_with": _ROOM},
+        {"postgresql_with": _FILLFACTOR},
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
@@ -73,11 +73,12 @@ class Wallet(Base):
 
 
 class Grant(Base):
-    """A lot of credits that came in together.
+    """A lot of credits with one source, scope and expiry.
 
-    amount = remaining + kept by its allocations + expired + revoked + moved. ``moved`` left for
-    a child grant (``parent_grant_id``): by transfer, or because it came back after the expiry.
-    A root's ``revoke_target`` is how much of it, over its whole family, has been revoked in total.
+    amount = remaining + captured by its allocations + expired + revoked + transferred.
+    ``transferred_micro`` left for a child (``parent_grant_id``): by transfer, or because it
+    returned after the expiry. A root's ``revoked_target_micro`` is the total to be revoked of it,
+    over its whole lineage.
     """
 
     __tablename__ = "grants"
@@ -115,7 +116,7 @@ class Grant(Base):
             postgresql_where=text("root_grant_id IS NOT NULL"),
             sqlite_where=text("root_grant_id IS NOT NULL"),
         ),
-        {"postgresql_with": _ROOM},
+        {"postgresql_with": _FILLFACTOR},
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
@@ -145,7 +146,7 @@ class Grant(Base):
 class Charge(Base):
     """Credits taken or set aside for one thing. An open charge is a hold.
 
-    ``expires_at`` is set only for holds made by API: a generation's hold has no clock of its own.
+    ``expires_at`` is set only for holds made by API: a generation's hold does not expire by itself.
     A charge with ``debt_grant_id`` paid what that grant owed; it is no usage.
     """
 
@@ -192,7 +193,7 @@ class Charge(Base):
 
 
 class Allocation(Base):
-    """What a charge took from one grant, from which offset, and how much of it stays taken."""
+    """The part of a charge that came from one grant: offset in the charge, amount, captured."""
 
     __tablename__ = "allocations"
     __table_args__ = (
@@ -219,7 +220,7 @@ _ACCOUNT = " OR ".join(
 
 
 class Entry(Base):
-    """One line of the append-only history; triggers refuse its change (see ``triggers``)."""
+    """One entry of the append-only history; triggers refuse its change (see ``triggers``)."""
 
     __tablename__ = "entries"
     __table_args__ = (
@@ -242,9 +243,9 @@ class Entry(Base):
 
 
 class Note(Base):
-    """The words beside an entry, or beside all entries of a charge.
+    """Free text of an entry, or of all entries of a charge.
 
-    They may name a person, so they can be erased; entries cannot.
+    It may contain personal data, so it can be erased; entries cannot.
     """
 
     __tablename__ = "notes"
@@ -262,7 +263,7 @@ class Note(Base):
 
 
 class RequestKey(Base):
-    """A caller's idempotency key for a route, with the answer that was given."""
+    """A caller's idempotency key for a route, with the stored response."""
 
     __tablename__ = "request_keys"
     __table_args__ = (
@@ -280,7 +281,7 @@ class RequestKey(Base):
 
 
 class OutboxEvent(Base):
-    """Something that happened, for those above who must act on it."""
+    """An event for the packages above."""
 
     __tablename__ = "outbox"
     __table_args__ = (
@@ -315,7 +316,7 @@ class Seal(Base):
 
 
 class SealSpan(Base):
-    """Which entries of one wallet a seal covers."""
+    """Entries of one wallet that a seal covers."""
 
     __tablename__ = "seal_spans"
 

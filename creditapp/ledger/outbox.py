@@ -1,8 +1,8 @@
-"""Facts that leave the ledger: written with their cause, claimed by jobs afterwards.
+"""Outbox: events for the packages above, written with their cause and claimed by jobs.
 
 Topics: ``granted``, ``captured``, ``released``, ``refunded``, ``revoked``, ``restored``,
-``expired``, ``transferred`` and ``low_balance``. The subject is the wallet's id; the payload says
-the rest. A handler runs at least once: it is given up and claimed again after ``LEASE``.
+``expired``, ``transferred`` and ``low_balance``. The subject is the wallet's id; the payload has
+the rest. A handler runs at least once: after ``LEASE`` a claimed event is offered again.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from creditapp.db import UtcDateTime
 from creditapp.ledger.sql import write
 
 LEASE: Final = timedelta(minutes=5)
-"""After so long a claimed event that is not done is offered again."""
+"""Time after which a claimed event that is not done is offered again."""
 
-INSERT: Final = write(
+_INSERT: Final = write(
     "INSERT INTO outbox (topic, subject, payload, created_at)"
     " VALUES (:topic, :subject, :payload, :created_at)"
 )
-# The condition stands twice: whoever waited for another claimer's row sees it claimed and skips it.
+# The condition is repeated for a claimer that waited for another's row: it is claimed by then.
 _CLAIM: Final = (
     write(
         "UPDATE outbox SET claimed_at = :now WHERE id IN ("
@@ -47,7 +47,7 @@ _PRUNE: Final = write(
 
 @dataclass(frozen=True)
 class Event:
-    """One claimed fact."""
+    """One claimed event."""
 
     id: int
     topic: str
@@ -56,7 +56,7 @@ class Event:
     created_at: datetime
 
 
-def row(
+def event_row(
     topic: str, wallet_id: int, now: datetime, payload: Mapping[str, object]
 ) -> dict[str, object]:
     """Return the values of an event's row."""
@@ -70,29 +70,29 @@ def row(
 
 def insert(connection: Connection, rows: list[dict[str, object]]) -> None:
     """Write events in the transaction of their cause."""
-    connection.execute(INSERT, rows[0] if len(rows) == 1 else rows)
+    connection.execute(_INSERT, rows[0] if len(rows) == 1 else rows)
 
 
 def claim(
     connection: Connection, topics: Sequence[str], limit: int, *, now: datetime
 ) -> list[Event]:
-    """Take up to ``limit`` waiting events, oldest first; two claimers never get the same one."""
-    claimed = connection.execute(
+    """Claim up to ``limit`` waiting events, oldest first; two claimers never get the same one."""
+    rows = connection.execute(
         _CLAIM,
         {"topics": list(topics), "limit": limit, "now": now, "before": now - LEASE},
     ).all()
     return [
-        Event(found[0], found[1], int(found[2]), json.loads(found[3]), found[4])
-        for found in sorted(claimed)
+        Event(event_id, topic, int(subject), json.loads(payload), created_at)
+        for event_id, topic, subject, payload, created_at in sorted(rows)
     ]
 
 
 def done(connection: Connection, event_ids: Sequence[int], *, now: datetime) -> None:
-    """Mark claimed events as dealt with."""
+    """Mark claimed events as done."""
     if event_ids:
         connection.execute(_DONE, {"ids": list(event_ids), "now": now})
 
 
 def prune(connection: Connection, *, before: datetime, keep: Sequence[str] = ()) -> int:
-    """Delete old events that are done, or whose topic nobody listens to (not in ``keep``)."""
+    """Delete old events that are done or whose topic has no handler (is not in ``keep``)."""
     return connection.execute(_PRUNE, {"before": before, "keep": list(keep)}).rowcount

@@ -1,4 +1,4 @@
-"""The proof: every invariant of the ledger, for every wallet, from the rows alone."""
+"""Proof: check every invariant of the ledger, for every wallet, from the rows alone."""
 
 # ruff: noqa: S608  # SQL is joined from constants of ``invariants`` only
 
@@ -13,7 +13,7 @@ from creditapp.ledger import seals, triggers
 from creditapp.ledger.invariants import INVARIANTS
 
 FINDINGS_MAX: Final = 50
-"""So many breaches of one invariant are named; the rest is counted."""
+"""Maximum number of breaches that are named per invariant; the rest is counted."""
 
 _ACCOUNTS: Final = text(
     "SELECT account, COUNT(*), CAST(COALESCE(SUM(amount_micro), 0) AS BIGINT) FROM entries"
@@ -37,41 +37,41 @@ _BREACHES: Final = text(
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that is not as it must be, and in which wallet (None: in all)."""
+    """A breach of an invariant, and its wallet (None: all wallets)."""
 
     wallet_id: int | None
     sentence: str
 
     @property
     def where(self) -> str:
-        """The wallet, in words."""
+        """The wallet as text."""
         return "all wallets" if self.wallet_id is None else f"wallet {self.wallet_id}"
 
 
 @dataclass(frozen=True)
 class Result:
-    """One invariant: how many rows it was checked on, and what broke it."""
+    """Result of one invariant: the number of rows checked, and its breaches."""
 
     name: str
     sentence: str
     checked: int
     findings: list[Finding]
     unnamed: int = 0
-    """How many further findings there are."""
+    """Number of further findings."""
 
     @property
     def broken(self) -> int:
-        """How many breaches there are."""
+        """Number of breaches."""
         return len(self.findings) + self.unnamed
 
 
 @dataclass(frozen=True)
 class Report:
-    """What the proof found. ``ok`` only if every invariant holds."""
+    """Results of all invariants. ``ok`` only if every one holds."""
 
     results: list[Result]
     accounts: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """Of each counter-account the lines and the sum, in microcredits of the wallets' side."""
+    """Entries and sum per counter-account, in microcredits from the wallets' side."""
 
     @property
     def ok(self) -> bool:
@@ -154,22 +154,22 @@ def _invariants(connection: Connection) -> list[Result]:
 
 
 def _triggers(connection: Connection) -> Result:
-    wanted = triggers.expected(connection.dialect.name)
-    found = triggers.installed(connection)
+    expected = triggers.expected(connection.dialect.name)
+    installed = triggers.installed(connection)
     findings = [
-        Finding(None, f"trigger {name} is {'altered' if name in found else 'missing'}")
-        for name, definition in wanted.items()
-        if found.get(name) != definition
+        Finding(None, f"trigger {name} is {'altered' if name in installed else 'missing'}")
+        for name, definition in expected.items()
+        if installed.get(name) != definition
     ]
-    return Result("triggers", "Entries refuse change", len(wanted), findings)
+    return Result("triggers", "Entries refuse change", len(expected), findings)
 
 
 def _seals(connection: Connection) -> Result:
-    checked, broken = seals.check_seals(connection)
+    checked, sentences = seals.check_seals(connection)
     return Result(
         "seals",
-        "Sealed entries are as they were",
+        "Sealed entries are unchanged",
         checked,
-        [Finding(None, sentence) for sentence in broken[:FINDINGS_MAX]],
-        max(0, len(broken) - FINDINGS_MAX),
+        [Finding(None, sentence) for sentence in sentences[:FINDINGS_MAX]],
+        max(0, len(sentences) - FINDINGS_MAX),
     )

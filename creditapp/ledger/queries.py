@@ -1,14 +1,14 @@
-"""Reads: they take no lock and write nothing.
+"""Reads of balances and grants, without a lock and without writing.
 
-What has ended by the clock and was not yet written down is worked out on the way: expired credits
-are subtracted, lapsed holds are returned, exactly as the next sweep will do it.
+What has expired but is not yet swept is computed on the fly: expired credits are subtracted and
+lapsed holds returned, exactly as the next sweep will do it.
 """
 
 # ruff: noqa: S608  # SQL is joined from constants of these modules only
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -16,14 +16,13 @@ from sqlalchemy import Connection
 
 from creditapp.clock import NEVER
 from creditapp.errors import NotFound
-from creditapp.ledger.lineage import RETURN_LIFETIME
+from creditapp.ledger.lineage import MOMENTS, RETURN_LIFETIME
 from creditapp.ledger.sql import read
 
 _BALANCE_COLUMNS: Final = (
     "w.id, w.available_micro, w.held_micro, w.frozen_micro, w.owed_micro, w.frozen_at,"
-    " w.next_expiry_at,"
-    " w.lifetime_granted_micro, w.lifetime_spent_micro, w.lifetime_welcome_micro,"
-    " w.lifetime_purchased_micro"
+    " w.next_expiry_at, w.lifetime_granted_micro, w.lifetime_spent_micro,"
+    " w.lifetime_welcome_micro, w.lifetime_purchased_micro"
 )
 _BALANCE: Final = read(
     f"SELECT {_BALANCE_COLUMNS} FROM wallets w WHERE w.id = :wallet_id",
@@ -40,8 +39,8 @@ _SUMMARY: Final = read(
     "expires_at",
 )
 _SPENDABLE: Final = read(
-    "SELECT w.frozen_at, w.next_expiry_at, (SELECT CAST(COALESCE(SUM(g.remaining_micro), 0) AS"
-    " BIGINT)"
+    "SELECT w.frozen_at, w.next_expiry_at,"
+    " (SELECT CAST(COALESCE(SUM(g.remaining_micro), 0) AS BIGINT)"
     " FROM grants g WHERE g.wallet_id = w.id AND g.remaining_micro > 0 AND g.frozen_at IS NULL"
     " AND g.expires_at > :now AND g.scope IN ('*', :operation))"
     " FROM wallets w WHERE w.id = :wallet_id",
@@ -49,14 +48,13 @@ _SPENDABLE: Final = read(
     "next_expiry_at",
 )
 _UNSWEPT: Final = read(
-    "SELECT CAST(COALESCE(SUM(remaining_micro), 0) AS BIGINT) FROM grants WHERE wallet_id ="
-    " :wallet_id"
+    "SELECT CAST(COALESCE(SUM(remaining_micro), 0) AS BIGINT) FROM grants"
+    " WHERE wallet_id = :wallet_id"
     " AND remaining_micro > 0 AND frozen_at IS NULL AND expires_at <= :at"
 )
-_LAPSED: Final = read(
+_LAPSED_HOLDS: Final = read(
     "SELECT c.expires_at AS lapsed_at, a.captured_micro, g.id, g.owed_micro, g.scope,"
-    " g.expires_at AS expires_at,"
-    " g.frozen_at AS frozen_at"
+    " g.expires_at AS expires_at, g.frozen_at AS frozen_at"
     " FROM charges c JOIN allocations a ON a.charge_id = c.id JOIN grants g ON g.id = a.grant_id"
     " WHERE c.wallet_id = :wallet_id AND c.state = 'open' AND c.expires_at <= :now"
     " ORDER BY c.expires_at, c.id, a.offset_micro",
@@ -66,26 +64,24 @@ _LAPSED: Final = read(
 )
 _GRANT_COLUMNS: Final = (
     "id, wallet_id, source, origin, amount_micro, remaining_micro, expired_micro, revoked_micro,"
-    " transferred_micro, owed_micro, priority,"
-    " scope, expires_at, frozen_at, paid_minor, currency, livemode, parent_grant_id,"
-    " root_grant_id, actor, created_at"
+    " transferred_micro, owed_micro, priority, scope, expires_at, frozen_at, paid_minor, currency,"
+    " livemode, parent_grant_id, root_grant_id, actor, created_at"
 )
-_MOMENTS: Final = ("expires_at", "frozen_at", "created_at")
-_GRANT: Final = read(f"SELECT {_GRANT_COLUMNS} FROM grants WHERE id = :grant_id", *_MOMENTS)
-_GRANT_OF_ORIGIN: Final = read(
-    f"SELECT {_GRANT_COLUMNS} FROM grants WHERE origin = :origin", *_MOMENTS
+_GRANT_BY_ID: Final = read(f"SELECT {_GRANT_COLUMNS} FROM grants WHERE id = :grant_id", *MOMENTS)
+_GRANT_BY_ORIGIN: Final = read(
+    f"SELECT {_GRANT_COLUMNS} FROM grants WHERE origin = :origin", *MOMENTS
 )
 _GRANTS: Final = read(
     f"SELECT {_GRANT_COLUMNS} FROM grants"
-    " WHERE wallet_id = :wallet_id AND remaining_micro >= :remaining_min"
+    " WHERE wallet_id = :wallet_id AND remaining_micro >= :remaining_min_micro"
     " ORDER BY priority, expires_at, CASE WHEN scope = '*' THEN 1 ELSE 0 END, id",
-    *_MOMENTS,
+    *MOMENTS,
 )
 
 
 @dataclass(frozen=True)
 class Balance:
-    """What a wallet has, in microcredits. The total is what the history's last line says."""
+    """Balance of a wallet, in microcredits. The total equals the last entry's balance."""
 
     wallet_id: int
     available_micro: int
@@ -101,13 +97,13 @@ class Balance:
 
     @property
     def total_micro(self) -> int:
-        """What is there, whether it can be spent now or not."""
+        """Total balance, spendable or not."""
         return self.available_micro + self.held_micro + self.frozen_micro
 
 
 @dataclass(frozen=True)
-class Expiring:
-    """Credits that end at one moment."""
+class ExpiringCredits:
+    """Credits that expire at one moment."""
 
     amount_micro: int
     expires_at: datetime
@@ -115,15 +111,15 @@ class Expiring:
 
 @dataclass(frozen=True)
 class Summary:
-    """A wallet at a glance."""
+    """Balance of a wallet, and its credits that expire."""
 
     balance: Balance
-    expiring: list[Expiring]
+    expiring: list[ExpiringCredits]
 
 
 @dataclass(frozen=True)
 class Grant:
-    """A lot of credits that came in together."""
+    """A lot of credits with one source, scope and expiry."""
 
     id: int
     wallet_id: int
@@ -149,13 +145,13 @@ class Grant:
 
 
 @dataclass(frozen=True)
-class _Returned:
-    """What lapsed holds will have given back at the next sweep."""
+class _LapsedReturn:
+    """Microcredits that lapsed holds return at the next sweep."""
 
-    lapsed: int = 0
+    held_micro: int = 0
     available_micro: int = 0
-    frozen: int = 0
-    paid: int = 0
+    frozen_micro: int = 0
+    repaid_micro: int = 0
 
 
 def balance(connection: Connection, wallet_id: int, *, now: datetime) -> Balance:
@@ -167,20 +163,20 @@ def balance(connection: Connection, wallet_id: int, *, now: datetime) -> Balance
 
 
 def summary(connection: Connection, wallet_id: int, *, now: datetime) -> Summary:
-    """Return the balance with what expires when, in one query unless something is unswept."""
+    """Return the balance and the credits that expire, in one query unless something is unswept."""
     rows = connection.execute(_SUMMARY, {"wallet_id": wallet_id, "until": NEVER, "now": now}).all()
     if not rows:
         raise NotFound
-    amounts: dict[datetime, int] = {}
-    for row in rows:
-        if row[-2] is not None:
-            amounts[row[-2]] = amounts.get(row[-2], 0) + row[-1]
-    expiring = [Expiring(amount_micro, at) for at, amount_micro in amounts.items()]
+    amounts_micro: dict[datetime, int] = {}
+    for *_, expires_at, remaining_micro in rows:
+        if expires_at is not None:
+            amounts_micro[expires_at] = amounts_micro.get(expires_at, 0) + remaining_micro
+    expiring = [ExpiringCredits(amount, expires_at) for expires_at, amount in amounts_micro.items()]
     return Summary(_as_of(connection, Balance(*rows[0][:-2]), now), expiring)
 
 
 def spendable(connection: Connection, wallet_id: int, operation: str, *, now: datetime) -> int:
-    """Return the microcredits that may pay for ``operation``; 0 while the account is frozen."""
+    """Return the microcredits that may pay for ``operation``; 0 while the wallet is frozen."""
     row = connection.execute(
         _SPENDABLE, {"wallet_id": wallet_id, "operation": operation, "now": now}
     ).one_or_none()
@@ -190,7 +186,7 @@ def spendable(connection: Connection, wallet_id: int, operation: str, *, now: da
     if frozen_at is not None:
         return 0
     if next_expiry_at <= now:
-        amount_micro += _returned(connection, wallet_id, now, now, operation).available_micro
+        amount_micro += _lapsed_return(connection, wallet_id, now, now, operation).available_micro
     return int(amount_micro)
 
 
@@ -198,21 +194,21 @@ def list_grants(
     connection: Connection, wallet_id: int, *, include_spent: bool = False
 ) -> list[Grant]:
     """Return a wallet's grants in the order in which they are spent."""
-    parameters = {"wallet_id": wallet_id, "remaining_min": 0 if include_spent else 1}
+    parameters = {"wallet_id": wallet_id, "remaining_min_micro": 0 if include_spent else 1}
     return [Grant(*row) for row in connection.execute(_GRANTS, parameters)]
 
 
 def grant_by_id(connection: Connection, grant_id: int) -> Grant:
-    """Return a grant; ``NotFound`` if there is none."""
-    row = connection.execute(_GRANT, {"grant_id": grant_id}).one_or_none()
+    """Return a grant; raise ``NotFound`` if there is none."""
+    row = connection.execute(_GRANT_BY_ID, {"grant_id": grant_id}).one_or_none()
     if row is None:
         raise NotFound
     return Grant(*row)
 
 
 def find_grant(connection: Connection, origin: str) -> Grant | None:
-    """Return the grant that was made for an origin such as ``purchase:<id>``, or None."""
-    row = connection.execute(_GRANT_OF_ORIGIN, {"origin": origin}).one_or_none()
+    """Return the grant with an origin such as ``purchase:<id>``, or None."""
+    row = connection.execute(_GRANT_BY_ORIGIN, {"origin": origin}).one_or_none()
     return None if row is None else Grant(*row)
 
 
@@ -220,43 +216,37 @@ def _as_of(connection: Connection, stored: Balance, now: datetime) -> Balance:
     if stored.next_expiry_at > now:
         return stored
     clock = now if stored.frozen_at is None else min(now, stored.frozen_at)
-    expired = connection.execute(
+    expired_micro = connection.execute(
         _UNSWEPT, {"wallet_id": stored.wallet_id, "at": clock}
     ).scalar_one()
-    returned = _returned(connection, stored.wallet_id, now, clock, None)
-    return Balance(
-        stored.wallet_id,
-        stored.available_micro - expired + returned.available_micro,
-        stored.held_micro - returned.lapsed,
-        stored.frozen_micro + returned.frozen,
-        stored.owed_micro - returned.paid,
-        stored.frozen_at,
-        stored.next_expiry_at,
-        stored.lifetime_granted_micro,
-        stored.lifetime_spent_micro,
-        stored.lifetime_welcome_micro,
-        stored.lifetime_purchased_micro,
+    lapsed = _lapsed_return(connection, stored.wallet_id, now, clock, None)
+    return replace(
+        stored,
+        available_micro=stored.available_micro - expired_micro + lapsed.available_micro,
+        held_micro=stored.held_micro - lapsed.held_micro,
+        frozen_micro=stored.frozen_micro + lapsed.frozen_micro,
+        owed_micro=stored.owed_micro - lapsed.repaid_micro,
     )
 
 
-def _returned(
+def _lapsed_return(
     connection: Connection, wallet_id: int, now: datetime, clock: datetime, operation: str | None
-) -> _Returned:
-    """Walk through the lapsed holds as the sweep will, for one operation or for all."""
-    owed_micro: dict[int, int] = {}
-    lapsed = available_micro = frozen = paid = 0
-    rows = connection.execute(_LAPSED, {"wallet_id": wallet_id, "now": now})
-    for lapsed_at, captured_micro, grant_id, owing, scope, expires_at, frozen_at in rows:
-        lapsed += captured_micro
-        pays = min(captured_micro, owed_micro.setdefault(grant_id, owing))
-        owed_micro[grant_id] -= pays
-        paid += pays
+) -> _LapsedReturn:
+    """Compute what the sweep of lapsed holds will return, for one operation or for all."""
+    owed: dict[int, int] = {}
+    held_micro = available_micro = frozen_micro = total_repaid_micro = 0
+    rows = connection.execute(_LAPSED_HOLDS, {"wallet_id": wallet_id, "now": now})
+    for lapsed_at, amount_micro, grant_id, owed_micro, scope, expires_at, frozen_at in rows:
+        held_micro += amount_micro
+        repaid_micro = min(amount_micro, owed.setdefault(grant_id, owed_micro))
+        owed[grant_id] -= repaid_micro
+        total_repaid_micro += repaid_micro
         if frozen_at is not None:
-            frozen += captured_micro - pays
+            frozen_micro += amount_micro - repaid_micro
             continue
         if expires_at <= min(lapsed_at, clock):
-            # Expired when it came back: it returned as a grant of its own.
+            # The grant had expired by then: these credits return as a new grant.
             expires_at = lapsed_at + RETURN_LIFETIME
         if expires_at > clock and (operation is None or scope in ("*", operation)):
-            available_micro += captured_micro - pays
-    return _Returned(lapsed, available_micro, frozen, paid)
+            available_micro += amount_micro - repaid_micro
+    return _LapsedReturn(held_micro, available_micro, frozen_micro, total_repaid_micro)

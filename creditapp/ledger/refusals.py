@@ -1,4 +1,4 @@
-"""What the ledger refuses, and the words for it."""
+"""Refusals of the ledger, with their status, code and words."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from creditapp.units import credits_number, credits_text
 
 
 class InsufficientCredits(AppError):
-    """What may pay for this is less than it costs."""
+    """The balance that may pay for this is smaller than its cost."""
 
     status, code, title = 402, "insufficient_credits", "Not enough credits"
 
@@ -25,14 +25,14 @@ class InsufficientCredits(AppError):
 
 
 class AccountFrozen(AppError):
-    """The account as a whole may not spend, usually while a payment is disputed."""
+    """The whole account is frozen, usually while a payment is disputed."""
 
     status, code, title = 403, "account_frozen", "These credits are frozen"
 
 
 class ChargeSettled(Conflict):
-    """The charge has already ended in another way; a charge ends once."""
+    """The charge has ended in another way; a charge ends once."""
 
 
 class HoldExpired(Conflict):
-    """The hold ended by its own clock before it was captured."""
+    """The hold expired before it was captured."""

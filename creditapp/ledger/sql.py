@@ -1,7 +1,7 @@
-"""How the ledger writes its SQL: one text for both databases, with the types that they need.
+"""SQL statements of the ledger: one text for both databases, with the types that they need.
 
-SQLAlchemy's ORM does the same work at a sixth of the speed (measured), so the verbs run Core
-text. A statement is a constant, which SQLAlchemy compiles once for each dialect.
+SQLAlchemy's ORM is six times as slow (measured), so the verbs run Core text. A statement is a
+constant, which SQLAlchemy compiles once for each dialect.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _TIMES: Final = frozenset(
 
 
 def write(sql: str) -> TextClause:
-    """Return a statement whose parameters that are moments are stored as UTC moments."""
+    """Return a statement that stores its time parameters in UTC."""
     names = dict.fromkeys(_PARAMETER.findall(sql))
     return text(sql).bindparams(
         *(bindparam(name, type_=UtcDateTime()) for name in names if name in _TIMES),
@@ -32,19 +32,19 @@ def write(sql: str) -> TextClause:
 
 
 def read(sql: str, *moments: str) -> TextualSelect:
-    """Return a statement with rows; the result columns named in ``moments`` come as UTC moments."""
+    """Return a statement with rows, whose columns named in ``moments`` are times in UTC."""
     return write(sql).columns(**dict.fromkeys(moments, UtcDateTime()))
 
 
 class Direct:
-    """A statement for the most travelled road, handed to the driver without being compiled.
+    """A statement of the hot path, given to the driver without compilation.
 
-    It is written once with ``:name``, which SQLite's driver reads itself; psycopg's spelling is
-    made here, once. Values come as the driver stores them (see ``stored``). On SQLite it goes
-    straight to the driver's cursor, where SQLAlchemy costs as much as the statement (measured: a
-    spend falls from 0.49 to 0.57 of the raw driver's speed); the engine's events do not see it
-    there. PostgreSQL's connections can break, which SQLAlchemy must notice, and its trips cost
-    more than the code around them.
+    Its parameters are written ``:name``, which SQLite's driver reads itself; psycopg's form is made
+    here, once. Values must be as the driver stores them (see ``stored``). On SQLite it goes
+    straight to the driver's cursor, because SQLAlchemy costs as much as the statement (measured: a
+    spend rises from 0.49 to 0.57 of the raw driver's speed); the engine's events do not see it
+    there. PostgreSQL's connections can break, which SQLAlchemy must notice, and its round trips
+    cost more than the code around them.
     """
 
     def __init__(self, sql: str) -> None:
@@ -52,7 +52,7 @@ class Direct:
         self._postgresql = _PARAMETER.sub(r"%(\1)s", sql)
 
     def run(self, connection: Connection, values: dict[str, object]) -> int:
-        """Run it and return how many rows it wrote."""
+        """Run it and return the number of rows it wrote."""
         if connection.dialect.name == "sqlite":
             cursor = connection.connection.cursor()
             cursor.execute(self._sqlite, values)
@@ -71,7 +71,7 @@ class Direct:
 
 
 def stored(connection: Connection, moment: datetime | None) -> object:
-    """Return a moment as ``UtcDateTime`` hands it to the driver of this connection."""
+    """Return a time as ``UtcDateTime`` passes it to the driver of this connection."""
     if moment is None or connection.dialect.name != "sqlite":
         return moment
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")

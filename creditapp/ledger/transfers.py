@@ -1,8 +1,8 @@
-"""Credits that move to another wallet and stay what they were.
+"""Transfer credits to another wallet.
 
 A transfer splits grants. A child keeps source, scope, expiry, its share of the price and its root,
-so that a chargeback follows it. What was free does not move, and what was paid moves only when
-the payment has had time to be contested.
+so that a chargeback follows it. Free credits are not transferable, and paid credits only after a
+delay in which the payment can be disputed.
 """
 
 # ruff: noqa: S608  # SQL is joined from constants of these modules only
@@ -18,12 +18,12 @@ from sqlalchemy import Connection
 from creditapp.errors import IdempotencyKeyReused
 from creditapp.ledger import expiry, lineage, lineage_lock
 from creditapp.ledger.entry_types import PAID_SOURCES
-from creditapp.ledger.lineage import COLUMNS, GrantRow
+from creditapp.ledger.lineage import COLUMNS, MOMENTS, GrantRow
 from creditapp.ledger.refusals import AccountFrozen, InsufficientCredits
 from creditapp.ledger.sql import read
 
 TRANSFER_DELAY: Final = timedelta(days=14)
-"""How old a paid grant is before it may be transferred: stolen cards are noticed by then."""
+"""Minimum age of a paid grant that is transferred: stolen cards are noticed by then."""
 
 _PAID: Final = ", ".join(f"'{source}'" for source in PAID_SOURCES)
 _TRANSFERABLE: Final = read(
@@ -33,11 +33,9 @@ _TRANSFERABLE: Final = read(
     f" AND g.expires_at > :now AND g.source IN ({_PAID})"
     " AND COALESCE(root.created_at, g.created_at) <= :before"
     " ORDER BY g.priority, g.expires_at, CASE WHEN g.scope = '*' THEN 1 ELSE 0 END, g.id",
-    "expires_at",
-    "frozen_at",
-    "created_at",
+    *MOMENTS,
 )
-_EARLIER: Final = read(
+_CHILDREN: Final = read(
     "SELECT id, wallet_id, amount_micro FROM grants WHERE origin = :first"
     " OR (wallet_id = (SELECT wallet_id FROM grants WHERE origin = :first)"
     " AND SUBSTR(origin, 1, :length) = :prefix) ORDER BY id"
@@ -46,7 +44,7 @@ _EARLIER: Final = read(
 
 @dataclass(frozen=True)
 class Transfer:
-    """What moved, and the grants that hold it now."""
+    """A transfer, with the grants that hold its credits now."""
 
     to_wallet_id: int
     amount_micro: int
@@ -67,12 +65,13 @@ def transfer(
 ) -> Transfer:
     """Move ``amount_micro`` of paid credits, in the order in which they would be spent.
 
-    ``key`` is unique among the sender's transfers: again with the same receiver and amount it
-    answers the first transfer, otherwise ``IdempotencyKeyReused``. ``InsufficientCredits`` says
-    how much may move; ``AccountFrozen`` when the sender's account is frozen.
+    ``key`` is unique among the sender's transfers: a repeat with the same receiver and amount
+    returns the first transfer, any other raises ``IdempotencyKeyReused``. Raises
+    ``InsufficientCredits`` with the transferable balance, and ``AccountFrozen`` if the sender's
+    account is frozen.
     """
     if amount_micro <= 0 or from_wallet_id == to_wallet_id:
-        raise ValueError("a transfer moves more than nothing, to another wallet")
+        raise ValueError("a transfer moves a positive amount to another wallet")
     wallets = lineage_lock.lock_in_order(connection, (from_wallet_id, to_wallet_id))
     prefix = f"transfer:{from_wallet_id}:{key}:"
     earlier = _earlier(connection, prefix)
@@ -86,28 +85,28 @@ def transfer(
     for wallet in (sender, receiver):
         expiry.sweep(connection, wallet, now)
     parts = _parts(connection, from_wallet_id, amount_micro, now, min_age)
-    children = []
-    for number, (parent, part) in enumerate(parts, start=1):
-        child_id = lineage.branch(
+    child_ids = []
+    for number, (parent, part_micro) in enumerate(parts, start=1):
+        child_id = lineage.create_child(
             connection,
             parent,
-            part,
+            part_micro,
             wallet_id=to_wallet_id,
             origin=f"{prefix}{number}",
             now=now,
         )
-        parent.change(connection, remaining_micro=-part, transferred_micro=part)
-        sender.entry("transfer_out", -part, now=now, grant_id=parent.id, note=note)
-        receiver.entry("transfer_in", part, now=now, grant_id=child_id, note=note)
-        receiver.expires(parent.expires_at)
-        children.append(child_id)
+        parent.change(connection, remaining_micro=-part_micro, transferred_micro=part_micro)
+        sender.add_entry("transfer_out", -part_micro, now=now, grant_id=parent.id, note=note)
+        receiver.add_entry("transfer_in", part_micro, now=now, grant_id=child_id, note=note)
+        receiver.expect_expiry(parent.expires_at)
+        child_ids.append(child_id)
     sender.available_micro -= amount_micro
     receiver.available_micro += amount_micro
     receiver.granted_micro += amount_micro
-    sender.fact("transferred", now, to=to_wallet_id, amount_micro=amount_micro)
+    sender.add_event("transferred", now, to=to_wallet_id, amount_micro=amount_micro)
     for wallet in wallets.values():
         wallet.post(connection)
-    return Transfer(to_wallet_id, amount_micro, children)
+    return Transfer(to_wallet_id, amount_micro, child_ids)
 
 
 def _parts(
@@ -117,28 +116,28 @@ def _parts(
         _TRANSFERABLE, {"wallet_id": wallet_id, "now": now, "before": now - min_age}
     )
     parts = []
-    missing = amount_micro
-    transferable = 0
+    missing_micro = amount_micro
+    transferable_micro = 0
     for parent in (GrantRow(*row) for row in rows):
-        part = min(missing, parent.remaining_micro)
-        transferable += parent.remaining_micro
-        missing -= part
-        if part:
-            parts.append((parent, part))
-    if missing:
-        raise InsufficientCredits(amount_micro, transferable)
+        part_micro = min(missing_micro, parent.remaining_micro)
+        transferable_micro += parent.remaining_micro
+        missing_micro -= part_micro
+        if part_micro:
+            parts.append((parent, part_micro))
+    if missing_micro:
+        raise InsufficientCredits(amount_micro, transferable_micro)
     return parts
 
 
 def _earlier(connection: Connection, prefix: str) -> Transfer | None:
-    rows = connection.execute(
-        _EARLIER, {"first": f"{prefix}1", "length": len(prefix), "prefix": prefix}
+    children = connection.execute(
+        _CHILDREN, {"first": f"{prefix}1", "length": len(prefix), "prefix": prefix}
     ).all()
-    if not rows:
+    if not children:
         return None
     return Transfer(
-        rows[0].wallet_id,
-        sum(row.amount_micro for row in rows),
-        [row.id for row in rows],
+        children[0].wallet_id,
+        sum(child.amount_micro for child in children),
+        [child.id for child in children],
         replayed=True,
     )

@@ -1,4 +1,4 @@
-"""Triggers that keep the history append-only, as data for the migration and for the proof."""
+"""Triggers that keep the entries append-only, as data for the migration and the proof."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ INSTALL: Final = {
         *POSTGRESQL.values(),
     ),
 }
-"""The statements that make the triggers, by dialect: what the migration runs."""
+"""Statements that create the triggers, by dialect; the migration runs them."""
 
 REMOVE: Final = {
     "sqlite": tuple(f"DROP TRIGGER {name}" for name in SQLITE),
@@ -49,7 +49,7 @@ REMOVE: Final = {
         f"DROP FUNCTION {POSTGRESQL_FUNCTION}()",
     ),
 }
-"""The statements that take them away again: what the downgrade runs."""
+"""Statements that drop the triggers, by dialect; the downgrade runs them."""
 
 _ON_SQLITE: Final = text("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
 _ON_POSTGRESQL: Final = text(
@@ -62,28 +62,28 @@ _FUNCTION: Final = text(
 
 
 def install_triggers(connection: Connection) -> None:
-    """Make the triggers; the tables stand already. A batch migration of SQLite drops them."""
+    """Create the triggers on existing tables. A batch migration of SQLite drops them."""
     for statement in INSTALL[connection.dialect.name]:
         connection.exec_driver_sql(statement)
 
 
 def expected(dialect: str) -> dict[str, str]:
-    """Return the text of each trigger, and of their function, as the database keeps it."""
+    """Return each trigger and their function as the database stores their text."""
     if dialect == "sqlite":
         return dict(SQLITE)
     return {**POSTGRESQL, POSTGRESQL_FUNCTION + "()": POSTGRESQL_BODY}
 
 
 def installed(connection: Connection) -> dict[str, str]:
-    """Return the same as found in the database; a disabled trigger counts as none."""
+    """Return the triggers and function in the database; a disabled trigger is left out."""
     if connection.dialect.name == "sqlite":
         return {row[0]: row[1] for row in connection.execute(_ON_SQLITE)}
-    # PostgreSQL answers with the schema in front of the table's name.
-    found = {
+    # PostgreSQL puts the schema in front of the table's name.
+    definitions = {
         name: _unqualified(definition) for name, definition in connection.execute(_ON_POSTGRESQL)
     }
     bodies = connection.execute(_FUNCTION, {"name": POSTGRESQL_FUNCTION}).scalars().all()
-    return {**found, **{f"{POSTGRESQL_FUNCTION}()": body.strip() for body in bodies}}
+    return {**definitions, **{f"{POSTGRESQL_FUNCTION}()": body.strip() for body in bodies}}
 
 
 def _unqualified(definition: str) -> str:

@@ -35,7 +35,7 @@ class Request:
 def stored_response(request: Request) -> str | None:
     """Return the answer that a request had before; raises ``IdempotencyKeyReused``."""
     with snapshot() as session:
-        return ledger.idempotency.answered(session.connection(), *_parts(request))
+        return ledger.idempotency.stored_response(session.connection(), *_parts(request))
 
 
 def run_once(request: Request, act: Callable[[], str]) -> tuple[str, bool]:
@@ -61,10 +61,10 @@ def run_once(request: Request, act: Callable[[], str]) -> tuple[str, bool]:
     except (AppError, GatewayError):
         caller, route, key, _digest = _parts(request)
         with transaction() as session:
-            ledger.idempotency.give_up(session.connection(), caller, route, key, since=since)
+            ledger.idempotency.release(session.connection(), caller, route, key, since=since)
         raise
     with transaction() as session:
-        ledger.idempotency.settle(session.connection(), *_parts(request), answer)
+        ledger.idempotency.complete(session.connection(), *_parts(request), answer)
     return answer, False
 
 
@@ -75,7 +75,7 @@ def _claim(request: Request) -> tuple[datetime, str | None]:
         moment = now()
         try:
             with transaction() as session:
-                answer = ledger.idempotency.replay(
+                answer = ledger.idempotency.claim(
                     session.connection(),
                     *_parts(request),
                     now=moment,

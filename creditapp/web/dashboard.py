@@ -137,7 +137,9 @@ def _cursor() -> int | None:
     return int(text) if text.isdecimal() and len(text) < 19 else None
 
 
-def _lines(wallet_id: int | None, chosen: str, before: int | None, limit: int) -> list[ledger.Line]:
+def _lines(
+    wallet_id: int | None, chosen: str, before: int | None, limit: int
+) -> list[ledger.StatementLine]:
     if wallet_id is None:
         return []
     return ledger.statement(

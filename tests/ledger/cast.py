@@ -85,7 +85,7 @@ class Person:
     def available(self, at: datetime = START) -> int:
         return self.balance(at).available_micro
 
-    def lines(self, types: list[str] | None = None) -> list[ledger.Line]:
+    def lines(self, types: list[str] | None = None) -> list[ledger.StatementLine]:
         return ledger.statement(self.connection, self.wallet, now=START, limit=1000, types=types)
 
     def grant(self, grant_id: int) -> ledger.Grant:

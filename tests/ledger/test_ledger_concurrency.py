@@ -159,13 +159,13 @@ def click(url: str, wallet: int, number: int) -> list[str]:
         where = ("alice", "POST /api/credits/spend", f"k{item}")
         with transaction(engine) as session:
             connection = session.connection()
-            if idempotency.replay(connection, *where, "d", now=START) is not None:
+            if idempotency.claim(connection, *where, "d", now=START) is not None:
                 return "again"
             charge = ledger.spend(
                 connection, wallet, PRICE, key=f"r:{item}", digest="d", operation="image",
                 now=START,
             )  # fmt: skip
-            idempotency.remember(connection, *where, f'{{"charge": {charge.id}}}')
+            idempotency.store_response(connection, *where, f'{{"charge": {charge.id}}}')
             return "done"
 
     return in_threads(request, list(range(20)))

@@ -54,9 +54,9 @@ def _spend(connection: Connection, stage: Stage) -> object:
 
 
 def _spend_by_request(connection: Connection, stage: Stage) -> object:
-    assert idempotency.replay(connection, "alice", "spend", "k", "d", now=LATE) is None
+    assert idempotency.claim(connection, "alice", "spend", "k", "d", now=LATE) is None
     charge = _spend(connection, stage)
-    idempotency.remember(connection, "alice", "spend", "k", "{}")
+    idempotency.store_response(connection, "alice", "spend", "k", "{}")
     return charge
 
 
@@ -81,7 +81,7 @@ VERBS: dict[str, Verb] = {
     "capture": lambda c, s: ledger.capture(c, s.held, 11, now=LATE),
     "release": lambda c, s: ledger.release(c, s.held, now=LATE),
     "release to an expired grant": lambda c, s: ledger.release(c, s.held, now=LATE + 40 * DAY),
-    "refund": lambda c, s: ledger.refund(c, s.spent, 4, now=LATE),
+    "refund": lambda c, s: ledger.refund(c, s.spent, down_to_micro=4, now=LATE),
     "revoke": lambda c, s: ledger.revoke(c, s.bought, 100, now=LATE, reason="r"),
     "revoke less": lambda c, s: ledger.revoke(c, s.owing, 5, now=LATE, reason="r"),
     "freeze": lambda c, s: ledger.freeze(c, s.bought, now=LATE),

@@ -55,7 +55,7 @@ def test_a_refused_spend_tells_nobody(engine: Engine) -> None:
 def test_old_events_and_keys_are_forgotten(alice: Person, connection: Connection) -> None:
     alice.gets(5)
     alice.spends(1, low_micro=5)
-    idempotency.replay(connection, "c", "r", "k", "d", now=START)
+    idempotency.claim(connection, "c", "r", "k", "d", now=START)
     assert outbox.prune(connection, before=START + DAY, keep=["low_balance"]) == 2
     assert idempotency.prune(connection, before=START + DAY) == 1
     (event,) = outbox.claim(connection, ["low_balance", "granted"], 10, now=START)

@@ -203,7 +203,7 @@ def test_a_disabled_trigger_is_a_missing_one(story: Engine) -> None:
 # Seals
 
 
-def sealed(engine: Engine) -> ledger.Sealed | None:
+def sealed(engine: Engine) -> ledger.NewSeal | None:
     with transaction(engine) as session:
         return ledger.seal(session.connection(), now=START)
 
@@ -233,7 +233,7 @@ def test_a_long_history_is_sealed_in_parts(story: Engine) -> None:
     counts = []
     while True:
         with transaction(story) as session:
-            part = ledger.seal(session.connection(), now=START, entries_most=5)
+            part = ledger.seal(session.connection(), now=START, entries_max=5)
         if part is None:
             break
         counts.append(part.entries)
@@ -247,10 +247,10 @@ def test_a_long_history_is_sealed_in_parts(story: Engine) -> None:
     [
         ("UPDATE entries SET recorded_at = effective_at, amount_micro = -9 WHERE kind = 'spend'"
          " AND seq = 4", "seal 1: its entries were altered"),
-        ("DELETE FROM entries WHERE seq = 7", "seal 1 covers 14 entries, 12 are there"),
+        ("DELETE FROM entries WHERE seq = 7", "seal 1 covers 14 entries, 12 exist"),
         ("UPDATE seals SET digest = 'f' || SUBSTR(digest, 2), previous = previous",
          "seal 1: its entries were altered"),
-        ("DELETE FROM seal_spans WHERE wallet_id = 1", "seal 1 covers 14 entries, 7 are there"),
+        ("DELETE FROM seal_spans WHERE wallet_id = 1", "seal 1 covers 14 entries, 7 exist"),
     ],
 )  # fmt: skip
 def test_what_was_sealed_cannot_be_altered_unseen(story: Engine, statement: str, says: str) -> None:

@@ -183,7 +183,7 @@ def test_a_debt_is_not_refunded_as_if_it_were_usage(alice: Person, revoke: Revok
     debt = next(line for line in alice.lines() if line.kind == "debt")
     assert debt.charge_id is not None
     with pytest.raises(ledger.ChargeSettled):
-        ledger.refund(alice.connection, debt.charge_id, 0, now=START)
+        ledger.refund(alice.connection, debt.charge_id, down_to_micro=0, now=START)
 
 
 # Hold expiry versus capture.
@@ -226,7 +226,7 @@ def test_a_late_refund_of_usage_comes_back_for_seven_days(alice: Person) -> None
     alice.gets(30, expires_at=START + DAY)
     charge = alice.spends(30)
     at = START + 90 * DAY
-    ledger.refund(alice.connection, charge.id, 10, now=at)
+    ledger.refund(alice.connection, charge.id, down_to_micro=10, now=at)
     assert alice.available(at) == 20
     assert alice.available(at + 7 * DAY) == 0
 
@@ -262,14 +262,14 @@ def test_a_request_and_its_answer_are_stored_with_the_effect(engine: Engine) -> 
         with transaction(engine) as session:
             connection = session.connection()
             where = ("user:alice", "POST /api/credits/spend", "k1")
-            stored = idempotency.replay(connection, *where, digest, now=START)
+            stored = idempotency.claim(connection, *where, digest, now=START)
             if stored is not None:
                 return f"replayed {stored}"
             charge = ledger.spend(
                 connection, alice.wallet, amount, key="r:1", digest=digest,
                 operation="image", now=START,
             )  # fmt: skip
-            idempotency.remember(connection, *where, f'{{"spent": {charge.amount_micro}}}')
+            idempotency.store_response(connection, *where, f'{{"spent": {charge.amount_micro}}}')
             return "done"
 
     with pytest.raises(ledger.InsufficientCredits):
@@ -285,9 +285,9 @@ def test_a_request_and_its_answer_are_stored_with_the_effect(engine: Engine) -> 
 
 def test_keys_belong_to_their_caller_and_route(connection: Connection) -> None:
     for caller, route in (("alice", "spend"), ("bob", "spend"), ("alice", "hold")):
-        assert idempotency.replay(connection, caller, route, "k", "d", now=START) is None
-        idempotency.remember(connection, caller, route, "k", "{}")
-    assert idempotency.replay(connection, "alice", "hold", "k", "d", now=START) == "{}"
+        assert idempotency.claim(connection, caller, route, "k", "d", now=START) is None
+        idempotency.store_response(connection, caller, route, "k", "{}")
+    assert idempotency.claim(connection, "alice", "hold", "k", "d", now=START) == "{}"
 
 
 WHERE = ("user:alice", "choose-plan", "k")
@@ -296,39 +296,39 @@ LATER = START + timedelta(minutes=2)
 
 
 def test_a_claim_without_an_answer_is_taken_over_once_it_has_lapsed(connection: Connection) -> None:
-    assert idempotency.replay(connection, *WHERE, "d", now=START) is None
+    assert idempotency.claim(connection, *WHERE, "d", now=START) is None
     for before in (None, START):
         with pytest.raises(IdempotencyInProgress):
-            idempotency.replay(connection, *WHERE, "d", now=LATER, lapsed_before=before)
-    assert idempotency.replay(connection, *WHERE, "d", now=LATER, lapsed_before=LAPSED) is None
+            idempotency.claim(connection, *WHERE, "d", now=LATER, lapsed_before=before)
+    assert idempotency.claim(connection, *WHERE, "d", now=LATER, lapsed_before=LAPSED) is None
     with pytest.raises(IdempotencyInProgress):
-        idempotency.replay(connection, *WHERE, "d", now=LATER, lapsed_before=LAPSED)
+        idempotency.claim(connection, *WHERE, "d", now=LATER, lapsed_before=LAPSED)
     with pytest.raises(ledger.IdempotencyKeyReused):
-        idempotency.replay(connection, *WHERE, "other", now=LATER, lapsed_before=LATER)
+        idempotency.claim(connection, *WHERE, "other", now=LATER, lapsed_before=LATER)
 
 
 def test_a_claim_that_was_given_up_is_free_for_any_body(connection: Connection) -> None:
-    idempotency.replay(connection, *WHERE, "d", now=START)
-    idempotency.replay(connection, *WHERE, "d", now=LATER, lapsed_before=LAPSED)
-    idempotency.give_up(connection, *WHERE, since=START)  # another has taken it over
-    assert idempotency.answered(connection, *WHERE, "d") is None
+    idempotency.claim(connection, *WHERE, "d", now=START)
+    idempotency.claim(connection, *WHERE, "d", now=LATER, lapsed_before=LAPSED)
+    idempotency.release(connection, *WHERE, since=START)  # another has taken it over
+    assert idempotency.stored_response(connection, *WHERE, "d") is None
     with pytest.raises(ledger.IdempotencyKeyReused):
-        idempotency.answered(connection, *WHERE, "other")
-    idempotency.give_up(connection, *WHERE, since=LATER)
-    assert idempotency.replay(connection, *WHERE, "other", now=LATER) is None
-    idempotency.settle(connection, *WHERE, "other", "{}")
-    idempotency.give_up(connection, *WHERE, since=LATER)
-    assert idempotency.answered(connection, *WHERE, "other") == "{}"
+        idempotency.stored_response(connection, *WHERE, "other")
+    idempotency.release(connection, *WHERE, since=LATER)
+    assert idempotency.claim(connection, *WHERE, "other", now=LATER) is None
+    idempotency.complete(connection, *WHERE, "other", "{}")
+    idempotency.release(connection, *WHERE, since=LATER)
+    assert idempotency.stored_response(connection, *WHERE, "other") == "{}"
 
 
 def test_the_first_answer_stands(connection: Connection) -> None:
-    idempotency.settle(connection, *WHERE, "d", "lost its claim")
-    assert idempotency.answered(connection, *WHERE, "d") is None
-    idempotency.replay(connection, *WHERE, "d", now=START)
-    idempotency.settle(connection, *WHERE, "other", "another body's")
-    idempotency.settle(connection, *WHERE, "d", "first")
-    idempotency.settle(connection, *WHERE, "d", "second")
-    assert idempotency.replay(connection, *WHERE, "d", now=LATER) == "first"
+    idempotency.complete(connection, *WHERE, "d", "lost its claim")
+    assert idempotency.stored_response(connection, *WHERE, "d") is None
+    idempotency.claim(connection, *WHERE, "d", now=START)
+    idempotency.complete(connection, *WHERE, "other", "another body's")
+    idempotency.complete(connection, *WHERE, "d", "first")
+    idempotency.complete(connection, *WHERE, "d", "second")
+    assert idempotency.claim(connection, *WHERE, "d", now=LATER) == "first"
 
 
 # Scope versus one balance.
@@ -401,5 +401,5 @@ def test_moments_come_back_in_utc(alice: Person) -> None:
     assert grant.expires_at == START + DAY
     assert grant.expires_at.utcoffset() == timedelta(0)
     charge = alice.spends(1)
-    stored = ledger.charge(alice.connection, charge.id)
+    stored = ledger.charge_by_id(alice.connection, charge.id)
     assert (stored.created_at, stored.settled_at) == (charge.created_at, charge.settled_at)

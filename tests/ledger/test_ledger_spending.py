@@ -198,11 +198,11 @@ def test_refunds_go_down_step_by_step(alice: Person) -> None:
     alice.gets(20)
     alice.gets(20)
     charge = alice.spends(35)
-    ledger.refund(alice.connection, charge.id, 25, now=START)
+    ledger.refund(alice.connection, charge.id, down_to_micro=25, now=START)
     assert alice.available() == 15
-    ledger.refund(alice.connection, charge.id, 30, now=START)  # it keeps less already
+    ledger.refund(alice.connection, charge.id, down_to_micro=30, now=START)  # it keeps less already
     assert alice.available() == 15
-    ledger.refund(alice.connection, charge.id, 0, now=START)
+    ledger.refund(alice.connection, charge.id, down_to_micro=0, now=START)
     assert alice.available() == 40
     assert [line.amount_micro for line in alice.lines(["REFUND"])] == [25, 10]
     assert alice.balance().lifetime_spent_micro == 0
@@ -211,7 +211,7 @@ def test_refunds_go_down_step_by_step(alice: Person) -> None:
 def test_an_open_hold_cannot_be_refunded(alice: Person) -> None:
     alice.gets(20)
     with pytest.raises(ledger.ChargeSettled):
-        ledger.refund(alice.connection, alice.holds(5).id, 0, now=START)
+        ledger.refund(alice.connection, alice.holds(5).id, down_to_micro=0, now=START)
 
 
 def test_a_low_balance_is_told_once_when_it_is_crossed(
@@ -230,7 +230,7 @@ def test_the_history_comes_in_pages_and_types(alice: Person) -> None:
     alice.buys(50)
     alice.gets(10, expires_at=START + DAY)
     charge = alice.spends(20)
-    ledger.refund(alice.connection, charge.id, 15, now=START)
+    ledger.refund(alice.connection, charge.id, down_to_micro=15, now=START)
     ledger.expire(alice.connection, alice.wallet, now=START + DAY)
     first = ledger.statement(alice.connection, alice.wallet, now=START, limit=2)
     rest = ledger.statement(

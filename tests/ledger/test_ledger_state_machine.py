@@ -200,7 +200,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self._try(
             "refund",
             model,
-            lambda: ledger.refund(self.connection, real_id, kept, now=self.now),
+            lambda: ledger.refund(self.connection, real_id, down_to_micro=kept, now=self.now),
         )
 
     def revoke(self, pick: int, share: int) -> None:
@@ -417,7 +417,7 @@ class LedgerMachine(RuleBasedStateMachine):
         return grants[pick // 3 % len(grants)]
 
     def _id(self, charge: reference_model.Charge) -> int:
-        found = ledger.charge_by_key(self.connection, self.ids[charge.wallet], charge.key)
+        found = ledger.find_charge(self.connection, self.ids[charge.wallet], charge.key)
         assert found is not None
         return found.id
 

@@ -8,7 +8,7 @@ from creditapp.catalog import Catalog
 from creditapp.catalog import amount as amount_text
 from creditapp.catalog.packs import packs_view
 from creditapp.http.viewer import Viewer
-from creditapp.ledger import Line
+from creditapp.ledger import StatementLine
 from creditapp.payments.purchases import receipts
 from creditapp.services import get
 from creditapp.web.view_models.view_model import ViewModel
@@ -66,7 +66,7 @@ def cost_chart() -> list[ViewModel]:
     ]
 
 
-def line(entry: Line) -> ViewModel:
+def line(entry: StatementLine) -> ViewModel:
     """Return one line of history in words."""
     title, detail = _entry_words(entry)
     href = None
@@ -88,7 +88,7 @@ def line(entry: Line) -> ViewModel:
     }
 
 
-def _entry_words(entry: Line) -> tuple[str, str | None]:
+def _entry_words(entry: StatementLine) -> tuple[str, str | None]:
     name = _OPERATION_NAMES.get(entry.operation, entry.operation.replace("-", " ").capitalize())
     match entry.kind:
         case "release":
