@@ -1,1 +1,27 @@
-"""Making pictures: requests, their life from wish to asset, and the providers that make them."""
+"""Generations: an order, its price, its hold, the provider's work, its settlement.
+
+``submit``, ``cancel`` and ``delete`` own their transactions; the others take the caller's session.
+"""
+
+from creditapp.generation.adoption import adopt
+from creditapp.generation.cancel import cancel, delete
+from creditapp.generation.funding import Caller
+from creditapp.generation.queries import GenerationResult, assets_of, count_of_guest, find
+from creditapp.generation.submit import PricedOrder, PriceRose, SubmitHooks, create, price, submit
+
+__all__ = [
+    "Caller",
+    "GenerationResult",
+    "PriceRose",
+    "PricedOrder",
+    "SubmitHooks",
+    "adopt",
+    "assets_of",
+    "cancel",
+    "count_of_guest",
+    "create",
+    "delete",
+    "find",
+    "price",
+    "submit",
+]

@@ -1,4 +1,4 @@
-"""What its owner says of a finished picture: that it is a favourite, or that something is wrong."""
+"""Feedback of an owner on a generation: a favourite, or a report that something is wrong."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from creditapp.clock import now
 from creditapp.errors import ValidationFailed
-from creditapp.generation import submit
+from creditapp.generation import queries
 from creditapp.generation.funding import Caller
 from creditapp.generation.models import Generation
 from creditapp.generation.orders import holds_controls
@@ -16,40 +16,40 @@ REPORT_CHARACTERS_MAX = 500
 
 
 def star(session: Session, generation_id: str, by: Caller, *, starred: bool) -> None:
-    """Make the caller's own generation a favourite, or no longer; ``NotFound`` for another's."""
-    found = submit.find(session, generation_id, by).generation
+    """Set or clear the caller's favourite; raise ``NotFound`` for a generation of others."""
+    generation = queries.find(session, generation_id, by).generation
     session.execute(
         update(Generation)
-        .where(Generation.id == found.id)
+        .where(Generation.id == generation.id)
         .values(starred_at=now() if starred else None)
         .execution_options(synchronize_session=False)
     )
 
 
 def report(session: Session, generation_id: str, by: Caller, text: str) -> None:
-    """Tell the operator what is wrong with the caller's own generation; the latest words count.
+    """Store the caller's report about a generation for the operator; a later one replaces it.
 
-    Raises ``NotFound`` for another's, and ``ValidationFailed`` for nothing said, too much, or what
-    no text holds.
+    Raises ``NotFound`` for a generation of others, and ``ValidationFailed`` for a text that is
+    empty, too long, or holds control characters.
     """
-    words = " ".join(text.split())
-    if not words or len(words) > REPORT_CHARACTERS_MAX:
+    report_text = " ".join(text.split())
+    if not report_text or len(report_text) > REPORT_CHARACTERS_MAX:
         raise ValidationFailed.of(
             "report", f"Say what is wrong, in at most {REPORT_CHARACTERS_MAX} letters."
         )
-    if holds_controls(words):
+    if holds_controls(report_text):
         raise ValidationFailed.of("report", "The report holds control characters; remove them.")
-    found = submit.find(session, generation_id, by).generation
+    generation = queries.find(session, generation_id, by).generation
     session.execute(
         update(Generation)
-        .where(Generation.id == found.id)
-        .values(reported_at=now(), report_text=words)
+        .where(Generation.id == generation.id)
+        .values(reported_at=now(), report_text=report_text)
         .execution_options(synchronize_session=False)
     )
 
 
 def reported(session: Session, limit: int = 50) -> list[Generation]:
-    """Return what was reported, the latest first, for the operator."""
+    """Return the reported generations, the latest first, for the operator."""
     return list(
         session.scalars(
             select(Generation)

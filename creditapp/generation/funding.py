@@ -1,4 +1,4 @@
-"""What a generation is paid with: a member's credits, held, or one of a guest's free images."""
+"""Funding of a generation: a hold on a member's credits, or a claim on a guest's free images."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from creditapp.generation.models import Generation
 from creditapp.guests import Visitor
 from creditapp.services import get
 
-_PAID = text(
+_SET_FUNDING = text(
     "UPDATE generations SET wallet_id = :wallet_id, charge_id = :charge_id, claim_id = :claim_id"
     " WHERE id = :id"
 )
@@ -24,23 +24,23 @@ _PAID = text(
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks: a member with a wallet, or a guest with free images."""
+    """The caller of a verb: a member with a wallet, or a guest with free images."""
 
     member: User | None
     visitor: Visitor
 
     @property
     def owner(self) -> tuple[str, str]:
-        """The kind and id under which what is made will be kept."""
+        """The owner of what this caller makes: its kind and id."""
         if self.member is not None:
             return "user", self.member.id
         return "guest", self.visitor.cookie_id
 
 
-def take(session: Session, generation: Generation, quote: Quote, by: Caller) -> int | None:
-    """Claim a free image or hold the price, and note on the row which of the two it was.
+def reserve(session: Session, generation: Generation, quote: Quote, by: Caller) -> int | None:
+    """Claim a free image or hold the price, and store which of the two on the row.
 
-    Returns what a member can spend afterwards.
+    Returns the microcredits that a member can spend afterwards, None for a guest.
     """
     catalog, moment = get(Catalog), now()
     if by.member is None:
@@ -73,12 +73,12 @@ def take(session: Session, generation: Generation, quote: Quote, by: Caller) -> 
         generation.wallet_id, generation.charge_id = wallet_id, charge.id
         available = charge.available_micro
     names = ("id", "wallet_id", "charge_id", "claim_id")
-    session.connection().execute(_PAID, {name: getattr(generation, name) for name in names})
+    session.connection().execute(_SET_FUNDING, {name: getattr(generation, name) for name in names})
     return available
 
 
-def give_back(session: Session, generation: Generation, at: datetime) -> None:
-    """Give back what was set aside: the charge is released, or the guest's claim returned."""
+def release(session: Session, generation: Generation, at: datetime) -> None:
+    """Release the hold, or return the guest's claim."""
     if generation.funding == "guest":
         if generation.claim_id:
             guests.give_back(session, generation.claim_id)

@@ -1,4 +1,4 @@
-"""A worker's word that it lives, given every second while the provider works."""
+"""Worker heartbeat: a lease renewed every second during a provider call."""
 
 from __future__ import annotations
 
@@ -16,43 +16,42 @@ from creditapp.generation.models import Generation
 from creditapp.services import in_this_app
 
 LEASE_SECONDS = 5
-"""After this long without a word the worker is taken for dead."""
+"""A lease that was not renewed for this long has lapsed."""
 RENEW_SECONDS = 1.0
 RUN_SECONDS_MAX = 900
-"""After this long the word is given no more: a provider that hangs must not hold credits."""
+"""After this long the lease is not renewed: a provider that hangs must not hold credits."""
 
 log = structlog.get_logger(__name__)
 
 
 class Lease:
-    """Renews the lease of one attempt from a thread, and learns there what the owner wants.
+    """Renew the lease of one attempt from a thread, and read whether the owner canceled.
 
-    The same statement writes the progress, so that a provider that reports every percent costs no
-    transaction more.
+    The same statement writes the progress, so that frequent progress costs no extra transaction.
     """
 
     def __init__(self, generation_id: str, attempt: int) -> None:
         self._generation_id, self._attempt = generation_id, attempt
         self._percent = 0
         self._done = threading.Event()
-        self._stop_asked = threading.Event()
+        self._stop_requested = threading.Event()
         self._lost = threading.Event()
         self._give_up_at = time.monotonic() + RUN_SECONDS_MAX
         self._thread = threading.Thread(
-            target=in_this_app(self._keep), name=f"lease-{generation_id}", daemon=True
+            target=in_this_app(self._renew_until_done), name=f"lease-{generation_id}", daemon=True
         )
 
     @property
-    def stop_asked(self) -> bool:
+    def stop_requested(self) -> bool:
         """Whether the owner asked to cancel."""
-        return self._stop_asked.is_set()
+        return self._stop_requested.is_set()
 
     def should_stop(self) -> bool:
-        """Whether there is no use in going on: nobody wants it, or somebody else has ended it."""
-        return self._stop_asked.is_set() or self._lost.is_set()
+        """Return whether to stop: the owner canceled, or another worker has ended the attempt."""
+        return self._stop_requested.is_set() or self._lost.is_set()
 
     def note_progress(self, share: float) -> None:
-        """Remember how far the provider is; the next renewal writes it down."""
+        """Note the provider's progress, from 0 to 1; the next renewal writes it."""
         self._percent = max(self._percent, min(99, int(share * 100)))
 
     def __enter__(self) -> Lease:
@@ -68,7 +67,7 @@ class Lease:
         self._done.set()
         self._thread.join()
 
-    def _keep(self) -> None:
+    def _renew_until_done(self) -> None:
         while not self._done.wait(RENEW_SECONDS):
             if time.monotonic() > self._give_up_at:
                 log.warning("lease given up", generation=self._generation_id)
@@ -77,11 +76,11 @@ class Lease:
             try:
                 self.renew()
             except Exception as error:
-                # The next beat tries again; when none gets through, the sweep takes over.
+                # The next renewal tries again; when none succeeds, recovery takes over.
                 log.warning("lease not renewed", error_type=type(error).__name__)
 
     def renew(self) -> None:
-        """Say that the worker lives, write the progress, and see whether to go on."""
+        """Renew the lease, write the progress, read whether to go on."""
         percent = self._percent
         with transaction() as session:
             row = session.execute(
@@ -103,4 +102,4 @@ class Lease:
         if row is None:
             self._lost.set()
         elif row[0] is not None:
-            self._stop_asked.set()
+            self._stop_requested.set()

@@ -1,10 +1,20 @@
-"""A generation and the assets it delivered."""
+"""Generations and the assets that they delivered."""
 
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, Integer, String, Text, UniqueConstraint
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    Index,
+    Integer,
+    String,
+    Text,
+    UniqueConstraint,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from creditapp.db import Base, UtcDateTime
@@ -14,11 +24,11 @@ FINISHED = ("succeeded", "failed", "canceled")
 
 
 class Generation(Base):
-    """One request to make something, from the click to its end.
+    """One order and its result.
 
-    ``funding`` is fixed when it is submitted: ``wallet`` (an open charge in the ledger) or
-    ``guest`` (a claim on the free ones). Every change of ``state`` is a compare-and-set, so that
-    of two workers only one settles.
+    ``funding`` is fixed at submit: ``wallet`` (an open charge in the ledger) or ``guest`` (a claim
+    on a free image). Every change of ``state`` is a compare-and-set, so that of two workers only
+    one settles.
     """
 
     __tablename__ = "generations"
@@ -41,9 +51,12 @@ class Generation(Base):
     model_name: Mapped[str] = mapped_column(String(64))
     prompt: Mapped[str] = mapped_column(Text)
     n: Mapped[int] = mapped_column(Integer)
+    """How many assets were ordered."""
     size: Mapped[str] = mapped_column(String(16))
     quality: Mapped[str | None] = mapped_column(String(16))
     seed: Mapped[int] = mapped_column(BigInteger)
+    parameters: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    """What only this operation needs, such as the asset to start from; never words of the user."""
     catalog_version: Mapped[str] = mapped_column(String(64))
 
     funding: Mapped[str] = mapped_column(String(8))
@@ -51,12 +64,14 @@ class Generation(Base):
     charge_id: Mapped[int | None] = mapped_column(BigInteger)
     claim_id: Mapped[str | None] = mapped_column(String(40))
     quoted_micro: Mapped[int] = mapped_column(BigInteger)
+    quoted_units: Mapped[int] = mapped_column(Integer)
+    """How many units the quote priced: images, or started blocks of seconds."""
     charged_micro: Mapped[int] = mapped_column(BigInteger, default=0)
 
     state: Mapped[str] = mapped_column(String(12), default="queued")
     attempt: Mapped[int] = mapped_column(Integer, default=1)
     progress: Mapped[int] = mapped_column(Integer, default=0)
-    """Percent, for people."""
+    """In percent."""
     delivered: Mapped[int] = mapped_column(Integer, default=0)
     preview: Mapped[bool] = mapped_column(default=False)
     provider: Mapped[str] = mapped_column(String(24))
@@ -67,7 +82,7 @@ class Generation(Base):
     starred_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     reported_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     report_text: Mapped[str | None] = mapped_column(String(500))
-    """What its owner says is wrong with it, for the operator."""
+    """The owner's complaint, for the operator."""
 
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     provider_started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -78,12 +93,12 @@ class Generation(Base):
 
     @property
     def finished(self) -> bool:
-        """Whether nothing will change its state any more."""
+        """Whether its state is final."""
         return self.state in FINISHED
 
 
 class Asset(Base):
-    """One file that a generation delivered; it belongs to the generation's owner."""
+    """One delivered file. The generation's owner owns it."""
 
     __tablename__ = "assets"
     __table_args__ = (UniqueConstraint("generation_id", "position"),)

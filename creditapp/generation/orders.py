@@ -1,30 +1,61 @@
-"""What may be asked for: one typed request, read from a form and from JSON alike."""
+"""Orders: the typed requests that forms and the API submit. Each operation has its own subclass."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import unicodedata
-from typing import Annotated, Any
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StrictInt, field_validator
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field
+from sqlalchemy.orm import Session
+
+from creditapp.catalog import Model, PriceRequest
+from creditapp.generation.funding import Caller
 
 PROMPT_CHARACTERS_MAX = 4000
-IMAGES_MAX = 4
 _INVISIBLE = ("Cf", "Zs", "Zl", "Zp")
-"""Unicode's categories of what takes no ink: a text of nothing else says nothing."""
+"""Unicode categories of invisible characters: a prompt needs at least one other."""
 
 
-class ImageOrder(BaseModel):
-    """A wish for one to four images. ``models`` is read and ignored: older clients send it."""
+def _readable(text: str) -> str:
+    text = text.replace("\r\n", "\n").strip()
+    if all(unicodedata.category(c) in _INVISIBLE for c in text):
+        raise ValueError("Describe what the image should show.")
+    if len(text) > PROMPT_CHARACTERS_MAX:
+        raise ValueError(
+            f"The description has {len(text):,} characters; {PROMPT_CHARACTERS_MAX:,} fit."
+        )
+    if holds_controls(text):
+        raise ValueError("The description holds control characters; remove them.")
+    return text
+
+
+Prompt = Annotated[str, AfterValidator(_readable)]
+"""A description in the user's words."""
+
+
+@dataclass(frozen=True)
+class OrderValues:
+    """The columns of a generation that its order decides."""
+
+    prompt: str = ""
+    n: int = 1
+    size: str = ""
+    quality: str | None = None
+    parameters: Mapping[str, object] = field(default_factory=dict)
+
+
+class Order(BaseModel):
+    """A request for one generation; ``operation`` names the module that defines the subclass."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
-    prompt: str = Field(
-        validation_alias=AliasChoices("prompt", "text"),
-        description=f"What the picture shows, in at most {PROMPT_CHARACTERS_MAX:,} characters. "
-        "May be named text.",
-    )
+    operation: ClassVar[str]
+
     model: str | None = Field(
         default=None,
         validation_alias=AliasChoices("model", "aiModel"),
@@ -32,23 +63,6 @@ class ImageOrder(BaseModel):
         description="A model of the price list; without it the catalog's own choice. Older "
         "clients write aiModel.",
     )
-    n: Annotated[StrictInt, Field(ge=1, le=IMAGES_MAX)] = Field(
-        default=1, description="How many images; each one delivered is charged."
-    )
-    size: str = Field(
-        default="1024x1024", max_length=16, description="As 1536x1024, or its shape as 3:2."
-    )
-    quality: str | None = Field(
-        default=None,
-        max_length=16,
-        description="For models that are priced by quality: low, medium, high.",
-    )
-    models: Any = Field(default=None, exclude=True, description="Ignored.")
-    images: Any = Field(
-        default=None, exclude=True, description="Empty: pictures are made from words alone."
-    )
-    seconds: Any = Field(default=None, exclude=True, description="Ignored: a picture has none.")
-    voice: Any = Field(default=None, exclude=True, description="Ignored: a picture has none.")
     idempotency_key: str | None = Field(
         default=None,
         validation_alias="idempotencyKey",
@@ -57,36 +71,29 @@ class ImageOrder(BaseModel):
         description="The same as the header Idempotency-Key, which wins.",
     )
 
-    @field_validator("prompt")
-    @classmethod
-    def _readable(cls, text: str) -> str:
-        text = text.replace("\r\n", "\n").strip()
-        if all(unicodedata.category(c) in _INVISIBLE for c in text):
-            raise ValueError("Describe what the picture should show.")
-        if len(text) > PROMPT_CHARACTERS_MAX:
-            raise ValueError(
-                f"The description has {len(text):,} characters; {PROMPT_CHARACTERS_MAX:,} fit."
-            )
-        if holds_controls(text):
-            raise ValueError("The description holds control characters; remove them.")
-        return text
+    @abstractmethod
+    def price_request(self) -> PriceRequest:
+        """Return what the catalog needs to price this order."""
 
-    @field_validator("images")
-    @classmethod
-    def _none(cls, images: object) -> None:
-        if images:
-            raise ValueError("Pictures are made from words alone here; leave images out.")
+    @abstractmethod
+    def values(self, session: Session, by: Caller, model: Model | None) -> OrderValues:
+        """Return the order's columns of the generation, once the catalog has priced it.
+
+        ``model`` is the catalog's, None for an operation with a price of its own. Raises
+        ``NotFound`` for an asset to start from that is not the caller's.
+        """
 
     def digest(self) -> str:
-        """Return the digest of what was asked for, the same for the same wish."""
-        text = json.dumps(self.model_dump(), sort_keys=True, ensure_ascii=True)
+        """Return a digest of the operation and its parameters, to recognise a repeated request."""
+        content = {"operation": self.operation, **self.model_dump()}
+        text = json.dumps(content, sort_keys=True, ensure_ascii=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
 
 def holds_controls(text: str) -> bool:
-    """Return whether a text holds control characters, line ends and tabs apart, or half a pair.
+    """Return whether ``text`` holds lone surrogates or controls other than line ends and tabs.
 
-    PostgreSQL stores no NUL, UTF-8 writes no half of a pair of surrogates, and the others turn
-    around or overwrite what an operator reads on a terminal.
+    PostgreSQL stores no NUL, UTF-8 encodes no lone surrogate, and the other control characters
+    turn around or overwrite what an operator reads on a terminal.
     """
     return any(unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\t" for c in text)

@@ -1,4 +1,4 @@
-"""What guarantees that every generation ends: a look at our own rows, every other second."""
+"""Recovery: a sweep over our own rows, every other second, so that every generation ends."""
 
 from __future__ import annotations
 
@@ -15,50 +15,52 @@ from creditapp.clock import now
 from creditapp.db import changed, snapshot, transaction
 from creditapp.generation.leases import RENEW_SECONDS
 from creditapp.generation.models import Generation
-from creditapp.generation.providers import GenerationFailed, Providers, Unavailable
+from creditapp.generation.operations import OPERATIONS
+from creditapp.generation.providers import GenerationFailed, Providers, Route
 from creditapp.generation.settlement import settle_lapsed
 from creditapp.generation.worker import enqueue
 from creditapp.services import get
 
 QUEUED_SECONDS_MAX = 20
-"""After this long in the queue the sweep enqueues again: the first time may have been lost."""
+"""A generation queued for longer is enqueued again: its first job may have been lost."""
 QUEUED_SECONDS_LONG = 900
-"""After this long its entry is taken for dead, and the generation gets a new one."""
+"""Queued for longer than this, its job is taken for dead and gets a successor."""
 ATTEMPTS_MAX = 3
-"""How often a repeatable provider is asked before its killed workers are taken as an answer."""
-AT_ONCE = 200
+"""How often a repeatable provider is called for a generation whose workers died."""
+BATCH = 200
 WATCH_SECONDS: Final = 2 * RENEW_SECONDS
-"""So long a row is watched whose lease is over: a worker that lives writes to it every second."""
+"""How long a lapsed lease is watched: a live worker renews it every second."""
 
 log = structlog.get_logger(__name__)
 
 
 def sweep() -> None:
-    """Enqueue what was never picked up, and end what a dead worker left behind."""
+    """Enqueue what no worker picked up; end or repeat what a dead worker left."""
     moment = now()
     waiting = []
-    noticed = _noticed(moment)
-    queued = [each for each in noticed if each.state == "queued"]
-    for generation in [*queued, *_dead([each for each in noticed if each.state == "running"])]:
+    overdue = _find_overdue(moment)
+    queued = [generation for generation in overdue if generation.state == "queued"]
+    running = [generation for generation in overdue if generation.state == "running"]
+    for generation in [*queued, *_abandoned(running)]:
         try:
             if generation.state == "running":
-                _mend(generation)
-            elif moment - generation.created_at > _long(generation):
-                _again(generation)
+                _recover(generation)
+            elif moment - generation.created_at > _queued_max(generation):
+                _queue_next_attempt(generation)
             else:
-                enqueue(generation)  # the same entry: where it is still waiting, nothing happens
+                enqueue(generation)  # the same job: idempotent where it is still waiting
                 waiting.append(generation.id)
         except Exception as error:
-            # One row that cannot be mended must not keep the others from it.
+            # One row that cannot be recovered must not keep the others from it.
             log.error("not swept", generation=generation.id, error_type=type(error).__name__)
     if waiting:
         _look_again_later(waiting, moment)
 
 
-def _noticed(moment: datetime) -> list[Generation]:
-    """Return what is open and should not be: past its lease, or waiting for too long.
+def _find_overdue(moment: datetime) -> list[Generation]:
+    """Return the open generations that are past their lease or queued for too long.
 
-    For what is queued ``lease_until`` is no lease but the moment of the next look.
+    For a queued one ``lease_until`` is the time of the next look.
     """
     since = moment - timedelta(seconds=QUEUED_SECONDS_MAX)
     with snapshot() as session:
@@ -73,21 +75,21 @@ def _noticed(moment: datetime) -> list[Generation]:
                     ),
                 )
                 .order_by(Generation.created_at)
-                .limit(AT_ONCE)
+                .limit(BATCH)
             )
         )
 
 
-def _dead(lapsed: Sequence[Generation]) -> list[Generation]:
-    """Return those to which nobody wrote while they were watched.
+def _abandoned(lapsed: Sequence[Generation]) -> list[Generation]:
+    """Return those whose lease was not renewed while they were watched.
 
-    That a lease is over is only what two clocks say. They are another host's and ours; a machine
-    may have slept, a database have been away, a demo's time been moved on: the worker lives.
+    A lapsed lease alone proves nothing: the clocks of two hosts may differ, a machine may have
+    slept, the database been away, or a demo's time been moved on while the worker lives.
     """
     if not lapsed:
         return []
     time.sleep(WATCH_SECONDS)
-    seen = {each.id: (each.attempt, each.lease_until) for each in lapsed}
+    seen = {row.id: (row.attempt, row.lease_until) for row in lapsed}
     with snapshot() as session:
         rows = session.scalars(
             select(Generation).where(Generation.id.in_(seen), Generation.state == "running")
@@ -95,18 +97,18 @@ def _dead(lapsed: Sequence[Generation]) -> list[Generation]:
     return [row for row in rows if (row.attempt, row.lease_until) == seen[row.id]]
 
 
-def _mend(generation: Generation) -> None:
-    wanted = generation.cancel_requested_at is None and generation.attempt < ATTEMPTS_MAX
-    if wanted and _repeatable(generation):
-        _again(generation)
+def _recover(generation: Generation) -> None:
+    retryable = generation.cancel_requested_at is None and generation.attempt < ATTEMPTS_MAX
+    if retryable and _is_repeatable(generation):
+        _queue_next_attempt(generation)
     else:
         settle_lapsed(generation, GenerationFailed("The server stopped while this was being made."))
 
 
-def _again(generation: Generation) -> None:
-    """Queue another attempt, if the row still is as the sweep saw it."""
+def _queue_next_attempt(generation: Generation) -> None:
+    """Compare-and-set another attempt, if the row is still as the sweep read it; enqueue it."""
     with transaction() as session:
-        taken = session.execute(
+        queued = session.execute(
             update(Generation)
             .where(
                 Generation.id == generation.id,
@@ -124,7 +126,7 @@ def _again(generation: Generation) -> None:
             )
             .execution_options(synchronize_session=False)
         )
-        if changed(taken) == 0:
+        if changed(queued) == 0:
             return
     generation.attempt += 1
     enqueue(generation)
@@ -140,13 +142,11 @@ def _look_again_later(ids: list[str], moment: datetime) -> None:
         )
 
 
-def _long(generation: Generation) -> timedelta:
+def _queued_max(generation: Generation) -> timedelta:
     return timedelta(seconds=QUEUED_SECONDS_LONG * generation.attempt)
 
 
-def _repeatable(generation: Generation) -> bool:
-    model = get(Catalog).model(generation.model)
-    if model is None:
-        return False
-    provider = get(Providers).find(model)
-    return not isinstance(provider, Unavailable) and provider.repeatable
+def _is_repeatable(generation: Generation) -> bool:
+    served = OPERATIONS[generation.operation].served_by(get(Catalog), generation.model)
+    route = get(Providers).find(served) if served else None
+    return isinstance(route, Route) and route.repeatable

@@ -1,4 +1,4 @@
-"""The end of a generation, once: what was delivered is charged and kept, the rest returns."""
+"""Settlement: end a generation once, capture the price of what was delivered, release the rest."""
 
 from __future__ import annotations
 
@@ -13,24 +13,25 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from creditapp import guests, ledger
+from creditapp.catalog import Catalog, Quote
 from creditapp.clock import now
 from creditapp.db import changed, transaction
 from creditapp.generation import funding
 from creditapp.generation.models import Asset, Generation
+from creditapp.generation.operations import OPERATIONS
 from creditapp.generation.providers import ProviderError
 from creditapp.media import Media
 from creditapp.services import get
-from creditapp.units import divide_up
 
 RETRY_SECONDS = (0.2, 1.0, 3.0)
-"""How long settling waits for a database that fails, before it leaves the end to the sweep."""
+"""Pauses between attempts to settle while the database fails; then recovery takes over."""
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
-class Piece:
-    """A file that was delivered and stored: the row of an asset that is not yet written."""
+class NewAsset:
+    """A delivered file in the media store: the values of an ``Asset`` row that settling inserts."""
 
     id: str
     generation_id: str
@@ -46,28 +47,28 @@ class Piece:
 class Delivery:
     """What the provider has delivered so far, stored as files and not yet settled."""
 
-    pieces: list[Piece] = field(default_factory=list)
-    cost_micro_usd: int | None = None
-    refusal: ProviderError | None = None
+    assets: list[NewAsset] = field(default_factory=list)
+    cost_micros_usd: int | None = None
+    error: ProviderError | None = None
 
-    def add_cost(self, cost_micro_usd: int | None) -> None:
-        """Count what the vendor charges us; what is not known counts nothing."""
-        if cost_micro_usd is not None:
-            self.cost_micro_usd = (self.cost_micro_usd or 0) + cost_micro_usd
+    def add_cost(self, cost_micros_usd: int | None) -> None:
+        """Add the vendor's price of one file; an unknown one adds nothing."""
+        if cost_micros_usd is not None:
+            self.cost_micros_usd = (self.cost_micros_usd or 0) + cost_micros_usd
 
 
 def settle(generation_id: str, attempt: int, delivery: Delivery, *, canceled: bool = False) -> bool:
-    """End this attempt and return whether it was this call that did.
+    """End this attempt; return whether this call did it. Owns its transactions.
 
-    A database that fails is tried again for some seconds. Files that the row does not know in the
-    end are removed: somebody else had ended the attempt, so nobody would ever see them.
+    Retries for some seconds while the database fails. When another worker had ended the attempt,
+    the files that no row names are removed.
     """
-    mine = (Generation.attempt == attempt,)
+    conditions = (Generation.attempt == attempt,)
     for pause in (*RETRY_SECONDS, None):
         try:
-            return _settle(generation_id, delivery, canceled, mine)
+            return _settle(generation_id, delivery, canceled, conditions)
         except SQLAlchemyError as error:
-            # Also when the commit's own answer was lost: the next try then sees what became of it.
+            # Also when only the commit's answer was lost: the next try reads the outcome.
             log.warning("not settled", generation=generation_id, error_type=type(error).__name__)
             if pause is None:
                 raise
@@ -75,21 +76,38 @@ def settle(generation_id: str, attempt: int, delivery: Delivery, *, canceled: bo
     raise AssertionError("unreachable")
 
 
-def settle_lapsed(generation: Generation, refusal: ProviderError) -> bool:
-    """End what a dead worker left, unless it lives: its lease must be as it was seen."""
-    seen = (
+def settle_lapsed(generation: Generation, error: ProviderError) -> bool:
+    """End what a dead worker left, unless the lease has changed since ``generation`` was read."""
+    conditions = (
         Generation.attempt == generation.attempt,
         Generation.lease_until == generation.lease_until,
     )
     canceled = generation.cancel_requested_at is not None
-    delivery = Delivery(refusal=None if canceled else refusal)
-    return _settle(generation.id, delivery, canceled, seen)
+    delivery = Delivery(error=None if canceled else error)
+    return _settle(generation.id, delivery, canceled, conditions)
 
 
-def discard(pieces: Iterable[Piece]) -> None:
-    """Remove files that no row will ever name."""
-    for piece in pieces:
-        get(Media).delete(piece.media_key)
+def discard(assets: Iterable[NewAsset]) -> None:
+    """Remove files that no row will name."""
+    for asset in assets:
+        get(Media).delete(asset.media_key)
+
+
+def charge_micro(generation: Generation, assets: list[NewAsset]) -> int:
+    """Return the price of the delivered ``assets``, from the quote that the generation pinned."""
+    quote = Quote(
+        operation=generation.operation,
+        model=generation.model,
+        model_name=generation.model_name,
+        cost_micro=generation.quoted_micro,
+        unit_micro=generation.quoted_micro // generation.quoted_units,
+        units=generation.quoted_units,
+        sentence="",
+        lines=(),
+        estimated=False,
+        version=generation.catalog_version,
+    )
+    return OPERATIONS[generation.operation].charge_micro(get(Catalog), quote, assets)
 
 
 def _settle(
@@ -98,7 +116,7 @@ def _settle(
     canceled: bool,
     conditions: tuple[ColumnElement[bool], ...],
 ) -> bool:
-    moment, count, refusal = now(), len(delivery.pieces), delivery.refusal
+    moment, count, error = now(), len(delivery.assets), delivery.error
     with transaction() as session:
         ended = changed(
             session.execute(
@@ -109,48 +127,48 @@ def _settle(
                     finished_at=moment,
                     delivered=count,
                     progress=100,
-                    provider_cost_micros_usd=delivery.cost_micro_usd,
-                    error_code=refusal.code if refusal else None,
-                    error_text=str(refusal)[:240] if refusal else None,
+                    provider_cost_micros_usd=delivery.cost_micros_usd,
+                    error_code=error.code if error else None,
+                    error_text=str(error)[:240] if error else None,
                     lease_until=None,
                 )
                 .execution_options(synchronize_session=False)
             )
         )
-        unwanted = [] if ended else _unknown(session, delivery.pieces)
+        orphans = [] if ended else _without_row(session, delivery.assets)
         if ended:
-            _write_down(session, generation_id, delivery.pieces, moment)
-    discard(unwanted)
+            _post(session, generation_id, delivery.assets, moment)
+    discard(orphans)
     return ended > 0
 
 
-def _write_down(
-    session: Session, generation_id: str, pieces: list[Piece], moment: datetime
+def _post(
+    session: Session, generation_id: str, assets: list[NewAsset], moment: datetime
 ) -> None:
+    """Insert the assets, capture their price or keep the guest's claim; release the rest."""
     generation = session.get_one(Generation, generation_id)
-    if not pieces:
-        funding.give_back(session, generation, moment)
+    if not assets:
+        funding.release(session, generation, moment)
         return
-    session.execute(insert(Asset), [asdict(piece) for piece in pieces])
+    session.execute(insert(Asset), [asdict(asset) for asset in assets])
     if generation.funding == "guest" and generation.claim_id:
         guests.keep(session, generation.claim_id)
     if generation.charge_id is not None:
-        # The quote is for n equal images, so a share of it is exact; what is kept is rounded up
-        # and the rest of the hold returns, so that the parts add up.
-        kept_micro = divide_up(generation.quoted_micro * len(pieces), generation.n)
-        some = f"{generation.model_name}, {len(pieces)} of {generation.n} images"
+        captured_micro = charge_micro(generation, assets)
+        unit = OPERATIONS[generation.operation].unit
+        partial = f"{generation.model_name}, {len(assets)} of {generation.n} {unit}"
         ledger.capture(
             session.connection(),
             generation.charge_id,
-            kept_micro,
+            captured_micro,
             now=moment,
-            note=some if len(pieces) < generation.n else None,
+            note=partial if len(assets) < generation.n else None,
         )
-        generation.charged_micro = kept_micro
+        generation.charged_micro = captured_micro
 
 
-def _unknown(session: Session, pieces: list[Piece]) -> list[Piece]:
-    """Return the pieces that have no row: all of them, unless our own commit's answer was lost."""
-    ids = [piece.id for piece in pieces]
+def _without_row(session: Session, assets: list[NewAsset]) -> list[NewAsset]:
+    """Return the assets without a row: all, unless only the commit's answer had been lost."""
+    ids = [asset.id for asset in assets]
     known = set(session.scalars(select(Asset.id).where(Asset.id.in_(ids)))) if ids else set()
-    return [piece for piece in pieces if piece.id not in known]
+    return [asset for asset in assets if asset.id not in known]

@@ -1,8 +1,8 @@
-"""The worker's half of a generation: call the provider once, store what comes, settle.
+"""Worker: call the provider once for a generation, store what it delivers, settle.
 
-No transaction is open while the provider works. A lease says that a worker is alive; when it lapses
-the sweep ends the generation, because nobody can know whether the provider did its part: released,
-nothing charged. Only an adapter that says it is repeatable is asked again.
+No transaction is open during the provider call. A lease shows that the worker is alive; when it
+lapses, recovery fails the generation and releases its hold, because the outcome of the call is
+unknown. Only an adapter that declares itself repeatable is called again.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ import structlog
 from sqlalchemy import update
 
 from creditapp import jobs
-from creditapp.catalog import Catalog, Model
+from creditapp.catalog import Catalog
 from creditapp.clock import now
 from creditapp.db import changed, transaction
 from creditapp.generation.leases import LEASE_SECONDS, Lease
 from creditapp.generation.models import Generation
+from creditapp.generation.operations import OPERATIONS
 from creditapp.generation.providers import (
     GenerationFailed,
-    ImageRequest,
     ProducedImage,
     ProviderError,
     Providers,
     ProviderUnavailable,
 )
-from creditapp.generation.settlement import Delivery, Piece, discard, settle
+from creditapp.generation.settlement import Delivery, NewAsset, discard, settle
 from creditapp.ids import new_id
 from creditapp.media import Media
 from creditapp.services import get
@@ -35,7 +35,7 @@ log = structlog.get_logger(__name__)
 
 
 def enqueue(generation: Generation) -> None:
-    """Queue the work; call it after the commit. Calling it twice queues it once."""
+    """Queue the work after the commit; idempotent for an attempt."""
     jobs.enqueue(
         "generate",
         f"{generation.id}.{generation.attempt}",
@@ -44,9 +44,9 @@ def enqueue(generation: Generation) -> None:
 
 
 def run(job_id: str) -> None:
-    """Make what one attempt of a generation asks for, and settle it; safe to run twice at once."""
+    """Run one attempt of a generation and settle it; safe to run twice at once."""
     generation_id, _, attempt = job_id.rpartition(".")
-    generation = _begin(generation_id, int(attempt))
+    generation = _start(generation_id, int(attempt))
     if generation is None:
         return
     delivery = Delivery()
@@ -54,17 +54,17 @@ def run(job_id: str) -> None:
         try:
             _produce(generation, delivery, lease)
         except BaseException:
-            # The process is going down. The sweep ends the row, and no row will name these files.
-            discard(delivery.pieces)
+            # The process is stopping. Recovery ends the row, and no row will name these files.
+            discard(delivery.assets)
             raise
-        settle(generation.id, generation.attempt, delivery, canceled=lease.stop_asked)
+        settle(generation.id, generation.attempt, delivery, canceled=lease.stop_requested)
 
 
-def _begin(generation_id: str, attempt: int) -> Generation | None:
-    """Take the generation for this worker, or return None when it is not ours to run."""
+def _start(generation_id: str, attempt: int) -> Generation | None:
+    """Compare-and-set the generation to running; return None when this attempt is not queued."""
     moment = now()
     with transaction() as session:
-        taken = session.execute(
+        started = session.execute(
             update(Generation)
             .where(
                 Generation.id == generation_id,
@@ -79,65 +79,48 @@ def _begin(generation_id: str, attempt: int) -> Generation | None:
             )
             .execution_options(synchronize_session=False)
         )
-        if changed(taken) == 0:
+        if changed(started) == 0:
             return None
         return session.get_one(Generation, generation_id)
 
 
 def _produce(generation: Generation, delivery: Delivery, lease: Lease) -> None:
-    """Call the provider and store each image as it comes; every failure becomes the refusal."""
-    model = get(Catalog).model(generation.model)
-    if model is None:
-        delivery.refusal = ProviderUnavailable("This model has been taken off the catalog.")
+    """Call the provider and store each file as it arrives; every failure becomes ``error``."""
+    operation = OPERATIONS[generation.operation]
+    served = operation.served_by(get(Catalog), generation.model)
+    if served is None:
+        delivery.error = ProviderUnavailable("This model has been taken off the catalog.")
         return
     try:
-        images = (
-            get(Providers)
-            .require(model)
-            .generate_images(
-                _request(generation, model),
-                progress=lease.note_progress,
-                should_stop=lease.should_stop,
-            )
+        route = get(Providers).require(served)
+        files = operation.produce(
+            generation, route, progress=lease.note_progress, should_stop=lease.should_stop
         )
-        for image in images:
-            delivery.pieces.append(_store(generation, image, len(delivery.pieces)))
-            delivery.add_cost(image.provider_cost_micros_usd)
-            if len(delivery.pieces) == generation.n:
+        for file in files:
+            delivery.assets.append(_store(generation, file, len(delivery.assets)))
+            delivery.add_cost(file.provider_cost_micros_usd)
+            if len(delivery.assets) == generation.n:
                 break
-    except ProviderError as refusal:
-        delivery.refusal = refusal
-        delivery.add_cost(refusal.provider_cost_micros_usd)
+    except ProviderError as error:
+        delivery.error = error
+        delivery.add_cost(error.provider_cost_micros_usd)
     except Exception as error:
-        # Whatever an adapter did not foresee ends this generation and gives the credits back. The
-        # text of a foreign exception may hold the prompt, so only its type is written down.
+        # An error that no adapter foresaw fails this generation and releases the hold. The text of
+        # a foreign exception may hold the prompt, so only its type is logged.
         log.error("provider failed", generation=generation.id, error_type=type(error).__name__)
-        delivery.refusal = GenerationFailed("The model failed in a way that we did not foresee.")
-    if not delivery.pieces and delivery.refusal is None and not lease.should_stop():
-        delivery.refusal = GenerationFailed("The model delivered no picture.")
+        delivery.error = GenerationFailed("The model failed in a way that we did not foresee.")
+    if not delivery.assets and delivery.error is None and not lease.should_stop():
+        delivery.error = GenerationFailed("The model delivered no image.")
 
 
-def _request(generation: Generation, model: Model) -> ImageRequest:
-    width, _, height = generation.size.partition("x")
-    return ImageRequest(
-        prompt=generation.prompt,
-        provider_model=model.provider_model,
-        n=generation.n,
-        width=int(width),
-        height=int(height),
-        quality=generation.quality,
-        seed=generation.seed,
-    )
-
-
-def _store(generation: Generation, image: ProducedImage, position: int) -> Piece:
-    return Piece(
+def _store(generation: Generation, file: ProducedImage, position: int) -> NewAsset:
+    return NewAsset(
         id=new_id("ast"),
         generation_id=generation.id,
         position=position,
-        media_key=get(Media).store(image.data, image.mime_type),
-        mime_type=image.mime_type,
-        width=image.width,
-        height=image.height,
+        media_key=get(Media).store(file.data, file.mime_type),
+        mime_type=file.mime_type,
+        width=file.width,
+        height=file.height,
         created_at=now(),
     )

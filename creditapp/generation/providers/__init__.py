@@ -1,8 +1,8 @@
-"""Providers: who makes the pictures.
+"""Image providers behind one protocol.
 
-``Providers`` finds the ``Route`` to a model of the catalog; each implements ``Provider`` and
-fails with a ``ProviderError``. ``offline`` draws without a network, ``openai`` speaks to any
-endpoint that is compatible with OpenAI's.
+``Providers`` finds the ``Route`` to a model of the catalog. Each provider implements ``Provider``
+and fails with a ``ProviderError``. ``offline`` draws without a network, ``openai`` calls any
+OpenAI-compatible endpoint.
 """
 
 from creditapp.generation.providers.offline import OfflineProvider

@@ -1,8 +1,7 @@
-"""What came back from a vendor: is it a picture, and which one?
+"""Verify image files that a vendor sent.
 
-Nothing that a vendor sends is believed. A picture is decoded once before it counts as delivered,
-within limits that are checked on its header first, so that a small file cannot unfold to fill
-the memory. The vendor's own bytes are kept; a PNG gets text chunks beside them.
+An image counts as delivered after it was decoded once. The limits are checked on its header first,
+so that a small file cannot fill the memory. The vendor's bytes are kept; a PNG gets text chunks.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from dataclasses import dataclass
 
 BYTES_MAX = 32 * 1024 * 1024
 PIXELS_MAX = 3840 * 2160 * 2
-"""Twice the largest picture that any model we know of makes."""
+"""Twice the largest image of any known model."""
 
 SIDE_MAX = 8192
 
@@ -23,8 +22,8 @@ _MIME_TYPES = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp"}
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
-class NotAPicture(Exception):
-    """These bytes are not a picture that we would show; ``reason`` is a short word for logs."""
+class NotAnImage(Exception):
+    """The bytes are not an acceptable image; ``reason`` is a short code for logs."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -32,40 +31,40 @@ class NotAPicture(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """What a picture's own bytes say about it, not what somebody said about them."""
+class ImageFile:
+    """The type and size in pixels that a file's own bytes have."""
 
     mime_type: str
     width: int
     height: int
 
 
-def inspect(data: bytes) -> Picture:
-    """Decode ``data`` and return what it is; raise ``NotAPicture`` for anything doubtful.
+def inspect(data: bytes) -> ImageFile:
+    """Decode ``data`` and return its type and size; raise ``NotAnImage`` for anything else.
 
-    SVG and animations are refused: the one is a program, the other has no end that we know.
+    SVG is refused because it may hold scripts, animations because their length is unbounded.
     """
     from PIL import Image
 
     if not data:
-        raise NotAPicture("empty")
+        raise NotAnImage("empty")
     if len(data) > BYTES_MAX:
-        raise NotAPicture("too_many_bytes")
+        raise NotAnImage("too_many_bytes")
     try:
         with Image.open(io.BytesIO(data), formats=tuple(_MIME_TYPES)) as image:
             width, height = image.size
             if max(width, height) > SIDE_MAX or width * height > PIXELS_MAX:
-                raise NotAPicture("too_many_pixels")
+                raise NotAnImage("too_many_pixels")
             if getattr(image, "n_frames", 1) != 1:
-                raise NotAPicture("animated")
+                raise NotAnImage("animated")
             mime_type = _MIME_TYPES[image.format or ""]
             image.load()
-    except NotAPicture:
+    except NotAnImage:
         raise
     except Exception as error:
         # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error, zlib.error, ...
-        raise NotAPicture("unreadable") from error
-    return Picture(mime_type, width, height)
+        raise NotAnImage("unreadable") from error
+    return ImageFile(mime_type, width, height)
 
 
 def with_png_text(data: bytes, text: Mapping[str, str]) -> bytes:

@@ -1,12 +1,12 @@
-"""Pictures from OpenAI, or from any endpoint that speaks its language. The only importer of openai.
+"""Images from OpenAI or any compatible endpoint; the only importer of ``openai``.
 
-The SDK is imported inside the functions, because it takes half a second that no start of the app
-should pay. It never retries here: a second attempt is a second bill (the SDK sends no idempotency
-key for images). The answer is read in pieces under a limit and a deadline of our own, because the
-SDK's timeout only bounds the wait for each next byte.
+Functions import the SDK, because its import takes half a second that the app's start should not
+pay. Retries are off: a second attempt is a second bill (the SDK sends no idempotency key for
+images). The answer is read in chunks under our own limit and deadline, because the SDK's timeout
+only bounds the wait for the next byte.
 
-Nothing of an upstream error travels on: its text may hold the prompt or part of a key. So our
-errors are raised outside the ``except`` that made them, and carry no context.
+The text of an upstream error may hold the prompt or part of a key. Our errors are therefore raised
+outside the ``except`` block, without context.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class TokenPrices:
-    """What a vendor asks for a million tokens, in US dollars: one token costs as many micros."""
+    """US dollars for a million tokens, which are millionths of a dollar for one token."""
 
     text_in: int
     image_in: int
@@ -51,9 +51,9 @@ class TokenPrices:
 
 
 class OpenAIProvider:
-    """Asks an OpenAI-compatible endpoint for pictures; safe to use from several threads.
+    """Call an OpenAI-compatible endpoint; safe to use from several threads.
 
-    ``timeout_seconds`` bounds the wait for an answer and the reading of it, each.
+    ``timeout_seconds`` bounds both the wait for an answer and its reading.
     """
 
     name = "openai"
@@ -73,17 +73,16 @@ class OpenAIProvider:
         self._prices = prices
 
     def __repr__(self) -> str:
-        """Name the address, never the key."""
+        """Return the address, never the key."""
         return f"OpenAIProvider({self._base_url!r})"
 
     def generate_images(
         self, request: ImageRequest, *, progress: Progress, should_stop: ShouldStop
     ) -> Iterator[ProducedImage]:
-        """Yield the pictures of one call, or of one call each when the request says so.
+        """Yield the images of one call, or of one call each if ``request.one_call_each``.
 
-        Fewer than asked for is no error as long as one arrived: what did not arrive is not
-        yielded, and so not charged. The vendor tells nothing while it works, so progress only
-        moves when a picture is there.
+        Fewer images than requested are no error if at least one arrived; the others are not
+        yielded, so not charged. The vendor reports no progress, so it moves with each image.
         """
         progress(0.0)
         delivered = 0
@@ -105,28 +104,28 @@ class OpenAIProvider:
         images, cost = openai_answers.read(answer, count, request, self._prices)
         if not images:
             raise GenerationFailed(
-                "The model's answer held no usable picture.",
+                "The model's answer held no usable image.",
                 provider_cost_micros_usd=cost,
-                reason="no_picture",
+                reason="no_image",
             )
         if len(images) < count:
-            _log.warning("provider delivered %d of %d pictures", len(images), count)
+            _log.warning("provider delivered %d of %d images", len(images), count)
         return images
 
     def _ask(self, request: ImageRequest, count: int) -> object:
-        """Make one HTTP request and return its parsed JSON; else raise ``ProviderError``."""
+        """Make one HTTP request; return its parsed JSON or raise ``ProviderError``."""
         from openai import OpenAIError
 
         failure: ProviderError
         try:
             with self._client() as client:
-                return self._answer_of(client, request, count)
+                return self._call_endpoint(client, request, count)
         except ProviderError:
             raise
         except OpenAIError as error:
             failure = _translate(error)
         except Exception as error:
-            # A key or an address that cannot be sent at all; the text may quote it.
+            # The key or the address cannot be sent at all; the text may quote it.
             failure = ProviderUnavailable(permanent=True, reason=f"not_sent_{type(error).__name__}")
         raise failure
 
@@ -139,16 +138,16 @@ class OpenAIProvider:
         return openai.OpenAI(
             api_key=self._api_key,
             base_url=self._base_url,
-            # Empty, not None: None would send OpenAI's names from the environment to any vendor.
+            # Empty, not None: with None the SDK sends OpenAI's names from the environment.
             organization="",
             project="",
             max_retries=0,
             timeout=timeout,
-            # A redirect would carry the prompt to an address that nobody configured.
+            # A redirect would send the prompt to an address that is not configured.
             http_client=openai.DefaultHttpxClient(timeout=timeout, follow_redirects=False),
         )
 
-    def _answer_of(self, client: OpenAI, request: ImageRequest, count: int) -> object:
+    def _call_endpoint(self, client: OpenAI, request: ImageRequest, count: int) -> object:
         if request.images:
             files = [
                 (f"image-{number}", image.data, image.mime_type)
@@ -169,12 +168,12 @@ class OpenAIProvider:
         body = bytearray()
         cut_off = False
         try:
-            for piece in response.iter_bytes():
-                body += piece
+            for chunk in response.iter_bytes():
+                body += chunk
                 if len(body) > openai_answers.ANSWER_BYTES_MAX or time.monotonic() > deadline:
                     break
         except Exception as error:
-            # The transport's own errors pass through here; all mean that the rest never came.
+            # The transport's own errors are not wrapped; all mean that the rest never arrived.
             _log.warning("provider answer cut off: %s", type(error).__name__)
             cut_off = True
         if time.monotonic() > deadline:
@@ -191,7 +190,7 @@ class OpenAIProvider:
 
 
 def _translate(error: OpenAIError) -> ProviderError:
-    """Return our error for the SDK's; nothing of its text is taken over."""
+    """Return our error for the SDK's, without its text."""
     from openai import APIConnectionError, APIError, APIStatusError, APITimeoutError
 
     if isinstance(error, APIStatusError):
@@ -203,4 +202,4 @@ def _translate(error: OpenAIError) -> ProviderError:
     reason = f"sdk_{type(error).__name__}"
     if isinstance(error, APIError):
         return GenerationFailed(reason=reason)
-    return ProviderUnavailable(permanent=True, reason=reason)  # what it says before it sends
+    return ProviderUnavailable(permanent=True, reason=reason)  # raised before anything was sent

@@ -1,4 +1,4 @@
-"""The pictures in an endpoint's answer; what is not one does not count as delivered."""
+"""Parse an endpoint's answer into images; anything else does not count as delivered."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from creditapp.generation.providers import images as providers_images
+from creditapp.generation.providers import images as image_files
 from creditapp.generation.providers.protocol import NO_USAGE, ImageRequest, ProducedImage
 
 if TYPE_CHECKING:
     from creditapp.generation.providers.openai import TokenPrices
 
 ANSWER_BYTES_MAX = 192 * 1024 * 1024
-"""The longest answer that is read: ten large pictures in base64."""
+"""The largest answer that is read: ten large images in base64."""
 
 _log = logging.getLogger(__name__)
 
@@ -23,30 +23,30 @@ _log = logging.getLogger(__name__)
 def read(
     answer: object, count: int, request: ImageRequest, prices: TokenPrices | None
 ) -> tuple[list[ProducedImage], int | None]:
-    """Return the usable pictures of ``answer``, at most ``count``, and what the call cost us.
+    """Return the usable images of ``answer``, at most ``count``, and our cost of the call.
 
     The cost, in millionths of a dollar, is ``None`` when prices or usage are unknown. It is split
-    over the pictures so that the parts add up to the whole.
+    over the images so that the parts add up to the whole.
     """
     body: Mapping[str, object] = answer if isinstance(answer, dict) else {}
     usage = body.get("usage")
     cost = _cost(usage, prices)
     items = body.get("data")
-    # A vendor that sends more than was asked for does not get more paid by the person.
-    found = [_picture(item) for item in (items if isinstance(items, list) else [])[:count]]
-    usable = [each for each in found if each is not None]
+    # Images beyond the order are dropped: the user does not pay for them.
+    parsed = [_image(item) for item in (items if isinstance(items, list) else [])[:count]]
+    usable = [image for image in parsed if image is not None]
     images = []
-    for index, (data, picture) in enumerate(usable):
-        if picture.mime_type == "image/png":
-            data = providers_images.with_png_text(
+    for index, (data, file) in enumerate(usable):
+        if file.mime_type == "image/png":
+            data = image_files.with_png_text(
                 data, {"Prompt": request.prompt, "Model": request.provider_model}
             )
         images.append(
             ProducedImage(
                 data,
-                picture.mime_type,
-                picture.width,
-                picture.height,
+                file.mime_type,
+                file.width,
+                file.height,
                 provider_cost_micros_usd=_part(cost, index, len(usable)),
                 usage=_counts(usage) if index == 0 else NO_USAGE,
             )
@@ -54,34 +54,34 @@ def read(
     return images, cost
 
 
-def _picture(item: object) -> tuple[bytes, providers_images.Picture] | None:
+def _image(item: object) -> tuple[bytes, image_files.ImageFile] | None:
     try:
         data = _bytes_of(item)
-        return data, providers_images.inspect(data)
-    except providers_images.NotAPicture as error:
-        _log.warning("provider sent something that is no picture: %s", error.reason)
+        return data, image_files.inspect(data)
+    except image_files.NotAnImage as error:
+        _log.warning("provider sent something that is no image: %s", error.reason)
         return None
 
 
 def _bytes_of(item: object) -> bytes:
     if not isinstance(item, dict):
-        raise providers_images.NotAPicture("no_object")
+        raise image_files.NotAnImage("no_object")
     text, url = item.get("b64_json"), item.get("url")
     if not text and isinstance(url, str):
-        # An address is never fetched: it could lead into the operator's own network.
+        # An address is never fetched: it could name a host of the operator's own network.
         if not url.startswith("data:image/"):
-            raise providers_images.NotAPicture("address_instead_of_bytes")
+            raise image_files.NotAnImage("address_instead_of_bytes")
         text = url
     if not isinstance(text, str) or not text:
-        raise providers_images.NotAPicture("no_bytes")
+        raise image_files.NotAnImage("no_bytes")
     if text.startswith("data:"):
         text = text.partition(",")[2]
-    if len(text) > providers_images.BYTES_MAX * 4 // 3 + 4:
-        raise providers_images.NotAPicture("too_many_bytes")
+    if len(text) > image_files.BYTES_MAX * 4 // 3 + 4:
+        raise image_files.NotAnImage("too_many_bytes")
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise providers_images.NotAPicture("bad_base64") from error
+        raise image_files.NotAnImage("bad_base64") from error
 
 
 def _cost(usage: object, prices: TokenPrices | None) -> int | None:

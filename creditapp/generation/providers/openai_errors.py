@@ -1,4 +1,4 @@
-"""What a vendor's refusal means for a person, for their credits and for our bill."""
+"""Map a vendor's errors to ours: the public code, whether to retry, whether we may be billed."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from creditapp.generation.providers.protocol import (
 )
 
 REJECTED_CODES = frozenset({"moderation_blocked", "content_policy_violation"})
-"""The second is what the retired models said, and what several compatible vendors still say."""
+"""Codes of a refused prompt; the second is of retired models and several compatible vendors."""
 
 EXHAUSTED_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
-"""The operator's account with the vendor is empty: waiting does not help, paying does."""
+"""Codes of an empty account at the vendor: only a payment helps."""
 
-# The transport's errors before the request had left us, by name: the transport is the SDK's own
-# dependency and not one of ours.
+# Errors before the request was sent, by name: the transport (httpx) is the SDK's dependency, not
+# ours.
 _NEVER_SENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError"})
 _NOT_SENDABLE = frozenset({"LocalProtocolError", "UnsupportedProtocol"})
 
@@ -25,7 +25,7 @@ _NOT_SENDABLE = frozenset({"LocalProtocolError", "UnsupportedProtocol"})
 def of_transport(cause: str, *, timed_out: bool) -> ProviderError:
     """Return the error for a call without an answer; ``cause`` names the transport's exception.
 
-    What had been sent may well have been made and charged: then the outcome is unknown.
+    A request that was sent may have been served and charged: its outcome is unknown.
     """
     if cause in _NEVER_SENT | _NOT_SENDABLE:
         return ProviderUnavailable(permanent=cause in _NOT_SENDABLE, reason=f"not_sent_{cause}")
@@ -35,7 +35,7 @@ def of_transport(cause: str, *, timed_out: bool) -> ProviderError:
 
 
 def of_status(status: int, code: object) -> ProviderError:
-    """Return the error for an answer with a status that is not a success, and its ``code``."""
+    """Return the error for an unsuccessful status and its ``code``."""
     reason = f"http_{status}"
     if status in (400, 403, 422) and code in REJECTED_CODES:
         return PromptRejected(reason=str(code))
@@ -47,6 +47,6 @@ def of_status(status: int, code: object) -> ProviderError:
         return GenerationFailed(reason=reason)
     if status in (400, 413, 415, 422):
         return GenerationFailed(permanent=True, may_have_charged=False, reason=reason)
-    # 401 and 403: the key; 404: the model or the address; 3xx: the address has moved. Only a
-    # queue (409, 425, 429) gets better by waiting.
+    # 401 and 403: the key; 404: the model or the address; 3xx: the address has moved. Waiting
+    # helps only against a queue (409, 425, 429).
     return ProviderUnavailable(permanent=status not in (409, 425, 429), reason=reason)

@@ -1,7 +1,7 @@
-"""Which parameters an image model takes: the request's wishes in the words of the model.
+"""Translate a request into the parameters that an image model takes.
 
-From the SDK's ``ImageGenerateParams`` (3.52.0). A model that is not OpenAI's own gets only what
-every compatible endpoint knows, and is told to answer with the bytes instead of an address.
+Source: the SDK's ``ImageGenerateParams`` (3.52.0). A model that is not OpenAI's own gets only the
+parameters of every compatible endpoint, and is asked for bytes instead of an address.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _QUALITIES: dict[str, Quality] = {
     "xhigh": "xhigh",
     "max": "max",
     "auto": "auto",
-    # The words of the retired models, which catalogs may still use.
+    # Qualities of the retired models, which catalogs may still use.
     "standard": "medium",
     "hd": "high",
 }
@@ -41,19 +41,19 @@ class Parameters(TypedDict, total=False):
 
 
 def parameters(request: ImageRequest, count: int) -> Parameters:
-    """Return what to send for ``count`` pictures of ``request``."""
-    wishes = Parameters(prompt=request.prompt, model=request.provider_model, size=size(request))
+    """Return the parameters for ``count`` images of ``request``."""
+    values = Parameters(prompt=request.prompt, model=request.provider_model, size=size(request))
     if count != 1:
-        # One is everybody's default, and some endpoints refuse the very word.
-        wishes["n"] = count
+        # One is the default everywhere, and some endpoints refuse the parameter.
+        values["n"] = count
     if is_gpt_image(request.provider_model):
-        wishes["output_format"] = "png"
+        values["output_format"] = "png"
         quality = quality_for(request.provider_model, request.quality)
         if quality != "auto":
-            wishes["quality"] = quality
+            values["quality"] = quality
     else:
-        wishes["response_format"] = "b64_json"
-    return wishes
+        values["response_format"] = "b64_json"
+    return values
 
 
 def is_gpt_image(model: str) -> bool:
@@ -62,22 +62,22 @@ def is_gpt_image(model: str) -> bool:
 
 
 def quality_for(model: str, quality: str | None) -> Quality:
-    """Return the nearest quality that ``model`` has; an unknown word leaves it to the model."""
-    wanted = _QUALITIES.get(quality or "auto", "auto")
-    if wanted in ("xhigh", "max") and not model.startswith("gpt-image-2.5-"):
+    """Return the nearest quality that ``model`` has; ``auto`` for an unknown one."""
+    nearest = _QUALITIES.get(quality or "auto", "auto")
+    if nearest in ("xhigh", "max") and not model.startswith("gpt-image-2.5-"):
         return "high"
-    return wanted
+    return nearest
 
 
 def size(request: ImageRequest) -> str:
-    """Return the size to ask for, as ``1024x1024``.
+    """Return the size parameter, as ``1024x1024``.
 
-    gpt-image-2 and 2.5 draw any size in steps of 16 up to a ratio of 3:1; the others have three,
-    of which the one with the nearest shape is taken. Other vendors get what was asked for.
+    gpt-image-2 and 2.5 take any size in steps of 16 up to a ratio of 3:1; OpenAI's others have
+    three sizes, of which the nearest shape is taken. Other vendors get the request's size.
     """
     width, height = request.width, request.height
     if is_gpt_image(request.provider_model) and (width, height) not in _STANDARD_SIZES:
-        if _draws_any_size(request.provider_model) and _is_drawable(width, height):
+        if _takes_any_size(request.provider_model) and _is_valid_size(width, height):
             return f"{width}x{height}"
         width, height = min(
             _STANDARD_SIZES, key=lambda side: abs(side[0] * height - side[1] * width) / side[1]
@@ -85,11 +85,11 @@ def size(request: ImageRequest) -> str:
     return f"{width}x{height}"
 
 
-def _draws_any_size(model: str) -> bool:
+def _takes_any_size(model: str) -> bool:
     return model in ("gpt-image-2", "gpt-image-2-2026-04-21") or model.startswith("gpt-image-2.5-")
 
 
-def _is_drawable(width: int, height: int) -> bool:
+def _is_valid_size(width: int, height: int) -> bool:
     if width % _SIDE_STEP or height % _SIDE_STEP or max(width, height) > 3840:
         return False
     return max(width, height) <= _RATIO_MAX * min(width, height) and width * height <= 3840 * 2160

@@ -1,7 +1,7 @@
-"""What a provider of pictures is: requests, results, failures, and the protocol itself.
+"""Provider protocol: requests, results and errors.
 
-Plain data and one method. Nothing here knows Flask, a database or a vendor's SDK, so that a new
-vendor is one module that implements ``Provider``.
+Plain data and one method, without Flask, a database or a vendor's SDK: a new vendor is one module
+that implements ``Provider``.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import ClassVar, Protocol
 from creditapp.errors import AppError
 
 Progress = Callable[[float], None]
-"""Called with the share of the whole request that is done, from 0 to 1, never falling."""
+"""Receives the done share of the whole request, from 0 to 1, never falling."""
 
 ShouldStop = Callable[[], bool]
-"""Whether the person has asked to cancel; asked between pictures, and as often as is cheap."""
+"""Return whether to stop; called between images, and as often as is cheap."""
 
 NO_USAGE: Mapping[str, int] = MappingProxyType({})
 
@@ -28,7 +28,7 @@ def _no_usage() -> Mapping[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class SourceImage:
-    """A picture to start from; its bytes were verified when it was uploaded."""
+    """An image to start from; its bytes were verified at the upload."""
 
     data: bytes = field(repr=False)
     mime_type: str
@@ -36,7 +36,7 @@ class SourceImage:
 
 @dataclass(frozen=True, slots=True)
 class ImageRequest:
-    """One generation as a provider sees it; the prompt stays out of ``repr``, and so of logs."""
+    """One request to a provider. ``repr`` hides the prompt, so that logs do not hold it."""
 
     prompt: str = field(repr=False)
     provider_model: str
@@ -44,20 +44,20 @@ class ImageRequest:
     width: int = 1024
     height: int = 1024
     quality: str | None = None
-    """One of the catalog's words; ``None`` leaves it to the model."""
+    """One of the catalog's qualities; ``None`` leaves it to the model."""
     seed: int = 0
     images: tuple[SourceImage, ...] = ()
     one_call_each: bool = False
-    """Ask for one picture a call, where an endpoint has no ``n``, or to settle each as it comes."""
+    """Make one call for each image: the endpoint has no ``n``, or each is settled as it arrives."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProducedImage:
-    """One delivered picture, verified to be one.
+    """One delivered image, verified to be one.
 
-    ``provider_cost_micros_usd`` is what the vendor charges us for it in millionths of a dollar,
-    ``None`` when it cannot be known; the parts of one call add up to the call's cost.
-    ``usage`` is the vendor's count of tokens for the call, given with the call's first picture.
+    ``provider_cost_micros_usd`` is the vendor's price in millionths of a dollar, ``None`` when it is
+    unknown; the parts of one call add up to the call's cost. ``usage`` counts the vendor's tokens
+    of the call, given with its first image.
     """
 
     data: bytes = field(repr=False)
@@ -69,40 +69,39 @@ class ProducedImage:
 
 
 class Provider(Protocol):
-    """Somebody who makes pictures."""
+    """A maker of images."""
 
     @property
     def name(self) -> str:
-        """The name that the catalog and the records use, such as ``openai``."""
+        """The name in the catalog and in rows, such as ``openai``."""
         ...
 
     @property
     def repeatable(self) -> bool:
-        """Whether the same request may be made twice without a second cost or another result."""
+        """Whether repeating a request costs nothing more and gives the same result."""
         ...
 
     def generate_images(
         self, request: ImageRequest, *, progress: Progress, should_stop: ShouldStop
     ) -> Iterator[ProducedImage]:
-        """Yield each picture as it is delivered, at most ``request.n`` of them.
+        """Yield each image as it is delivered, at most ``request.n`` of them.
 
-        What was yielded is delivered, whatever follows: the caller settles it even when the
-        iterator then raises. Ending early without raising means that fewer came than were asked
-        for, or that ``should_stop`` said so. Raises ``ProviderError`` and nothing else for what
-        the vendor or the network did.
+        The caller settles every yielded image, even when the iterator then raises. Ending early
+        without raising means that fewer images came than were requested, or that ``should_stop``
+        returned true. Raises only ``ProviderError`` for failures of the vendor or the network.
         """
         ...
 
 
 class ProviderError(AppError):
-    """A vendor did not deliver; a subclass for each code that the outside sees.
+    """A vendor did not deliver; one subclass for each public error code.
 
-    ``permanent``: the same request will fail again. ``may_have_charged``: the vendor may bill us
-    for it, or its outcome is unknown, so that it must not be repeated by itself. The text is for
-    people; it never holds the prompt, a key or the vendor's answer.
+    ``permanent``: the same request will fail again. ``may_have_charged``: the vendor may bill us,
+    or the outcome is unknown, so the request must not be repeated automatically. The text is for
+    users and never holds the prompt, a key or the vendor's answer.
     """
 
-    status, code, title = 502, "generation_failed", "The picture could not be made"
+    status, code, title = 502, "generation_failed", "The image could not be made"
     may_have_charged_usually: ClassVar[bool] = False
     permanent_usually: ClassVar[bool] = False
 
@@ -122,30 +121,30 @@ class ProviderError(AppError):
         )
         self.provider_cost_micros_usd = provider_cost_micros_usd
         self.reason = reason
-        """A short word for operators' logs and counters, such as ``http_500``; ours, not theirs."""
+        """A short code for logs and metrics, such as ``http_500``; never the vendor's text."""
 
 
 class GenerationFailed(ProviderError):
-    """The vendor answered, with an error of its own or with something that is no picture."""
+    """The vendor answered with an error of its own, or with something that is no image."""
 
     may_have_charged_usually = True
 
 
 class ProviderUnavailable(ProviderError):
-    """The vendor cannot be asked: no key, a refused key, a quota, or nobody at that address."""
+    """The vendor cannot be called: no key, a refused key, a spent quota, or no server there."""
 
     status, code, title = 503, "provider_unavailable", "This model is not available right now"
 
 
 class GenerationTimeout(ProviderError):
-    """The vendor took too long; whether it made and charged the picture is unknown."""
+    """The vendor took too long; whether it made and charged the image is unknown."""
 
     status, code, title = 504, "generation_timeout", "The model did not answer in time"
     may_have_charged_usually = True
 
 
 class PromptRejected(ProviderError):
-    """The vendor's rules forbid what was asked for; asking again will not help."""
+    """The vendor's rules forbid the prompt; repeating it does not help."""
 
     status, code, title = 422, "prompt_rejected", "The model refuses this prompt"
     permanent_usually = True

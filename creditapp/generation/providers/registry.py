@@ -1,8 +1,7 @@
-"""Which provider serves a model of the catalog, or why none does.
+"""Registry of providers: the route to a model of the catalog, or why there is none.
 
-Takes plain data, so that the rule can be read and tested by itself: the catalog's model says
-which adapter it needs and which variables hold its key and its address; the values come from the
-settings.
+Takes plain data, so that the rule can be tested alone: the catalog's entry names the adapter and
+the variables of its key and address; their values come from the settings.
 """
 
 from __future__ import annotations
@@ -21,11 +20,11 @@ from creditapp.generation.providers.protocol import (
 )
 
 TIMEOUT_SECONDS = 120.0
-"""How long a vendor may take for one answer."""
+"""The longest wait for one answer of a vendor."""
 
 
 class ServedModel(Protocol):
-    """What the registry reads of a catalog's image model; ``catalog.Model`` is one."""
+    """The part of a catalog entry that the registry reads; ``catalog.Model`` has it."""
 
     @property
     def id(self) -> str:
@@ -44,12 +43,12 @@ class ServedModel(Protocol):
 
     @property
     def key_env(self) -> str:
-        """The variable that holds the vendor's key."""
+        """The variable of the vendor's key."""
         ...
 
     @property
     def base_url_env(self) -> str:
-        """The variable that holds the endpoint's address."""
+        """The variable of the endpoint's address."""
         ...
 
     @property
@@ -59,18 +58,18 @@ class ServedModel(Protocol):
 
     @property
     def gateway(self) -> bool:
-        """Whether OpenAI's own address does not know the model, so that it needs another one."""
+        """Whether the model needs another address than OpenAI's own."""
         ...
 
     @property
     def native_n(self) -> bool:
-        """Whether one call may ask for several pictures."""
+        """Whether one call may ask for several images."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Unavailable:
-    """Nobody serves a model now: why, for people, and the variable that would change it."""
+    """No provider serves the model: the reason, for users, and the variable that is missing."""
 
     reason: str
     variable: str
@@ -78,29 +77,29 @@ class Unavailable:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """The way to one model: a provider that is told the name by which it knows the model."""
+    """The provider of one model, with its own name for the model."""
 
     provider: Provider
     model: str
-    """The vendor's name for the model; a preview is told the catalog's id."""
+    """The vendor's name for the model; the catalog's id for a preview."""
     preview: bool
-    """Whether the offline provider stands in for the model."""
+    """Whether the offline provider draws instead of the model's vendor."""
     native_n: bool
 
     @property
     def name(self) -> str:
-        """The provider's name, for the records."""
+        """The provider's name, stored with the generation."""
         return self.provider.name
 
     @property
     def repeatable(self) -> bool:
-        """Whether the same request may be made twice."""
+        """Whether the same request may be repeated."""
         return self.provider.repeatable
 
     def generate_images(
         self, request: ImageRequest, *, progress: Progress, should_stop: ShouldStop
     ) -> Iterator[ProducedImage]:
-        """Yield what the provider yields, asked for this route's model in the way it can be."""
+        """Yield the provider's images; several calls where the model has no ``n``."""
         request = replace(
             request,
             provider_model=self.model,
@@ -110,11 +109,10 @@ class Route:
 
 
 class Providers:
-    """Finds the way to a model.
+    """Find the route to a model.
 
-    ``values`` maps names of variables to their values. With ``offline`` given, it draws for every
-    model that lacks a key or an address (demo and testing); without it such a model is unavailable
-    (production).
+    ``values`` maps names of variables to their values. ``offline`` serves every model that lacks a
+    key or an address (demo and testing); without it such a model is unavailable (production).
     """
 
     def __init__(
@@ -129,14 +127,13 @@ class Providers:
         self._timeout_seconds = timeout_seconds
 
     def __repr__(self) -> str:
-        """Name no value: they are keys."""
+        """Return no value: they are keys."""
         return f"Providers(offline={self._offline is not None})"
 
     def find(self, model: ServedModel, *, own_key: str | None = None) -> Route | Unavailable:
-        """Return the way to ``model``, or why there is none.
+        """Return the route to ``model``, or why there is none.
 
-        ``own_key`` is a person's own key for the same address. Somebody who brings one never gets
-        a preview instead.
+        ``own_key`` is the user's own key for the same address; with it there is no preview.
         """
         if model.provider not in ("openai", "offline"):
             return Unavailable("This version of CreditApp cannot reach this model.", "")
@@ -149,24 +146,19 @@ class Providers:
         return Unavailable("This model has not been set up on this server.", missing)
 
     def require(self, model: ServedModel, *, own_key: str | None = None) -> Route:
-        """Return the way to ``model``; raise ``ProviderUnavailable`` when there is none."""
-        found = self.find(model, own_key=own_key)
-        if isinstance(found, Unavailable):
-            raise ProviderUnavailable(found.reason, permanent=True, reason="not_configured")
-        return found
-
-    def is_preview(self, model: ServedModel) -> bool:
-        """Return whether ``model`` is answered by previews here."""
-        found = self.find(model)
-        return isinstance(found, Route) and found.preview
+        """Return the route to ``model``; raise ``ProviderUnavailable`` when there is none."""
+        route = self.find(model, own_key=own_key)
+        if isinstance(route, Unavailable):
+            raise ProviderUnavailable(route.reason, permanent=True, reason="not_configured")
+        return route
 
     def _missing_variable(self, model: ServedModel, own_key: str | None) -> str | None:
-        """Return the first variable that stands between us and the model, if any."""
+        """Return the first variable that the model lacks, if any."""
         if model.provider == "offline":
             return "CREDITAPP_ENV"
         if not own_key and model.key_env not in self._values:
             return model.key_env
-        # Only OpenAI's own address is a default. A vendor's key must not go to another one.
+        # Only OpenAI's own address is a default: a vendor's key must not be sent to another one.
         if model.gateway and self._address(model) is None:
             return model.base_url_env
         return None

@@ -1,0 +1,33 @@
+"""Adoption of a guest's generations by the account that the guest opened."""
+
+from __future__ import annotations
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session, aliased
+
+from creditapp.db import changed
+from creditapp.generation.models import Generation
+
+
+def adopt(session: Session, cookie_id: str, user_id: str) -> int:
+    """Move a guest's generations into an account; return how many.
+
+    An unfinished one moves too and keeps its funding. A request key that the account has used
+    already is replaced, because the key is unique for an owner.
+    """
+    guests = Generation.owner_kind == "guest", Generation.owner_id == cookie_id
+    own = aliased(Generation)
+    own_keys = select(own.request_key).where(own.owner_kind == "user", own.owner_id == user_id)
+    session.execute(
+        update(Generation)
+        .where(*guests, Generation.request_key.in_(own_keys))
+        .values(request_key="adopted:" + Generation.id)
+        .execution_options(synchronize_session=False)
+    )
+    moved = session.execute(
+        update(Generation)
+        .where(*guests, Generation.deleted_at.is_(None))
+        .values(owner_kind="user", owner_id=user_id)
+        .execution_options(synchronize_session=False)
+    )
+    return changed(moved)
