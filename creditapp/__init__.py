@@ -18,9 +18,10 @@ from creditapp.clock import Clock
 from creditapp.config import Settings, SettingsInvalid, load_settings
 from creditapp.db import init_app as init_database
 from creditapp.emails import EmailService, Mailer, mailer_for
-from creditapp.generation import submit
+from creditapp.generation import SubmitHooks, adopt
 from creditapp.generation.providers import OfflineProvider, Providers
 from creditapp.media import Media, open_media
+from creditapp.payments.auto_topup import charge as topup_charge
 from creditapp.payments.stripe.client import StripeGateway
 from creditapp.runtime import tasks
 from creditapp.services import provide
@@ -57,6 +58,7 @@ def create_app(
     provide(app, Clock, clock)
     use_catalog(app, settings, _load_catalog(settings))
     provide(app, Providers, providers or _providers(settings))
+    provide(app, SubmitHooks, SubmitHooks(credits_held=topup_charge.after_spending))
     provide(app, Media, open_media(settings.media_url))
     provide(app, EmailService, _post(app, settings, mailer, clock))
     init_database(app, settings.database_url)
@@ -90,7 +92,7 @@ def _account_rules(settings: Settings, catalog: Catalog) -> AccountRules:
             free_micro=catalog.free_micro,
             hold_until_verified=settings.hold_welcome_until_verified,
         ),
-        signed_up=(_mail_the_link, _adopt_the_pictures),
+        signed_up=(_mail_the_link, _adopt_images),
     )
 
 
@@ -106,9 +108,9 @@ def _mail_the_link(session: Session, event: SignedUp) -> None:
     )
 
 
-def _adopt_the_pictures(session: Session, event: SignedUp) -> None:
+def _adopt_images(session: Session, event: SignedUp) -> None:
     if event.guest is not None:
-        submit.adopt(session, event.guest, event.user.id)
+        adopt(session, event.guest, event.user.id)
 
 
 def _providers(settings: Settings) -> Providers:

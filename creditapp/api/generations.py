@@ -22,23 +22,22 @@ from creditapp.api.models import (
     credits,
 )
 from creditapp.api.waiting import wait_for_end
-from creditapp.db import reading, transaction
+from creditapp.db import reading
 from creditapp.errors import AppError, ValidationFailed
-from creditapp.generation import submit
+from creditapp.generation import GenerationResult, assets_of, cancel, delete, find, submit
 from creditapp.generation.models import Generation
-from creditapp.generation.orders import ImageOrder
+from creditapp.generation.operations.text_to_image import ImageOrder
 from creditapp.generation.providers import (
     GenerationFailed,
     GenerationTimeout,
     PromptRejected,
     ProviderUnavailable,
 )
-from creditapp.generation.submit import Made
+from creditapp.generation.submit import ONCE
 from creditapp.http.json_provider import read_json, rfc3339, validation_failed
 from creditapp.http.openapi import documented
 from creditapp.http.security import policy
 from creditapp.http.viewer import caller, forget_viewer, viewer
-from creditapp.web.studio import place, remove
 
 PAGE_SIZE = 25
 
@@ -101,8 +100,8 @@ def list_generations() -> Response:
         query = query.where(Generation.id < cursor)
     rows = session.scalars(query).all()
     page = rows[:limit]
-    assets = submit.assets_of(session, page)
-    items = [_answer(Made(each, assets.get(each.id, ()))) for each in page]
+    assets = assets_of(session, page)
+    items = [_answer(GenerationResult(each, assets.get(each.id, ()))) for each in page]
     more = len(rows) > limit
     return reply(GenerationPage(items=items, next_cursor=page[-1].id if more else None))
 
@@ -112,7 +111,7 @@ def list_generations() -> Response:
 @documented("One generation", GenerationAnswer)
 def show_generation(generation_id: str) -> Response:
     """Return state, progress and result of one generation."""
-    made = submit.find(reading(), generation_id, caller())
+    made = find(reading(), generation_id, caller())
     return reply(_answer(made, with_balance=True))
 
 
@@ -126,12 +125,11 @@ def show_generation(generation_id: str) -> Response:
 def delete_generation(generation_id: str) -> Response:
     """Cancel what is queued (200), stop what runs (202), delete what has ended (204)."""
     by = caller()
-    if submit.find(reading(), generation_id, by).generation.finished:
-        remove(generation_id, by)
+    if find(reading(), generation_id, by).generation.finished:
+        delete(generation_id, by)
         return Response(status=204)
-    with transaction() as session:
-        submit.cancel(session, generation_id, by)
-    made = submit.find(reading(), generation_id, by)
+    cancel(generation_id, by)
+    made = find(reading(), generation_id, by)
     return reply(_answer(made, with_balance=True), 200 if made.generation.finished else 202)
 
 
@@ -141,10 +139,10 @@ def _generate(route: str, **defaults: str) -> Response:
         order = ImageOrder.model_validate({**defaults, **_named(read_json())})
     except ValidationError as error:
         raise validation_failed(error) from None
-    made = place(order, by, key=_request_key(route, order))
+    made = submit(order, by, key=_request_key(route, order))
     headers = {"Idempotent-Replayed": "true"} if made.replayed else {}
     if not made.generation.finished and wait_for_end(made.generation.id):
-        made = submit.find(reading(), made.generation.id, by)
+        made = find(reading(), made.generation.id, by)
     forget_viewer()
     if not made.generation.finished:
         location = f"/api/generations/{made.generation.id}"
@@ -171,7 +169,7 @@ def _request_key(route: str, order: ImageOrder) -> str:
     if given is None:
         given = order.idempotency_key
     if given is None:
-        return f"{submit.ONCE}{secrets.token_hex(16)}"
+        return f"{ONCE}{secrets.token_hex(16)}"
     if not 1 <= len(given) <= 100 or not given.isprintable() or not given.isascii():
         raise ValidationFailed.of("Idempotency-Key", "A key is 1 to 100 printable ASCII letters.")
     return f"{route}:{given}"
@@ -184,7 +182,7 @@ def _failure(generation: Generation) -> AppError:
     return refusal
 
 
-def _answer(made: Made, *, with_balance: bool = False) -> GenerationAnswer:
+def _answer(made: GenerationResult, *, with_balance: bool = False) -> GenerationAnswer:
     generation = made.generation
     assets = [
         AssetAnswer(
@@ -219,7 +217,7 @@ def _answer(made: Made, *, with_balance: bool = False) -> GenerationAnswer:
     return found
 
 
-def _add_balance(found: GenerationAnswer, made: Made) -> None:
+def _add_balance(found: GenerationAnswer, made: GenerationResult) -> None:
     used = credits(made.generation.charged_micro)
     if made.available_micro is not None:
         # The hold has told it; nothing else was read or written since.

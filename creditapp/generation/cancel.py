@@ -59,7 +59,7 @@ def _delete_rows(session: Session, generation: Generation) -> list[str]:
     return list(session.scalars(assets.returning(Asset.media_key)))
 
 
-def _change(session: Session, generation: Generation, state: str, **values: object) -> bool:
+def _change(session: Session, generation: Generation, state: str, /, **values: object) -> bool:
     """Compare-and-set: write ``values`` if the generation is still in ``state``."""
     result = session.execute(
         update(Generation)

@@ -142,9 +142,7 @@ def _settle(
     return ended > 0
 
 
-def _post(
-    session: Session, generation_id: str, assets: list[NewAsset], moment: datetime
-) -> None:
+def _post(session: Session, generation_id: str, assets: list[NewAsset], moment: datetime) -> None:
     """Insert the assets, capture their price or keep the guest's claim; release the rest."""
     generation = session.get_one(Generation, generation_id)
     if not assets:

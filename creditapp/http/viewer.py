@@ -13,7 +13,7 @@ from creditapp.catalog import Catalog
 from creditapp.clock import now
 from creditapp.config import Settings
 from creditapp.db import reading
-from creditapp.generation.funding import Caller
+from creditapp.generation import Caller
 from creditapp.http.rendering import wants_fragment
 from creditapp.http.security import current_member, current_visitor
 from creditapp.services import get

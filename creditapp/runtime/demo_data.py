@@ -11,9 +11,8 @@ from creditapp.clock import now
 from creditapp.config import Settings, SettingsInvalid
 from creditapp.db import transaction
 from creditapp.errors import AppError
-from creditapp.generation import submit, worker
-from creditapp.generation.funding import Caller
-from creditapp.generation.orders import ImageOrder
+from creditapp.generation import Caller, create, worker
+from creditapp.generation.operations.text_to_image import ImageOrder
 from creditapp.guests import Visitor
 from creditapp.payments.purchases import checkout
 from creditapp.payments.stripe.server import EmbeddedSandbox
@@ -82,7 +81,7 @@ def _generate(caller: Caller, prompt: str, model: str, n: int) -> None:
     order = ImageOrder(prompt=prompt, model=model or None, n=n)
     try:
         with transaction() as session:
-            submission = submit.submit(session, order, caller, key=f"seed:{order.digest()[:32]}")
+            submission = create(session, order, caller, key=f"seed:{order.digest()[:32]}")
     except AppError:
         return  # the guest's free images are used up: demo data was created before
     if not submission.replayed:

@@ -13,7 +13,7 @@ from creditapp.clock import now
 from creditapp.config import Settings
 from creditapp.db import reading, transaction
 from creditapp.errors import AppError, ValidationFailed
-from creditapp.generation import submit
+from creditapp.generation import adopt, count_of_guest
 from creditapp.http.rendering import go, render_page
 from creditapp.http.security import (
     current_member,
@@ -101,7 +101,7 @@ def begin_session() -> Response:
         proof = attempt.check(request.form.get("password", ""))
         with transaction() as session:
             user = accounts.log_in(session, proof, now=now())
-            submit.adopt(session, current_visitor().cookie_id, user.id)
+            adopt(session, current_visitor().cookie_id, user.id)
     except AppError as refusal:
         return _form("login", refusal)
     sign_in(user)
@@ -294,4 +294,4 @@ def _send_waiting_mail() -> None:
 
 
 def _kept_images() -> int:
-    return submit.count_of_guest(reading(), current_visitor().cookie_id)
+    return count_of_guest(reading(), current_visitor().cookie_id)

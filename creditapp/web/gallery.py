@@ -11,9 +11,8 @@ from sqlalchemy import func, select
 
 from creditapp.db import reading, transaction
 from creditapp.errors import NotFound
-from creditapp.generation import feedback
+from creditapp.generation import GenerationResult, feedback
 from creditapp.generation.models import Asset, Generation
-from creditapp.generation.submit import Made
 from creditapp.http.rendering import go, page_or_block
 from creditapp.http.security import policy, require_member
 from creditapp.http.viewer import caller, notify, safe_path
@@ -71,7 +70,7 @@ def gallery() -> Response:
     return page_or_block(
         "pages/gallery/index.html",
         "grid",
-        items=[view_models.item(Made(made), asset) for made, asset in page],
+        items=[view_models.item(GenerationResult(made), asset) for made, asset in page],
         q=words,
         starred=starred,
         here=_address(narrowed),

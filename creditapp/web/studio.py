@@ -13,20 +13,19 @@ from sqlalchemy import select
 
 from creditapp.catalog import Catalog, Model
 from creditapp.catalog.recommendations import recommend
-from creditapp.db import reading, transaction
-from creditapp.errors import AppError, Conflict, ValidationFailed
-from creditapp.generation import submit as generation_submit
-from creditapp.generation import worker
-from creditapp.generation.funding import Caller
+from creditapp.db import reading
+from creditapp.errors import AppError, ValidationFailed
+from creditapp.generation import GenerationResult, assets_of, find, price
+from creditapp.generation import cancel as cancel_generation
+from creditapp.generation import delete as delete_generation
+from creditapp.generation import submit as submit_generation
 from creditapp.generation.models import Asset, Generation
-from creditapp.generation.orders import PROMPT_CHARACTERS_MAX, ImageOrder
-from creditapp.generation.submit import Made
+from creditapp.generation.operations.text_to_image import ImageOrder
+from creditapp.generation.orders import PROMPT_CHARACTERS_MAX
 from creditapp.http.json_provider import validation_failed
 from creditapp.http.rendering import go, page_or_block, render_block, render_page, wants_fragment
 from creditapp.http.security import policy
 from creditapp.http.viewer import caller, forget_viewer, notify, safe_path, viewer
-from creditapp.media import Media
-from creditapp.payments.auto_topup import charge as topup_charge
 from creditapp.services import get
 from creditapp.web import view_models
 
@@ -35,12 +34,6 @@ RECENT = 12
 _FIELDS = ("prompt", "model", "n", "size", "quality")
 
 generation = Blueprint("generation", __name__)
-
-
-class PriceRose(Conflict):
-    """The settings cost more than the button said when it was drawn."""
-
-    title = "The price has changed"
 
 
 def register(app: Flask) -> None:
@@ -74,10 +67,10 @@ def till() -> Response:
     parts = [
         render_block(PAGE, "till", **context),
         render_block(PAGE, "allowance", oob=True),
-        render_block(PAGE, "options", **context, oob=True),
+        render_block(context["operation_form"], "options", **context, oob=True),
     ]
     if request.headers.get("HX-Trigger") != "picker":
-        parts.append(render_block(PAGE, "picker", **context, oob=True))
+        parts.append(render_block(context["operation_form"], "picker", **context, oob=True))
     return make_response("".join(parts))
 
 
@@ -88,8 +81,9 @@ def submit() -> Response:
     wish = _keep_choice(_wish(request.form))
     try:
         order = _order(wish)
-        _refuse_a_higher_price(order)
-        made = place(order, caller(), key=_form_key(order))
+        made = submit_generation(
+            order, caller(), key=_form_key(order), price_limit_micro=_shown_price_micro()
+        )
     except AppError as refusal:
         if wants_fragment():
             raise
@@ -107,22 +101,11 @@ def submit() -> Response:
     return response
 
 
-def place(order: ImageOrder, by: Caller, *, key: str) -> Made:
-    """Submit an order and queue what follows: the same lines for the form and for the API."""
-    with transaction() as writing:
-        made = generation_submit.submit(writing, order, by, key=key)
-    if not made.replayed:
-        worker.enqueue(made.generation)
-        if by.member is not None and made.available_micro is not None:
-            topup_charge.after_spending(by.member.id, made.available_micro)
-    return made
-
-
 @generation.get("/generations/<generation_id>")
 @policy("public")
 def show(generation_id: str) -> Response:
     """Show one generation."""
-    made = generation_submit.find(reading(), generation_id, caller())
+    made = find(reading(), generation_id, caller())
     return page_or_block("pages/generation/index.html", "job", job=view_models.job(made))
 
 
@@ -130,7 +113,7 @@ def show(generation_id: str) -> Response:
 @policy("public")
 def card(generation_id: str) -> Response:
     """Answer a card that asks for news; the balance follows when it has just ended."""
-    made = generation_submit.find(reading(), generation_id, caller())
+    made = find(reading(), generation_id, caller())
     job = view_models.job(made)
     body = render_block(PAGE, "job", job=job)
     if not made.generation.finished:
@@ -145,11 +128,10 @@ def card(generation_id: str) -> Response:
 @policy("public")
 def cancel(generation_id: str) -> Response:
     """Stop a generation."""
-    with transaction() as writing:
-        generation_submit.cancel(writing, generation_id, caller())
+    cancel_generation(generation_id, caller())
     if not wants_fragment():
         return go(f"/generations/{generation_id}")
-    made = generation_submit.find(reading(), generation_id, caller())
+    made = find(reading(), generation_id, caller())
     response = make_response(render_block(PAGE, "job", job=view_models.job(made)))
     response.headers["HX-Trigger"] = "balance-changed"
     return response
@@ -159,18 +141,10 @@ def cancel(generation_id: str) -> Response:
 @policy("public")
 def delete(generation_id: str) -> Response:
     """Delete a finished generation with its pictures."""
-    remove(generation_id, caller())
+    delete_generation(generation_id, caller())
     notify("deleted")
     wall = "/gallery" if viewer().kind == "user" else "/"
     return go(safe_path(request.form.get("next"), wall))
-
-
-def remove(generation_id: str, by: Caller) -> None:
-    """Delete a generation's row, then its files: a file without a row is waste, never a leak."""
-    with transaction() as writing:
-        media_keys = generation_submit.delete(writing, generation_id, by)
-    for media_key in media_keys:
-        get(Media).delete(media_key)
 
 
 def _wish(source: Any) -> dict[str, str]:
@@ -208,7 +182,7 @@ def _priced_order(wish: dict[str, str]) -> ImageOrder:
     """Return the order whose price a page shows, whatever is missing or wrong in the form."""
     catalog = get(Catalog)
     model = catalog.model(wish["model"]) or _first_choice()
-    n = int(wish["n"]) if wish["n"] in ("1", "2", "3", "4") else 1
+    n = int(wish["n"]) if wish["n"].isdecimal() and len(wish["n"]) < 5 else 1
     if viewer().kind == "guest":
         n = 1
     quality = wish["quality"] if wish["quality"] in model.qualities else model.default_quality
@@ -216,7 +190,7 @@ def _priced_order(wish: dict[str, str]) -> ImageOrder:
     return ImageOrder.model_construct(
         prompt=wish["prompt"],
         model=model.id,
-        n=min(n, model.max_images),
+        n=max(1, min(n, model.max_images)),
         size=shape.size,
         quality=quality,
     )
@@ -237,8 +211,10 @@ def _choices(wish: dict[str, str], was_micro: int | None = None) -> dict[str, An
     """Return what the till, the options and the picker show."""
     looks = viewer()
     order = _priced_order(wish)
-    model = generation_submit.ordered_model(order)
+    priced = price(order)
+    model = priced.model or _first_choice()
     return {
+        "operation_form": f"pages/studio/operations/{order.operation.replace('-', '_')}.html",
         "form": {
             "prompt": wish["prompt"],
             "model": order.model,
@@ -251,7 +227,7 @@ def _choices(wish: dict[str, str], was_micro: int | None = None) -> dict[str, An
         "sizes": view_models.sizes(model),
         "qualities": view_models.qualities(model),
         "counts": view_models.counts(model, order.quality, looks),
-        "quote": view_models.till(order, generation_submit.price(order), looks, was_micro),
+        "quote": view_models.till(order, priced.quote, looks, was_micro),
     }
 
 
@@ -268,12 +244,12 @@ def _page(wish: dict[str, str]) -> dict[str, Any]:
     generations = read.scalars(
         select(Generation).where(*owned).order_by(Generation.created_at.desc()).limit(RECENT)
     ).all()
-    assets = generation_submit.assets_of(read, generations)
+    assets = assets_of(read, generations)
     has_pictures = bool(assets)
     if not has_pictures and len(generations) == RECENT:  # the newest all failed; older ones may not
         of_owner = select(Asset.id).join(Generation, Asset.generation_id == Generation.id)
         has_pictures = read.scalar(of_owner.where(*owned).limit(1)) is not None
-    made = [Made(each, assets.get(each.id, ())) for each in generations]
+    made = [GenerationResult(each, assets.get(each.id, ())) for each in generations]
     return {
         **_choices(wish),
         "jobs": [view_models.job(each) for each in made],
@@ -293,17 +269,10 @@ def _refused(refusal: AppError) -> dict[str, Any]:
     return {"errors": errors, "problem": problem}
 
 
-def _refuse_a_higher_price(order: ImageOrder) -> None:
-    """Stop where the price rose since the button was drawn; a lower one needs no question."""
+def _shown_price_micro() -> int | None:
+    """Return the price on the button that was pressed: a higher one is refused."""
     shown = request.form.get("shown_micro", "")
-    if viewer().kind == "guest" or not shown.isdecimal() or len(shown) > 18:
-        return
-    cost_micro = generation_submit.price(order).cost_micro
-    if cost_micro > int(shown):
-        raise PriceRose(
-            f"The price is {view_models.credits_words(cost_micro)} with these settings. "
-            "Press Generate again to go ahead."
-        )
+    return int(shown) if shown.isdecimal() and len(shown) < 19 else None
 
 
 def _form_key(order: ImageOrder) -> str:

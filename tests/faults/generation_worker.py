@@ -66,7 +66,7 @@ def _arm(doom: Doom) -> None:
         "produce": worker._produce,
         "store": worker._store,
         "settle": worker.settle,
-        "write_down": settlement._write_down,
+        "post": settlement._post,
     }
 
     @contextmanager
@@ -96,11 +96,11 @@ def _arm(doom: Doom) -> None:
         doom.meet(AFTER_SETTLE, prompt)
         return ended
 
-    def write_down(session: Session, generation_id: str, *rest: Any) -> None:
-        genuine["write_down"](session, generation_id, *rest)
+    def post(session: Session, generation_id: str, *rest: Any) -> None:
+        genuine["post"](session, generation_id, *rest)
         session.flush()
         doom.meet(BEFORE_COMMIT, session.get_one(Generation, generation_id).prompt)
 
     worker.transaction = begin  # type: ignore[assignment]
     worker._produce, worker._store, worker.settle = produce, store, settle  # type: ignore[assignment]
-    settlement._write_down = write_down
+    settlement._post = post

@@ -181,14 +181,14 @@ def test_a_database_that_fails_while_settling_is_tried_again(
     alice: Person, studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(settlement, "RETRY_SECONDS", (0.0, 0.0))
-    genuine, failures = settlement._write_down, iter((1, 2))
+    genuine, failures = settlement._post, iter((1, 2))
 
     def fail_twice(*arguments: object) -> None:
         genuine(*arguments)  # type: ignore[arg-type]
         if next(failures, None):
             raise OperationalError("UPDATE", {}, Exception("the server went away"))
 
-    monkeypatch.setattr(settlement, "_write_down", fail_twice)
+    monkeypatch.setattr(settlement, "_post", fail_twice)
     made = studio.make(alice)
     assert (made.state, made.charged_micro) == ("succeeded", 500_000)
     assert wallet(alice) == (49.5, 0)

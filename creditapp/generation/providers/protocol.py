@@ -55,7 +55,7 @@ class ImageRequest:
 class ProducedImage:
     """One delivered image, verified to be one.
 
-    ``provider_cost_micros_usd`` is the vendor's price in millionths of a dollar, ``None`` when it is
+    ``provider_cost_micros_usd`` is the vendor's price in millionths of a dollar, ``None`` when
     unknown; the parts of one call add up to the call's cost. ``usage`` counts the vendor's tokens
     of the call, given with its first image.
     """

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from creditapp.catalog import Catalog, Model, PriceRequest, Quote
 from creditapp.catalog.recommendations import ModelOffer, Way, offers, standing
-from creditapp.generation.orders import ImageOrder
+from creditapp.generation.operations.text_to_image import ImageOrder
 from creditapp.generation.providers import Providers, Unavailable
 from creditapp.http.viewer import Viewer
 from creditapp.services import get
@@ -129,7 +129,7 @@ def qualities(model: Model) -> list[ViewModel]:
 
 def counts(model: Model, quality: str | None, looks: Viewer) -> list[ViewModel]:
     """Return how many images may be asked for at once, each with its cost."""
-    most = 1 if looks.kind == "guest" else min(4, model.max_images)
+    most = 1 if looks.kind == "guest" else model.max_images
     unit_micro = model.price_at(quality)
     return [
         {

@@ -6,13 +6,13 @@ from urllib.parse import urlencode
 
 from creditapp.catalog import Catalog
 from creditapp.clock import now
+from creditapp.generation import GenerationResult
 from creditapp.generation.models import Asset
-from creditapp.generation.submit import Made
 from creditapp.services import get
 from creditapp.web.view_models.view_model import ViewModel
 
 
-def job(made: Made) -> ViewModel:
+def job(made: GenerationResult) -> ViewModel:
     """Return one generation as the job card shows it."""
     generation = made.generation
     width, _, height = generation.size.partition("x")
@@ -59,7 +59,7 @@ def asset(stored: Asset) -> ViewModel:
     }
 
 
-def item(made: Made, stored: Asset) -> ViewModel:
+def item(made: GenerationResult, stored: Asset) -> ViewModel:
     """Return one picture as the gallery shows it."""
     generation = made.generation
     return {
@@ -77,7 +77,7 @@ def item(made: Made, stored: Asset) -> ViewModel:
     }
 
 
-def again_url(made: Made) -> str:
+def again_url(made: GenerationResult) -> str:
     """Return the studio's address with the same wish filled in."""
     generation = made.generation
     wish = {
@@ -90,7 +90,7 @@ def again_url(made: Made) -> str:
     return "/?" + urlencode({name: value for name, value in wish.items() if value})
 
 
-def _seconds_left(made: Made) -> int | None:
+def _seconds_left(made: GenerationResult) -> int | None:
     generation = made.generation
     if generation.state != "running" or generation.provider_started_at is None:
         return None

@@ -60,20 +60,19 @@ def test_a_model_with_its_key_is_served_by_its_vendor() -> None:
     route = route_of(providers, Model())
     assert (route.name, route.model, route.repeatable) == ("openai", "gpt-image-2.5-flare", False)
     assert "api.openai.com" in repr(route.provider)
-    assert not providers.is_preview(Model())
+    assert not route.preview
 
 
 def test_a_model_without_its_key_is_previewed_in_the_demo() -> None:
     providers = Providers({}, offline=OfflineProvider())
     route = route_of(providers, Model())
     assert (route.name, route.model, route.repeatable) == ("offline", "gpt-image", True)
-    assert providers.is_preview(Model())
+    assert route.preview
 
 
 def test_a_model_without_its_key_is_unavailable_in_production() -> None:
     providers = Providers({"OPENAI_API_KEY": ""}, offline=None)
     assert missing_for(providers, Model()) == "OPENAI_API_KEY"
-    assert not providers.is_preview(Model())
     with pytest.raises(ProviderUnavailable) as caught:
         providers.require(Model())
     assert (caught.value.permanent, caught.value.may_have_charged) == (True, False)
@@ -82,7 +81,7 @@ def test_a_model_without_its_key_is_unavailable_in_production() -> None:
 
 def test_a_gateways_model_is_never_asked_of_openai_itself() -> None:
     assert missing_for(Providers(KEY, offline=None), FLUX) == "OPENAI_BASE_URL"
-    assert Providers(KEY, offline=OfflineProvider()).is_preview(FLUX)
+    assert route_of(Providers(KEY, offline=OfflineProvider()), FLUX).preview
     route = route_of(Providers(KEY | GATEWAY, offline=None), FLUX)
     assert "gateway.example" in repr(route.provider)
     named = Model("flux", base_url="https://flux.example/v1", gateway=True)

@@ -61,7 +61,7 @@ def _check(source: bytes) -> None:
     try:
         images.inspect(source)
         return
-    except images.NotAPicture as error:
+    except images.NotAnImage as error:
         reason = error.reason
     raise GenerationFailed(
         "The picture to start from could not be read.",

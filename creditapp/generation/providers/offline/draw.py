@@ -32,7 +32,7 @@ def draw_png(
 ) -> bytes:
     """Return a PNG of exactly ``width`` x ``height`` with its origin in the metadata.
 
-    The same arguments give the same bytes. With ``source``, an image that ``pictures.inspect``
+    The same arguments give the same bytes. With ``source``, an image that ``images.inspect``
     accepts, the result is that image in the prompt's colours. ``progress`` receives the finished
     share, from 0 to 1.
     """
