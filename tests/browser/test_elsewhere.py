@@ -15,13 +15,13 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.browser.conftest import ROOT, Cast, free_port, start_server, stop_server
-from tests.fakes.openai_server import OpenAIStandIn
+from tests.fakes.openai_server import FakeOpenAI
 
 pytestmark = pytest.mark.browser
 
 
 @pytest.fixture
-def elsewhere(tmp_path: Path) -> Iterator[tuple[str, OpenAIStandIn]]:
+def elsewhere(tmp_path: Path) -> Iterator[tuple[str, FakeOpenAI]]:
     """The app with a payment sandbox and an OpenAI stand-in in processes of their own."""
     app_port, bank_port = free_port(), free_port()
     folder = tmp_path / "app"
@@ -37,7 +37,7 @@ def elsewhere(tmp_path: Path) -> Iterator[tuple[str, OpenAIStandIn]]:
         },
         stdout=subprocess.DEVNULL,
     )
-    with OpenAIStandIn() as vendor:
+    with FakeOpenAI() as vendor:
         environ = {
             "STRIPE_API_BASE": f"http://127.0.0.1:{bank_port}",
             "STRIPE_SECRET_KEY": "sk_test_elsewhere",
@@ -53,7 +53,7 @@ def elsewhere(tmp_path: Path) -> Iterator[tuple[str, OpenAIStandIn]]:
 
 
 def test_a_picture_is_made_by_the_vendor_and_a_pack_is_paid_at_the_other_server(
-    chromium: Browser, elsewhere: tuple[str, OpenAIStandIn]
+    chromium: Browser, elsewhere: tuple[str, FakeOpenAI]
 ) -> None:
     base, vendor = elsewhere
     cast = Cast(chromium, base)

@@ -1,4 +1,4 @@
-"""What OpenAI's image endpoint answers, with every member that it sends; used by the stand-in."""
+"""Answers of OpenAI's image endpoint, with every member that it sends; used by the fake."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from typing import Any
 OUTPUT_TOKENS = {"low": 272, "medium": 1056, "high": 4160, "xhigh": 7400, "max": 16_800}
 
 
-def answer(wanted: Mapping[str, object], path: str) -> dict[str, Any]:
+def answer(given: Mapping[str, object], path: str) -> dict[str, Any]:
     """Return the answer to valid parameters, with every member that OpenAI sends."""
-    size, quality = str(wanted.get("size") or "auto"), str(wanted.get("quality") or "auto")
+    size, quality = str(given.get("size") or "auto"), str(given.get("quality") or "auto")
     size = "1024x1024" if size == "auto" else size
     quality = "medium" if quality == "auto" else quality
     width, height = (int(side) for side in size.split("x"))
-    count = wanted.get("n") or 1
+    count = given.get("n") or 1
     assert isinstance(count, int)
-    text_tokens = len(str(wanted["prompt"])) // 4 + 1
+    text_tokens = len(str(given["prompt"])) // 4 + 1
     image_tokens = 323 if path.endswith("edits") else 0
     output_tokens = count * OUTPUT_TOKENS[quality] * width * height // 1024**2
     answer: dict[str, Any] = {
         "created": int(time.time()),
-        "background": "opaque" if wanted.get("background") in (None, "auto") else "transparent",
+        "background": "opaque" if given.get("background") in (None, "auto") else "transparent",
         "data": [
-            {"b64_json": base64.b64encode(png(str(wanted["prompt"]), n, width, height)).decode()}
+            {"b64_json": base64.b64encode(png(str(given["prompt"]), n, width, height)).decode()}
             for n in range(count)
         ],
         "output_format": "png",
@@ -42,8 +42,8 @@ def answer(wanted: Mapping[str, object], path: str) -> dict[str, Any]:
             "total_tokens": text_tokens + image_tokens + output_tokens,
         },
     }
-    if who := wanted.get("safety_identifier") or wanted.get("user"):
-        answer["safety_identifier"] = who
+    if user := given.get("safety_identifier") or given.get("user"):
+        answer["safety_identifier"] = user
     return answer
 
 

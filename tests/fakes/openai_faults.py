@@ -1,4 +1,4 @@
-"""The ways in which an image endpoint fails; used by the stand-in."""
+"""The ways in which an image endpoint fails; used by the fake."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ FAULTS = {
     "cut_off": "resets the connection in the middle of the answer",
     "garbage": "200, and no JSON",
     "wrong_shape": "200, and JSON of another shape",
-    "none": "200, and no picture",
-    "fewer": "one picture fewer than asked for",
-    "more": "one picture more than asked for",
-    "bad_base64": "the first picture's base64 is broken",
-    "not_an_image": "the first picture is a web page",
-    "svg": "the first picture is a drawing with a script in it",
-    "truncated": "the first picture ends in the middle",
-    "bomb": "the first picture claims 60,000 x 60,000 pixels",
+    "none": "200, and no image",
+    "fewer": "one image fewer than asked for",
+    "more": "one image more than asked for",
+    "bad_base64": "the first image's base64 is broken",
+    "not_an_image": "the first image is a web page",
+    "svg": "the first image is a drawing with a script in it",
+    "truncated": "the first image ends in the middle",
+    "bomb": "the first image claims 60,000 x 60,000 pixels",
     "url": "addresses instead of bytes",
     "no_usage": "no usage",
 }
@@ -71,22 +71,22 @@ REFUSALS = {
 
 def spoiled(answer: dict[str, Any], fault: str) -> object:
     """Return an answer that is wrong in one way, with status 200."""
-    pictures = answer["data"]
-    first = base64.b64decode(pictures[0]["b64_json"])
+    images = answer["data"]
+    first = base64.b64decode(images[0]["b64_json"])
     if fault == "wrong_shape":
         return ["data", None, {"data": 3}]
     if fault == "none":
         answer["data"] = []
     elif fault == "fewer":
-        answer["data"] = pictures[:-1]
+        answer["data"] = images[:-1]
     elif fault == "more":
-        answer["data"] = [*pictures, pictures[0]]
+        answer["data"] = [*images, images[0]]
     elif fault == "no_usage":
         del answer["usage"]
     elif fault == "url":
-        answer["data"] = [{"url": "http://127.0.0.1:1/picture.png"} for _ in pictures]
+        answer["data"] = [{"url": "http://127.0.0.1:1/image.png"} for _ in images]
     elif fault == "bad_base64":
-        pictures[0]["b64_json"] = "!" + pictures[0]["b64_json"]
+        images[0]["b64_json"] = "!" + images[0]["b64_json"]
     else:
         spoiled = {
             "not_an_image": b"<html><h1>502 Bad Gateway</h1></html>",
@@ -94,5 +94,5 @@ def spoiled(answer: dict[str, Any], fault: str) -> object:
             "truncated": first[: len(first) // 2],
             "bomb": bomb(),
         }[fault]
-        pictures[0]["b64_json"] = base64.b64encode(spoiled).decode()
+        images[0]["b64_json"] = base64.b64encode(spoiled).decode()
     return answer

@@ -1,4 +1,4 @@
-"""What OpenAI's image endpoint accepts, and its refusals word for word; used by the stand-in.
+"""Parameters that OpenAI's image endpoint accepts, and the wording of its refusals.
 
 Written from the SDK's ``ImageGenerateParams`` and the answers of the real service; compared with
 the SDK's own types by ``test_openai_server.py``. Imports nothing but the standard library.
@@ -55,7 +55,7 @@ QUALITIES_OF_2_5 = (*QUALITIES, "xhigh", "max")
 SIZES = ("1024x1024", "1536x1024", "1024x1536", "auto")
 
 COMPATIBLE_PARAMETERS = frozenset({"prompt", "model", "n", "size", "response_format", "user"})
-"""All that the stand-in's models of other vendors know: the least that such endpoints share."""
+"""All that the fake's models of other vendors know: the least that such endpoints share."""
 
 
 class Refusal(Exception):
@@ -80,7 +80,7 @@ class Refusal(Exception):
 
 
 def check(body: object, compatible_models: frozenset[str] = frozenset()) -> Mapping[str, object]:
-    """Return the parameters of a request for pictures; raise ``Refusal`` as OpenAI would."""
+    """Return the parameters of a request for images; raise ``Refusal`` as OpenAI would."""
     if not isinstance(body, dict):
         raise Refusal(400, "We could not parse the JSON body of your request.")
     model = body.get("model")
@@ -152,9 +152,9 @@ def _check_values(body: Mapping[str, object]) -> None:
     if body.get("output_compression") is not None and output not in ("webp", "jpeg"):
         raise Refusal(400, "Compression needs webp or jpeg.", param="output_compression")
     if body.get("stream") or body.get("partial_images"):
-        raise Refusal(400, "This stand-in does not stream.", param="stream")
+        raise Refusal(400, "This fake does not stream.", param="stream")
     if output != "png" or any(body.get(name) for name in ("svg", "frame_count")):
-        raise Refusal(400, "This stand-in makes PNG only.", param="output_format")
+        raise Refusal(400, "This fake makes PNG only.", param="output_format")
 
 
 def _has_size(model: str, size: str) -> bool:

@@ -1,14 +1,14 @@
-"""A strict stand-in for OpenAI's image endpoints, on loopback.
+"""A strict fake for OpenAI's image endpoints, on loopback.
 
 It refuses what OpenAI refuses, answers what OpenAI answers, counts the calls, and fails in every
-way a vendor can when told to. In a test::
+way a vendor can when configured to. In a test::
 
-    with OpenAIStandIn() as openai:
+    with FakeOpenAI() as openai:
         openai.fail("http_500", times=1)
         ... OPENAI_BASE_URL=openai.base_url, OPENAI_API_KEY=openai.key ...
         assert openai.count == 1
 
-or alone, told what to do by HTTP: ``python -m tests.fakes.openai_server --port 8701``, then
+or alone, controlled by HTTP: ``python -m tests.fakes.openai_server --port 8701``, then
 POST ``{"fault": "http_500", "times": 1}`` to ``/control/faults``; GET ``/control/calls`` answers
 the count and the requests; DELETE forgets both. Imports nothing but the standard library.
 """
@@ -34,10 +34,10 @@ from tests.fakes.openai_answers import answer
 from tests.fakes.openai_faults import FAULTS, REFUSALS, spoiled
 from tests.fakes.openai_rules import GPT_IMAGE_MODELS, Refusal, check
 
-KEY = "sk-standin-0123456789abcdef"  # pragma: allowlist secret
+KEY = "sk-fake-0123456789abcdef"  # pragma: allowlist secret
 
 
-class OpenAIStandIn:
+class FakeOpenAI:
     """The server; as a context manager it listens inside the ``with``."""
 
     def __init__(
@@ -52,27 +52,27 @@ class OpenAIStandIn:
         """The headers of the last call, without the key."""
         self.closing = threading.Event()
         self._server = _Server(("127.0.0.1", port), _Handler)
-        self._server.standin = self
+        self._server.fake = self
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
 
     @property
     def base_url(self) -> str:
-        """What ``OPENAI_BASE_URL`` is set to."""
+        """The value for ``OPENAI_BASE_URL``."""
         return f"http://127.0.0.1:{self._server.server_address[1]}/v1"
 
     @property
     def calls(self) -> list[dict[str, Any]]:
-        """The parsed bodies of the calls so far that asked for pictures, refused ones included."""
+        """The parsed bodies of the calls so far that asked for images, refused ones included."""
         with self._lock:
             return list(self._calls)
 
     @property
     def count(self) -> int:
-        """How often pictures were asked for."""
+        """How often images were requested."""
         return len(self.calls)
 
     def fail(self, fault: str, *, times: int = 1, seconds: float = 30.0) -> None:
-        """Let the next ``times`` calls fail so; ``ok`` stands for one that does not."""
+        """Make the next ``times`` calls fail with ``fault``; ``ok`` lets one succeed."""
         if fault != "ok" and fault not in FAULTS:
             raise ValueError(f"{fault!r} is none of: {', '.join(sorted(FAULTS))}")
         with self._lock:
@@ -112,7 +112,7 @@ class OpenAIStandIn:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
-    standin: OpenAIStandIn
+    fake: FakeOpenAI
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -141,7 +141,7 @@ class _Handler(BaseHTTPRequestHandler):
                 ("POST", "/v1/images/generations"),
                 ("POST", "/v1/images/edits"),
             ):
-                self._pictures(path, raw)
+                self._images(path, raw)
             elif method == "GET" and path.startswith("/v1/models"):
                 self._models(path)
             else:
@@ -150,32 +150,32 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(refusal.status, refusal.body())
 
     def _control(self, method: str, path: str, raw: bytes) -> None:
-        standin = self.server.standin
+        fake = self.server.fake
         if method == "DELETE":
-            standin.forget()
+            fake.forget()
         elif path == "/control/faults" and method == "POST":
             order = json.loads(raw)
             try:
-                standin.fail(
+                fake.fail(
                     order["fault"],
                     times=order.get("times", 1),
                     seconds=order.get("seconds", 30.0),
                 )
             except ValueError as error:
                 raise Refusal(400, str(error)) from None
-        calls = standin.calls
+        calls = fake.calls
         self._send(200, {"count": len(calls), "calls": calls, "faults": FAULTS})
 
     def _authorize(self) -> None:
         given = self.headers.get("Authorization", "")
         if not given:
             raise Refusal(401, "You didn't provide an API key.")
-        if given != f"Bearer {self.server.standin.key}":
+        if given != f"Bearer {self.server.fake.key}":
             raise Refusal(401, f"Incorrect API key provided: {given[7:]}.", "invalid_api_key")
 
     def _models(self, path: str) -> None:
         self._authorize()
-        wanted = path.removeprefix("/v1/models").strip("/")
+        model_id = path.removeprefix("/v1/models").strip("/")
         every = [
             {
                 "id": name,
@@ -184,37 +184,37 @@ class _Handler(BaseHTTPRequestHandler):
                 "owned_by": "openai",
                 "shutdown_date": "2026-12-01" if name == "gpt-image-1.5" else None,
             }
-            for name in (*GPT_IMAGE_MODELS, *sorted(self.server.standin.compatible_models))
+            for name in (*GPT_IMAGE_MODELS, *sorted(self.server.fake.compatible_models))
         ]
-        if not wanted:
+        if not model_id:
             self._send(200, {"object": "list", "data": every})
             return
         for model in every:
-            if model["id"] == wanted:
+            if model["id"] == model_id:
                 self._send(200, model)
                 return
-        raise Refusal(404, f"The model '{wanted}' does not exist.", "model_not_found", "model")
+        raise Refusal(404, f"The model '{model_id}' does not exist.", "model_not_found", "model")
 
-    def _pictures(self, path: str, raw: bytes) -> None:
+    def _images(self, path: str, raw: bytes) -> None:
         body, sources = self._body(path, raw)
         call = {"path": path, "body": body, "sources": sources}
-        self.server.standin.headers = {
+        self.server.fake.headers = {
             name: value for name, value in self.headers.items() if name != "Authorization"
         }
-        fault, seconds = self.server.standin.note(call)
+        fault, seconds = self.server.fake.note(call)
         self._authorize()
         if path.endswith("edits") and not sources:
             raise Refusal(
                 400, "Missing required parameter: 'image'.", "missing_required_parameter", "image"
             )
-        wanted = check(body, self.server.standin.compatible_models)
+        given = check(body, self.server.fake.compatible_models)
         if fault == "ok":
-            self._send(200, answer(wanted, path))
+            self._send(200, answer(given, path))
         else:
-            self._fail(fault, seconds, wanted, path)
+            self._fail(fault, seconds, given, path)
 
     def _body(self, path: str, raw: bytes) -> tuple[object, list[int]]:
-        """Return the parameters and the sizes of the pictures to start from."""
+        """Return the parameters and the sizes of the images to start from."""
         content_type = self.headers.get("Content-Type", "")
         if path.endswith("generations"):
             if content_type.partition(";")[0] != "application/json":
@@ -238,17 +238,17 @@ class _Handler(BaseHTTPRequestHandler):
                 body[name] = int(text) if name == "n" and text.isdigit() else text
         return body, sources
 
-    def _fail(self, fault: str, seconds: float, wanted: Mapping[str, object], path: str) -> None:
+    def _fail(self, fault: str, seconds: float, given: Mapping[str, object], path: str) -> None:
         if fault in ("timeout", "delay"):
-            self.server.standin.closing.wait(seconds)
+            self.server.fake.closing.wait(seconds)
             if fault == "delay":
-                self._send(200, answer(wanted, path))
+                self._send(200, answer(given, path))
             else:
                 self.close_connection = True
         elif fault == "reset":
             self._reset()
         elif fault in ("slow", "cut_off"):
-            self._trickle(json.dumps(answer(wanted, path)).encode(), seconds, fault == "cut_off")
+            self._trickle(json.dumps(answer(given, path)).encode(), seconds, fault == "cut_off")
         elif fault == "garbage":
             self._send_bytes(200, b"<html>not what you expected</html>", {})
         elif fault == "redirect":
@@ -256,14 +256,12 @@ class _Handler(BaseHTTPRequestHandler):
         elif fault in REFUSALS:
             # Like the real ones, they quote what was sent: nothing of it may reach a person.
             refusal = REFUSALS[fault]
-            quoted = (
-                f"{refusal.message} Request: {json.dumps(wanted)} Key: {self.server.standin.key}"
-            )
+            quoted = f"{refusal.message} Request: {json.dumps(given)} Key: {self.server.fake.key}"
             headers = {"Retry-After": "2"} if refusal.status == 429 else {}
             body = Refusal(refusal.status, quoted, refusal.code, None, refusal.type).body()
             self._send_bytes(refusal.status, json.dumps(body).encode(), headers)
         else:
-            self._send(200, spoiled(answer(wanted, path), fault))
+            self._send(200, spoiled(answer(given, path), fault))
 
     def _trickle(self, body: bytes, seconds: float, cut_off: bool) -> None:
         self.send_response(200)
@@ -281,7 +279,7 @@ class _Handler(BaseHTTPRequestHandler):
             for byte in body:
                 self.wfile.write(bytes([byte]))
                 self.wfile.flush()
-                if time.monotonic() > until or self.server.standin.closing.wait(0.02):
+                if time.monotonic() > until or self.server.fake.closing.wait(0.02):
                     break
         except OSError:
             pass  # the client has had enough
@@ -313,19 +311,19 @@ class _Handler(BaseHTTPRequestHandler):
 
 def main() -> None:
     """Serve until interrupted."""
-    parser = argparse.ArgumentParser(description="A strict stand-in for OpenAI's image endpoints.")
+    parser = argparse.ArgumentParser(description="A strict fake for OpenAI's image endpoints.")
     parser.add_argument("--port", type=int, default=8701)
     parser.add_argument("--key", default=KEY)
     parser.add_argument("--compatible-model", action="append", default=[], metavar="NAME")
     options = parser.parse_args()
-    standin = OpenAIStandIn(
+    fake = FakeOpenAI(
         key=options.key,
         port=options.port,
         compatible_models=frozenset(options.compatible_model),
     )
-    print(f"OPENAI_BASE_URL={standin.base_url} OPENAI_API_KEY={standin.key}", flush=True)
+    print(f"OPENAI_BASE_URL={fake.base_url} OPENAI_API_KEY={fake.key}", flush=True)
     with contextlib.suppress(KeyboardInterrupt):
-        standin.serve()
+        fake.serve()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The stand-in agrees with the SDK's own types: what it takes, what it gives, how it refuses."""
+"""The fake agrees with the SDK's own types: what it takes, what it gives, how it refuses."""
 
 from __future__ import annotations
 
@@ -14,43 +14,43 @@ from openai.types.image_model import ImageModel
 from pydantic import BaseModel
 
 from tests.fakes import openai_rules
-from tests.fakes.openai_server import OpenAIStandIn
+from tests.fakes.openai_server import FakeOpenAI
 
 
 @pytest.fixture(scope="module")
-def standin() -> Iterator[OpenAIStandIn]:
-    with OpenAIStandIn(compatible_models=frozenset({"flux-dev"})) as server:
+def fake_openai() -> Iterator[FakeOpenAI]:
+    with FakeOpenAI(compatible_models=frozenset({"flux-dev"})) as server:
         yield server
 
 
 @pytest.fixture
-def client(standin: OpenAIStandIn) -> Iterator[openai.OpenAI]:
-    standin.forget()
+def client(fake_openai: FakeOpenAI) -> Iterator[openai.OpenAI]:
+    fake_openai.forget()
     with openai.OpenAI(
-        api_key=standin.key, base_url=standin.base_url, max_retries=0, timeout=10
+        api_key=fake_openai.key, base_url=fake_openai.base_url, max_retries=0, timeout=10
     ) as sdk:
         yield sdk
 
 
 def unknown_members(answer: BaseModel, path: str = "") -> list[str]:
     """Return the members of an answer that the SDK's classes do not declare."""
-    found = [f"{path}{name}" for name in answer.model_extra or {}]
+    members = [f"{path}{name}" for name in answer.model_extra or {}]
     for name in type(answer).model_fields:
         value = getattr(answer, name)
-        for each in value if isinstance(value, list) else [value]:
-            if isinstance(each, BaseModel):
-                found += unknown_members(each, f"{path}{name}.")
-    return found
+        for item in value if isinstance(value, list) else [value]:
+            if isinstance(item, BaseModel):
+                members += unknown_members(item, f"{path}{name}.")
+    return members
 
 
 def sdk_parameters() -> dict[str, object]:
-    found: dict[str, object] = {}
+    members: dict[str, object] = {}
     for kind in (
         image_generate_params.ImageGenerateParamsNonStreaming,
         image_generate_params.ImageGenerateParamsStreaming,
     ):
-        found |= typing.get_type_hints(kind)
-    return found
+        members |= typing.get_type_hints(kind)
+    return members
 
 
 def literals(hint: object) -> set[object]:
@@ -92,14 +92,14 @@ def test_its_answer_has_no_unknown_and_no_missing_member(
     assert [bool(image.b64_json) for image in answer.data or []] == [True, True]
 
 
-def test_an_edit_answers_like_a_generation(client: openai.OpenAI, standin: OpenAIStandIn) -> None:
+def test_an_edit_answers_like_a_generation(client: openai.OpenAI, fake_openai: FakeOpenAI) -> None:
     raw = client.images.with_raw_response.edit(
         prompt="Make it night", model="gpt-image-2", image=[("a.png", b"x" * 9, "image/png")], n=2
     )
     answer = ImagesResponse.model_validate_json(raw.content, strict=True)
     assert unknown_members(answer) == []
     assert len(answer.data or []) == 2
-    assert standin.calls[0]["sources"] == [9]
+    assert fake_openai.calls[0]["sources"] == [9]
 
 
 def test_its_models_are_the_sdks_models(client: openai.OpenAI) -> None:
@@ -169,15 +169,15 @@ def test_it_draws_the_sizes_that_the_model_draws(client: openai.OpenAI, size: st
     assert answer.size == ("1024x1024" if size == "auto" else size)
 
 
-def test_a_wrong_key_and_no_key_are_refused(standin: OpenAIStandIn) -> None:
+def test_a_wrong_key_and_no_key_are_refused(fake_openai: FakeOpenAI) -> None:
     with (
-        openai.OpenAI(api_key="sk-wrong", base_url=standin.base_url, max_retries=0) as wrong,
+        openai.OpenAI(api_key="sk-wrong", base_url=fake_openai.base_url, max_retries=0) as wrong,
         pytest.raises(openai.AuthenticationError) as caught,
     ):
         wrong.images.generate(prompt="A harbour", model="gpt-image-2")
     assert caught.value.code == "invalid_api_key"
     with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(f"{standin.base_url}/models", timeout=5)
+        urllib.request.urlopen(f"{fake_openai.base_url}/models", timeout=5)
     assert refused.value.code == 401
     refused.value.close()
 
@@ -189,18 +189,18 @@ def test_a_model_of_another_vendor_knows_only_what_all_share(client: openai.Open
 
 
 def test_faults_and_calls_are_controlled_by_http(
-    client: openai.OpenAI, standin: OpenAIStandIn
+    client: openai.OpenAI, fake_openai: FakeOpenAI
 ) -> None:
-    control = standin.base_url.replace("/v1", "/control")
+    control = fake_openai.base_url.replace("/v1", "/control")
     client.post(f"{control}/faults", body={"fault": "http_503", "times": 1}, cast_to=object)
     with pytest.raises(openai.InternalServerError):
         client.images.generate(prompt="A harbour", model="gpt-image-2")
     client.images.generate(prompt="A harbour", model="gpt-image-2")
-    assert standin.count == 2
+    assert fake_openai.count == 2
     answer = client.get(f"{control}/calls", cast_to=object)
     assert isinstance(answer, dict)
     assert answer["count"] == 2
     client.delete(f"{control}/calls", cast_to=object)
-    assert standin.count == 0
+    assert fake_openai.count == 0
     with pytest.raises(openai.BadRequestError):
         client.post(f"{control}/faults", body={"fault": "nonsense"}, cast_to=object)

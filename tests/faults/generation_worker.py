@@ -1,7 +1,7 @@
 """A worker of the whole app, in a process of its own, that dies at one step of a generation.
 
-It kills itself with SIGKILL, so that the step is exact; the generation that is meant says the
-step in its prompt, so that what earlier workers left behind goes on as it would.
+It kills itself with SIGKILL, so that the step is exact; the prompt of
+the generation names the step, so that what earlier workers left behind runs normally.
 """
 
 from __future__ import annotations
@@ -34,24 +34,24 @@ BEFORE_COMMIT = "6 settled, before the commit"
 AFTER_SETTLE = "7 after the commit"
 
 
-def be_a_worker(environ: dict[str, str], facts: Path, step: str, manner: str = "kill") -> None:
+def run_worker(environ: dict[str, str], facts: Path, step: str, manner: str = "kill") -> None:
     """Run the app's jobs until SIGTERM, or until ``step``; ``hold`` waits there to be killed."""
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     if step:
-        _arm(Doom(facts, step, manner))
+        _arm(KillPoint(facts, step, manner))
     app = create_app(load_settings(environ))
     with app.app_context():
         jobs.run(stop)
 
 
-class Doom:
-    """The end of this process, at one step of the generation whose prompt names it."""
+class KillPoint:
+    """The step of a generation at which this process is killed; the prompt names it."""
 
     def __init__(self, facts: Path, step: str, manner: str) -> None:
         self.facts, self.step, self.manner = facts, step, manner
 
-    def meet(self, step: str, prompt: str | None) -> None:
+    def reach(self, step: str, prompt: str | None) -> None:
         if step != self.step or prompt != self.step:
             return
         note(self.facts, did=step)
@@ -61,7 +61,7 @@ class Doom:
         time.sleep(60)  # the signal is on its way; nothing more may happen here
 
 
-def _arm(doom: Doom) -> None:
+def _arm(kill_point: KillPoint) -> None:
     genuine: dict[str, Any] = {
         "produce": worker._produce,
         "store": worker._store,
@@ -73,33 +73,33 @@ def _arm(doom: Doom) -> None:
     def begin() -> Iterator[Session]:
         with transaction() as session:
             yield session
-            taken = session.scalar(
+            prompt = session.scalar(
                 select(Generation.prompt).where(
                     Generation.prompt == BEFORE_START, Generation.state == "running"
                 )
             )
-            doom.meet(BEFORE_START, taken)
+            kill_point.reach(BEFORE_START, prompt)
 
     def produce(generation: Generation, *rest: Any) -> None:
-        doom.meet(BEFORE_CALL, generation.prompt)
+        kill_point.reach(BEFORE_CALL, generation.prompt)
         genuine["produce"](generation, *rest)
 
     def store(generation: Generation, *rest: Any) -> Any:
-        doom.meet(BEFORE_MEDIA, generation.prompt)
+        kill_point.reach(BEFORE_MEDIA, generation.prompt)
         return genuine["store"](generation, *rest)
 
     def settle(generation_id: str, *rest: Any, **named: Any) -> bool:
         with snapshot() as session:
             prompt = session.get_one(Generation, generation_id).prompt
-        doom.meet(BEFORE_SETTLE, prompt)
+        kill_point.reach(BEFORE_SETTLE, prompt)
         ended: bool = genuine["settle"](generation_id, *rest, **named)
-        doom.meet(AFTER_SETTLE, prompt)
+        kill_point.reach(AFTER_SETTLE, prompt)
         return ended
 
     def post(session: Session, generation_id: str, *rest: Any) -> None:
         genuine["post"](session, generation_id, *rest)
         session.flush()
-        doom.meet(BEFORE_COMMIT, session.get_one(Generation, generation_id).prompt)
+        kill_point.reach(BEFORE_COMMIT, session.get_one(Generation, generation_id).prompt)
 
     worker.transaction = begin  # type: ignore[assignment]
     worker._produce, worker._store, worker.settle = produce, store, settle  # type: ignore[assignment]

@@ -21,7 +21,7 @@ from creditapp.generation.models import FINISHED, Asset, Generation
 from creditapp.jobs.engine import JobStore
 from creditapp.services import get
 from tests.app_factory import Person, build_app, close_app
-from tests.fakes.openai_server import OpenAIStandIn
+from tests.fakes.openai_server import FakeOpenAI
 from tests.faults.generation_worker import (
     AFTER_SETTLE,
     BEFORE_CALL,
@@ -30,15 +30,15 @@ from tests.faults.generation_worker import (
     BEFORE_SETTLE,
     BEFORE_START,
     DURING_CALL,
-    be_a_worker,
+    run_worker,
 )
 from tests.faults.jobs_worker import read_facts
 
 TAKEN_OVER_WITHIN_SECONDS = 10.0
 PRICE = 2
-"""Credits of one picture in GPT Image's default quality."""
+"""Credits of one image in GPT Image's default quality."""
 
-# What becomes of it, and how often the provider was called, when the worker died at this step.
+# State and number of provider calls after the worker died at each step.
 ENDS = {
     DURING_CALL: ("failed", 1),
     BEFORE_CALL: ("failed", 0),
@@ -65,10 +65,10 @@ def _count_the_killed() -> Iterator[None]:
         print(f"  {count} x {step}")
 
 
-class Workshop:
-    """The app that takes orders, the vendor, and the children that work."""
+class GenerationShop:
+    """The app that takes orders, the fake vendor, and the worker processes."""
 
-    def __init__(self, url: str, folder: Path, vendor: OpenAIStandIn) -> None:
+    def __init__(self, url: str, folder: Path, vendor: FakeOpenAI) -> None:
         self.vendor, self.facts_file = vendor, folder / "facts"
         given = {"OPENAI_API_KEY": vendor.key, "OPENAI_BASE_URL": vendor.base_url}
         self.app = build_app(url, folder, given)
@@ -80,9 +80,9 @@ class Workshop:
         self.alice = Person(self.app).sign_up("alice@example.com")
         self.children: list[ForkServerProcess] = []
 
-    def hire(self, step: str = "", manner: str = "kill") -> ForkServerProcess:
+    def start_worker(self, step: str = "", manner: str = "kill") -> ForkServerProcess:
         child = _processes.Process(
-            target=be_a_worker, args=(self.environ, self.facts_file, step, manner)
+            target=run_worker, args=(self.environ, self.facts_file, step, manner)
         )
         child.start()
         self.children.append(child)
@@ -101,18 +101,17 @@ class Workshop:
             Prefer="respond-async",
         )
         assert answer.status_code == 202, answer.text
-        found: str = answer.json["id"]
-        return found
+        return str(answer.json["id"])
 
     def generations(self) -> dict[str, Generation]:
         with self.app.app_context(), snapshot() as session:
-            return {each.prompt: each for each in session.scalars(select(Generation))}
+            return {row.prompt: row for row in session.scalars(select(Generation))}
 
     def await_until(self, true: Callable[[], object], seconds: float = 25.0) -> None:
         give_up_at = time.monotonic() + seconds
         while not true():
             if time.monotonic() > give_up_at:
-                states = {each.prompt: each.state for each in self.generations().values()}
+                states = {row.prompt: row.state for row in self.generations().values()}
                 pytest.fail(f"not within {seconds} s; {states}; {read_facts(self.facts_file)}")
             time.sleep(0.05)
 
@@ -129,19 +128,19 @@ class Workshop:
         return Counter(call["body"]["prompt"] for call in self.vendor.calls)
 
     def check(self, ends: dict[str, tuple[str, int]]) -> None:
-        """Assert how each ended, what was asked of the vendor, what was paid, and the proof."""
-        made, calls = self.generations(), self.calls()
-        found = {prompt: (made[prompt].state, calls[prompt]) for prompt in ends}
-        assert found == ends
+        """Assert each end, the calls to the vendor, the payments, and the ledger's proof."""
+        generations, calls = self.generations(), self.calls()
+        outcomes = {prompt: (generations[prompt].state, calls[prompt]) for prompt in ends}
+        assert outcomes == ends
         paid = 0
         with self.app.app_context(), snapshot() as session:
-            pictures = Counter(session.scalars(select(Asset.generation_id)))
+            assets = Counter(session.scalars(select(Asset.generation_id)))
             report = ledger.proof.check(session.connection())
         assert report.ok, report.as_text()
         for prompt, (state, _) in ends.items():
             delivered = 1 if state == "succeeded" else 0
-            assert made[prompt].charged_micro == delivered * PRICE * 1_000_000
-            assert pictures[made[prompt].id] == delivered
+            assert generations[prompt].charged_micro == delivered * PRICE * 1_000_000
+            assert assets[generations[prompt].id] == delivered
             paid += delivered * PRICE
         credits = self.alice.call("GET", "/api/credits").json["credits"]
         assert (credits["balance"], credits["held"]) == (50 - paid, 0)
@@ -161,56 +160,56 @@ class Workshop:
 
 
 @pytest.fixture
-def workshop(database_url: str, tmp_path: Path) -> Iterator[Workshop]:
-    with OpenAIStandIn() as vendor:
-        workshop = Workshop(database_url, tmp_path, vendor)
-        yield workshop
-        workshop.close()
+def shop(database_url: str, tmp_path: Path) -> Iterator[GenerationShop]:
+    with FakeOpenAI() as vendor:
+        shop = GenerationShop(database_url, tmp_path, vendor)
+        yield shop
+        shop.close()
 
 
 def test_a_worker_killed_at_any_step_leaves_a_generation_that_ends_once(
-    workshop: Workshop,
+    shop: GenerationShop,
 ) -> None:
     for step in ENDS:
         if step == DURING_CALL:
-            workshop.vendor.fail("delay", seconds=30)
-        workshop.ask(step)
-        child = workshop.hire(step)
+            shop.vendor.fail("delay", seconds=30)
+        shop.ask(step)
+        child = shop.start_worker(step)
         if step == DURING_CALL:
-            workshop.await_until(lambda: workshop.vendor.count == 1)
+            shop.await_until(lambda: shop.vendor.count == 1)
             child.kill()
-            workshop.await_killed(child, step)
+            shop.await_killed(child, step)
         else:
-            workshop.await_killed(child, step)
-            assert read_facts(workshop.facts_file)[-1]["did"] == step
-    assert workshop.generations()[AFTER_SETTLE].state == "succeeded"
+            shop.await_killed(child, step)
+            assert read_facts(shop.facts_file)[-1]["did"] == step
+    assert shop.generations()[AFTER_SETTLE].state == "succeeded"
 
-    workshop.hire()
-    workshop.await_ended(*ENDS)
-    workshop.check(ENDS)
+    shop.start_worker()
+    shop.await_ended(*ENDS)
+    shop.check(ENDS)
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-def test_a_dead_workers_generations_end_on_the_worker_that_lives(workshop: Workshop) -> None:
-    workshop.vendor.fail("delay", seconds=30)
-    workshop.ask(DURING_CALL)
-    doomed = workshop.hire(BEFORE_START, "hold")
-    workshop.await_until(lambda: workshop.vendor.count == 1)
-    workshop.ask(BEFORE_START)
-    workshop.await_until(lambda: read_facts(workshop.facts_file))
-    workshop.hire()
-    workshop.await_until(lambda: workshop.workers() == 2)
-    time.sleep(6)  # longer than a lease, which the doomed one keeps renewing
-    assert workshop.generations()[DURING_CALL].state == "running"
+def test_a_dead_workers_generations_end_on_the_worker_that_lives(shop: GenerationShop) -> None:
+    shop.vendor.fail("delay", seconds=30)
+    shop.ask(DURING_CALL)
+    first = shop.start_worker(BEFORE_START, "hold")
+    shop.await_until(lambda: shop.vendor.count == 1)
+    shop.ask(BEFORE_START)
+    shop.await_until(lambda: read_facts(shop.facts_file))
+    shop.start_worker()
+    shop.await_until(lambda: shop.workers() == 2)
+    time.sleep(6)  # longer than a lease, which the first one keeps renewing
+    assert shop.generations()[DURING_CALL].state == "running"
 
-    doomed.kill()
+    first.kill()
     killed_at = datetime.now(UTC)
-    workshop.await_killed(doomed, "a peer alive")
-    workshop.await_ended(DURING_CALL, BEFORE_START)
+    shop.await_killed(first, "a peer alive")
+    shop.await_ended(DURING_CALL, BEFORE_START)
     for prompt in (DURING_CALL, BEFORE_START):
-        finished_at = workshop.generations()[prompt].finished_at
+        finished_at = shop.generations()[prompt].finished_at
         assert finished_at is not None
         seconds = (finished_at - killed_at).total_seconds()
         print(f"\n{prompt}: ended {seconds:.2f} s after the kill")
         assert seconds < TAKEN_OVER_WITHIN_SECONDS
-    workshop.check({prompt: ENDS[prompt] for prompt in (DURING_CALL, BEFORE_START)})
+    shop.check({prompt: ENDS[prompt] for prompt in (DURING_CALL, BEFORE_START)})

@@ -1,4 +1,4 @@
-"""The app with a provider that does what the test says, on both databases."""
+"""An app with a scripted provider, on both databases."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.shared_app import member, newcomer, shared_app
 
 @pytest.fixture(scope="session")
 def clock() -> StoppedClock:
-    """The clock of all these tests: it stands until one of them moves it on."""
+    """The clock of all these tests; only a test moves it."""
     return StoppedClock(datetime(2026, 11, 21, 12, 0, tzinfo=UTC))
 
 
@@ -29,7 +29,7 @@ def shared_provider() -> Scripted:
 
 @pytest.fixture
 def provider(shared_provider: Scripted) -> Scripted:
-    """The provider of every model; it delivers what was asked for until a test says otherwise."""
+    """The provider of every model; it delivers every order until a test scripts otherwise."""
     shared_provider.forget()
     return shared_provider
 
@@ -52,13 +52,13 @@ def app(
 
 @pytest.fixture(autouse=True)
 def _unwatched(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the sweep believe at once that a lease is over: these tests' clock stands."""
+    """Skip the watch of lapsed leases: these tests' clock does not move by itself."""
     monkeypatch.setattr(recovery, "WATCH_SECONDS", 0.0)
 
 
 @pytest.fixture
 def studio(app: Flask, clock: StoppedClock, provider: Scripted) -> Iterator[Studio]:
-    """What stands in the database and in the folder of media; whatever is open is ended after."""
+    """Access to rows and media files; every open generation is ended afterwards."""
     studio = Studio(app, clock)
     yield studio
     provider.forget()
@@ -67,17 +67,17 @@ def studio(app: Flask, clock: StoppedClock, provider: Scripted) -> Iterator[Stud
 
 @pytest.fixture
 def alice(app: Flask) -> Person:
-    """Alice has an account with its 50 welcome credits."""
+    """A member with 50 welcome credits."""
     return member(app, "alice")
 
 
 @pytest.fixture
 def charlie(app: Flask) -> Person:
-    """Charlie has an account too, and must not see what is Alice's."""
+    """Another member, who must not see what Alice owns."""
     return member(app, "charlie")
 
 
 @pytest.fixture
 def guest(app: Flask) -> Person:
-    """Somebody without an account, alone in a network."""
+    """A guest, alone in a network."""
     return newcomer(app)

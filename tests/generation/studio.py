@@ -1,4 +1,4 @@
-"""A provider that follows a script, and a look behind the pages."""
+"""A scripted provider, and helpers that read and change generations."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from creditapp.jobs.engine import JobStore
 from creditapp.services import get
 from tests.app_factory import Person, Queue
 
-PICTURE = b"\x89PNG\r\n\x1a\n not looked at by anybody"
+IMAGE = b"\x89PNG\r\n\x1a\n never decoded"
 
 Step = BaseException | Callable[[], object] | None
-"""None delivers a picture, an exception is raised, anything else is called and delivers nothing."""
+"""None delivers an image, an exception is raised, a function is called and delivers nothing."""
 
 
 class Scripted:
-    """A provider whose next call takes the steps in ``script``; without one it delivers all."""
+    """A provider that runs the steps in ``script``; without one it delivers the whole order."""
 
     name = "scripted"
 
@@ -36,11 +36,11 @@ class Scripted:
         self.forget()
 
     def forget(self) -> None:
-        """Begin anew: deliver everything, and know of no call."""
+        """Reset: deliver everything, forget all calls."""
         self.repeatable = False
         self.script: list[Step] | None = None
         self.requests: list[ImageRequest] = []
-        self.minds_stop = True
+        self.stops_when_asked = True
 
     def generate_images(
         self, request: ImageRequest, *, progress: Progress, should_stop: ShouldStop
@@ -48,7 +48,7 @@ class Scripted:
         self.requests.append(request)
         steps: list[Step] = [None] * request.n if self.script is None else list(self.script)
         for number, step in enumerate(steps):
-            if self.minds_stop and should_stop():
+            if self.stops_when_asked and should_stop():
                 return
             progress(number / len(steps))
             if isinstance(step, BaseException):
@@ -57,7 +57,7 @@ class Scripted:
                 step()
                 continue
             yield ProducedImage(
-                PICTURE, "image/png", request.width, request.height, provider_cost_micros_usd=11_000
+                IMAGE, "image/png", request.width, request.height, provider_cost_micros_usd=11_000
             )
 
     @property
@@ -66,7 +66,7 @@ class Scripted:
 
 
 class Studio:
-    """What stands in the database and in the folder of media, and the hands that move it."""
+    """Generations of one app: orders, workers, sweeps, rows and media files."""
 
     def __init__(self, app: Flask, clock: StoppedClock) -> None:
         self.app, self.clock = app, clock
@@ -78,7 +78,7 @@ class Studio:
         self._others = {path.name for path in self.media_folder.rglob("*")}
 
     def ask(self, person: Person, **body: object) -> str:
-        """Ask for pictures and do not wait; return the generation's id."""
+        """Order images without waiting; return the generation's id."""
         answer = person.call(
             "POST",
             "/api/generate-image",
@@ -86,11 +86,10 @@ class Studio:
             Prefer="respond-async",
         )
         assert answer.status_code == 202, answer.text
-        found: str = answer.json["id"]
-        return found
+        return str(answer.json["id"])
 
     def make(self, person: Person, **body: object) -> Generation:
-        """Ask for pictures, let the queue run, and return the row."""
+        """Order images, run the queue, and return the row."""
         generation_id = self.ask(person, **body)
         self.queue.run()
         return self.generation(generation_id)
@@ -108,17 +107,17 @@ class Studio:
             return list(session.scalars(select(Asset).order_by(Asset.generation_id)))
 
     def files(self) -> set[str]:
-        """Return the names of the files that this test has made, hidden ones too."""
-        found = {path.name for path in self.media_folder.rglob("*") if path.is_file()}
-        return found - self._others
+        """Return the names of the files that this test stored, hidden ones too."""
+        files = {path.name for path in self.media_folder.rglob("*") if path.is_file()}
+        return files - self._others
 
     def work(self, generation_id: str, attempt: int = 1) -> None:
-        """Be a worker that got this job."""
+        """Run this attempt as a worker does."""
         with self.app.app_context():
             worker.run(f"{generation_id}.{attempt}")
 
     def work_beside(self, generation_id: str, attempt: int = 1) -> threading.Thread:
-        """Be such a worker in another thread."""
+        """Run this attempt in another thread."""
         thread = threading.Thread(target=self.work, args=(generation_id, attempt))
         thread.start()
         return thread
@@ -129,14 +128,14 @@ class Studio:
             recovery.sweep()
 
     def set(self, generation_id: str, **values: object) -> None:
-        """Change a row by hand."""
+        """Update columns of a row."""
         with self.app.app_context(), transaction() as session:
             session.execute(
                 update(Generation).where(Generation.id == generation_id).values(**values)
             )
 
     def check(self) -> None:
-        """Assert that the ledger is whole and that files and rows of assets agree."""
+        """Assert the ledger's proof, and that files and asset rows agree."""
         with self.app.app_context(), snapshot() as session:
             report = ledger.proof.check(session.connection())
         assert report.ok, report.as_text()
@@ -144,16 +143,16 @@ class Studio:
         assert self.files() == rows - self._others, "files without rows, or rows without files"
 
     def end_everything(self) -> None:
-        """Let time pass until nothing is open any more: the next test begins with a clean table."""
+        """Sweep until no generation is open, so that the next test begins without any."""
         self.queue.waiting.clear()
         for _ in range(5):
             self.sweep(after_seconds=10_000)
             self.queue.run()
-        assert {each.state for each in self.generations()} <= set(FINISHED)
+        assert {generation.state for generation in self.generations()} <= set(FINISHED)
 
 
 def wallet(person: Person) -> tuple[object, object]:
-    """Return what a member can spend and what is held."""
+    """Return a member's balance and held credits."""
     credits = person.call("GET", "/api/credits").json["credits"]
     return credits["balance"], credits["held"]
 
@@ -165,13 +164,12 @@ def lines(person: Person) -> list[tuple[str, object]]:
 
 
 def remaining(person: Person) -> int:
-    """Return what a guest has left."""
-    found: int = person.call("GET", "/api/credits").json["guestInfo"]["remaining"]
-    return found
+    """Return a guest's free images."""
+    return int(person.call("GET", "/api/credits").json["guestInfo"]["remaining"])
 
 
 def held_up(gate: threading.Event, arrived: threading.Event) -> Callable[[], object]:
-    """Return a step that says it has begun and waits until it may go on."""
+    """Return a step that sets ``arrived`` and waits for ``gate``."""
 
     def step() -> None:
         arrived.set()

@@ -51,12 +51,16 @@ def test_a_running_one_is_asked_to_stop_and_pays_what_was_delivered(
     gate.set()
     worker.join()
 
-    made = studio.generation(generation_id)
-    assert (made.state, made.delivered, made.charged_micro) == ("succeeded", 1, 500_000)
+    row = studio.generation(generation_id)
+    assert (row.state, row.delivered, row.charged_micro) == (
+        "succeeded",
+        1,
+        500_000,
+    )
     assert wallet(alice) == (49.5, 0)
     assert len(studio.files()) == 1
-    told = alice.call("GET", "/api/credits/transactions").json["items"][0]
-    assert (told["amount"], told["description"]) == (-0.5, "Nano Banana, 1 of 3 images")
+    entry = alice.call("GET", "/api/credits/transactions").json["items"][0]
+    assert (entry["amount"], entry["description"]) == (-0.5, "Nano Banana, 1 of 3 images")
     studio.check()
 
 
@@ -82,7 +86,7 @@ def test_a_provider_that_does_not_listen_delivers_and_is_paid(
     alice: Person, studio: Studio, provider: Scripted
 ) -> None:
     arrived, gate = threading.Event(), threading.Event()
-    provider.minds_stop = False
+    provider.stops_when_asked = False
     provider.script = [held_up(gate, arrived), None]
     generation_id = studio.ask(alice)
     worker = studio.work_beside(generation_id)
@@ -97,19 +101,19 @@ def test_a_provider_that_does_not_listen_delivers_and_is_paid(
 def test_a_finished_one_is_deleted_with_its_media_and_stays_paid(
     alice: Person, studio: Studio
 ) -> None:
-    made = studio.make(alice, n=2)
-    answer = alice.call("GET", f"/api/generations/{made.id}").json
+    row = studio.make(alice, n=2)
+    answer = alice.call("GET", f"/api/generations/{row.id}").json
     urls = [asset["url"] for asset in answer["assets"]]
     assert [alice.browser.get(url).status_code for url in urls] == [200, 200]
 
-    answer = delete(alice, made.id)
+    answer = delete(alice, row.id)
     assert (answer.status_code, answer.data) == (204, b"")
     assert studio.files() == set()
     assert [alice.browser.get(url).status_code for url in urls] == [404, 404]
-    assert alice.call("GET", f"/api/generations/{made.id}").status_code == 404
-    assert delete(alice, made.id).status_code == 404
+    assert alice.call("GET", f"/api/generations/{row.id}").status_code == 404
+    assert delete(alice, row.id).status_code == 404
     assert alice.call("GET", "/api/generations").json["items"] == []
-    assert studio.generation(made.id).prompt == "", "what was typed is gone too"
+    assert studio.generation(row.id).prompt == "", "the prompt is erased too"
     assert wallet(alice) == (49, 0)
     assert lines(alice) == [("DEBIT", -1)]
     studio.check()
@@ -128,15 +132,15 @@ def test_one_that_came_to_nothing_can_be_deleted(
     assert delete(alice, generation_id).status_code == 204
 
 
-def test_a_file_that_is_already_gone_does_not_keep_a_picture_from_being_deleted(
+def test_a_file_that_is_already_gone_does_not_keep_an_image_from_being_deleted(
     alice: Person, studio: Studio
 ) -> None:
-    made = studio.make(alice)
+    row = studio.make(alice)
     (name,) = studio.files()
     Path(next(iter(studio.media_folder.rglob(name)))).unlink()
-    (asset,) = alice.call("GET", f"/api/generations/{made.id}").json["assets"]
+    (asset,) = alice.call("GET", f"/api/generations/{row.id}").json["assets"]
     assert alice.browser.get(asset["url"]).status_code == 404
-    assert delete(alice, made.id).status_code == 204
+    assert delete(alice, row.id).status_code == 204
 
 
 def test_a_stranger_finds_nothing_to_cancel_or_to_delete(
@@ -162,9 +166,9 @@ def test_canceling_as_the_worker_begins_ends_it_once(
         status = delete(alice, generation_id).status_code
         worker.join()
         assert status in (200, 202, 204, 409)
-        made = studio.generation(generation_id)
-        assert made.state in ("canceled", "succeeded")
-        assert made.charged_micro == (500_000 if made.state == "succeeded" else 0)
+        row = studio.generation(generation_id)
+        assert row.state in ("canceled", "succeeded")
+        assert row.charged_micro == (500_000 if row.state == "succeeded" else 0)
     assert wallet(alice)[1] == 0
     studio.check()
 

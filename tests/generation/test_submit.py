@@ -1,18 +1,23 @@
-"""Submitting: what is accepted, what is refused, and that the same wish is made once."""
+"""Submission: what is accepted, what is refused, and that a repeated order is made once."""
 
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from creditapp import ledger
+import creditapp
+from creditapp import ledger, use_catalog
+from creditapp.catalog import Catalog, load_catalog
+from creditapp.config import Settings
 from creditapp.db import transaction
 from creditapp.generation.providers import Providers
 from creditapp.services import get, provide
@@ -25,7 +30,7 @@ IMAGE = "/api/generate-image"
 def post(person: Person, body: object, key: str | None = None, path: str = IMAGE) -> TestResponse:
     headers = {"Prefer": "respond-async", "Sec-Fetch-Site": "same-origin"}
     headers |= {"Idempotency-Key": key} if key else {}
-    # Written here, because the app's own JSON refuses what a hostile client sends.
+    # Encoded here, because the app's JSON provider refuses what a hostile client sends.
     text = json.dumps(body)
     return person.browser.post(path, data=text, headers=headers, content_type="application/json")
 
@@ -36,7 +41,7 @@ def refused(answer: TestResponse, status: int, code: str) -> Any:
 
 
 def change_wallet(app: Flask, person: Person, change: Callable[..., object]) -> None:
-    """Do something to a member's wallet by hand: ``change(connection, wallet_id)``."""
+    """Call ``change(connection, wallet_id)`` in a transaction on a member's wallet."""
     with person.browser.session_transaction() as session:
         session_id = session["_user_id"]
     with app.app_context(), transaction() as database:
@@ -62,7 +67,7 @@ def test_the_same_key_and_body_give_the_same_generation(alice: Person, studio: S
     assert (later.status_code, later.json["status"]) == (200, "succeeded")
     assert later.headers["Idempotent-Replayed"] == "true"
     assert wallet(alice) == (49, 0)
-    assert len([each for each in studio.generations() if each.id == first.json["id"]]) == 1
+    assert len([row for row in studio.generations() if row.id == first.json["id"]]) == 1
 
 
 def test_the_same_key_with_another_body_is_a_conflict(alice: Person, studio: Studio) -> None:
@@ -144,7 +149,7 @@ def test_two_clicks_at_the_same_moment_make_one_generation_and_one_hold(
     studio.check()
 
 
-def test_different_wishes_at_the_same_moment_never_spend_more_than_there_is(
+def test_orders_at_the_same_moment_never_spend_more_than_the_balance(
     alice: Person, studio: Studio
 ) -> None:
     body = {"prompt": "a quay", "model": "gpt-image", "quality": "high", "n": 2}  # 16 each
@@ -175,7 +180,7 @@ def test_a_frozen_account_makes_nothing(app: Flask, alice: Person, studio: Studi
     assert post(alice, {"prompt": "a quay"}, "k1").status_code == 202
 
 
-def test_a_model_nobody_serves_is_said_to_be_unavailable(
+def test_a_model_without_a_provider_is_unavailable(
     app: Flask, alice: Person, studio: Studio
 ) -> None:
     with serving_nothing(app):
@@ -243,6 +248,25 @@ def test_a_field_that_is_wrong_is_named_and_costs_nothing(
     assert len(studio.generations()) == before
 
 
+def test_a_model_of_six_images_offers_and_makes_six(
+    app: Flask, alice: Person, studio: Studio, tmp_path: Path
+) -> None:
+    text = (Path(creditapp.__file__).parent / "catalog" / "studio.toml").read_text(encoding="utf-8")
+    file = tmp_path / "six.toml"
+    file.write_text(text.replace('id = "flux-dev"', 'id = "flux-dev"\nmax_images = 6'))
+    with selling(app, load_catalog(file)):
+        page = alice.browser.get("/?model=flux-dev&n=6").text
+        assert re.findall(r'name="n" id="n-\d" value="(\d+)"', page) == list("123456")
+        problem = refused(
+            post(alice, {"prompt": "a quay", "model": "flux-dev", "n": 7}), 422, "validation_failed"
+        )
+        assert problem["errors"] == [
+            {"field": "n", "message": "Flux Dev makes 1 to 6 images at once."}
+        ]
+        row = studio.make(alice, model="flux-dev", n=6)
+    assert (row.delivered, row.charged_micro) == (6, 6_000_000)
+
+
 @pytest.mark.parametrize(
     "prompt",
     [
@@ -258,16 +282,16 @@ def test_a_field_that_is_wrong_is_named_and_costs_nothing(
 def test_prompts_that_people_write_are_taken(
     alice: Person, studio: Studio, provider: Scripted, prompt: str
 ) -> None:
-    made = studio.make(alice, prompt=prompt)
-    assert made.state == "succeeded"
+    row = studio.make(alice, prompt=prompt)
+    assert row.state == "succeeded"
     assert provider.requests[-1].prompt == prompt.replace("\r\n", "\n")
 
 
 def test_the_names_of_older_clients_are_understood(
     alice: Person, studio: Studio, provider: Scripted
 ) -> None:
-    made = studio.make(alice, model=None, aiModel="nano-banana-pro", models=["whatever", 3])
-    assert made.state == "succeeded"
+    row = studio.make(alice, model=None, aiModel="nano-banana-pro", models=["whatever", 3])
+    assert row.state == "succeeded"
     assert studio.make(alice, aiModel="flux-dev").model == "nano-banana", "model wins over aiModel"
     answer = post(alice, {"prompt": "a quay", "aiModel": "nano-banana-pro"})
     assert answer.json["model"] == "nano-banana-pro"
@@ -320,15 +344,25 @@ def post_as(person: Person, body: object, key: str | None) -> TestResponse:
     tab = Person(person.app)
     tab.browser.environ_base = dict(person.browser.environ_base)
     for cookie in ("creditapp_session", "creditapp_guest"):
-        found = person.browser.get_cookie(cookie)
-        if found is not None:
-            tab.browser.set_cookie(cookie, found.value)
+        value = person.browser.get_cookie(cookie)
+        if value is not None:
+            tab.browser.set_cookie(cookie, value.value)
     return post(tab, body, key)
 
 
 @contextmanager
+def selling(app: Flask, catalog: Catalog) -> Iterator[None]:
+    """Sell by another catalog for a moment."""
+    with app.app_context():
+        before, settings = get(Catalog), get(Settings)
+    use_catalog(app, settings, catalog)
+    yield
+    use_catalog(app, settings, before)
+
+
+@contextmanager
 def serving_nothing(app: Flask) -> Iterator[None]:
-    """Be the app in production for a moment, without a key for any model."""
+    """Run without a provider for any model, as production without keys."""
     with app.app_context():
         before = get(Providers)
     provide(app, Providers, Providers({}, offline=None))

@@ -1,4 +1,4 @@
-"""The stand-in, and what a caller of a provider does with it."""
+"""The fake OpenAI server, and the consumer of a provider's images."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 import pytest
 
 from creditapp.generation.providers import ImageRequest, ProducedImage, Provider, ProviderError
-from tests.fakes.openai_server import OpenAIStandIn
+from tests.fakes.openai_server import FakeOpenAI
 
 
 @dataclass
 class Outcome:
-    """What a provider did with one request."""
+    """Images, progress and error of one request."""
 
     images: list[ProducedImage] = field(default_factory=list)
     progress: list[float] = field(default_factory=list)
@@ -28,7 +28,7 @@ def generate(
     request: ImageRequest,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Outcome:
-    """Run a request to its end as the worker does: what was yielded stays, whatever follows."""
+    """Run a request to its end as the worker does: yielded images stay, whatever follows."""
     outcome = Outcome()
     try:
         for image in provider.generate_images(
@@ -41,12 +41,12 @@ def generate(
 
 
 @pytest.fixture(scope="session")
-def standin_server() -> Iterator[OpenAIStandIn]:
-    with OpenAIStandIn(compatible_models=frozenset({"flux-dev"})) as server:
+def shared_server() -> Iterator[FakeOpenAI]:
+    with FakeOpenAI(compatible_models=frozenset({"flux-dev"})) as server:
         yield server
 
 
 @pytest.fixture
-def standin(standin_server: OpenAIStandIn) -> OpenAIStandIn:
-    standin_server.forget()
-    return standin_server
+def fake_openai(shared_server: FakeOpenAI) -> FakeOpenAI:
+    shared_server.forget()
+    return shared_server

@@ -1,4 +1,4 @@
-"""The OpenAI adapter against the strict stand-in, over real HTTP."""
+"""The OpenAI adapter against the strict fake, over real HTTP."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from PIL import Image
 
 from creditapp.generation.providers import ImageRequest, ProviderError, SourceImage
 from creditapp.generation.providers.openai import OpenAIProvider, TokenPrices
-from tests.fakes.openai_server import OpenAIStandIn
+from tests.fakes.openai_server import FakeOpenAI
 from tests.generation.providers.conftest import generate
 
 PROMPT = "A confidential lighthouse, at dusk 灯台"
 REQUEST = ImageRequest(PROMPT, "gpt-image-2.5-flare", quality="low")
 
-# What a fault means: code, permanent, may_have_charged.
+# The error of each fault: code, permanent, may_have_charged.
 MEANINGS = {
     "http_400": ("generation_failed", True, False),
     "http_401": ("provider_unavailable", True, False),
@@ -54,13 +54,13 @@ STATUSES = {
 }
 
 
-def provider_for(standin: OpenAIStandIn, timeout_seconds: float = 10.0) -> OpenAIProvider:
+def provider_for(fake_openai: FakeOpenAI, timeout_seconds: float = 10.0) -> OpenAIProvider:
     return OpenAIProvider(
-        api_key=standin.key, base_url=standin.base_url, timeout_seconds=timeout_seconds
+        api_key=fake_openai.key, base_url=fake_openai.base_url, timeout_seconds=timeout_seconds
     )
 
 
-def everything_told(error: BaseException) -> str:
+def every_text(error: BaseException) -> str:
     """Return every text that a traceback, a log or a page could take from an error."""
     texts: list[str] = []
     seen: BaseException | None = error
@@ -70,23 +70,23 @@ def everything_told(error: BaseException) -> str:
     return " ".join(texts)
 
 
-def test_a_picture_arrives_with_its_prompt_and_model_in_its_metadata(
-    standin: OpenAIStandIn,
+def test_an_image_arrives_with_its_prompt_and_model_in_its_metadata(
+    fake_openai: FakeOpenAI,
 ) -> None:
-    outcome = generate(provider_for(standin), REQUEST)
+    outcome = generate(provider_for(fake_openai), REQUEST)
     assert outcome.error is None
     [image] = outcome.images
     assert (image.mime_type, image.width, image.height) == ("image/png", 1024, 1024)
-    with Image.open(io.BytesIO(image.data)) as picture:
-        picture.load()
-        assert picture.info == {"Prompt": PROMPT, "Model": "gpt-image-2.5-flare"}
+    with Image.open(io.BytesIO(image.data)) as file:
+        file.load()
+        assert file.info == {"Prompt": PROMPT, "Model": "gpt-image-2.5-flare"}
     assert outcome.progress == [0.0, 1.0]
     assert image.usage["output_tokens"] == 272
 
 
-def test_the_words_of_the_request_become_those_of_the_model(standin: OpenAIStandIn) -> None:
-    generate(provider_for(standin), replace(REQUEST, width=1536, height=864, n=2))
-    assert standin.calls == [
+def test_the_words_of_the_request_become_those_of_the_model(fake_openai: FakeOpenAI) -> None:
+    generate(provider_for(fake_openai), replace(REQUEST, width=1536, height=864, n=2))
+    assert fake_openai.calls == [
         {
             "path": "/v1/images/generations",
             "body": {
@@ -103,11 +103,11 @@ def test_the_words_of_the_request_become_those_of_the_model(standin: OpenAIStand
 
 
 def test_another_vendors_model_is_asked_only_what_all_vendors_know(
-    standin: OpenAIStandIn,
+    fake_openai: FakeOpenAI,
 ) -> None:
     request = ImageRequest(PROMPT, "flux-dev", quality="high", width=1536, height=864)
-    assert generate(provider_for(standin), request).error is None
-    assert standin.calls[0]["body"] == {
+    assert generate(provider_for(fake_openai), request).error is None
+    assert fake_openai.calls[0]["body"] == {
         "prompt": PROMPT,
         "model": "flux-dev",
         "size": "1536x864",
@@ -115,67 +115,67 @@ def test_another_vendors_model_is_asked_only_what_all_vendors_know(
     }
 
 
-def test_several_pictures_come_from_one_call_or_one_call_each(standin: OpenAIStandIn) -> None:
-    provider = provider_for(standin)
+def test_several_images_come_from_one_call_or_one_call_each(fake_openai: FakeOpenAI) -> None:
+    provider = provider_for(fake_openai)
     assert len(generate(provider, replace(REQUEST, n=3)).images) == 3
-    assert standin.count == 1
-    each = generate(provider, replace(REQUEST, n=3, one_call_each=True))
-    assert len(each.images) == 3
-    assert standin.count == 4
-    assert each.progress == [0.0, 1 / 3, 2 / 3, 1.0]
+    assert fake_openai.count == 1
+    outcome = generate(provider, replace(REQUEST, n=3, one_call_each=True))
+    assert len(outcome.images) == 3
+    assert fake_openai.count == 4
+    assert outcome.progress == [0.0, 1 / 3, 2 / 3, 1.0]
 
 
-def test_a_picture_to_start_from_is_sent_along(standin: OpenAIStandIn) -> None:
+def test_an_image_to_start_from_is_sent_along(fake_openai: FakeOpenAI) -> None:
     source = SourceImage(b"\x89PNG...", "image/png")
     request = replace(REQUEST, images=(source, source), n=2)
-    assert len(generate(provider_for(standin), request).images) == 2
-    assert standin.calls[0]["path"] == "/v1/images/edits"
-    assert standin.calls[0]["sources"] == [7, 7]
+    assert len(generate(provider_for(fake_openai), request).images) == 2
+    assert fake_openai.calls[0]["path"] == "/v1/images/edits"
+    assert fake_openai.calls[0]["sources"] == [7, 7]
 
 
 @pytest.mark.parametrize("fault", sorted(MEANINGS))
 def test_every_failure_has_one_meaning_and_is_asked_once(
-    standin: OpenAIStandIn, fault: str, caplog: pytest.LogCaptureFixture
+    fake_openai: FakeOpenAI, fault: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    standin.fail(fault)
-    outcome = generate(provider_for(standin), REQUEST)
+    fake_openai.fail(fault)
+    outcome = generate(provider_for(fake_openai), REQUEST)
     error = outcome.error
     assert isinstance(error, ProviderError)
     assert (error.code, error.permanent, error.may_have_charged) == MEANINGS[fault]
     assert error.status == STATUSES[error.code]
     assert error.fields == {"creditsCharged": 0}
     assert outcome.images == []
-    assert standin.count == 1
-    told = everything_told(error) + caplog.text
-    assert standin.key not in told
-    assert "confidential" not in told
+    assert fake_openai.count == 1
+    texts = every_text(error) + caplog.text
+    assert fake_openai.key not in texts
+    assert "confidential" not in texts
     assert error.reason in caplog.text
 
 
 def test_a_success_logs_neither_prompt_nor_key(
-    standin: OpenAIStandIn, caplog: pytest.LogCaptureFixture
+    fake_openai: FakeOpenAI, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    generate(provider_for(standin), REQUEST)
-    assert standin.key not in caplog.text
+    generate(provider_for(fake_openai), REQUEST)
+    assert fake_openai.key not in caplog.text
     assert "confidential" not in caplog.text
     assert "confidential" not in repr(REQUEST)
 
 
 @pytest.mark.parametrize("fault", ["timeout", "slow"])
 def test_an_answer_that_does_not_come_in_time_has_an_unknown_outcome(
-    standin: OpenAIStandIn, fault: str
+    fake_openai: FakeOpenAI, fault: str
 ) -> None:
-    standin.fail(fault, seconds=5)
-    outcome = generate(provider_for(standin, timeout_seconds=0.4), REQUEST)
+    fake_openai.fail(fault, seconds=5)
+    outcome = generate(provider_for(fake_openai, timeout_seconds=0.4), REQUEST)
     assert outcome.error is not None
     assert outcome.error.code == "generation_timeout"
     assert outcome.error.may_have_charged
-    assert standin.count == 1
+    assert fake_openai.count == 1
 
 
-def test_nobody_at_the_address_charged_nothing() -> None:
+def test_an_address_without_a_server_charges_nothing() -> None:
     for base_url in ("http://127.0.0.1:9/v1", "not an address", "http://"):
         provider = OpenAIProvider(api_key="sk-x", base_url=base_url, timeout_seconds=2)
         error = generate(provider, REQUEST).error
@@ -185,14 +185,14 @@ def test_nobody_at_the_address_charged_nothing() -> None:
 
 @pytest.mark.parametrize("key", ["sk-confidentialé", "sk-confidential\nX: y", ""])
 def test_a_key_that_cannot_be_sent_is_refused_without_being_quoted(
-    standin: OpenAIStandIn, key: str, monkeypatch: pytest.MonkeyPatch
+    fake_openai: FakeOpenAI, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", standin.key)
-    provider = OpenAIProvider(api_key=key, base_url=standin.base_url, timeout_seconds=2)
+    monkeypatch.setenv("OPENAI_API_KEY", fake_openai.key)
+    provider = OpenAIProvider(api_key=key, base_url=fake_openai.base_url, timeout_seconds=2)
     error = generate(provider, REQUEST).error
     assert error is not None
     assert (error.code, error.permanent) == ("provider_unavailable", True)
-    assert "confidential" not in everything_told(error)
+    assert "confidential" not in every_text(error)
 
 
 @pytest.mark.parametrize(
@@ -200,38 +200,38 @@ def test_a_key_that_cannot_be_sent_is_refused_without_being_quoted(
     [("fewer", 2), ("more", 3), ("bad_base64", 2), ("bomb", 2), ("truncated", 2), ("no_usage", 3)],
 )
 def test_what_did_not_arrive_is_not_delivered_and_the_rest_is(
-    standin: OpenAIStandIn, fault: str, delivered: int
+    fake_openai: FakeOpenAI, fault: str, delivered: int
 ) -> None:
-    standin.fail(fault)
-    outcome = generate(provider_for(standin), replace(REQUEST, n=3))
+    fake_openai.fail(fault)
+    outcome = generate(provider_for(fake_openai), replace(REQUEST, n=3))
     assert outcome.error is None
     assert len(outcome.images) == delivered
 
 
-def test_a_failure_half_way_leaves_what_was_delivered(standin: OpenAIStandIn) -> None:
-    standin.fail("ok", times=2)
-    standin.fail("http_500")
-    outcome = generate(provider_for(standin), replace(REQUEST, n=4, one_call_each=True))
+def test_a_failure_half_way_leaves_what_was_delivered(fake_openai: FakeOpenAI) -> None:
+    fake_openai.fail("ok", times=2)
+    fake_openai.fail("http_500")
+    outcome = generate(provider_for(fake_openai), replace(REQUEST, n=4, one_call_each=True))
     assert len(outcome.images) == 2
     assert outcome.error is not None
     assert outcome.error.code == "generation_failed"
-    assert standin.count == 3
+    assert fake_openai.count == 3
 
 
-def test_cancelling_half_way_asks_no_more(standin: OpenAIStandIn) -> None:
+def test_cancelling_half_way_asks_no_more(fake_openai: FakeOpenAI) -> None:
     asked = iter([False, False, True])
     outcome = generate(
-        provider_for(standin), replace(REQUEST, n=4, one_call_each=True), lambda: next(asked)
+        provider_for(fake_openai), replace(REQUEST, n=4, one_call_each=True), lambda: next(asked)
     )
     assert outcome.error is None
     assert len(outcome.images) == 2
-    assert standin.count == 2
+    assert fake_openai.count == 2
 
 
-def test_the_parts_of_the_cost_add_up_to_the_calls_cost(standin: OpenAIStandIn) -> None:
+def test_the_parts_of_the_cost_add_up_to_the_calls_cost(fake_openai: FakeOpenAI) -> None:
     provider = OpenAIProvider(
-        api_key=standin.key,
-        base_url=standin.base_url,
+        api_key=fake_openai.key,
+        base_url=fake_openai.base_url,
         prices=TokenPrices(text_in=5, image_in=8, image_out=30),
     )
     images = generate(provider, replace(REQUEST, n=3)).images
@@ -239,22 +239,22 @@ def test_the_parts_of_the_cost_add_up_to_the_calls_cost(standin: OpenAIStandIn) 
     cost = usage["input_tokens"] * 5 + usage["output_tokens"] * 30
     assert sum(image.provider_cost_micros_usd or 0 for image in images) == cost
     assert cost % 3 != 0
-    standin.fail("not_an_image")
+    fake_openai.fail("not_an_image")
     error = generate(provider, REQUEST).error
     assert error is not None
     assert error.provider_cost_micros_usd == usage["input_tokens"] * 5 + 272 * 30
 
 
 def test_nothing_of_the_environment_is_sent_to_another_vendor(
-    standin: OpenAIStandIn, monkeypatch: pytest.MonkeyPatch
+    fake_openai: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-somebody-elses")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-another-account")
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
     monkeypatch.setenv("OPENAI_ORG_ID", "org-secret")
     monkeypatch.setenv("OPENAI_PROJECT_ID", "proj-secret")
-    assert generate(provider_for(standin), REQUEST).error is None
-    assert "org-secret" not in str(standin.headers)
-    assert "proj-secret" not in str(standin.headers)
+    assert generate(provider_for(fake_openai), REQUEST).error is None
+    assert "org-secret" not in str(fake_openai.headers)
+    assert "proj-secret" not in str(fake_openai.headers)
 
 
 def test_the_sdk_is_loaded_when_first_used() -> None:

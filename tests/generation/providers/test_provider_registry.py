@@ -1,4 +1,4 @@
-"""Which provider a model gets: its own, a preview, or none with the name of what is missing."""
+"""Routes: a model's own provider, a preview, or the name of the missing variable."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from creditapp.generation.providers import (
     ShouldStop,
     Unavailable,
 )
-from tests.fakes.openai_server import OpenAIStandIn
+from tests.fakes.openai_server import FakeOpenAI
 from tests.generation.providers.conftest import generate
 
 
 @dataclass(frozen=True)
 class Model:
-    """What the registry reads of a catalog's model."""
+    """The part of a catalog's model that the registry reads."""
 
     id: str = "gpt-image"
     provider: str = "openai"
@@ -43,16 +43,16 @@ FLUX = Model("flux-dev", provider_model="flux.1-dev", gateway=True, native_n=Fal
 
 
 def route_of(providers: Providers, model: Model, own_key: str | None = None) -> Route:
-    found = providers.find(model, own_key=own_key)
-    assert isinstance(found, Route)
-    return found
+    route = providers.find(model, own_key=own_key)
+    assert isinstance(route, Route)
+    return route
 
 
 def missing_for(providers: Providers, model: Model, own_key: str | None = None) -> str:
-    found = providers.find(model, own_key=own_key)
-    assert isinstance(found, Unavailable)
-    assert found.reason
-    return found.variable
+    unavailable = providers.find(model, own_key=own_key)
+    assert isinstance(unavailable, Unavailable)
+    assert unavailable.reason
+    return unavailable.variable
 
 
 def test_a_model_with_its_key_is_served_by_its_vendor() -> None:
@@ -97,7 +97,7 @@ def test_an_entry_names_its_own_variables() -> None:
     assert "fal.example" in repr(route_of(Providers(values, offline=None), model).provider)
 
 
-def test_a_persons_own_key_is_used_and_never_answered_by_a_preview() -> None:
+def test_a_users_own_key_never_gets_a_preview() -> None:
     providers = Providers({}, offline=OfflineProvider())
     assert route_of(providers, Model(), own_key="sk-own").name == "openai"
     assert missing_for(providers, FLUX, own_key="sk-own") == "OPENAI_BASE_URL"
@@ -114,7 +114,7 @@ def test_an_unknown_adapter_is_unavailable_and_not_a_crash() -> None:
     assert missing_for(providers, Model(provider="sora")) == ""
 
 
-def test_a_route_asks_in_the_words_and_in_the_way_of_its_model() -> None:
+def test_a_route_uses_the_vendors_name_and_one_call_each() -> None:
     asked: list[ImageRequest] = []
 
     class Recorder:
@@ -141,8 +141,8 @@ def test_no_key_shows_in_a_repr() -> None:
 def test_every_model_of_the_default_catalog_is_served_at_a_gateways_address() -> None:
     catalog = load_catalog("studio")
     vendors = frozenset(model.provider_model for model in catalog.models if model.gateway)
-    with OpenAIStandIn(compatible_models=vendors) as standin:
-        values = {"OPENAI_API_KEY": standin.key, "OPENAI_BASE_URL": standin.base_url}
+    with FakeOpenAI(compatible_models=vendors) as fake_openai:
+        values = {"OPENAI_API_KEY": fake_openai.key, "OPENAI_BASE_URL": fake_openai.base_url}
         providers = Providers(values, offline=None)
         for model in catalog.models:
             for shape in model.shapes:

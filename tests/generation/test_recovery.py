@@ -1,4 +1,4 @@
-"""What guarantees that every generation ends, once, whatever became of its worker."""
+"""Recovery: every generation ends once, whatever happened to its worker."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LAPSED = LEASE_SECONDS + 1
 
 
 def leave_running(studio: Studio, generation_id: str) -> None:
-    """Leave the row as a worker does that was killed in the middle."""
+    """Leave the row as a killed worker does."""
     studio.queue.waiting.clear()
     moment = studio.clock.now()
     studio.set(
@@ -65,8 +65,8 @@ def test_an_entry_that_died_gets_a_successor(
     assert studio.queue.run() == 0
     studio.sweep(after_seconds=recovery.QUEUED_SECONDS_LONG)
     assert studio.queue.run() == 1
-    made = studio.generation(generation_id)
-    assert (made.state, made.attempt) == ("succeeded", 2)
+    row = studio.generation(generation_id)
+    assert (row.state, row.attempt) == ("succeeded", 2)
     assert provider.calls == 1
     studio.check()
 
@@ -81,8 +81,12 @@ def test_a_lapsed_lease_ends_without_a_charge_and_without_another_call(
     studio.sweep(after_seconds=2)
     studio.queue.run()
 
-    made = studio.generation(generation_id)
-    assert (made.state, made.error_code, made.charged_micro) == ("failed", "generation_failed", 0)
+    row = studio.generation(generation_id)
+    assert (row.state, row.error_code, row.charged_micro) == (
+        "failed",
+        "generation_failed",
+        0,
+    )
     assert provider.calls == 0
     assert wallet(alice) == (50, 0)
     assert lines(alice) == [("REFUND", 0)]
@@ -100,8 +104,8 @@ def test_a_repeatable_provider_is_asked_again(
     studio.sweep(after_seconds=LAPSED)
     assert studio.generation(generation_id).state == "queued"
     studio.queue.run()
-    made = studio.generation(generation_id)
-    assert (made.state, made.attempt) == ("succeeded", 2)
+    row = studio.generation(generation_id)
+    assert (row.state, row.attempt) == ("succeeded", 2)
     assert lines(alice) == [("DEBIT", -0.5)]
     studio.check()
 
@@ -119,7 +123,7 @@ def test_a_repeatable_provider_that_kills_its_workers_is_given_up(
     studio.check()
 
 
-def test_one_whose_owner_wished_to_cancel_is_not_asked_again(
+def test_a_generation_whose_owner_canceled_is_not_repeated(
     alice: Person, studio: Studio, provider: Scripted
 ) -> None:
     provider.repeatable = True
@@ -127,8 +131,8 @@ def test_one_whose_owner_wished_to_cancel_is_not_asked_again(
     leave_running(studio, generation_id)
     assert alice.call("DELETE", f"/api/generations/{generation_id}").status_code == 202
     studio.sweep(after_seconds=LAPSED)
-    made = studio.generation(generation_id)
-    assert (made.state, made.error_code) == ("canceled", None)
+    row = studio.generation(generation_id)
+    assert (row.state, row.error_code) == ("canceled", None)
     assert wallet(alice) == (50, 0)
     studio.check()
 
@@ -136,7 +140,7 @@ def test_one_whose_owner_wished_to_cancel_is_not_asked_again(
 def test_a_worker_that_comes_back_to_life_charges_nothing_and_takes_its_files_away(
     alice: Person, studio: Studio, provider: Scripted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("creditapp.generation.leases.RENEW_SECONDS", 3600.0)  # it is in a coma
+    monkeypatch.setattr("creditapp.generation.leases.RENEW_SECONDS", 3600.0)  # no renewal
     arrived, gate = threading.Event(), threading.Event()
     provider.script = [None, held_up(gate, arrived), None]
     generation_id = studio.ask(alice, n=2)

@@ -1,4 +1,4 @@
-"""A generation from the queue to its end: charged for what was delivered, and for nothing else."""
+"""Workers: a generation from the queue to its end, charged for what was delivered."""
 
 from __future__ import annotations
 
@@ -26,13 +26,17 @@ def test_the_price_is_held_and_then_taken(alice: Person, studio: Studio) -> None
     assert lines(alice) == []
 
     studio.queue.run()
-    made = studio.generation(generation_id)
-    assert (made.state, made.delivered, made.charged_micro) == ("succeeded", 2, 4_000_000)
-    assert made.provider_cost_micros_usd == 22_000
-    assert made.lease_until is None
+    row = studio.generation(generation_id)
+    assert (row.state, row.delivered, row.charged_micro) == (
+        "succeeded",
+        2,
+        4_000_000,
+    )
+    assert row.provider_cost_micros_usd == 22_000
+    assert row.lease_until is None
     assert wallet(alice) == (46, 0)
     assert lines(alice) == [("DEBIT", -4)]
-    assets = [each for each in studio.assets() if each.generation_id == generation_id]
+    assets = [asset for asset in studio.assets() if asset.generation_id == generation_id]
     assert sorted(asset.position for asset in assets) == [0, 1]
     studio.check()
 
@@ -41,10 +45,14 @@ def test_two_of_four_that_come_before_a_failure_are_kept_and_paid(
     alice: Person, studio: Studio, provider: Scripted
 ) -> None:
     provider.script = [None, None, GenerationTimeout("Too slow.")]
-    made = studio.make(alice, model="nano-banana", n=4)
+    row = studio.make(alice, model="nano-banana", n=4)
 
-    assert (made.state, made.delivered, made.charged_micro) == ("succeeded", 2, 1_000_000)
-    assert (made.error_code, made.error_text) == ("generation_timeout", "Too slow.")
+    assert (row.state, row.delivered, row.charged_micro) == (
+        "succeeded",
+        2,
+        1_000_000,
+    )
+    assert (row.error_code, row.error_text) == ("generation_timeout", "Too slow.")
     assert wallet(alice) == (49, 0)
     assert lines(alice) == [("DEBIT", -1)]
     assert len(studio.files()) == 2
@@ -57,36 +65,36 @@ def test_two_of_four_that_come_before_a_failure_are_kept_and_paid(
         GenerationFailed("It went wrong."),
         GenerationTimeout("Too slow."),
         PromptRejected("Not this."),
-        ProviderUnavailable("Nobody there."),
-        RuntimeError("a quay: nobody foresaw this, and it quotes the prompt"),
+        ProviderUnavailable("No server there."),
+        RuntimeError("a quay: unforeseen, and it quotes the prompt"),
         MemoryError(),
         KeyError("a quay"),
         StopIteration("a quay"),
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_a_failure_returns_everything_and_stands_in_the_history_as_nothing(
+def test_a_failure_releases_the_hold_and_shows_as_zero_in_the_history(
     alice: Person, studio: Studio, provider: Scripted, error: Exception
 ) -> None:
     provider.script = [error]
-    made = studio.make(alice, n=3)
+    row = studio.make(alice, n=3)
 
-    assert (made.state, made.delivered, made.charged_micro) == ("failed", 0, 0)
+    assert (row.state, row.delivered, row.charged_micro) == ("failed", 0, 0)
     assert wallet(alice) == (50, 0)
     assert lines(alice) == [("REFUND", 0)]
     expected = error.code if isinstance(error, ProviderError) else "generation_failed"
-    assert made.error_code == expected
-    assert "a quay" not in (made.error_text or "")
+    assert row.error_code == expected
+    assert "a quay" not in (row.error_text or "")
     assert studio.files() == set()
     studio.check()
 
 
-def test_a_provider_that_delivers_nothing_without_a_word_costs_nothing(
+def test_a_provider_that_delivers_nothing_without_an_error_costs_nothing(
     alice: Person, studio: Studio, provider: Scripted
 ) -> None:
     provider.script = []
-    made = studio.make(alice)
-    assert (made.state, made.error_code) == ("failed", "generation_failed")
+    row = studio.make(alice)
+    assert (row.state, row.error_code) == ("failed", "generation_failed")
     assert wallet(alice) == (50, 0)
 
 
@@ -94,8 +102,8 @@ def test_what_is_delivered_beyond_the_order_is_neither_kept_nor_charged(
     alice: Person, studio: Studio, provider: Scripted
 ) -> None:
     provider.script = [None] * 4
-    made = studio.make(alice, n=2)
-    assert (made.delivered, made.charged_micro) == (2, 1_000_000)
+    row = studio.make(alice, n=2)
+    assert (row.delivered, row.charged_micro) == (2, 1_000_000)
     assert len(studio.files()) == 2
 
 
@@ -110,8 +118,12 @@ def test_a_full_disk_ends_the_generation_and_keeps_what_was_stored(
         return genuine(media, data, mime_type)
 
     monkeypatch.setattr(FileMedia, "store", store)
-    made = studio.make(alice, n=2)
-    assert (made.state, made.delivered, made.charged_micro) == ("succeeded", 1, 500_000)
+    row = studio.make(alice, n=2)
+    assert (row.state, row.delivered, row.charged_micro) == (
+        "succeeded",
+        1,
+        500_000,
+    )
     assert wallet(alice) == (49.5, 0)
     studio.check()
 
@@ -120,8 +132,8 @@ def test_an_odd_price_is_shared_exactly(alice: Person, studio: Studio, provider:
     generation_id = studio.ask(alice, model="nano-banana", n=3)
     provider.script = [None, GenerationFailed()]
     studio.queue.run()
-    made = studio.generation(generation_id)
-    assert made.charged_micro == 500_000
+    row = studio.generation(generation_id)
+    assert row.charged_micro == 500_000
     assert wallet(alice) == (49.5, 0)
 
 
@@ -189,8 +201,8 @@ def test_a_database_that_fails_while_settling_is_tried_again(
             raise OperationalError("UPDATE", {}, Exception("the server went away"))
 
     monkeypatch.setattr(settlement, "_post", fail_twice)
-    made = studio.make(alice)
-    assert (made.state, made.charged_micro) == ("succeeded", 500_000)
+    row = studio.make(alice)
+    assert (row.state, row.charged_micro) == ("succeeded", 500_000)
     assert wallet(alice) == (49.5, 0)
     studio.check()
 
@@ -209,9 +221,9 @@ def test_a_commit_whose_answer_was_lost_keeps_the_files(
         return ended
 
     monkeypatch.setattr(settlement, "_settle", lose_the_answer)
-    made = studio.make(alice)
+    row = studio.make(alice)
     assert calls == [True, False]
-    assert (made.state, made.charged_micro) == ("succeeded", 500_000)
+    assert (row.state, row.charged_micro) == ("succeeded", 500_000)
     assert len(studio.files()) == 1
     studio.check()
 
@@ -220,7 +232,7 @@ def test_a_model_that_left_the_catalog_costs_nothing(alice: Person, studio: Stud
     generation_id = studio.ask(alice)
     studio.set(generation_id, model="of-yesterday")
     studio.queue.run()
-    made = studio.generation(generation_id)
-    assert (made.state, made.error_code) == ("failed", "provider_unavailable")
+    row = studio.generation(generation_id)
+    assert (row.state, row.error_code) == ("failed", "provider_unavailable")
     assert wallet(alice) == (50, 0)
     studio.check()

@@ -1,4 +1,4 @@
-"""What counts as a picture, and what is asked of which model."""
+"""Verification of images, and the parameters for each model."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def encoded(kind: str, size: tuple[int, int] = (12, 8), **options: object) -> by
 @pytest.mark.parametrize(
     ("kind", "mime_type"), [("PNG", "image/png"), ("JPEG", "image/jpeg"), ("WEBP", "image/webp")]
 )
-def test_a_picture_says_itself_what_it_is(kind: str, mime_type: str) -> None:
+def test_type_and_size_come_from_the_bytes(kind: str, mime_type: str) -> None:
     assert images.inspect(encoded(kind)) == images.ImageFile(mime_type, 12, 8)
 
 
@@ -41,7 +41,7 @@ def test_an_animation_is_not_shown() -> None:
         images.inspect(out.getvalue())
 
 
-def test_a_picture_too_large_is_refused_by_its_header_alone() -> None:
+def test_an_image_too_large_is_refused_by_its_header_alone() -> None:
     with pytest.raises(images.NotAnImage, match="too_many_pixels"):
         images.inspect(encoded("PNG", (9000, 10)))
     with pytest.raises(images.NotAnImage, match="too_many_bytes"):
@@ -50,7 +50,7 @@ def test_a_picture_too_large_is_refused_by_its_header_alone() -> None:
 
 @settings(deadline=None, max_examples=60)
 @given(st.integers(1, 200))
-def test_a_picture_cut_short_anywhere_is_no_picture(cut: int) -> None:
+def test_an_image_cut_short_anywhere_is_no_image(cut: int) -> None:
     whole = encoded("PNG", (64, 64), compress_level=0)
     with pytest.raises(images.NotAnImage):
         images.inspect(whole[: len(whole) * cut // 201])
@@ -111,7 +111,7 @@ def test_a_size_becomes_the_nearest_that_the_model_draws(
     st.sampled_from((None, "low", "medium", "high", "xhigh", "max", "auto", "hd", "nonsense")),
     st.integers(1, 10),
 )
-def test_whatever_is_wished_for_the_service_accepts_what_is_sent(
+def test_the_service_accepts_the_parameters_of_every_request(
     model: str, width: int, height: int, quality: str | None, n: int
 ) -> None:
     request = ImageRequest("A fox", model, n, width, height, quality)

@@ -1,4 +1,4 @@
-"""Free images: claimed when asked for, kept when delivered, given back when nothing came."""
+"""Free images of guests: claimed at submit, kept when delivered, returned after a failure."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_what_is_for_members_asks_to_sign_up(
     assert remaining(guest) == 3
 
 
-def test_signing_up_while_it_runs_settles_the_free_claim_and_moves_the_picture(
+def test_signing_up_while_it_runs_settles_the_free_claim_and_moves_the_image(
     guest: Person, studio: Studio, provider: Scripted
 ) -> None:
     arrived, gate = threading.Event(), threading.Event()
@@ -114,8 +114,12 @@ def test_signing_up_while_it_runs_settles_the_free_claim_and_moves_the_picture(
     assert guest.browser.get(answer["imageUrl"]).status_code == 200
     assert wallet(guest) == (50, 0)
     assert lines(guest) == []
-    made = studio.generation(generation_id)
-    assert (made.owner_kind, made.funding, made.charged_micro) == ("user", "guest", 0)
+    row = studio.generation(generation_id)
+    assert (row.owner_kind, row.funding, row.charged_micro) == (
+        "user",
+        "guest",
+        0,
+    )
     studio.check()
 
 
@@ -136,7 +140,7 @@ def test_signing_up_while_it_is_queued_and_failing_gives_the_claim_back(
 
 def test_a_repeated_key_is_one_free_image(guest: Person, studio: Studio) -> None:
     body = {"prompt": "a quay"}
-    guest.call("GET", "/api/credits")  # the cookie says who it is
+    guest.call("GET", "/api/credits")  # sets the cookie
     answers = [
         guest.call(
             "POST", "/api/generate-image", body, Prefer="respond-async", Idempotency_Key="k1"
@@ -160,11 +164,9 @@ def test_a_worker_killed_with_a_free_image_gives_it_back(
     assert remaining(guest) == 3
 
 
-def test_a_guest_cannot_see_another_guests_picture(
-    app: Flask, guest: Person, studio: Studio
-) -> None:
-    made = studio.make(guest)
-    url = guest.call("GET", f"/api/generations/{made.id}").json["imageUrl"]
+def test_a_guest_cannot_see_another_guests_image(app: Flask, guest: Person, studio: Studio) -> None:
+    row = studio.make(guest)
+    url = guest.call("GET", f"/api/generations/{row.id}").json["imageUrl"]
     other = newcomer(app)
     assert other.browser.get(url).status_code == 404
-    assert other.call("GET", f"/api/generations/{made.id}").status_code == 404
+    assert other.call("GET", f"/api/generations/{row.id}").status_code == 404
