@@ -51,7 +51,7 @@ _CURSOR = re.compile(r"gen_[0-9a-z]{26}")
 @api.post("/generate-image")
 @policy("public")
 @documented(
-    "Make one to four images from a text",
+    "Make images from a text",
     GenerationAnswer,
     body=ImageOrder,
     headers=["Idempotency-Key", "Prefer"],

@@ -64,7 +64,7 @@ class Generation(Base):
     charge_id: Mapped[int | None] = mapped_column(BigInteger)
     claim_id: Mapped[str | None] = mapped_column(String(40))
     quoted_micro: Mapped[int] = mapped_column(BigInteger)
-    quoted_units: Mapped[int] = mapped_column(Integer)
+    quoted_units: Mapped[int] = mapped_column(Integer, default=1)
     """How many units the quote priced: images, or started blocks of seconds."""
     charged_micro: Mapped[int] = mapped_column(BigInteger, default=0)
 

@@ -96,7 +96,7 @@ def test_an_unknown_or_unavailable_model(sqlite_app: Flask) -> None:
     alice = Person(sqlite_app).sign_up("alice@example.com")
     page = submit(alice, "a fox", model="no-such-model")
     assert page.status_code == 422
-    assert "There is no such model" in page.text
+    assert "There is no model" in page.text
     assert "a fox" in page.text
     assert alice.balance() == 50
 
