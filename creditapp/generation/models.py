@@ -56,7 +56,7 @@ class Generation(Base):
     quality: Mapped[str | None] = mapped_column(String(16))
     seed: Mapped[int] = mapped_column(BigInteger)
     parameters: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
-    """What only this operation needs, such as the asset to start from; never words of the user."""
+    """Values that only this operation needs, such as an asset to start from; never user text."""
     catalog_version: Mapped[str] = mapped_column(String(64))
 
     funding: Mapped[str] = mapped_column(String(8))

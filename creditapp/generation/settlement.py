@@ -45,7 +45,7 @@ class NewAsset:
 
 @dataclass
 class Delivery:
-    """What the provider has delivered so far, stored as files and not yet settled."""
+    """Files and cost that the provider has delivered so far, not yet settled."""
 
     assets: list[NewAsset] = field(default_factory=list)
     cost_micros_usd: int | None = None

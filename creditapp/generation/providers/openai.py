@@ -15,10 +15,10 @@ import json
 import logging
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from creditapp.generation.providers import openai_answers, openai_errors, openai_models
+from creditapp.generation.providers.openai_answers import TokenPrices
 from creditapp.generation.providers.protocol import (
     GenerationFailed,
     GenerationTimeout,
@@ -39,15 +39,6 @@ TIMEOUT_SECONDS = 120.0
 CONNECT_SECONDS = 10.0
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class TokenPrices:
-    """US dollars for a million tokens, which are millionths of a dollar for one token."""
-
-    text_in: int
-    image_in: int
-    image_out: int
 
 
 class OpenAIProvider:

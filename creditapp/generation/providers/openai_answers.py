@@ -6,18 +6,24 @@ import base64
 import binascii
 import logging
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 from creditapp.generation.providers import images as image_files
 from creditapp.generation.providers.protocol import NO_USAGE, ImageRequest, ProducedImage
-
-if TYPE_CHECKING:
-    from creditapp.generation.providers.openai import TokenPrices
 
 ANSWER_BYTES_MAX = 192 * 1024 * 1024
 """The largest answer that is read: ten large images in base64."""
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPrices:
+    """US dollars for a million tokens, which are millionths of a dollar for one token."""
+
+    text_in: int
+    image_in: int
+    image_out: int
 
 
 def read(

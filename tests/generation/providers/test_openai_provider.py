@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from creditapp.generation.providers import ImageRequest, ProviderError, SourceImage
-from creditapp.generation.providers.openai import OpenAIProvider, TokenPrices
+from creditapp.generation.providers.openai import OpenAIProvider
+from creditapp.generation.providers.openai_answers import TokenPrices
 from tests.fakes.openai_server import FakeOpenAI
 from tests.generation.providers.conftest import generate
 
