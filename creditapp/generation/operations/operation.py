@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from typing import ClassVar
 
 from creditapp.catalog import Catalog, Quote, delivered_micro
+from creditapp.catalog.models import Served
 from creditapp.generation.models import Generation
 from creditapp.generation.orders import Order
 from creditapp.generation.providers import (
@@ -18,6 +20,14 @@ from creditapp.generation.providers import (
 )
 
 
+@dataclass(frozen=True)
+class ServedOperation(Served):
+    """The provider of an operation that has a price of its own."""
+
+    id: str
+    native_n: bool = False
+
+
 class Operation(ABC):
     """One thing that people can order. ``id`` is the catalog's name of it, ``order`` its form."""
 
@@ -27,8 +37,14 @@ class Operation(ABC):
     """The plural of what it delivers, for the history of a partial delivery."""
 
     def served_by(self, catalog: Catalog, model_id: str) -> ServedModel | None:
-        """Return the catalog's entry that names the provider; None when it left the catalog."""
-        return catalog.model(model_id)
+        """Return the catalog's entry that names the provider; None when it left the catalog.
+
+        It is the model's, or the operation's own where the operation has a price of its own.
+        """
+        own = catalog.operation(self.id)
+        if own is None or own.served is None:
+            return catalog.model(model_id)
+        return ServedOperation(**asdict(own.served), id=own.id)
 
     @abstractmethod
     def produce(

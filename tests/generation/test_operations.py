@@ -1,0 +1,48 @@
+"""The table of operations agrees with the catalog and with the studio's forms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from creditapp.catalog import OPERATIONS as CATALOG_OPERATIONS
+from creditapp.catalog import load_catalog
+from creditapp.generation.models import Generation
+from creditapp.generation.operations import DEFAULT, OPERATIONS, Operation
+from creditapp.generation.providers import ProducedImage, Progress, Route, ShouldStop
+
+FORMS = Path(__file__).parents[2] / "templates" / "pages" / "studio" / "operations"
+
+
+class Speech(Operation):
+    """An operation with a price of its own, as a later module may define it."""
+
+    id = "audio"
+    order = DEFAULT.order
+
+    def produce(
+        self, generation: Generation, route: Route, *, progress: Progress, should_stop: ShouldStop
+    ) -> Iterator[ProducedImage]:
+        yield from ()
+
+
+@pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
+def test_an_operation_has_the_catalogs_name_an_order_and_a_form(operation: Operation) -> None:
+    assert operation.id in CATALOG_OPERATIONS
+    assert operation.order.operation == operation.id
+    assert (FORMS / f"{operation.id.replace('-', '_')}.html").is_file()
+
+
+def test_the_provider_is_the_models_or_the_operations_own() -> None:
+    catalog = load_catalog("studio")
+    assert DEFAULT.served_by(catalog, "gpt-image") is catalog.model("gpt-image")
+    assert DEFAULT.served_by(catalog, "of-yesterday") is None
+    served = Speech().served_by(catalog, "audio")
+    assert served is not None
+    assert (served.id, served.provider_model, served.native_n) == (
+        "audio",
+        "gpt-4o-mini-tts",
+        False,
+    )
