@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from flask import Flask
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from creditapp.catalog import TEXT_TO_IMAGE, Catalog, PriceRequest, Quote, load_catalog, quote
@@ -45,6 +45,7 @@ def charges(catalog: Catalog, quoted: Quote) -> list[int]:
         return [charge_micro(generation, [asset] * count) for count in range(quoted.units + 3)]
 
 
+@settings(deadline=None)
 @given(quotes())
 def test_a_charge_never_exceeds_the_quote_and_a_whole_delivery_costs_all_of_it(
     priced: tuple[Catalog, Quote],
@@ -56,6 +57,7 @@ def test_a_charge_never_exceeds_the_quote_and_a_whole_delivery_costs_all_of_it(
     assert costs[quoted.units :] == [quoted.cost_micro] * 3
 
 
+@settings(deadline=None)
 @given(quotes())
 def test_the_charges_of_two_parts_add_up_to_the_quote(priced: tuple[Catalog, Quote]) -> None:
     _, quoted = priced
