@@ -32,6 +32,7 @@ from creditapp.api.purchases import (
 )
 from creditapp.catalog import Catalog
 from creditapp.catalog.packs import PlanView, plans_view
+from creditapp.catalog.plan_kinds import PLAN_KINDS
 from creditapp.clock import now
 from creditapp.db import reading
 from creditapp.http.json_provider import rfc3339
@@ -63,7 +64,7 @@ class UpgradeBody(Body):
 def list_plans() -> Response:
     """Return every plan with what it costs and gives; a member's own plan and balance too."""
     member = current_member()
-    mine = plan_status.of(reading(), member.id) if member else None
+    mine = plan_status.get_status(reading(), member.id) if member else None
     found = [_plan(view, mine) for view in plans_view(get(Catalog))]
     balance = credits(viewer().balance_micro) if member else None
     return reply(
@@ -85,14 +86,14 @@ def upgrade_plan() -> Response:
     member = require_member()
     order = PlanOrder(body.plan_id, body.cycle, body.seats)
     try:
-        chosen = plans.choose(order, member, key=key_of(body, "upgrade-plan"))
+        chosen = plans.choose_plan(order, member, key=key_of(body, "upgrade-plan"))
     except GatewayError:
         raise PaymentUnavailable from None
     headers = replay_headers(replayed=chosen.replayed)
     if chosen.purchase is not None:
         url = opened(chosen.purchase).checkout_url
         return reply(UpgradeAnswer(outcome=chosen.outcome, url=url), 200, headers)
-    mine = plan_status.of(reading(), member.id)
+    mine = plan_status.get_status(reading(), member.id)
     return reply(UpgradeAnswer(outcome=chosen.outcome, plan=_current(mine)), 200, headers)
 
 
@@ -108,7 +109,7 @@ def show_entitlements() -> Response:
         spent = ledger.balance(
             session.connection(), looks.wallet_id, now=now()
         ).lifetime_spent_micro
-    rows = subscription_sync.all_of(session, member.id)
+    rows = subscription_sync.list_subscriptions(session, member.id)
     return reply(
         EntitlementsAnswer(
             credits=Entitled(
@@ -117,8 +118,8 @@ def show_entitlements() -> Response:
                 owed=credits(looks.owed_micro),
                 lifetime_spent=credits(spent),
             ),
-            plan=_current(plan_status.of(session, member.id)),
-            subscriptions=[_current(plan_status.described(session, row)) for row in rows[:5]],
+            plan=_current(plan_status.get_status(session, member.id)),
+            subscriptions=[_current(plan_status.describe(session, row)) for row in rows[:5]],
             features=[operation.id for operation in get(Catalog).operations],
         )
     )
@@ -155,6 +156,7 @@ def _portal(flow: str) -> str:
 
 def _plan(view: PlanView, mine: PlanStatus | None) -> PlanAnswer:
     plan = view.plan
+    has_seats = PLAN_KINDS[plan.kind].has_seats
     return PlanAnswer(
         id=plan.id,
         name=plan.name,
@@ -165,8 +167,8 @@ def _plan(view: PlanView, mine: PlanStatus | None) -> PlanAnswer:
         currency=plan.currency,
         credits=credits(plan.credits_micro),
         year_saving=_cost(view.saving_minor, plan.currency) if view.saving_minor else None,
-        seats_min=plan.seats_min if plan.kind == "team" else None,
-        seats_max=plan.seats_max if plan.kind == "team" else None,
+        seats_min=plan.seats_min if has_seats else None,
+        seats_max=plan.seats_max if has_seats else None,
         trial_days=plan.trial_days or None,
         description=f"{view.credits}. {view.unused}",
         current=mine is not None and mine.plan_id == plan.id,

@@ -155,7 +155,7 @@ def _subscribe(order: PlanOrder, body: CheckoutBody) -> Purchase:
         purchase = plans.subscribe(order, require_member(), key=key_of(body, "checkout-session"))
     except GatewayError:
         raise PaymentUnavailable from None
-    except plans.Subscribed:
+    except plans.AlreadySubscribed:
         raise Conflict("You have a plan already; POST /api/upgrade-plan changes it.") from None
     return opened(purchase)
 

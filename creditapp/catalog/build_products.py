@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from creditapp.catalog.models import TEXT_TO_IMAGE, Model
+from creditapp.catalog.plan_kinds import PLAN_KINDS
 from creditapp.catalog.products import FREE_PLAN, Agents, BulkTier, Pack, Plan, PlanPrice
 from creditapp.catalog.refusals import Report
 from creditapp.catalog.schema import AgentsTable, CatalogTable, PackTable, PlanTable
@@ -61,7 +62,8 @@ def _plan(entry: PlanTable, report: Report) -> Plan:
         raise report.refuse(key, "month, year and credits must be greater than zero")
     if (entry.unused == "carry") != (entry.carry_months > 0):
         raise report.refuse(f"{key}.carry_months", 'goes with unused = "carry", and only with it')
-    if entry.seats_min > entry.seats_max or (entry.kind != "team" and entry.seats_max > 1):
+    has_seats = PLAN_KINDS[entry.kind].has_seats
+    if entry.seats_min > entry.seats_max or (entry.seats_max > 1 and not has_seats):
         raise report.refuse(f"{key}.seats_max", "must fit seats_min; only a team has seats")
     if entry.trial_credits and not entry.trial_days:
         raise report.refuse(f"{key}.trial_credits", "goes with trial_days")

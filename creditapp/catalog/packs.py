@@ -11,6 +11,7 @@ from decimal import ROUND_HALF_UP, Decimal
 
 from creditapp.catalog.formatting import amount, count, figure
 from creditapp.catalog.models import Catalog, Model
+from creditapp.catalog.plan_kinds import PLAN_KINDS
 from creditapp.catalog.products import Pack, Plan
 from creditapp.units import MICRO_PER_CREDIT, minor_digits, money_text
 
@@ -157,14 +158,14 @@ def _each(catalog: Catalog, pack: Pack) -> str:
 
 def _plan_view(catalog: Catalog, plan: Plan) -> PlanView:
     saving = max(0, 12 * plan.month.price_minor - plan.year.price_minor) or None
-    seat = " for each seat" if plan.kind == "team" else ""
+    per_seat = PLAN_KINDS[plan.kind].per_seat
     month = money_text(plan.month.price_minor, plan.currency)
     year = money_text(plan.year.price_minor, plan.currency)
     return PlanView(
         plan=plan,
-        month=month if plan.free else f"{month} a month{seat}",
-        year=year if plan.free else f"{year} a year{seat}",
-        credits=_plan_credits(catalog, plan, seat),
+        month=month if plan.free else f"{month} a month{per_seat}",
+        year=year if plan.free else f"{year} a year{per_seat}",
+        credits=_plan_credits(catalog, plan),
         unused=_unused(plan),
         makes=makes_text(catalog, plan.credits_micro),
         saving_minor=saving,
@@ -172,14 +173,13 @@ def _plan_view(catalog: Catalog, plan: Plan) -> PlanView:
     )
 
 
-def _plan_credits(catalog: Catalog, plan: Plan, seat: str) -> str:
+def _plan_credits(catalog: Catalog, plan: Plan) -> str:
     held = amount(catalog, plan.credits_micro)
     if plan.free:
         gives = f"{held} when you confirm your address"
         return gives if plan.credits_micro else "No credits included"
-    if plan.kind == "unlimited":
-        return f"Unlimited, with fair use up to {held} a month"
-    return f"{held} a month{seat}"
+    kind = PLAN_KINDS[plan.kind]
+    return kind.describe(f"{held} a month{kind.per_seat}")
 
 
 def _unused(plan: Plan) -> str:

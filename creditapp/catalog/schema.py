@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from creditapp.catalog.plan_kinds import KindName
 from creditapp.units import MICRO_MAX, MICRO_PER_CREDIT
 
 _MONEY_MAX = Decimal(10**7)
@@ -209,7 +210,7 @@ class PlanTable(Table):
     id: Id
     name: Name
     tagline: Line
-    kind: Literal["credits", "unlimited", "team"] = "credits"
+    kind: KindName = "credits"
     month: Money
     year: Money
     credits: CreditsOrNone

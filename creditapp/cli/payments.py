@@ -62,7 +62,7 @@ def refund(target: str, amount: str | None, reason: str, as_json: bool) -> None:
     with app_context():
         minor = None
         if amount is not None:
-            minor = _minor(amount, refunds.paid_of(target).currency)
+            minor = _minor(amount, refunds.find_payment(target).currency)
         try:
             refunded = refunds.refund(target, minor, reason=reason, actor="operator")
         except GatewayError as error:

@@ -79,7 +79,7 @@ def work_on(event_id: str) -> None:
         return
     try:
         if subscription_id is not None:
-            subscription_sync.sync(subscription_id, invoice_id=invoice_id)
+            subscription_sync.sync_subscription(subscription_id, invoice_id=invoice_id)
         elif purchase_id is not None:
             failed = event.type.endswith("async_payment_failed")
             checkout.sync(purchase_id, failed_by_event=failed)

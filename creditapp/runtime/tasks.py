@@ -62,7 +62,7 @@ def sweep_payments() -> None:
     """Retry stored events that are due, and sync purchases and subscriptions without news."""
     webhooks.sweep()
     checkout.sweep()
-    subscription_sync.sweep()
+    subscription_sync.sweep_subscriptions()
 
 
 @jobs.every("sweep-top-ups", "*/10 * * * * *")
@@ -74,7 +74,7 @@ def sweep_top_ups() -> None:
 @jobs.every("grant-months", "10 * * * * *")
 def grant_months() -> None:
     """Grant the plan months that are due."""
-    scheduled_grants.sweep()
+    scheduled_grants.sweep_due_grants()
 
 
 @jobs.every("sweep-mails", "0 * * * * *")
@@ -123,7 +123,7 @@ def forget() -> None:
 @jobs.every("card-warnings", "50 8 * * *")
 def warn_of_cards() -> None:
     """Email members whose card expires before their plan's next payment."""
-    card_expiry.warn()
+    card_expiry.email_expiring_cards()
 
 
 @jobs.every("reconcile", "35 2 * * *")

@@ -70,7 +70,7 @@ def dashboard() -> Response:
         "pages/dashboard/index.html",
         "history",
         wallet=view_models.purse(looks, _parts(looks.wallet_id)),
-        plan=view_models.plan(plan_status.of(reading(), require_member().id)),
+        plan=view_models.plan(plan_status.get_status(reading(), require_member().id)),
         usage=_usage(require_member().id),
         lines=[view_models.line(each) for each in shown],
         filter=chosen,

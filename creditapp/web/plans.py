@@ -51,10 +51,10 @@ def preview() -> Response:
     )
     member = require_member()
     try:
-        shown = plans.preview(order, member)
+        shown = plans.preview_upgrade(order, member)
     except GatewayError:
         raise PaymentUnavailable from None
-    mine, plan = plan_status.of(reading(), member.id), get(Catalog).plan(order.plan_id)
+    mine, plan = plan_status.get_status(reading(), member.id), get(Catalog).plan(order.plan_id)
     seats = view_models.seats(mine, plan, order.cycle, order.seats) if plan else None
     if shown is None and (seats is None or seats["has"] is None):
         return go(url_for("checkout.compare", next=goes_to))
@@ -91,7 +91,9 @@ def choose() -> Response:
     try:
         if not 8 <= len(nonce) <= 64:
             raise ValidationFailed.of("nonce", "Reload the page and try again.")
-        chosen = plans.choose(order, require_member(), key=f"form:{nonce}:{order.digest()[:32]}")
+        chosen = plans.choose_plan(
+            order, require_member(), key=f"form:{nonce}:{order.digest()[:32]}"
+        )
     except GatewayError:
         return _refused(PaymentUnavailable(), goes_to)
     except AppError as refusal:
@@ -132,11 +134,11 @@ def manage() -> AnyResponse:
 def plan_context(*, goes_to: str) -> dict[str, Any]:
     """Return what the list of plans needs, wherever it stands; two queries for a member."""
     member, session = current_member(), reading()
-    mine = plan_status.of(session, member.id) if member else None
+    mine = plan_status.get_status(session, member.id) if member else None
     tries = {
         plan.id
         for plan in get(Catalog).plans
-        if plan.trial_days and member and plan_checkout.may_try(session, plan, member.id)
+        if plan.trial_days and member and plan_checkout.is_trial_eligible(session, plan, member.id)
     }
     return {
         "plans": view_models.plans(mine, tries),

@@ -19,7 +19,7 @@ from creditapp.web.credits import credits_pages
 def policy_page() -> Response:
     """Say what is refunded and how, and to a member what it would come to today."""
     member = current_member()
-    found = refund_policy.refundable(reading(), member.id) if member else []
+    found = refund_policy.list_refundable(reading(), member.id) if member else []
     return make_response(
         render_page(
             "pages/refunds/index.html",

@@ -195,7 +195,7 @@ def upgrade() -> None:
         sa.Column("refunded_minor", sa.BigInteger(), nullable=False),
         sa.Column("disputed", sa.Boolean(), nullable=False),
         sa.Column("payment_intent_id", sa.String(length=255), nullable=True),
-        sa.Column("page_url", sa.String(length=2048), nullable=True),
+        sa.Column("hosted_invoice_url", sa.String(length=2048), nullable=True),
         sa.Column("credits_micro", sa.BigInteger(), nullable=False),
         sa.Column("supersedes_from", UtcDateTime(), nullable=True),
         sa.Column("review_reason", sa.String(length=120), nullable=True),
@@ -355,8 +355,8 @@ def upgrade() -> None:
         sa.Column("subscription_id", sa.String(length=255), nullable=False),
         sa.Column("user_id", sa.String(length=40), nullable=False),
         sa.Column("credits_micro", sa.BigInteger(), nullable=False),
-        sa.Column("taken_micro", sa.BigInteger(), nullable=False),
-        sa.Column("returned_micro", sa.BigInteger(), nullable=False),
+        sa.Column("reversed_micro", sa.BigInteger(), nullable=False),
+        sa.Column("prorated_micro", sa.BigInteger(), nullable=False),
         sa.Column("superseded_by", sa.String(length=255), nullable=True),
         sa.Column("starts_at", UtcDateTime(), nullable=False),
         sa.Column("ends_at", UtcDateTime(), nullable=False),
@@ -367,7 +367,7 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "state IN ('due', 'granted', 'canceled', 'superseded')", name=op.f("ck_scheduled_grants_state")
         ),
-        sa.CheckConstraint("taken_micro BETWEEN 0 AND credits_micro", name=op.f("ck_scheduled_grants_taken")),
+        sa.CheckConstraint("reversed_micro BETWEEN 0 AND credits_micro", name=op.f("ck_scheduled_grants_reversed")),
         sa.PrimaryKeyConstraint("id", name="pk_scheduled_grants"),
         sa.UniqueConstraint("invoice_id", "number", name="uq_scheduled_grants_invoice_id_number"),
     )
@@ -425,7 +425,7 @@ def upgrade() -> None:
         sa.Column("ended_at", UtcDateTime(), nullable=True),
         sa.Column("next_sync_at", UtcDateTime(), nullable=False),
         sa.Column("upgrade_price_id", sa.String(length=255), nullable=True),
-        sa.Column("upgrade_at", UtcDateTime(), nullable=True),
+        sa.Column("upgrade_proration_at", UtcDateTime(), nullable=True),
         sa.PrimaryKeyConstraint("id", name="pk_subscriptions"),
     )
     op.create_index("ix_subscriptions_next_sync_at", "subscriptions", ["next_sync_at"])

@@ -97,7 +97,7 @@ def _start(user_id: str, key: str) -> None:
 
 
 def _sync_plan(subscription_id: str) -> None:
-    subscription_sync.sync(subscription_id)
+    subscription_sync.sync_subscription(subscription_id)
 
 
 def _upgrade(user_id: str, plan: str) -> None:
@@ -105,11 +105,11 @@ def _upgrade(user_id: str, plan: str) -> None:
         buyer = session.get(User, user_id)
     assert buyer
     # A key of its own each time: one that was killed keeps its claim for a minute.
-    plans.choose(PlanOrder(plan), buyer, key=secrets.token_hex(8))
+    plans.choose_plan(PlanOrder(plan), buyer, key=secrets.token_hex(8))
 
 
 def _grant_months() -> None:
-    scheduled_grants.sweep()
+    scheduled_grants.sweep_due_grants()
 
 
 DEEDS: dict[str, Callable[..., None]] = {

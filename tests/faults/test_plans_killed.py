@@ -75,12 +75,12 @@ def _subscription(play: Play) -> tuple[str, ...]:
 
 def _choose_premium(play: Play) -> None:
     with suppress(PlanUnchanged):  # it was done before the process died
-        plans.choose(PlanOrder("premium"), play.buyer, key="again")
-    subscription_sync.sync(play.newest("subscription"))
+        plans.choose_plan(PlanOrder("premium"), play.buyer, key="again")
+    subscription_sync.sync_subscription(play.newest("subscription"))
 
 
 def _sync(play: Play) -> None:
-    subscription_sync.sync(play.newest("subscription"))
+    subscription_sync.sync_subscription(play.newest("subscription"))
 
 
 ACTS = (
@@ -121,7 +121,7 @@ ACTS = (
         _a_year_of_which_two_months_are_due,
         "grant sweep",
         lambda play: (),
-        lambda play: scheduled_grants.sweep(),
+        lambda play: scheduled_grants.sweep_due_grants(),
         End(1000, grants=3, mails=("renewal",)),  # the first of them has expired
     ),
 )
@@ -198,12 +198,14 @@ def traces(play: Play) -> tuple[object, ...]:
         rows = [
             *session.execute(
                 select(
-                    Subscription.version, Subscription.upgrade_at, Subscription.next_sync_at
+                    Subscription.version,
+                    Subscription.upgrade_proration_at,
+                    Subscription.next_sync_at,
                 ).where(Subscription.user_id == mine)
             ),
             *session.execute(select(Invoice.id, Invoice.status).where(Invoice.user_id == mine)),
             *session.execute(
-                select(ScheduledGrant.state, ScheduledGrant.taken_micro)
+                select(ScheduledGrant.state, ScheduledGrant.reversed_micro)
                 .where(ScheduledGrant.user_id == mine)
                 .order_by(ScheduledGrant.id)
             ),

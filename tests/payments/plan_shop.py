@@ -54,11 +54,11 @@ class PlanShop:
 
     def choose(
         self, buyer: User, plan: str, cycle: str = "month", *, seats: int = 1, key: str = ""
-    ) -> plans.Answer:
+    ) -> plans.PlanChoice:
         """Choose a plan, as the page's button does."""
         with self.app.app_context():
             key = key or secrets.token_hex(8)
-            return plans.choose(PlanOrder(plan, cycle, seats), buyer, key=key)
+            return plans.choose_plan(PlanOrder(plan, cycle, seats), buyer, key=key)
 
     def subscribe(
         self, buyer: User, plan: str = "basic", cycle: str = "month", card: str = "succeeds"
@@ -75,17 +75,17 @@ class PlanShop:
     def live(self, buyer: User) -> Subscription | None:
         """Return the buyer's subscription."""
         with self.app.app_context(), snapshot() as session:
-            return subscription_sync.live_of(session, buyer.id)
+            return subscription_sync.find_current(session, buyer.id)
 
     def standing(self, buyer: User) -> PlanStatus:
         """Return the plan that the buyer is shown to be on."""
         with self.app.app_context(), snapshot() as session:
-            return plan_status.of(session, buyer.id)
+            return plan_status.get_status(session, buyer.id)
 
     def sync(self, row: Subscription, **more: Any) -> Subscription:
         """Make the shop agree with the bank."""
         with self.app.app_context():
-            return subscription_sync.sync(row.id, **more)
+            return subscription_sync.sync_subscription(row.id, **more)
 
     def move(self, by: str = "month") -> datetime:
         """Move the bank's clock on by a day, a month or a year, and the shop's with it."""
@@ -103,8 +103,8 @@ class PlanShop:
     def sweep(self) -> None:
         """Let the shop's sweeps look at everything that is due."""
         with self.app.app_context():
-            subscription_sync.sweep()
-            scheduled_grants.sweep()
+            subscription_sync.sweep_subscriptions()
+            scheduled_grants.sweep_due_grants()
 
     def refund(self, payment: str | None, amount: str = "") -> str:
         """Give money of a payment back at the bank, all that is left without an amount."""
@@ -160,7 +160,7 @@ class PlanShop:
         """Return what was revoked of a month's grant, in microcredits."""
         with self.app.app_context(), snapshot() as session:
             granted = session.get_one(Grant, month.grant_id).amount_micro
-        return max(0, month.taken_micro - (month.credits_micro - granted))
+        return max(0, month.reversed_micro - (month.credits_micro - granted))
 
     def months(self, buyer: User) -> Sequence[ScheduledGrant]:
         """Return every month that was written down."""

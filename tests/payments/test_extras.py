@@ -74,8 +74,8 @@ def test_the_refund_page_promises_what_was_paid(shop_app: ShopApp) -> None:
     half = shop_app.row(buy(shop_app, alice, code(shop_app, "HALF3", percent_off=50)))
     whole = shop_app.row(buy(shop_app, alice))
     with shop_app.app.app_context(), snapshot() as session:
-        shown = refund_policy.refundable(session, alice.id)
-    assert {each.id: each.back_minor for each in shown} == {
+        shown = refund_policy.list_refundable(session, alice.id)
+    assert {each.id: each.refundable_minor for each in shown} == {
         half.id: half.total_minor,
         whole.id: whole.total_minor,
     }

@@ -84,8 +84,8 @@ def never(play: Play, event: Json) -> None:
     play.a_day_passes()
     with play.shop_app.app.app_context():
         play.shop_app.sweep()
-        subscription_sync.sweep()
-        scheduled_grants.sweep()
+        subscription_sync.sweep_subscriptions()
+        scheduled_grants.sweep_due_grants()
         reconciliation.reconcile(now() - timedelta(days=1, hours=1))
 
 

@@ -22,7 +22,7 @@ from creditapp.services import provide
 from tests.payments.plan_shop import MICRO, PlanShop
 from tests.shop_app import ShopApp, values
 
-WARNING = "a named price was sold on other terms"
+WARNING = "named price has other terms, created another"
 
 
 class Shop:
@@ -66,7 +66,7 @@ class Shop:
     def ensure(self) -> PlanPrice:
         """Return the price that the plan is sold at now."""
         with self.shop_app.app.app_context():
-            return plan_prices.ensure(self.plan, "month")
+            return plan_prices.ensure_price(self.plan, "month")
 
     def rows(self) -> list[PlanPrice]:
         """Return what was written down since this shop opened, the named price first."""
@@ -85,7 +85,7 @@ def shop(shop_app: ShopApp, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
     """Return a shop by the plan whose price is named; afterwards the catalog is as it was."""
     # The sandbox's prices are nobody's at Stripe, so the shop does not look for named ones there.
     monkeypatch.setattr(
-        plan_prices, "_named", lambda plan, cycle: plan.price(cycle).stripe_price({})
+        plan_prices, "_catalog_price_id", lambda plan, cycle: plan.price(cycle).stripe_price({})
     )
     made: list[Shop] = []
 
@@ -124,7 +124,7 @@ def test_new_terms_are_sold_at_a_price_of_their_own(
     assert (sold.shop_app.given(bob), sold.shop_app.given(carol)) == ([given], [given])
     assert [each.price_minor for each in sold.rows()] == [1500, 1500]
     (warning,) = [each for each in logs if each["event"] == WARNING]
-    assert (warning["log_level"], warning["plan"], warning["named"], warning["made"]) == (
+    assert (warning["log_level"], warning["plan"], warning["named"], warning["created"]) == (
         "warning",
         "basic",
         sold.named,
@@ -143,7 +143,7 @@ def test_an_upgrade_to_new_terms_is_shown_and_done(shop: Callable[[str], Shop]) 
     sold.shop_app.subscribe(alice, "basic")
     sold.offer(credits_micro=1500 * MICRO)
     with sold.shop_app.app.app_context():
-        shown = plans.preview(sold.shop_app.order("premium"), alice)
+        shown = plans.preview_upgrade(sold.shop_app.order("premium"), alice)
     assert shown is not None
     assert shown.charged_minor == 2900 - 1500
     assert sold.shop_app.choose(alice, "premium").outcome == "upgraded"
@@ -181,7 +181,7 @@ def test_old_and_new_terms_at_once_share_no_price(shop: Callable[[str], Shop]) -
     sold = shop("basic")
     old = sold.plan
     new = replace(old, credits_micro=900 * MICRO)
-    acts = [lambda plan=each: plan_prices.ensure(plan, "month") for each in [old, new] * 3]
+    acts = [lambda plan=each: plan_prices.ensure_price(plan, "month") for each in [old, new] * 3]
     found = values(sold.shop_app.shop_app.at_once(*acts))
     by_credits = {each.credits_micro // MICRO: each.id for each in found}
     assert set(by_credits) == {500, 900}
@@ -192,11 +192,11 @@ def test_old_and_new_terms_at_once_share_no_price(shop: Callable[[str], Shop]) -
 def test_what_is_known_of_a_named_price_is_what_was_written(shop: Callable[[str], Shop]) -> None:
     sold = shop("basic")
     with sold.shop_app.app.app_context():
-        (met,) = plan_prices.known({sold.named, "price_of_nobody"}).values()
+        (met,) = plan_prices.find_prices({sold.named, "price_of_nobody"}).values()
         assert (met.id, met.credits_micro) == (sold.named, 500 * MICRO)
     sold.offer(credits_micro=650 * MICRO)
     with sold.shop_app.app.app_context():
-        (still,) = plan_prices.known({sold.named}).values()
+        (still,) = plan_prices.find_prices({sold.named}).values()
     assert (still.id, still.credits_micro) == (sold.named, 500 * MICRO)
     assert len(sold.rows()) == 1, "to ask makes no price"
 
@@ -208,13 +208,13 @@ def test_a_price_is_known_by_its_id_also_if_another_writes_it_first(
     sold = shop("basic")
     old = sold.plan
     sold.offer(credits_micro=550 * MICRO)
-    real = plan_prices.ensure
+    real = plan_prices.ensure_price
 
     def beaten(plan: Plan, cycle: str) -> PlanPrice:
         real(old, "month")
         return real(plan, cycle)
 
-    monkeypatch.setattr(plan_prices, "ensure", beaten)
+    monkeypatch.setattr(plan_prices, "ensure_price", beaten)
     with sold.shop_app.app.app_context():
-        found = plan_prices.known({sold.named})
+        found = plan_prices.find_prices({sold.named})
     assert {name: row.credits_micro for name, row in found.items()} == {sold.named: 500 * MICRO}

@@ -107,8 +107,8 @@ def test_another_account_of_the_same_person_has_no_second_trial(plans: PlanShop)
     with plans.app.app_context(), snapshot() as session:
         tried = plans.catalog.plan("tried")
         assert tried is not None
-        assert not plan_checkout.may_try(session, tried, again.id)
-        assert plan_checkout.may_try(session, tried, stranger.id)
+        assert not plan_checkout.is_trial_eligible(session, tried, again.id)
+        assert plan_checkout.is_trial_eligible(session, tried, stranger.id)
 
 
 def test_a_change_within_the_trial_charges_nothing(plans: PlanShop) -> None:

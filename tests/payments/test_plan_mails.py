@@ -159,7 +159,7 @@ def test_a_card_that_ends_before_the_next_payment_is_told_once(plans: PlanShop) 
 
     def look() -> None:
         with plans.app.app_context():
-            card_expiry.warn()
+            card_expiry.email_expiring_cards()
 
     alice, bob = plans.shop_app.member(), plans.shop_app.member()
     row, other = plans.subscribe(alice), plans.subscribe(bob)

@@ -48,7 +48,7 @@ def premium_year(plans: PlanShop) -> str:
     with plans.app.app_context():
         plan = plans.catalog.plan("premium")
         assert plan is not None
-        return plan_prices.ensure(plan, "year").id
+        return plan_prices.ensure_price(plan, "year").id
 
 
 def kept(plans: PlanShop, buyer: User) -> float:
@@ -136,9 +136,9 @@ def test_the_refund_page_counts_each_payments_own_credits(plans: PlanShop) -> No
     plans.subscribe(alice, "basic", "year")
     assert plans.choose(alice, "premium", "year").outcome == "upgraded"
     with plans.app.app_context(), snapshot() as session:
-        shown = refund_policy.refundable(session, alice.id)
+        shown = refund_policy.list_refundable(session, alice.id)
     # Nothing is spent: all of both goes back, whichever credits the second invoice now gives.
-    assert sorted(each.back_minor for each in shown) == [8000, 21000]
+    assert sorted(each.refundable_minor for each in shown) == [8000, 21000]
 
 
 # --- upgrades on money that went back before ---
@@ -156,7 +156,7 @@ def test_an_upgrade_on_a_year_that_went_back_gives_only_its_surplus(
     else:
         plans.decide(plans.dispute(payment), "lost")
     plans.sync(row)
-    with pytest.raises(PlanUnchanged, match="went back"):
+    with pytest.raises(PlanUnchanged, match="refunded or disputed"):
         plans.choose(alice, "premium", "year")
     # Stripe's portal asks nobody; there a payment that went back counts against the price.
     plans.switch_in_portal(row, premium_year(plans))
@@ -170,7 +170,7 @@ def test_contested_months_wait_in_the_upgraded_year_too(plans: PlanShop, outcome
     row = plans.subscribe(alice, "basic", "year")
     dispute = plans.dispute(plans.invoices(alice)[0].payment_intent_id)
     plans.sync(row)
-    with pytest.raises(PlanUnchanged, match="contested"):
+    with pytest.raises(PlanUnchanged, match="refunded or disputed"):
         plans.choose(alice, "premium", "year")
     plans.switch_in_portal(row, premium_year(plans))
     plans.live_through(row, 11)

@@ -45,7 +45,7 @@ def taken(plans: PlanShop, row: Subscription) -> int:
         from creditapp.db import snapshot
         from creditapp.payments.subscriptions.models import ScheduledGrant
 
-        query = select(func.sum(ScheduledGrant.taken_micro)).where(
+        query = select(func.sum(ScheduledGrant.reversed_micro)).where(
             ScheduledGrant.subscription_id == row.id
         )
         with snapshot() as session:

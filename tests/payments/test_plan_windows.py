@@ -67,14 +67,14 @@ def plans_paid(plans: PlanShop, buyer: User) -> int:
 
 def before_it_is_stored(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
     """Do something when the next purchase has closed the others and is not stored yet."""
-    waiting, real = [act], plan_prices.ensure
+    waiting, real = [act], plan_prices.ensure_price
 
     def ensure(*given: Any) -> Any:
         if waiting:
             waiting.pop()()
         return real(*given)
 
-    monkeypatch.setattr(plan_checkout.plan_prices, "ensure", ensure)
+    monkeypatch.setattr(plan_checkout.plan_prices, "ensure_price", ensure)
 
 
 @pytest.mark.parametrize("_time", range(3))
@@ -234,7 +234,7 @@ def test_a_paid_page_is_found_by_its_key_before_the_purchase_hears_of_it(plans: 
     purchase = bought(plans, alice, "basic", "one")
     plans.shop_app.pay(purchase)
     with plans.app.app_context():
-        subscription_sync.sync(plans.shop_app.session(purchase)["subscription"])
+        subscription_sync.sync_subscription(plans.shop_app.session(purchase)["subscription"])
     again = plans.choose(alice, "basic", key="one")
     assert again.purchase is not None
     assert (again.purchase.id, again.purchase.state) == (purchase.id, "paid")

@@ -105,7 +105,7 @@ def test_an_invoice_of_a_subscription_not_yet_known_names_its_owner(plans: PlanS
     with plans.app.app_context():
         from creditapp.payments.subscriptions import sync as subscription_sync
 
-        subscription_sync.sync(subscription_id)
+        subscription_sync.sync_subscription(subscription_id)
     assert plans.given(alice) == [500]
     assert plans.shop_app.sync(purchase).state == "paid"
     assert plans.given(alice) == [500]

@@ -19,7 +19,7 @@ from creditapp.payments.auto_topup.models import AutoTopup
 from creditapp.payments.purchases import checkout
 from creditapp.payments.purchases.models import Purchase
 from creditapp.payments.reconciliation import purchases as reconciliation
-from creditapp.payments.reconciliation.purchases import Report
+from creditapp.payments.reconciliation.report import Report
 from creditapp.stripe_sandbox.state import State
 from tests.shop_app import ShopApp
 

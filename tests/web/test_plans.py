@@ -68,7 +68,7 @@ def test_without_a_plan_there_is_nothing_to_cancel(sqlite_app: Flask) -> None:
     for path in ("/credits/plan/cancel", "/credits/plan/resume"):
         sent = alice.browser.post(path, data={"csrf_token": token})
         assert sent.status_code == 409
-        assert "You have no plan that could be changed." in sent.text
+        assert "You have no plan to change." in sent.text
 
 
 def test_an_ended_session_leads_back_to_the_plans(sqlite_app: Flask) -> None:

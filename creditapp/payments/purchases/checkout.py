@@ -118,7 +118,7 @@ def sync(purchase_id: str, *, failed_by_event: bool = False) -> Purchase:
             return _note_nothing_opened(purchase)
         if purchase.cycle is not None and checkout.paid and checkout.subscription_id:
             # Before the purchase is closed: whoever dies in between comes back here.
-            subscription_sync.sync(checkout.subscription_id)
+            subscription_sync.sync_subscription(checkout.subscription_id)
         with transaction() as session:
             if not _claim_version(session, purchase):
                 continue

@@ -1,1 +1,1 @@
-"""Reconciliation of the ledger with Stripe."""
+"""Reconciliation of the ledger with Stripe: payments, refunds and disputes, repaired by a sync."""

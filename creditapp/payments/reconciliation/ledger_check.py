@@ -1,4 +1,7 @@
-"""Sales: what the ledger sold and what purchases and invoices say was bought are the same."""
+"""Check of sold credits: every paid purchase and month of a plan has a grant, and vice versa.
+
+Reads only.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from sqlalchemy import Connection, text
 from creditapp.ledger.proof import Finding, Result
 
 SENTENCE: Final = (
-    "Each paid purchase and month of a plan gave its own credits once, and no credits were sold"
+    "Each paid purchase and month of a plan has one grant of its own, and no credits were sold"
     " without one."
 )
 
@@ -29,18 +32,18 @@ _BREACHES: Final = text(
     " OR g.origin <> 'invoice:' || s.invoice_id || ':' || s.number"
     " OR g.amount_micro > s.credits_micro)"
     " UNION ALL"
-    " SELECT g.wallet_id, 'grant ' || g.id || ' was given by no invoice'"
+    " SELECT g.wallet_id, 'grant ' || g.id || ' belongs to no invoice'"
     " FROM grants g LEFT JOIN scheduled_grants s ON g.id = s.grant_id"
     " WHERE g.source = 'subscription' AND g.root_grant_id IS NULL AND s.id IS NULL"
     " UNION ALL"
-    " SELECT g.wallet_id, 'grant ' || g.id || ' was sold by no purchase'"
+    " SELECT g.wallet_id, 'grant ' || g.id || ' belongs to no purchase'"
     " FROM grants g LEFT JOIN purchases p ON g.id = p.grant_id"
     " WHERE g.source = 'purchase' AND g.root_grant_id IS NULL AND p.id IS NULL"
 )
 
 
 def check(connection: Connection) -> Result:
-    """Compare purchases and sold grants, in two queries; reads only."""
+    """Compare purchases and months of plans with their grants, in two queries."""
     findings = [
         Finding(wallet_id, sentence) for wallet_id, sentence in connection.execute(_BREACHES)
     ]

@@ -1,4 +1,7 @@
-"""What somebody would get back today: the unspent share of what was paid not long ago."""
+"""Refund policy: what a user would get back today, the unspent share of each recent payment.
+
+Reads only.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +22,8 @@ from creditapp.services import get
 
 
 @dataclass(frozen=True)
-class Refundable:
-    """One payment, what of its credits is unspent, and the money that this is worth."""
+class RefundablePayment:
+    """A payment, its unspent credits, and the amount that could be refunded today."""
 
     id: str
     title: str
@@ -31,22 +34,28 @@ class Refundable:
     until: datetime
     credits_micro: int
     unspent_micro: int
-    back_minor: int
-    """What would go back today, rounded down to the minor unit."""
+
+    @property
+    def refundable_minor(self) -> int:
+        """The unspent share of what was paid, rounded down, at most what is not refunded yet."""
+        if not self.credits_micro:
+            return 0
+        share_minor = self.paid_minor * self.unspent_micro // self.credits_micro
+        return min(share_minor, self.paid_minor - self.refunded_minor)
 
 
-def refundable(session: Session, user_id: str) -> list[Refundable]:
-    """Return what can still be refunded to somebody, the newest first; in five queries."""
-    days = get(Settings).refund_days
-    since = now() - timedelta(days=days)
+def list_refundable(session: Session, user_id: str) -> list[RefundablePayment]:
+    """Return the payments that can still be refunded to a user, the newest first; in 5 queries."""
+    days = timedelta(days=get(Settings).refund_days)
     connection = session.connection()
     wallet_id = ledger.find_wallet(connection, "user", user_id)
-    if wallet_id is None or days == 0:
+    if wallet_id is None or not days:
         return []
-    unspent = {
+    unspent_by_grant = {
         grant.id: 0 if grant.frozen_at else grant.remaining_micro
         for grant in ledger.list_grants(connection, wallet_id)
     }
+    since = now() - days
     purchases = session.scalars(
         select(Purchase).where(
             Purchase.user_id == user_id,
@@ -54,92 +63,75 @@ def refundable(session: Session, user_id: str) -> list[Refundable]:
             Purchase.paid_at >= since,
         )
     )
-    found = [
-        _of(
-            each.id,
-            f"{each.pack_name} pack",
-            receipts.amounts(each).total_minor,
-            each.refunded_minor,
-            each.currency,
-            each.paid_at or each.created_at,
-            each.credits_micro,
-            unspent.get(each.grant_id or 0, 0),
-            days,
+    payments = [
+        RefundablePayment(
+            id=purchase.id,
+            title=f"{purchase.pack_name} pack",
+            paid_minor=receipts.amounts(purchase).total_minor,
+            refunded_minor=purchase.refunded_minor,
+            currency=purchase.currency,
+            paid_at=purchase.paid_at or purchase.created_at,
+            until=(purchase.paid_at or purchase.created_at) + days,
+            credits_micro=purchase.credits_micro,
+            unspent_micro=unspent_by_grant.get(purchase.grant_id or 0, 0),
         )
-        for each in purchases
+        for purchase in purchases
     ]
-    found += _of_invoices(session, user_id, since, unspent, days)
-    return sorted(found, key=lambda each: each.paid_at, reverse=True)
+    payments += _refundable_invoices(session, user_id, since, unspent_by_grant, days)
+    return sorted(payments, key=lambda payment: payment.paid_at, reverse=True)
 
 
-def _of_invoices(
-    session: Session, user_id: str, since: datetime, unspent: dict[int, int], days: int
-) -> list[Refundable]:
+def _refundable_invoices(
+    session: Session,
+    user_id: str,
+    since: datetime,
+    unspent_by_grant: dict[int, int],
+    days: timedelta,
+) -> list[RefundablePayment]:
     invoices = session.scalars(
         select(Invoice).where(
             Invoice.user_id == user_id, Invoice.paid_at >= since, Invoice.paid_minor > 0
         )
     ).all()
-    ids = [each.id for each in invoices]
+    invoice_ids = [invoice.id for invoice in invoices]
     months = session.scalars(
         select(ScheduledGrant).where(
-            or_(ScheduledGrant.invoice_id.in_(ids), ScheduledGrant.superseded_by.in_(ids))
-        )
-    ).all()
-    left: Counter[str] = Counter()
-    returned: Counter[str] = Counter()
-    moved: Counter[str] = Counter()
-    for month in months:
-        returned[month.invoice_id] += month.returned_micro
-        waits = month.credits_micro - month.taken_micro
-        if month.state == "superseded":
-            # The older money pays for it, in the months of the later invoice.
-            moved[month.superseded_by or ""] += month.credits_micro
-            left[month.invoice_id] += waits
-            left[month.superseded_by or ""] -= waits
-        else:
-            here = unspent.get(month.grant_id or 0, 0)
-            left[month.invoice_id] += waits if month.state == "due" else here
-    found = []
-    for each in invoices:
-        own = max(0, each.credits_micro - moved[each.id] - returned[each.id])
-        found.append(
-            _of(
-                each.id,
-                each.title,
-                each.paid_minor,
-                each.refunded_minor,
-                each.currency.upper(),
-                each.paid_at or each.created_at,
-                own,
-                min(own, max(0, left[each.id])),
-                days,
+            or_(
+                ScheduledGrant.invoice_id.in_(invoice_ids),
+                ScheduledGrant.superseded_by.in_(invoice_ids),
             )
         )
-    return found
-
-
-def _of(
-    target_id: str,
-    title: str,
-    paid_minor: int,
-    refunded_minor: int,
-    currency: str,
-    paid_at: datetime,
-    credits_micro: int,
-    unspent_micro: int,
-    days: int,
-) -> Refundable:
-    share = paid_minor * unspent_micro // credits_micro if credits_micro else 0
-    return Refundable(
-        target_id,
-        title,
-        paid_minor,
-        refunded_minor,
-        currency,
-        paid_at,
-        paid_at + timedelta(days=days),
-        credits_micro,
-        unspent_micro,
-        min(share, paid_minor - refunded_minor),
-    )
+    ).all()
+    unspent: Counter[str] = Counter()
+    not_own: Counter[str] = Counter()
+    for month in months:
+        not_own[month.invoice_id] += month.prorated_micro
+        due_micro = month.credits_micro - month.reversed_micro
+        if month.state == "superseded":
+            # The older invoice paid for it; the later invoice grants it.
+            successor = month.superseded_by or ""
+            not_own[successor] += month.credits_micro
+            unspent[month.invoice_id] += due_micro
+            unspent[successor] -= due_micro
+        elif month.state == "due":
+            unspent[month.invoice_id] += due_micro
+        else:
+            unspent[month.invoice_id] += unspent_by_grant.get(month.grant_id or 0, 0)
+    payments = []
+    for invoice in invoices:
+        own_micro = max(0, invoice.credits_micro - not_own[invoice.id])
+        paid_at = invoice.paid_at or invoice.created_at
+        payments.append(
+            RefundablePayment(
+                id=invoice.id,
+                title=invoice.title,
+                paid_minor=invoice.paid_minor,
+                refunded_minor=invoice.refunded_minor,
+                currency=invoice.currency.upper(),
+                paid_at=paid_at,
+                until=paid_at + days,
+                credits_micro=own_micro,
+                unspent_micro=min(own_micro, max(0, unspent[invoice.id])),
+            )
+        )
+    return payments

@@ -1,8 +1,8 @@
-"""Giving money back from here: asked for once, done once, whatever fails on the way.
+"""Refunds requested in CreditApp: each is requested once at Stripe, whatever fails meanwhile.
 
-A request is stored before Stripe is called and carries its own key there, so that a second try
-after a lost answer is the first one again. The credits follow by the sync, as for a refund that was
-made at Stripe.
+A service: a request is stored before Stripe is called and carries its own idempotency key, so that
+a retry after a lost response is the same request. The sync then reverses the credits, as for a
+refund made at Stripe.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from creditapp.payments.purchases import checkout
 from creditapp.payments.purchases.models import Purchase
 from creditapp.payments.stripe.client import StripeGateway
 from creditapp.payments.stripe.records import GatewayError
-from creditapp.payments.subscriptions import sync as subscription_sync
 from creditapp.payments.subscriptions.models import Invoice, Refund
+from creditapp.payments.subscriptions.sync import sync_subscription
 from creditapp.services import get
 from creditapp.units import money_text
 
@@ -32,8 +32,8 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
-class Paid:
-    """Something that was paid, and can be refunded."""
+class Payment:
+    """A paid purchase of a pack, or a paid invoice of a plan."""
 
     target_id: str
     user_id: str
@@ -44,7 +44,7 @@ class Paid:
 
 
 class NothingLeft(Conflict):
-    """All of it went back already, or is on its way."""
+    """The whole payment is refunded, or its refunds are on their way."""
 
     title = "There is nothing left to refund"
 
@@ -54,33 +54,35 @@ def refund(
 ) -> Refund:
     """Refund a purchase or an invoice, in part or (None) all that is left; return the request.
 
-    A request of the same target that never got its answer is finished first and returned instead
-    of another. Raises ``NotFound``, ``NothingLeft``, ``ValidationFailed`` for more than is left,
-    and ``GatewayError``; after one that is not permanent the same call tries again.
+    An earlier request for the same target that is still open is finished first and returned instead
+    of a new one. Raises ``NotFound``, ``Conflict`` for a disputed payment, ``NothingLeft``,
+    ``ValidationFailed`` for more than is left, and ``GatewayError``; unless the error is permanent,
+    the same call tries again.
     """
     stop_reading()
-    paid = paid_of(target_id)
-    gateway = get(StripeGateway)
-    found = gateway.reversals_of(paid.payment_intent_id)
-    if any(each.open for each in found.disputes):
-        raise Conflict("The payment is disputed; Stripe refunds it by losing the dispute.")
-    waiting = _waiting(target_id)
-    done = {each.refund_id for each in found.refunds}
-    if waiting is not None:
-        return _finish(waiting, paid, already_done=waiting.id in done)
-    left = paid.paid_minor - sum(each.amount_minor for each in found.refunds if each.counts)
-    if left <= 0:
+    payment = find_payment(target_id)
+    reversals = get(StripeGateway).reversals_of(payment.payment_intent_id)
+    if any(dispute.open for dispute in reversals.disputes):
+        raise Conflict("The payment is disputed. If you lose the dispute, Stripe refunds it.")
+    open_request = _find_open_request(target_id)
+    if open_request is not None:
+        is_done = any(refund.refund_id == open_request.id for refund in reversals.refunds)
+        return _finish(open_request, payment, is_done=is_done)
+    refunded_minor = sum(refund.amount_minor for refund in reversals.refunds if refund.counts)
+    left_minor = payment.paid_minor - refunded_minor
+    if left_minor <= 0:
         raise NothingLeft("All of it was refunded already.")
-    amount = left if amount_minor is None else amount_minor
-    if not 0 < amount <= left:
-        money = money_text(left, paid.currency)
-        raise ValidationFailed.of("amount", f"Between nothing and {money} can be refunded.")
+    if amount_minor is None:
+        amount_minor = left_minor
+    if not 0 < amount_minor <= left_minor:
+        left = money_text(left_minor, payment.currency)
+        raise ValidationFailed.of("amount", f"Enter an amount above zero, up to {left}.")
     request = Refund(
         id=new_id("ref"),
         target_id=target_id,
-        payment_intent_id=paid.payment_intent_id,
-        amount_minor=amount,
-        currency=paid.currency,
+        payment_intent_id=payment.payment_intent_id,
+        amount_minor=amount_minor,
+        currency=payment.currency,
         reason=reason,
         state="open",
         actor=actor,
@@ -88,11 +90,12 @@ def refund(
     )
     with transaction() as session:
         session.add(request)
-    return _finish(request, paid, already_done=False)
+    return _finish(request, payment, is_done=False)
 
 
-def _finish(request: Refund, paid: Paid, *, already_done: bool) -> Refund:
-    if not already_done:
+def _finish(request: Refund, payment: Payment, *, is_done: bool) -> Refund:
+    """Create the refund at Stripe, unless it exists there, and sync what was refunded."""
+    if not is_done:
         try:
             get(StripeGateway).create_refund(
                 refund_id=request.id,
@@ -105,23 +108,26 @@ def _finish(request: Refund, paid: Paid, *, already_done: bool) -> Refund:
                 _set_state(request, "failed")
             raise
     _set_state(request, "done")
-    if paid.subscription_id is not None:
-        subscription_sync.sync(paid.subscription_id, invoice_id=paid.target_id)
+    if payment.subscription_id is not None:
+        sync_subscription(payment.subscription_id, invoice_id=payment.target_id)
     else:
-        checkout.sync(paid.target_id)
-    log.info("refunded", target=paid.target_id, refund=request.id)
+        checkout.sync(payment.target_id)
+    log.info("refunded", target=payment.target_id, refund=request.id)
     return request
 
 
-def paid_of(target_id: str) -> Paid:
-    """Return what was paid for a purchase of a pack or for an invoice; raise ``NotFound``."""
+def find_payment(target_id: str) -> Payment:
+    """Return the payment of a pack's purchase or of an invoice; raises ``NotFound``.
+
+    Raises ``Conflict`` for the purchase of a plan, whose invoices are refunded instead.
+    """
     with snapshot() as session:
         invoice = session.get(Invoice, target_id)
         purchase = session.get(Purchase, target_id)
         if purchase is not None and purchase.cycle is not None:
-            raise Conflict(_which_invoices(session, purchase))
+            raise Conflict(_name_invoices(session, purchase))
     if invoice is not None and invoice.payment_intent_id is not None:
-        return Paid(
+        return Payment(
             invoice.id,
             invoice.user_id,
             invoice.payment_intent_id,
@@ -131,7 +137,7 @@ def paid_of(target_id: str) -> Paid:
         )
     if purchase is not None and purchase.payment_intent_id:
         state = checkout.fetch_state(purchase)
-        return Paid(
+        return Payment(
             purchase.id,
             purchase.user_id,
             purchase.payment_intent_id,
@@ -139,20 +145,20 @@ def paid_of(target_id: str) -> Paid:
             purchase.currency,
             None,
         )
-    raise NotFound("There is no paid purchase and no paid invoice of this id.")
+    raise NotFound("There is no paid purchase and no paid invoice with this id.")
 
 
-def _which_invoices(session: Session, purchase: Purchase) -> str:
-    ids = session.scalars(
+def _name_invoices(session: Session, purchase: Purchase) -> str:
+    invoice_ids = session.scalars(
         select(Invoice.id)
         .where(Invoice.subscription_id == purchase.subscription_id, Invoice.paid_minor > 0)
         .order_by(Invoice.created_at.desc())
         .limit(5)
     ).all()
-    return f"This is a plan: refund one of its invoices ({', '.join(ids) or 'none is paid'})."
+    return f"This is a plan: refund one of its invoices ({', '.join(invoice_ids) or 'none paid'})."
 
 
-def _waiting(target_id: str) -> Refund | None:
+def _find_open_request(target_id: str) -> Refund | None:
     query = select(Refund).where(Refund.target_id == target_id, Refund.state == "open")
     with snapshot() as session:
         return session.scalar(query.order_by(Refund.created_at).limit(1))

@@ -1,7 +1,11 @@
-"""Telling people that the card that pays their plan ends before the next payment."""
+"""Emails about cards that expire before the next payment of a plan.
+
+A service: it calls Stripe with no transaction open and queues each email in its own transaction.
+"""
 
 from __future__ import annotations
 
+import calendar
 from datetime import timedelta
 
 import structlog
@@ -16,17 +20,16 @@ from creditapp.payments.subscriptions.models import PlanPrice, Subscription
 from creditapp.services import get
 
 BEFORE_MIN, BEFORE_MAX = timedelta(days=7), timedelta(days=9)
-"""When the card is looked at, before the next payment: two days, should one run be missed."""
-LOOKS_MAX = 1000
+"""How long before the next payment a card is checked: two days, in case one run is missed."""
+SUBSCRIPTIONS_MAX = 1000
 
 log = structlog.get_logger(__name__)
 
 
-def warn() -> None:
-    """Look at the cards of plans that are paid in a week, and tell once of each that ends before.
+def email_expiring_cards() -> None:
+    """Email owners of plans due in a week whose card expires before, once per payment.
 
-    The daily job. No transaction is open while Stripe is asked; one that cannot be asked about does
-    not keep the others waiting.
+    The daily job. A card that cannot be read does not delay the others.
     """
     moment = now()
     query = (
@@ -39,43 +42,39 @@ def warn() -> None:
             Subscription.period_end <= moment + BEFORE_MAX,
         )
         .order_by(Subscription.period_end)
-        .limit(LOOKS_MAX)
+        .limit(SUBSCRIPTIONS_MAX)
     )
     with snapshot() as session:
-        due = [(row, price) for row, price in session.execute(query)]
-    for row, price in due:
+        due = session.execute(query).all()
+    for subscription, price in due:
         try:
-            cards = get(StripeGateway).list_cards(row.customer_id)
+            cards = get(StripeGateway).list_cards(subscription.customer_id)
         except GatewayError as error:
-            log.warning("cards not looked at", subscription=row.id, error_code=error.code)
+            log.warning("cards not read", subscription=subscription.id, error_code=error.code)
             continue
-        if cards and ends_before(cards[0], row):
-            _tell(row, price, cards[0])
+        if cards and expires_before_renewal(cards[0], subscription):
+            _queue_email(subscription, price, cards[0])
 
 
-def ends_before(card: SavedCard, row: Subscription) -> bool:
-    """Return whether a card, good until the end of its month, cannot pay the next period."""
-    return (card.exp_year, card.exp_month) < (row.period_end.year, row.period_end.month)
+def expires_before_renewal(card: SavedCard, subscription: Subscription) -> bool:
+    """Return whether a card, valid until the end of its month, cannot pay the next period."""
+    renewal = subscription.period_end
+    return (card.exp_year, card.exp_month) < (renewal.year, renewal.month)
 
 
-def _tell(row: Subscription, price: PlanPrice, card: SavedCard) -> None:
+def _queue_email(subscription: Subscription, price: PlanPrice, card: SavedCard) -> None:
     with transaction() as session:
-        user = accounts.find(session, row.user_id)
+        user = accounts.find(session, subscription.user_id)
         if user is None:
             return
         context = {
             "card": f"{card.brand.capitalize()} ending in {card.last4}",
-            "month": f"{_MONTHS[card.exp_month - 1]} {card.exp_year}",
+            "month": f"{calendar.month_name[card.exp_month]} {card.exp_year}",
             "plan": price.plan_name,
-            "amount_minor": price.price_minor * row.quantity,
+            "amount_minor": price.price_minor * subscription.quantity,
             "currency": price.currency.upper(),
-            "next_at": row.period_end,
+            "next_at": subscription.period_end,
             "path": "/dashboard",
         }
-        key = f"card_expiring:{row.id}:{card.id}:{row.period_end:%Y%m%d}"
+        key = f"card_expiring:{subscription.id}:{card.id}:{subscription.period_end:%Y%m%d}"
         emails.notify(session, "card_expiring", user, context, key, now=now())
-
-
-_MONTHS = (
-    "January February March April May June July August September October November December"
-).split()

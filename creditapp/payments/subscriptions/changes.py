@@ -1,4 +1,8 @@
-"""Changing somebody's plan: at once when it is worth more, else at the period's end."""
+"""Changes of a plan: an upgrade is charged at once, a downgrade waits for the period's end.
+
+A service: it calls Stripe with no transaction open, commits its own short transactions, and posts
+no credits; ``sync_subscription`` does that afterwards.
+"""
 
 from __future__ import annotations
 
@@ -18,19 +22,18 @@ from creditapp.payments.purchases.models import Purchase
 from creditapp.payments.stripe.client import StripeGateway
 from creditapp.payments.stripe.records import GatewayError
 from creditapp.payments.subscriptions import prices as plan_prices
-from creditapp.payments.subscriptions import proration, scheduled_grants
-from creditapp.payments.subscriptions import sync as subscription_sync
 from creditapp.payments.subscriptions.models import Invoice, PlanPrice, Subscription
+from creditapp.payments.subscriptions.sync import sync_subscription
 from creditapp.services import get
 
 UPGRADE_RETRY = timedelta(hours=1)
-"""Within this time a second try at the same upgrade is the first one again."""
+"""A second request for the same upgrade within this time is a retry of the first."""
 
 log = structlog.get_logger(__name__)
 
 
 class PlanUnchanged(Conflict):
-    """The plan that was asked for cannot be had this way now; the sentence says what can."""
+    """The chosen plan is not available this way now; the detail says what is."""
 
     title = "The plan stays as it is"
 
@@ -43,7 +46,7 @@ class PaymentDeclined(Conflict):
 
 @dataclass(frozen=True)
 class PlanOrder:
-    """Which plan, paid by ``month`` or ``year``, for how many, and the digest of what was shown."""
+    """A choice of plan, cycle (``month`` or ``year``) and seats, with the catalog digest shown."""
 
     plan_id: str
     cycle: str = "month"
@@ -59,7 +62,7 @@ class PlanOrder:
 
 @dataclass(frozen=True)
 class PlanChange:
-    """What came of choosing a plan.
+    """The result of choosing a plan.
 
     ``outcome`` is ``checkout`` (go to the purchase's page), ``upgraded``, ``will_change``,
     ``will_end``, ``resumed`` or ``kept``.
@@ -70,232 +73,192 @@ class PlanChange:
     subscription: Subscription | None = None
 
 
-def change(live: Subscription, plan: Plan, order: PlanOrder) -> PlanChange:
-    """Bring a live subscription to the plan that was chosen; see ``plans.choose``."""
+def change_plan(subscription: Subscription, plan: Plan, order: PlanOrder) -> PlanChange:
+    """Change a current subscription to the chosen plan; see ``plans.choose_plan``."""
     if plan.free:
-        return PlanChange("will_end", subscription=set_end(live, cancel=True))
-    current = plan_prices.known({live.price_id}).get(live.price_id)
-    if current is None:
+        ending = set_cancel_at_period_end(subscription, cancel=True)
+        return PlanChange("will_end", subscription=ending)
+    price = plan_prices.find_prices({subscription.price_id}).get(subscription.price_id)
+    if price is None:
         raise PlanUnchanged("Your plan was made elsewhere. Change it under Manage subscription.")
-    if (current.plan_id, current.cycle, live.quantity) == (plan.id, order.cycle, order.seats):
-        return _stay(live, current)
-    if live.status == "past_due":
+    if (price.plan_id, price.cycle, subscription.quantity) == (plan.id, order.cycle, order.seats):
+        return _keep_plan(subscription, price)
+    if subscription.status == "past_due":
         raise PlanUnchanged("Your last payment failed. Change your card first, then your plan.")
-    if live.status == "trialing" or not is_upgrade(
-        plan, order.cycle, order.seats, current, live.quantity
+    if subscription.status == "trialing" or not is_upgrade(
+        plan, order.cycle, order.seats, price, subscription.quantity
     ):
-        return _downgrade(live, plan, order, current)
-    return _upgrade(live, plan, order, current)
+        return _downgrade(subscription, plan, order, price)
+    return _upgrade(subscription, plan, order, price)
 
 
-def _stay(live: Subscription, current: PlanPrice) -> PlanChange:
-    if live.will_change:
-        _move(live, current.id, live.quantity, goes_on=True)
-        return PlanChange("kept", subscription=subscription_sync.sync(live.id))
-    if live.cancel_at_period_end:
-        return PlanChange("resumed", subscription=set_end(live, cancel=False))
+def _keep_plan(subscription: Subscription, price: PlanPrice) -> PlanChange:
+    if subscription.will_change:
+        _set_next_price(subscription, price.id, subscription.quantity, goes_on=True)
+        return PlanChange("kept", subscription=sync_subscription(subscription.id))
+    if subscription.cancel_at_period_end:
+        resumed = set_cancel_at_period_end(subscription, cancel=False)
+        return PlanChange("resumed", subscription=resumed)
     raise PlanUnchanged("You are on this plan already.")
 
 
-def _downgrade(live: Subscription, plan: Plan, order: PlanOrder, current: PlanPrice) -> PlanChange:
-    """Change what the next invoice charges; what is paid for stays until then."""
-    if order.cycle != current.cycle and live.status != "trialing":
+def _downgrade(
+    subscription: Subscription, plan: Plan, order: PlanOrder, price: PlanPrice
+) -> PlanChange:
+    """Change what the next invoice charges; the paid period stays as it is."""
+    if order.cycle != price.cycle and subscription.status != "trialing":
         raise PlanUnchanged(
-            f"Your {current.cycle} is paid until {live.period_end:%d %B %Y}. Let it end then, and "
-            f"choose the {order.cycle} afterwards."
+            f"Your {price.cycle} is paid until {subscription.period_end:%d %B %Y}. Let it end "
+            f"then, and choose the {order.cycle} afterwards."
         )
-    wanted = plan_prices.ensure(plan, order.cycle)
-    # Who chooses a plan wants one: a cancellation before it is taken back.
-    _move(live, wanted.id, order.seats, goes_on=True)
-    return PlanChange("will_change", subscription=subscription_sync.sync(live.id))
+    new_price = plan_prices.ensure_price(plan, order.cycle)
+    # Choosing a plan takes back an earlier cancellation.
+    _set_next_price(subscription, new_price.id, order.seats, goes_on=True)
+    return PlanChange("will_change", subscription=sync_subscription(subscription.id))
 
 
-def _upgrade(live: Subscription, plan: Plan, order: PlanOrder, current: PlanPrice) -> PlanChange:
-    """Charge the difference now; the credits for it come with the invoice that is paid.
+def _upgrade(
+    subscription: Subscription, plan: Plan, order: PlanOrder, price: PlanPrice
+) -> PlanChange:
+    """Charge the difference now; its credits are granted by the invoice once it is paid.
 
-    Only the charge takes back what was to come, a downgrade or the end: where it fails, that is
-    still to come.
+    Only a successful charge takes back a scheduled downgrade or cancellation; if it fails, they
+    stay scheduled.
     """
-    _refuse_on_money_that_went_back(live)
-    wanted = plan_prices.ensure(plan, order.cycle)
-    since = _begin_upgrade(live, wanted.id)
+    refuse_after_reversal(subscription)
+    new_price = plan_prices.ensure_price(plan, order.cycle)
+    prorate_at = _begin_upgrade(subscription, new_price.id)
     gateway = get(StripeGateway)
-    if live.will_change:
-        # The difference is to be counted from what is paid for.
-        _move(live, current.id, live.quantity)
+    if subscription.will_change:
+        # Stripe must prorate from the paid price, not from the scheduled one.
+        _set_next_price(subscription, price.id, subscription.quantity)
     try:
-        state = gateway.retrieve_subscription(live.id)
+        state = gateway.retrieve_subscription(subscription.id)
         gateway.change_subscription(
             state,
-            price_id=wanted.id,
+            price_id=new_price.id,
             quantity=order.seats,
-            prorate_at=max(since, state.period_start),
+            prorate_at=max(prorate_at, state.period_start),
             goes_on=True,
-            key=f"upgrade:{wanted.id}:{order.seats}:{int(since.timestamp())}",
+            key=f"upgrade:{new_price.id}:{order.seats}:{int(prorate_at.timestamp())}",
         )
     except GatewayError as error:
-        found = _put_back(live, current)
-        if found is not None and (found.price_id, found.quantity) == (wanted.id, order.seats):
-            return PlanChange("upgraded", subscription=found)  # only the answer was lost
+        synced = _restore_scheduled_change(subscription, price)
+        if synced is not None and (synced.price_id, synced.quantity) == (new_price.id, order.seats):
+            return PlanChange("upgraded", subscription=synced)  # only the response was lost
         if not error.declined:
             raise
-        _end_upgrade(live)
-        log.info("upgrade refused", subscription=live.id, code=error.code)
+        _clear_upgrade(subscription)
+        log.info("upgrade declined", subscription=subscription.id, code=error.code)
         raise PaymentDeclined(
-            "Your card was declined, so nothing was charged and your plan is as it was. "
+            "Your card was declined, so nothing was charged and you keep your current plan. "
             "Change your card under Manage subscription and try again."
         ) from None
-    return PlanChange("upgraded", subscription=subscription_sync.sync(live.id))
+    return PlanChange("upgraded", subscription=sync_subscription(subscription.id))
 
 
-def _refuse_on_money_that_went_back(live: Subscription) -> None:
-    """Refuse an upgrade of a period whose payment was refunded whole, or is contested or lost.
+def refuse_after_reversal(subscription: Subscription) -> None:
+    """Refuse an upgrade if the current period's payment was fully refunded, disputed or lost.
 
-    Stripe counts that payment against the larger price all the same, so the upgrade would cost less
-    than it gives.
+    Stripe would still credit that payment towards the larger price, so the upgrade would cost less
+    than the credits it includes.
     """
     query = select(Invoice.id).where(
-        Invoice.subscription_id == live.id,
-        Invoice.created_at >= live.period_start - timedelta(hours=1),
+        Invoice.subscription_id == subscription.id,
+        Invoice.created_at >= subscription.period_start - timedelta(hours=1),
         or_(
             Invoice.disputed.is_(True),
             and_(Invoice.paid_minor > 0, Invoice.refunded_minor >= Invoice.paid_minor),
         ),
     )
     with snapshot() as session:
-        went_back = session.scalar(query.limit(1)) is not None
-    if went_back:
+        is_reversed = session.scalar(query.limit(1)) is not None
+    if is_reversed:
         raise PlanUnchanged(
-            "The payment of your plan went back or is contested, so a larger plan cannot build on "
-            f"it. Choose again after {live.period_end:%d %B %Y}, or write to us."
+            "Your last payment was refunded or disputed, so you can't upgrade yet. "
+            f"Try again after {subscription.period_end:%d %B %Y}, or contact us."
         )
 
 
-def _put_back(live: Subscription, current: PlanPrice) -> Subscription | None:
-    """Let what was to come be to come again, unless the upgrade went through after all.
+def _restore_scheduled_change(subscription: Subscription, price: PlanPrice) -> Subscription | None:
+    """Schedule the earlier change again, unless the upgrade succeeded after all.
 
-    Returns how the subscription stands, or None where Stripe does not say.
+    Returns the synced subscription, or None if Stripe cannot be reached.
     """
     try:
-        if live.will_change:
-            state = get(StripeGateway).retrieve_subscription(live.id)
-            if (state.price_id, state.quantity) == (current.id, live.quantity):
-                _move(live, live.next_price_id, live.next_quantity)
-        return subscription_sync.sync(live.id)
+        if subscription.will_change:
+            state = get(StripeGateway).retrieve_subscription(subscription.id)
+            if (state.price_id, state.quantity) == (price.id, subscription.quantity):
+                _set_next_price(
+                    subscription, subscription.next_price_id, subscription.next_quantity
+                )
+        return sync_subscription(subscription.id)
     except GatewayError as error:
-        log.warning("planned change not put back", subscription=live.id, code=error.code)
+        log.warning("scheduled change not restored", subscription=subscription.id, code=error.code)
         return None
 
 
-def _begin_upgrade(live: Subscription, price_id: str) -> datetime:
-    """Note since when the difference is counted; a second try finds the first one's moment."""
+def _begin_upgrade(subscription: Subscription, price_id: str) -> datetime:
+    """Store and return the proration date; a retry gets the date of the first attempt."""
     moment = now().replace(microsecond=0)
     with transaction() as session:
-        begun = session.execute(
+        updated = session.execute(
             update(Subscription)
             .where(
-                Subscription.id == live.id,
+                Subscription.id == subscription.id,
                 or_(
                     Subscription.upgrade_price_id.is_(None),
                     Subscription.upgrade_price_id != price_id,
-                    Subscription.upgrade_at < moment - UPGRADE_RETRY,
+                    Subscription.upgrade_proration_at < moment - UPGRADE_RETRY,
                 ),
             )
-            .values(upgrade_price_id=price_id, upgrade_at=moment)
+            .values(upgrade_price_id=price_id, upgrade_proration_at=moment)
             .execution_options(synchronize_session=False)
         )
-        if changed(begun) == 1:
+        if changed(updated) == 1:
             return moment
-        since = session.scalar(select(Subscription.upgrade_at).where(Subscription.id == live.id))
-    return since or moment
+        stored_at = session.scalar(
+            select(Subscription.upgrade_proration_at).where(Subscription.id == subscription.id)
+        )
+    return stored_at or moment
 
 
-def _end_upgrade(live: Subscription) -> None:
+def _clear_upgrade(subscription: Subscription) -> None:
     with transaction() as session:
         session.execute(
             update(Subscription)
-            .where(Subscription.id == live.id)
-            .values(upgrade_price_id=None, upgrade_at=None)
+            .where(Subscription.id == subscription.id)
+            .values(upgrade_price_id=None, upgrade_proration_at=None)
         )
 
 
-def _move(live: Subscription, price_id: str, quantity: int, *, goes_on: bool = False) -> None:
+def _set_next_price(
+    subscription: Subscription, price_id: str, quantity: int, *, goes_on: bool = False
+) -> None:
+    """Set what the next invoice charges, without proration."""
     gateway = get(StripeGateway)
     gateway.change_subscription(
-        gateway.retrieve_subscription(live.id),
+        gateway.retrieve_subscription(subscription.id),
         price_id=price_id,
         quantity=quantity,
         prorate_at=None,
         goes_on=goes_on,
-        # It sets a state and moves no money, so each time may be a request of its own.
+        # It sets a state and moves no money, so every call may be a new request.
         key=f"move:{new_id('req')}",
     )
 
 
-@dataclass(frozen=True)
-class Preview:
-    """What an upgrade would charge and give now, before anything is done."""
-
-    plan_name: str
-    cycle: str
-    charged_minor: int
-    currency: str
-    credits_micro: int
-    renews_minor: int
-    renews_at: datetime
-    current_name: str
+def is_upgrade(plan: Plan, cycle: str, seats: int, price: PlanPrice, quantity: int) -> bool:
+    """Return whether a choice costs more than what is paid for now, so it is charged at once."""
+    paid_minor = price.price_minor * quantity
+    if cycle == price.cycle:
+        return plan.price(cycle).price_minor * seats > paid_minor
+    # From month to year with the same plan or a better one; a paid year is never split.
+    return cycle == "year" and plan.month.price_minor * seats >= paid_minor
 
 
-def preview(live: Subscription, plan: Plan, order: PlanOrder) -> Preview | None:
-    """Ask Stripe what an upgrade costs now; None where the change is no upgrade.
-
-    Raises ``PlanUnchanged`` where it would be refused, and ``GatewayError``. The seconds until the
-    button is pressed change the last cents.
-    """
-    current = plan_prices.known({live.price_id}).get(live.price_id)
-    if current is None or live.status != "active":
-        return None
-    if not is_upgrade(plan, order.cycle, order.seats, current, live.quantity):
-        return None
-    _refuse_on_money_that_went_back(live)
-    wanted = plan_prices.ensure(plan, order.cycle)
-    gateway = get(StripeGateway)
-    state = gateway.retrieve_subscription(live.id)
-    invoice = gateway.preview_change(
-        state,
-        price_id=wanted.id,
-        quantity=order.seats,
-        prorate_at=max(now().replace(microsecond=0), state.period_start),
-    )
-    with snapshot() as session:
-        earlier = scheduled_grants.bounds(session, live.id)
-    given = proration.plan_of(invoice, {current.id: current, wanted.id: wanted}, earlier)
-    renews_at = state.period_end
-    if order.cycle != current.cycle:
-        renews_at = max(line.ends_at for line in invoice.lines)
-    return Preview(
-        plan_name=plan.name,
-        cycle=order.cycle,
-        charged_minor=max(0, invoice.total_minor),
-        currency=plan.currency,
-        credits_micro=given.months[0].credits_micro if given.months else 0,
-        renews_minor=wanted.price_minor * order.seats,
-        renews_at=renews_at,
-        current_name=current.plan_name,
-    )
-
-
-def is_upgrade(plan: Plan, cycle: str, seats: int, current: PlanPrice, quantity: int) -> bool:
-    """Return whether a choice is worth more than what is paid for now, and is charged at once."""
-    paid = current.price_minor * quantity
-    if cycle == current.cycle:
-        return plan.price(cycle).price_minor * seats > paid
-    # From month to year with the same plan or a better one; a paid year is not taken apart.
-    return cycle == "year" and plan.month.price_minor * seats >= paid
-
-
-def set_end(live: Subscription, *, cancel: bool) -> Subscription:
-    """Let a subscription end with what is paid, or go on; doing it twice does it once."""
-    if live.cancel_at_period_end != cancel:
-        get(StripeGateway).cancel_at_period_end(live.id, cancel=cancel)
-    return subscription_sync.sync(live.id)
+def set_cancel_at_period_end(subscription: Subscription, *, cancel: bool) -> Subscription:
+    """Cancel a subscription at the period's end, or resume it; idempotent."""
+    if subscription.cancel_at_period_end != cancel:
+        get(StripeGateway).cancel_at_period_end(subscription.id, cancel=cancel)
+    return sync_subscription(subscription.id)

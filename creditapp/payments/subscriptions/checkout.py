@@ -1,4 +1,7 @@
-"""The checkout that a plan begins with, and that a buyer has one open at a time."""
+"""Checkout of a plan; a buyer has at most one open at a time.
+
+A service: it calls Stripe with no transaction open and commits its own short transactions.
+"""
 
 from __future__ import annotations
 
@@ -21,129 +24,133 @@ from creditapp.payments.subscriptions.changes import PlanOrder, PlanUnchanged
 from creditapp.payments.subscriptions.models import PlanPrice, Subscription
 from creditapp.services import get
 
-_TAKEN = ("paid", "pending", "review")
-"""How a purchase stands whose checkout the buyer has completed."""
+_COMPLETED_STATES = ("paid", "pending", "review")
+"""States of a purchase whose checkout the buyer has completed."""
 
 _SUBSCRIBED = "You have just subscribed in another window."
 
 
-def start(order: PlanOrder, plan: Plan, buyer: User, *, key: str) -> Purchase:
-    """Store a purchase of a plan and open its checkout; the same key gives the same ones.
+def start_plan_checkout(order: PlanOrder, plan: Plan, buyer: User, *, key: str) -> Purchase:
+    """Store a purchase of a plan and open its checkout; the same key returns the same ones.
 
-    For somebody without a plan. Raises ``PlanUnchanged`` when they have just subscribed, or chosen
-    a plan, in another window, and as ``checkout.start``. No transaction is open while Stripe is
-    asked.
+    For a buyer without a plan. Raises ``PlanUnchanged`` if they have just subscribed to or chosen a
+    plan in another window; otherwise like ``checkout.start``.
     """
     _close_other_checkouts(buyer, key)
-    price = plan_prices.ensure(plan, order.cycle)
+    price = plan_prices.ensure_price(plan, order.cycle)
     with transaction() as session:
         purchase = store_once(
             session,
             buyer,
             key,
             order.digest(),
-            lambda: _priced(session, order, plan, price, buyer, key),
+            lambda: _new_plan_purchase(session, order, plan, price, buyer, key),
         )
-    return _opened(purchase, buyer)
+    return _open(purchase, buyer)
 
 
-def earlier(order: PlanOrder, buyer: User, *, key: str) -> Purchase | None:
-    """Return the purchase that began with this key before, its checkout opened; or None.
+def resume_checkout(order: PlanOrder, buyer: User, *, key: str) -> Purchase | None:
+    """Return the purchase that this key began before, its checkout opened; None for a new key.
 
-    Whatever became of it since: it may be paid, and the buyer may be on another plan by now.
-    Raises ``IdempotencyKeyReused`` where the key bought something else, ``PurchaseEnded``,
-    ``PlanUnchanged`` where its checkout was still open beside another one or a plan, and
+    It is returned whatever happened since: it may be paid, and the buyer may have another plan.
+    Raises ``IdempotencyKeyReused`` if the key bought something else, ``PurchaseEnded``,
+    ``PlanUnchanged`` if its checkout was still open beside another one or a plan, and
     ``GatewayError``.
     """
     with snapshot() as session:
         purchase = find_existing(session, buyer, key, order.digest())
-    return None if purchase is None else _opened(purchase, buyer)
+    return None if purchase is None else _open(purchase, buyer)
 
 
-def may_try(session: Session, plan: Plan, user_id: str) -> bool:
-    """Return whether a person may try a plan before paying: once, and before any other.
+def is_trial_eligible(session: Session, plan: Plan, user_id: str) -> bool:
+    """Return whether a user may try a plan before paying: once, and before any other plan.
 
-    Another account of the same person, by another spelling of the address or after the first was
-    deleted, counts too.
+    Other accounts of the same person count too: another spelling of the email address, or an
+    account made after the first was deleted.
     """
     if not plan.trial_days:
         return False
-    mine = aliased(User)
-    had = (
+    same_person = aliased(User)
+    earlier = (
         select(Subscription.id)
         .join(User, User.id == Subscription.user_id)
-        .join(mine, mine.person_hash == User.person_hash)
-        .where(mine.id == user_id)
+        .join(same_person, same_person.person_hash == User.person_hash)
+        .where(same_person.id == user_id)
         .limit(1)
     )
-    return session.scalar(had) is None
+    return session.scalar(earlier) is None
 
 
 def _close_other_checkouts(buyer: User, key: str) -> None:
-    """Close every other open way to subscribe: two tabs must not end in two subscriptions."""
+    """Close the buyer's other plan checkouts: two tabs must not end in two subscriptions."""
     with snapshot() as session:
-        others = [each for each in _open_ones(session, buyer.id) if each.request_key != key]
-    for other in others:
-        if _closed(other).state in _TAKEN:
+        purchases = _open_plan_purchases(session, buyer.id)
+    for purchase in purchases:
+        if purchase.request_key != key and _close(purchase).state in _COMPLETED_STATES:
             raise PlanUnchanged(_SUBSCRIBED)
 
 
-def _opened(purchase: Purchase, buyer: User) -> Purchase:
+def _open(purchase: Purchase, buyer: User) -> Purchase:
     if purchase.checkout_url is None and purchase.checkout_id is None:
         open_checkout(purchase, buyer)
-    return purchase if purchase.ended else _alone(purchase)
+    return purchase if purchase.ended else _close_concurrent(purchase)
 
 
-def _alone(mine: Purchase) -> Purchase:
-    """Return a purchase once its checkout is the only open way to subscribe; else close it.
+def _close_concurrent(purchase: Purchase) -> Purchase:
+    """Return a purchase once its checkout is the buyer's only open one; otherwise withdraw it.
 
     Two windows at once both find nothing to close before either has stored its purchase. So each
-    looks once more here, after it has noted its own checkout; therefore of two at once at least one
-    sees the other, and the older one is closed. If the older looks after the newer was stored, it
-    sees that one and gives way. If it looked before, its checkout was noted by then, and the newer,
-    which looks later still, finds and closes it. An older one without a noted checkout is left to
-    its own look; until then nobody was told its address.
+    checks again here, after storing the id of its own checkout: at least one of them sees the
+    other, and the older one is closed. If the older checks after the newer was stored, it sees the
+    newer and withdraws. If it checked before, its checkout id was stored by then, and the newer,
+    which checks later, finds and closes it. An older purchase without a stored checkout id is left
+    to its own check; its URL is not returned to the buyer before that.
 
-    Raises ``PlanUnchanged`` where this one is closed, and ``GatewayError`` where one could not be.
-    Then the address stays untold, and the same key comes here again.
+    Raises ``PlanUnchanged`` if this one is withdrawn, and ``GatewayError`` if a checkout could not
+    be closed. Then the URL is not returned either, and the same key tries again.
     """
     with snapshot() as session:
-        others = [each for each in _open_ones(session, mine.user_id) if each.id != mine.id]
-        subscribed = subscription_sync.live_of(session, mine.user_id) is not None
-    if subscribed:
-        return _withdrawn(mine, _SUBSCRIBED)
-    if any((each.created_at, each.id) > (mine.created_at, mine.id) for each in others):
-        return _withdrawn(mine, "You chose a plan in another window just now. Go on there.")
+        others = [
+            other
+            for other in _open_plan_purchases(session, purchase.user_id)
+            if other.id != purchase.id
+        ]
+        is_subscribed = subscription_sync.find_current(session, purchase.user_id) is not None
+    if is_subscribed:
+        return _withdraw(purchase, _SUBSCRIBED)
+    age_key = (purchase.created_at, purchase.id)
+    if any((other.created_at, other.id) > age_key for other in others):
+        return _withdraw(purchase, "You chose a plan in another window just now. Go on there.")
     for older in others:
-        if older.checkout_id is not None and _closed(older).state in _TAKEN:
-            return _withdrawn(mine, _SUBSCRIBED)
-    return mine
+        if older.checkout_id is not None and _close(older).state in _COMPLETED_STATES:
+            return _withdraw(purchase, _SUBSCRIBED)
+    return purchase
 
 
-def _withdrawn(mine: Purchase, words: str) -> Purchase:
-    """Close a checkout and refuse it with ``words``; return it if it was paid: it is the plan."""
-    closed = _closed(mine)
-    if closed.state in _TAKEN:
-        closed.replayed = mine.replayed
+def _withdraw(purchase: Purchase, reason: str) -> Purchase:
+    """Close a checkout and raise ``PlanUnchanged``; return the purchase instead if it was paid."""
+    closed = _close(purchase)
+    if closed.state in _COMPLETED_STATES:
+        closed.replayed = purchase.replayed
         return closed
     with transaction() as session:
-        # A refusal is not stored: who asks again with the same key asks anew.
+        # Free the key: a refused request may be repeated with the same key.
         session.execute(
             update(Purchase)
-            .where(Purchase.id == mine.id, Purchase.state == "expired")
-            .values(request_key=f"withdrawn:{mine.id}")
+            .where(Purchase.id == purchase.id, Purchase.state == "expired")
+            .values(request_key=f"withdrawn:{purchase.id}")
         )
-    raise PlanUnchanged(words)
+    raise PlanUnchanged(reason)
 
 
-def _closed(purchase: Purchase) -> Purchase:
-    """Expire a checkout, if there is one, and return the purchase as Stripe says it stands."""
+def _close(purchase: Purchase) -> Purchase:
+    """Expire the purchase's checkout at Stripe, if there is one, and return it synced."""
     if purchase.checkout_id is not None:
         get(StripeGateway).expire_checkout(purchase.checkout_id)
     return checkout.sync(purchase.id)
 
 
-def _open_ones(session: Session, user_id: str) -> Sequence[Purchase]:
+def _open_plan_purchases(session: Session, user_id: str) -> Sequence[Purchase]:
     return session.scalars(
         select(Purchase).where(
             Purchase.user_id == user_id, Purchase.cycle.is_not(None), Purchase.state == "open"
@@ -151,9 +158,10 @@ def _open_ones(session: Session, user_id: str) -> Sequence[Purchase]:
     ).all()
 
 
-def _priced(
+def _new_plan_purchase(
     session: Session, order: PlanOrder, plan: Plan, price: PlanPrice, buyer: User, key: str
 ) -> Purchase:
+    is_eligible = is_trial_eligible(session, plan, buyer.id)
     return new_purchase(
         buyer.id,
         key,
@@ -166,6 +174,6 @@ def _priced(
         stripe_price_id=price.id,
         cycle=order.cycle,
         seats=order.seats,
-        trial_days=plan.trial_days if may_try(session, plan, buyer.id) else 0,
+        trial_days=plan.trial_days if is_eligible else 0,
         return_to=order.return_to,
     )

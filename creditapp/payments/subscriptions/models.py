@@ -1,4 +1,4 @@
-"""The tables of plans: who pays at Stripe, what plans cost there, who is on one, what it gave."""
+"""Tables of plans: prices at Stripe, subscriptions, invoices, refunds and scheduled grants."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ GRANT_STATES = ("due", "granted", "canceled", "superseded")
 
 
 class PlanPrice(Base):
-    """A plan's price at Stripe, with what it gives: the record from which cycles are granted.
+    """A plan's price at Stripe and the credits it includes; every cycle is granted from this row.
 
-    It never changes. A plan that costs or gives something else has another row, and those who
-    subscribed before keep theirs until they change.
+    A row never changes. New terms of a plan get a new row, and existing subscribers keep theirs
+    until they change plans.
     """
 
     __tablename__ = "plan_prices"
@@ -30,7 +30,7 @@ class PlanPrice(Base):
 
     id: Mapped[str] = mapped_column(String(STRIPE_ID_LENGTH), primary_key=True)
     digest: Mapped[str] = mapped_column(String(64))
-    """Over everything below but where and when it was made."""
+    """Over the terms below and the Stripe account's mode; not over id and time of creation."""
     plan_id: Mapped[str] = mapped_column(String(64))
     plan_name: Mapped[str] = mapped_column(String(255))
     kind: Mapped[str] = mapped_column(String(12))
@@ -38,20 +38,20 @@ class PlanPrice(Base):
     price_minor: Mapped[int] = mapped_column(BigInteger)
     currency: Mapped[str] = mapped_column(String(3))
     credits_micro: Mapped[int] = mapped_column(BigInteger)
-    """For each month and each seat."""
+    """Per month and seat."""
     lasting_months: Mapped[int | None] = mapped_column(Integer)
-    """How long a month's credits can be spent; null is for ever."""
+    """How many months a month's credits stay valid; null if they never expire."""
     trial_credits_micro: Mapped[int] = mapped_column(BigInteger, default=0)
     livemode: Mapped[bool] = mapped_column()
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class Subscription(Base):
-    """Somebody's plan, as Stripe said it last.
+    """A user's subscription, as of the last sync with Stripe.
 
-    ``price_id`` and ``quantity`` are what is paid for now, ``next_price_id`` and ``next_quantity``
-    what the next invoice will charge. ``version`` moves with every change, so that two syncs cannot
-    both post.
+    ``price_id`` and ``quantity`` are paid for now; ``next_price_id`` and ``next_quantity`` are what
+    the next invoice will charge. ``version`` increases with every change, so that of two concurrent
+    syncs only one posts.
     """
 
     __tablename__ = "subscriptions"
@@ -75,7 +75,7 @@ class Subscription(Base):
     trial_end: Mapped[datetime | None] = mapped_column(UtcDateTime)
     past_due_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
     next_try_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    """When Stripe tries the card again, where an invoice is unpaid."""
+    """When Stripe retries the card, if an invoice is unpaid."""
     livemode: Mapped[bool] = mapped_column()
     version: Mapped[int] = mapped_column(Integer, default=1)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
@@ -83,22 +83,22 @@ class Subscription(Base):
     next_sync_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
     upgrade_price_id: Mapped[str | None] = mapped_column(String(STRIPE_ID_LENGTH))
-    upgrade_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    """The moment from which an upgrade under way is counted: a second try must not move it."""
+    upgrade_proration_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """The proration date of a pending upgrade: a retry must not move it."""
 
     @property
     def live(self) -> bool:
-        """Whether it is its owner's plan now."""
+        """Whether this is the owner's current plan."""
         return self.status in LIVE_STATUSES
 
     @property
     def will_change(self) -> bool:
-        """Whether the next invoice is for something else than what is paid for now."""
+        """Whether the next invoice charges another price or quantity than is paid for now."""
         return (self.next_price_id, self.next_quantity) != (self.price_id, self.quantity)
 
 
 class Invoice(Base):
-    """One invoice of a subscription, and what became of the money."""
+    """An invoice of a subscription: its payment, refunds and disputes."""
 
     __tablename__ = "invoices"
     __table_args__ = (Index("ix_invoices_subscription", "subscription_id", "created_at"),)
@@ -110,7 +110,7 @@ class Invoice(Base):
     billing_reason: Mapped[str] = mapped_column(String(40))
     status: Mapped[str] = mapped_column(String(16))
     title: Mapped[str] = mapped_column(String(255), default="")
-    """What was bought, in words: the plan and its cycle."""
+    """Plan and cycle, for receipts and emails."""
     currency: Mapped[str] = mapped_column(String(3))
     subtotal_minor: Mapped[int] = mapped_column(BigInteger)
     total_minor: Mapped[int] = mapped_column(BigInteger)
@@ -119,27 +119,27 @@ class Invoice(Base):
     refunded_minor: Mapped[int] = mapped_column(BigInteger, default=0)
     disputed: Mapped[bool] = mapped_column(default=False)
     payment_intent_id: Mapped[str | None] = mapped_column(String(STRIPE_ID_LENGTH), index=True)
-    page_url: Mapped[str | None] = mapped_column(String(2048))
+    hosted_invoice_url: Mapped[str | None] = mapped_column(String(2048))
     credits_micro: Mapped[int] = mapped_column(BigInteger, default=0)
-    """What it gives in total, over all its months."""
+    """Credits of all its months together."""
     supersedes_from: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    """It gives the months after this moment instead of the invoices before; null for none."""
+    """Months that begin after this are granted by this invoice instead of earlier ones; or null."""
     review_reason: Mapped[str | None] = mapped_column(String(120))
     livemode: Mapped[bool] = mapped_column()
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     paid_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    """When its credits were written down here; null until it is paid."""
+    """When its credits were scheduled; null until it is paid."""
 
 
 class Refund(Base):
-    """Money that somebody here decided to give back, stored before Stripe is asked."""
+    """A refund requested in CreditApp, stored before Stripe is called."""
 
     __tablename__ = "refunds"
     __table_args__ = (CheckConstraint("state IN ('open', 'done', 'failed')", name="state"),)
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     target_id: Mapped[str] = mapped_column(String(STRIPE_ID_LENGTH), index=True)
-    """The purchase's id, or the invoice's."""
+    """A purchase id or an invoice id."""
     payment_intent_id: Mapped[str] = mapped_column(String(STRIPE_ID_LENGTH))
     amount_minor: Mapped[int] = mapped_column(BigInteger)
     currency: Mapped[str] = mapped_column(String(3))
@@ -150,17 +150,17 @@ class Refund(Base):
 
 
 class ScheduledGrant(Base):
-    """One month's credits of a paid invoice: granted when it is due, unless it was taken back.
+    """One month's credits of a paid invoice, granted when due unless they were reversed before.
 
-    ``starts_at`` and ``ends_at`` are the whole month that it stands for, also where an upgrade in
-    its middle gave only a part. A ``superseded`` month is given by a later invoice, which names the
-    whole of it again; ``canceled`` is one, or a part of one, that came due with nothing left of it.
+    ``starts_at`` and ``ends_at`` bound the whole month, even if an upgrade in its middle includes
+    only a part of it. A ``superseded`` month is granted by a later invoice, which schedules all of
+    it again. A ``canceled`` month, or part of one, came due when nothing was left of it.
     """
 
     __tablename__ = "scheduled_grants"
     __table_args__ = (
         CheckConstraint(f"state IN {GRANT_STATES!r}", name="state"),
-        CheckConstraint("taken_micro BETWEEN 0 AND credits_micro", name="taken"),
+        CheckConstraint("reversed_micro BETWEEN 0 AND credits_micro", name="reversed"),
         UniqueConstraint("invoice_id", "number"),
         Index("ix_scheduled_grants_due", "state", "due_at"),
         Index("ix_scheduled_grants_subscription", "subscription_id", "starts_at"),
@@ -172,12 +172,12 @@ class ScheduledGrant(Base):
     subscription_id: Mapped[str] = mapped_column(String(STRIPE_ID_LENGTH))
     user_id: Mapped[str] = mapped_column(String(40))
     credits_micro: Mapped[int] = mapped_column(BigInteger)
-    taken_micro: Mapped[int] = mapped_column(BigInteger, default=0)
-    """What went back of it; of one that is due it is not granted, of a granted one revoked."""
-    returned_micro: Mapped[int] = mapped_column(BigInteger, default=0)
-    """The part of ``taken_micro`` whose time a later invoice gave back for money."""
+    reversed_micro: Mapped[int] = mapped_column(BigInteger, default=0)
+    """Not granted, if the month is still due; revoked, if it was granted."""
+    prorated_micro: Mapped[int] = mapped_column(BigInteger, default=0)
+    """The part of ``reversed_micro`` for unused time that a later invoice credited in money."""
     superseded_by: Mapped[str | None] = mapped_column(String(STRIPE_ID_LENGTH))
-    """The invoice that gives it instead."""
+    """The invoice that grants it instead."""
     starts_at: Mapped[datetime] = mapped_column(UtcDateTime)
     ends_at: Mapped[datetime] = mapped_column(UtcDateTime)
     due_at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -1,8 +1,8 @@
-"""What somebody is told about their plan: paid, unpaid, changed, ended, refunded, disputed.
+"""Emails about a plan: paid, unpaid, changed, ended, refunded, disputed.
 
-As ``telling`` for packs: ``plan_posting.post`` looks before it changes anything and tells after,
-within one transaction and under the subscription's lock, so whatever is told is a difference that
-this very posting made.
+Postings: ``posting.post`` calls ``start_changes`` before it changes anything and ``queue_emails``
+after, in one transaction and under the subscription's lock. So every email is about a difference
+that this posting made, and is queued once.
 """
 
 from __future__ import annotations
@@ -22,81 +22,81 @@ from creditapp.payments.stripe.records import DisputeState, InvoiceState
 from creditapp.payments.subscriptions.models import Invoice, PlanPrice, Subscription
 from creditapp.services import get
 
-_KINDS = {"subscription_create": "begun", "subscription_update": "upgraded"}
-"""What a payment was for, where it was no renewal."""
+_PAYMENT_KINDS = {"subscription_create": "begun", "subscription_update": "upgraded"}
+"""By billing reason; every other payment is a renewal."""
 
 
 @dataclass
 class Changes:
-    """How a subscription stood before a posting, and what the posting did to its invoices."""
+    """The subscription before a posting, and what the posting changed of its invoices."""
 
-    new: bool
+    is_new: bool
     price_id: str
-    waiting: bool
-    """Whether another plan, or another number of seats, was already to come."""
-    ends: bool
+    will_change: bool
+    """Whether a change of plan or seats was already scheduled."""
+    will_end: bool
     ended: bool
     paid: list[tuple[Invoice, InvoiceState, int]] = field(default_factory=list)
-    """Invoices that were written down now, and what their first month gives."""
-    back: list[tuple[Invoice, int]] = field(default_factory=list)
-    """Invoices of which more (or, negative, less) went back than before."""
+    """Newly paid invoices, with the credits of their first month."""
+    refunded: list[tuple[Invoice, int]] = field(default_factory=list)
+    """Invoices with the amount newly refunded; negative if a refund failed."""
     disputes: list[tuple[Invoice, DisputeState, str]] = field(default_factory=list)
-    paid_for: dict[str, int] = field(default_factory=dict)
+    own_micro: dict[str, int] = field(default_factory=dict)
     """The credits that each invoice's own money pays for."""
 
 
-def snapshot(row: Subscription, *, new: bool) -> Changes:
-    """Return how a subscription stands now; call it before anything is posted."""
+def start_changes(subscription: Subscription, *, is_new: bool) -> Changes:
+    """Record the subscription as it is; call it before anything is posted."""
     return Changes(
-        new=new,
-        price_id=row.price_id,
-        waiting=row.will_change,
-        ends=row.cancel_at_period_end,
-        ended=row.ended_at is not None,
+        is_new=is_new,
+        price_id=subscription.price_id,
+        will_change=subscription.will_change,
+        will_end=subscription.cancel_at_period_end,
+        ended=subscription.ended_at is not None,
     )
 
 
-def notify(
+def queue_emails(
     session: Session,
-    row: Subscription,
+    subscription: Subscription,
     changes: Changes,
     prices: Mapping[str, PlanPrice],
     unpaid: InvoiceState | None,
 ) -> None:
-    """Queue the mails about what the posting changed."""
-    user = accounts.find(session, row.user_id)
+    """Queue the emails about what the posting changed."""
+    user = accounts.find(session, subscription.user_id)
     if user is None:
         return
     for invoice, state, first_micro in changes.paid:
         if invoice.paid_minor > 0:
-            _paid(session, user, row, (invoice, state, first_micro), prices)
-    for invoice, difference_minor in changes.back:
-        own_micro = changes.paid_for[invoice.id]
-        _back(session, user, row, invoice, difference_minor, own_micro)
+            _email_payment(session, user, subscription, (invoice, state, first_micro), prices)
+    for invoice, difference_minor in changes.refunded:
+        own_micro = changes.own_micro[invoice.id]
+        _email_refund(session, user, subscription, invoice, difference_minor, own_micro)
     for invoice, dispute, event in changes.disputes:
-        _dispute(session, user, invoice, dispute, event, changes.paid_for[invoice.id])
-    if unpaid is not None and row.past_due_since is not None:
-        _unpaid(session, user, row, unpaid, prices)
-    if not changes.new:
-        _changed(session, user, row, changes, prices)
+        _email_dispute(session, user, invoice, dispute, event, changes.own_micro[invoice.id])
+    if unpaid is not None and subscription.past_due_since is not None:
+        _email_failed_payment(session, user, subscription, unpaid, prices)
+    if not changes.is_new:
+        _email_plan_change(session, user, subscription, changes, prices)
 
 
-def _paid(
+def _email_payment(
     session: Session,
     user: User,
-    row: Subscription,
+    subscription: Subscription,
     paid: tuple[Invoice, InvoiceState, int],
     prices: Mapping[str, PlanPrice],
 ) -> None:
     invoice, state, first_micro = paid
-    # An invoice that was written by hand at Stripe may have no line about a price.
-    bought = max(state.lines, key=lambda line: line.amount_minor, default=None)
-    price = prices.get(bought.price_id if bought else row.price_id)
-    context = _about(invoice) | {
-        "kind": _KINDS.get(invoice.billing_reason, "renewed"),
+    # An invoice that was created by hand at Stripe may have no line with a price.
+    line = max(state.lines, key=lambda line: line.amount_minor, default=None)
+    price = prices.get(line.price_id if line else subscription.price_id)
+    context = _invoice_context(invoice) | {
+        "kind": _PAYMENT_KINDS.get(invoice.billing_reason, "renewed"),
         "plan": price.plan_name if price else invoice.title,
-        "period_start": bought.starts_at if bought else row.period_start,
-        "period_end": bought.ends_at if bought else row.period_end,
+        "period_start": line.starts_at if line else subscription.period_start,
+        "period_end": line.ends_at if line else subscription.period_end,
         "credits_micro": first_micro,
         "every_month": invoice.credits_micro > first_micro,
         "price_minor": invoice.subtotal_minor,
@@ -107,98 +107,97 @@ def _paid(
     emails.notify(session, "renewal", user, context, f"renewal:{invoice.id}", now=now())
 
 
-def _unpaid(
+def _email_failed_payment(
     session: Session,
     user: User,
-    row: Subscription,
-    state: InvoiceState,
+    subscription: Subscription,
+    invoice: InvoiceState,
     prices: Mapping[str, PlanPrice],
 ) -> None:
-    price = prices.get(row.price_id)
+    price = prices.get(subscription.price_id)
     context: dict[str, object] = {
         "plan": price.plan_name if price else "",
-        "amount_minor": state.total_minor,
-        "currency": state.currency.upper(),
+        "amount_minor": invoice.total_minor,
+        "currency": invoice.currency.upper(),
         "card": "",
-        "retry_at": state.next_try_at,
+        "retry_at": invoice.next_try_at,
         "ends_at": None,
         "path": "/dashboard",
     }
-    tried = f"{state.next_try_at:%Y%m%d%H}" if state.next_try_at else "last"
-    emails.notify(
-        session, "payment_failed", user, context, f"payment_failed:{state.id}:{tried}", now=now()
-    )
+    attempt = f"{invoice.next_try_at:%Y%m%d%H}" if invoice.next_try_at else "last"
+    key = f"payment_failed:{invoice.id}:{attempt}"
+    emails.notify(session, "payment_failed", user, context, key, now=now())
 
 
-def _changed(
+def _email_plan_change(
     session: Session,
     user: User,
-    row: Subscription,
+    subscription: Subscription,
     changes: Changes,
     prices: Mapping[str, PlanPrice],
 ) -> None:
-    change, at = _what(row, changes)
-    price, before = prices.get(row.price_id), prices.get(changes.price_id)
-    following = prices.get(row.next_price_id)
+    change, at = _plan_change(subscription, changes)
+    price, price_before = prices.get(subscription.price_id), prices.get(changes.price_id)
+    next_price = prices.get(subscription.next_price_id)
     if change is None or price is None:
         return
-    new = {"upgraded": price, "will_change": following}.get(change)
-    old = before if change == "upgraded" and before else price
-    named = new or price
-    seats = row.next_quantity if change == "will_change" else row.quantity
+    new_price = {"upgraded": price, "will_change": next_price}.get(change)
+    old_price = price_before if change == "upgraded" and price_before else price
+    charged_price = new_price or price
+    seats = subscription.next_quantity if change == "will_change" else subscription.quantity
+    is_ending = change in ("will_end", "ended")
     context = {
         "change": change,
-        "plan": old.plan_name,
-        "new_plan": new.plan_name if new else None,
+        "plan": old_price.plan_name,
+        "new_plan": new_price.plan_name if new_price else None,
         "at": at,
-        "price_minor": None if change in ("will_end", "ended") else named.price_minor * seats,
-        "currency": named.currency.upper(),
-        "cycle": named.cycle,
+        "price_minor": None if is_ending else charged_price.price_minor * seats,
+        "currency": charged_price.currency.upper(),
+        "cycle": charged_price.cycle,
         "path": "/dashboard",
     }
-    key = f"plan_changed:{row.id}:{row.version}"
+    key = f"plan_changed:{subscription.id}:{subscription.version}"
     emails.notify(session, "plan_changed", user, context, key, now=now())
 
 
-def _what(row: Subscription, changes: Changes) -> tuple[str | None, datetime]:
-    """Return the one change that people are to hear of, and its moment."""
-    if row.ended_at is not None:
-        return (None if changes.ended else "ended"), row.ended_at
-    if row.price_id != changes.price_id and any(
+def _plan_change(subscription: Subscription, changes: Changes) -> tuple[str | None, datetime]:
+    """Return the one change to report, or None, and when it takes effect."""
+    if subscription.ended_at is not None:
+        return (None if changes.ended else "ended"), subscription.ended_at
+    if subscription.price_id != changes.price_id and any(
         invoice.billing_reason == "subscription_update" for invoice, _, _ in changes.paid
     ):
         return "upgraded", now()
-    if row.cancel_at_period_end and not changes.ends:
-        return "will_end", row.period_end
-    if changes.ends and not row.cancel_at_period_end:
-        return "resumed", row.period_end
-    if row.will_change and not changes.waiting:
-        return "will_change", row.period_end
-    return None, row.period_end
+    if subscription.cancel_at_period_end and not changes.will_end:
+        return "will_end", subscription.period_end
+    if changes.will_end and not subscription.cancel_at_period_end:
+        return "resumed", subscription.period_end
+    if subscription.will_change and not changes.will_change:
+        return "will_change", subscription.period_end
+    return None, subscription.period_end
 
 
-def _back(
+def _email_refund(
     session: Session,
     user: User,
-    row: Subscription,
+    subscription: Subscription,
     invoice: Invoice,
     difference_minor: int,
     own_micro: int,
 ) -> None:
-    share = abs(difference_minor) * own_micro // (invoice.paid_minor or 1)
-    context = _about(invoice) | {
+    context = _invoice_context(invoice) | {
         "item": invoice.title,
         "undone": difference_minor < 0,
         "refunded_minor": abs(difference_minor),
         "back_minor": invoice.refunded_minor,
         "total_minor": invoice.paid_minor,
-        "credits_micro": share,
+        "credits_micro": abs(difference_minor) * own_micro // (invoice.paid_minor or 1),
     }
-    key = f"refund:{invoice.id}:{row.version}"
+    key = f"refund:{invoice.id}:{subscription.version}"
     emails.notify(session, "refund", user, context, key, now=now())
 
 
-def _dispute(
+def _email_dispute(
     session: Session,
     user: User,
     invoice: Invoice,
@@ -206,7 +205,7 @@ def _dispute(
     event: str,
     own_micro: int,
 ) -> None:
-    context = _about(invoice) | {
+    context = _invoice_context(invoice) | {
         "item": invoice.title,
         "amount_minor": dispute.amount_minor,
         "credits_micro": own_micro,
@@ -216,7 +215,7 @@ def _dispute(
     emails.notify(session, event, user, context, f"{event}:{dispute.id}", now=now())
 
 
-def _about(invoice: Invoice) -> dict[str, object]:
+def _invoice_context(invoice: Invoice) -> dict[str, object]:
     return {
         "number": invoice.number or invoice.id,
         "path": receipts.PATH.format(invoice.id),

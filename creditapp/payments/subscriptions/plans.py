@@ -1,6 +1,7 @@
-"""Plans as people meet them: subscribe, upgrade now, downgrade or leave at the period's end.
+"""Plan actions of a buyer: subscribe, upgrade now, downgrade or cancel at the period's end.
 
-Nothing here writes credits: each verb tells Stripe what is wanted and syncs what comes of it.
+A service: every function may call Stripe, with no transaction open, and posts no credits itself;
+``sync_subscription`` posts what came of the change.
 """
 
 from __future__ import annotations
@@ -20,13 +21,14 @@ from creditapp.payments.purchases.models import Purchase
 from creditapp.payments.stripe.client import StripeGateway
 from creditapp.payments.subscriptions import changes as plan_changes
 from creditapp.payments.subscriptions import checkout as plan_checkout
+from creditapp.payments.subscriptions import preview as plan_preview
 from creditapp.payments.subscriptions import sync as subscription_sync
 from creditapp.payments.subscriptions.changes import PlanChange, PlanOrder, PlanUnchanged
 from creditapp.payments.subscriptions.models import CYCLES, Subscription
 from creditapp.services import get
 
 ROUTE = "choose-plan"
-"""Under which the keys of changes are stored; of callers' routes each key says its own."""
+"""The route under which keys of plan changes are stored; callers put their own into each key."""
 
 PORTAL_FLOWS = {
     "card": "payment_method_update",
@@ -36,103 +38,104 @@ PORTAL_FLOWS = {
 
 
 @dataclass(frozen=True)
-class Answer(PlanChange):
-    """What came of choosing a plan, and whether it had come of the same request before."""
+class PlanChoice(PlanChange):
+    """The result of choosing a plan, and whether the same request had it before."""
 
     replayed: bool = False
 
 
-class Subscribed(PlanUnchanged):
-    """Who has a plan cannot subscribe to another; what they have can be changed."""
+class AlreadySubscribed(PlanUnchanged):
+    """A buyer with a plan cannot subscribe to another; they can change the one they have."""
 
 
-def choose(order: PlanOrder, buyer: User, *, key: str) -> Answer:
-    """Subscribe, or change the plan that the buyer is on; safe to repeat with the same ``key``.
+def choose_plan(order: PlanOrder, buyer: User, *, key: str) -> PlanChoice:
+    """Subscribe, or change the buyer's current plan; safe to repeat with the same ``key``.
 
-    The key is looked up before anything else: what it bought or changed before is the answer, also
-    where the buyer is on another plan since. What is stored of a change is its outcome; no prices.
-    Of two at once with one key, one changes the plan and both have its outcome.
+    The key is looked up first: what it bought or changed before is returned, even if the buyer has
+    another plan since. Only the outcome of a change is stored, no prices. Of two concurrent
+    requests with one key, one changes the plan and both return its outcome.
 
     Raises ``NotFound`` for an unknown plan, ``ValidationFailed``, ``PackChanged``,
     ``PlanUnchanged``, ``PaymentDeclined``, ``IdempotencyKeyReused``, ``IdempotencyInProgress`` and
-    ``GatewayError``; after a refusal the key is as new. No transaction is open while Stripe is
-    asked.
+    ``GatewayError``; a refused request does not use up its key.
     """
     stop_reading()
-    earlier = plan_checkout.earlier(order, buyer, key=key)
-    if earlier is not None:
-        return Answer("checkout", purchase=earlier, replayed=True)
+    purchase = plan_checkout.resume_checkout(order, buyer, key=key)
+    if purchase is not None:
+        return PlanChoice("checkout", purchase=purchase, replayed=True)
     request = idempotency.Request(f"user:{buyer.id}", ROUTE, key, order.digest())
-    told = idempotency.stored_response(request)
-    if told is not None:
-        return _told(told, replayed=True)
-    plan = _ordered(order)
-    if _live(buyer) is None:
-        purchase = _begun(order, plan, buyer, key)
-        return Answer("checkout", purchase=purchase, replayed=purchase.replayed)
-    told, replayed = idempotency.run_once(request, lambda: _changed(order, plan, buyer))
-    return _told(told, replayed=replayed)
+    response = idempotency.stored_response(request)
+    if response is not None:
+        return _read_response(response, replayed=True)
+    plan = _find_plan(order)
+    if _find_subscription(buyer) is None:
+        purchase = _start_checkout(order, plan, buyer, key)
+        return PlanChoice("checkout", purchase=purchase, replayed=purchase.replayed)
+    response, replayed = idempotency.run_once(request, lambda: _change_plan(order, plan, buyer))
+    return _read_response(response, replayed=replayed)
 
 
 def subscribe(order: PlanOrder, buyer: User, *, key: str) -> Purchase:
-    """Open the checkout of a plan, and never change one that the buyer is on.
+    """Open the checkout of a plan; never change an existing subscription.
 
-    Raises ``Subscribed`` for somebody who has a plan, unless this key began it; else as ``choose``.
+    Raises ``AlreadySubscribed`` for a buyer who has a plan, unless this key began it; otherwise
+    like ``choose_plan``.
     """
     stop_reading()
-    earlier = plan_checkout.earlier(order, buyer, key=key)
-    if earlier is not None:
-        return earlier
-    plan = _ordered(order)
-    if _live(buyer) is not None:
-        raise Subscribed("You have a plan already. Change it instead.")
-    return _begun(order, plan, buyer, key)
+    purchase = plan_checkout.resume_checkout(order, buyer, key=key)
+    if purchase is not None:
+        return purchase
+    plan = _find_plan(order)
+    if _find_subscription(buyer) is not None:
+        raise AlreadySubscribed("You have a plan already. Change it instead.")
+    return _start_checkout(order, plan, buyer, key)
 
 
-def preview(order: PlanOrder, buyer: User) -> plan_changes.Preview | None:
-    """Return what an upgrade would charge and give now; None where the choice is no upgrade.
+def preview_upgrade(order: PlanOrder, buyer: User) -> plan_preview.UpgradePreview | None:
+    """Return what an upgrade would charge and grant now; None if the choice is no upgrade.
 
-    Raises as ``choose``; nothing is changed.
+    Raises like ``choose_plan``; changes nothing.
     """
-    plan = _ordered(order)
+    plan = _find_plan(order)
     stop_reading()
-    live = _live(buyer)
-    return None if live is None else plan_changes.preview(live, plan, order)
+    subscription = _find_subscription(buyer)
+    return None if subscription is None else plan_preview.preview_upgrade(subscription, plan, order)
 
 
 def cancel(buyer: User) -> Subscription:
-    """Let the buyer's plan end with the time that is paid; doing it twice does it once.
+    """Cancel the buyer's plan at the end of the paid period; idempotent.
 
     Raises ``PlanUnchanged`` without a plan, and ``GatewayError``.
     """
-    return plan_changes.set_end(_own(buyer), cancel=True)
+    return plan_changes.set_cancel_at_period_end(_require_subscription(buyer), cancel=True)
 
 
 def resume(buyer: User) -> Subscription:
-    """Let a plan that was to end go on; raises as ``cancel``."""
-    return plan_changes.set_end(_own(buyer), cancel=False)
+    """Take back a cancellation; raises like ``cancel``."""
+    return plan_changes.set_cancel_at_period_end(_require_subscription(buyer), cancel=False)
 
 
 def portal_url(buyer: User, flow: str = "") -> str:
-    """Return where the buyer manages card, invoices and plan at Stripe; raises ``GatewayError``.
+    """Return the URL where the buyer manages card, invoices and plan at Stripe.
 
-    ``flow`` leads straight to one thing: a key of ``PORTAL_FLOWS``, or nothing.
+    ``flow`` opens one task directly: a key of ``PORTAL_FLOWS``, or empty. Raises ``GatewayError``.
     """
     settings = get(Settings)
     stop_reading()
-    live = _live(buyer)
-    wanted = PORTAL_FLOWS.get(flow)
-    if live is None and wanted != "payment_method_update":
-        wanted = None
+    subscription = _find_subscription(buyer)
+    portal_flow = PORTAL_FLOWS.get(flow)
+    if subscription is None and portal_flow != "payment_method_update":
+        portal_flow = None
     return get(StripeGateway).create_portal(
-        customer_id=live.customer_id if live else customers.ensure(buyer),
+        customer_id=subscription.customer_id if subscription else customers.ensure(buyer),
         return_url=settings.billing_portal_return_url or f"{settings.site_url}/dashboard",
-        flow=wanted,
-        subscription_id=live.id if live else None,
+        flow=portal_flow,
+        subscription_id=subscription.id if subscription else None,
     )
 
 
-def _ordered(order: PlanOrder) -> Plan:
+def _find_plan(order: PlanOrder) -> Plan:
+    """Return the ordered plan; refuse a cycle, seats or prices that it does not have."""
     catalog = get(Catalog)
     plan = catalog.plan(order.plan_id)
     if plan is None:
@@ -140,43 +143,43 @@ def _ordered(order: PlanOrder) -> Plan:
     if order.cycle not in CYCLES:
         raise ValidationFailed.of("cycle", "A plan is paid by the month or by the year.")
     if not plan.seats_min <= order.seats <= plan.seats_max:
-        words = f"from {plan.seats_min} to {plan.seats_max}" if plan.seats_max > 1 else "one"
-        raise ValidationFailed.of("seats", f"{plan.name} has {words} to choose.")
+        seats = f"{plan.seats_min} to {plan.seats_max} seats" if plan.seats_max > 1 else "one seat"
+        raise ValidationFailed.of("seats", f"{plan.name} has {seats}.")
     if order.catalog_shown and order.catalog_shown != catalog.digest:
         raise checkout.PackChanged(
-            "Prices were changed while the page was open. Look at them and press again."
+            "Prices changed while the page was open. Check them and try again."
         )
     return plan
 
 
-def _begun(order: PlanOrder, plan: Plan, buyer: User, key: str) -> Purchase:
+def _start_checkout(order: PlanOrder, plan: Plan, buyer: User, key: str) -> Purchase:
     if plan.free:
         raise PlanUnchanged("You are on the Free plan already.")
-    return plan_checkout.start(order, plan, buyer, key=key)
+    return plan_checkout.start_plan_checkout(order, plan, buyer, key=key)
 
 
-def _changed(order: PlanOrder, plan: Plan, buyer: User) -> str:
-    """Change the plan that is live now, and return what is to be told of it, as JSON."""
-    chosen = plan_changes.change(_own(buyer), plan, order)
-    row = chosen.subscription
-    return json.dumps({"outcome": chosen.outcome, "subscription": row.id if row else ""})
+def _change_plan(order: PlanOrder, plan: Plan, buyer: User) -> str:
+    """Change the current plan and return the outcome to store, as JSON."""
+    change = plan_changes.change_plan(_require_subscription(buyer), plan, order)
+    subscription_id = change.subscription.id if change.subscription else ""
+    return json.dumps({"outcome": change.outcome, "subscription": subscription_id})
 
 
-def _told(told: str, *, replayed: bool) -> Answer:
-    stored = json.loads(told)
+def _read_response(response: str, *, replayed: bool) -> PlanChoice:
+    stored = json.loads(response)
     with snapshot() as session:
-        row = session.get(Subscription, stored["subscription"])
-    return Answer(stored["outcome"], subscription=row, replayed=replayed)
+        subscription = session.get(Subscription, stored["subscription"])
+    return PlanChoice(stored["outcome"], subscription=subscription, replayed=replayed)
 
 
-def _own(buyer: User) -> Subscription:
+def _require_subscription(buyer: User) -> Subscription:
     stop_reading()
-    live = _live(buyer)
-    if live is None:
-        raise PlanUnchanged("You have no plan that could be changed.")
-    return live
+    subscription = _find_subscription(buyer)
+    if subscription is None:
+        raise PlanUnchanged("You have no plan to change.")
+    return subscription
 
 
-def _live(buyer: User) -> Subscription | None:
+def _find_subscription(buyer: User) -> Subscription | None:
     with snapshot() as session:
-        return subscription_sync.live_of(session, buyer.id)
+        return subscription_sync.find_current(session, buyer.id)

@@ -1,87 +1,109 @@
-"""What a subscription's rows and the ledger become when Stripe has said how it stands.
+"""Posting of a subscription: brings its rows and the ledger to the state that Stripe reports.
 
-One function, called by ``subscriptions.sync`` under the subscription's lock. It posts differences:
-what is paid and not yet written down, what went back beyond what was taken. Saying the same twice
-posts nothing.
+``post`` works in the caller's transaction, under the subscription's lock, and commits nothing. It
+posts differences: invoices paid and not scheduled yet, money reversed beyond what was reversed
+before. Posting the same state twice changes nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 import structlog
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from creditapp.clock import NEVER, now
-from creditapp.payments.stripe.records import LIVE_STATUSES, InvoiceState, Reversals
+from creditapp.payments.stripe.records import (
+    LIVE_STATUSES,
+    InvoiceState,
+    Reversals,
+    SubscriptionState,
+)
 from creditapp.payments.subscriptions import notifications as plan_notifications
 from creditapp.payments.subscriptions import proration, scheduled_grants
 from creditapp.payments.subscriptions import reversals as plan_reversals
 from creditapp.payments.subscriptions.models import Invoice, PlanPrice, Subscription
 
-if TYPE_CHECKING:
-    from creditapp.payments.subscriptions.sync import StripeState
-
-CYCLE_WORDS = {"month": "monthly", "year": "yearly"}
+_CYCLE_ADVERBS = {"month": "monthly", "year": "yearly"}
 
 log = structlog.get_logger(__name__)
 
 
+@dataclass
+class StripeState:
+    """State of a subscription, its invoices and their payments, as read in one sync."""
+
+    subscription: SubscriptionState
+    invoices: tuple[InvoiceState, ...]
+    payment_intent_ids: dict[str, str] = field(default_factory=dict)
+    """By invoice, of those whose payment was read."""
+    reversals: dict[str, Reversals] = field(default_factory=dict)
+    """By invoice, of those whose refunds and disputes were read."""
+
+
 def post(
-    session: Session, subscription: Subscription, told: StripeState, prices: Mapping[str, PlanPrice]
+    session: Session,
+    subscription: Subscription,
+    state: StripeState,
+    prices: Mapping[str, PlanPrice],
 ) -> None:
-    """Bring rows and ledger to what Stripe says, within the caller's transaction."""
-    rows = {
-        row.id: row
-        for row in session.scalars(
+    """Post what Stripe reports of a subscription and its invoices; queue emails about it."""
+    invoices = {
+        invoice.id: invoice
+        for invoice in session.scalars(
             select(Invoice).where(Invoice.subscription_id == subscription.id)
         )
     }
-    changes = plan_notifications.snapshot(subscription, new=not rows)
+    changes = plan_notifications.start_changes(subscription, is_new=not invoices)
     reasons: dict[str, str] = {}
-    frozen: list[tuple[Invoice, bool]] = []
-    for state in told.invoices:
-        row = rows.get(state.id)
-        if row is None:
-            row = rows[state.id] = _new_invoice(subscription, state)
-            session.add(row)
-        _note(row, state, prices)
-        row.payment_intent_id = told.payments.get(state.id, row.payment_intent_id)
+    freezes: list[tuple[Invoice, bool]] = []
+    for invoice_state in state.invoices:
+        invoice = invoices.get(invoice_state.id)
+        if invoice is None:
+            invoice = invoices[invoice_state.id] = _new_invoice(subscription, invoice_state)
+            session.add(invoice)
+        _update_invoice(invoice, invoice_state, prices)
+        invoice.payment_intent_id = state.payment_intent_ids.get(
+            invoice.id, invoice.payment_intent_id
+        )
         session.flush()
-        if state.paid and row.paid_at is None:
-            first_micro = _write_months(session, row, state, told, prices)
-            if row.paid_at is not None:
-                changes.paid.append((row, state, first_micro))
-        if row.paid_at is not None and state.id in told.reversals:
-            reasons[state.id] = _reverse(row, told.reversals[state.id], changes, frozen)
+        if invoice_state.paid and invoice.paid_at is None:
+            first_micro = _schedule_credits(session, invoice, invoice_state, state, prices)
+            if invoice.paid_at is not None:
+                changes.paid.append((invoice, invoice_state, first_micro))
+        if invoice.paid_at is not None and invoice.id in state.reversals:
+            reasons[invoice.id] = _record_reversals(
+                invoice, state.reversals[invoice.id], changes, freezes
+            )
     session.flush()
-    # Only when all is written down: a later invoice takes months over from an earlier one.
-    changes.paid_for = plan_reversals.settle(session, subscription.id, reasons)
-    for row, now_frozen in frozen:
-        plan_reversals.set_frozen(session, row, frozen=now_frozen)
-    for row in sorted(rows.values(), key=lambda each: (each.created_at, each.id)):
-        if row.paid_at is not None:
-            scheduled_grants.grant_due(session, row)
-    _note_subscription(subscription, told, contested=any(row.disputed for row in rows.values()))
+    # Only after all invoices are scheduled: a later invoice supersedes months of an earlier one.
+    changes.own_micro = plan_reversals.apply_reversals(session, subscription.id, reasons)
+    for invoice, is_frozen in freezes:
+        plan_reversals.set_frozen(session, invoice, frozen=is_frozen)
+    for invoice in sorted(invoices.values(), key=lambda invoice: (invoice.created_at, invoice.id)):
+        if invoice.paid_at is not None:
+            scheduled_grants.grant_due(session, invoice)
+    is_disputed = any(invoice.disputed for invoice in invoices.values())
+    _update_subscription(subscription, state, is_disputed=is_disputed)
     session.flush()
-    if changes.new:
-        _alarm_about_a_second(session, subscription)
-    unpaid = next((each for each in told.invoices if each.status == "open"), None)
-    plan_notifications.notify(session, subscription, changes, prices, unpaid)
+    if changes.is_new:
+        _alert_on_second_subscription(session, subscription)
+    unpaid = next((invoice for invoice in state.invoices if invoice.status == "open"), None)
+    plan_notifications.queue_emails(session, subscription, changes, prices, unpaid)
 
 
-def _alarm_about_a_second(session: Session, row: Subscription) -> None:
-    """Say that somebody pays for two plans: both give their credits, and a person must look."""
+def _alert_on_second_subscription(session: Session, subscription: Subscription) -> None:
+    """Log an error if a user pays for two plans: both grant credits, an operator must decide."""
     others = select(Subscription.id).where(
-        Subscription.user_id == row.user_id,
-        Subscription.id != row.id,
+        Subscription.user_id == subscription.user_id,
+        Subscription.id != subscription.id,
         Subscription.status.in_(LIVE_STATUSES),
     )
-    if other := session.scalar(others.limit(1)):
-        log.error("two subscriptions of one person", subscription=row.id, other=other)
+    if other_id := session.scalar(others.limit(1)):
+        log.error("user has two subscriptions", subscription=subscription.id, other=other_id)
 
 
 def _new_invoice(subscription: Subscription, state: InvoiceState) -> Invoice:
@@ -99,116 +121,125 @@ def _new_invoice(subscription: Subscription, state: InvoiceState) -> Invoice:
     )
 
 
-def _note(row: Invoice, state: InvoiceState, prices: Mapping[str, PlanPrice]) -> None:
-    row.number = state.number
-    row.status = state.status
-    row.subtotal_minor = state.subtotal_minor
-    row.total_minor = state.total_minor
-    row.tax_minor = state.tax_minor
-    row.paid_minor = state.paid_minor
-    row.page_url = state.page_url
-    bought = [line for line in state.lines if line.amount_minor >= 0] or list(state.lines)
-    price = prices.get(bought[-1].price_id) if bought else None
+def _update_invoice(invoice: Invoice, state: InvoiceState, prices: Mapping[str, PlanPrice]) -> None:
+    invoice.number = state.number
+    invoice.status = state.status
+    invoice.subtotal_minor = state.subtotal_minor
+    invoice.total_minor = state.total_minor
+    invoice.tax_minor = state.tax_minor
+    invoice.paid_minor = state.paid_minor
+    invoice.hosted_invoice_url = state.page_url
+    charged_lines = [line for line in state.lines if line.amount_minor >= 0] or list(state.lines)
+    price = prices.get(charged_lines[-1].price_id) if charged_lines else None
     if price is not None:
-        row.title = f"{price.plan_name} plan, {CYCLE_WORDS[price.cycle]}"
+        invoice.title = f"{price.plan_name} plan, {_CYCLE_ADVERBS[price.cycle]}"
         if state.billing_reason == "subscription_update":
-            row.title = f"Change to {row.title}"
+            invoice.title = f"Change to {invoice.title}"
 
 
-def _write_months(
+def _schedule_credits(
     session: Session,
-    row: Invoice,
-    state: InvoiceState,
-    told: StripeState,
+    invoice: Invoice,
+    invoice_state: InvoiceState,
+    state: StripeState,
     prices: Mapping[str, PlanPrice],
 ) -> int:
-    """Write down what an invoice gives, once; return what its first month gives.
+    """Schedule the credits of a paid invoice, once; return those of its first month.
 
-    An unknown price is for a person to look at.
+    An invoice with an unknown price grants nothing and is marked for review by an operator.
     """
     try:
-        plan = proration.plan_of(
-            state,
+        schedule = proration.credit_schedule(
+            invoice_state,
             prices,
-            scheduled_grants.bounds(session, row.subscription_id),
-            trial_end=told.subscription.trial_end,
+            scheduled_grants.scheduled_months(session, invoice.subscription_id),
+            trial_end=state.subscription.trial_end,
         )
-    except proration.PriceUnknown as unknown:
-        if row.review_reason is None:
-            log.error("invoice needs review", invoice=row.id, price=str(unknown))
-        row.review_reason = "its price is in no catalog"
+    except proration.UnknownPrice as unknown:
+        if invoice.review_reason is None:
+            log.error("invoice needs review", invoice=invoice.id, price=str(unknown))
+        invoice.review_reason = "its price is in no catalog"
         return 0
-    row.review_reason = None
-    row.paid_at = now()
-    row.credits_micro = sum(month.credits_micro for month in plan.months)
-    if plan.supersedes_from is not None:
-        scheduled_grants.supersede(session, row, plan.supersedes_from)
-        if plan.returned_micro:
-            plan_reversals.return_time(session, row, plan.supersedes_from, plan.returned_micro)
-    scheduled_grants.write(session, row, plan.months)
-    return plan.months[0].credits_micro if plan.months else 0
+    invoice.review_reason = None
+    invoice.paid_at = now()
+    invoice.credits_micro = sum(month.credits_micro for month in schedule.months)
+    if schedule.supersedes_from is not None:
+        scheduled_grants.supersede(session, invoice, schedule.supersedes_from)
+        if schedule.prorated_micro:
+            plan_reversals.reverse_unused_time(
+                session, invoice, schedule.supersedes_from, schedule.prorated_micro
+            )
+    scheduled_grants.schedule(session, invoice, schedule.months)
+    return schedule.months[0].credits_micro if schedule.months else 0
 
 
-def _reverse(
-    row: Invoice,
-    found: Reversals,
+def _record_reversals(
+    invoice: Invoice,
+    reversals: Reversals,
     changes: plan_notifications.Changes,
-    frozen: list[tuple[Invoice, bool]],
+    freezes: list[tuple[Invoice, bool]],
 ) -> str:
-    """Note what was refunded or lost in a dispute, and in ``frozen`` what is to be frozen or freed.
+    """Record refunds and disputes of an invoice; append to ``freezes`` what to freeze or unfreeze.
 
-    Returns which of the two it was, for the ledger's history.
+    Returns ``refund`` or ``dispute``, for the ledger's history.
     """
-    refunded = sum(each.amount_minor for each in found.refunds if each.counts)
-    lost = sum(each.amount_minor for each in found.disputes if each.status == "lost")
-    back_minor = min(refunded + lost, row.paid_minor)
-    if back_minor != row.refunded_minor and row.paid_minor:
-        lost_now = min(lost, max(0, back_minor - row.refunded_minor)) if row.disputed else 0
-        if difference := back_minor - row.refunded_minor - lost_now:
-            changes.back.append((row, difference))
-        row.refunded_minor = back_minor
-    open_now = any(each.open for each in found.disputes)
-    if found.disputes and open_now != row.disputed:
-        event = "dispute_opened" if open_now else "dispute_closed"
-        changes.disputes.append((row, found.disputes[0], event))
-    if open_now or row.disputed:
-        frozen.append((row, open_now))
-    row.disputed = open_now
-    return "dispute" if lost else "refund"
+    refunded_minor = sum(refund.amount_minor for refund in reversals.refunds if refund.counts)
+    lost_minor = sum(
+        dispute.amount_minor for dispute in reversals.disputes if dispute.status == "lost"
+    )
+    reversed_minor = min(refunded_minor + lost_minor, invoice.paid_minor)
+    difference_minor = reversed_minor - invoice.refunded_minor
+    if difference_minor and invoice.paid_minor:
+        lost_now_minor = min(lost_minor, max(0, difference_minor)) if invoice.disputed else 0
+        if difference_minor - lost_now_minor:
+            changes.refunded.append((invoice, difference_minor - lost_now_minor))
+        invoice.refunded_minor = reversed_minor
+    is_disputed = any(dispute.open for dispute in reversals.disputes)
+    if reversals.disputes and is_disputed != invoice.disputed:
+        event = "dispute_opened" if is_disputed else "dispute_closed"
+        changes.disputes.append((invoice, reversals.disputes[0], event))
+    if is_disputed or invoice.disputed:
+        freezes.append((invoice, is_disputed))
+    invoice.disputed = is_disputed
+    return "dispute" if lost_minor else "refund"
 
 
-def _note_subscription(row: Subscription, told: StripeState, *, contested: bool) -> None:
-    state, moment = told.subscription, now()
-    in_force = proration.newest_price(told.invoices)
-    row.status = state.status
-    row.customer_id = state.customer_id
-    row.item_id = state.item_id
-    row.next_price_id = state.price_id
-    row.price_id = in_force.price_id if in_force else state.price_id
-    row.quantity = in_force.quantity if in_force else state.quantity
-    row.next_quantity = state.quantity
-    row.period_start, row.period_end = state.period_start, state.period_end
-    row.cancel_at_period_end = state.cancel_at_period_end
-    row.trial_end = state.trial_end
-    row.ended_at = state.ended_at
-    unpaid = [each for each in told.invoices if each.status == "open"]
+def _update_subscription(
+    subscription: Subscription, stripe_state: StripeState, *, is_disputed: bool
+) -> None:
+    state, moment = stripe_state.subscription, now()
+    current_line = proration.current_line(stripe_state.invoices)
+    subscription.status = state.status
+    subscription.customer_id = state.customer_id
+    subscription.item_id = state.item_id
+    subscription.next_price_id = state.price_id
+    subscription.price_id = current_line.price_id if current_line else state.price_id
+    subscription.quantity = current_line.quantity if current_line else state.quantity
+    subscription.next_quantity = state.quantity
+    subscription.period_start = state.period_start
+    subscription.period_end = state.period_end
+    subscription.cancel_at_period_end = state.cancel_at_period_end
+    subscription.trial_end = state.trial_end
+    subscription.ended_at = state.ended_at
+    unpaid = [invoice for invoice in stripe_state.invoices if invoice.status == "open"]
     if state.status in ("past_due", "unpaid"):
-        row.past_due_since = row.past_due_since or (unpaid[0].created if unpaid else moment)
-        row.next_try_at = unpaid[-1].next_try_at if unpaid else None
+        if subscription.past_due_since is None:
+            subscription.past_due_since = unpaid[0].created if unpaid else moment
+        subscription.next_try_at = unpaid[-1].next_try_at if unpaid else None
     else:
-        row.past_due_since = row.next_try_at = None
-    if row.upgrade_price_id == state.price_id:
-        row.upgrade_price_id = row.upgrade_at = None
-    row.next_sync_at = _next_look(row, moment, contested=contested)
+        subscription.past_due_since = subscription.next_try_at = None
+    if subscription.upgrade_price_id == state.price_id:
+        subscription.upgrade_price_id = subscription.upgrade_proration_at = None
+    subscription.next_sync_at = _next_sync_at(subscription, moment, is_disputed=is_disputed)
 
 
-def _next_look(row: Subscription, moment: datetime, *, contested: bool) -> datetime:
-    """Return when the sweep asks again, should no event come."""
-    if row.ended_at is not None:
-        # Months of a plan that has ended may still be frozen.
-        return moment + timedelta(days=1) if contested else NEVER
-    if row.status == "incomplete":
+def _next_sync_at(subscription: Subscription, moment: datetime, *, is_disputed: bool) -> datetime:
+    """Return when the sweep syncs the subscription if no event arrives."""
+    if subscription.ended_at is not None:
+        # Credits of a plan that has ended may still be frozen.
+        return moment + timedelta(days=1) if is_disputed else NEVER
+    if subscription.status == "incomplete":
         return moment + timedelta(minutes=10)
-    soon_after_the_end = row.period_end + timedelta(minutes=5)
+    after_renewal = subscription.period_end + timedelta(minutes=5)
     latest = moment + timedelta(days=1)
-    return max(min(soon_after_the_end, latest), moment + timedelta(minutes=10))
+    return max(min(after_renewal, latest), moment + timedelta(minutes=10))

@@ -1,4 +1,7 @@
-"""What a plan costs at Stripe and what it gives, written down once and never changed."""
+"""Prices of plans at Stripe: each is stored once with its terms and never changes.
+
+A service: ``ensure_price`` calls Stripe and commits its own short transactions.
+"""
 
 from __future__ import annotations
 
@@ -20,85 +23,89 @@ from creditapp.services import get
 
 log = structlog.get_logger(__name__)
 
-RACES_MAX = 3
-"""Of two who write at once the second reads again: its terms stand there, or the name is taken."""
+ATTEMPTS_MAX = 3
+"""Of two concurrent inserts the second reads again: its terms or the named id are stored then."""
 
 
-def ensure(plan: Plan, cycle: str) -> PlanPrice:
-    """Return the row of what the catalog asks and gives today, made at Stripe if it is new.
+def ensure_price(plan: Plan, cycle: str) -> PlanPrice:
+    """Return the stored price of a plan's current terms; create it at Stripe if it is new.
 
-    A price that the catalog names is sold on the terms on which it was first met, for ever: its
-    subscribers keep them. Other terms get a price of their own, and the log says so.
-    Raises ``GatewayError``. No transaction is open while Stripe is asked; two at once make one row.
+    A price that the catalog names keeps the terms on which it was first sold, for its subscribers
+    too. Other terms get a price of their own, which is logged. Raises ``GatewayError``. No
+    transaction is open during the call to Stripe; two concurrent calls store one row.
     """
-    wanted = _row(plan, cycle)
-    named = _named(plan, cycle)
-    for _ in range(RACES_MAX):
+    new_price = _new_price(plan, cycle)
+    catalog_price_id = _catalog_price_id(plan, cycle)
+    for _ in range(ATTEMPTS_MAX):
         with snapshot() as session:
-            found = _same(session, wanted)
-            taken = named is not None and session.get(PlanPrice, named) is not None
-        if found is not None:
-            return found
-        wanted.id = named if named and not taken else _make(wanted)
+            stored = _find_same_terms(session, new_price)
+            is_taken = (
+                catalog_price_id is not None
+                and session.get(PlanPrice, catalog_price_id) is not None
+            )
+        if stored is not None:
+            return stored
+        if catalog_price_id and not is_taken:
+            new_price.id = catalog_price_id
+        else:
+            new_price.id = _create_at_stripe(new_price)
         with transaction() as session:
-            written = insert_once(session, wanted)
-        if written:
-            if taken:
+            is_inserted = insert_once(session, new_price)
+        if is_inserted:
+            if is_taken:
                 log.warning(
-                    "a named price was sold on other terms",
+                    "named price has other terms, created another",
                     plan=plan.id,
                     cycle=cycle,
-                    named=named,
-                    made=wanted.id,
+                    named=catalog_price_id,
+                    created=new_price.id,
                 )
-            return wanted
-    raise RuntimeError("a plan's price was neither written nor found")
+            return new_price
+    raise RuntimeError("a plan's price was neither inserted nor found")
 
 
-def known(price_ids: Iterable[str]) -> dict[str, PlanPrice]:
-    """Return what is written down about these prices, those of the catalog's plans included.
+def find_prices(price_ids: Iterable[str]) -> dict[str, PlanPrice]:
+    """Return the stored prices by id; ids that are unknown are left out.
 
-    A price that an operator made at Stripe and named in the catalog is written down when it is
-    first met. What is in no catalog is missing in the answer.
+    A price that an operator created at Stripe and named in the catalog is stored when first seen.
     """
-    wanted = set(price_ids)
-    found = _written(wanted)
+    wanted_ids = set(price_ids)
+    prices = _stored_prices(wanted_ids)
     for plan in get(Catalog).plans:
         for cycle in CYCLES:
-            named = _named(plan, cycle)
-            if named is not None and named in wanted - set(found):
-                ensure(plan, cycle)
-                # Not what was ensured: a rival may have written this price on other terms.
-                found |= _written({named})
-    return found
+            price_id = _catalog_price_id(plan, cycle)
+            if price_id is not None and price_id in wanted_ids - set(prices):
+                ensure_price(plan, cycle)
+                # Read again: another process may have stored this id on other terms.
+                prices |= _stored_prices({price_id})
+    return prices
 
 
-def _written(price_ids: set[str]) -> dict[str, PlanPrice]:
+def _stored_prices(price_ids: set[str]) -> dict[str, PlanPrice]:
     with snapshot() as session:
-        rows = session.scalars(select(PlanPrice).where(PlanPrice.id.in_(price_ids)))
-        return {row.id: row for row in rows}
+        prices = session.scalars(select(PlanPrice).where(PlanPrice.id.in_(price_ids)))
+        return {price.id: price for price in prices}
 
 
-def _make(wanted: PlanPrice) -> str:
-    """Make the price at Stripe and return its id; the same terms asked for again make no other."""
+def _create_at_stripe(price: PlanPrice) -> str:
+    """Create the price at Stripe and return its id; the same terms return the same price."""
     return get(StripeGateway).create_price(
-        key=wanted.digest[:32],
-        product=f"{wanted.plan_name} plan",
-        price_minor=wanted.price_minor,
-        currency=wanted.currency,
-        cycle=wanted.cycle,
-        metadata={"plan_id": wanted.plan_id, "cycle": wanted.cycle},
+        key=price.digest[:32],
+        product=f"{price.plan_name} plan",
+        price_minor=price.price_minor,
+        currency=price.currency,
+        cycle=price.cycle,
+        metadata={"plan_id": price.plan_id, "cycle": price.cycle},
     )
 
 
-def _row(plan: Plan, cycle: str) -> PlanPrice:
-    price = plan.price(cycle)
-    row = PlanPrice(
+def _new_price(plan: Plan, cycle: str) -> PlanPrice:
+    price = PlanPrice(
         plan_id=plan.id,
         plan_name=plan.name,
         kind=plan.kind,
         cycle=cycle,
-        price_minor=price.price_minor,
+        price_minor=plan.price(cycle).price_minor,
         currency=plan.currency.lower(),
         credits_micro=plan.credits_micro,
         lasting_months=plan.lasting_months,
@@ -106,33 +113,33 @@ def _row(plan: Plan, cycle: str) -> PlanPrice:
         livemode=get(StripeGateway).livemode,
         created_at=now(),
     )
-    facts = (
-        row.plan_id,
-        row.plan_name,
-        row.kind,
-        row.cycle,
-        row.price_minor,
-        row.currency,
-        row.credits_micro,
-        row.lasting_months,
-        row.trial_credits_micro,
-        _named(plan, cycle),
+    terms = (
+        price.plan_id,
+        price.plan_name,
+        price.kind,
+        price.cycle,
+        price.price_minor,
+        price.currency,
+        price.credits_micro,
+        price.lasting_months,
+        price.trial_credits_micro,
+        _catalog_price_id(plan, cycle),
         "sandbox" if get(Settings).sandbox else "stripe",
     )
-    row.digest = hashlib.sha256(repr(facts).encode()).hexdigest()
-    return row
+    price.digest = hashlib.sha256(repr(terms).encode()).hexdigest()
+    return price
 
 
-def _same(session: Session, wanted: PlanPrice) -> PlanPrice | None:
+def _find_same_terms(session: Session, price: PlanPrice) -> PlanPrice | None:
     return session.scalar(
         select(PlanPrice).where(
-            PlanPrice.digest == wanted.digest, PlanPrice.livemode == wanted.livemode
+            PlanPrice.digest == price.digest, PlanPrice.livemode == price.livemode
         )
     )
 
 
-def _named(plan: Plan, cycle: str) -> str | None:
+def _catalog_price_id(plan: Plan, cycle: str) -> str | None:
     settings = get(Settings)
     if settings.sandbox:
-        return None  # the sandbox knows no prices of somebody's Stripe account
+        return None  # the sandbox has no prices of a real Stripe account
     return plan.price(cycle).stripe_price(settings.environ)

@@ -1,8 +1,8 @@
-"""Which credits an invoice gives, and when: pure functions over its lines.
+"""Proration and credit schedule: which credits an invoice includes, and when. Pure functions.
 
-A month of a plan is counted from the day on which its period began, so that a plan begun on 31
-January renews on 28 February and on 31 March. A yearly invoice gives twelve months, each on its
-day. An upgrade in the middle gives the difference for the time that is left.
+Months are anchored on the day on which the period began: a plan begun on 31 January renews on
+28 February and on 31 March. A yearly invoice includes twelve months, each granted on its day. An
+upgrade in mid-period includes the difference for the remaining time.
 """
 
 from __future__ import annotations
@@ -16,12 +16,14 @@ from typing import Protocol
 from creditapp.clock import NEVER
 from creditapp.payments.stripe.records import InvoiceLine, InvoiceState
 
-MONTHS = {"month": 1, "year": 12}
+MONTHS_PER_CYCLE = {"month": 1, "year": 12}
 HUNDREDTH_MICRO = 10_000
 
+Period = tuple[datetime, datetime]
 
-class Gives(Protocol):
-    """What a price gives: a row of ``plan_prices``."""
+
+class CreditTerms(Protocol):
+    """The credits that a price includes: a row of ``plan_prices``."""
 
     cycle: str
     credits_micro: int
@@ -29,13 +31,13 @@ class Gives(Protocol):
     trial_credits_micro: int
 
 
-class PriceUnknown(Exception):
-    """An invoice charges a price of which nothing is written down here."""
+class UnknownPrice(Exception):
+    """An invoice charges a price that is not in ``plan_prices``."""
 
 
 @dataclass(frozen=True)
-class Month:
-    """The credits of one month: the whole month's bounds, what it gives, and until when."""
+class MonthlyCredits:
+    """The credits of one month: bounds of the whole month, amount and expiry."""
 
     starts_at: datetime
     ends_at: datetime
@@ -44,19 +46,18 @@ class Month:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What an invoice changes: months to give, and from when earlier ones are given no more."""
+class CreditSchedule:
+    """The months that an invoice grants, and those of earlier invoices that it replaces."""
 
-    months: tuple[Month, ...]
+    months: tuple[MonthlyCredits, ...]
     supersedes_from: datetime | None = None
-    """Months of earlier invoices that begin after it are replaced by this invoice's."""
-    returned_micro: int = 0
-    """What the month under way had given too much: its time was given back for money, and this
-    invoice gives less for it."""
+    """Months of earlier invoices that begin after this are replaced by this invoice's."""
+    prorated_micro: int = 0
+    """Credits to reverse in the current month: the invoice credited more time than it charged."""
 
 
 def add_months(moment: datetime, count: int) -> datetime:
-    """Return the same day ``count`` months later, or that month's last day if it has no such."""
+    """Return the same day ``count`` months later, or that month's last day if it is shorter."""
     month = moment.month - 1 + count
     year, month = moment.year + month // 12, month % 12 + 1
     return moment.replace(
@@ -64,120 +65,119 @@ def add_months(moment: datetime, count: int) -> datetime:
     )
 
 
-def plan_of(
+def credit_schedule(
     invoice: InvoiceState,
-    prices: Mapping[str, Gives],
-    earlier: Sequence[tuple[datetime, datetime]] = (),
+    prices: Mapping[str, CreditTerms],
+    earlier_months: Sequence[Period] = (),
     *,
     trial_end: datetime | None = None,
-) -> Plan:
-    """Return what a paid invoice gives.
+) -> CreditSchedule:
+    """Return the credits that a paid invoice includes.
 
-    ``prices`` holds every price that a line names, else ``PriceUnknown``. ``earlier`` are the
-    bounds of the months that this subscription's earlier invoices gave: an upgrade divides them.
-    Where more is given back than given, as by a smaller plan at once, the month gives nothing and
-    the rest is ``returned_micro``; a trial's time, for which nobody paid, returns none.
+    ``earlier_months`` are bounds of the months scheduled by earlier invoices of this subscription;
+    an upgrade is prorated over them. If more time is credited than charged, as by an immediate
+    downgrade, the month grants nothing and the rest is ``prorated_micro``; unused trial time counts
+    for nothing there, because it was not paid for. Raises ``UnknownPrice`` for a line whose price
+    is not in ``prices``.
     """
-    given: dict[datetime, Month] = {}
-    back = paid_back = 0
+    months_by_start: dict[datetime, MonthlyCredits] = {}
+    unused_micro = paid_unused_micro = 0
     supersedes_from: datetime | None = None
-    for line in sorted(invoice.lines, key=lambda each: (each.starts_at, each.amount_minor)):
-        gives = prices.get(line.price_id)
-        if gives is None:
-            raise PriceUnknown(line.price_id)
+    for line in sorted(invoice.lines, key=lambda line: (line.starts_at, line.amount_minor)):
+        terms = prices.get(line.price_id)
+        if terms is None:
+            raise UnknownPrice(line.price_id)
         if line.amount_minor < 0 or (line.proration and line.amount_minor == 0):
-            unused = _unused(line, gives, earlier)
-            back += unused
-            paid_back += unused if line.amount_minor < 0 else 0
+            line_unused_micro = _unused_micro(line, terms, earlier_months)
+            unused_micro += line_unused_micro
+            paid_unused_micro += line_unused_micro if line.amount_minor < 0 else 0
             supersedes_from = min(supersedes_from or line.starts_at, line.starts_at)
             continue
-        for month in _months(line, gives, earlier, trial_end):
-            known = given.get(month.starts_at)
-            total = month.credits_micro + (known.credits_micro if known else 0)
-            given[month.starts_at] = replace(month, credits_micro=total)
-    months = [given[starts_at] for starts_at in sorted(given)]
+        for month in _line_months(line, terms, earlier_months, trial_end):
+            same_month = months_by_start.get(month.starts_at)
+            total_micro = month.credits_micro + (same_month.credits_micro if same_month else 0)
+            months_by_start[month.starts_at] = replace(month, credits_micro=total_micro)
+    months = [months_by_start[starts_at] for starts_at in sorted(months_by_start)]
     first_micro = months[0].credits_micro if months else 0
-    if back and months:
-        left = _up_to_a_hundredth(max(0, first_micro - back))
-        months[0] = replace(months[0], credits_micro=left)
-    return Plan(
+    if unused_micro and months:
+        difference_micro = _round_up(max(0, first_micro - unused_micro))
+        months[0] = replace(months[0], credits_micro=difference_micro)
+    return CreditSchedule(
         tuple(month for month in months if month.credits_micro > 0),
         supersedes_from,
-        _down_to_a_hundredth(max(0, paid_back - first_micro)),
+        _round_down(max(0, paid_unused_micro - first_micro)),
     )
 
 
-def newest_price(invoices: Iterable[InvoiceState]) -> InvoiceLine | None:
-    """Return the line whose price is in force: of the paid ones, the one that reaches farthest.
+def current_line(invoices: Iterable[InvoiceState]) -> InvoiceLine | None:
+    """Return the paid line that ends last: its price is the one in force.
 
     Of two that end together, as after an upgrade, the later invoice's counts.
     """
-    best: InvoiceLine | None = None
+    current: InvoiceLine | None = None
     for invoice in invoices:
         if not invoice.paid:
             continue
         for line in invoice.lines:
             if line.amount_minor < 0:
                 continue
-            if best is None or line.ends_at >= best.ends_at:
-                best = line
-    return best
+            if current is None or line.ends_at >= current.ends_at:
+                current = line
+    return current
 
 
-def _months(
+def _line_months(
     line: InvoiceLine,
-    gives: Gives,
-    earlier: Sequence[tuple[datetime, datetime]],
+    terms: CreditTerms,
+    earlier_months: Sequence[Period],
     trial_end: datetime | None,
-) -> list[Month]:
+) -> list[MonthlyCredits]:
     if trial_end is not None and line.ends_at == trial_end and line.amount_minor == 0:
-        # A trial's credits end with it, whatever the plan's own last for.
-        trial = Month(line.starts_at, line.ends_at, gives.trial_credits_micro, line.ends_at)
-        return [trial] if gives.trial_credits_micro else []
-    each = gives.credits_micro * line.quantity
-    if not line.proration:
+        # Trial credits expire with the trial, however long the plan's own credits are valid.
+        trial = MonthlyCredits(
+            line.starts_at, line.ends_at, terms.trial_credits_micro, line.ends_at
+        )
+        return [trial] if terms.trial_credits_micro else []
+    monthly_micro = terms.credits_micro * line.quantity
+    if line.proration:
         return [
-            _month(
-                add_months(line.starts_at, number),
-                line.ends_at
-                if number + 1 == MONTHS[gives.cycle]
-                else add_months(line.starts_at, number + 1),
-                each,
-                gives,
-            )
-            for number in range(MONTHS[gives.cycle])
+            _month(starts_at, ends_at, _prorate(monthly_micro, line, starts_at, ends_at), terms)
+            for starts_at, ends_at in _touched_months(line, earlier_months)
         ]
+    count = MONTHS_PER_CYCLE[terms.cycle]
+    starts = [add_months(line.starts_at, number) for number in range(count)]
+    ends = [*starts[1:], line.ends_at]
     return [
-        _month(starts_at, ends_at, _part(each, line, starts_at, ends_at), gives)
-        for starts_at, ends_at in _divided(line, earlier)
+        _month(starts_at, ends_at, monthly_micro, terms)
+        for starts_at, ends_at in zip(starts, ends, strict=True)
     ]
 
 
-def _month(starts_at: datetime, ends_at: datetime, credits_micro: int, gives: Gives) -> Month:
-    lasts = gives.lasting_months
-    expires_at = NEVER if lasts is None else add_months(ends_at, lasts - 1)
-    return Month(starts_at, ends_at, credits_micro, expires_at)
+def _month(
+    starts_at: datetime, ends_at: datetime, credits_micro: int, terms: CreditTerms
+) -> MonthlyCredits:
+    months = terms.lasting_months
+    expires_at = NEVER if months is None else add_months(ends_at, months - 1)
+    return MonthlyCredits(starts_at, ends_at, credits_micro, expires_at)
 
 
-def _unused(line: InvoiceLine, gives: Gives, earlier: Sequence[tuple[datetime, datetime]]) -> int:
-    """Return what the month under way had given for the time that is now given back."""
-    for starts_at, ends_at in _divided(line, earlier):
+def _unused_micro(line: InvoiceLine, terms: CreditTerms, earlier_months: Sequence[Period]) -> int:
+    """Return the current month's credits for the time that the line credits back."""
+    for starts_at, ends_at in _touched_months(line, earlier_months):
         if starts_at <= line.starts_at < ends_at:
-            return _part(gives.credits_micro * line.quantity, line, starts_at, ends_at)
+            return _prorate(terms.credits_micro * line.quantity, line, starts_at, ends_at)
     return 0
 
 
-def _divided(
-    line: InvoiceLine, earlier: Sequence[tuple[datetime, datetime]]
-) -> list[tuple[datetime, datetime]]:
-    """Return the whole months that a part of a period touches."""
+def _touched_months(line: InvoiceLine, earlier_months: Sequence[Period]) -> list[Period]:
+    """Return the whole months that a partial period overlaps."""
     touched = sorted(
-        {bounds for bounds in earlier if bounds[1] > line.starts_at and bounds[0] < line.ends_at}
+        {month for month in earlier_months if month[1] > line.starts_at and month[0] < line.ends_at}
     )
     if touched:
         return touched
-    # Nothing is known of the months before: count them back from the period's end.
-    months: list[tuple[datetime, datetime]] = []
+    # Without earlier months, count back from the end of the period.
+    months: list[Period] = []
     ends_at = line.ends_at
     while ends_at > line.starts_at:
         starts_at = add_months(line.ends_at, -(len(months) + 1))
@@ -186,18 +186,18 @@ def _divided(
     return months
 
 
-def _part(credits_micro: int, line: InvoiceLine, starts_at: datetime, ends_at: datetime) -> int:
+def _prorate(credits_micro: int, line: InvoiceLine, starts_at: datetime, ends_at: datetime) -> int:
     """Return the share of a month's credits for the seconds of it that the line covers."""
-    whole = int((ends_at - starts_at).total_seconds())
-    left = min(ends_at, line.ends_at) - max(starts_at, line.starts_at)
-    return credits_micro * int(left.total_seconds()) // whole
+    month_seconds = int((ends_at - starts_at).total_seconds())
+    covered = min(ends_at, line.ends_at) - max(starts_at, line.starts_at)
+    return credits_micro * int(covered.total_seconds()) // month_seconds
 
 
-def _up_to_a_hundredth(micro: int) -> int:
-    """Round a part of a month up, in the buyer's favour, to what people can read."""
+def _round_up(micro: int) -> int:
+    """Round granted credits up to a hundredth, in the buyer's favour."""
     return -(-micro // HUNDREDTH_MICRO) * HUNDREDTH_MICRO
 
 
-def _down_to_a_hundredth(micro: int) -> int:
-    """Round what is taken down, in the buyer's favour."""
+def _round_down(micro: int) -> int:
+    """Round reversed credits down to a hundredth, in the buyer's favour."""
     return micro // HUNDREDTH_MICRO * HUNDREDTH_MICRO

@@ -1,10 +1,11 @@
-"""What went back of a plan's money, taken of its months: refunds, disputes, time given back.
+"""Reversals of plan credits: refunds, disputes and credited time, allocated to scheduled grants.
 
-An invoice's credits go back in proportion to its money: first those of months that are not due.
-Where an upgrade took over the months of a year, the old money still pays for the part of them that
-it bought: what goes back of it is taken of the months that the upgrade gives, and what goes back of
-the upgrade is taken of its own surplus only. Every total is reckoned anew from what Stripe says
-now, so that saying the same twice, or a refund that fails, posts what is right.
+Postings: they work in the caller's transaction, under the subscription's lock. An invoice's credits
+are reversed in proportion to its money, months that are not due first. After an upgrade that
+superseded months of a year, the year's payment still pays for its own part of them: a refund of the
+year reverses that part of the upgrade's months, and a refund of the upgrade reverses only what the
+upgrade added. Every total is computed anew from Stripe's state, so that repeating a reversal, or a
+refund that fails later, posts the right difference.
 """
 
 from __future__ import annotations
@@ -24,20 +25,22 @@ from creditapp.payments.subscriptions.models import Invoice, ScheduledGrant
 
 
 @dataclass
-class _Back:
-    """What goes back of one invoice's credits."""
+class _Reversal:
+    """The credits to reverse of one invoice."""
 
-    firm: int = 0
+    final_micro: int = 0
     """Refunded, or lost in a dispute: granted months are revoked for it."""
-    withheld: int = 0
-    """Contested: months that are not granted yet wait for the outcome."""
+    on_hold_micro: int = 0
+    """Disputed: months that are not granted yet wait for the outcome."""
 
 
-def settle(session: Session, subscription_id: str, reasons: Mapping[str, str]) -> dict[str, int]:
-    """Bring what is taken of a subscription's months to what went back of their money.
+def apply_reversals(
+    session: Session, subscription_id: str, reasons: Mapping[str, str]
+) -> dict[str, int]:
+    """Set what is reversed of each scheduled grant to its share of the money that was reversed.
 
-    ``reasons`` says ``refund`` or ``dispute`` by invoice, for the ledger's history. Works under the
-    subscription's lock. A smaller total than before gives back: a refund failed. Returns what each
+    ``reasons`` maps invoice ids to ``refund`` or ``dispute``, for the ledger's history. A smaller
+    total than before grants credits again, because a refund failed. Returns the credits that each
     invoice's own money pays for, in microcredits.
     """
     invoices = {
@@ -48,44 +51,44 @@ def settle(session: Session, subscription_id: str, reasons: Mapping[str, str]) -
             )
         )
     }
-    months = session.scalars(
+    scheduled_grants = session.scalars(
         select(ScheduledGrant)
         .where(ScheduledGrant.subscription_id == subscription_id)
         .order_by(ScheduledGrant.number.desc())
         .with_for_update()
         .execution_options(populate_existing=True)
     ).all()
-    of_invoice: defaultdict[str, list[ScheduledGrant]] = defaultdict(list)
-    moved_in: defaultdict[str, int] = defaultdict(int)
-    takes_over: dict[str, set[str]] = {invoice_id: set() for invoice_id in invoices}
-    for month in months:
-        of_invoice[month.invoice_id].append(month)
-        if month.superseded_by in takes_over:
-            moved_in[month.superseded_by] += month.credits_micro
-            takes_over[month.superseded_by].add(month.invoice_id)
-    carried: defaultdict[str, _Back] = defaultdict(_Back)
-    paid_for: dict[str, int] = {}
-    # Those whose months are taken over come before those that take them over.
-    for invoice_id in TopologicalSorter(takes_over).static_order():
-        invoice, rows = invoices[invoice_id], of_invoice[invoice_id]
-        returned = sum(row.returned_micro for row in rows)
-        own = max(0, invoice.credits_micro - moved_in[invoice.id] - returned)
-        paid_for[invoice.id] = own
-        back = carried[invoice.id]
+    by_invoice: defaultdict[str, list[ScheduledGrant]] = defaultdict(list)
+    inherited_micro: defaultdict[str, int] = defaultdict(int)
+    predecessors: dict[str, set[str]] = {invoice_id: set() for invoice_id in invoices}
+    for scheduled in scheduled_grants:
+        by_invoice[scheduled.invoice_id].append(scheduled)
+        if scheduled.superseded_by in predecessors:
+            inherited_micro[scheduled.superseded_by] += scheduled.credits_micro
+            predecessors[scheduled.superseded_by].add(scheduled.invoice_id)
+    reversals: defaultdict[str, _Reversal] = defaultdict(_Reversal)
+    own_micro_by_invoice: dict[str, int] = {}
+    # Invoices whose months are superseded come before the invoices that supersede them.
+    for invoice_id in TopologicalSorter(predecessors).static_order():
+        invoice, months = invoices[invoice_id], by_invoice[invoice_id]
+        prorated_micro = sum(month.prorated_micro for month in months)
+        own_micro = max(0, invoice.credits_micro - inherited_micro[invoice.id] - prorated_micro)
+        own_micro_by_invoice[invoice.id] = own_micro
+        reversal = reversals[invoice.id]
         if invoice.paid_minor:
-            back.firm += own * invoice.refunded_minor // invoice.paid_minor
-        _take(session, rows, back, reasons.get(invoice.id, "refund"))
-        _carry(invoice, rows, back.firm, carried)
+            reversal.final_micro += own_micro * invoice.refunded_minor // invoice.paid_minor
+        _allocate(session, months, reversal, reasons.get(invoice.id, "refund"))
+        _pass_to_successors(invoice, months, reversal.final_micro, reversals)
     session.flush()
-    return paid_for
+    return own_micro_by_invoice
 
 
-def return_time(session: Session, invoice: Invoice, at: datetime, micro: int) -> None:
-    """Note that ``invoice`` gave back the time of a month under way, worth ``micro`` credits.
+def reverse_unused_time(session: Session, invoice: Invoice, at: datetime, micro: int) -> None:
+    """Record that ``invoice`` credited the unused time of the current month, worth ``micro``.
 
-    They are taken of what the newest of the earlier invoices gave for it; ``settle`` does that.
+    It is reversed of the month's newest earlier invoices first, by ``apply_reversals``.
     """
-    rows = session.scalars(
+    months = session.scalars(
         select(ScheduledGrant)
         .join(Invoice, Invoice.id == ScheduledGrant.invoice_id)
         .where(
@@ -97,67 +100,71 @@ def return_time(session: Session, invoice: Invoice, at: datetime, micro: int) ->
         .order_by(Invoice.created_at.desc(), Invoice.id.desc())
         .with_for_update(of=ScheduledGrant)
     ).all()
-    for row in rows:
-        part = min(micro, row.credits_micro - row.returned_micro)
-        row.returned_micro += part
-        micro -= part
+    for month in months:
+        part_micro = min(micro, month.credits_micro - month.prorated_micro)
+        month.prorated_micro += part_micro
+        micro -= part_micro
     session.flush()
 
 
 def set_frozen(session: Session, invoice: Invoice, *, frozen: bool) -> None:
-    """Make what was granted of an invoice unspendable, or spendable again."""
+    """Freeze or unfreeze the granted credits of an invoice."""
     query = select(ScheduledGrant.grant_id).where(
         ScheduledGrant.invoice_id == invoice.id, ScheduledGrant.grant_id.is_not(None)
     )
-    act = ledger.freeze if frozen else ledger.unfreeze
+    change = ledger.freeze if frozen else ledger.unfreeze
     for grant_id in session.scalars(query).all():
         if grant_id is not None:
-            act(session.connection(), grant_id, now=now())
+            change(session.connection(), grant_id, now=now())
 
 
-def _take(session: Session, rows: Sequence[ScheduledGrant], back: _Back, reason: str) -> None:
-    """Spread what goes back over an invoice's months, the last of them before the others."""
-    firm, withheld = back.firm, back.withheld
-    for row in sorted(rows, key=lambda each: each.state == "granted"):
-        room = row.credits_micro - row.returned_micro
-        taken = min(firm, room)
-        firm -= taken
-        if row.state != "granted":
-            waits = min(withheld, room - taken)
-            withheld -= waits
-            taken += waits
-        taken += row.returned_micro
-        if taken == row.taken_micro:
-            continue
-        if row.state == "granted":
-            _revoke(session, row, taken, reason)
-        elif row.state == "canceled":
-            row.state = "due"
-        row.taken_micro = taken
-
-
-def _carry(
-    invoice: Invoice,
-    rows: Iterable[ScheduledGrant],
-    firm: int,
-    carried: Mapping[str, _Back],
+def _allocate(
+    session: Session, months: Sequence[ScheduledGrant], reversal: _Reversal, reason: str
 ) -> None:
-    """Let what went back of months that a later invoice gives be taken there."""
-    for row in rows:
-        if row.superseded_by is None:
+    """Distribute a reversal over an invoice's months: not yet granted ones first, last to first."""
+    final_micro, on_hold_micro = reversal.final_micro, reversal.on_hold_micro
+    for month in sorted(months, key=lambda month: month.state == "granted"):
+        reversible_micro = month.credits_micro - month.prorated_micro
+        reversed_micro = min(final_micro, reversible_micro)
+        final_micro -= reversed_micro
+        if month.state != "granted":
+            waiting_micro = min(on_hold_micro, reversible_micro - reversed_micro)
+            on_hold_micro -= waiting_micro
+            reversed_micro += waiting_micro
+        reversed_micro += month.prorated_micro
+        if reversed_micro == month.reversed_micro:
             continue
-        there = carried[row.superseded_by]
-        firm_here = min(firm, row.taken_micro)
-        firm -= firm_here
-        there.firm += firm_here
-        there.withheld += (row.credits_micro if invoice.disputed else row.taken_micro) - firm_here
+        if month.state == "granted":
+            _revoke(session, month, reversed_micro, reason)
+        elif month.state == "canceled":
+            month.state = "due"
+        month.reversed_micro = reversed_micro
 
 
-def _revoke(session: Session, row: ScheduledGrant, taken_micro: int, reason: str) -> None:
-    if row.grant_id is None:
+def _pass_to_successors(
+    invoice: Invoice,
+    months: Iterable[ScheduledGrant],
+    final_micro: int,
+    reversals: Mapping[str, _Reversal],
+) -> None:
+    """Add what is reversed of superseded months to the invoices that grant them instead."""
+    for month in months:
+        if month.superseded_by is None:
+            continue
+        successor = reversals[month.superseded_by]
+        month_final_micro = min(final_micro, month.reversed_micro)
+        final_micro -= month_final_micro
+        successor.final_micro += month_final_micro
+        successor.on_hold_micro += (
+            month.credits_micro if invoice.disputed else month.reversed_micro
+        ) - month_final_micro
+
+
+def _revoke(session: Session, month: ScheduledGrant, reversed_micro: int, reason: str) -> None:
+    if month.grant_id is None:
         return
     connection = session.connection()
-    # What was taken before it was granted never came into the wallet.
-    never_given = row.credits_micro - ledger.grant_by_id(connection, row.grant_id).amount_micro
-    total = max(0, taken_micro - never_given)
-    ledger.revoke(connection, row.grant_id, total, now=now(), reason=reason)
+    # What was reversed before the month was granted never entered the wallet.
+    granted_micro = ledger.grant_by_id(connection, month.grant_id).amount_micro
+    total_micro = max(0, reversed_micro - (month.credits_micro - granted_micro))
+    ledger.revoke(connection, month.grant_id, total_micro, now=now(), reason=reason)

@@ -1,7 +1,7 @@
-"""The months of plans: written down when an invoice is paid, granted when each is due.
+"""Scheduled grants: months of credits, scheduled when an invoice is paid and granted when due.
 
-Everything here works under the lock of the subscription's or of its own row, inside the caller's
-transaction; saying the same twice posts nothing.
+Postings, except ``sweep_due_grants``, which owns its transactions. They run under the lock of the
+subscription or of the scheduled grant's own row; repeating one posts nothing.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from creditapp import ledger
 from creditapp.clock import now
 from creditapp.db import changed, snapshot, transaction
 from creditapp.payments.subscriptions.models import Invoice, ScheduledGrant
-from creditapp.payments.subscriptions.proration import Month
+from creditapp.payments.subscriptions.proration import MonthlyCredits, Period
 
 SWEEP_MAX = 200
-LATE: Final = timedelta(days=1)
-"""A month that is granted this much after it was due, or paid, was kept back by something."""
+DELAYED_AFTER: Final = timedelta(days=1)
+"""A month granted this long after it was due was delayed by a dispute or a late payment."""
 
 log = structlog.get_logger(__name__)
 
 
-def write(session: Session, invoice: Invoice, months: Sequence[Month]) -> None:
-    """Write down what a paid invoice gives; the first month is due at once.
+def schedule(session: Session, invoice: Invoice, months: Sequence[MonthlyCredits]) -> None:
+    """Insert the months of a paid invoice; the first one is due at once.
 
-    What a later invoice gives instead is superseded from the beginning: a renewal that was paid
-    after the upgrade that followed it.
+    Months that a later invoice grants are inserted as superseded: the invoice is a renewal that was
+    paid after the upgrade that followed it.
     """
     moment = now()
-    later = session.execute(
+    later_invoices = session.execute(
         select(Invoice.id, Invoice.supersedes_from)
         .where(
             Invoice.subscription_id == invoice.subscription_id,
@@ -44,8 +44,15 @@ def write(session: Session, invoice: Invoice, months: Sequence[Month]) -> None:
         .order_by(Invoice.created_at)
     ).all()
 
-    def successor(month: Month) -> str | None:
-        return next((each for each, since in later if since and since < month.starts_at), None)
+    def successor(month: MonthlyCredits) -> str | None:
+        return next(
+            (
+                invoice_id
+                for invoice_id, supersedes_from in later_invoices
+                if supersedes_from and supersedes_from < month.starts_at
+            ),
+            None,
+        )
 
     session.add_all(
         ScheduledGrant(
@@ -54,7 +61,7 @@ def write(session: Session, invoice: Invoice, months: Sequence[Month]) -> None:
             subscription_id=invoice.subscription_id,
             user_id=invoice.user_id,
             credits_micro=month.credits_micro,
-            taken_micro=0,
+            reversed_micro=0,
             starts_at=month.starts_at,
             ends_at=month.ends_at,
             due_at=_due_at(month, moment),
@@ -67,8 +74,8 @@ def write(session: Session, invoice: Invoice, months: Sequence[Month]) -> None:
     session.flush()
 
 
-def bounds(session: Session, subscription_id: str) -> list[tuple[datetime, datetime]]:
-    """Return the whole months that a subscription's invoices stand for, one by one."""
+def scheduled_months(session: Session, subscription_id: str) -> list[Period]:
+    """Return the bounds of the whole months that a subscription's invoices cover, each once."""
     query = (
         select(ScheduledGrant.starts_at, ScheduledGrant.ends_at)
         .where(ScheduledGrant.subscription_id == subscription_id)
@@ -77,16 +84,18 @@ def bounds(session: Session, subscription_id: str) -> list[tuple[datetime, datet
     return [(starts_at, ends_at) for starts_at, ends_at in session.execute(query)]
 
 
-def _due_at(month: Month, moment: datetime) -> datetime:
-    """Return when a month is granted: when it begins, and at once where only clocks differ."""
-    return min(moment, month.starts_at) if month.starts_at - moment < LATE else month.starts_at
+def _due_at(month: MonthlyCredits, moment: datetime) -> datetime:
+    """Return when a month is due: when it begins; now, if only clocks differ."""
+    if month.starts_at - moment < DELAYED_AFTER:
+        return min(moment, month.starts_at)
+    return month.starts_at
 
 
-def supersede(session: Session, invoice: Invoice, since: datetime) -> None:
-    """Give up what earlier invoices would have given from a moment on: this one gives it."""
-    invoice.supersedes_from = since
+def supersede(session: Session, invoice: Invoice, supersedes_from: datetime) -> None:
+    """Mark what earlier invoices would grant from a moment on: this invoice grants it instead."""
+    invoice.supersedes_from = supersedes_from
     session.flush()
-    earlier = select(Invoice.id).where(
+    earlier_invoices = select(Invoice.id).where(
         Invoice.subscription_id == invoice.subscription_id,
         Invoice.id != invoice.id,
         Invoice.created_at <= invoice.created_at,
@@ -94,10 +103,10 @@ def supersede(session: Session, invoice: Invoice, since: datetime) -> None:
     session.execute(
         update(ScheduledGrant)
         .where(
-            ScheduledGrant.invoice_id.in_(earlier),
+            ScheduledGrant.invoice_id.in_(earlier_invoices),
             ScheduledGrant.state == "due",
-            # A month that begins with it is under way: the invoice gives the difference for it.
-            ScheduledGrant.starts_at > since,
+            # A month that begins at this moment has begun: the invoice includes its difference.
+            ScheduledGrant.starts_at > supersedes_from,
         )
         .values(state="superseded", superseded_by=invoice.id)
         .execution_options(synchronize_session=False)
@@ -117,12 +126,12 @@ def grant_due(session: Session, invoice: Invoice) -> None:
         )
         .order_by(ScheduledGrant.number)
     )
-    for row in session.scalars(query).all():
-        _grant(session, row, invoice)
+    for scheduled in session.scalars(query).all():
+        _grant(session, scheduled, invoice)
 
 
-def sweep() -> None:
-    """Grant every month that is due, each in a transaction of its own."""
+def sweep_due_grants() -> None:
+    """Grant every month that is due, one transaction per invoice."""
     query = (
         select(ScheduledGrant.invoice_id)
         .join(Invoice, Invoice.id == ScheduledGrant.invoice_id)
@@ -135,82 +144,90 @@ def sweep() -> None:
         .limit(SWEEP_MAX)
     )
     with snapshot() as session:
-        due = session.scalars(query).all()
-    for invoice_id in due:
+        invoice_ids = session.scalars(query).all()
+    for invoice_id in invoice_ids:
         with transaction() as session:
             invoice = session.get(Invoice, invoice_id)
             if invoice is not None:
                 grant_due(session, invoice)
 
 
-def _grant(session: Session, row: ScheduledGrant, invoice: Invoice) -> None:
+def _grant(session: Session, scheduled: ScheduledGrant, invoice: Invoice) -> None:
     moment, connection = now(), session.connection()
-    amount, taken = row.credits_micro - row.taken_micro, row.taken_micro
+    reversed_micro = scheduled.reversed_micro
+    amount_micro = scheduled.credits_micro - reversed_micro
     values: dict[str, Any] = {"state": "canceled"}
-    if amount:
-        values = {"state": "granted", "credits_micro": amount, "taken_micro": 0}
-        values["returned_micro"] = 0
+    if amount_micro:
+        values = {
+            "state": "granted",
+            "credits_micro": amount_micro,
+            "reversed_micro": 0,
+            "prorated_micro": 0,
+        }
     claimed = session.execute(
         update(ScheduledGrant)
         .where(
-            ScheduledGrant.id == row.id,
+            ScheduledGrant.id == scheduled.id,
             ScheduledGrant.state == "due",
-            ScheduledGrant.taken_micro == taken,
+            ScheduledGrant.reversed_micro == reversed_micro,
         )
         .values(**values)
         .execution_options(synchronize_session=False)
     )
     if changed(claimed) == 0:
-        return  # another worker granted it, or a refund came between
-    if not amount:
-        row.state = "canceled"
+        return  # another worker granted it, or a refund reversed part of it meanwhile
+    if not amount_micro:
+        scheduled.state = "canceled"
         return
-    if taken:
-        _set_apart(session, row, taken)
+    if reversed_micro:
+        _split_off_reversed(session, scheduled, reversed_micro)
     for name, value in values.items():
-        setattr(row, name, value)
-    if moment - max(row.due_at, invoice.created_at) > LATE:
-        # It was withheld, or paid late: what was paid for can be spent for a month at least.
-        row.expires_at = max(row.expires_at, moment + (row.ends_at - row.starts_at))
-    wallet_id = ledger.ensure_wallet(connection, "user", row.user_id, now=moment)
+        setattr(scheduled, name, value)
+    if moment - max(scheduled.due_at, invoice.created_at) > DELAYED_AFTER:
+        # A dispute or a late payment delayed it: its credits stay valid for at least one month.
+        month = scheduled.ends_at - scheduled.starts_at
+        scheduled.expires_at = max(scheduled.expires_at, moment + month)
+    wallet_id = ledger.ensure_wallet(connection, "user", scheduled.user_id, now=moment)
     grant = ledger.grant(
         connection,
         wallet_id,
-        amount,
+        amount_micro,
         source="subscription",
-        origin=f"invoice:{row.invoice_id}:{row.number}",
+        origin=f"invoice:{scheduled.invoice_id}:{scheduled.number}",
         now=moment,
-        expires_at=row.expires_at,
-        paid_minor=invoice.paid_minor if row.number == 0 else None,
-        currency=invoice.currency.upper() if row.number == 0 else None,
+        expires_at=scheduled.expires_at,
+        paid_minor=invoice.paid_minor if scheduled.number == 0 else None,
+        currency=invoice.currency.upper() if scheduled.number == 0 else None,
         livemode=invoice.livemode,
-        actor=row.user_id,
+        actor=scheduled.user_id,
         note=invoice.title,
     )
     if grant is None:
-        raise RuntimeError(f"{row.invoice_id}:{row.number} was granted without a note of it")
-    row.grant_id = grant.id
+        raise RuntimeError(
+            f"{scheduled.invoice_id}:{scheduled.number} has a grant that its row does not name"
+        )
+    scheduled.grant_id = grant.id
     session.flush()
 
 
-def _set_apart(session: Session, row: ScheduledGrant, taken: int) -> None:
-    """Keep what was taken of a month as a row of its own: a refund that fails gives it yet."""
-    last = select(func.max(ScheduledGrant.number)).where(
-        ScheduledGrant.invoice_id == row.invoice_id
+def _split_off_reversed(session: Session, scheduled: ScheduledGrant, reversed_micro: int) -> None:
+    """Store the reversed part of a month as a row of its own: a failed refund still grants it."""
+    last_number = select(func.max(ScheduledGrant.number)).where(
+        ScheduledGrant.invoice_id == scheduled.invoice_id
     )
     session.add(
         ScheduledGrant(
-            invoice_id=row.invoice_id,
-            number=(session.scalar(last) or 0) + 1,
-            subscription_id=row.subscription_id,
-            user_id=row.user_id,
-            credits_micro=taken,
-            taken_micro=taken,
-            returned_micro=row.returned_micro,
-            starts_at=row.starts_at,
-            ends_at=row.ends_at,
-            due_at=row.due_at,
-            expires_at=row.expires_at,
+            invoice_id=scheduled.invoice_id,
+            number=(session.scalar(last_number) or 0) + 1,
+            subscription_id=scheduled.subscription_id,
+            user_id=scheduled.user_id,
+            credits_micro=reversed_micro,
+            reversed_micro=reversed_micro,
+            prorated_micro=scheduled.prorated_micro,
+            starts_at=scheduled.starts_at,
+            ends_at=scheduled.ends_at,
+            due_at=scheduled.due_at,
+            expires_at=scheduled.expires_at,
             state="canceled",
         )
     )

@@ -1,4 +1,4 @@
-"""Which plan somebody is on, in the terms that pages and programs show."""
+"""Current plan of a user, as pages and the API show it. Reads only."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ FREE = "free"
 
 @dataclass(frozen=True)
 class PlanStatus:
-    """A plan with what is paid, what comes next, and what is wrong with it."""
+    """A plan, its price, what follows it and whether a payment failed."""
 
     plan_id: str
     name: str
     kind: str
     cycle: str | None
-    """``month`` or ``year``; None on the free plan, which nobody pays."""
+    """``month`` or ``year``; None on the free plan."""
     status: str
-    """Stripe's word, or ``free``."""
+    """Stripe's status, or ``free``."""
     seats: int = 1
     price_minor: int = 0
     currency: str = "USD"
     credits_micro: int = 0
-    """Each month, over all seats."""
+    """Per month, for all seats."""
     renews_at: datetime | None = None
     ends_at: datetime | None = None
-    """Set where it will not renew."""
+    """Set if it will not renew."""
     trial_end: datetime | None = None
     past_due_since: datetime | None = None
     next_try_at: datetime | None = None
     next_name: str | None = None
-    """The plan that the next invoice is for, where that is not what is paid for now."""
+    """The plan that the next invoice charges, if it differs from the current one."""
     next_seats: int = 1
     next_price_minor: int | None = None
     subscription_id: str | None = None
@@ -50,51 +50,61 @@ class PlanStatus:
         return self.cycle is None
 
 
-def of(session: Session, user_id: str) -> PlanStatus:
-    """Return a user's plan, in at most two queries; everybody without a subscription is on Free."""
-    live = subscription_sync.live_of(session, user_id)
-    if live is None:
-        return free()
-    return described(session, live)
+def get_status(session: Session, user_id: str) -> PlanStatus:
+    """Return a user's plan, in at most two queries; the free plan without a subscription."""
+    subscription = subscription_sync.find_current(session, user_id)
+    if subscription is None:
+        return free_status()
+    return describe(session, subscription)
 
 
-def free() -> PlanStatus:
-    """Return what everybody is on who does not subscribe."""
+def free_status() -> PlanStatus:
+    """Return the plan of users without a subscription."""
     plan = get(Catalog).plans[0]
     return PlanStatus(plan.id, plan.name, plan.kind, None, FREE, currency=plan.currency)
 
 
-def described(session: Session, row: Subscription) -> PlanStatus:
-    """Return a subscription in words and amounts, in one query."""
-    ids = {row.price_id, row.next_price_id}
+def describe(session: Session, subscription: Subscription) -> PlanStatus:
+    """Return the status of one subscription, in one query."""
+    price_ids = {subscription.price_id, subscription.next_price_id}
     prices = {
-        price.id: price for price in session.scalars(select(PlanPrice).where(PlanPrice.id.in_(ids)))
+        price.id: price
+        for price in session.scalars(select(PlanPrice).where(PlanPrice.id.in_(price_ids)))
     }
-    price, following = prices.get(row.price_id), prices.get(row.next_price_id)
+    price = prices.get(subscription.price_id)
     if price is None:
-        # It was begun with a price of another shop's; what it is called there is not ours to say.
+        # It was created with a price of another shop on the account, whose name is unknown here.
         return PlanStatus(
-            "", "Another plan", "credits", "month", row.status, subscription_id=row.id
+            "",
+            "Another plan",
+            "credits",
+            "month",
+            subscription.status,
+            subscription_id=subscription.id,
         )
-    ends = row.cancel_at_period_end
-    comes = following if row.will_change and not ends else None
+    ends = subscription.cancel_at_period_end
+    next_price = None
+    if subscription.will_change and not ends:
+        next_price = prices.get(subscription.next_price_id)
     return PlanStatus(
         plan_id=price.plan_id,
         name=price.plan_name,
         kind=price.kind,
         cycle=price.cycle,
-        status=row.status,
-        seats=row.quantity,
-        price_minor=price.price_minor * row.quantity,
+        status=subscription.status,
+        seats=subscription.quantity,
+        price_minor=price.price_minor * subscription.quantity,
         currency=price.currency.upper(),
-        credits_micro=price.credits_micro * row.quantity,
-        renews_at=None if ends else row.period_end,
-        ends_at=row.period_end if ends else row.ended_at,
-        trial_end=row.trial_end if row.status == "trialing" else None,
-        past_due_since=row.past_due_since,
-        next_try_at=row.next_try_at,
-        next_name=comes.plan_name if comes else None,
-        next_seats=row.next_quantity,
-        next_price_minor=comes.price_minor * row.next_quantity if comes else None,
-        subscription_id=row.id,
+        credits_micro=price.credits_micro * subscription.quantity,
+        renews_at=None if ends else subscription.period_end,
+        ends_at=subscription.period_end if ends else subscription.ended_at,
+        trial_end=subscription.trial_end if subscription.status == "trialing" else None,
+        past_due_since=subscription.past_due_since,
+        next_try_at=subscription.next_try_at,
+        next_name=next_price.plan_name if next_price else None,
+        next_seats=subscription.next_quantity,
+        next_price_minor=(
+            next_price.price_minor * subscription.next_quantity if next_price else None
+        ),
+        subscription_id=subscription.id,
     )

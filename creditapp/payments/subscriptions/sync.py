@@ -1,13 +1,14 @@
-"""A subscription and its invoices, synced: what Stripe says now becomes what stands here.
+"""Sync of a subscription and its invoices with Stripe.
 
-As ``checkout.sync`` for packs, ``sync`` is the one function behind webhooks, the return page, the
-sweep, the buttons and the comparison with Stripe. Events only name what to look at, so neither
-their order nor their number matters.
+A service: it calls Stripe with no transaction open and commits its own short transactions. As
+``checkout.sync`` for packs, ``sync_subscription`` is the one function behind webhooks, the return
+page, the sweep, the buttons and the reconciliation. Events only name what to sync, so neither their
+order nor their number matters.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from datetime import timedelta
 
 import structlog
@@ -20,71 +21,48 @@ from creditapp.errors import Conflict, NotFound
 from creditapp.payments import customers
 from creditapp.payments.purchases.models import Purchase
 from creditapp.payments.stripe.client import StripeGateway
-from creditapp.payments.stripe.records import (
-    GatewayError,
-    InvoiceState,
-    Reversals,
-    SubscriptionState,
-)
+from creditapp.payments.stripe.records import GatewayError, SubscriptionState
 from creditapp.payments.subscriptions import posting as plan_posting
 from creditapp.payments.subscriptions import prices as plan_prices
 from creditapp.payments.subscriptions.models import Invoice, Subscription
+from creditapp.payments.subscriptions.posting import StripeState
 from creditapp.services import get
 
-RACES_MAX = 8
+ATTEMPTS_MAX = 8
 SWEEP_MAX = 50
-NEWEST_ASKED = 2
+RECENT_INVOICES = 2
 """Of how many of the newest paid invoices each sync reads refunds and disputes."""
 
 log = structlog.get_logger(__name__)
 
 
-@dataclass
-class StripeState:
-    """Everything that Stripe said about a subscription in one sync."""
+def sync_subscription(subscription_id: str, *, invoice_id: str | None = None) -> Subscription:
+    """Bring subscription, invoices and ledger to what Stripe reports now.
 
-    subscription: SubscriptionState
-    invoices: tuple[InvoiceState, ...]
-    payments: dict[str, str] = field(default_factory=dict)
-    """The payment intent of each invoice that was asked about."""
-    reversals: dict[str, Reversals] = field(default_factory=dict)
-    """What went back of each invoice that was asked about."""
-
-
-@dataclass(frozen=True)
-class _Known:
-    row: Subscription | None
-    user_id: str | None
-    invoices: dict[str, Invoice]
-
-
-def sync(subscription_id: str, *, invoice_id: str | None = None) -> Subscription:
-    """Make plan and ledger agree with what Stripe says about a subscription now.
-
-    Safe to call at any time and at once. ``invoice_id`` is an older invoice whose refunds and
-    disputes are to be read too. Raises ``NotFound`` for a subscription that is nobody's here, and
-    ``GatewayError``. Of two at once, the one that finds the row changed under it reads again.
+    Safe to call at any time and concurrently: a sync that finds the row changed meanwhile reads
+    again. ``invoice_id`` is an older invoice whose refunds and disputes are read too. Raises
+    ``NotFound`` for a subscription that belongs to no user here, and ``GatewayError``.
     """
     stop_reading()
-    for _ in range(RACES_MAX):
-        known = _known(subscription_id)
-        told = _ask_stripe(subscription_id, known, invoice_id)
-        user_id = known.user_id or _owner(told.subscription)
-        prices = plan_prices.known(
-            {told.subscription.price_id}
-            | {line.price_id for invoice in told.invoices for line in invoice.lines}
+    for _ in range(ATTEMPTS_MAX):
+        row, invoices = _load_rows(subscription_id)
+        state = _fetch_stripe_state(subscription_id, invoices, invoice_id)
+        user_id = row.user_id if row else _find_owner(state.subscription)
+        prices = plan_prices.find_prices(
+            {state.subscription.price_id}
+            | {line.price_id for invoice in state.invoices for line in invoice.lines}
         )
         with transaction() as session:
-            row = _claim(session, known.row, told, user_id)
-            if row is None:
+            subscription = _claim(session, row, state.subscription, user_id)
+            if subscription is None:
                 continue
-            plan_posting.post(session, row, told, prices)
-            return row
+            plan_posting.post(session, subscription, state, prices)
+            return subscription
     raise Conflict("This subscription is being worked on. Try again in a moment.")
 
 
-def sweep() -> None:
-    """Sync every subscription that was not heard of for long: a webhook may never come."""
+def sweep_subscriptions() -> None:
+    """Sync every subscription whose next sync is due: a webhook may never arrive."""
     with snapshot() as session:
         due = session.execute(
             select(Subscription.id, Subscription.next_sync_at)
@@ -103,25 +81,27 @@ def sweep() -> None:
         if changed(claimed) == 0:
             continue
         try:
-            sync(subscription_id)
+            sync_subscription(subscription_id)
         except Exception as error:
-            # One that cannot be asked about must not keep the others waiting.
+            # A subscription that cannot be synced must not delay the others.
             log.warning(
                 "sync failed", subscription=subscription_id, error_type=type(error).__name__
             )
 
 
-def live_of(session: Session, user_id: str) -> Subscription | None:
-    """Return the subscription that is a user's plan now, the newest where there are two."""
-    rows = session.scalars(
-        select(Subscription)
-        .where(Subscription.user_id == user_id, Subscription.ended_at.is_(None))
-        .order_by(Subscription.created_at.desc(), Subscription.id)
+def find_current(session: Session, user_id: str) -> Subscription | None:
+    """Return a user's current subscription; the newest, if there are two."""
+    return next(
+        (
+            subscription
+            for subscription in list_subscriptions(session, user_id)
+            if subscription.live and subscription.ended_at is None
+        ),
+        None,
     )
-    return next((row for row in rows if row.live), None)
 
 
-def all_of(session: Session, user_id: str) -> list[Subscription]:
+def list_subscriptions(session: Session, user_id: str) -> list[Subscription]:
     """Return every subscription that a user ever had, the newest first."""
     return list(
         session.scalars(
@@ -132,66 +112,62 @@ def all_of(session: Session, user_id: str) -> list[Subscription]:
     )
 
 
-def _known(subscription_id: str) -> _Known:
+def _load_rows(subscription_id: str) -> tuple[Subscription | None, dict[str, Invoice]]:
+    query = select(Invoice).where(Invoice.subscription_id == subscription_id)
     with snapshot() as session:
         row = session.get(Subscription, subscription_id)
-        invoices = {
-            invoice.id: invoice
-            for invoice in session.scalars(
-                select(Invoice).where(Invoice.subscription_id == subscription_id)
-            )
-        }
-    return _Known(row, row.user_id if row else None, invoices)
+        return row, {invoice.id: invoice for invoice in session.scalars(query)}
 
 
-def _ask_stripe(subscription_id: str, known: _Known, invoice_id: str | None) -> StripeState:
+def _fetch_stripe_state(
+    subscription_id: str, invoices: Mapping[str, Invoice], invoice_id: str | None
+) -> StripeState:
+    """Read the subscription, its invoices, and refunds and disputes of those that may change."""
     gateway = get(StripeGateway)
     try:
-        state = gateway.retrieve_subscription(subscription_id)
+        subscription = gateway.retrieve_subscription(subscription_id)
     except GatewayError as error:
         if error.code != "resource_missing":
             raise
         raise NotFound("Stripe knows no such subscription.") from None
-    told = StripeState(state, gateway.list_invoices(subscription_id))
-    paid = [each for each in told.invoices if each.paid and each.paid_minor > 0]
-    newest = {each.id for each in paid[-NEWEST_ASKED:]}
-    for invoice in paid:
-        row = known.invoices.get(invoice.id)
-        payment = row.payment_intent_id if row else None
-        if payment is None:
-            payment = gateway.payment_of_invoice(invoice.id)
-        if payment is None:
+    state = StripeState(subscription, gateway.list_invoices(subscription_id))
+    paid = [invoice for invoice in state.invoices if invoice.paid and invoice.paid_minor > 0]
+    for number, invoice in enumerate(paid, 1):
+        row = invoices.get(invoice.id)
+        payment_intent_id = row.payment_intent_id if row else None
+        if payment_intent_id is None:
+            payment_intent_id = gateway.payment_of_invoice(invoice.id)
+        if payment_intent_id is None:
             continue
-        told.payments[invoice.id] = payment
-        unsettled = row is None or row.disputed or invoice.id == invoice_id
-        if unsettled or invoice.id in newest:
-            told.reversals[invoice.id] = gateway.reversals_of(payment)
-    return told
+        state.payment_intent_ids[invoice.id] = payment_intent_id
+        is_recent = number > len(paid) - RECENT_INVOICES
+        if is_recent or row is None or row.disputed or invoice.id == invoice_id:
+            state.reversals[invoice.id] = gateway.reversals_of(payment_intent_id)
+    return state
 
 
-def _owner(told: SubscriptionState) -> str:
-    """Return who began it: by the purchase that it carries, or by the customer who pays."""
+def _find_owner(state: SubscriptionState) -> str:
+    """Return the user of a new subscription: by its customer, or by the purchase it carries."""
     with snapshot() as session:
-        found = customers.user_of(session, told.customer_id)
-        purchase_id = told.metadata.get("purchase_id")
-        if found is None and purchase_id:
-            found = session.scalar(
+        user_id = customers.user_of(session, state.customer_id)
+        purchase_id = state.metadata.get("purchase_id")
+        if user_id is None and purchase_id:
+            user_id = session.scalar(
                 select(Purchase.user_id).where(
                     Purchase.id == purchase_id, Purchase.cycle.is_not(None)
                 )
             )
-    if found is None:
+    if user_id is None:
         raise NotFound("There is no such subscription.")
-    return found
+    return user_id
 
 
 def _claim(
-    session: Session, row: Subscription | None, told: StripeState, user_id: str
+    session: Session, row: Subscription | None, state: SubscriptionState, user_id: str
 ) -> Subscription | None:
-    """Lock the row unless it changed since it was read; write it where there was none."""
-    state = told.subscription
+    """Lock and return the row, or insert it; None if it was changed or inserted meanwhile."""
     if row is None:
-        made = Subscription(
+        new_row = Subscription(
             id=state.id,
             user_id=user_id,
             customer_id=state.customer_id,
@@ -209,7 +185,7 @@ def _claim(
             created_at=state.created,
             next_sync_at=NEVER,
         )
-        if not insert_once(session, made, ["id"]):
+        if not insert_once(session, new_row, ["id"]):
             return None
         return session.get_one(Subscription, state.id)
     claimed = session.execute(

@@ -9,8 +9,9 @@ from urllib.parse import urlencode
 from creditapp.catalog import Catalog, Plan
 from creditapp.catalog import amount as amount_text
 from creditapp.catalog.packs import PlanView, plans_view
-from creditapp.payments.refunds.policy import Refundable
-from creditapp.payments.subscriptions.changes import Preview
+from creditapp.catalog.plan_kinds import PLAN_KINDS
+from creditapp.payments.refunds.policy import RefundablePayment
+from creditapp.payments.subscriptions.preview import UpgradePreview
 from creditapp.payments.subscriptions.status import PlanStatus
 from creditapp.services import get
 from creditapp.units import money_text
@@ -33,10 +34,8 @@ def plan(mine: PlanStatus) -> ViewModel:
     facts: list[ViewModel] = []
     if not mine.free:
         facts.append({"label": "Paid", "text": _CYCLES[mine.cycle or "month"]})
-        gives = f"{amount_text(catalog, mine.credits_micro)} a month"
-        if mine.kind == "unlimited":
-            gives = f"Unlimited, with fair use up to {gives}"
-        facts.append({"label": "Credits", "text": gives})
+        monthly = f"{amount_text(catalog, mine.credits_micro)} a month"
+        facts.append({"label": "Credits", "text": PLAN_KINDS[mine.kind].describe(monthly)})
         if mine.seats > 1:
             facts.append({"label": "Seats", "text": str(mine.seats)})
     if mine.trial_end is not None:
@@ -59,7 +58,7 @@ def plan(mine: PlanStatus) -> ViewModel:
     }
 
 
-def upgrade(offer: Preview) -> ViewModel:
+def upgrade(offer: UpgradePreview) -> ViewModel:
     """Return what an upgrade charges and gives, as its page shows it."""
     return {
         "name": offer.plan_name,
@@ -94,14 +93,14 @@ def seats(mine: PlanStatus, plan: Plan, cycle: str, asked: int) -> ViewModel | N
     }
 
 
-def refundable(payment: Refundable) -> ViewModel:
+def refundable(payment: RefundablePayment) -> ViewModel:
     """Return what a payment would give back, as the refund page shows it."""
     return {
         "id": payment.id,
         "title": payment.title,
         "paid_minor": payment.paid_minor,
         "refunded_minor": payment.refunded_minor,
-        "back_minor": payment.back_minor,
+        "back_minor": payment.refundable_minor,
         "currency": payment.currency,
         "paid_on": _day(payment.paid_at),
         "until": _day(payment.until),

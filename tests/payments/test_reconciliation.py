@@ -12,7 +12,7 @@ from creditapp.clock import NEVER
 from creditapp.db import transaction
 from creditapp.payments.purchases.models import Purchase
 from creditapp.payments.reconciliation import purchases as reconciliation
-from creditapp.payments.reconciliation.purchases import Report
+from creditapp.payments.reconciliation.report import Report
 from creditapp.payments.stripe.records import GatewayError
 from tests.flaky_gateway import cut
 from tests.shop_app import CREATOR, ShopApp, opened

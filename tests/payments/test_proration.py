@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from creditapp.clock import NEVER
 from creditapp.payments.stripe.records import InvoiceLine, InvoiceState
 from creditapp.payments.subscriptions.proration import (
-    PriceUnknown,
+    UnknownPrice,
     add_months,
-    newest_price,
-    plan_of,
+    credit_schedule,
+    current_line,
 )
 
 MICRO = 1_000_000
@@ -71,7 +71,7 @@ def test_later_months_are_later_and_never_skip_one(moment: datetime, count: int)
 
 
 def test_a_month_gives_itself_and_lasts_to_the_end_of_the_next() -> None:
-    (month,) = plan_of(
+    (month,) = credit_schedule(
         invoice(line("basic", "2026-01-31", "2026-02-28")), {"basic": Price()}
     ).months
     assert (month.credits_micro, month.expires_at) == (500 * MICRO, day("2026-03-28"))
@@ -79,33 +79,35 @@ def test_a_month_gives_itself_and_lasts_to_the_end_of_the_next() -> None:
 
 @pytest.mark.parametrize(("lasts", "until"), [(1, day("2026-02-28")), (None, NEVER)])
 def test_what_lasts_otherwise(lasts: int | None, until: datetime) -> None:
-    plan = plan_of(
+    schedule = credit_schedule(
         invoice(line("basic", "2026-01-31", "2026-02-28")), {"basic": Price(lasting_months=lasts)}
     )
-    assert plan.months[0].expires_at == until
+    assert schedule.months[0].expires_at == until
 
 
 def test_a_year_gives_twelve_months_each_on_its_day() -> None:
-    plan = plan_of(
+    schedule = credit_schedule(
         invoice(line("year", "2026-01-31", "2027-01-31", 21000)), {"year": Price(cycle="year")}
     )
-    assert [month.credits_micro for month in plan.months] == [500 * MICRO] * 12
-    starts = [month.starts_at for month in plan.months]
+    assert [month.credits_micro for month in schedule.months] == [500 * MICRO] * 12
+    starts = [month.starts_at for month in schedule.months]
     assert starts[:3] == [day("2026-01-31"), day("2026-02-28"), day("2026-03-31")]
-    assert plan.months[-1].ends_at == day("2027-01-31")
-    assert [month.ends_at for month in plan.months[:-1]] == starts[1:]
+    assert schedule.months[-1].ends_at == day("2027-01-31")
+    assert [month.ends_at for month in schedule.months[:-1]] == starts[1:]
 
 
 def test_seats_multiply() -> None:
-    plan = plan_of(invoice(line("team", "2026-01-01", "2026-02-01", quantity=3)), {"team": Price()})
-    assert plan.months[0].credits_micro == 1500 * MICRO
+    schedule = credit_schedule(
+        invoice(line("team", "2026-01-01", "2026-02-01", quantity=3)), {"team": Price()}
+    )
+    assert schedule.months[0].credits_micro == 1500 * MICRO
 
 
 def test_a_trial_gives_trial_credits_until_its_end_or_nothing() -> None:
     trial = invoice(line("basic", "2026-01-01", "2026-01-08", 0))
     end = day("2026-01-08")
-    assert plan_of(trial, {"basic": Price()}, trial_end=end).months == ()
-    (month,) = plan_of(
+    assert credit_schedule(trial, {"basic": Price()}, trial_end=end).months == ()
+    (month,) = credit_schedule(
         trial, {"basic": Price(trial_credits_micro=20 * MICRO)}, trial_end=end
     ).months
     assert (month.credits_micro, month.expires_at) == (20 * MICRO, end)
@@ -115,7 +117,7 @@ def test_an_upgrade_gives_the_difference_and_replaces_later_months() -> None:
     prices = {"basic": Price(cycle="year"), "premium": Price("year", 1200 * MICRO)}
     months = [(add_months(day("2026-01-01"), n), add_months(day("2026-01-01"), n + 1))
               for n in range(12)]  # fmt: skip
-    plan = plan_of(
+    schedule = credit_schedule(
         invoice(
             line("basic", "2026-11-16", "2027-01-01", -2000, proration=True),
             line("premium", "2026-11-16", "2027-01-01", 3000, proration=True),
@@ -123,13 +125,13 @@ def test_an_upgrade_gives_the_difference_and_replaces_later_months() -> None:
         prices,
         months,
     )
-    assert [month.credits_micro for month in plan.months] == [350 * MICRO, 1200 * MICRO]
-    assert plan.supersedes_from == day("2026-11-16")
+    assert [month.credits_micro for month in schedule.months] == [350 * MICRO, 1200 * MICRO]
+    assert schedule.supersedes_from == day("2026-11-16")
 
 
 def test_giving_back_more_than_is_bought_returns_the_rest() -> None:
     prices = {"basic": Price(), "premium": Price(credits_micro=1200 * MICRO)}
-    plan = plan_of(
+    schedule = credit_schedule(
         invoice(
             line("premium", "2026-01-11", "2026-02-01", -1900, proration=True),
             line("basic", "2026-01-11", "2026-02-01", 1000, proration=True),
@@ -137,14 +139,14 @@ def test_giving_back_more_than_is_bought_returns_the_rest() -> None:
         prices,
         [(day("2026-01-01"), day("2026-02-01"))],
     )
-    assert plan.months == ()
+    assert schedule.months == ()
     # 700 credits for 21 of 31 days, rounded in the buyer's favour.
-    assert plan.returned_micro == 474_190_000
+    assert schedule.prorated_micro == 474_190_000
 
 
 def test_the_time_of_a_trial_returns_nothing() -> None:
     prices = {"basic": Price(), "premium": Price(credits_micro=1200 * MICRO)}
-    plan = plan_of(
+    schedule = credit_schedule(
         invoice(
             line("premium", "2026-01-11", "2026-02-01", 0, proration=True),
             line("basic", "2026-01-11", "2026-02-01", 0, proration=True),
@@ -152,16 +154,16 @@ def test_the_time_of_a_trial_returns_nothing() -> None:
         prices,
         [(day("2026-01-01"), day("2026-02-01"))],
     )
-    assert (plan.months, plan.returned_micro) == ((), 0)
+    assert (schedule.months, schedule.prorated_micro) == ((), 0)
 
 
 def test_a_plan_that_ends_at_once_returns_what_is_left_of_its_month() -> None:
-    plan = plan_of(
+    schedule = credit_schedule(
         invoice(line("basic", "2026-01-16T12:00", "2026-02-01", -750, proration=True)),
         {"basic": Price()},
         [(day("2026-01-01"), day("2026-02-01"))],
     )
-    assert (plan.months, plan.returned_micro) == ((), 250 * MICRO)
+    assert (schedule.months, schedule.prorated_micro) == ((), 250 * MICRO)
 
 
 @given(st.integers(1, 31 * 86400 - 1), st.integers(1, 10**6), st.integers(1, 10**6))
@@ -169,20 +171,20 @@ def test_no_upgrade_gives_more_than_the_whole_difference(seconds: int, old: int,
     starts, ends = day("2026-01-01"), day("2026-02-01")
     at = starts + timedelta(seconds=seconds)
     prices = {"old": Price(credits_micro=old * MICRO), "new": Price(credits_micro=new * MICRO)}
-    plan = plan_of(
+    schedule = credit_schedule(
         invoice(
             InvoiceLine("old", -1, 1, at, ends, True), InvoiceLine("new", 2, 1, at, ends, True)
         ),
         prices,
         [(starts, ends)],
     )
-    given_micro = sum(month.credits_micro for month in plan.months)
+    given_micro = sum(month.credits_micro for month in schedule.months)
     assert 0 <= given_micro <= max(0, new - old) * MICRO + 10_000
 
 
 def test_a_price_that_nobody_knows_is_not_guessed() -> None:
-    with pytest.raises(PriceUnknown):
-        plan_of(invoice(line("else", "2026-01-01", "2026-02-01")), {})
+    with pytest.raises(UnknownPrice):
+        credit_schedule(invoice(line("else", "2026-01-01", "2026-02-01")), {})
 
 
 def test_what_is_in_force_is_what_was_paid_and_reaches_farthest() -> None:
@@ -192,7 +194,7 @@ def test_what_is_in_force_is_what_was_paid_and_reaches_farthest() -> None:
         line("premium", "2026-01-11", "2026-02-01", 1900, proration=True),
     )
     unpaid = invoice(line("other", "2026-02-01", "2026-03-01"), status="open")
-    found = newest_price([basic, upgrade, unpaid])
+    found = current_line([basic, upgrade, unpaid])
     assert found is not None
     assert found.price_id == "premium"
-    assert newest_price([unpaid]) is None
+    assert current_line([unpaid]) is None

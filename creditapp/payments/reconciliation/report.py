@@ -1,0 +1,73 @@
+"""Reconciliation report: what was compared, and every difference, for scripts and for people."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One payment on which Stripe and the ledger differed, and whether that is repaired."""
+
+    kind: str
+    """``paid_not_granted``, ``granted_not_paid``, ``amount``, ``refund``, ``dispute``, ``unknown``
+    or ``unanswered``."""
+    purchase_id: str
+    """A purchase id or an invoice id."""
+    stripe: str
+    ledger: str
+    repaired: bool = False
+
+
+@dataclass
+class Report:
+    """Everything compared since a moment, with the differences found."""
+
+    since: datetime
+    checkouts: int = 0
+    refunds: int = 0
+    disputes: int = 0
+    invoices: int = 0
+    granted: int = 0
+    differences: list[Difference] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is left for an operator."""
+        return all(difference.repaired for difference in self.differences)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the report for scripts."""
+        return {
+            "since": self.since.astimezone(UTC).isoformat(timespec="seconds"),
+            "ok": self.ok,
+            "compared": {
+                "paidCheckouts": self.checkouts,
+                "refunds": self.refunds,
+                "disputes": self.disputes,
+                "grantedPurchases": self.granted,
+                "paidInvoices": self.invoices,
+            },
+            "differences": [asdict(difference) for difference in self.differences],
+        }
+
+    def as_text(self) -> str:
+        """Return the report for people."""
+        lines = [
+            f"Since {self.since:%d %b %Y %H:%M} UTC: {self.checkouts} paid checkouts, "
+            f"{self.invoices} paid invoices, {self.refunds} refunds and {self.disputes} disputes "
+            f"at Stripe; {self.granted} granted purchases here."
+        ]
+        if self.differences:
+            lines += ["", f"{'':<9} {'what':<17} {'purchase':<30} Stripe | ledger"]
+            lines += [
+                f"{'repaired' if difference.repaired else 'LEFT':<9} {difference.kind:<17} "
+                f"{difference.purchase_id:<30} {difference.stripe} | {difference.ledger}"
+                for difference in self.differences
+            ]
+        left = sum(not difference.repaired for difference in self.differences)
+        repaired = len(self.differences) - left
+        lines += ["", f"{repaired} repaired, {left} left." if self.differences else "They agree."]
+        return "\n".join(lines)
