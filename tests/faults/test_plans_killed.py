@@ -1,10 +1,10 @@
-"""The process is killed at every step of what plans do; begun again, it ends as if it had not been.
+"""Kills the process at every step of a plan's actions; repeated, each ends as if undisturbed.
 
-A step is the moment before or after a statement, a commit or a call to Stripe. A kill that changed
-nothing, here or at Stripe, is followed by the next one on the same buyer, so that the same deed is
-begun again and again and killed one step later each time. A kill that left something behind is
-followed by the deed once more, undisturbed, and by a new buyer. Without ``CREDITAPP_SOAK=1`` the
-first, eighth, ... steps are taken on one database and the fourth, eleventh, ... on the other.
+A step is the moment before or after a statement, a commit or a call to Stripe. After a kill that
+changed nothing, here or at Stripe, the same buyer's action is started again and killed one step
+later. After a kill that left a change, the action is repeated undisturbed, and a new buyer
+continues. Without ``CREDITAPP_SOAK=1`` only the first, eighth, ... steps are tested on one database
+and the fourth, eleventh, ... on the other.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ SOAK = os.environ.get("CREDITAPP_SOAK") == "1"
 
 @dataclass(frozen=True)
 class Act:
-    """Something that plans do: what leads to it, the deed in a child, and the same done again."""
+    """An action of plans: its preparation, its name in the crash worker, and its repetition."""
 
     name: str
     before: Callable[[Play], None]
-    deed: str
+    action: str
     arguments: Callable[[Play], tuple[str, ...]]
     again: Callable[[Play], object]
     ends: End
@@ -47,18 +47,18 @@ def _paid(play: Play) -> None:
     play.begin_plan()
 
 
-def _heard(play: Play) -> None:
+def _synced(play: Play) -> None:
     play.begin_plan()
     play.hear(COMPLETED)
 
 
 def _renewed(play: Play) -> None:
-    _heard(play)
+    _synced(play)
     play.a_month_passes()
 
 
 def _spent_and_refunded(play: Play) -> None:
-    _heard(play)
+    _synced(play)
     play.shop_app.spend(play.buyer, 300)
     play.refund("7.50")
 
@@ -74,7 +74,7 @@ def _subscription(play: Play) -> tuple[str, ...]:
 
 
 def _choose_premium(play: Play) -> None:
-    with suppress(PlanUnchanged):  # it was done before the process died
+    with suppress(PlanUnchanged):  # the killed process had finished it
         plans.choose_plan(PlanOrder("premium"), play.buyer, key="again")
     subscription_sync.sync_subscription(play.newest("subscription"))
 
@@ -102,7 +102,7 @@ ACTS = (
     ),
     Act(
         "an upgrade",
-        _heard,
+        _synced,
         "upgrade",
         lambda play: (play.buyer.id, "premium"),
         _choose_premium,
@@ -143,7 +143,7 @@ def test_killed_anywhere_it_ends_once(
         play = begin(shop_app, act)
         before = traces(play)
         while dies := crash_worker.dies_at(
-            step, act.deed, *act.arguments(play), at=shop_app.clock.now()
+            step, act.action, *act.arguments(play), at=shop_app.clock.now()
         ):
             step, killed = step + stride, killed + 1
             if traces(play) != before:
@@ -153,17 +153,17 @@ def test_killed_anywhere_it_ends_once(
             do_again(play, act)
         assert in_credits(play.end()) == act.ends, f"killed before step {step} of {act.name}"
         do_again(play, act)
-        assert in_credits(play.end()) == act.ends, f"done once more, before step {step}"
+        assert in_credits(play.end()) == act.ends, f"repeated after step {step}"
         play.over()
         if not dies:
             break
-    assert killed > (10 if SOAK else 2), "a deed has more steps than that"
+    assert killed > (10 if SOAK else 2), "an action has more steps than that"
     assert changed or stride > 1, "no kill came after a commit"
     shop_app.prove()
 
 
 def begin(shop_app: ShopApp, act: Act) -> Play:
-    """Bring a new buyer to where the deed begins; nobody else's months are due."""
+    """Prepare a new buyer for the action; cancel the due months of all others."""
     with shop_app.app.app_context(), transaction() as session:
         session.execute(
             update(ScheduledGrant)
@@ -182,7 +182,7 @@ def do_again(play: Play, act: Act) -> None:
 
 
 def in_credits(end: End) -> End:
-    """Return an end in whole credits: an upgrade's difference goes by the second."""
+    """Return an end in whole credits: an upgrade is prorated by the second."""
     return replace(
         end,
         available=round(end.available / MICRO),
@@ -192,8 +192,8 @@ def in_credits(end: End) -> End:
 
 
 def traces(play: Play) -> tuple[object, ...]:
-    """Return everything that a deed could have left behind, here and at Stripe."""
-    mine = play.buyer.id
+    """Return everything that an action could have changed, here and at Stripe."""
+    user_id = play.buyer.id
     with play.shop_app.app.app_context(), snapshot() as session:
         rows = [
             *session.execute(
@@ -201,12 +201,12 @@ def traces(play: Play) -> tuple[object, ...]:
                     Subscription.version,
                     Subscription.upgrade_proration_at,
                     Subscription.next_sync_at,
-                ).where(Subscription.user_id == mine)
+                ).where(Subscription.user_id == user_id)
             ),
-            *session.execute(select(Invoice.id, Invoice.status).where(Invoice.user_id == mine)),
+            *session.execute(select(Invoice.id, Invoice.status).where(Invoice.user_id == user_id)),
             *session.execute(
                 select(ScheduledGrant.state, ScheduledGrant.reversed_micro)
-                .where(ScheduledGrant.user_id == mine)
+                .where(ScheduledGrant.user_id == user_id)
                 .order_by(ScheduledGrant.id)
             ),
         ]

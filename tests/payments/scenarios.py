@@ -107,7 +107,7 @@ class Play:
 
     def a_month_passes(self) -> None:
         self.shop_app.press(f"/subscriptions/{self.newest('subscription')}/renew")
-        self.plans.follow()
+        self.plans.sync_clock()
 
     # --- the post ---
 
@@ -169,7 +169,7 @@ class Play:
         with State.of(self.shop_app.gateway.sandbox).transaction() as books:
             books.advance(int(timedelta(days=1, minutes=10).total_seconds()))
             payment.tick(books)
-        self.plans.follow()
+        self.plans.sync_clock()
 
     def _books(self, read: Callable[[Books], T]) -> T:
         with State.of(self.shop_app.gateway.sandbox).transaction() as books:

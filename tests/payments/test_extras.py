@@ -107,13 +107,13 @@ def test_a_plan_with_a_code_gives_its_credits(shop_app: ShopApp) -> None:
     )
     shop_app.pay(purchase)
     assert shop_app.sync(purchase).state == "paid"
-    assert plans.given(alice) == [500]
+    assert plans.granted(alice) == [500]
     (invoice,) = plans.invoices(alice)
     assert (invoice.subtotal_minor, invoice.paid_minor) == (1500, 1458)
-    row = plans.live(alice)
+    row = plans.current(alice)
     assert row is not None
-    plans.live_through(row, 1)
-    assert plans.given(alice) == [500, 500]
+    plans.pass_months(row, 1)
+    assert plans.granted(alice) == [500, 500]
 
 
 def test_all_of_it_agrees_with_the_bank(shop_app: ShopApp) -> None:

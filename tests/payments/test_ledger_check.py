@@ -1,4 +1,4 @@
-"""The ledger's sales against the purchases, whole and tampered with."""
+"""Check of sold credits against purchases: agreeing, and tampered with."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from creditapp.payments.reconciliation import ledger_check
 from tests.shop_app import ShopApp
 
 
-def bought(shop_app: ShopApp) -> None:
+def buy_pack(shop_app: ShopApp) -> None:
     purchase = shop_app.start(shop_app.member())
     shop_app.pay(purchase)
     shop_app.deliver(purchase)
 
 
-def test_what_was_sold_is_what_was_bought(shop_app: ShopApp) -> None:
-    bought(shop_app)
+def test_a_paid_purchase_agrees_with_its_grant(shop_app: ShopApp) -> None:
+    buy_pack(shop_app)
     with shop_app.app.app_context(), snapshot() as session:
         result = ledger_check.check(session.connection())
     assert (result.checked, result.findings) == (1, [])
@@ -32,8 +32,8 @@ def test_what_was_sold_is_what_was_bought(shop_app: ShopApp) -> None:
         "DELETE FROM purchases",
     ],
 )
-def test_what_does_not_agree_is_found(shop_app: ShopApp, tampering: str) -> None:
-    bought(shop_app)
+def test_a_tampered_purchase_is_found(shop_app: ShopApp, tampering: str) -> None:
+    buy_pack(shop_app)
     with shop_app.app.app_context():
         with transaction() as session:
             session.execute(text(tampering))

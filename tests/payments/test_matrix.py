@@ -183,10 +183,10 @@ def test_however_an_event_comes_it_ends_the_same(shop_app: ShopApp) -> None:
     ran: Counter[tuple[str, str]] = Counter()
     wrong: list[str] = []
     for story in STORIES:
-        began = plans.follow()
+        began = plans.sync_clock()
         for manner in manners(story, kind):
             shop_app.line.before = shop_app.line.after = lambda name: None
-            plans.follow()
+            plans.sync_clock()
             play = Play(shop_app, plans, shop_app.member(), early=manner == "early")
             said = tell(play, story, manner)
             play.over()

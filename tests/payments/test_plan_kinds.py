@@ -1,4 +1,4 @@
-"""Trials, teams and fair use: what a catalog can say of a plan beyond the studio's own."""
+"""Trials, teams and fair use: kinds of plans that the studio's own catalog does not have."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.payments.plan_shop import PlanShop
 from tests.shop_app import opened
 
 STUDIO = Path(__file__).resolve().parents[2] / "creditapp" / "catalog" / "studio.toml"
-MORE = """
+MORE_PLANS = """
 [[plans]]
 id = "tried"
 name = "Tried"
@@ -52,7 +52,7 @@ unused = "expire"
 """
 
 
-def catalog(folder: Path, more: str = MORE) -> Path:
+def catalog(folder: Path, more: str = MORE_PLANS) -> Path:
     file = folder / "shop.toml"
     head, mark, tail = STUDIO.read_text().partition("# What programs buy with a receipt")
     file.write_text(head + more + mark + tail)
@@ -63,37 +63,48 @@ def catalog(folder: Path, more: str = MORE) -> Path:
 def plans(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[PlanShop]:
-    """A till of a shop with three more kinds of plans."""
+    """A shop whose catalog has three more kinds of plans."""
     folder = tmp_path_factory.mktemp("shop_app")
     server = request.getfixturevalue("postgresql_server") if request.param != "sqlite" else None
     environ = {"CREDITAPP_CATALOG": str(catalog(folder))}
-    with opened(request.param, folder, server, environ=environ) as made:
-        made.begin()
-        yield PlanShop(made)
-        made.prove()
+    with opened(request.param, folder, server, environ=environ) as shop_app:
+        shop_app.begin()
+        yield PlanShop(shop_app)
+        shop_app.prove()
 
 
-def test_a_trial_gives_its_own_credits_and_then_the_months(plans: PlanShop) -> None:
+def subscribe_five_seats(plans: PlanShop, buyer: User) -> Subscription:
+    """Subscribe a team with five seats."""
+    purchase = plans.choose(buyer, "crew", seats=5).purchase
+    assert purchase is not None
+    plans.shop_app.pay(purchase)
+    assert plans.shop_app.sync(purchase).state == "paid"
+    row = plans.current(buyer)
+    assert row is not None
+    return row
+
+
+def test_a_trial_grants_its_own_credits_and_then_the_months(plans: PlanShop) -> None:
     alice = plans.shop_app.member()
     row = plans.subscribe(alice, "tried")
-    assert plans.given(alice) == [20]
-    assert plans.standing(alice).status == "trialing"
-    assert plans.standing(alice).trial_end == row.trial_end
+    assert plans.granted(alice) == [20]
+    assert plans.status(alice).status == "trialing"
+    assert plans.status(alice).trial_end == row.trial_end
     assert row.trial_end is not None
-    plans.pass_to(row.trial_end + timedelta(hours=1))
+    plans.advance_to(row.trial_end + timedelta(hours=1))
     plans.sweep()
-    assert plans.given(alice) == [20, 200]
-    assert plans.standing(alice).status == "active"
-    assert plans.shop_app.credits(alice) == 200  # the trial's ended with it
+    assert plans.granted(alice) == [20, 200]
+    assert plans.status(alice).status == "active"
+    assert plans.shop_app.credits(alice) == 200  # the trial's credits expired with it
 
 
 def test_a_trial_is_once_for_each_person(plans: PlanShop) -> None:
     alice = plans.shop_app.member()
     row = plans.subscribe(alice, "tried")
     plans.choose(alice, "free")
-    plans.pass_to((row.trial_end or row.period_end) + timedelta(hours=1))
+    plans.advance_to((row.trial_end or row.period_end) + timedelta(hours=1))
     plans.sweep()
-    assert plans.standing(alice).free
+    assert plans.status(alice).free
     purchase = plans.choose(alice, "tried").purchase
     assert purchase is not None
     assert purchase.trial_days == 0
@@ -111,16 +122,16 @@ def test_another_account_of_the_same_person_has_no_second_trial(plans: PlanShop)
         assert plan_checkout.is_trial_eligible(session, tried, stranger.id)
 
 
-def test_a_change_within_the_trial_charges_nothing(plans: PlanShop) -> None:
+def test_a_change_during_the_trial_charges_nothing(plans: PlanShop) -> None:
     alice = plans.shop_app.member()
     row = plans.subscribe(alice, "tried")
     assert plans.choose(alice, "premium").outcome == "will_change"
-    plans.pass_to((row.trial_end or row.period_end) + timedelta(hours=1))
+    plans.advance_to((row.trial_end or row.period_end) + timedelta(hours=1))
     plans.sweep()
-    assert plans.given(alice) == [20, 1200]
+    assert plans.granted(alice) == [20, 1200]
 
 
-def test_a_team_pays_and_gets_for_each_seat(plans: PlanShop) -> None:
+def test_a_team_pays_and_gets_credits_per_seat(plans: PlanShop) -> None:
     alice = plans.shop_app.member()
     for seats in (1, 51):
         with pytest.raises(ValidationFailed):
@@ -129,60 +140,49 @@ def test_a_team_pays_and_gets_for_each_seat(plans: PlanShop) -> None:
     assert purchase is not None
     plans.shop_app.pay(purchase)
     assert plans.shop_app.sync(purchase).state == "paid"
-    assert plans.given(alice) == [900]
-    mine = plans.standing(alice)
-    assert (mine.seats, mine.price_minor) == (3, 6000)
+    assert plans.granted(alice) == [900]
+    status = plans.status(alice)
+    assert (status.seats, status.price_minor) == (3, 6000)
     assert plans.choose(alice, "crew", seats=5).outcome == "upgraded"
-    assert 599 < plans.given(alice)[1] <= 600
-    assert plans.standing(alice).seats == 5
+    assert 599 < plans.granted(alice)[1] <= 600
+    assert plans.status(alice).seats == 5
 
 
-def test_fewer_seats_wait_for_the_end_and_can_be_taken_back(plans: PlanShop) -> None:
+def test_fewer_seats_wait_for_the_period_end_and_can_be_taken_back(plans: PlanShop) -> None:
     alice = plans.shop_app.member()
-    row = team_of_five(plans, alice)
+    row = subscribe_five_seats(plans, alice)
     assert plans.choose(alice, "crew", seats=3).outcome == "will_change"
-    mine = plans.standing(alice)
-    assert (mine.seats, mine.next_name, mine.next_seats, mine.next_price_minor) == (
+    status = plans.status(alice)
+    assert (status.seats, status.next_name, status.next_seats, status.next_price_minor) == (
         5, "Crew", 3, 6000,
     )  # fmt: skip
     assert plans.choose(alice, "crew", seats=5).outcome == "kept"
-    assert plans.standing(alice).next_name is None
+    assert plans.status(alice).next_name is None
     plans.choose(alice, "crew", seats=3)
-    plans.pass_to(row.period_end + timedelta(hours=1))
+    plans.advance_to(row.period_end + timedelta(hours=1))
     plans.sweep()
-    assert plans.given(alice) == [1500, 900]
-    assert plans.standing(alice).seats == 3
+    assert plans.granted(alice) == [1500, 900]
+    assert plans.status(alice).seats == 3
 
 
-def test_a_team_that_becomes_one_pays_for_one(plans: PlanShop) -> None:
+def test_a_team_that_changes_to_a_plan_for_one_pays_for_one(plans: PlanShop) -> None:
     alice = plans.shop_app.member()
-    team_of_five(plans, alice)
+    subscribe_five_seats(plans, alice)
     plans.choose(alice, "basic")
-    mine = plans.standing(alice)
-    assert (mine.next_name, mine.next_seats, mine.next_price_minor) == ("Basic", 1, 1500)
+    status = plans.status(alice)
+    assert (status.next_name, status.next_seats, status.next_price_minor) == ("Basic", 1, 1500)
 
 
-def team_of_five(plans: PlanShop, buyer: User) -> Subscription:
-    """Subscribe a team of five."""
-    purchase = plans.choose(buyer, "crew", seats=5).purchase
-    assert purchase is not None
-    plans.shop_app.pay(purchase)
-    assert plans.shop_app.sync(purchase).state == "paid"
-    row = plans.live(buyer)
-    assert row is not None
-    return row
-
-
-def test_fair_use_is_a_cap_that_ends_with_its_month(plans: PlanShop) -> None:
+def test_fair_use_credits_expire_with_their_month(plans: PlanShop) -> None:
     alice = plans.shop_app.member()
     row = plans.subscribe(alice, "endless")
     plans.shop_app.spend(alice, 4000)
-    plans.live_through(row, 1)
-    assert plans.given(alice) == [5000, 5000]
-    assert plans.shop_app.credits(alice) == 5000  # the first month's last thousand has ended
+    plans.pass_months(row, 1)
+    assert plans.granted(alice) == [5000, 5000]
+    assert plans.shop_app.credits(alice) == 5000  # the first month's last 1000 expired
 
 
-def test_production_refuses_a_database_with_a_plan_of_the_sandbox(plans: PlanShop) -> None:
+def test_production_refuses_a_database_with_a_sandbox_plan(plans: PlanShop) -> None:
     from dataclasses import replace
 
     from creditapp.runtime.server import refuse_demo_money

@@ -1,4 +1,4 @@
-"""Which credits an invoice gives, and when: pure, over made-up lines."""
+"""Credit schedules of invoices with made-up lines."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MICRO = 1_000_000
 
 @dataclass
 class Price:
-    """What a price gives."""
+    """Credit terms of a price."""
 
     cycle: str = "month"
     credits_micro: int = 500 * MICRO
@@ -41,7 +41,7 @@ def line(price: str, starts: str, ends: str, amount: int = 1500, **more: object)
 
 
 def invoice(*lines: InvoiceLine, status: str = "paid") -> InvoiceState:
-    total = sum(each.amount_minor for each in lines)
+    total = sum(line.amount_minor for line in lines)
     return InvoiceState(
         "in_1", None, status, "subscription_cycle", "sub_1", "usd", total, total, 0, total,
         day("2026-01-31"), None, None, None, lines, False,
@@ -64,13 +64,13 @@ def test_months_are_counted_by_the_day(moment: str, count: int, then: str) -> No
 
 
 @given(st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1)), st.integers(0, 60))
-def test_later_months_are_later_and_never_skip_one(moment: datetime, count: int) -> None:
+def test_months_follow_each_other_without_gaps(moment: datetime, count: int) -> None:
     here, after = add_months(moment, count), add_months(moment, count + 1)
     assert here < after <= here + timedelta(days=31)
     assert (after.year * 12 + after.month) - (here.year * 12 + here.month) == 1
 
 
-def test_a_month_gives_itself_and_lasts_to_the_end_of_the_next() -> None:
+def test_a_month_grants_its_credits_until_the_end_of_the_next() -> None:
     (month,) = credit_schedule(
         invoice(line("basic", "2026-01-31", "2026-02-28")), {"basic": Price()}
     ).months
@@ -78,14 +78,14 @@ def test_a_month_gives_itself_and_lasts_to_the_end_of_the_next() -> None:
 
 
 @pytest.mark.parametrize(("lasts", "until"), [(1, day("2026-02-28")), (None, NEVER)])
-def test_what_lasts_otherwise(lasts: int | None, until: datetime) -> None:
+def test_credits_expire_as_the_price_says(lasts: int | None, until: datetime) -> None:
     schedule = credit_schedule(
         invoice(line("basic", "2026-01-31", "2026-02-28")), {"basic": Price(lasting_months=lasts)}
     )
     assert schedule.months[0].expires_at == until
 
 
-def test_a_year_gives_twelve_months_each_on_its_day() -> None:
+def test_a_year_grants_twelve_months_each_on_its_day() -> None:
     schedule = credit_schedule(
         invoice(line("year", "2026-01-31", "2027-01-31", 21000)), {"year": Price(cycle="year")}
     )
@@ -96,14 +96,14 @@ def test_a_year_gives_twelve_months_each_on_its_day() -> None:
     assert [month.ends_at for month in schedule.months[:-1]] == starts[1:]
 
 
-def test_seats_multiply() -> None:
+def test_credits_are_per_seat() -> None:
     schedule = credit_schedule(
         invoice(line("team", "2026-01-01", "2026-02-01", quantity=3)), {"team": Price()}
     )
     assert schedule.months[0].credits_micro == 1500 * MICRO
 
 
-def test_a_trial_gives_trial_credits_until_its_end_or_nothing() -> None:
+def test_a_trial_grants_trial_credits_until_its_end_or_nothing() -> None:
     trial = invoice(line("basic", "2026-01-01", "2026-01-08", 0))
     end = day("2026-01-08")
     assert credit_schedule(trial, {"basic": Price()}, trial_end=end).months == ()
@@ -113,7 +113,7 @@ def test_a_trial_gives_trial_credits_until_its_end_or_nothing() -> None:
     assert (month.credits_micro, month.expires_at) == (20 * MICRO, end)
 
 
-def test_an_upgrade_gives_the_difference_and_replaces_later_months() -> None:
+def test_an_upgrade_grants_the_difference_and_supersedes_later_months() -> None:
     prices = {"basic": Price(cycle="year"), "premium": Price("year", 1200 * MICRO)}
     months = [(add_months(day("2026-01-01"), n), add_months(day("2026-01-01"), n + 1))
               for n in range(12)]  # fmt: skip
@@ -129,7 +129,7 @@ def test_an_upgrade_gives_the_difference_and_replaces_later_months() -> None:
     assert schedule.supersedes_from == day("2026-11-16")
 
 
-def test_giving_back_more_than_is_bought_returns_the_rest() -> None:
+def test_an_immediate_downgrade_reverses_the_difference() -> None:
     prices = {"basic": Price(), "premium": Price(credits_micro=1200 * MICRO)}
     schedule = credit_schedule(
         invoice(
@@ -144,7 +144,7 @@ def test_giving_back_more_than_is_bought_returns_the_rest() -> None:
     assert schedule.prorated_micro == 474_190_000
 
 
-def test_the_time_of_a_trial_returns_nothing() -> None:
+def test_unused_trial_time_reverses_nothing() -> None:
     prices = {"basic": Price(), "premium": Price(credits_micro=1200 * MICRO)}
     schedule = credit_schedule(
         invoice(
@@ -157,7 +157,7 @@ def test_the_time_of_a_trial_returns_nothing() -> None:
     assert (schedule.months, schedule.prorated_micro) == ((), 0)
 
 
-def test_a_plan_that_ends_at_once_returns_what_is_left_of_its_month() -> None:
+def test_an_immediate_cancellation_reverses_the_rest_of_the_month() -> None:
     schedule = credit_schedule(
         invoice(line("basic", "2026-01-16T12:00", "2026-02-01", -750, proration=True)),
         {"basic": Price()},
@@ -167,7 +167,7 @@ def test_a_plan_that_ends_at_once_returns_what_is_left_of_its_month() -> None:
 
 
 @given(st.integers(1, 31 * 86400 - 1), st.integers(1, 10**6), st.integers(1, 10**6))
-def test_no_upgrade_gives_more_than_the_whole_difference(seconds: int, old: int, new: int) -> None:
+def test_no_upgrade_grants_more_than_the_whole_difference(seconds: int, old: int, new: int) -> None:
     starts, ends = day("2026-01-01"), day("2026-02-01")
     at = starts + timedelta(seconds=seconds)
     prices = {"old": Price(credits_micro=old * MICRO), "new": Price(credits_micro=new * MICRO)}
@@ -178,23 +178,23 @@ def test_no_upgrade_gives_more_than_the_whole_difference(seconds: int, old: int,
         prices,
         [(starts, ends)],
     )
-    given_micro = sum(month.credits_micro for month in schedule.months)
-    assert 0 <= given_micro <= max(0, new - old) * MICRO + 10_000
+    granted_micro = sum(month.credits_micro for month in schedule.months)
+    assert 0 <= granted_micro <= max(0, new - old) * MICRO + 10_000
 
 
-def test_a_price_that_nobody_knows_is_not_guessed() -> None:
+def test_an_unknown_price_is_refused() -> None:
     with pytest.raises(UnknownPrice):
         credit_schedule(invoice(line("else", "2026-01-01", "2026-02-01")), {})
 
 
-def test_what_is_in_force_is_what_was_paid_and_reaches_farthest() -> None:
+def test_the_current_line_is_the_paid_one_that_ends_last() -> None:
     basic = invoice(line("basic", "2026-01-01", "2026-02-01"))
     upgrade = invoice(
         line("basic", "2026-01-11", "2026-02-01", -1000, proration=True),
         line("premium", "2026-01-11", "2026-02-01", 1900, proration=True),
     )
     unpaid = invoice(line("other", "2026-02-01", "2026-03-01"), status="open")
-    found = current_line([basic, upgrade, unpaid])
-    assert found is not None
-    assert found.price_id == "premium"
+    current = current_line([basic, upgrade, unpaid])
+    assert current is not None
+    assert current.price_id == "premium"
     assert current_line([unpaid]) is None

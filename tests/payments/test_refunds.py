@@ -1,4 +1,4 @@
-"""Refunds from here: once, whatever fails between the request and its answer."""
+"""Refunds requested in CreditApp: made once, whatever fails between request and response."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from creditapp.payments.purchases.models import Purchase
 from creditapp.payments.refunds import refund as refunds
 from creditapp.payments.stripe.records import GatewayError
 from creditapp.payments.subscriptions.models import Refund
+from creditapp.stripe_sandbox.state import State
 from tests.flaky_gateway import cut
 from tests.payments.plan_shop import PlanShop
 from tests.shop_app import CREATOR, ShopApp, values
@@ -19,17 +20,15 @@ def refund(shop_app: ShopApp, target: str, minor: int | None = None) -> Refund:
         return refunds.refund(target, minor, actor="test")
 
 
-def at_the_bank(shop_app: ShopApp, purchase: Purchase) -> list[int]:
-    """Return the amounts that went back at the bank."""
-    from creditapp.stripe_sandbox.state import State
-
+def refunded_amounts(shop_app: ShopApp, purchase: Purchase) -> list[int]:
+    """Return the amounts refunded at the sandbox."""
     intent = shop_app.intent(purchase)
     with State.of(shop_app.gateway.sandbox).transaction() as books:
-        found = books.find("refund", {"payment_intent": intent})
-    return [each["amount"] for each in found]
+        refunds = books.find("refund", {"payment_intent": intent})
+    return [refund["amount"] for refund in refunds]
 
 
-def test_a_part_and_then_the_rest(shop_app: ShopApp) -> None:
+def test_part_of_a_payment_is_refunded_and_then_the_rest(shop_app: ShopApp) -> None:
     alice = shop_app.member()
     purchase = shop_app.bought(alice)
     assert refund(shop_app, purchase.id, 300).amount_minor == 300
@@ -41,18 +40,18 @@ def test_a_part_and_then_the_rest(shop_app: ShopApp) -> None:
     assert shop_app.credits(alice) == 0
     with pytest.raises(refunds.NothingLeft):
         refund(shop_app, purchase.id)
-    assert sorted(at_the_bank(shop_app, purchase)) == [300, 1199]
+    assert sorted(refunded_amounts(shop_app, purchase)) == [300, 1199]
 
 
 @pytest.mark.parametrize("minor", [0, -1, 1500])
-def test_not_more_than_was_paid_and_not_nothing(shop_app: ShopApp, minor: int) -> None:
+def test_an_amount_outside_what_was_paid_is_refused(shop_app: ShopApp, minor: int) -> None:
     purchase = shop_app.bought(shop_app.member())
     with pytest.raises(ValidationFailed):
         refund(shop_app, purchase.id, minor)
-    assert at_the_bank(shop_app, purchase) == []
+    assert refunded_amounts(shop_app, purchase) == []
 
 
-def test_an_answer_that_was_lost_is_no_second_refund(shop_app: ShopApp) -> None:
+def test_a_retry_after_a_lost_response_is_no_second_refund(shop_app: ShopApp) -> None:
     alice = shop_app.member()
     purchase = shop_app.bought(alice)
     shop_app.line.after = cut("create_refund")
@@ -61,7 +60,7 @@ def test_an_answer_that_was_lost_is_no_second_refund(shop_app: ShopApp) -> None:
     shop_app.line.after = lambda name: None
     again = refund(shop_app, purchase.id, 500)
     assert again.state == "done"
-    assert at_the_bank(shop_app, purchase) == [500]
+    assert refunded_amounts(shop_app, purchase) == [500]
     assert shop_app.row(purchase).refunded_minor == 500
 
 
@@ -72,22 +71,20 @@ def test_a_request_that_never_arrived_is_sent_again(shop_app: ShopApp) -> None:
         refund(shop_app, purchase.id, 500)
     shop_app.line.before = lambda name: None
     refund(shop_app, purchase.id, 500)
-    assert at_the_bank(shop_app, purchase) == [500]
+    assert refunded_amounts(shop_app, purchase) == [500]
 
 
-def test_a_lost_answer_is_found_at_the_bank_after_its_key_was_forgotten(shop_app: ShopApp) -> None:
-    """Stripe forgets a key after a day; our number of the refund stands in its metadata."""
+def test_a_lost_response_is_found_at_stripe_after_its_key_expired(shop_app: ShopApp) -> None:
+    """Stripe forgets an idempotency key after a day; the metadata still has our refund id."""
     purchase = shop_app.bought(shop_app.member())
     shop_app.line.after = cut("create_refund")
     with pytest.raises(GatewayError):
         refund(shop_app, purchase.id, 500)
     shop_app.line.after = lambda name: None
-    from creditapp.stripe_sandbox.state import State
-
     with State.of(shop_app.gateway.sandbox).transaction() as books:
         books.connection.execute("DELETE FROM answers")
     refund(shop_app, purchase.id, 500)
-    assert at_the_bank(shop_app, purchase) == [500]
+    assert refunded_amounts(shop_app, purchase) == [500]
 
 
 def test_spent_credits_are_owed(shop_app: ShopApp) -> None:
@@ -105,14 +102,14 @@ def test_a_disputed_payment_is_not_refunded(shop_app: ShopApp) -> None:
         refund(shop_app, purchase.id)
 
 
-def test_what_was_never_paid_cannot_go_back(shop_app: ShopApp) -> None:
+def test_an_unpaid_target_cannot_be_refunded(shop_app: ShopApp) -> None:
     purchase = shop_app.start(shop_app.member())
     for target in (purchase.id, "pur_nothing", "in_nothing"):
         with pytest.raises(NotFound):
             refund(shop_app, target)
 
 
-def test_an_invoice_is_refunded_and_a_plan_names_its_invoices(shop_app: ShopApp) -> None:
+def test_an_invoice_is_refunded_and_the_refusal_for_a_plan_names_it(shop_app: ShopApp) -> None:
     plans = PlanShop(shop_app)
     alice = shop_app.member()
     plans.subscribe(alice)
@@ -124,9 +121,9 @@ def test_an_invoice_is_refunded_and_a_plan_names_its_invoices(shop_app: ShopApp)
     assert shop_app.credits(alice) == 400
 
 
-def test_two_operators_at_once_do_not_refund_more_than_was_paid(shop_app: ShopApp) -> None:
+def test_concurrent_refunds_do_not_exceed_the_payment(shop_app: ShopApp) -> None:
     purchase = shop_app.bought(shop_app.member())
     answers = shop_app.at_once(*[lambda: refunds.refund(purchase.id).amount_minor] * 3)
-    assert sum(at_the_bank(shop_app, purchase)) == 1499
+    assert sum(refunded_amounts(shop_app, purchase)) == 1499
     assert 1499 in answers
-    assert values([each for each in answers if each == 1499])
+    assert values([answer for answer in answers if answer == 1499])

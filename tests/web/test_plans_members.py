@@ -72,7 +72,7 @@ def test_more_seats_are_shown_with_their_price_and_charged_at_once(
     more = alice.browser.get("/credits/plan?plan=crew&cycle=month&seats=7").text
     assert re.search(r"Pay \$(40\.00|39\.\d\d) for 7 seats", more)
     assert "Your plan is upgraded." in press(alice, more, r"Pay [^<]* for 7 seats")
-    assert plans.standing(user_of(plans, alice)).seats == 7
+    assert plans.status(user_of(plans, alice)).seats == 7
 
 
 def test_fewer_seats_wait_and_all_can_be_kept(plans: PlanShop, alice: Person) -> None:
@@ -84,7 +84,7 @@ def test_fewer_seats_wait_and_all_can_be_kept(plans: PlanShop, alice: Person) ->
     page = alice.browser.get("/credits/plans").text
     assert "Keep Crew" in page
     assert "the change that was planned is taken back" in press(alice, page, "Keep Crew")
-    mine = plans.standing(user_of(plans, alice))
+    mine = plans.status(user_of(plans, alice))
     assert (mine.seats, mine.next_name) == (5, None)
 
 
@@ -97,7 +97,7 @@ def test_one_becomes_a_team_with_the_seats_that_are_asked_for(
     asked = alice.browser.get("/credits/plan?plan=crew&cycle=month&seats=4").text
     assert "Upgrade to Crew" in asked
     press(alice, asked, r"Pay [^<]* for 4 seats")
-    mine = plans.standing(user_of(plans, alice))
+    mine = plans.status(user_of(plans, alice))
     assert (mine.plan_id, mine.seats) == ("crew", 4)
 
 
@@ -113,7 +113,7 @@ def test_a_number_of_seats_that_nobody_sells_is_refused(
 
 def test_a_failed_payment_is_said_where_plans_are_chosen(plans: PlanShop, alice: Person) -> None:
     row = plans.subscribe(user_of(plans, alice), "basic", card="declined-later")
-    plans.pass_to(row.period_end + timedelta(hours=2))
+    plans.advance_to(row.period_end + timedelta(hours=2))
     plans.sweep()
     page = alice.browser.get("/credits/plans").text
     assert "Your last payment failed." in page

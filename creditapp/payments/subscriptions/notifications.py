@@ -67,97 +67,112 @@ def queue_emails(
     user = accounts.find(session, subscription.user_id)
     if user is None:
         return
+    plan_emails = _PlanEmails(session, user, subscription, prices)
     for invoice, state, first_micro in changes.paid:
         if invoice.paid_minor > 0:
-            _email_payment(session, user, subscription, (invoice, state, first_micro), prices)
+            plan_emails.payment(invoice, state, first_micro)
     for invoice, difference_minor in changes.refunded:
-        own_micro = changes.own_micro[invoice.id]
-        _email_refund(session, user, subscription, invoice, difference_minor, own_micro)
+        plan_emails.refund(invoice, difference_minor, changes.own_micro[invoice.id])
     for invoice, dispute, event in changes.disputes:
-        _email_dispute(session, user, invoice, dispute, event, changes.own_micro[invoice.id])
+        plan_emails.dispute(invoice, dispute, event, changes.own_micro[invoice.id])
     if unpaid is not None and subscription.past_due_since is not None:
-        _email_failed_payment(session, user, subscription, unpaid, prices)
+        plan_emails.failed_payment(unpaid)
     if not changes.is_new:
-        _email_plan_change(session, user, subscription, changes, prices)
+        plan_emails.plan_change(changes)
 
 
-def _email_payment(
-    session: Session,
-    user: User,
-    subscription: Subscription,
-    paid: tuple[Invoice, InvoiceState, int],
-    prices: Mapping[str, PlanPrice],
-) -> None:
-    invoice, state, first_micro = paid
-    # An invoice that was created by hand at Stripe may have no line with a price.
-    line = max(state.lines, key=lambda line: line.amount_minor, default=None)
-    price = prices.get(line.price_id if line else subscription.price_id)
-    context = _invoice_context(invoice) | {
-        "kind": _PAYMENT_KINDS.get(invoice.billing_reason, "renewed"),
-        "plan": price.plan_name if price else invoice.title,
-        "period_start": line.starts_at if line else subscription.period_start,
-        "period_end": line.ends_at if line else subscription.period_end,
-        "credits_micro": first_micro,
-        "every_month": invoice.credits_micro > first_micro,
-        "price_minor": invoice.subtotal_minor,
-        "discount_minor": max(0, invoice.subtotal_minor + invoice.tax_minor - invoice.total_minor),
-        "tax_minor": invoice.tax_minor,
-        "total_minor": invoice.paid_minor,
-    }
-    emails.notify(session, "renewal", user, context, f"renewal:{invoice.id}", now=now())
+@dataclass(frozen=True)
+class _PlanEmails:
+    """Emails to the owner of one subscription."""
 
+    session: Session
+    user: User
+    subscription: Subscription
+    prices: Mapping[str, PlanPrice]
 
-def _email_failed_payment(
-    session: Session,
-    user: User,
-    subscription: Subscription,
-    invoice: InvoiceState,
-    prices: Mapping[str, PlanPrice],
-) -> None:
-    price = prices.get(subscription.price_id)
-    context: dict[str, object] = {
-        "plan": price.plan_name if price else "",
-        "amount_minor": invoice.total_minor,
-        "currency": invoice.currency.upper(),
-        "card": "",
-        "retry_at": invoice.next_try_at,
-        "ends_at": None,
-        "path": "/dashboard",
-    }
-    attempt = f"{invoice.next_try_at:%Y%m%d%H}" if invoice.next_try_at else "last"
-    key = f"payment_failed:{invoice.id}:{attempt}"
-    emails.notify(session, "payment_failed", user, context, key, now=now())
+    def payment(self, invoice: Invoice, state: InvoiceState, first_micro: int) -> None:
+        # An invoice that was created by hand at Stripe may have no line with a price.
+        line = max(state.lines, key=lambda line: line.amount_minor, default=None)
+        price = self.prices.get(line.price_id if line else self.subscription.price_id)
+        charged_minor = invoice.subtotal_minor + invoice.tax_minor
+        context = _invoice_context(invoice) | {
+            "kind": _PAYMENT_KINDS.get(invoice.billing_reason, "renewed"),
+            "plan": price.plan_name if price else invoice.title,
+            "period_start": line.starts_at if line else self.subscription.period_start,
+            "period_end": line.ends_at if line else self.subscription.period_end,
+            "credits_micro": first_micro,
+            "every_month": invoice.credits_micro > first_micro,
+            "price_minor": invoice.subtotal_minor,
+            "discount_minor": max(0, charged_minor - invoice.total_minor),
+            "tax_minor": invoice.tax_minor,
+            "total_minor": invoice.paid_minor,
+        }
+        self._queue("renewal", context, f"renewal:{invoice.id}")
 
+    def failed_payment(self, invoice: InvoiceState) -> None:
+        price = self.prices.get(self.subscription.price_id)
+        context: dict[str, object] = {
+            "plan": price.plan_name if price else "",
+            "amount_minor": invoice.total_minor,
+            "currency": invoice.currency.upper(),
+            "card": "",
+            "retry_at": invoice.next_try_at,
+            "ends_at": None,
+            "path": "/dashboard",
+        }
+        attempt = f"{invoice.next_try_at:%Y%m%d%H}" if invoice.next_try_at else "last"
+        self._queue("payment_failed", context, f"payment_failed:{invoice.id}:{attempt}")
 
-def _email_plan_change(
-    session: Session,
-    user: User,
-    subscription: Subscription,
-    changes: Changes,
-    prices: Mapping[str, PlanPrice],
-) -> None:
-    change, at = _plan_change(subscription, changes)
-    price, price_before = prices.get(subscription.price_id), prices.get(changes.price_id)
-    next_price = prices.get(subscription.next_price_id)
-    if change is None or price is None:
-        return
-    new_price = {"upgraded": price, "will_change": next_price}.get(change)
-    old_price = price_before if change == "upgraded" and price_before else price
-    charged_price = new_price or price
-    seats = subscription.next_quantity if change == "will_change" else subscription.quantity
-    is_ending = change in ("will_end", "ended")
-    context = {
-        "change": change,
-        "plan": old_price.plan_name,
-        "new_plan": new_price.plan_name if new_price else None,
-        "at": at,
-        "price_minor": None if is_ending else charged_price.price_minor * seats,
-        "currency": charged_price.currency.upper(),
-        "cycle": charged_price.cycle,
-        "path": "/dashboard",
-    }
-    key = f"plan_changed:{subscription.id}:{subscription.version}"
-    emails.notify(session, "plan_changed", user, context, key, now=now())
+    def plan_change(self, changes: Changes) -> None:
+        subscription, prices = self.subscription, self.prices
+        change, at = _plan_change(subscription, changes)
+        price = prices.get(subscription.price_id)
+        if change is None or price is None:
+            return
+        old_price, new_price, seats = price, None, subscription.quantity
+        if change == "upgraded":
+            old_price, new_price = prices.get(changes.price_id, price), price
+        elif change == "will_change":
+            new_price, seats = prices.get(subscription.next_price_id), subscription.next_quantity
+        charged_price = new_price or price
+        is_ending = change in ("will_end", "ended")
+        context = {
+            "change": change,
+            "plan": old_price.plan_name,
+            "new_plan": new_price.plan_name if new_price else None,
+            "at": at,
+            "price_minor": None if is_ending else charged_price.price_minor * seats,
+            "currency": charged_price.currency.upper(),
+            "cycle": charged_price.cycle,
+            "path": "/dashboard",
+        }
+        key = f"plan_changed:{subscription.id}:{subscription.version}"
+        self._queue("plan_changed", context, key)
+
+    def refund(self, invoice: Invoice, difference_minor: int, own_micro: int) -> None:
+        refunded_minor = abs(difference_minor)
+        context = _invoice_context(invoice) | {
+            "item": invoice.title,
+            "undone": difference_minor < 0,
+            "refunded_minor": refunded_minor,
+            "back_minor": invoice.refunded_minor,
+            "total_minor": invoice.paid_minor,
+            "credits_micro": refunded_minor * own_micro // (invoice.paid_minor or 1),
+        }
+        self._queue("refund", context, f"refund:{invoice.id}:{self.subscription.version}")
+
+    def dispute(self, invoice: Invoice, dispute: DisputeState, event: str, own_micro: int) -> None:
+        context = _invoice_context(invoice) | {
+            "item": invoice.title,
+            "amount_minor": dispute.amount_minor,
+            "credits_micro": own_micro,
+        }
+        if event == "dispute_closed":
+            context["outcome"] = "lost" if dispute.status == "lost" else "won"
+        self._queue(event, context, f"{event}:{dispute.id}")
+
+    def _queue(self, event: str, context: dict[str, object], key: str) -> None:
+        emails.notify(self.session, event, self.user, context, key, now=now())
 
 
 def _plan_change(subscription: Subscription, changes: Changes) -> tuple[str | None, datetime]:
@@ -175,44 +190,6 @@ def _plan_change(subscription: Subscription, changes: Changes) -> tuple[str | No
     if subscription.will_change and not changes.will_change:
         return "will_change", subscription.period_end
     return None, subscription.period_end
-
-
-def _email_refund(
-    session: Session,
-    user: User,
-    subscription: Subscription,
-    invoice: Invoice,
-    difference_minor: int,
-    own_micro: int,
-) -> None:
-    context = _invoice_context(invoice) | {
-        "item": invoice.title,
-        "undone": difference_minor < 0,
-        "refunded_minor": abs(difference_minor),
-        "back_minor": invoice.refunded_minor,
-        "total_minor": invoice.paid_minor,
-        "credits_micro": abs(difference_minor) * own_micro // (invoice.paid_minor or 1),
-    }
-    key = f"refund:{invoice.id}:{subscription.version}"
-    emails.notify(session, "refund", user, context, key, now=now())
-
-
-def _email_dispute(
-    session: Session,
-    user: User,
-    invoice: Invoice,
-    dispute: DisputeState,
-    event: str,
-    own_micro: int,
-) -> None:
-    context = _invoice_context(invoice) | {
-        "item": invoice.title,
-        "amount_minor": dispute.amount_minor,
-        "credits_micro": own_micro,
-    }
-    if event == "dispute_closed":
-        context["outcome"] = "lost" if dispute.status == "lost" else "won"
-    emails.notify(session, event, user, context, f"{event}:{dispute.id}", now=now())
 
 
 def _invoice_context(invoice: Invoice) -> dict[str, object]:

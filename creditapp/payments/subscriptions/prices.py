@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from typing import Any
 
 import structlog
 from sqlalchemy import select
@@ -100,34 +101,25 @@ def _create_at_stripe(price: PlanPrice) -> str:
 
 
 def _new_price(plan: Plan, cycle: str) -> PlanPrice:
-    price = PlanPrice(
-        plan_id=plan.id,
-        plan_name=plan.name,
-        kind=plan.kind,
-        cycle=cycle,
-        price_minor=plan.price(cycle).price_minor,
-        currency=plan.currency.lower(),
-        credits_micro=plan.credits_micro,
-        lasting_months=plan.lasting_months,
-        trial_credits_micro=plan.trial_credits_micro,
+    terms: dict[str, Any] = {
+        "plan_id": plan.id,
+        "plan_name": plan.name,
+        "kind": plan.kind,
+        "cycle": cycle,
+        "price_minor": plan.price(cycle).price_minor,
+        "currency": plan.currency.lower(),
+        "credits_micro": plan.credits_micro,
+        "lasting_months": plan.lasting_months,
+        "trial_credits_micro": plan.trial_credits_micro,
+    }
+    account = "sandbox" if get(Settings).sandbox else "stripe"
+    facts = (*terms.values(), _catalog_price_id(plan, cycle), account)
+    return PlanPrice(
+        **terms,
+        digest=hashlib.sha256(repr(facts).encode()).hexdigest(),
         livemode=get(StripeGateway).livemode,
         created_at=now(),
     )
-    terms = (
-        price.plan_id,
-        price.plan_name,
-        price.kind,
-        price.cycle,
-        price.price_minor,
-        price.currency,
-        price.credits_micro,
-        price.lasting_months,
-        price.trial_credits_micro,
-        _catalog_price_id(plan, cycle),
-        "sandbox" if get(Settings).sandbox else "stripe",
-    )
-    price.digest = hashlib.sha256(repr(terms).encode()).hexdigest()
-    return price
 
 
 def _find_same_terms(session: Session, price: PlanPrice) -> PlanPrice | None:

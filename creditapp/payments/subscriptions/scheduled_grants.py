@@ -43,19 +43,13 @@ def schedule(session: Session, invoice: Invoice, months: Sequence[MonthlyCredits
         )
         .order_by(Invoice.created_at)
     ).all()
-
-    def successor(month: MonthlyCredits) -> str | None:
-        return next(
-            (
-                invoice_id
-                for invoice_id, supersedes_from in later_invoices
-                if supersedes_from and supersedes_from < month.starts_at
-            ),
-            None,
-        )
-
-    session.add_all(
-        ScheduledGrant(
+    for number, month in enumerate(months):
+        successors = [
+            invoice_id
+            for invoice_id, supersedes_from in later_invoices
+            if supersedes_from and supersedes_from < month.starts_at
+        ]
+        scheduled = ScheduledGrant(
             invoice_id=invoice.id,
             number=number,
             subscription_id=invoice.subscription_id,
@@ -66,11 +60,10 @@ def schedule(session: Session, invoice: Invoice, months: Sequence[MonthlyCredits
             ends_at=month.ends_at,
             due_at=_due_at(month, moment),
             expires_at=month.expires_at,
-            state="due" if successor(month) is None else "superseded",
-            superseded_by=successor(month),
+            state="superseded" if successors else "due",
+            superseded_by=successors[0] if successors else None,
         )
-        for number, month in enumerate(months)
-    )
+        session.add(scheduled)
     session.flush()
 
 

@@ -13,8 +13,6 @@ from creditapp.payments.subscriptions import sync as subscription_sync
 from creditapp.payments.subscriptions.models import PlanPrice, Subscription
 from creditapp.services import get
 
-FREE = "free"
-
 
 @dataclass(frozen=True)
 class PlanStatus:
@@ -53,15 +51,10 @@ class PlanStatus:
 def get_status(session: Session, user_id: str) -> PlanStatus:
     """Return a user's plan, in at most two queries; the free plan without a subscription."""
     subscription = subscription_sync.find_current(session, user_id)
-    if subscription is None:
-        return free_status()
-    return describe(session, subscription)
-
-
-def free_status() -> PlanStatus:
-    """Return the plan of users without a subscription."""
+    if subscription is not None:
+        return describe(session, subscription)
     plan = get(Catalog).plans[0]
-    return PlanStatus(plan.id, plan.name, plan.kind, None, FREE, currency=plan.currency)
+    return PlanStatus(plan.id, plan.name, plan.kind, None, "free", currency=plan.currency)
 
 
 def describe(session: Session, subscription: Subscription) -> PlanStatus:

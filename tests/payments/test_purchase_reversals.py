@@ -1,4 +1,4 @@
-"""Refunds and disputes: the ledger follows what Stripe says in total, however it is told."""
+"""Refunds and disputes of packs: the ledger follows Stripe's totals, whatever events arrive."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.shop_app import COMPLETED, CREATOR, ShopApp, values
 MICRO = 1_000_000
 
 
-def test_a_full_refund_takes_the_credits_back(shop_app: ShopApp) -> None:
+def test_a_full_refund_revokes_the_credits(shop_app: ShopApp) -> None:
     alice = shop_app.member()
     purchase = shop_app.bought(alice)
     shop_app.refund(purchase)
@@ -23,18 +23,18 @@ def test_a_full_refund_takes_the_credits_back(shop_app: ShopApp) -> None:
 def test_refunds_in_parts_add_up_to_the_whole(shop_app: ShopApp) -> None:
     alice = shop_app.member()
     purchase = shop_app.bought(alice)
-    back = 0
+    refunded_minor = 0
     for text, minor in (("3.33", 333), ("0.01", 1), ("4.99", 499), ("6.66", 666)):
         shop_app.refund(purchase, text)
         shop_app.deliver(purchase, "refund.created")
-        back += minor
-        left = CREATOR * MICRO - CREATOR * MICRO * back // 1499
+        refunded_minor += minor
+        left = CREATOR * MICRO - CREATOR * MICRO * refunded_minor // 1499
         assert shop_app.balance(alice).available_micro == 50 * MICRO + left
-    assert (back, shop_app.credits(alice)) == (1499, 0)
+    assert (refunded_minor, shop_app.credits(alice)) == (1499, 0)
 
 
-def test_a_refund_of_a_taxed_payment_takes_its_share(shop_app: ShopApp) -> None:
-    """Of $17.99 with tax, $8.995 would be a half: shares are of what was paid in total."""
+def test_a_refund_of_a_taxed_payment_revokes_its_share(shop_app: ShopApp) -> None:
+    """Shares are of the total with tax: $8.99 is half of $17.98."""
     alice = shop_app.member()
     purchase = shop_app.start(alice)
     shop_app.alter(purchase, amount_total=1798)
@@ -48,7 +48,7 @@ def test_a_refund_of_a_taxed_payment_takes_its_share(shop_app: ShopApp) -> None:
     assert shop_app.credits(alice) == 0
 
 
-def test_a_refund_that_fails_later_gives_the_credits_again(shop_app: ShopApp) -> None:
+def test_a_refund_that_fails_later_grants_the_credits_again(shop_app: ShopApp) -> None:
     alice = shop_app.member()
     purchase = shop_app.bought(alice)
     part, rest = shop_app.refund(purchase, "5.00"), shop_app.refund(purchase)
@@ -56,31 +56,31 @@ def test_a_refund_that_fails_later_gives_the_credits_again(shop_app: ShopApp) ->
     assert shop_app.credits(alice) == 0
     shop_app.press(f"/refunds/{rest}/fail")
     shop_app.deliver(purchase, "refund.failed")
-    kept = CREATOR * MICRO - CREATOR * MICRO * 500 // 1499
-    assert shop_app.balance(alice).available_micro == 50 * MICRO + kept
+    left = CREATOR * MICRO - CREATOR * MICRO * 500 // 1499
+    assert shop_app.balance(alice).available_micro == 50 * MICRO + left
     shop_app.press(f"/refunds/{part}/fail")
     shop_app.deliver(purchase, "refund.updated")
     assert shop_app.credits(alice) == CREATOR
     assert shop_app.row(purchase).refunded_minor == 0
 
 
-def test_what_was_spent_before_the_refund_is_owed_and_paid_by_the_next_pack(
+def test_credits_spent_before_the_refund_are_owed_and_repaid_by_the_next_pack(
     shop_app: ShopApp,
 ) -> None:
     alice = shop_app.member()
     purchase = shop_app.bought(alice)
-    shop_app.spend(alice, 150)  # the 50 welcome credits and 100 of the pack's
+    shop_app.spend(alice, 150)  # the 50 welcome credits and 100 of the pack
     shop_app.refund(purchase)
     shop_app.deliver(purchase)
-    has = shop_app.balance(alice)
-    assert (has.available_micro, has.owed_micro) == (0, 100 * MICRO)
+    balance = shop_app.balance(alice)
+    assert (balance.available_micro, balance.owed_micro) == (0, 100 * MICRO)
 
     shop_app.bought(alice)
-    has = shop_app.balance(alice)
-    assert (has.available_micro, has.owed_micro) == (10 * MICRO, 0)
+    balance = shop_app.balance(alice)
+    assert (balance.available_micro, balance.owed_micro) == (10 * MICRO, 0)
 
 
-def test_a_refund_that_fails_after_its_debt_was_paid_gives_back_the_payment(
+def test_a_refund_that_fails_after_its_debt_was_repaid_grants_the_repayment_again(
     shop_app: ShopApp,
 ) -> None:
     alice = shop_app.member()
@@ -91,11 +91,11 @@ def test_a_refund_that_fails_after_its_debt_was_paid_gives_back_the_payment(
     shop_app.bought(alice)
     shop_app.press(f"/refunds/{refund}/fail")
     shop_app.sync(purchase)
-    has = shop_app.balance(alice)
-    assert (has.available_micro, has.owed_micro) == ((10 + CREATOR) * MICRO, 0)
+    balance = shop_app.balance(alice)
+    assert (balance.available_micro, balance.owed_micro) == ((10 + CREATOR) * MICRO, 0)
 
 
-def test_a_refund_told_before_the_payment_grants_and_takes_back(shop_app: ShopApp) -> None:
+def test_a_refund_event_before_the_payment_event_grants_and_revokes(shop_app: ShopApp) -> None:
     alice = shop_app.member()
     purchase = shop_app.start(alice)
     shop_app.pay(purchase)
@@ -107,18 +107,18 @@ def test_a_refund_told_before_the_payment_grants_and_takes_back(shop_app: ShopAp
     assert shop_app.grants(purchase) == 1
 
 
-def test_a_refund_that_is_told_while_its_payment_is_noted_is_not_lost(shop_app: ShopApp) -> None:
-    """The refund's event finds no payment of ours yet, and the sync had read Stripe before it."""
+def test_a_refund_event_during_the_first_sync_is_not_lost(shop_app: ShopApp) -> None:
+    """The refund event finds no stored payment yet, and the sync has read Stripe before it."""
     alice = shop_app.member()
     purchase = shop_app.start(alice)
     shop_app.pay(purchase)
-    told = []
+    sent = []
 
     def refund_meanwhile(name: str) -> None:
-        if name == "retrieve_checkout" and not told:
+        if name == "retrieve_checkout" and not sent:
             shop_app.refund(purchase)
-            told.append(shop_app.event(purchase, "refund.created"))
-            assert shop_app.send(told[0]).status_code == 200
+            sent.append(shop_app.event(purchase, "refund.created"))
+            assert shop_app.send(sent[0]).status_code == 200
 
     shop_app.line.after = refund_meanwhile
     shop_app.sync(purchase)
@@ -126,39 +126,39 @@ def test_a_refund_that_is_told_while_its_payment_is_noted_is_not_lost(shop_app: 
     assert shop_app.credits(alice) == CREATOR
     shop_app.sweep(after=timedelta(seconds=6))
     assert shop_app.credits(alice) == 0
-    event = shop_app.stored(told[0])
+    event = shop_app.stored(sent[0])
     assert event
     assert event.state == "done"
 
 
-def test_a_dispute_freezes_and_winning_it_returns(shop_app: ShopApp) -> None:
+def test_a_dispute_freezes_credits_and_winning_it_unfreezes_them(shop_app: ShopApp) -> None:
     alice = shop_app.member()
     purchase = shop_app.bought(alice)
     dispute = shop_app.dispute(purchase)
     shop_app.deliver(purchase, "charge.dispute.created")
-    has = shop_app.balance(alice)
-    assert (has.available_micro, has.frozen_micro) == (50 * MICRO, CREATOR * MICRO)
+    balance = shop_app.balance(alice)
+    assert (balance.available_micro, balance.frozen_micro) == (50 * MICRO, CREATOR * MICRO)
 
     shop_app.press(f"/disputes/{dispute}/close", outcome="won")
     shop_app.deliver(purchase, "charge.dispute.closed", "charge.dispute.funds_reinstated")
-    has = shop_app.balance(alice)
-    assert (has.available_micro, has.frozen_micro) == ((50 + CREATOR) * MICRO, 0)
+    balance = shop_app.balance(alice)
+    assert (balance.available_micro, balance.frozen_micro) == ((50 + CREATOR) * MICRO, 0)
 
 
-def test_a_dispute_lost_takes_the_credits_and_what_was_spent_is_owed(shop_app: ShopApp) -> None:
+def test_a_lost_dispute_revokes_the_credits_and_spent_ones_are_owed(shop_app: ShopApp) -> None:
     alice = shop_app.member()
     purchase = shop_app.bought(alice)
-    shop_app.spend(alice, 80)  # 50 free ones and 30 of the pack's
+    shop_app.spend(alice, 80)  # the 50 welcome credits and 30 of the pack
     dispute = shop_app.dispute(purchase)
     shop_app.deliver(purchase, "charge.dispute.created")
     assert shop_app.balance(alice).frozen_micro == 80 * MICRO
     shop_app.press(f"/disputes/{dispute}/close", outcome="lost")
     shop_app.deliver(purchase, "charge.dispute.closed")
-    has = shop_app.balance(alice)
-    assert (has.available_micro, has.frozen_micro, has.owed_micro) == (0, 0, 30 * MICRO)
+    balance = shop_app.balance(alice)
+    assert (balance.available_micro, balance.frozen_micro, balance.owed_micro) == (0, 0, 30 * MICRO)
 
 
-def test_a_dispute_after_a_part_was_refunded_takes_no_more_than_was_paid(shop_app: ShopApp) -> None:
+def test_a_dispute_after_a_partial_refund_reverses_no_more_than_was_paid(shop_app: ShopApp) -> None:
     alice = shop_app.member()
     purchase = shop_app.bought(alice)
     shop_app.refund(purchase, "5.00")
@@ -172,7 +172,7 @@ def test_a_dispute_after_a_part_was_refunded_takes_no_more_than_was_paid(shop_ap
     assert shop_app.balance(alice).owed_micro == 0
 
 
-def test_an_open_dispute_whose_end_is_never_told_is_asked_about_daily(shop_app: ShopApp) -> None:
+def test_an_open_dispute_is_synced_daily_without_events(shop_app: ShopApp) -> None:
     alice = shop_app.member()
     purchase = shop_app.bought(alice)
     dispute = shop_app.dispute(purchase)
@@ -197,7 +197,7 @@ def test_every_event_twice_and_backwards_ends_the_same(shop_app: ShopApp) -> Non
     assert shop_app.grants(purchase) == 1
 
 
-def test_reversals_at_once_with_the_grant_end_the_same(shop_app: ShopApp) -> None:
+def test_concurrent_events_of_payment_refund_and_dispute_end_the_same(shop_app: ShopApp) -> None:
     alice = shop_app.member()
     purchase = shop_app.start(alice)
     shop_app.pay(purchase)
@@ -205,13 +205,13 @@ def test_reversals_at_once_with_the_grant_end_the_same(shop_app: ShopApp) -> Non
     shop_app.dispute(purchase)
     events = shop_app.events(purchase)
 
-    def sender(event: dict[str, object]) -> int:
+    def send(event: dict[str, object]) -> int:
         return shop_app.send(event).status_code
 
-    acts = [lambda e=each: sender(e) for each in events]
-    assert set(values(shop_app.at_once(*acts))) == {200}
+    sends = [lambda event=event: send(event) for event in events]
+    assert set(values(shop_app.at_once(*sends))) == {200}
     values(shop_app.at_once(lambda: checkout.sync(purchase.id)))
     left = CREATOR * MICRO - CREATOR * MICRO * 749 // 1499
-    has = shop_app.balance(alice)
-    assert (has.available_micro, has.frozen_micro) == (50 * MICRO, left)
+    balance = shop_app.balance(alice)
+    assert (balance.available_micro, balance.frozen_micro) == (50 * MICRO, left)
     assert shop_app.grants(purchase) == 1

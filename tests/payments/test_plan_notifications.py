@@ -1,4 +1,4 @@
-"""What people are told about their plans: each thing once, with the right figures."""
+"""Emails about plans: each event once, with the right amounts."""
 
 from __future__ import annotations
 
@@ -14,17 +14,11 @@ from creditapp.db import snapshot
 from creditapp.emails import Mail
 from creditapp.payments.stripe.records import InvoiceState
 from tests.payments.plan_shop import MICRO, PlanShop
-from tests.shop_app import PASSWORD, ShopApp
+from tests.shop_app import PASSWORD
 
 
-@pytest.fixture
-def plans(shop_app: ShopApp) -> PlanShop:
-    """The till, with its clock at the bank's."""
-    return PlanShop(shop_app)
-
-
-def told(plans: PlanShop, user: User) -> list[tuple[str, dict[str, Any]]]:
-    """Return the mails about payments that were queued for somebody, in their order."""
+def queued_emails(plans: PlanShop, user: User) -> list[tuple[str, dict[str, Any]]]:
+    """Return events and contexts of the emails about payments queued for a user, in order."""
     query = select(Mail).where(Mail.user_id == user.id).order_by(Mail.created_at, Mail.id)
     with plans.app.app_context(), snapshot() as session:
         return [
@@ -32,97 +26,99 @@ def told(plans: PlanShop, user: User) -> list[tuple[str, dict[str, Any]]]:
         ]
 
 
-def kinds(plans: PlanShop, user: User) -> list[str]:
-    return [event for event, _ in told(plans, user)]
+def email_events(plans: PlanShop, user: User) -> list[str]:
+    return [event for event, _ in queued_emails(plans, user)]
 
 
-def test_each_payment_is_told_once_with_its_receipt(plans: PlanShop) -> None:
+def test_each_payment_is_emailed_once_with_its_receipt(plans: PlanShop) -> None:
     alice = plans.shop_app.member()
     row = plans.subscribe(alice)
     for _ in range(3):
         plans.sync(row)
-    ((event, context),) = told(plans, alice)
+    ((event, context),) = queued_emails(plans, alice)
     assert (event, context["plan"], context["total_minor"]) == ("renewal", "Basic", 1500)
     assert context["credits_micro"] == 500 * MICRO
     assert context["path"] == f"/receipts/{plans.invoices(alice)[0].id}"
-    plans.live_through(row, 2)
-    assert kinds(plans, alice) == ["renewal"] * 3
+    plans.pass_months(row, 2)
+    assert email_events(plans, alice) == ["renewal"] * 3
 
 
-def test_an_invoice_without_a_plan_on_it_is_told_and_gives_nothing(
+def test_an_invoice_without_a_plan_is_emailed_and_grants_nothing(
     plans: PlanShop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alice = plans.shop_app.member()
     row = plans.subscribe(alice)
     gateway: Any = type(plans.shop_app.gateway)
-    whole = gateway.list_invoices
+    list_invoices = gateway.list_invoices
 
-    def with_one_by_hand(self: Any, subscription_id: str) -> tuple[InvoiceState, ...]:
-        (first,) = whole(self, subscription_id)
-        return first, replace(first, id="in_by_hand", billing_reason="manual", lines=())
+    def with_a_manual_invoice(self: Any, subscription_id: str) -> tuple[InvoiceState, ...]:
+        (first,) = list_invoices(self, subscription_id)
+        return first, replace(first, id="in_manual", billing_reason="manual", lines=())
 
-    monkeypatch.setattr(gateway, "list_invoices", with_one_by_hand)
+    monkeypatch.setattr(gateway, "list_invoices", with_a_manual_invoice)
     plans.sync(row)
     plans.sync(row)
-    assert kinds(plans, alice) == ["renewal"] * 2
-    assert plans.given(alice) == [500]
+    assert email_events(plans, alice) == ["renewal"] * 2
+    assert plans.granted(alice) == [500]
 
 
-def test_a_payment_is_told_for_what_it_was(plans: PlanShop) -> None:
+def test_the_email_names_the_kind_of_payment(plans: PlanShop) -> None:
     alice = plans.shop_app.member()
     row = plans.subscribe(alice)
     plans.choose(alice, "premium")
-    plans.live_through(row, 1)
-    paid = [context["kind"] for event, context in told(plans, alice) if event == "renewal"]
-    assert paid == ["begun", "upgraded", "renewed"]
-    assert [each.title for each in plans.invoices(alice)] == [
+    plans.pass_months(row, 1)
+    renewals = [context for event, context in queued_emails(plans, alice) if event == "renewal"]
+    assert [context["kind"] for context in renewals] == ["begun", "upgraded", "renewed"]
+    assert [invoice.title for invoice in plans.invoices(alice)] == [
         "Basic plan, monthly",
         "Change to Premium plan, monthly",
         "Premium plan, monthly",
     ]
 
 
-def test_a_year_tells_what_comes_now_and_that_more_comes(plans: PlanShop) -> None:
+def test_the_email_about_a_year_has_the_first_months_credits(plans: PlanShop) -> None:
     alice = plans.shop_app.member()
     plans.subscribe(alice, "premium", "year")
-    ((_, context),) = told(plans, alice)
+    ((_, context),) = queued_emails(plans, alice)
     assert (context["credits_micro"], context["every_month"]) == (1200 * MICRO, True)
 
 
-def test_changes_are_told_in_one_word_each(plans: PlanShop) -> None:
+def test_each_change_of_plan_is_emailed_once(plans: PlanShop) -> None:
     alice = plans.shop_app.member()
     row = plans.subscribe(alice)
-    plans.pass_to(row.period_start + timedelta(days=10))
+    plans.advance_to(row.period_start + timedelta(days=10))
     plans.choose(alice, "premium")
     plans.choose(alice, "basic")
     plans.choose(alice, "premium")
     plans.choose(alice, "free")
     plans.choose(alice, "premium")
     plans.choose(alice, "free")
-    plans.pass_to(row.period_end + timedelta(hours=1))
+    plans.advance_to(row.period_end + timedelta(hours=1))
     plans.sweep()
     changes = [
-        context["change"] for event, context in told(plans, alice) if event == "plan_changed"
+        context["change"]
+        for event, context in queued_emails(plans, alice)
+        if event == "plan_changed"
     ]
     assert changes == ["upgraded", "will_change", "will_end", "resumed", "will_end", "ended"]
 
 
-def test_a_failed_payment_is_told_at_each_try(plans: PlanShop) -> None:
+def test_a_failed_payment_is_emailed_at_each_attempt(plans: PlanShop) -> None:
     alice = plans.shop_app.member()
     row = plans.subscribe(alice, card="declined-later")
-    plans.pass_to(row.period_end + timedelta(hours=2))
+    plans.advance_to(row.period_end + timedelta(hours=2))
     plans.sync(row)
     plans.sync(row)
-    assert kinds(plans, alice) == ["renewal", "payment_failed"]
-    plans.pass_to(row.period_end + timedelta(days=3, hours=2))
+    assert email_events(plans, alice) == ["renewal", "payment_failed"]
+    plans.advance_to(row.period_end + timedelta(days=3, hours=2))
     plans.sync(row)
-    assert kinds(plans, alice) == ["renewal", "payment_failed", "payment_failed"]
-    plans.pass_to(row.period_end + timedelta(days=30))
+    assert email_events(plans, alice) == ["renewal", "payment_failed", "payment_failed"]
+    plans.advance_to(row.period_end + timedelta(days=30))
     plans.sync(row)
-    assert kinds(plans, alice)[-1] == "plan_changed"
+    assert email_events(plans, alice)[-1] == "plan_changed"
 
 
-def test_refunds_and_disputes_are_told(plans: PlanShop) -> None:
+def test_refunds_and_disputes_are_emailed(plans: PlanShop) -> None:
     alice = plans.shop_app.member()
     row = plans.subscribe(alice)
     intent = plans.invoices(alice)[0].payment_intent_id
@@ -130,12 +126,12 @@ def test_refunds_and_disputes_are_told(plans: PlanShop) -> None:
     plans.sync(row)
     plans.shop_app.press(f"/payments/{intent}/dispute")
     plans.sync(row)
-    assert kinds(plans, alice) == ["renewal", "refund", "dispute_opened"]
-    context = told(plans, alice)[1][1]
+    assert email_events(plans, alice) == ["renewal", "refund", "dispute_opened"]
+    context = queued_emails(plans, alice)[1][1]
     assert (context["refunded_minor"], context["credits_micro"]) == (300, 100 * MICRO)
 
 
-def test_the_receipt_of_an_invoice_is_its_owners(plans: PlanShop) -> None:
+def test_only_the_owner_sees_the_receipt_of_an_invoice(plans: PlanShop) -> None:
     from tests.app_factory import Person
 
     alice = plans.shop_app.member()
@@ -153,11 +149,11 @@ def test_the_receipt_of_an_invoice_is_its_owners(plans: PlanShop) -> None:
     assert pdf.data.startswith(b"%PDF")
 
 
-def test_a_card_that_ends_before_the_next_payment_is_told_once(plans: PlanShop) -> None:
+def test_a_card_that_expires_before_the_next_payment_is_emailed_once(plans: PlanShop) -> None:
     from creditapp.payments.subscriptions import card_expiry
     from creditapp.stripe_sandbox.state import State
 
-    def look() -> None:
+    def run_daily_job() -> None:
         with plans.app.app_context():
             card_expiry.email_expiring_cards()
 
@@ -168,13 +164,15 @@ def test_a_card_that_ends_before_the_next_payment_is_told_once(plans: PlanShop) 
         last = row.period_end - timedelta(days=32)
         card["card"] |= {"exp_month": last.month, "exp_year": last.year}
         books.put(card)
-    look()
-    assert "card_expiring" not in kinds(plans, alice)  # too early to say
-    plans.pass_to(row.period_end - timedelta(days=8))
-    look()
-    look()
-    assert kinds(plans, alice).count("card_expiring") == 1
-    assert "card_expiring" not in kinds(plans, bob)
-    context = next(each for event, each in told(plans, alice) if event == "card_expiring")
+    run_daily_job()
+    assert "card_expiring" not in email_events(plans, alice)  # too early
+    plans.advance_to(row.period_end - timedelta(days=8))
+    run_daily_job()
+    run_daily_job()
+    assert email_events(plans, alice).count("card_expiring") == 1
+    assert "card_expiring" not in email_events(plans, bob)
+    context = next(
+        context for event, context in queued_emails(plans, alice) if event == "card_expiring"
+    )
     assert (context["card"], context["amount_minor"]) == ("Visa ending in 4242", 1500)
     assert other.id != row.id

@@ -1,0 +1,109 @@
+"""Scheduled grants: invoices paid late or out of order, and months delayed by a dispute."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from creditapp.payments.reconciliation import purchases as reconciliation
+from creditapp.payments.stripe.records import InvoiceState
+from creditapp.payments.subscriptions.proration import add_months
+from tests.payments.plan_shop import PlanShop
+
+BASIC, PREMIUM = 500, 1200
+
+
+def test_an_upgrade_while_the_renewal_is_a_draft_grants_one_year(
+    plans: PlanShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice = plans.shop_app.member()
+    row = plans.subscribe(alice, "basic", "year")
+    plans.pass_months(row, 11)
+    grants_before = len(plans.granted(alice))
+    plans.advance_to(row.period_end + timedelta(minutes=5))
+    gateway: Any = type(plans.shop_app.gateway)
+    list_invoices = gateway.list_invoices
+
+    def without_the_draft(self: Any, subscription_id: str) -> tuple[InvoiceState, ...]:
+        invoices = list_invoices(self, subscription_id)
+        return tuple(
+            invoice for invoice in invoices if invoice.billing_reason != "subscription_cycle"
+        )
+
+    with monkeypatch.context() as patched:
+        patched.setattr(gateway, "list_invoices", without_the_draft)
+        plans.sync(row)
+        assert plans.choose(alice, "premium", "year").outcome == "upgraded"
+    plans.sync(row)
+    year = add_months(row.period_start, 12)
+    for number in range(1, 12):
+        plans.advance_to(add_months(year, number) + timedelta(hours=1))
+        plans.sweep()
+    assert sum(plans.granted(alice)[grants_before:]) == pytest.approx(12 * PREMIUM, abs=0.2)
+
+
+def test_an_upgrade_in_the_second_a_month_begins(plans: PlanShop) -> None:
+    alice = plans.shop_app.member()
+    row = plans.subscribe(alice, "basic", "year")
+    plans.pass_months(row, 4)
+    plans.advance_to(add_months(row.period_start, 5))
+    assert plans.choose(alice, "premium", "year").outcome == "upgraded"
+    plans.pass_months(row, 11)
+    granted = sorted(plans.granted(alice))
+    assert granted[:6] == [BASIC] * 6
+    assert granted[6] == pytest.approx(PREMIUM - BASIC, abs=0.01)
+    assert granted[7:] == [PREMIUM] * 6
+
+
+def test_months_delayed_by_a_won_dispute_can_be_spent(plans: PlanShop) -> None:
+    alice = plans.shop_app.member()
+    row = plans.subscribe(alice, "basic", "year")
+    dispute = plans.dispute(plans.invoices(alice)[0].payment_intent_id)
+    plans.sync(row)
+    plans.pass_months(row, 4)
+    plans.decide(dispute, "won")
+    plans.sync(row)
+    assert plans.granted(alice) == [BASIC] * 5
+    # The first month gets its frozen time back; every other is valid for at least a month.
+    assert plans.shop_app.credits(alice) == 5 * BASIC
+
+
+def test_a_dispute_that_closes_after_the_plan_ended_is_synced(plans: PlanShop) -> None:
+    alice = plans.shop_app.member()
+    row = plans.subscribe(alice)
+    dispute = plans.dispute(plans.invoices(alice)[0].payment_intent_id)
+    plans.choose(alice, "free")
+    plans.advance_to(row.period_end + timedelta(hours=1))
+    plans.sweep()
+    assert plans.status(alice).free
+    plans.decide(dispute, "won")
+    plans.advance_to(plans.shop_app.clock.now() + timedelta(days=2))
+    plans.sweep()
+    assert plans.shop_app.balance(alice).frozen_micro == 0
+
+
+def test_a_month_paid_late_is_valid_for_a_month(
+    plans: PlanShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice = plans.shop_app.member()
+    row = plans.subscribe(alice)
+    gateway: Any = type(plans.shop_app.gateway)
+    list_invoices = gateway.list_invoices
+
+    def with_unpaid_renewals(self: Any, subscription_id: str) -> tuple[InvoiceState, ...]:
+        first, *renewals = list_invoices(self, subscription_id)
+        return (first, *(replace(invoice, status="open", paid_minor=0) for invoice in renewals))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(gateway, "list_invoices", with_unpaid_renewals)
+        plans.advance_to(row.period_end + timedelta(hours=1))
+        plans.sweep()
+        plans.advance_to(add_months(row.period_end, 2) - timedelta(hours=1))
+    with plans.app.app_context():
+        reconciliation.reconcile(plans.shop_app.clock.now() - timedelta(days=70))
+    assert plans.shop_app.credits(alice) >= BASIC
+    plans.advance_to(plans.shop_app.clock.now() + timedelta(days=20))
+    assert plans.shop_app.credits(alice) >= BASIC
