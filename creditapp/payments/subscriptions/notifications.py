@@ -171,7 +171,7 @@ class _PlanEmails:
             context["outcome"] = "lost" if dispute.status == "lost" else "won"
         self._queue(event, context, f"{event}:{dispute.id}")
 
-    def _queue(self, event: str, context: dict[str, object], key: str) -> None:
+    def _queue(self, event: str, context: Mapping[str, object], key: str) -> None:
         emails.notify(self.session, event, self.user, context, key, now=now())
 
 

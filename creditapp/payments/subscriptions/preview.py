@@ -21,7 +21,7 @@ from creditapp.services import get
 
 @dataclass(frozen=True)
 class UpgradePreview:
-    """What an upgrade charges and grants now, and its next payment."""
+    """Charge and credits of an upgrade made now, and its next payment."""
 
     plan_name: str
     cycle: str
