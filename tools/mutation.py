@@ -30,11 +30,12 @@ AREAS = {
     " catalog/test_bad_catalogs.py catalog/test_pricing_properties.py",
     "proration": "payments/subscriptions/proration.py payments/subscriptions/reversals.py"
     " payments/subscriptions/scheduled_grants.py payments/subscriptions/prices.py"
-    " payments/test_cycles.py payments/test_invoice_lines.py payments/test_plan_windows.py"
-    " payments/test_plan_reversals.py payments/test_named_prices.py payments/test_plan_kinds.py",
+    " payments/test_proration.py payments/test_scheduled_grants.py payments/test_prices.py"
+    " payments/test_plan_reversals.py payments/test_plan_checkout.py payments/test_plan_kinds.py"
+    " payments/test_upgrade_reversals.py payments/test_invoice_lines.py",
     "posting": "payments/*/posting.py payments/purchases/checkout.py payments/refunds/refund.py"
-    " payments/purchases/receipts.py payments/test_checkout_ends.py payments/test_reversals.py"
-    " payments/test_refunding.py web/test_receipts.py payments/test_checkout.py"
+    " payments/purchases/receipts.py payments/test_checkout_ends.py payments/test_refunds.py"
+    " payments/test_purchase_reversals.py web/test_receipts.py payments/test_checkout.py"
     " payments/test_plans.py",
     "guests": "guests/claims.py test_guests.py",
 }

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from creditapp.accounts import User
+from creditapp.catalog.plan_kinds import PLAN_KINDS, KindName
 from creditapp.config import SettingsInvalid
 from creditapp.db import snapshot
 from creditapp.errors import ValidationFailed
 from creditapp.payments.subscriptions import checkout as plan_checkout
 from creditapp.payments.subscriptions.models import Subscription
+from creditapp.runtime.server import refuse_demo_money
 from tests.payments.plan_shop import PlanShop
 from tests.shop_app import opened
 
@@ -82,6 +86,10 @@ def subscribe_five_seats(plans: PlanShop, buyer: User) -> Subscription:
     row = plans.current(buyer)
     assert row is not None
     return row
+
+
+def test_every_kind_of_the_catalog_has_its_rules() -> None:
+    assert set(PLAN_KINDS) == set(get_args(KindName))
 
 
 def test_a_trial_grants_its_own_credits_and_then_the_months(plans: PlanShop) -> None:
@@ -183,10 +191,6 @@ def test_fair_use_credits_expire_with_their_month(plans: PlanShop) -> None:
 
 
 def test_production_refuses_a_database_with_a_sandbox_plan(plans: PlanShop) -> None:
-    from dataclasses import replace
-
-    from creditapp.runtime.server import refuse_demo_money
-
     plans.subscribe(plans.shop_app.member())
     with plans.app.app_context(), pytest.raises(SettingsInvalid, match="sandbox credits"):
         refuse_demo_money(replace(plans.shop_app.settings, env="production"))
