@@ -50,8 +50,8 @@ def test_what_cannot_be_chosen_is_refused_in_words(sqlite_app: Flask) -> None:
     for change, status, words in (
         ({"plan": "gold"}, 404, "There is no such plan."),
         ({"plan": "basic", "cycle": "week"}, 422, "by the month or by the year"),
-        ({"plan": "basic", "seats": "3"}, 422, "Basic has one to choose"),
-        ({"plan": "basic", "seats": "-1"}, 422, "Basic has one to choose"),
+        ({"plan": "basic", "seats": "3"}, 422, "Basic has one seat"),
+        ({"plan": "basic", "seats": "-1"}, 422, "Basic has one seat"),
         ({"plan": "basic", "nonce": ""}, 422, "Reload the page"),
         ({"plan": "basic", "catalog": "another"}, 409, "Prices were changed"),
         ({"plan": "free"}, 409, "You are on the Free plan already."),

@@ -147,7 +147,7 @@ def _find_plan(order: PlanOrder) -> Plan:
         raise ValidationFailed.of("seats", f"{plan.name} has {seats}.")
     if order.catalog_shown and order.catalog_shown != catalog.digest:
         raise checkout.PackChanged(
-            "Prices changed while the page was open. Check them and try again."
+            "Prices were changed while the page was open. Check them and try again."
         )
     return plan
 
