@@ -1,4 +1,4 @@
-"""The cast of the ledger's tests, and the ground they stand on; child processes use it too."""
+"""People and tables for the ledger's tests; child processes use them too."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def open_engine(url: str) -> Engine:
 
 
 def create_ledger(engine: Engine) -> None:
-    """Make the ledger's tables and triggers."""
+    """Create the ledger's tables and triggers."""
     with transaction(engine) as session:
         connection = session.connection()
         Base.metadata.create_all(connection, tables=TABLES)
@@ -33,7 +33,7 @@ def create_ledger(engine: Engine) -> None:
 
 
 class Person:
-    """One of the cast, and what they do with their wallet; amounts are microcredits."""
+    """A person with a wallet; amounts are microcredits."""
 
     def __init__(self, connection: Connection, name: str, at: datetime = START) -> None:
         self.connection = connection
@@ -41,9 +41,9 @@ class Person:
         self.name = name
         self._number = 0
 
-    def _key(self, word: str) -> str:
+    def _key(self, prefix: str) -> str:
         self._number += 1
-        return f"{word}:{self.name}:{self._number}"
+        return f"{prefix}:{self.name}:{self._number}"
 
     def buys(self, amount: int, at: datetime = START, **options: object) -> ledger.Grant:
         return self.gets(amount, "purchase", at, paid_minor=amount, currency="USD", **options)

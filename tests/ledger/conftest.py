@@ -1,4 +1,4 @@
-"""A ledger's tables on both databases, and the cast."""
+"""Fixtures: a ledger on both databases, and people with wallets."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine
 
 from creditapp import ledger
 from creditapp.db import transaction
-from tests.ledger.cast import START, Person, create_ledger, open_engine, prove
+from tests.ledger.cast import DAY, START, Person, create_ledger, open_engine, prove
 
 
 @pytest.fixture
@@ -42,9 +42,28 @@ def bob(connection: Connection) -> Person:
 
 @pytest.fixture
 def revoke(connection: Connection) -> Callable[..., ledger.Reversal]:
-    """Revoke of a grant so much in total."""
+    """Revoke a total amount of a grant."""
 
     def revoke(grant: ledger.Grant, total: int, at: datetime = START) -> ledger.Reversal:
         return ledger.revoke(connection, grant.id, total, now=at, reason="refund")
 
     return revoke
+
+
+@pytest.fixture
+def history(engine: Engine) -> Engine:
+    """Alice and Bob with some of everything in their history."""
+    with transaction(engine) as session:
+        connection = session.connection()
+        for name in ("alice", "bob"):
+            person = Person(connection, name)
+            person.buys(50, expires_at=START + 90 * DAY)
+            person.gets(10)
+            person.gets(7, "promotion")
+            person.spends(10)
+            person.holds(3)
+            held = person.holds(5)
+            ledger.capture(connection, held.id, 4, now=START)
+            ledger.release(connection, person.holds(2).id, now=START)
+            person.spends(2)
+    return engine

@@ -1,7 +1,7 @@
-"""The ledger again, slowly and plainly: every microcredit is a token of its own.
+"""Reference model of the ledger: slow and simple, with a token for every microcredit.
 
-Written from the rules in words, with none of the ledger's arithmetic: a token lies free in its
-grant, sits in a charge, or is gone (expired, revoked, moved to a child). Sums are counts.
+Written from the rules, with none of the ledger's arithmetic: a token is free in its grant, is in a
+charge, or is gone (expired, revoked, transferred to a child). Sums are counts.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Refused(Exception):
 
 @dataclass
 class Token:
-    place: object = "free"  # "free", "expired", "revoked", "moved", or the Charge that keeps it
+    place: object = "free"  # "free", "expired", "revoked", "transferred", or the Charge that has it
 
 
 @dataclass(eq=False)
@@ -36,9 +36,9 @@ class Grant:
     parent: Grant | None = None
     frozen_at: datetime | None = None
     owed: int = 0
-    target: int = 0  # roots only: reversed in total
+    revoked_target: int = 0  # roots only: to be revoked in total
     absorbed: int = 0  # roots only: the part of the target that had expired anyway
-    stood: list[tuple[datetime, datetime]] = field(default_factory=list)
+    frozen_spans: list[tuple[datetime, datetime]] = field(default_factory=list)
     tokens: list[Token] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -46,13 +46,15 @@ class Grant:
 
     @property
     def expires_at(self) -> datetime:
-        """The planned end, later by all the time in which its clock or its account's stood."""
+        """The planned end plus all the time in which it or its wallet was frozen."""
         if self.planned_end == NEVER:
             return NEVER
-        account = self.model.wallets[self.wallet]
-        # What stands still now counts when it ends; until then it hides what it overlaps.
-        own = [(s, min(e, account.frozen_at or e)) for s, e in self.stood]
-        shared = [(max(s, self.created_at), min(e, self.frozen_at or e)) for s, e in account.stood]
+        wallet = self.model.wallets[self.wallet]
+        # A freeze counts when it ends; until then it hides what it overlaps.
+        own = [(s, min(e, wallet.frozen_at or e)) for s, e in self.frozen_spans]
+        shared = [
+            (max(s, self.created_at), min(e, self.frozen_at or e)) for s, e in wallet.frozen_spans
+        ]
         end, reached = self.planned_end, datetime.min.replace(tzinfo=UTC)
         for start, stop in sorted(own + shared):
             if start >= end:
@@ -69,7 +71,7 @@ class Grant:
     def count(self, place: str) -> int:
         return sum(token.place == place for token in self.tokens)
 
-    def kept(self) -> int:
+    def captured(self) -> int:
         return sum(isinstance(token.place, Charge) for token in self.tokens)
 
     def free(self) -> list[Token]:
@@ -84,17 +86,17 @@ class Charge:
     operation: str
     state: str
     expires_at: datetime | None
-    taken: list[tuple[Grant, Token]]
-    pays_for: Grant | None = None
+    tokens: list[tuple[Grant, Token]]
+    debtor: Grant | None = None
 
-    def kept(self) -> int:
-        return sum(token.place is self for _, token in self.taken)
+    def captured(self) -> int:
+        return sum(token.place is self for _, token in self.tokens)
 
 
 @dataclass
 class Wallet:
     frozen_at: datetime | None = None
-    stood: list[tuple[datetime, datetime]] = field(default_factory=list)
+    frozen_spans: list[tuple[datetime, datetime]] = field(default_factory=list)
     granted: int = 0
     welcome: int = 0
     purchased: int = 0
@@ -109,23 +111,23 @@ class Model:
         self.charges: list[Charge] = []
         self.origins: set[str] = set()
 
-    # What it says
+    # Reads
 
     def balance(self, wallet: int, now: datetime) -> tuple[int, int, int, int]:
         self.sweep(wallet, now)
         lots = self.lots(wallet)
         return (
             sum(len(g.free()) for g in lots if g.frozen_at is None),
-            sum(c.kept() for c in self.charges if c.wallet == wallet and c.state == "open"),
+            sum(c.captured() for c in self.charges if c.wallet == wallet and c.state == "open"),
             sum(len(g.free()) for g in lots if g.frozen_at is not None),
             sum(g.owed for g in lots),
         )
 
     def lifetime(self, wallet: int) -> tuple[int, int, int, int]:
         spent = sum(
-            c.kept()
+            c.captured()
             for c in self.charges
-            if c.wallet == wallet and c.state == "captured" and c.pays_for is None
+            if c.wallet == wallet and c.state == "captured" and c.debtor is None
         )
         w = self.wallets[wallet]
         return w.granted, spent, w.welcome, w.purchased
@@ -143,7 +145,8 @@ class Model:
         return sorted(
             (
                 g.source, g.scope, g.amount, len(g.free()), g.count("expired"),
-                g.count("revoked"), g.count("moved"), g.owed, g.expires_at, g.frozen_at is None,
+                g.count("revoked"), g.count("transferred"), g.owed, g.expires_at,
+                g.frozen_at is None,
             )
             for g in self.lots(wallet)
         )  # fmt: skip
@@ -151,8 +154,8 @@ class Model:
     # Time
 
     def clock(self, wallet: int, now: datetime) -> datetime:
-        stands = self.wallets[wallet].frozen_at
-        return now if stands is None else min(now, stands)
+        frozen_at = self.wallets[wallet].frozen_at
+        return now if frozen_at is None else min(now, frozen_at)
 
     def has_expired(self, grant: Grant, at: datetime) -> bool:
         at = self.clock(grant.wallet, at)
@@ -173,7 +176,7 @@ class Model:
                 for token in grant.free():
                     token.place = "expired"
 
-    # Credits in
+    # Grants
 
     def grant(
         self,
@@ -203,7 +206,7 @@ class Model:
                 if pays:
                     charge = Charge(
                         len(self.charges), wallet, f"debt{len(self.charges)}", "debt",
-                        "captured", None, [(new, token) for token in pays], pays_for=debtor,
+                        "captured", None, [(new, token) for token in pays], debtor=debtor,
                     )  # fmt: skip
                     self.charges.append(charge)
                     for token in pays:
@@ -212,7 +215,7 @@ class Model:
         self.grants.append(new)
         return new
 
-    # Credits out
+    # Charges
 
     def payable(self, wallet: int, operation: str) -> list[tuple[Grant, Token]]:
         lots = [g for g in self.lots(wallet) if g.frozen_at is None and g.scope in ("*", operation)]
@@ -242,41 +245,41 @@ class Model:
         charge = Charge(
             len(self.charges), wallet, key, operation, state, expires_at, payable[:amount]
         )
-        for _, token in charge.taken:
+        for _, token in charge.tokens:
             token.place = charge
         self.charges.append(charge)
         return charge
 
-    def capture(self, charge: Charge, kept: int, now: datetime) -> None:
+    def capture(self, charge: Charge, amount: int, now: datetime) -> None:
         self.sweep(charge.wallet, now)
         if charge.state != "open":
             raise Refused("settled")
-        charge.state = "captured" if kept else "released"
-        self.keep(charge, kept, now, now)
+        charge.state = "captured" if amount else "released"
+        self.keep(charge, amount, now, now)
 
-    def refund(self, charge: Charge, kept: int, now: datetime) -> None:
+    def refund(self, charge: Charge, down_to: int, now: datetime) -> None:
         self.sweep(charge.wallet, now)
-        if charge.state == "open" or charge.pays_for:
+        if charge.state == "open" or charge.debtor:
             raise Refused("settled")
-        self.keep(charge, kept, now, now)
+        self.keep(charge, down_to, now, now)
 
-    def keep(self, charge: Charge, kept: int, now: datetime, at: datetime) -> None:
-        """The first ``kept`` tokens stay; the others go home, grant by grant."""
-        home: dict[Grant, list[Token]] = {}
-        for grant, token in charge.taken[kept:]:
+    def keep(self, charge: Charge, captured: int, now: datetime, at: datetime) -> None:
+        """Keep the first ``captured`` tokens; return the others, grant by grant."""
+        returns: dict[Grant, list[Token]] = {}
+        for grant, token in charge.tokens[captured:]:
             if token.place is charge:
-                home.setdefault(grant, []).append(token)
-        for grant, tokens in home.items():
+                returns.setdefault(grant, []).append(token)
+        for grant, tokens in returns.items():
             pays, rest = tokens[: grant.owed], tokens[grant.owed :]
             grant.owed -= len(pays)
             for token in pays:
                 token.place = "revoked"
-            self.come_home(grant, rest, now, at)
+            self.return_tokens(grant, rest, now, at)
 
-    def come_home(self, grant: Grant, tokens: list[Token], now: datetime, at: datetime) -> None:
+    def return_tokens(self, grant: Grant, tokens: list[Token], now: datetime, at: datetime) -> None:
         if tokens and self.has_expired(grant, at):
             for token in tokens:
-                token.place = "moved"
+                token.place = "transferred"
             late = Grant(
                 len(self.grants), self, grant.wallet, "refund", len(tokens), grant.scope,
                 grant.priority, at + timedelta(days=7), at, parent=grant,
@@ -289,64 +292,64 @@ class Model:
 
     # Reversals
 
-    def family(self, grant: Grant) -> list[Grant]:
+    def lineage(self, grant: Grant) -> list[Grant]:
         return [g for g in self.grants if g.root is grant.root]
 
-    def sweep_family(self, grant: Grant, now: datetime) -> None:
-        for wallet in sorted({g.wallet for g in self.family(grant)}):
+    def sweep_lineage(self, grant: Grant, now: datetime) -> None:
+        for wallet in sorted({g.wallet for g in self.lineage(grant)}):
             self.sweep(wallet, now)
 
     def repaid(self, grant: Grant) -> int:
-        return sum(c.kept() for c in self.charges if c.pays_for is grant)
+        return sum(c.captured() for c in self.charges if c.debtor is grant)
 
     def revoke(self, grant: Grant, total: int, now: datetime) -> None:
-        self.sweep_family(grant, now)
-        root, family = grant.root, self.family(grant)
-        for _ in range(root.target, total):
-            self.take_one(root, family)
-        if total < root.target:
-            self.give_back(root, family, root.target - total, now)
-        root.target = total
+        self.sweep_lineage(grant, now)
+        root, lineage = grant.root, self.lineage(grant)
+        for _ in range(root.revoked_target, total):
+            self.take_one(root, lineage)
+        if total < root.revoked_target:
+            self.restore(root, lineage, root.revoked_target - total, now)
+        root.revoked_target = total
 
-    def take_one(self, root: Grant, family: list[Grant]) -> None:
-        for member in family:
+    def take_one(self, root: Grant, lineage: list[Grant]) -> None:
+        for member in lineage:
             for token in member.free()[:1]:
                 token.place = "revoked"
                 return
-        if sum(m.count("expired") for m in family) > root.absorbed:
+        if sum(m.count("expired") for m in lineage) > root.absorbed:
             root.absorbed += 1
             return
-        for member in family:
-            if member.kept() > member.owed + self.repaid(member):
+        for member in lineage:
+            if member.captured() > member.owed + self.repaid(member):
                 member.owed += 1
                 return
         raise AssertionError("nothing left to revoke")
 
-    def give_back(self, root: Grant, family: list[Grant], n: int, now: datetime) -> None:
-        for member in family:
+    def restore(self, root: Grant, lineage: list[Grant], n: int, now: datetime) -> None:
+        for member in lineage:
             forgiven = min(n, member.owed)
             member.owed -= forgiven
             n -= forgiven
-        for debt in reversed([c for c in self.charges if c.pays_for in family]):
-            undone = min(n, debt.kept())
-            self.keep(debt, debt.kept() - undone, now, now)
+        for debt in reversed([c for c in self.charges if c.debtor in lineage]):
+            undone = min(n, debt.captured())
+            self.keep(debt, debt.captured() - undone, now, now)
             n -= undone
-        for member in family:
-            back = [token for token in member.tokens if token.place == "revoked"][:n]
-            self.come_home(member, back, now, now)
-            n -= len(back)
+        for member in lineage:
+            revoked = [token for token in member.tokens if token.place == "revoked"][:n]
+            self.return_tokens(member, revoked, now, now)
+            n -= len(revoked)
         root.absorbed -= n
 
     def freeze(self, grant: Grant, now: datetime) -> None:
-        self.sweep_family(grant, now)
-        for member in self.family(grant):
+        self.sweep_lineage(grant, now)
+        for member in self.lineage(grant):
             member.frozen_at = member.frozen_at or now
 
     def unfreeze(self, grant: Grant, now: datetime) -> None:
-        self.sweep_family(grant, now)
-        for member in self.family(grant):
+        self.sweep_lineage(grant, now)
+        for member in self.lineage(grant):
             if member.frozen_at is not None:
-                member.stood.append((member.frozen_at, now))
+                member.frozen_spans.append((member.frozen_at, now))
                 member.frozen_at = None
 
     def freeze_wallet(self, wallet: int, now: datetime) -> None:
@@ -356,11 +359,11 @@ class Model:
     def unfreeze_wallet(self, wallet: int, now: datetime) -> None:
         w = self.wallets[wallet]
         if w.frozen_at is not None:
-            w.stood.append((w.frozen_at, now))
+            w.frozen_spans.append((w.frozen_at, now))
             w.frozen_at = None
         self.sweep(wallet, now)
 
-    # From one to the other
+    # Transfers
 
     def transfer(
         self, sender: int, receiver: int, amount: int, now: datetime, min_age: timedelta
@@ -380,12 +383,12 @@ class Model:
             raise Refused("insufficient")
         children = []
         for parent in lots:
-            mine = [token for g, token in tokens if g is parent]
-            if mine:
-                for token in mine:
-                    token.place = "moved"
+            part = [token for g, token in tokens if g is parent]
+            if part:
+                for token in part:
+                    token.place = "transferred"
                 child = Grant(
-                    len(self.grants), self, receiver, parent.source, len(mine), parent.scope,
+                    len(self.grants), self, receiver, parent.source, len(part), parent.scope,
                     parent.priority, parent.expires_at, now, parent=parent,
                 )  # fmt: skip
                 self.grants.append(child)

@@ -1,8 +1,9 @@
-"""Many processes on one wallet, and no credit spent twice."""
+"""Many processes use one wallet, and no credit is spent twice."""
 
 from __future__ import annotations
 
 import multiprocessing
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
@@ -24,7 +25,7 @@ pytestmark = pytest.mark.slow
 
 
 def in_processes(worker: Callable[..., list[str]], *arguments: object) -> list[str]:
-    """Run a worker in each process, begin together, and return what they say.
+    """Run a worker in each process, started together, and return all their outcomes.
 
     Forked, because a fresh interpreter takes seconds to import the app; the parent has closed its
     connections, which must not be shared.
@@ -58,13 +59,12 @@ def test_of_1000_spends_and_holds_exactly_the_400_that_are_paid_for_succeed(
     engine.dispose()
     outcomes = in_processes(spend_and_hold, database_url, alice.wallet)
     assert len(outcomes) == 1000
-    assert {word: outcomes.count(word) for word in set(outcomes)} == {"paid": 400, "refused": 600}
+    assert Counter(outcomes) == {"paid": 400, "refused": 600}
     with engine.connect() as connection:
         balance = ledger.balance(connection, alice.wallet, now=START)
         assert (balance.available_micro, balance.total_micro) == (0, balance.held_micro)
         assert balance.held_micro + balance.lifetime_spent_micro == 4000
-        counted = connection.execute(text("SELECT COUNT(*) FROM charges")).scalar()
-        assert counted == 400
+        assert connection.execute(text("SELECT COUNT(*) FROM charges")).scalar() == 400
         prove(connection)
     print(
         f"\n{engine.dialect.name}: 400 of {len(outcomes)} paid, {balance.held_micro // PRICE} held"
@@ -115,12 +115,12 @@ def do_everything(url: str, wallets: list[int], grants: list[int], number: int) 
         try:
             with transaction(engine) as session:
                 connection = session.connection()
-                word = {"key": key, "digest": "d", "operation": "image", "now": at}
+                request = {"key": key, "digest": "d", "operation": "image", "now": at}
                 match (item + number) % 6:
                     case 0:
-                        ledger.spend(connection, here, 7, **word)  # type: ignore[arg-type]
+                        ledger.spend(connection, here, 7, **request)  # type: ignore[arg-type]
                     case 1:
-                        charge = ledger.hold(connection, here, 9, **word)  # type: ignore[arg-type]
+                        charge = ledger.hold(connection, here, 9, **request)  # type: ignore[arg-type]
                         ledger.capture(connection, charge.id, 4, now=at)
                     case 2:
                         ledger.transfer(connection, here, there, 11, key=key, now=at)
@@ -145,8 +145,8 @@ def test_a_double_click_in_two_processes_charges_once(engine: Engine, database_u
         alice.gets(1000)
     engine.dispose()
     outcomes = in_processes(click, database_url, alice.wallet)
-    # Each of 20 requests came four times: once it was done, and three times it was answered again.
-    assert {word: outcomes.count(word) for word in set(outcomes)} == {"done": 20, "again": 60}
+    # Each of 20 requests came four times: done once, and answered again three times.
+    assert Counter(outcomes) == {"done": 20, "again": 60}
     with engine.connect() as connection:
         assert ledger.balance(connection, alice.wallet, now=START).available_micro == 800
         prove(connection)
@@ -155,34 +155,34 @@ def test_a_double_click_in_two_processes_charges_once(engine: Engine, database_u
 def click(url: str, wallet: int, number: int) -> list[str]:
     engine = open_engine(url)
 
-    def request(item: int) -> str:
-        where = ("alice", "POST /api/credits/spend", f"k{item}")
+    def send(item: int) -> str:
+        request_key = ("alice", "POST /api/credits/spend", f"k{item}")
         with transaction(engine) as session:
             connection = session.connection()
-            if idempotency.claim(connection, *where, "d", now=START) is not None:
+            if idempotency.claim(connection, *request_key, "d", now=START) is not None:
                 return "again"
             charge = ledger.spend(
                 connection, wallet, PRICE, key=f"r:{item}", digest="d", operation="image",
                 now=START,
             )  # fmt: skip
-            idempotency.store_response(connection, *where, f'{{"charge": {charge.id}}}')
+            idempotency.store_response(connection, *request_key, f'{{"charge": {charge.id}}}')
             return "done"
 
-    return in_threads(request, list(range(20)))
+    return in_threads(send, list(range(20)))
 
 
-def test_two_processes_make_one_wallet(engine: Engine, database_url: str) -> None:
+def test_two_processes_create_one_wallet(engine: Engine, database_url: str) -> None:
     engine.dispose()
-    ids = in_processes(make_wallet, database_url)
+    ids = in_processes(create_wallets, database_url)
     assert len(set(ids)) == 10
 
 
-def make_wallet(url: str, number: int) -> list[str]:
+def create_wallets(url: str, number: int) -> list[str]:
     engine = open_engine(url)
 
-    def make(item: int) -> str:
+    def create(item: int) -> str:
         with transaction(engine) as session:
             connection = session.connection()
             return str(ledger.ensure_wallet(connection, "user", f"u{item}", now=START))
 
-    return in_threads(make, list(range(10)))
+    return in_threads(create, list(range(10)))

@@ -1,8 +1,8 @@
 """``kill -9`` before every statement of every verb: nothing is lost, nothing is invented.
 
 A child process runs one verb and kills itself before its n-th statement, for every n until it
-survives. After each death the tables must be as they were, to the row, and the proof must hold;
-the last child's effect must be whole. Run with ``pytest -s`` to see who died where.
+survives. After each kill the tables must be unchanged, to the row, and the proof must hold; the
+last child's effect must be complete. Run with ``pytest -s`` to see each kill.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from creditapp.db import transaction
 from creditapp.ledger import idempotency
 from tests.ledger.cast import DAY, START, TABLES, Person, create_ledger, open_engine, prove
 
-Verb = Callable[[Connection, "Stage"], object]
+Verb = Callable[[Connection, "Setup"], object]
 LATE = START + 20 * DAY
 
 
-class Stage:
-    """What stands before the verb runs: Alice owes, holds, and has given to Bob."""
+class Setup:
+    """The state before the verb runs: Alice owes, holds, and has transferred to Bob."""
 
     def __init__(self, connection: Connection) -> None:
         alice, bob = Person(connection, "alice"), Person(connection, "bob")
@@ -35,10 +35,10 @@ class Stage:
         alice.gets(10, expires_at=START + 30 * DAY)
         self.welcome = alice.gets(10, expires_at=START + 30 * DAY).id
         ledger.transfer(connection, self.alice, self.bob, 40, key="g", now=LATE)
-        owing = alice.buys(20, priority=1)
+        debtor = alice.buys(20, priority=1)
         alice.spends(20)
-        ledger.revoke(connection, owing.id, 20, now=START, reason="refund")
-        self.owing = owing.id
+        ledger.revoke(connection, debtor.id, 20, now=START, reason="refund")
+        self.owing = debtor.id
         self.spent = alice.spends(15).id
         self.held = alice.holds(25).id
         alice.holds(5, expires_at=LATE + DAY)
@@ -46,23 +46,23 @@ class Stage:
         ledger.freeze(connection, self.frozen, now=START)
 
 
-def _spend(connection: Connection, stage: Stage) -> object:
+def _spend(connection: Connection, setup: Setup) -> object:
     return ledger.spend(
-        connection, stage.alice, 12, key="k", digest="d", operation="image", now=LATE,
+        connection, setup.alice, 12, key="k", digest="d", operation="image", now=LATE,
         low_micro=10**6, note="words",
     )  # fmt: skip
 
 
-def _spend_by_request(connection: Connection, stage: Stage) -> object:
+def _spend_by_request(connection: Connection, setup: Setup) -> object:
     assert idempotency.claim(connection, "alice", "spend", "k", "d", now=LATE) is None
-    charge = _spend(connection, stage)
+    charge = _spend(connection, setup)
     idempotency.store_response(connection, "alice", "spend", "k", "{}")
     return charge
 
 
-def _grant_that_pays_a_debt(connection: Connection, stage: Stage) -> object:
+def _grant_that_pays_a_debt(connection: Connection, setup: Setup) -> object:
     return ledger.grant(
-        connection, stage.alice, 50, source="purchase", origin="p", now=LATE, note="words"
+        connection, setup.alice, 50, source="purchase", origin="p", now=LATE, note="words"
     )
 
 
@@ -97,37 +97,37 @@ def test_a_kill_before_any_statement_loses_and_invents_nothing(database_url: str
     engine = open_engine(database_url)
     create_ledger(engine)
     with transaction(engine) as session:
-        stage = Stage(session.connection())
-    deaths = 0
+        setup = Setup(session.connection())
+    kills = 0
     for name, verb in VERBS.items():
         before = rows(engine)
         step = 1
-        while killed(database_url, engine, verb, stage, step):
+        while killed(database_url, engine, verb, setup, step):
             assert rows(engine) == before, f"{name}: killed before statement {step}"
             with engine.connect() as connection:
                 prove(connection)
             step += 1
-        assert step > 2, f"{name}: nobody died"
+        assert step > 2, f"{name}: no child was killed"
         after = rows(engine)
         assert after != before, f"{name} has no effect"
         with engine.connect() as connection:
             prove(connection)
-        deaths += step - 1
-        print(f"{engine.dialect.name}: {name}: died before each of {step - 1}, then survived")
-        undo(engine, before)
-    print(f"{engine.dialect.name}: {deaths} children killed")
-    assert deaths > 100
+        kills += step - 1
+        print(f"{engine.dialect.name}: {name}: killed before each of {step - 1} statements")
+        restore(engine, before)
+    print(f"{engine.dialect.name}: {kills} children killed")
+    assert kills > 100
     engine.dispose()
 
 
-def killed(url: str, engine: Engine, verb: Verb, stage: Stage, step: int) -> bool:
-    """Run the verb in a child that dies before its n-th statement; whether it died."""
+def killed(url: str, engine: Engine, verb: Verb, setup: Setup, step: int) -> bool:
+    """Run the verb in a child that is killed before its n-th statement; return whether it was."""
     engine.dispose()  # a connection must not be shared with a child
     child = os.fork()
     if child == 0:
         status = 1
         try:
-            run_and_die(url, verb, stage, step)
+            run_until_killed(url, verb, setup, step)
             status = 0
         finally:
             os._exit(status)
@@ -135,22 +135,22 @@ def killed(url: str, engine: Engine, verb: Verb, stage: Stage, step: int) -> boo
     if os.WIFSIGNALED(status):
         assert os.WTERMSIG(status) == signal.SIGKILL
         return True
-    assert os.WEXITSTATUS(status) == 0, "the child failed instead of dying"
+    assert os.WEXITSTATUS(status) == 0, "the child failed instead of being killed"
     return False
 
 
-def run_and_die(url: str, verb: Verb, stage: Stage, step: int) -> None:
+def run_until_killed(url: str, verb: Verb, setup: Setup, step: int) -> None:
     engine = open_engine(url)
-    seen = 0
+    statements = 0
 
     def count(*_: Any) -> None:
-        nonlocal seen
-        seen += 1
-        if seen == step:
+        nonlocal statements
+        statements += 1
+        if statements == step:
             os.kill(os.getpid(), signal.SIGKILL)
 
     if engine.dialect.name == "sqlite":
-        # The driver's own trace, because some statements go past SQLAlchemy; BEGIN and COMMIT too.
+        # The driver's own trace, because some statements bypass SQLAlchemy; BEGIN and COMMIT too.
         with engine.connect() as connection:
             driver = connection.connection.driver_connection
             assert isinstance(driver, sqlite3.Connection)
@@ -159,13 +159,13 @@ def run_and_die(url: str, verb: Verb, stage: Stage, step: int) -> None:
         event.listen(engine, "begin", count)
         event.listen(engine, "before_cursor_execute", count)
         event.listen(engine, "commit", count)
-    seen = 0
+    statements = 0
     with transaction(engine) as session:
-        verb(session.connection(), stage)
+        verb(session.connection(), setup)
 
 
 def rows(engine: Engine) -> dict[str, list[tuple[Any, ...]]]:
-    """Return everything that is in the ledger."""
+    """Return every row of the ledger."""
     with engine.connect() as connection:
         return {
             table.name: sorted((tuple(row) for row in connection.execute(table.select())), key=repr)
@@ -173,8 +173,8 @@ def rows(engine: Engine) -> dict[str, list[tuple[Any, ...]]]:
         }
 
 
-def undo(engine: Engine, before: dict[str, list[tuple[Any, ...]]]) -> None:
-    """Put the ledger back, so that every verb begins on the same stage."""
+def restore(engine: Engine, before: dict[str, list[tuple[Any, ...]]]) -> None:
+    """Restore the ledger's rows, so that every verb begins with the same setup."""
     with transaction(engine) as session:
         connection = session.connection()
         if engine.dialect.name == "sqlite":

@@ -1,4 +1,4 @@
-"""Ways in which a credits store has lost or invented money, each as a story that ends well."""
+"""Ways in which credit stores have lost or invented money, each as a scenario that ends well."""
 
 from __future__ import annotations
 
@@ -12,15 +12,13 @@ from sqlalchemy.exc import DBAPIError
 from creditapp import ledger
 from creditapp.clock import NEVER
 from creditapp.db import transaction
-from creditapp.errors import IdempotencyInProgress
-from creditapp.ledger import idempotency
 from tests.ledger.cast import DAY, START, Person, prove
 
 Revoke = Callable[..., ledger.Reversal]
 LATE = START + 20 * DAY
 
 
-def give(person: Person, to: Person, amount: int, key: str = "gift") -> ledger.Transfer:
+def transfer(person: Person, to: Person, amount: int, key: str = "gift") -> ledger.Transfer:
     return ledger.transfer(person.connection, person.wallet, to.wallet, amount, key=key, now=LATE)
 
 
@@ -48,7 +46,7 @@ def test_refunds_in_parts_end_where_one_refund_ends(
         assert (balance.available_micro, balance.owed_micro) == (0, 20)
 
 
-def test_a_refund_that_failed_gives_back(alice: Person, revoke: Revoke) -> None:
+def test_a_refund_that_failed_restores_the_credits(alice: Person, revoke: Revoke) -> None:
     grant = alice.buys(100)
     alice.spends(30)
     revoke(grant, 100)
@@ -65,11 +63,11 @@ def test_more_than_a_grant_had_cannot_be_revoked(alice: Person, revoke: Revoke) 
 # Credits escape chargebacks: a transfer keeps the root.
 
 
-def test_a_chargeback_follows_credits_that_were_given_away(
+def test_a_chargeback_follows_transferred_credits(
     alice: Person, bob: Person, revoke: Revoke
 ) -> None:
     grant = alice.buys(650)
-    give(alice, bob, 600)
+    transfer(alice, bob, 600)
     bob.spends(100, at=LATE)
     result = revoke(grant, 650, at=LATE)
     assert (result.revoked_micro, result.owed_micro) == (550, 100)
@@ -77,12 +75,14 @@ def test_a_chargeback_follows_credits_that_were_given_away(
     assert bob.balance().owed_micro == 100
 
 
-def test_a_gift_keeps_scope_expiry_and_its_share_of_the_price(alice: Person, bob: Person) -> None:
+def test_a_transfer_keeps_scope_expiry_and_its_share_of_the_price(
+    alice: Person, bob: Person
+) -> None:
     ends = START + 60 * DAY
     parent = alice.gets(
         30, "purchase", paid_minor=1000, currency="USD", expires_at=ends, scope="image"
     )
-    children = [give(alice, bob, 10, key=f"gift:{n}").grant_ids[0] for n in range(3)]
+    children = [transfer(alice, bob, 10, key=f"gift:{n}").grant_ids[0] for n in range(3)]
     grants = [bob.grant(child) for child in children]
     assert {(g.source, g.scope, g.expires_at, g.root_grant_id) for g in grants} == {
         ("purchase", "image", ends, parent.id)
@@ -94,25 +94,25 @@ def test_free_and_fresh_credits_are_not_transferred(alice: Person, bob: Person) 
     alice.gets(50)
     alice.buys(50, at=LATE - DAY)
     with pytest.raises(ledger.InsufficientCredits) as refusal:
-        give(alice, bob, 1)
+        transfer(alice, bob, 1)
     assert refusal.value.balance_micro == 0
 
 
-def test_a_transfer_is_made_once(alice: Person, bob: Person) -> None:
+def test_a_repeated_transfer_moves_credits_once(alice: Person, bob: Person) -> None:
     alice.buys(50)
-    first = give(alice, bob, 20)
-    again = give(alice, bob, 20)
+    first = transfer(alice, bob, 20)
+    again = transfer(alice, bob, 20)
     assert (again.grant_ids, again.replayed) == (first.grant_ids, True)
     with pytest.raises(ledger.IdempotencyKeyReused):
-        give(alice, bob, 21)
+        transfer(alice, bob, 21)
     assert (alice.available(), bob.available()) == (30, 20)
 
 
-def test_a_dispute_freezes_a_purchase_wherever_it_went(
+def test_a_dispute_freezes_a_purchase_in_every_wallet(
     alice: Person, bob: Person, connection: Connection
 ) -> None:
     grant = alice.buys(100)
-    give(alice, bob, 40)
+    transfer(alice, bob, 40)
     ledger.freeze(connection, grant.id, now=LATE)
     for person, amount in ((alice, 60), (bob, 40)):
         assert (person.available(LATE), person.balance(LATE).frozen_micro) == (0, amount)
@@ -122,7 +122,7 @@ def test_a_dispute_freezes_a_purchase_wherever_it_went(
     assert (alice.available(LATE), bob.available(LATE)) == (60, 40)
 
 
-# Invariant 1 is false: frozen and owed are provable from rows.
+# Frozen and owed balances follow from the rows.
 
 
 def test_a_frozen_purchase_is_still_in_the_total(alice: Person, connection: Connection) -> None:
@@ -133,10 +133,10 @@ def test_a_frozen_purchase_is_still_in_the_total(alice: Person, connection: Conn
     assert alice.lines()[0].balance_after_micro == 110
 
 
-# Release after refund: what returns pays what is owed.
+# Release after refund: returned credits pay what is owed.
 
 
-def test_a_generation_that_fails_after_a_refund_gives_nothing_away(
+def test_a_generation_that_fails_after_a_refund_pays_what_is_owed(
     alice: Person, revoke: Revoke
 ) -> None:
     grant = alice.buys(110)
@@ -163,9 +163,7 @@ def test_the_next_purchase_pays_what_is_owed_and_a_gift_does_not(
     assert alice.balance().lifetime_spent_micro == 50  # paying a debt is no usage
 
 
-def test_a_dispute_that_is_won_undoes_the_debts_that_were_paid(
-    alice: Person, revoke: Revoke
-) -> None:
+def test_a_won_dispute_undoes_the_debts_that_were_paid(alice: Person, revoke: Revoke) -> None:
     grant = alice.buys(50)
     alice.spends(50)
     revoke(grant, 50)
@@ -175,7 +173,7 @@ def test_a_dispute_that_is_won_undoes_the_debts_that_were_paid(
     assert (alice.available(), alice.balance().owed_micro) == (30, 0)
 
 
-def test_a_debt_is_not_refunded_as_if_it_were_usage(alice: Person, revoke: Revoke) -> None:
+def test_a_debt_cannot_be_refunded_like_usage(alice: Person, revoke: Revoke) -> None:
     grant = alice.buys(50)
     alice.spends(50)
     revoke(grant, 50)
@@ -189,7 +187,7 @@ def test_a_debt_is_not_refunded_as_if_it_were_usage(alice: Person, revoke: Revok
 # Hold expiry versus capture.
 
 
-def test_a_generations_hold_has_no_clock(alice: Person) -> None:
+def test_a_generations_hold_does_not_expire(alice: Person) -> None:
     alice.gets(30)
     held = alice.holds(30)
     with pytest.raises(ledger.InsufficientCredits):
@@ -201,14 +199,14 @@ def test_an_api_hold_lapses_and_cannot_be_captured_late(alice: Person) -> None:
     alice.gets(30)
     ends = START + timedelta(minutes=10)
     held = alice.holds(30, expires_at=ends)
-    assert alice.available(ends) == 30  # read before anybody swept
+    assert alice.available(ends) == 30  # read before any sweep
     alice.spends(30, at=ends)
     with pytest.raises(ledger.HoldExpired):
         ledger.capture(alice.connection, held.id, 30, now=ends)
     assert ledger.release(alice.connection, held.id, now=ends).state == "released"
 
 
-# Credits returned to an expired grant vanish.
+# Credits that return to an expired grant.
 
 
 def test_a_slow_failure_returns_credits_that_can_still_be_spent(alice: Person) -> None:
@@ -222,7 +220,7 @@ def test_a_slow_failure_returns_credits_that_can_still_be_spent(alice: Person) -
     alice.spends(20, at=at + 6 * DAY)
 
 
-def test_a_late_refund_of_usage_comes_back_for_seven_days(alice: Person) -> None:
+def test_a_late_refund_of_usage_can_be_spent_for_seven_days(alice: Person) -> None:
     alice.gets(30, expires_at=START + DAY)
     charge = alice.spends(30)
     at = START + 90 * DAY
@@ -242,99 +240,17 @@ def test_a_dispute_won_after_75_days_adds_the_frozen_time(
     assert alice.available(START + 104 * DAY) == 30
 
 
-def test_nobody_owes_what_had_expired(alice: Person, revoke: Revoke) -> None:
+def test_expired_credits_are_not_owed(alice: Person, revoke: Revoke) -> None:
     grant = alice.buys(100, expires_at=START + DAY)
     alice.spends(30)
     result = revoke(grant, 100, at=START + 2 * DAY)
     assert (result.revoked_micro, result.owed_micro) == (0, 30)
 
 
-# Idempotency.
-
-
-def test_a_request_and_its_answer_are_stored_with_the_effect(engine: Engine) -> None:
-    with transaction(engine) as session:
-        connection = session.connection()
-        alice = Person(connection, "alice")
-        alice.gets(10)
-
-    def spend(amount: int, digest: str) -> str:
-        with transaction(engine) as session:
-            connection = session.connection()
-            where = ("user:alice", "POST /api/credits/spend", "k1")
-            stored = idempotency.claim(connection, *where, digest, now=START)
-            if stored is not None:
-                return f"replayed {stored}"
-            charge = ledger.spend(
-                connection, alice.wallet, amount, key="r:1", digest=digest,
-                operation="image", now=START,
-            )  # fmt: skip
-            idempotency.store_response(connection, *where, f'{{"spent": {charge.amount_micro}}}')
-            return "done"
-
-    with pytest.raises(ledger.InsufficientCredits):
-        spend(20, "a")
-    with transaction(engine) as session:
-        Person(session.connection(), "alice").gets(10, "gift")
-    # After buying the same key is new: the refusal stored nothing.
-    assert spend(20, "a") == "done"
-    assert spend(20, "a") == 'replayed {"spent": 20}'
-    with pytest.raises(ledger.IdempotencyKeyReused):
-        spend(20, "b")
-
-
-def test_keys_belong_to_their_caller_and_route(connection: Connection) -> None:
-    for caller, route in (("alice", "spend"), ("bob", "spend"), ("alice", "hold")):
-        assert idempotency.claim(connection, caller, route, "k", "d", now=START) is None
-        idempotency.store_response(connection, caller, route, "k", "{}")
-    assert idempotency.claim(connection, "alice", "hold", "k", "d", now=START) == "{}"
-
-
-WHERE = ("user:alice", "choose-plan", "k")
-LAPSED = START + timedelta(minutes=1)
-LATER = START + timedelta(minutes=2)
-
-
-def test_a_claim_without_an_answer_is_taken_over_once_it_has_lapsed(connection: Connection) -> None:
-    assert idempotency.claim(connection, *WHERE, "d", now=START) is None
-    for before in (None, START):
-        with pytest.raises(IdempotencyInProgress):
-            idempotency.claim(connection, *WHERE, "d", now=LATER, lapsed_before=before)
-    assert idempotency.claim(connection, *WHERE, "d", now=LATER, lapsed_before=LAPSED) is None
-    with pytest.raises(IdempotencyInProgress):
-        idempotency.claim(connection, *WHERE, "d", now=LATER, lapsed_before=LAPSED)
-    with pytest.raises(ledger.IdempotencyKeyReused):
-        idempotency.claim(connection, *WHERE, "other", now=LATER, lapsed_before=LATER)
-
-
-def test_a_claim_that_was_given_up_is_free_for_any_body(connection: Connection) -> None:
-    idempotency.claim(connection, *WHERE, "d", now=START)
-    idempotency.claim(connection, *WHERE, "d", now=LATER, lapsed_before=LAPSED)
-    idempotency.release(connection, *WHERE, since=START)  # another has taken it over
-    assert idempotency.stored_response(connection, *WHERE, "d") is None
-    with pytest.raises(ledger.IdempotencyKeyReused):
-        idempotency.stored_response(connection, *WHERE, "other")
-    idempotency.release(connection, *WHERE, since=LATER)
-    assert idempotency.claim(connection, *WHERE, "other", now=LATER) is None
-    idempotency.complete(connection, *WHERE, "other", "{}")
-    idempotency.release(connection, *WHERE, since=LATER)
-    assert idempotency.stored_response(connection, *WHERE, "other") == "{}"
-
-
-def test_the_first_answer_stands(connection: Connection) -> None:
-    idempotency.complete(connection, *WHERE, "d", "lost its claim")
-    assert idempotency.stored_response(connection, *WHERE, "d") is None
-    idempotency.claim(connection, *WHERE, "d", now=START)
-    idempotency.complete(connection, *WHERE, "other", "another body's")
-    idempotency.complete(connection, *WHERE, "d", "first")
-    idempotency.complete(connection, *WHERE, "d", "second")
-    assert idempotency.claim(connection, *WHERE, "d", now=LATER) == "first"
-
-
 # Scope versus one balance.
 
 
-def test_a_refusal_names_the_balance_that_may_pay_for_this(alice: Person) -> None:
+def test_a_refusal_names_the_balance_that_may_pay_for_the_operation(alice: Person) -> None:
     alice.gets(50, scope="image")
     alice.gets(10)
     with pytest.raises(ledger.InsufficientCredits) as refusal:
@@ -343,7 +259,7 @@ def test_a_refusal_names_the_balance_that_may_pay_for_this(alice: Person) -> Non
     assert ledger.spendable(alice.connection, alice.wallet, "image", now=START) == 60
 
 
-def test_what_never_expires_is_spent_last_on_both_databases(alice: Person) -> None:
+def test_credits_without_expiry_are_spent_last_on_both_databases(alice: Person) -> None:
     forever = alice.gets(10)
     dated = alice.gets(10, expires_at=START + 9 * DAY)
     alice.spends(10)
@@ -352,7 +268,7 @@ def test_what_never_expires_is_spent_last_on_both_databases(alice: Person) -> No
     assert alice.grant(forever.id).expires_at == NEVER
 
 
-# The history cannot be changed, and yet forgets a person's words.
+# The history cannot be changed, but a person's notes can be erased.
 
 
 @pytest.mark.parametrize(
@@ -375,14 +291,14 @@ def test_the_history_refuses_change(engine: Engine, change: str) -> None:
         assert Person(session.connection(), "alice").available() == 10
 
 
-def test_a_persons_words_can_be_erased(alice: Person, connection: Connection) -> None:
+def test_a_persons_notes_can_be_erased(alice: Person, connection: Connection) -> None:
     alice.gets(10, note="from Grandma")
     alice.spends(3, note="a portrait of Grandma")
     connection.execute(text("DELETE FROM notes WHERE wallet_id = :id"), {"id": alice.wallet})
     assert [line.note for line in alice.lines()] == [None, None]
 
 
-# Engine traps.
+# Differences between the databases.
 
 
 def test_sums_are_plain_integers_on_both_databases(alice: Person, connection: Connection) -> None:
@@ -396,7 +312,7 @@ def test_sums_are_plain_integers_on_both_databases(alice: Person, connection: Co
         assert type(ledger.spendable(connection, alice.wallet, "image", now=at)) is int
 
 
-def test_moments_come_back_in_utc(alice: Person) -> None:
+def test_times_are_read_in_utc(alice: Person) -> None:
     grant = alice.gets(10, expires_at=START + DAY)
     assert grant.expires_at == START + DAY
     assert grant.expires_at.utcoffset() == timedelta(0)

@@ -1,7 +1,7 @@
-"""Every verb in any order, against a model in which each microcredit is a token.
+"""Every verb in any order, compared with a model in which each microcredit is a token.
 
-After each step the balances, the grants and every invariant are compared. At the end every verb
-and every refusal must have happened, or the run has shown less than it says; the counts are
+After each step the balances and grants are compared and every invariant is checked. At the end
+every verb and every refusal must have happened, or the run has proved too little; the counts are
 printed (``pytest -s``). ``CREDITAPP_SOAK=1`` makes it long and random.
 """
 
@@ -92,8 +92,8 @@ class LedgerMachine(RuleBasedStateMachine):
         for wallet in range(WALLETS):
             self._grant(wallet, 30, "purchase", "*", None)
 
-    # One number draws everything: drawn one by one, hypothesis repeats the same few verbs and
-    # values, and what needs three of them in a row hardly ever happens.
+    # One seed draws everything. If hypothesis draws each value, it repeats the same few verbs and
+    # values, and a sequence of three particular steps hardly ever happens.
     @rule(seed=st.integers(0, 2**64 - 1))
     def act(self, seed: int) -> None:
         draw = Random(seed)
@@ -146,10 +146,10 @@ class LedgerMachine(RuleBasedStateMachine):
             assert self.result.amount_micro == amount
 
     def charge_again(self, pick: int, amount: int) -> None:
-        ours = [c for c in self.model.charges if c.pays_for is None]
-        if not ours:
+        usage = [c for c in self.model.charges if c.debtor is None]
+        if not usage:
             return
-        old = ours[pick % len(ours)]
+        old = usage[pick % len(usage)]
         hold = old.state == "open" or old.expires_at is not None
         verb = "hold" if hold else "spend"
         again = self._charge_call(old.wallet, amount, old.key, old.operation, hold, None)()
@@ -164,62 +164,62 @@ class LedgerMachine(RuleBasedStateMachine):
         charge = self._pick_charge(pick)
         if charge is None:
             return
-        kept = len(charge.taken) * share // 100
-        verb = "capture" if kept else "release"
+        amount = len(charge.tokens) * share // 100
+        verb = "capture" if amount else "release"
         real_id = self._id(charge)
         self.model.sweep(charge.wallet, self.now)
-        if charge.state == "open" and kept > len(charge.taken):
+        if charge.state == "open" and amount > len(charge.tokens):
             with pytest.raises(ValueError, match="at most"):
-                ledger.capture(self.connection, real_id, kept, now=self.now)
+                ledger.capture(self.connection, real_id, amount, now=self.now)
             self.seen["capture of too much"] += 1
             return
-        same = {"captured": kept > 0 and charge.kept() == kept, "released": kept == 0}
+        same = {"captured": amount > 0 and charge.captured() == amount, "released": amount == 0}
         if same.get(charge.state):
-            assert ledger.capture(self.connection, real_id, kept, now=self.now)
+            assert ledger.capture(self.connection, real_id, amount, now=self.now)
             self.seen["capture repeated"] += 1
             return
         self._try(
             verb,
-            lambda: self._watch(charge, kept),
-            lambda: ledger.capture(self.connection, real_id, kept, now=self.now),
+            lambda: self._capture_model(charge, amount),
+            lambda: ledger.capture(self.connection, real_id, amount, now=self.now),
         )
 
     def refund(self, pick: int, share: int) -> None:
         charge = self._pick_charge(pick)
         if charge is None:
             return
-        kept = min(len(charge.taken) * share // 100, charge.kept())
+        down_to = min(len(charge.tokens) * share // 100, charge.captured())
         real_id = self._id(charge)
 
         def model() -> object:
             before = self._returns()
-            self.model.refund(charge, kept, self.now)
+            self.model.refund(charge, down_to, self.now)
             self._note_returns(before)
             return True
 
         self._try(
             "refund",
             model,
-            lambda: ledger.refund(self.connection, real_id, down_to_micro=kept, now=self.now),
+            lambda: ledger.refund(self.connection, real_id, down_to_micro=down_to, now=self.now),
         )
 
     def revoke(self, pick: int, share: int) -> None:
         grant = self._pick_grant(pick)
         grant_id = self._grant_id(grant)
         total = grant.root.amount * min(share, 100) // 100
-        before, debts = grant.root.target, self._debts()
+        before, debts = grant.root.revoked_target, self._debts()
         real = ledger.revoke(self.connection, grant_id, total, now=self.now, reason="r")
         self.model.revoke(grant, total, self.now)
-        family = self.model.family(grant)
-        assert real.owed_micro == sum(member.owed for member in family)
-        assert real.revoked_micro == sum(member.count("revoked") for member in family)
+        lineage = self.model.lineage(grant)
+        assert real.owed_micro == sum(member.owed for member in lineage)
+        assert real.revoked_micro == sum(member.count("revoked") for member in lineage)
         self.seen["revoke"] += 1
         self.seen["revoke less"] += total < before
         self.seen["revoke leaves owed"] += real.owed_micro > 0
         self.seen["debt undone"] += self._debts() < debts
 
     def dispute(self, pick: int, amount: int) -> None:
-        """What takes four steps in a row: spent, revoked, paid for by the next purchase, won."""
+        """Do four steps in a row: spend, revoke, repay by the next purchase, win the dispute."""
         grant = self._pick_grant(pick)
         if grant.parent is None and self.model.wallets[grant.wallet].frozen_at is None:
             spendable = self.model.spendable(grant.wallet, "image", self.now)
@@ -231,7 +231,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def freeze_or_unfreeze(self, pick: int) -> None:
         grant = self._pick_grant(pick)
         grant_id = self._grant_id(grant)
-        if any(member.frozen_at for member in self.model.family(grant)):
+        if any(member.frozen_at for member in self.model.lineage(grant)):
             ledger.unfreeze(self.connection, grant_id, now=self.now)
             self.model.unfreeze(grant, self.now)
             self.seen["unfreeze"] += 1
@@ -293,7 +293,7 @@ class LedgerMachine(RuleBasedStateMachine):
         expired = sum(g.count("expired") for g in self.model.grants) - expired_before
         self.seen["expired"] += expired > 0
 
-    # What must hold after each
+    # Invariants
 
     @invariant()
     def balances_agree(self) -> None:
@@ -313,8 +313,8 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @invariant()
     def grants_agree(self) -> None:
-        # The model knows what has expired; the rows say so after a sweep, which is undone here so
-        # that the verbs meet rows that nobody has swept.
+        # The model knows what has expired; the rows do after a sweep, which is rolled back here so
+        # that the verbs also meet unswept rows.
         savepoint = self.connection.begin_nested()
         for number, wallet_id in enumerate(self.ids):
             ledger.expire(self.connection, wallet_id, now=self.now)
@@ -345,10 +345,10 @@ class LedgerMachine(RuleBasedStateMachine):
             scope=scope, expires_at=expires_at, now=self.now,
         )  # fmt: skip
         assert real is not None
-        made = self.model.grant(
+        model_grant = self.model.grant(
             wallet, amount, source, origin, scope, real.priority, expires_at, self.now
         )
-        assert made is not None
+        assert model_grant is not None
         self.grant_ids[origin] = real.id
         self.seen["grant"] += 1
         self.seen["grant pays debt"] += len(self.model.charges) > debts
@@ -371,7 +371,7 @@ class LedgerMachine(RuleBasedStateMachine):
         return lambda: ledger.spend(self.connection, self.ids[wallet], amount, **common)
 
     def _try(self, verb: str, model: Any, real: Any) -> Any:
-        """Do the same to both; a refusal must be the same, and must leave nothing behind."""
+        """Do the same to both; a refusal must be the same and must write nothing."""
         try:
             expected = model()
         except Refused as refusal:
@@ -384,9 +384,9 @@ class LedgerMachine(RuleBasedStateMachine):
         self.seen[verb] += 1
         return expected
 
-    def _watch(self, charge: reference_model.Charge, kept: int) -> bool:
+    def _capture_model(self, charge: reference_model.Charge, amount: int) -> bool:
         before = self._returns()
-        self.model.capture(charge, kept, self.now)
+        self.model.capture(charge, amount, self.now)
         self._note_returns(before)
         return True
 
@@ -400,41 +400,43 @@ class LedgerMachine(RuleBasedStateMachine):
         self.seen["return pays what is owed"] += owed < before[1]
 
     def _debts(self) -> int:
-        return sum(c.kept() for c in self.model.charges if c.pays_for)
+        return sum(c.captured() for c in self.model.charges if c.debtor)
 
     def _pick_charge(self, pick: int) -> reference_model.Charge | None:
         # Mostly an open one, newest first, so that holds are met before they lapse.
-        ours = [c for c in reversed(self.model.charges) if c.pays_for is None]
-        still_open = [c for c in ours if c.state == "open"]
-        some = still_open if still_open and pick % 4 else ours
-        return some[pick // 4 % min(len(some), 8)] if some else None
+        usage = [c for c in reversed(self.model.charges) if c.debtor is None]
+        still_open = [c for c in usage if c.state == "open"]
+        charges = still_open if still_open and pick % 4 else usage
+        return charges[pick // 4 % min(len(charges), 8)] if charges else None
 
     def _pick_grant(self, pick: int) -> reference_model.Grant:
-        # Mostly one that was reversed or frozen before, so that these meet and end again.
-        debtors = {charge.pays_for for charge in self.model.charges if charge.kept()}
-        marked = [g for g in self.model.grants if g.root.target or g.frozen_at or g in debtors]
+        # Mostly one that was reversed or frozen before, so that reversals meet and end.
+        debtors = {charge.debtor for charge in self.model.charges if charge.captured()}
+        marked = [
+            g for g in self.model.grants if g.root.revoked_target or g.frozen_at or g in debtors
+        ]
         grants = marked if marked and pick % 3 else self.model.grants
         return grants[pick // 3 % len(grants)]
 
     def _id(self, charge: reference_model.Charge) -> int:
-        found = ledger.find_charge(self.connection, self.ids[charge.wallet], charge.key)
-        assert found is not None
-        return found.id
+        row = ledger.find_charge(self.connection, self.ids[charge.wallet], charge.key)
+        assert row is not None
+        return row.id
 
     def _grant_id(self, grant: reference_model.Grant) -> int:
-        """The n-th grant of a wallet is the n-th here: both number them as they are made."""
-        mine = self.model.lots(grant.wallet).index(grant)
+        """Return the id of a model's grant: both number them by creation."""
+        position = self.model.lots(grant.wallet).index(grant)
         wallet_id = self.ids[grant.wallet]
         lots = ledger.list_grants(self.connection, wallet_id, include_spent=True)
-        if mine >= len(lots):
-            # The model has swept; the ledger makes this grant at its next sweep.
+        if position >= len(lots):
+            # The model has swept; the ledger creates this grant at its next sweep.
             ledger.expire(self.connection, wallet_id, now=self.now)
             lots = ledger.list_grants(self.connection, wallet_id, include_spent=True)
-        return sorted(lot.id for lot in lots)[mine]
+        return sorted(lot.id for lot in lots)[position]
 
 
 @pytest.mark.slow
-def test_every_verb_agrees_with_a_plain_model_after_every_step(engine: Engine) -> None:
+def test_every_verb_agrees_with_the_reference_model_after_every_step(engine: Engine) -> None:
     seen: Counter[str] = Counter()
     machine = type("Machine", (LedgerMachine,), {"engine": engine, "seen": seen})
     # PostgreSQL answers more slowly; both draw the same histories.

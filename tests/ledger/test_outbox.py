@@ -1,4 +1,4 @@
-"""Facts leave the ledger at least once, and never to two workers at a time."""
+"""Events leave the ledger at least once, and never to two workers at a time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from creditapp.ledger import idempotency, outbox
 from tests.ledger.cast import DAY, START, Person
 
 
-def test_what_happened_waits_for_those_who_must_act(alice: Person) -> None:
+def test_every_event_waits_in_the_outbox_with_its_payload(alice: Person) -> None:
     grant = alice.gets(20, expires_at=START + DAY)
     alice.spends(5, key="generation:1")
     held = alice.holds(5)
@@ -27,7 +27,7 @@ def test_what_happened_waits_for_those_who_must_act(alice: Person) -> None:
     assert events[4].payload == {"amount_micro": 12}
 
 
-def test_a_claimed_event_is_offered_again_only_when_its_worker_is_silent(alice: Person) -> None:
+def test_a_claimed_event_is_offered_again_only_after_its_lease(alice: Person) -> None:
     alice.gets(20)
     (event,) = outbox.claim(alice.connection, ["granted"], 10, now=START)
     assert outbox.claim(alice.connection, ["granted"], 10, now=START) == []
@@ -37,7 +37,7 @@ def test_a_claimed_event_is_offered_again_only_when_its_worker_is_silent(alice: 
     assert outbox.claim(alice.connection, ["granted"], 10, now=late + DAY) == []
 
 
-def test_a_refused_spend_tells_nobody(engine: Engine) -> None:
+def test_a_refused_spend_writes_no_event_and_no_entry(engine: Engine) -> None:
     with transaction(engine) as session:
         alice = Person(session.connection(), "alice")
     try:
@@ -52,7 +52,7 @@ def test_a_refused_spend_tells_nobody(engine: Engine) -> None:
         assert connection.execute(text("SELECT COUNT(*) FROM entries")).scalar() == 0
 
 
-def test_old_events_and_keys_are_forgotten(alice: Person, connection: Connection) -> None:
+def test_old_events_and_keys_are_deleted(alice: Person, connection: Connection) -> None:
     alice.gets(5)
     alice.spends(1, low_micro=5)
     idempotency.claim(connection, "c", "r", "k", "d", now=START)

@@ -1,4 +1,4 @@
-"""Whatever is altered by hand, the proof names the wallet; what was sealed cannot be rewritten."""
+"""The proof names the wallet of every alteration by hand; sealed entries cannot be rewritten."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from sqlalchemy import Connection, Engine, text
 from creditapp import ledger
 from creditapp.db import transaction
 from creditapp.ledger import triggers
-from tests.ledger.cast import DAY, START, Person
+from tests.ledger.cast import START, Person
 
 ALTERATIONS = {
     "a balance": "UPDATE wallets SET available_micro = available_micro + 1 WHERE id = :wallet",
-    "what is held": "UPDATE wallets SET held_micro = held_micro + 1 WHERE id = :wallet",
-    "what is frozen": "UPDATE wallets SET frozen_micro = frozen_micro + 1 WHERE id = :wallet",
-    "what is owed": "UPDATE wallets SET owed_micro = owed_micro + 1 WHERE id = :wallet",
-    "the number of lines": "UPDATE wallets SET seq = seq + 1 WHERE id = :wallet",
+    "the held balance": "UPDATE wallets SET held_micro = held_micro + 1 WHERE id = :wallet",
+    "the frozen balance": "UPDATE wallets SET frozen_micro = frozen_micro + 1 WHERE id = :wallet",
+    "the owed balance": "UPDATE wallets SET owed_micro = owed_micro + 1 WHERE id = :wallet",
+    "the number of entries": "UPDATE wallets SET seq = seq + 1 WHERE id = :wallet",
     "a lifetime number": "UPDATE wallets SET lifetime_spent_micro = 0 WHERE id = :wallet",
     "a late clock": "UPDATE wallets SET next_expiry_at = '9999-12-31 00:00:00.000000'"
     " WHERE id = :wallet",
-    "what remains of a grant": "UPDATE grants"
+    "a grant's remaining amount": "UPDATE grants"
     " SET remaining_micro = remaining_micro - 1 WHERE remaining_micro > 0"
     " AND wallet_id = :wallet",
-    "what a grant was": "UPDATE grants"
+    "a grant's amount": "UPDATE grants"
     " SET amount_micro = amount_micro + 5 WHERE wallet_id = :wallet",
     "a grant's source": "UPDATE grants SET source = 'gift' WHERE source = 'purchase'"
     " AND wallet_id = :wallet",
@@ -36,58 +36,40 @@ ALTERATIONS = {
     "a debt": "UPDATE grants"
     " SET owed_micro = owed_micro + 1 WHERE remaining_micro = 0 AND source = 'welcome'"
     " AND wallet_id = :wallet",
-    "a hold that was taken over": "UPDATE charges SET state = 'captured' WHERE state = 'open'"
+    "a hold made a capture": "UPDATE charges SET state = 'captured' WHERE state = 'open'"
     " AND wallet_id = :wallet",
     "a spend made a release": "UPDATE charges SET state = 'released', captured_micro = 0"
     " WHERE operation = 'image' AND state = 'captured' AND wallet_id = :wallet",
-    "what a charge keeps": "UPDATE charges"
+    "a charge's captured amount": "UPDATE charges"
     " SET captured_micro = captured_micro - 1 WHERE state = 'captured'"
     " AND wallet_id = :wallet",
-    "what an allocation keeps": "UPDATE allocations"
+    "an allocation's captured amount": "UPDATE allocations"
     " SET captured_micro = captured_micro - 1 WHERE charge_id ="
     " (SELECT MIN(id) FROM charges WHERE wallet_id = :wallet)",
     "an allocation's grant": "DELETE FROM allocations WHERE charge_id ="
     " (SELECT MIN(id) FROM charges WHERE wallet_id = :wallet)",
-    "a line's amount": "UPDATE entries"
+    "an entry's amount": "UPDATE entries"
     " SET amount_micro = amount_micro - 1 WHERE seq = 2 AND kind = 'grant'"
     " AND wallet_id = :wallet",
-    "a line's balance": "UPDATE entries"
+    "an entry's balance": "UPDATE entries"
     " SET balance_after_micro = balance_after_micro + 1 WHERE seq = 2"
     " AND wallet_id = :wallet",
-    "two lines that cancel out": "UPDATE entries"
+    "two entries that cancel out": "UPDATE entries"
     " SET amount_micro = amount_micro + CASE seq WHEN 1 THEN 1"
     " ELSE -1 END, balance_after_micro = balance_after_micro + CASE seq WHEN 1 THEN 1 ELSE 0 END"
     " WHERE seq IN (1, 2) AND wallet_id = :wallet",
-    "a line's kind": "UPDATE entries SET kind = 'purchase', account = 'sales' WHERE kind = 'grant'"
+    "an entry's kind": "UPDATE entries"
+    " SET kind = 'purchase', account = 'sales' WHERE kind = 'grant'"
     " AND wallet_id = :wallet",
-    "a line's charge": "UPDATE entries SET charge_id = NULL WHERE kind = 'spend'"
+    "an entry's charge": "UPDATE entries SET charge_id = NULL WHERE kind = 'spend'"
     " AND wallet_id = :wallet",
-    "a line in the middle": "DELETE FROM entries WHERE seq = 2 AND wallet_id = :wallet",
-    "the last line": "DELETE FROM entries WHERE wallet_id = :wallet AND seq ="
+    "an entry in the middle": "DELETE FROM entries WHERE seq = 2 AND wallet_id = :wallet",
+    "the last entry": "DELETE FROM entries WHERE wallet_id = :wallet AND seq ="
     " (SELECT seq FROM wallets WHERE id = :wallet)",
-    "the last line and its number": "DELETE FROM entries WHERE wallet_id = :wallet AND seq ="
+    "the last entry and its number": "DELETE FROM entries WHERE wallet_id = :wallet AND seq ="
     " (SELECT seq FROM wallets WHERE id = :wallet);"
     "UPDATE wallets SET seq = seq - 1 WHERE id = :wallet",
 }
-
-
-@pytest.fixture
-def story(engine: Engine) -> Engine:
-    """Alice and Bob with some of everything in their history."""
-    with transaction(engine) as session:
-        connection = session.connection()
-        for name in ("alice", "bob"):
-            person = Person(connection, name)
-            person.buys(50, expires_at=START + 90 * DAY)
-            person.gets(10)
-            person.gets(7, "promotion")
-            person.spends(10)
-            person.holds(3)
-            held = person.holds(5)
-            ledger.capture(connection, held.id, 4, now=START)
-            ledger.release(connection, person.holds(2).id, now=START)
-            person.spends(2)
-    return engine
 
 
 def wallet_of(connection: Connection, name: str) -> int:
@@ -97,16 +79,16 @@ def wallet_of(connection: Connection, name: str) -> int:
 
 
 @contextmanager
-def by_hand(engine: Engine) -> Iterator[Connection]:
-    """Write as somebody who owns the database: no trigger, no constraint, and back again."""
+def altering(engine: Engine) -> Iterator[Connection]:
+    """Write as the owner of the database: without triggers and constraints, then restore both."""
     with transaction(engine) as session:
         connection = session.connection()
-        drop(connection)
+        drop_guards(connection)
         yield connection
-        restore(connection)
+        restore_guards(connection)
 
 
-def drop(connection: Connection) -> None:
+def drop_guards(connection: Connection) -> None:
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("PRAGMA ignore_check_constraints = ON")
     else:
@@ -115,7 +97,7 @@ def drop(connection: Connection) -> None:
         connection.exec_driver_sql(statement)
 
 
-def restore(connection: Connection) -> None:
+def restore_guards(connection: Connection) -> None:
     ledger.install_triggers(connection)
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("PRAGMA ignore_check_constraints = OFF")
@@ -130,18 +112,16 @@ END $$
 """
 
 
-@pytest.mark.parametrize("what", ALTERATIONS)
-def test_the_proof_names_the_wallet_in_which_something_was_altered(
-    story: Engine, what: str
-) -> None:
-    with by_hand(story) as connection:
+@pytest.mark.parametrize("alteration", ALTERATIONS)
+def test_the_proof_names_the_wallet_that_was_altered(history: Engine, alteration: str) -> None:
+    with altering(history) as connection:
         alice = wallet_of(connection, "alice")
         changed = 0
-        for statement in ALTERATIONS[what].split(";"):
+        for statement in ALTERATIONS[alteration].split(";"):
             parameters = {"wallet": alice} if ":wallet" in statement else {}
             changed += connection.execute(text(statement), parameters).rowcount
         assert changed, "the alteration found nothing to alter"
-    with story.connect() as connection:
+    with history.connect() as connection:
         report = ledger.proof.check(connection)
     assert not report.ok
     named = {finding.wallet_id for result in report.results for finding in result.findings}
@@ -150,8 +130,8 @@ def test_the_proof_names_the_wallet_in_which_something_was_altered(
     assert report.as_dict()["ok"] is False
 
 
-def test_an_untouched_ledger_is_whole_and_counted(story: Engine) -> None:
-    with story.connect() as connection:
+def test_an_untouched_ledger_holds_every_invariant_and_is_counted(history: Engine) -> None:
+    with history.connect() as connection:
         report = ledger.proof.check(connection, with_seals=True)
     assert report.ok, report.as_text()
     counts = {result.name: result.checked for result in report.results}
@@ -162,21 +142,21 @@ def test_an_untouched_ledger_is_whole_and_counted(story: Engine) -> None:
 
 
 @pytest.mark.parametrize("number", [0, 1])
-def test_the_proof_misses_a_trigger(story: Engine, number: int) -> None:
-    with transaction(story) as session:
-        name = list(triggers.expected(story.dialect.name))[number]
-        where = "" if story.dialect.name == "sqlite" else " ON entries"
+def test_the_proof_finds_a_missing_trigger(history: Engine, number: int) -> None:
+    with transaction(history) as session:
+        name = list(triggers.expected(history.dialect.name))[number]
+        where = "" if history.dialect.name == "sqlite" else " ON entries"
         session.connection().exec_driver_sql(f"DROP TRIGGER {name}{where}")
-    with story.connect() as connection:
+    with history.connect() as connection:
         report = ledger.proof.check(connection)
     assert not report.ok
     assert f"trigger {name} is missing" in report.as_text()
 
 
-def test_the_proof_sees_through_a_trigger_that_does_nothing(story: Engine) -> None:
-    with transaction(story) as session:
+def test_the_proof_finds_a_trigger_that_does_nothing(history: Engine) -> None:
+    with transaction(history) as session:
         connection = session.connection()
-        if story.dialect.name == "sqlite":
+        if history.dialect.name == "sqlite":
             connection.exec_driver_sql("DROP TRIGGER entries_refuse_delete")
             connection.exec_driver_sql(
                 "CREATE TRIGGER entries_refuse_delete BEFORE DELETE ON entries BEGIN SELECT 1; END"
@@ -186,64 +166,62 @@ def test_the_proof_sees_through_a_trigger_that_does_nothing(story: Engine) -> No
                 "CREATE OR REPLACE FUNCTION entries_refuse_change() RETURNS trigger"
                 " LANGUAGE plpgsql AS $$ BEGIN RETURN OLD; END $$"
             )
-    with story.connect() as connection:
+    with history.connect() as connection:
         report = ledger.proof.check(connection)
     assert "is altered" in report.as_text()
 
 
-def test_a_disabled_trigger_is_a_missing_one(story: Engine) -> None:
-    if story.dialect.name == "sqlite":
+def test_the_proof_finds_a_disabled_trigger(history: Engine) -> None:
+    if history.dialect.name == "sqlite":
         return  # SQLite cannot disable a trigger
-    with transaction(story) as session:
+    with transaction(history) as session:
         session.connection().exec_driver_sql("ALTER TABLE entries DISABLE TRIGGER ALL")
-    with story.connect() as connection:
+    with history.connect() as connection:
         assert not ledger.proof.check(connection).ok
 
 
 # Seals
 
 
-def sealed(engine: Engine) -> ledger.NewSeal | None:
+def seal(engine: Engine) -> ledger.NewSeal | None:
     with transaction(engine) as session:
         return ledger.seal(session.connection(), now=START)
 
 
-def seals_found_broken(
-    engine: Engine, exported: dict[int, str] | None = None
-) -> tuple[int, list[str]]:
+def broken_seals(engine: Engine, exported: dict[int, str] | None = None) -> tuple[int, list[str]]:
     with engine.connect() as connection:
         return ledger.check_seals(connection, exported)
 
 
-def test_seals_chain_what_is_new(story: Engine) -> None:
-    first = sealed(story)
+def test_a_seal_covers_new_entries_and_is_chained(history: Engine) -> None:
+    first = seal(history)
     assert first is not None
     assert "seal 1 " in first.line
     assert first.digest in first.line
-    assert sealed(story) is None  # nothing new
-    with transaction(story) as session:
+    assert seal(history) is None  # nothing new
+    with transaction(history) as session:
         Person(session.connection(), "charlie").gets(5)
-    second = sealed(story)
+    second = seal(history)
     assert second is not None
     assert (second.number, second.entries) == (2, 1)
-    assert seals_found_broken(story) == (2, [])
+    assert broken_seals(history) == (2, [])
 
 
-def test_a_long_history_is_sealed_in_parts(story: Engine) -> None:
+def test_a_long_history_is_sealed_in_parts(history: Engine) -> None:
     counts = []
     while True:
-        with transaction(story) as session:
+        with transaction(history) as session:
             part = ledger.seal(session.connection(), now=START, entries_max=5)
         if part is None:
             break
         counts.append(part.entries)
     assert sum(counts) == 14
     assert len(counts) > 1
-    assert seals_found_broken(story) == (len(counts), [])
+    assert broken_seals(history) == (len(counts), [])
 
 
 @pytest.mark.parametrize(
-    ("statement", "says"),
+    ("statement", "sentence"),
     [
         ("UPDATE entries SET recorded_at = effective_at, amount_micro = -9 WHERE kind = 'spend'"
          " AND seq = 4", "seal 1: its entries were altered"),
@@ -253,36 +231,38 @@ def test_a_long_history_is_sealed_in_parts(story: Engine) -> None:
         ("DELETE FROM seal_spans WHERE wallet_id = 1", "seal 1 covers 14 entries, 7 exist"),
     ],
 )  # fmt: skip
-def test_what_was_sealed_cannot_be_altered_unseen(story: Engine, statement: str, says: str) -> None:
-    assert sealed(story)
-    with by_hand(story) as connection:
-        connection.execute(text(statement))
-    assert seals_found_broken(story) == (1, [says])
-    with story.connect() as connection:
-        report = ledger.proof.check(connection, with_seals=True)
-    assert says in report.as_text()
-
-
-def test_a_chain_that_was_computed_again_differs_from_what_was_kept_outside(
-    story: Engine,
+def test_an_alteration_of_sealed_entries_is_found(
+    history: Engine, statement: str, sentence: str
 ) -> None:
-    first = sealed(story)
+    assert seal(history)
+    with altering(history) as connection:
+        connection.execute(text(statement))
+    assert broken_seals(history) == (1, [sentence])
+    with history.connect() as connection:
+        report = ledger.proof.check(connection, with_seals=True)
+    assert sentence in report.as_text()
+
+
+def test_a_recomputed_chain_differs_from_the_exported_digests(
+    history: Engine,
+) -> None:
+    first = seal(history)
     assert first is not None
-    outside = {1: first.digest}
-    assert seals_found_broken(story, outside) == (1, [])
-    with by_hand(story) as connection:
+    exported = {1: first.digest}
+    assert broken_seals(history, exported) == (1, [])
+    with altering(history) as connection:
         connection.exec_driver_sql("DELETE FROM seal_spans")
         connection.exec_driver_sql("DELETE FROM seals")
         connection.exec_driver_sql("UPDATE entries SET effective_at = recorded_at, kind = kind")
         connection.exec_driver_sql("DELETE FROM entries WHERE seq = 7")
         connection.exec_driver_sql("UPDATE wallets SET seq = 6")
-    assert sealed(story)
-    assert seals_found_broken(story) == (1, [])
-    assert seals_found_broken(story, outside) == (
+    assert seal(history)
+    assert broken_seals(history) == (1, [])
+    assert broken_seals(history, exported) == (
         1,
         ["seal 1 is not the one that was kept outside"],
     )
-    with by_hand(story) as connection:
+    with altering(history) as connection:
         connection.exec_driver_sql("DELETE FROM seal_spans")
         connection.exec_driver_sql("DELETE FROM seals")
-    assert seals_found_broken(story, outside) == (0, ["seal 1 is missing"])
+    assert broken_seals(history, exported) == (0, ["seal 1 is missing"])

@@ -1,0 +1,62 @@
+"""Reads: balance, summary, statement; and grants by origin."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection
+
+from creditapp import ledger
+from tests.ledger.cast import DAY, START, Person
+
+
+def test_a_balance_subtracts_expired_credits_without_writing(
+    alice: Person, connection: Connection
+) -> None:
+    alice.gets(10, expires_at=START + DAY)
+    alice.gets(3)
+    assert alice.available(START + DAY) == 3
+    assert ledger.spendable(connection, alice.wallet, "image", now=START + DAY) == 3
+    assert len(alice.lines()) == 2
+
+
+def test_the_statement_has_pages_and_types(alice: Person) -> None:
+    alice.buys(50)
+    alice.gets(10, expires_at=START + DAY)
+    charge = alice.spends(20)
+    ledger.refund(alice.connection, charge.id, down_to_micro=15, now=START)
+    ledger.expire(alice.connection, alice.wallet, now=START + DAY)
+    first = ledger.statement(alice.connection, alice.wallet, now=START, limit=2)
+    rest = ledger.statement(
+        alice.connection, alice.wallet, now=START, limit=9, before_seq=first[-1].seq
+    )
+    types = [line.type for line in first + rest]
+    assert types == ["REFUND", "DEBIT", "CREDIT", "PURCHASE"]
+    assert [line.amount_micro for line in alice.lines(["DEBIT", "REFUND"])] == [5, -20]
+
+
+def test_the_summary_lists_the_credits_that_expire(alice: Person) -> None:
+    alice.buys(50)
+    alice.gets(10, expires_at=START + DAY)
+    alice.gets(7, "promotion", expires_at=START + DAY)
+    alice.gets(5, "promotion", expires_at=START + 2 * DAY)
+    alice.spends(2)
+    summary = ledger.summary(alice.connection, alice.wallet, now=START)
+    assert [(credits.amount_micro, credits.expires_at) for credits in summary.expiring] == [
+        (15, START + DAY),
+        (5, START + 2 * DAY),
+    ]
+    balance = summary.balance
+    assert balance.lifetime_granted_micro == 72
+    assert balance.lifetime_welcome_micro == 10
+    assert balance.lifetime_purchased_micro == 50
+
+
+def test_an_origin_is_granted_once_over_all_wallets(alice: Person, bob: Person) -> None:
+    def grant(person: Person) -> ledger.Grant | None:
+        return ledger.grant(
+            person.connection, person.wallet, 10, source="welcome", origin="welcome:h", now=START
+        )
+
+    assert grant(alice) is not None
+    assert grant(alice) is None
+    assert grant(bob) is None
+    assert (alice.available(), bob.available()) == (10, 0)
