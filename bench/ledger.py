@@ -1,4 +1,4 @@
-"""The ledger beside its limit: the same rows, written with as little between as there can be.
+"""Measure the ledger beside its limit: the same rows, written with the least possible overhead.
 
 On PostgreSQL the limit is one stored function called through the raw driver inside BEGIN and
 COMMIT; on SQLite it is the same statements through the raw driver. Both write the same rows to the
@@ -43,7 +43,7 @@ TABLES = [table for table in Base.metadata.sorted_tables if table.name in NAMES]
 
 
 def run(report: Callable[[str], None] = print) -> None:
-    """Measure spend, hold and capture, and the balance, on every database that is there."""
+    """Measure spend, hold and capture, and the balance, on every available database."""
     report(f"{'':<48} {'ledger':>9} {'limit':>9} {'ratio':>6}  aim")
     for name, opened in (("SQLite", sqlite_database), ("PostgreSQL", postgresql_database)):
         try:
@@ -70,8 +70,8 @@ def _clients(number: int) -> str:
     return "1 client" if number == 1 else f"{number} clients"
 
 
-def _row(report: Callable[[str], None], what: str, figure: float, limit: float, aim: str) -> None:
-    report(f"{what:<48} {figure:>9,.0f} {limit:>9,.0f} {figure / limit:>6.2f}  {aim}")
+def _row(report: Callable[[str], None], label: str, figure: float, limit: float, aim: str) -> None:
+    report(f"{label:<48} {figure:>9,.0f} {limit:>9,.0f} {figure / limit:>6.2f}  {aim}")
 
 
 # Databases
@@ -79,14 +79,14 @@ def _row(report: Callable[[str], None], what: str, figure: float, limit: float, 
 
 @contextmanager
 def sqlite_database() -> Iterator[str]:
-    """A fresh file on the disk that the app would use."""
+    """Yield a fresh file on the disk that the app would use."""
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
         yield f"sqlite:///{folder}/bench.sqlite"
 
 
 @contextmanager
 def postgresql_database() -> Iterator[str]:
-    """A fresh database, dropped afterwards."""
+    """Yield a fresh database and drop it afterwards."""
     name = f"creditapp_bench_{secrets.token_hex(4)}"
     url = make_url(SERVER)
     plain = url.set(drivername="postgresql").render_as_string(hide_password=False)
@@ -99,7 +99,7 @@ def postgresql_database() -> Iterator[str]:
 
 
 def open_engine(url: str) -> Engine:
-    """Return an engine as the app makes it."""
+    """Return an engine configured as in the app."""
     options = {"connect_args": {"timeout": 0}} if url.startswith("sqlite") else {"pool_size": 16}
     engine = create_engine(url, **options)
     prepare_engine(engine)
@@ -107,7 +107,7 @@ def open_engine(url: str) -> Engine:
 
 
 def prepare(url: str) -> None:
-    """Make the tables, and wallets with three grants each."""
+    """Create the tables, and wallets with three grants each."""
     engine = open_engine(url)
     with transaction(engine) as session:
         connection = session.connection()
@@ -132,10 +132,10 @@ def prepare(url: str) -> None:
 
 
 def side_by_side(url: str, verb: str, wallets: int, clients: int) -> tuple[float, float]:
-    """Return how many a second the ledger did and how many its limit.
+    """Return the operations per second of the ledger and of its limit.
 
-    All clients do the one and the other in turns, in slices of time that they share, so that
-    whatever else the machine does disturbs both alike. 8 clients are 2 processes of 4 threads.
+    All clients alternate between the two in shared time slices, so that other load on the machine
+    disturbs both alike. 8 clients are 2 processes of 4 threads.
     """
     processes = 1 if clients == 1 else PROCESSES
     context = multiprocessing.get_context("spawn")
@@ -153,7 +153,7 @@ def _meet_at(barrier: Barrier) -> None:
 
 
 def client_process(url: str, verb: str, wallets: int, threads: int) -> tuple[int, int]:
-    """Run some client threads; return how often the ledger and the limit did it."""
+    """Run client threads; return the operations of the ledger and of the limit."""
     engine = open_engine(url)
     with ThreadPoolExecutor(threads) as pool:
         counts = list(pool.map(lambda _: _client(engine, url, verb, wallets), range(threads)))
@@ -171,7 +171,7 @@ def _client(engine: Engine, url: str, verb: str, wallets: int) -> tuple[int, int
             ours(1 + random.randrange(wallets), f"warm:{name}:{warm}")
             limit(1 + random.randrange(wallets), f"warm:{name}:limit:{warm}")
     except BaseException:
-        _barrier.abort()  # or the other clients would wait for ever
+        _barrier.abort()  # otherwise the other clients wait forever
         raise
     _barrier.wait(timeout=60)
     begin = time.monotonic()
@@ -238,7 +238,7 @@ def balance_microseconds(url: str) -> tuple[float, float]:
 
 
 def _fill(connection: Connection, wallet: int, count: int) -> None:
-    """Give a wallet a history: one grant, then lines of spends of one microcredit."""
+    """Give a wallet a history: one grant, then entries of spends of one microcredit."""
     grant = ledger.grant(
         connection, wallet, 10**9, source="admin", origin=f"fill:{wallet}", now=NOW
     )

@@ -1,7 +1,7 @@
-"""The least that writes the ledger's rows: stored functions, and SQLite's driver alone.
+"""The least code that writes the ledger's rows: stored functions, and SQLite's driver alone.
 
-Everything here does what the ledger in ``creditapp/ledger/`` does to the same tables,
-without a refusal in words, a replay, or a partial capture.
+It writes the same rows to the same tables as ``creditapp/ledger/``, without refusal texts, replays
+or partial captures.
 """
 
 from __future__ import annotations
@@ -21,9 +21,8 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 AMOUNT = 1000
 
 _PARTS = """
-  SELECT id, offset_micro,
-    CASE WHEN offset_micro + remaining_micro <= {amount} THEN remaining_micro ELSE {amount} -
-        offset_micro END AS part_micro
+  SELECT id, offset_micro, CASE WHEN offset_micro + remaining_micro <= {amount}
+      THEN remaining_micro ELSE {amount} - offset_micro END AS part_micro
   FROM (SELECT id, remaining_micro, SUM(remaining_micro) OVER (ORDER BY priority, expires_at,
       CASE WHEN scope = '*' THEN 1 ELSE 0 END, id) - remaining_micro AS offset_micro,
       SUM(remaining_micro) OVER () AS total_micro FROM grants
@@ -32,28 +31,27 @@ _PARTS = """
   WHERE total_micro >= {amount} AND offset_micro < {amount}
 """
 _PLPGSQL_PARTS = _PARTS.format(amount="p_amount", wallet="p_wallet", now="p_now")
-_TAKE = """
-  UPDATE wallets SET available_micro = available_micro - p_amount, held_micro = held_micro +
-      {held}, seq = seq + {lines},
+_DEBIT = """
+  UPDATE wallets SET available_micro = available_micro - p_amount,
+    held_micro = held_micro + {held}, seq = seq + {entries},
     lifetime_spent_micro = lifetime_spent_micro + {spent}
-    WHERE id = p_wallet AND available_micro >= p_amount AND frozen_at IS NULL AND next_expiry_at >
-        p_now
+    WHERE id = p_wallet AND available_micro >= p_amount AND frozen_at IS NULL
+      AND next_expiry_at > p_now
     RETURNING seq, available_micro + held_micro + frozen_micro INTO v_seq, v_balance;
   IF NOT FOUND THEN RAISE EXCEPTION 'insufficient'; END IF;
   INSERT INTO charges (wallet_id, key, digest, operation, amount_micro, captured_micro, state,
-      actor, feature,
-    created_at, settled_at, entry_seq)
+    actor, feature, created_at, settled_at, entry_seq)
     VALUES (p_wallet, p_key, 'd', 'image', p_amount, p_amount, {state}, 'usr', 'studio',
       p_now, {settled}, {entry})
     ON CONFLICT (wallet_id, key) DO NOTHING RETURNING id INTO v_charge;
   IF v_charge IS NULL THEN RAISE EXCEPTION 'repeated'; END IF;
   INSERT INTO allocations (charge_id, grant_id, offset_micro, amount_micro, captured_micro)
     SELECT v_charge, id, offset_micro, part_micro, part_micro FROM ({parts}) parts;
-  UPDATE grants SET remaining_micro = grants.remaining_micro - allocations.amount_micro FROM
-      allocations
+  UPDATE grants SET remaining_micro = grants.remaining_micro - allocations.amount_micro
+    FROM allocations
     WHERE allocations.charge_id = v_charge AND grants.id = allocations.grant_id;
 """
-_LINE = """
+_ENTRY = """
   INSERT INTO entries (wallet_id, seq, kind, account, amount_micro, balance_after_micro, charge_id,
     effective_at, recorded_at)
     VALUES (p_wallet, v_seq, '{kind}', 'usage', -p_amount, v_balance, v_charge, p_now, p_now);
@@ -68,12 +66,12 @@ RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE v_seq bigint; v_balance bigint;
 BEGIN {body} RETURN v_charge; END $$
 """
-_SPEND = _TAKE.format(
-    held="0", lines="1", spent="p_amount", state="'captured'", settled="p_now", entry="v_seq",
+_SPEND = _DEBIT.format(
+    held="0", entries="1", spent="p_amount", state="'captured'", settled="p_now", entry="v_seq",
     parts=_PLPGSQL_PARTS,
 )  # fmt: skip
-_HOLD = _TAKE.format(
-    held="p_amount", lines="0", spent="0", state="'open'", settled="NULL", entry="NULL",
+_HOLD = _DEBIT.format(
+    held="p_amount", entries="0", spent="0", state="'open'", settled="NULL", entry="NULL",
     parts=_PLPGSQL_PARTS,
 )  # fmt: skip
 _CAPTURE = """
@@ -86,11 +84,11 @@ _CAPTURE = """
 """
 
 FUNCTIONS = (
-    _FUNCTION.format(name="bench_spend", body=_SPEND + _LINE.format(kind="spend")),
+    _FUNCTION.format(name="bench_spend", body=_SPEND + _ENTRY.format(kind="spend")),
     _FUNCTION.format(name="bench_hold", body=_HOLD),
-    _FUNCTION.format(name="bench_capture", body=_CAPTURE + _LINE.format(kind="capture")),
+    _FUNCTION.format(name="bench_capture", body=_CAPTURE + _ENTRY.format(kind="capture")),
 )
-"""The limits on PostgreSQL."""
+"""Stored functions of PostgreSQL's limit."""
 
 
 def spend(url: str) -> Step:
@@ -138,20 +136,20 @@ def _pair_postgresql(url: str) -> Step:
 
 
 class _Sqlite:
-    """The driver alone, waiting for the writer's lock as the app does."""
+    """SQLite's driver alone, waiting for the writer's lock as the app does."""
 
     def __init__(self, url: str) -> None:
         path = make_url(url).database or ""
         connection = sqlite3.connect(path, timeout=0, isolation_level=None)
         self.execute = connection.execute
-        # The file is in WAL mode already: the app made it so.
-        self.patiently("PRAGMA synchronous=FULL")
-        self.patiently("PRAGMA foreign_keys=ON")
+        # The app has set WAL mode on the file.
+        self.execute_when_free("PRAGMA synchronous=FULL")
+        self.execute_when_free("PRAGMA foreign_keys=ON")
 
     def begin(self) -> None:
-        self.patiently("BEGIN IMMEDIATE")
+        self.execute_when_free("BEGIN IMMEDIATE")
 
-    def patiently(self, statement: str) -> None:
+    def execute_when_free(self, statement: str) -> None:
         while True:
             try:
                 self.execute(statement)
@@ -159,20 +157,19 @@ class _Sqlite:
             except sqlite3.OperationalError:
                 time.sleep(random.uniform(0.0001, 0.001))
 
-    def take(self, wallet: int, key: str, *, hold: bool) -> tuple[int, int, int]:
-        held, lines, spent = (AMOUNT, 0, 0) if hold else (0, 1, AMOUNT)
+    def debit(self, wallet: int, key: str, *, hold: bool) -> tuple[int, int, int]:
+        held, entries, spent = (AMOUNT, 0, 0) if hold else (0, 1, AMOUNT)
         seq, balance = self.execute(
-            "UPDATE wallets SET available_micro = available_micro - ?, held_micro = held_micro +"
-            " ?, seq = seq + ?,"
+            "UPDATE wallets SET available_micro = available_micro - ?,"
+            " held_micro = held_micro + ?, seq = seq + ?,"
             " lifetime_spent_micro = lifetime_spent_micro + ? WHERE id = ? AND available_micro >= ?"
             " AND frozen_at IS NULL AND next_expiry_at > ?"
             " RETURNING seq, available_micro + held_micro + frozen_micro",
-            (AMOUNT, held, lines, spent, wallet, AMOUNT, _TEXT_NOW),
+            (AMOUNT, held, entries, spent, wallet, AMOUNT, _TEXT_NOW),
         ).fetchall()[0]
         charge = self.execute(
             "INSERT INTO charges (wallet_id, key, digest, operation, amount_micro,"
-            " captured_micro, state, actor,"
-            " feature, created_at, settled_at, entry_seq)"
+            " captured_micro, state, actor, feature, created_at, settled_at, entry_seq)"
             " VALUES (?, ?, 'd', 'image', ?, ?, ?, 'usr', 'studio', ?, ?, ?)"
             " ON CONFLICT (wallet_id, key) DO NOTHING RETURNING id",
             (wallet, key, AMOUNT, AMOUNT, "open" if hold else "captured", _TEXT_NOW,
@@ -180,8 +177,9 @@ class _Sqlite:
         ).fetchall()[0][0]  # fmt: skip
         self.execute(_SQLITE_ALLOCATE, {"charge": charge, "wallet": wallet, "now": _TEXT_NOW})
         self.execute(
-            "UPDATE grants SET remaining_micro = grants.remaining_micro -"
-            " allocations.amount_micro FROM allocations"
+            "UPDATE grants"
+            " SET remaining_micro = grants.remaining_micro - allocations.amount_micro"
+            " FROM allocations"
             " WHERE allocations.charge_id = ? AND grants.id = allocations.grant_id",
             (charge,),
         )
@@ -201,11 +199,11 @@ class _Sqlite:
         )
         return seq, balance
 
-    def line(self, wallet: int, kind: str, charge: int, key: str, seq: int, balance: int) -> None:
+    def entry(self, wallet: int, kind: str, charge: int, key: str, seq: int, balance: int) -> None:
         self.execute(
             "INSERT INTO entries (wallet_id, seq, kind, account, amount_micro,"
-            " balance_after_micro, charge_id,"
-            " effective_at, recorded_at) VALUES (?, ?, ?, 'usage', ?, ?, ?, ?, ?)",
+            " balance_after_micro, charge_id, effective_at, recorded_at)"
+            " VALUES (?, ?, ?, 'usage', ?, ?, ?, ?, ?)",
             (wallet, seq, kind, -AMOUNT, balance, charge, _TEXT_NOW, _TEXT_NOW),
         )
         payload = f'{{"charge":{charge},"key":"{key}","amount_micro":{AMOUNT}}}'
@@ -229,12 +227,12 @@ def _sqlite(url: str, *, pairs: bool) -> Step:
 
     def step(wallet: int, key: str) -> None:
         driver.begin()
-        charge, seq, balance = driver.take(wallet, key, hold=pairs)
+        charge, seq, balance = driver.debit(wallet, key, hold=pairs)
         if pairs:
             driver.execute("COMMIT")
             driver.begin()
             seq, balance = driver.capture(wallet, charge)
-        driver.line(wallet, "capture" if pairs else "spend", charge, key, seq, balance)
+        driver.entry(wallet, "capture" if pairs else "spend", charge, key, seq, balance)
         driver.execute("COMMIT")
 
     return step

@@ -36,7 +36,7 @@ PLANNED: dict[str, str] = {
     "creditapp/catalog/tokens.py:token_cost_micro": "chat: settle what an answer cost",
     "creditapp/catalog/versions.py:pinned": "the admin's page of a purchase shows its catalog",
     "creditapp/clock.py:StoppedClock": "the clock of tests",
-    "creditapp/ledger/idempotency.py:remember": "spend, holds and grants by the API",
+    "creditapp/ledger/idempotency.py:store_response": "spend, holds and grants by the API",
     "creditapp/ledger/transfers.py:transfer": "teams: move credits between wallets",
     "creditapp/ledger/wallets.py:freeze_wallet": "the admin's page of a user",
     "creditapp/ledger/wallets.py:unfreeze_wallet": "the admin's page of a user",
