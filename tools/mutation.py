@@ -22,8 +22,9 @@ ROOT = Path(__file__).resolve().parent.parent
 SEED, COUNT, MINUTES, WORKERS = 20261128, 200, 40, 2
 # Area: its files under creditapp/, then its tests under tests/, the likeliest killers first.
 AREAS = {
-    "ledger": "ledger/*.py ledger/test_ledger_scenarios.py ledger/test_ledger_spending.py"
-    " ledger/test_ledger_outbox.py ledger/test_ledger_proof.py",
+    "ledger": "ledger/*.py ledger/test_scenarios.py ledger/test_holds.py ledger/test_captures.py"
+    " ledger/test_expiry.py ledger/test_queries.py ledger/test_idempotency.py"
+    " ledger/test_outbox.py ledger/test_proof.py",
     "pricing": "catalog/pricing.py catalog/tokens.py catalog/packs.py catalog/products.py"
     " catalog/build_products.py catalog/price_list.py catalog/formatting.py catalog/test_pricing.py"
     " catalog/test_packs.py catalog/test_costs.py catalog/test_presets.py"
