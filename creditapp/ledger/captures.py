@@ -105,8 +105,7 @@ def _settle(
     ).one_or_none()
     if row is None:
         return _settled_before(connection, charge_id, captured_micro, state, now)
-    charge = charges.from_row(row, wallet.available_micro)
-    held_micro = charge.amount_micro
+    held_micro = row.amount_micro
     wallet.held_micro -= held_micro
     parts = (
         deallocation.plan(connection, charge_id, captured_micro)
@@ -118,10 +117,10 @@ def _settle(
     wallet.add_entry(kind, -captured_micro, now=now, charge_id=charge_id, note=note)
     deallocation.apply(connection, wallet, charge_id, captured_micro, parts, now=now)
     wallet.add_event(
-        topic, now, charge=charge_id, key=charge.key, amount_micro=captured_micro or held_micro
+        topic, now, charge=charge_id, key=row.key, amount_micro=captured_micro or held_micro
     )
     wallet.post(connection)
-    return charges.with_balance(charge, wallet.available_micro)
+    return charges.from_row(row, wallet.available_micro)
 
 
 def _settled_before(

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -69,11 +69,6 @@ class Charge:
 def from_row(row: Row[*tuple[Any, ...]], available_micro: int) -> Charge:
     """Return the charge of a row of ``COLUMNS`` with its wallet's spendable balance."""
     return Charge(*(*row, available_micro))
-
-
-def with_balance(charge: Charge, available_micro: int) -> Charge:
-    """Return the charge with its wallet's present spendable balance."""
-    return replace(charge, available_micro=available_micro)
 
 
 def charge_by_id(connection: Connection, charge_id: int) -> Charge:

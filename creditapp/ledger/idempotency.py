@@ -32,26 +32,26 @@ _CLAIM: Final = read(
     " ON CONFLICT (caller, route, key) DO NOTHING RETURNING id"
 )
 _FIND: Final = read(
-    "SELECT digest, answer FROM request_keys"
+    "SELECT digest, response FROM request_keys"
     " WHERE caller = :caller AND route = :route AND key = :key"
 )
 _STORE: Final = write(
-    "UPDATE request_keys SET answer = :answer"
-    " WHERE caller = :caller AND route = :route AND key = :key AND answer IS NULL"
+    "UPDATE request_keys SET response = :response"
+    " WHERE caller = :caller AND route = :route AND key = :key AND response IS NULL"
 )
 _TAKE_OVER: Final = write(
     "UPDATE request_keys SET created_at = :now"
     " WHERE caller = :caller AND route = :route AND key = :key AND digest = :digest"
-    " AND answer IS NULL AND created_at < :before"
+    " AND response IS NULL AND created_at < :before"
 )
 _COMPLETE: Final = write(
-    "UPDATE request_keys SET answer = :answer"
+    "UPDATE request_keys SET response = :response"
     " WHERE caller = :caller AND route = :route AND key = :key AND digest = :digest"
-    " AND answer IS NULL"
+    " AND response IS NULL"
 )
 _RELEASE: Final = write(
     "DELETE FROM request_keys WHERE caller = :caller AND route = :route AND key = :key"
-    " AND answer IS NULL AND created_at = :since"
+    " AND response IS NULL AND created_at = :since"
 )
 _PRUNE: Final = write("DELETE FROM request_keys WHERE created_at < :before")
 
@@ -100,28 +100,30 @@ def stored_response(
         return None
     if row.digest != digest:
         raise IdempotencyKeyReused
-    response: str | None = row.answer
+    response: str | None = row.response
     return response
 
 
-def store_response(connection: Connection, caller: str, route: str, key: str, answer: str) -> None:
+def store_response(
+    connection: Connection, caller: str, route: str, key: str, response: str
+) -> None:
     """Store the response (JSON text) of the request whose key ``claim`` has claimed."""
     update = connection.execute(
-        _STORE, {"caller": caller, "route": route, "key": key, "answer": answer}
+        _STORE, {"caller": caller, "route": route, "key": key, "response": response}
     )
     if update.rowcount != 1:
         raise AssertionError("this key is not claimed, or already has its response")
 
 
 def complete(
-    connection: Connection, caller: str, route: str, key: str, digest: str, answer: str
+    connection: Connection, caller: str, route: str, key: str, digest: str, response: str
 ) -> None:
     """Store the response of a claim that may have been taken over; the first response stays.
 
     Stores nothing if the claim no longer exists.
     """
     request = {"caller": caller, "route": route, "key": key, "digest": digest}
-    connection.execute(_COMPLETE, {**request, "answer": answer})
+    connection.execute(_COMPLETE, {**request, "response": response})
 
 
 def release(connection: Connection, caller: str, route: str, key: str, *, since: datetime) -> None:

@@ -341,7 +341,7 @@ def upgrade() -> None:
         sa.Column("route", sa.String(length=100), nullable=False),
         sa.Column("key", sa.String(length=255), nullable=False),
         sa.Column("digest", sa.String(length=64), nullable=False),
-        sa.Column("answer", sa.Text(), nullable=True),
+        sa.Column("response", sa.Text(), nullable=True),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_request_keys"),
         sa.UniqueConstraint("caller", "route", "key", name="uq_request_keys_caller_route_key"),

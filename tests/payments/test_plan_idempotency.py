@@ -89,7 +89,7 @@ def test_only_the_outcome_is_stored_and_no_price(plans: PlanShop) -> None:
     row = plans.subscribe(alice)
     plans.choose(alice, "premium", key="up")
     (stored,) = keys(plans, alice)
-    assert stored.answer == f'{{"outcome": "upgraded", "subscription": "{row.id}"}}'
+    assert stored.response == f'{{"outcome": "upgraded", "subscription": "{row.id}"}}'
 
 
 def test_another_order_with_the_key_of_a_change_is_refused(plans: PlanShop) -> None:
