@@ -115,7 +115,7 @@ def close_app(app: Flask) -> None:
 
 
 class Person:
-    """Somebody with a browser: gets forms with their tokens, fills them in, posts them."""
+    """A person with a browser, who fills in forms and posts them with their CSRF token."""
 
     def __init__(self, app: Flask) -> None:
         self.app = app

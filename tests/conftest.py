@@ -1,4 +1,4 @@
-"""What every test may use: fresh databases of both kinds, and the app on them."""
+"""Fixtures of all tests: fresh databases of both kinds, the app on them, and people."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def clock() -> StoppedClock:
 
 @pytest.fixture
 def outbox() -> Outbox:
-    """Where the app's mails end up."""
+    """The emails that the app sent."""
     return Outbox()
 
 
@@ -155,7 +155,7 @@ def client(app: Flask) -> FlaskClient:
 
 @pytest.fixture
 def guest(app: Flask) -> Person:
-    """Somebody without an account."""
+    """A person without an account."""
     return Person(app)
 
 

@@ -1,1 +1,1 @@
-"""What developers run through ``./run``: test, check, soak, bench."""
+"""Commands for developers: test, check, soak, bench."""

@@ -42,7 +42,7 @@ PLANNED: dict[str, str] = {
     "creditapp/ledger/wallets.py:unfreeze_wallet": "the admin's page of a user",
     "creditapp/media.py:mime_type_of": "moving media to S3",
 }
-"""Where a name is defined: the feature that will call it."""
+"""For each unused definition, the feature that will call it."""
 
 _EXPORTS = re.compile(r"^__all__ = \[.*?\]$", re.DOTALL | re.MULTILINE)
 _EXPRESSION = re.compile(r"\{[{%].*?[%}]\}", re.DOTALL)

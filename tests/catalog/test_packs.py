@@ -1,4 +1,4 @@
-"""What packs and plans promise is true, and shown only where it is good news."""
+"""Figures of packs and plans are true, and shown only where they are positive."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every operation costs, and the sentence that goes with it."""
+"""The price of every operation and its sentence."""
 
 from __future__ import annotations
 

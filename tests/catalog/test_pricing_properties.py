@@ -1,4 +1,4 @@
-"""What holds for every price, whatever the request."""
+"""Properties of every price."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What holds for the whole repository, written as tests that can fail."""
+"""Conventions of the whole repository, as tests that can fail."""

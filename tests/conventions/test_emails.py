@@ -25,7 +25,7 @@ LINKS = {
     "unsubscribe_link": "https://shop.example/unsubscribe/token",
 }
 _ONLY_HTML = "The button does not work? Open this address:"
-"""What only a reader of the HTML needs."""
+"""Words that only the HTML version needs."""
 
 
 def example(event: str, state: str) -> dict[str, Any]:

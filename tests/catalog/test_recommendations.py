@@ -1,4 +1,4 @@
-"""What a balance can do: the recommendation, what is out of reach, and ways that work."""
+"""Recommendations and suggestions for a balance."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What runs by the clock, called as the clock would."""
+"""Scheduled tasks, called as the schedule calls them."""
 
 from __future__ import annotations
 
