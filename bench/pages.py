@@ -37,7 +37,7 @@ def main() -> None:
             "CREDITAPP_LOG_LEVEL": "error",
         }
         from creditapp.db import db
-        from creditapp.http.security import policy
+        from creditapp.http.policies import policy
         from creditapp.runtime import demo_data, server
 
         app = server.build()

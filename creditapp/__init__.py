@@ -18,13 +18,14 @@ from creditapp.clock import Clock
 from creditapp.config import Settings, SettingsInvalid, load_settings
 from creditapp.db import init_app as init_database
 from creditapp.emails import EmailService, Mailer, mailer_for
+from creditapp.emails.rendering import renderer
 from creditapp.generation import SubmitHooks, adopt
 from creditapp.generation.providers import OfflineProvider, Providers
 from creditapp.media import Media, open_media
 from creditapp.payments.auto_topup import charge as topup_charge
 from creditapp.payments.stripe.client import StripeGateway
-from creditapp.runtime import tasks
-from creditapp.services import provide
+from creditapp.runtime import tasks as tasks  # its decorators register the jobs
+from creditapp.services import get, provide, provide_computed
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -56,7 +57,9 @@ def create_app(
     provide(app, StripeGateway, gateway)
     clock = clock or _clock(gateway)
     provide(app, Clock, clock)
-    use_catalog(app, settings, _load_catalog(settings))
+    provide(app, Catalog, _load_catalog(settings))
+    # Read anew each time, because the catalog in use may be replaced.
+    provide_computed(app, AccountRules, lambda: _account_rules(settings, get(Catalog)))
     provide(app, Providers, providers or _providers(settings))
     provide(app, SubmitHooks, SubmitHooks(credits_held=topup_charge.after_spending))
     provide(app, Media, open_media(settings.media_url))
@@ -64,17 +67,12 @@ def create_app(
     init_database(app, settings.database_url)
     jobs.init_app(app, settings.database_url, settings.data_dir)
 
-    from creditapp import api, web
+    from creditapp import api, http, web
 
-    web.init_app(app, settings)
+    http.init_app(app, settings)
+    web.init_app(app)
     api.init_app(app)
     return app
-
-
-def use_catalog(app: Flask, settings: Settings, catalog: Catalog) -> None:
-    """Sell by this catalog from now on; what was quoted and bought pins the one it was made by."""
-    provide(app, Catalog, catalog)
-    provide(app, AccountRules, _account_rules(settings, catalog))
 
 
 def _load_catalog(settings: Settings) -> Catalog:
@@ -120,12 +118,10 @@ def _providers(settings: Settings) -> Providers:
 
 
 def _post(app: Flask, settings: Settings, mailer: Mailer | None, clock: Clock) -> EmailService:
-    from creditapp.web.mail_filters import renderer
-
     return EmailService(
         mailer=mailer
         or mailer_for(settings.mail_url, settings.mail_from, settings.data_dir / "mail"),
-        render=renderer(app, settings),
+        render=renderer(app.jinja_env, settings),
         site_url=settings.site_url,
         secret=settings.derived_key("accounts"),
         clock=clock,
@@ -150,6 +146,3 @@ def _clock(gateway: StripeGateway) -> Clock:
     # The demo's time is the sandbox's, where months can be moved on.
     clock: Clock = getattr(gateway, "clock", None) or Clock()
     return clock
-
-
-__all__ = ["create_app", "tasks", "use_catalog"]

@@ -116,3 +116,16 @@ class RateLimited(AppError):
     """Too many requests from one caller in a short time."""
 
     status, code, title = 429, "rate_limited", "Too many requests"
+
+
+class PaymentUnavailable(AppError):
+    """Stripe did not answer. Nothing was paid, and the purchase can be tried again."""
+
+    status, code, title = 503, "provider_unavailable", "Payment is not available right now"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The payment page could not be opened. You were not charged; try again in a moment.",
+            headers={"Retry-After": "30"},
+            creditsCharged=0,
+        )

@@ -10,7 +10,7 @@ with transaction() as session:
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -21,12 +21,13 @@ from creditapp.accounts.models import User
 from creditapp.accounts.policy import AccountRules
 from creditapp.accounts.throttle import Counter, Rule, count_try, forget_tries, take_back_try
 from creditapp.errors import AppError, AuthenticationRequired
+from creditapp.rate_limits import LOG_IN, LOG_IN_OF_ADDRESS, LOG_IN_OF_NETWORK
 
 # The pair stops a guesser quickly; the address alone is laxer, because whoever can exhaust it
 # locks the owner out; the network is laxest, because an office shares one.
-TRIES_FROM_ONE_PLACE = Rule("log_in", 10, timedelta(minutes=15))
-TRIES_ON_ONE_ADDRESS = Rule("log_in.address", 30, timedelta(minutes=15))
-TRIES_OF_ONE_NETWORK = Rule("log_in.network", 100, timedelta(minutes=15))
+TRIES_FROM_ONE_PLACE = Rule("log_in", LOG_IN.limit, LOG_IN.window)
+TRIES_ON_ONE_ADDRESS = Rule("log_in.address", LOG_IN_OF_ADDRESS.limit, LOG_IN_OF_ADDRESS.window)
+TRIES_OF_ONE_NETWORK = Rule("log_in.network", LOG_IN_OF_NETWORK.limit, LOG_IN_OF_NETWORK.window)
 
 
 class WrongCredentials(AuthenticationRequired):

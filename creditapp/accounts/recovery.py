@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -17,9 +17,10 @@ from creditapp.accounts.profile import set_password
 from creditapp.accounts.signup import confirm_address
 from creditapp.accounts.throttle import Rule, count_try, forget_tries
 from creditapp.errors import RateLimited
+from creditapp.rate_limits import RESET_OF_ADDRESS, RESET_OF_NETWORK
 
-REQUESTS_FOR_ONE_ADDRESS = Rule("reset.address", 3, timedelta(hours=1))
-REQUESTS_OF_ONE_NETWORK = Rule("reset.network", 20, timedelta(hours=1))
+REQUESTS_FOR_ONE_ADDRESS = Rule("reset.address", RESET_OF_ADDRESS.limit, RESET_OF_ADDRESS.window)
+REQUESTS_OF_ONE_NETWORK = Rule("reset.network", RESET_OF_NETWORK.limit, RESET_OF_NETWORK.window)
 
 
 def request_reset(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -19,9 +19,14 @@ from creditapp.accounts.profile import name_problem
 from creditapp.accounts.throttle import Rule, count_try
 from creditapp.errors import RateLimited, ValidationFailed
 from creditapp.ids import new_id
+from creditapp.rate_limits import SIGN_UP_OF_NETWORK, WELCOME_OF_NETWORK
 
-SIGN_UPS_OF_ONE_NETWORK = Rule("sign_up.network", 20, timedelta(hours=1))
-WELCOMES_OF_ONE_NETWORK = Rule("welcome.network", 20, timedelta(days=1))
+SIGN_UPS_OF_ONE_NETWORK = Rule(
+    "sign_up.network", SIGN_UP_OF_NETWORK.limit, SIGN_UP_OF_NETWORK.window
+)
+WELCOMES_OF_ONE_NETWORK = Rule(
+    "welcome.network", WELCOME_OF_NETWORK.limit, WELCOME_OF_NETWORK.window
+)
 """How many sign-ups of one network get their credits before anything proves the address."""
 
 

@@ -1,18 +1,26 @@
-"""The doors for programs: one module a resource, all on one blueprint."""
+"""The JSON API: one module a resource, each with a blueprint of its own below ``/api``."""
 
 from __future__ import annotations
 
 from flask import Blueprint, Flask
 
+from creditapp.api import (
+    credits,
+    generations,
+    openapi,
+    plans,
+    price_sync,
+    prices,
+    purchases,
+    waiting,
+)
+
 api = Blueprint("api", __name__, url_prefix="/api")
+for resource in (credits, generations, openapi, plans, price_sync, prices, purchases):
+    api.register_blueprint(resource.routes)
 
 
 def init_app(app: Flask) -> None:
-    """Put every JSON route onto the app."""
-    from creditapp.api import credits, generations, plans, price_sync, prices, purchases, waiting
-    from creditapp.http import openapi
-
-    for resource in (credits, prices, price_sync, plans, purchases, generations, openapi):
-        assert resource.__doc__, "importing a resource registers its routes"
+    """Add every JSON route to the app."""
     waiting.init_app(app)
     app.register_blueprint(api)

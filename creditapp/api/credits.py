@@ -3,76 +3,141 @@
 from __future__ import annotations
 
 import re
+from typing import Annotated, Any
 
-from flask import Response, request
+from flask import Blueprint, Response, request
+from pydantic import SerializerFunctionWrapHandler, WithJsonSchema, model_serializer
 
 from creditapp import ledger
-from creditapp.api import api
-from creditapp.api.models import (
-    TYPES,
-    Answer,
-    BalanceAnswer,
-    CreditsAnswer,
-    Expiring,
-    GuestInfo,
-    Transaction,
-    TransactionPage,
-    Wallet,
-    credits,
-)
+from creditapp.api.requests import page_size
 from creditapp.catalog import Catalog
 from creditapp.clock import NEVER, now
 from creditapp.db import reading
 from creditapp.errors import ValidationFailed
-from creditapp.http.json_provider import answer, rfc3339
+from creditapp.http.json_provider import json_response, rfc3339
 from creditapp.http.openapi import documented
-from creditapp.http.security import policy, require_member
+from creditapp.http.policies import policy
+from creditapp.http.schemas import Credits, Moment, Schema
+from creditapp.http.sessions import require_member
 from creditapp.http.viewer import Viewer, viewer
 from creditapp.ledger import StatementLine
 from creditapp.services import get
+from creditapp.units import credits_number
 
-LIMIT_MAX = 100
-
-
-def reply(body: Answer, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """Return an answer as JSON."""
-    return answer(body.as_json(), status, headers)
+routes = Blueprint("credits", __name__)
 
 
-@api.get("/credits")
+TYPES = ("PURCHASE", "CREDIT", "DEBIT", "REFUND", "EXPIRY")
+OneOfTypes = Annotated[str, WithJsonSchema({"type": "string", "enum": list(TYPES)})]
+
+
+class Expiring(Schema):
+    """Credits that end at one moment."""
+
+    amount: Credits
+    expires_at: Moment
+
+
+class Wallet(Schema):
+    """What a member has. ``balance`` can be spent; what is held stands apart."""
+
+    balance: Credits
+    held: Credits
+    frozen: Credits
+    owed: Credits
+    lifetime_granted: Credits
+    lifetime_spent: Credits
+    welcome: Credits
+    purchased: Credits
+    expiring: list[Expiring]
+
+
+class Transaction(Schema):
+    """One line of history. ``balanceAfter`` is the total, with what is held."""
+
+    id: str
+    type: OneOfTypes
+    amount: Credits
+    balance_after: Credits
+    operation: str
+    description: str | None = None
+    metadata: dict[str, Any]
+    created_at: Moment
+
+
+class GuestInfo(Schema):
+    """What a guest has left."""
+
+    limit: int
+    remaining: int
+    reset_at: Moment | None = None
+    signup_url: str
+    signup_credits: Credits
+
+    @model_serializer(mode="wrap")
+    def _whole(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Before the first use nothing comes back at any moment: the field is there, and null.
+        return {"resetAt": None, **write(self)}
+
+
+class CreditsAnswer(Schema):
+    """A member's credits with the latest transactions, or what a guest has left."""
+
+    credits: Wallet | None = None
+    transactions: list[Transaction] | None = None
+    guest_info: GuestInfo | None = None
+
+
+class BalanceAnswer(Schema):
+    """A member's balance alone."""
+
+    balance: Credits
+    lifetime_spent: Credits
+
+
+class TransactionPage(Schema):
+    """A page of history; ``nextCursor`` is missing on the last one."""
+
+    items: list[Transaction]
+    next_cursor: str | None = None
+
+
+@routes.get("/credits")
 @policy("public")
 @documented("What the caller can spend", CreditsAnswer, query=["limit"])
 def show_credits() -> Response:
     """Return a member's credits with the latest transactions, or a guest's allowance."""
-    limit = limit_asked(10)
+    limit = page_size(10)
     looks = viewer()
     if looks.kind == "guest":
-        return reply(CreditsAnswer(guest_info=guest_info(looks)))
+        return json_response(CreditsAnswer(guest_info=guest_info(looks)))
     if looks.wallet_id is None:
-        return reply(CreditsAnswer(credits=_empty(), transactions=[]))
+        return json_response(CreditsAnswer(credits=_empty(), transactions=[]))
     connection, moment = reading().connection(), now()
     summary = ledger.summary(connection, looks.wallet_id, now=moment)
     lines = ledger.statement(connection, looks.wallet_id, now=moment, limit=limit)
     has = summary.balance
     wallet = Wallet(
-        balance=credits(has.available_micro),
-        held=credits(has.held_micro),
-        frozen=credits(has.frozen_micro),
-        owed=credits(has.owed_micro),
-        lifetime_granted=credits(has.lifetime_granted_micro),
-        lifetime_spent=credits(has.lifetime_spent_micro),
-        welcome=credits(has.lifetime_welcome_micro),
-        purchased=credits(has.lifetime_purchased_micro),
+        balance=credits_number(has.available_micro),
+        held=credits_number(has.held_micro),
+        frozen=credits_number(has.frozen_micro),
+        owed=credits_number(has.owed_micro),
+        lifetime_granted=credits_number(has.lifetime_granted_micro),
+        lifetime_spent=credits_number(has.lifetime_spent_micro),
+        welcome=credits_number(has.lifetime_welcome_micro),
+        purchased=credits_number(has.lifetime_purchased_micro),
         expiring=[
-            Expiring(amount=credits(each.amount_micro), expires_at=rfc3339(each.expires_at))
+            Expiring(amount=credits_number(each.amount_micro), expires_at=rfc3339(each.expires_at))
             for each in summary.expiring
             if each.expires_at < NEVER
         ],
     )
-    return reply(CreditsAnswer(credits=wallet, transactions=[_transaction(each) for each in lines]))
+    return json_response(
+        CreditsAnswer(credits=wallet, transactions=[_transaction(each) for each in lines])
+    )
 
 
-@api.get("/credits/balance")
+@routes.get("/credits/balance")
 @policy("user")
 @documented("The balance alone", BalanceAnswer)
 def show_balance() -> Response:
@@ -83,16 +148,20 @@ def show_balance() -> Response:
     if looks.wallet_id is not None:
         has = ledger.balance(reading().connection(), looks.wallet_id, now=now())
         spent = has.lifetime_spent_micro
-    return reply(BalanceAnswer(balance=credits(looks.balance_micro), lifetime_spent=credits(spent)))
+    return json_response(
+        BalanceAnswer(
+            balance=credits_number(looks.balance_micro), lifetime_spent=credits_number(spent)
+        )
+    )
 
 
-@api.get("/credits/transactions")
+@routes.get("/credits/transactions")
 @policy("user")
 @documented("The history, newest first", TransactionPage, query=["cursor", "limit", "type"])
 def list_transactions() -> Response:
     """Return a page of a member's history."""
     require_member()
-    limit, looks = limit_asked(25), viewer()
+    limit, looks = page_size(25), viewer()
     wanted = request.args.get("type")
     if wanted is not None and wanted not in TYPES:
         raise ValidationFailed.of("type", f"A type is one of {', '.join(TYPES)}.")
@@ -100,7 +169,7 @@ def list_transactions() -> Response:
     if cursor is not None and re.fullmatch(r"[0-9]{1,18}", cursor) is None:
         raise ValidationFailed.of("cursor", "Send the nextCursor of the page before.")
     if looks.wallet_id is None:
-        return reply(TransactionPage(items=[]))
+        return json_response(TransactionPage(items=[]))
     lines = ledger.statement(
         reading().connection(),
         looks.wallet_id,
@@ -110,7 +179,7 @@ def list_transactions() -> Response:
         types=[wanted] if wanted else None,
     )
     page = lines[:limit]
-    return reply(
+    return json_response(
         TransactionPage(
             items=[_transaction(each) for each in page],
             next_cursor=str(page[-1].seq) if len(lines) > limit else None,
@@ -125,7 +194,7 @@ def guest_info(looks: Viewer) -> GuestInfo:
         remaining=looks.guest_remaining,
         reset_at=rfc3339(looks.guest_reset_at) if looks.guest_reset_at else None,
         signup_url="/auth/signup",
-        signup_credits=credits(get(Catalog).welcome_micro),
+        signup_credits=credits_number(get(Catalog).welcome_micro),
     )
 
 
@@ -133,8 +202,8 @@ def _transaction(line: StatementLine) -> Transaction:
     return Transaction(
         id=line.id,
         type=line.type,
-        amount=credits(line.amount_micro),
-        balance_after=credits(line.balance_after_micro),
+        amount=credits_number(line.amount_micro),
+        balance_after=credits_number(line.balance_after_micro),
         operation=line.operation,
         description=line.note,
         metadata=_public(line.metadata),
@@ -148,7 +217,7 @@ def _public(metadata: dict[str, str | int]) -> dict[str, object]:
         name: value for name, value in metadata.items() if name in ("feature", "source", "key")
     }
     if "asked" in metadata:
-        shown["held"] = credits(int(metadata["asked"]))
+        shown["held"] = credits_number(int(metadata["asked"]))
     return shown
 
 
@@ -164,13 +233,3 @@ def _empty() -> Wallet:
         purchased=0,
         expiring=[],
     )
-
-
-def limit_asked(default: int) -> int:
-    """Return how many items the caller wants; raise ``ValidationFailed`` for what is no limit."""
-    text = request.args.get("limit")
-    if text is None:
-        return default
-    if re.fullmatch(r"[0-9]{1,6}", text) is None or not 1 <= int(text) <= LIMIT_MAX:
-        raise ValidationFailed.of("limit", f"A limit is a whole number from 1 to {LIMIT_MAX}.")
-    return int(text)

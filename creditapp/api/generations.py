@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import re
-import secrets
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from flask import Response, request
-from pydantic import ValidationError
+from flask import Blueprint, Response, request
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    WithJsonSchema,
+    model_serializer,
+)
 from sqlalchemy import select
 
-from creditapp.api import api
-from creditapp.api.credits import guest_info, limit_asked, reply
-from creditapp.api.models import (
-    AssetAnswer,
-    ChargeAnswer,
-    GenerationAnswer,
-    GenerationError,
-    GenerationPage,
-    credits,
-)
+from creditapp.api.credits import GuestInfo, guest_info
+from creditapp.api.requests import idempotency_key, page_size, replay_headers
 from creditapp.api.waiting import wait_for_end
 from creditapp.db import reading
 from creditapp.errors import AppError, ValidationFailed
 from creditapp.generation import GenerationResult, assets_of, cancel, delete, find, submit
-from creditapp.generation.models import Generation
+from creditapp.generation.models import STATES, Generation
 from creditapp.generation.operations.text_to_image import ImageOrder
 from creditapp.generation.providers import (
     GenerationFailed,
@@ -33,11 +30,14 @@ from creditapp.generation.providers import (
     PromptRejected,
     ProviderUnavailable,
 )
-from creditapp.generation.submit import ONCE
-from creditapp.http.json_provider import read_json, rfc3339, validation_failed
+from creditapp.http.json_provider import json_response, read_json, rfc3339, validation_failed
 from creditapp.http.openapi import documented
-from creditapp.http.security import policy
+from creditapp.http.policies import policy
+from creditapp.http.schemas import Credits, Moment, Schema
 from creditapp.http.viewer import caller, forget_viewer, viewer
+from creditapp.units import credits_number
+
+routes = Blueprint("generations", __name__)
 
 PAGE_SIZE = 25
 
@@ -48,7 +48,64 @@ _failures: Mapping[str, type[AppError]] = {
 _CURSOR = re.compile(r"gen_[0-9a-z]{26}")
 
 
-@api.post("/generate-image")
+OneOfStates = Annotated[str, WithJsonSchema({"type": "string", "enum": list(STATES)})]
+
+
+class AssetAnswer(Schema):
+    """One file that was made. What its kind does not have is null: an image has no seconds."""
+
+    url: str
+    mime_type: str
+    width: int | None = None
+    height: int | None = None
+    seconds: int | None = None
+
+    @model_serializer(mode="wrap")
+    def _whole(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written: dict[str, Any] = write(self)
+        return {**dict.fromkeys(("url", "mimeType", "width", "height", "seconds")), **written}
+
+
+class ChargeAnswer(Schema):
+    """What a generation cost, and what is left."""
+
+    used: Credits
+    remaining: Credits
+
+
+class GenerationError(Schema):
+    """Why a generation made nothing."""
+
+    code: str
+    detail: str
+
+
+class GenerationAnswer(Schema):
+    """A generation: its state, and once it succeeded its assets."""
+
+    id: str
+    status: OneOfStates
+    operation: str
+    model: str
+    prompt: str
+    progress: int = Field(description="Percent.")
+    preview: bool
+    created_at: Moment
+    assets: list[AssetAnswer]
+    image_url: str | None = None
+    credits: ChargeAnswer | None = None
+    guest_info: GuestInfo | None = None
+    error: GenerationError | None = None
+
+
+class GenerationPage(Schema):
+    """A page of generations, the newest first."""
+
+    items: list[GenerationAnswer]
+    next_cursor: str | None = None
+
+
+@routes.post("/generate-image")
 @policy("public")
 @documented(
     "Make images from a text",
@@ -62,7 +119,7 @@ def generate_image() -> Response:
     return _generate("image")
 
 
-@api.post("/generate-nano-banana")
+@routes.post("/generate-nano-banana")
 @policy("public")
 @documented(
     "Make images with Nano Banana",
@@ -76,12 +133,12 @@ def generate_nano_banana() -> Response:
     return _generate("nano-banana", model="nano-banana")
 
 
-@api.get("/generations")
+@routes.get("/generations")
 @policy("public")
 @documented("The caller's generations, newest first", GenerationPage, query=["cursor", "limit"])
 def list_generations() -> Response:
     """Return a page of what the caller made."""
-    limit, cursor = limit_asked(PAGE_SIZE), request.args.get("cursor")
+    limit, cursor = page_size(PAGE_SIZE), request.args.get("cursor")
     if cursor is not None and _CURSOR.fullmatch(cursor) is None:
         raise ValidationFailed.of("cursor", "Send the nextCursor of the page before.")
     kind, owner_id = caller().owner
@@ -103,19 +160,19 @@ def list_generations() -> Response:
     assets = assets_of(session, page)
     items = [_answer(GenerationResult(each, assets.get(each.id, ()))) for each in page]
     more = len(rows) > limit
-    return reply(GenerationPage(items=items, next_cursor=page[-1].id if more else None))
+    return json_response(GenerationPage(items=items, next_cursor=page[-1].id if more else None))
 
 
-@api.get("/generations/<generation_id>")
+@routes.get("/generations/<generation_id>")
 @policy("public")
 @documented("One generation", GenerationAnswer)
 def show_generation(generation_id: str) -> Response:
     """Return state, progress and result of one generation."""
     made = find(reading(), generation_id, caller())
-    return reply(_answer(made, with_balance=True))
+    return json_response(_answer(made, with_balance=True))
 
 
-@api.delete("/generations/<generation_id>")
+@routes.delete("/generations/<generation_id>")
 @policy("public")
 @documented(
     "Cancel or delete a generation",
@@ -130,7 +187,7 @@ def delete_generation(generation_id: str) -> Response:
         return Response(status=204)
     cancel(generation_id, by)
     made = find(reading(), generation_id, by)
-    return reply(_answer(made, with_balance=True), 200 if made.generation.finished else 202)
+    return json_response(_answer(made, with_balance=True), 200 if made.generation.finished else 202)
 
 
 def _generate(route: str, **defaults: str) -> Response:
@@ -139,20 +196,20 @@ def _generate(route: str, **defaults: str) -> Response:
         order = ImageOrder.model_validate({**defaults, **_named(read_json())})
     except ValidationError as error:
         raise validation_failed(error) from None
-    made = submit(order, by, key=_request_key(route, order))
-    headers = {"Idempotent-Replayed": "true"} if made.replayed else {}
+    made = submit(order, by, key=idempotency_key(order.idempotency_key, route))
+    headers = replay_headers(replayed=made.replayed)
     if not made.generation.finished and wait_for_end(made.generation.id):
         made = find(reading(), made.generation.id, by)
     forget_viewer()
     if not made.generation.finished:
         location = f"/api/generations/{made.generation.id}"
         headers |= {"Location": location, "Retry-After": "1"}
-        return reply(_answer(made, with_balance=True), 202, headers)
+        return json_response(_answer(made, with_balance=True), 202, headers)
     if made.generation.state == "failed":
         refusal = _failure(made.generation)
         refusal.headers.update(headers)
         raise refusal
-    return reply(_answer(made, with_balance=True), 200, headers)
+    return json_response(_answer(made, with_balance=True), 200, headers)
 
 
 def _named(body: dict[str, Any]) -> dict[str, Any]:
@@ -161,18 +218,6 @@ def _named(body: dict[str, Any]) -> dict[str, Any]:
         body["model"] = body["aiModel"]
     body.pop("aiModel", None)
     return body
-
-
-def _request_key(route: str, order: ImageOrder) -> str:
-    """Return the caller's key for this route, or a fresh one: without a key nothing repeats."""
-    given = request.headers.get("Idempotency-Key")
-    if given is None:
-        given = order.idempotency_key
-    if given is None:
-        return f"{ONCE}{secrets.token_hex(16)}"
-    if not 1 <= len(given) <= 100 or not given.isprintable() or not given.isascii():
-        raise ValidationFailed.of("Idempotency-Key", "A key is 1 to 100 printable ASCII letters.")
-    return f"{route}:{given}"
 
 
 def _failure(generation: Generation) -> AppError:
@@ -218,13 +263,13 @@ def _answer(made: GenerationResult, *, with_balance: bool = False) -> Generation
 
 
 def _add_balance(found: GenerationAnswer, made: GenerationResult) -> None:
-    used = credits(made.generation.charged_micro)
+    used = credits_number(made.generation.charged_micro)
     if made.available_micro is not None:
         # The hold has told it; nothing else was read or written since.
-        found.credits = ChargeAnswer(used=used, remaining=credits(made.available_micro))
+        found.credits = ChargeAnswer(used=used, remaining=credits_number(made.available_micro))
         return
     looks = viewer()
     if looks.kind == "guest":
         found.guest_info = guest_info(looks)
     elif looks.wallet_id is not None:
-        found.credits = ChargeAnswer(used=used, remaining=credits(looks.balance_micro))
+        found.credits = ChargeAnswer(used=used, remaining=credits_number(looks.balance_micro))

@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-from flask import Response, current_app, request
+from flask import Blueprint, Response, current_app, request
 
-from creditapp.api import api
-from creditapp.api.credits import reply
-from creditapp.api.models import Answer
 from creditapp.catalog import Catalog, CatalogInvalid
-from creditapp.config import Settings
 from creditapp.db import snapshot, stop_reading, transaction
-from creditapp.errors import Conflict
+from creditapp.errors import Conflict, PaymentUnavailable
+from creditapp.http.json_provider import json_response
 from creditapp.http.openapi import documented
-from creditapp.http.security import policy
+from creditapp.http.policies import policy
+from creditapp.http.schemas import Schema
 from creditapp.payments import catalog_import
 from creditapp.payments.stripe.client import StripeGateway
 from creditapp.payments.stripe.records import GatewayError
-from creditapp.services import get
-from creditapp.web.credits import PaymentUnavailable
+from creditapp.services import get, provide
+
+routes = Blueprint("price_sync", __name__)
 
 
-class PriceProblem(Answer):
+class PriceProblem(Schema):
     """A price that cannot be sold, and why."""
 
     price_id: str
     problem: str
 
 
-class SyncAnswer(Answer):
+class SyncAnswer(Schema):
     """What the prices at Stripe changed in the catalog."""
 
     created: list[str]
@@ -38,7 +37,7 @@ class SyncAnswer(Answer):
     """The catalog version in force now."""
 
 
-@api.post("/billing/sync-prices")
+@routes.post("/billing/sync-prices")
 @policy("key")
 @documented(
     "Take Stripe's prices into the catalog", SyncAnswer, query=["dryRun"], headers=["x-admin-key"]
@@ -56,11 +55,9 @@ def sync_prices() -> Response:
             document = catalog_import.document_in_force(session)
         diff = catalog_import.compare(prices, document, catalog.currency)
         if not diff.empty and request.args.get("dryRun") != "1":
-            from creditapp import use_catalog
-
             with transaction() as session:
                 catalog = catalog_import.apply(session, diff)
-            use_catalog(current_app._get_current_object(), get(Settings), catalog)  # type: ignore[attr-defined]
+            provide(current_app, Catalog, catalog)
     except CatalogInvalid as error:
         raise Conflict(f"The catalog stays as it is: {error}") from None
-    return reply(SyncAnswer.model_validate({**diff.as_dict(), "version": catalog.version}))
+    return json_response(SyncAnswer.model_validate({**diff.as_dict(), "version": catalog.version}))

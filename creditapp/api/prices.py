@@ -5,33 +5,97 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated, Any
 
-from flask import Response, request
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StrictInt, ValidationError
-
-from creditapp.api import api
-from creditapp.api.credits import reply
-from creditapp.api.models import (
-    CostsAnswer,
-    ModelCost,
-    OperationCost,
-    PackAnswer,
-    QuoteAnswer,
-    QuoteLine,
-    credits,
+from flask import Blueprint, Response, request
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictInt,
+    ValidationError,
+    WithJsonSchema,
 )
+
 from creditapp.catalog import Catalog, PriceRequest
 from creditapp.catalog import quote as quote_price
 from creditapp.catalog.packs import packs_view
 from creditapp.catalog.price_list import credit_costs
 from creditapp.errors import ValidationFailed
-from creditapp.http.json_provider import answer, read_json, validation_failed
+from creditapp.http.json_provider import json_response, read_json, validation_failed
 from creditapp.http.openapi import documented
-from creditapp.http.security import policy
+from creditapp.http.policies import policy
+from creditapp.http.schemas import Credits, Schema
 from creditapp.http.viewer import viewer
 from creditapp.services import get
-from creditapp.units import minor_digits
+from creditapp.units import credits_number, minor_digits
+
+routes = Blueprint("prices", __name__)
 
 TEXT_CHARACTERS_MAX = 100_000
+
+
+class PackAnswer(Schema):
+    """A pack on sale. Bonus and saving are missing where there is none."""
+
+    id: str
+    name: str
+    price: Annotated[Decimal, WithJsonSchema({"type": "number"})]
+    price_minor: int
+    currency: str
+    credits: Credits
+    bonus: Credits | None = None
+    saving_percent: int | None = None
+    per_credit: Annotated[Decimal, WithJsonSchema({"type": "number"})]
+    best_value: bool
+    description: str
+
+
+class ModelCost(Schema):
+    """What one model costs."""
+
+    model: str
+    name: str
+    credits: Credits | None = None
+    by_quality: dict[str, Credits] | None = None
+    description: str
+
+
+class OperationCost(Schema):
+    """What one operation costs, and with which models."""
+
+    operation: str
+    name: str
+    from_credits: Credits | None = None
+    description: str
+    models: list[ModelCost]
+
+
+class CostsAnswer(Schema):
+    """The whole price list."""
+
+    operations: list[OperationCost]
+    version: str
+
+
+class QuoteLine(Schema):
+    """One part of a price."""
+
+    label: str
+    credits: Credits
+
+
+class QuoteAnswer(Schema):
+    """What a request would cost, before it is made."""
+
+    operation: str
+    model: str | None = None
+    credits: Credits
+    description: str
+    lines: list[QuoteLine]
+    estimated: bool
+    version: str
+    balance: Credits | None = None
+    affordable: bool | None = None
 
 
 class QuoteRequest(BaseModel):
@@ -56,7 +120,7 @@ class QuoteRequest(BaseModel):
     )
 
 
-@api.get("/credit-packs")
+@routes.get("/credit-packs")
 @policy("public")
 @documented("The packs on sale", list[PackAnswer], query=["currency"])
 def list_packs() -> Response:
@@ -66,10 +130,10 @@ def list_packs() -> Response:
     if currency not in catalog.currencies:
         words = ", ".join(catalog.currencies)
         raise ValidationFailed.of("currency", f"Packs are sold in {words}.")
-    return answer([_pack(view).as_json() for view in packs_view(catalog, currency)])
+    return json_response([_pack(view) for view in packs_view(catalog, currency)])
 
 
-@api.get("/credit-costs")
+@routes.get("/credit-costs")
 @policy("public")
 @documented("What everything costs", CostsAnswer)
 def list_costs() -> Response:
@@ -86,7 +150,8 @@ def list_costs() -> Response:
                     model=model.model,
                     name=model.name,
                     credits=_maybe(model.cost_micro),
-                    by_quality={name: credits(micro) for name, micro in model.prices_micro} or None,
+                    by_quality={name: credits_number(micro) for name, micro in model.prices_micro}
+                    or None,
                     description=model.sentence,
                 )
                 for model in each.models
@@ -94,10 +159,10 @@ def list_costs() -> Response:
         )
         for each in credit_costs(catalog)
     ]
-    return reply(CostsAnswer(operations=operations, version=catalog.version))
+    return json_response(CostsAnswer(operations=operations, version=catalog.version))
 
 
-@api.post("/quotes")
+@routes.post("/quotes")
 @policy("public")
 @documented("The price of a request before it is made", QuoteAnswer, body=QuoteRequest)
 def quote() -> Response:
@@ -124,17 +189,17 @@ def quote() -> Response:
     has: dict[str, Any] = {}
     if looks.kind == "user":
         has = {
-            "balance": credits(looks.balance_micro),
+            "balance": credits_number(looks.balance_micro),
             "affordable": quoted.cost_micro <= looks.balance_micro,
         }
-    return reply(
+    return json_response(
         QuoteAnswer(
             operation=quoted.operation,
             model=quoted.model,
-            credits=credits(quoted.cost_micro),
+            credits=credits_number(quoted.cost_micro),
             description=quoted.sentence,
             lines=[
-                QuoteLine(label=line.label, credits=credits(line.cost_micro))
+                QuoteLine(label=line.label, credits=credits_number(line.cost_micro))
                 for line in quoted.lines
             ],
             estimated=quoted.estimated,
@@ -152,7 +217,7 @@ def _pack(view: Any) -> PackAnswer:
         price=Decimal(pack.price_minor).scaleb(-minor_digits(pack.currency)),
         price_minor=pack.price_minor,
         currency=pack.currency,
-        credits=credits(pack.credits_micro),
+        credits=credits_number(pack.credits_micro),
         bonus=_maybe(view.bonus_micro),
         saving_percent=view.saving_percent,
         per_credit=view.per_credit,
@@ -162,4 +227,4 @@ def _pack(view: Any) -> PackAnswer:
 
 
 def _maybe(micro: int | None) -> Any:
-    return None if micro is None else credits(micro)
+    return None if micro is None else credits_number(micro)

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import secrets
 from decimal import Decimal
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 
-from flask import Response, request
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic.alias_generators import to_camel
+from flask import Blueprint, Response
+from pydantic import BeforeValidator, Field
 
-from creditapp.api import api
-from creditapp.api.credits import reply
-from creditapp.api.models import Answer
+from creditapp.api.requests import IdempotentBody, idempotency_key, parse_body, replay_headers
 from creditapp.catalog import Catalog
 from creditapp.config import Settings
-from creditapp.errors import Conflict, NotFound, ValidationFailed
-from creditapp.http.json_provider import read_json, validation_failed
+from creditapp.errors import Conflict, NotFound, PaymentUnavailable, ValidationFailed
+from creditapp.http.json_provider import json_response
 from creditapp.http.openapi import documented
-from creditapp.http.security import policy, require_member
+from creditapp.http.policies import policy
+from creditapp.http.schemas import Schema
+from creditapp.http.sessions import require_member
 from creditapp.payments.purchases import checkout
 from creditapp.payments.purchases.checkout import Order
 from creditapp.payments.purchases.models import Purchase
@@ -29,9 +27,8 @@ from creditapp.payments.subscriptions.changes import PlanOrder
 from creditapp.payments.subscriptions.models import CYCLES
 from creditapp.services import get
 from creditapp.units import minor_digits
-from creditapp.web.credits import PaymentUnavailable
 
-Asked = TypeVar("Asked", bound="Body")
+routes = Blueprint("purchases", __name__)
 
 
 def _plain_number(value: object) -> object:
@@ -40,15 +37,7 @@ def _plain_number(value: object) -> object:
     return value
 
 
-class Body(BaseModel):
-    """What every body of buying may carry."""
-
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore")
-
-    idempotency_key: str | None = None
-
-
-class CheckoutBody(Body):
+class CheckoutBody(IdempotentBody):
     """What to buy: a pack or plan by its id, or either by the Stripe price it is sold at."""
 
     pack_id: str | None = None
@@ -58,7 +47,7 @@ class CheckoutBody(Body):
     currency: str | None = None
 
 
-class AmountBody(Body):
+class AmountBody(IdempotentBody):
     """What to buy, by its price in dollars."""
 
     amount: Annotated[
@@ -68,20 +57,20 @@ class AmountBody(Body):
     ]
 
 
-class CheckoutSessionAnswer(Answer):
+class CheckoutSessionAnswer(Schema):
     """A checkout: its id at Stripe, and the page to send the buyer to."""
 
     id: str
     url: str
 
 
-class CheckoutUrlAnswer(Answer):
+class CheckoutUrlAnswer(Schema):
     """The page to send the buyer to."""
 
     url: str
 
 
-@api.post("/billing/checkout-session")
+@routes.post("/billing/checkout-session")
 @policy("user")
 @documented(
     "Open the checkout of a pack or plan",
@@ -91,7 +80,7 @@ class CheckoutUrlAnswer(Answer):
 )
 def create_checkout_session() -> Response:
     """Store a purchase and open its checkout; the same key and body give the same one."""
-    body = parsed(CheckoutBody)
+    body = parse_body(CheckoutBody)
     pack_id, plan = _named(body)
     if plan is not None:
         purchase = _subscribe(plan, body)
@@ -99,10 +88,10 @@ def create_checkout_session() -> Response:
         currency = (body.currency or "").upper()
         purchase = _buy(pack_id, body, route="checkout-session", currency=currency)
     answer = CheckoutSessionAnswer(id=purchase.checkout_id or "", url=purchase.checkout_url or "")
-    return reply(answer, 200, replay_headers(replayed=purchase.replayed))
+    return json_response(answer, 200, replay_headers(replayed=purchase.replayed))
 
 
-@api.post("/stripe/create-checkout")
+@routes.post("/stripe/create-checkout")
 @policy("user")
 @documented(
     "Open the checkout of the pack at a dollar price",
@@ -112,21 +101,13 @@ def create_checkout_session() -> Response:
 )
 def create_checkout() -> Response:
     """Store a purchase of the one pack that costs the amount, and open its checkout."""
-    body = parsed(AmountBody)
+    body = parse_body(AmountBody)
     purchase = _buy(_pack_at(body.amount), body, route="create-checkout")
-    return reply(
+    return json_response(
         CheckoutUrlAnswer(url=purchase.checkout_url or ""),
         200,
         replay_headers(replayed=purchase.replayed),
     )
-
-
-def parsed(model: type[Asked]) -> Asked:
-    """Return the request's body, checked; raise ``ValidationFailed``."""
-    try:
-        return model.model_validate(read_json())
-    except ValidationError as error:
-        raise validation_failed(error) from None
 
 
 def _named(body: CheckoutBody) -> tuple[str, PlanOrder | None]:
@@ -152,7 +133,9 @@ def _named(body: CheckoutBody) -> tuple[str, PlanOrder | None]:
 
 def _subscribe(order: PlanOrder, body: CheckoutBody) -> Purchase:
     try:
-        purchase = plans.subscribe(order, require_member(), key=key_of(body, "checkout-session"))
+        purchase = plans.subscribe(
+            order, require_member(), key=idempotency_key(body.idempotency_key, "checkout-session")
+        )
     except GatewayError:
         raise PaymentUnavailable from None
     except plans.AlreadySubscribed:
@@ -172,24 +155,15 @@ def _pack_at(amount: Decimal) -> str:
     return found[0]
 
 
-def _buy(pack_id: str, body: Body, *, route: str, currency: str = "") -> Purchase:
+def _buy(pack_id: str, body: IdempotentBody, *, route: str, currency: str = "") -> Purchase:
     order = Order(pack_id=pack_id, catalog_shown="", currency=currency)
     try:
-        purchase = checkout.start(order, require_member(), key=key_of(body, route))
+        purchase = checkout.start(
+            order, require_member(), key=idempotency_key(body.idempotency_key, route)
+        )
     except GatewayError:
         raise PaymentUnavailable from None
     return opened(purchase)
-
-
-def key_of(body: Body, route: str) -> str:
-    """Return the caller's key for this route, or a fresh one: without a key nothing repeats."""
-    given: Any = request.headers.get("Idempotency-Key")
-    given = body.idempotency_key if given is None else given
-    if given is None:
-        return f"once:{secrets.token_hex(16)}"
-    if not 1 <= len(given) <= 100 or not given.isprintable() or not given.isascii():
-        raise ValidationFailed.of("Idempotency-Key", "A key is 1 to 100 printable ASCII letters.")
-    return f"{route}:{given}"
 
 
 def opened(purchase: Purchase) -> Purchase:
@@ -197,8 +171,3 @@ def opened(purchase: Purchase) -> Purchase:
     if not purchase.checkout_url:
         raise PurchaseEnded("This key's purchase has ended; buy with another key.")
     return purchase
-
-
-def replay_headers(*, replayed: bool) -> dict[str, str]:
-    """Return the header that says an answer was given before."""
-    return {"Idempotent-Replayed": "true"} if replayed else {}

@@ -12,9 +12,9 @@ from sqlalchemy import select
 from creditapp.config import Settings
 from creditapp.db import snapshot, stop_reading
 from creditapp.generation.models import FINISHED, Generation
+from creditapp.rate_limits import GENERATION_WAIT_SECONDS, waiting_requests
 from creditapp.services import get, provide
 
-WAIT_SECONDS = 30
 POLL_SECONDS = 0.15
 
 _PREFER_WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,5})\"?")
@@ -28,7 +28,7 @@ class WaitingRoom:
     """
 
     def __init__(self, threads: int) -> None:
-        self.seats = threading.Semaphore(max(1, threads // 4))
+        self.seats = threading.Semaphore(waiting_requests(threads))
 
 
 def init_app(app: Flask) -> None:
@@ -65,10 +65,10 @@ def wait_for_end(generation_id: str) -> bool:
 def preferred_seconds() -> int:
     """Return how long the caller wants to wait: ``Prefer: wait=N`` or ``respond-async`` (RFC 7240).
 
-    Whatever cannot be read is no preference; nobody waits longer than ``WAIT_SECONDS``.
+    Whatever cannot be read is no preference; nobody waits longer than ``GENERATION_WAIT_SECONDS``.
     """
     prefer = request.headers.get("Prefer", "").lower()
     if "respond-async" in prefer:
         return 0
     wanted = _PREFER_WAIT.search(prefer)
-    return min(int(wanted[1]), WAIT_SECONDS) if wanted else WAIT_SECONDS
+    return min(int(wanted[1]), GENERATION_WAIT_SECONDS) if wanted else GENERATION_WAIT_SECONDS

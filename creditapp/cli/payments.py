@@ -13,14 +13,13 @@ from creditapp import units
 from creditapp.catalog import Catalog, CatalogInvalid
 from creditapp.cli.context import app_context, say
 from creditapp.clock import now
-from creditapp.config import Settings
 from creditapp.db import snapshot, transaction
 from creditapp.payments import catalog_import
 from creditapp.payments.reconciliation import purchases as reconciliation
 from creditapp.payments.refunds import refund as refunds
 from creditapp.payments.stripe.client import StripeGateway
 from creditapp.payments.stripe.records import GatewayError, PriceState
-from creditapp.services import get
+from creditapp.services import get, provide
 
 
 @click.command()
@@ -99,8 +98,6 @@ def sync_prices(dry_run: bool, as_json: bool) -> None:
 
 
 def _import(app: Flask, prices: Sequence[PriceState], *, dry_run: bool) -> catalog_import.Diff:
-    from creditapp import use_catalog
-
     catalog = get(Catalog)
     with snapshot() as session:
         document = catalog_import.document_in_force(session)
@@ -108,7 +105,7 @@ def _import(app: Flask, prices: Sequence[PriceState], *, dry_run: bool) -> catal
     if not diff.empty and not dry_run:
         with transaction() as session:
             catalog = catalog_import.apply(session, diff)
-        use_catalog(app, get(Settings), catalog)
+        provide(app, Catalog, catalog)
     return diff
 
 

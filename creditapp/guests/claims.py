@@ -20,11 +20,12 @@ from sqlalchemy.orm import Session
 from creditapp.errors import AppError
 from creditapp.guests.models import GuestBudget, GuestClaim, GuestWindow
 from creditapp.guests.visitors import Visitor
+from creditapp.rate_limits import GUEST_BUDGET, GUEST_IMAGES
 from creditapp.units import credits_number
 
-LIMIT = 3
-WINDOW_HOURS = 24
-DAILY_BUDGET = 1000
+LIMIT = GUEST_IMAGES.limit
+WINDOW_HOURS = GUEST_IMAGES.window // timedelta(hours=1)
+DAILY_BUDGET = GUEST_BUDGET.limit
 SIGNUP_URL = "/auth/signup"
 
 BUDGET_SHARDS = 8

@@ -15,10 +15,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from creditapp import rate_limits
 from creditapp.errors import RateLimited
-
-PATIENCE_SECONDS = 0.5
-"""How long a request waits for its turn to be read."""
 
 UNREAD = "creditapp.unread"
 """The key in the environment of a request whose body found no turn; the app must refuse it."""
@@ -39,9 +37,9 @@ class BodyLimiter:
         network_of: Callable[[dict[str, Any]], str],
     ) -> None:
         self._app = app
-        self._readers_of_one = max(2, threads // 8)
-        self._inside_of_one = max(2, threads // 2)
-        self._inside_of_all = max(2, threads * 3 // 4)
+        self._readers_of_one = rate_limits.body_readers_per_network(threads)
+        self._inside_of_one = rate_limits.body_requests_per_network(threads)
+        self._inside_of_all = rate_limits.body_requests(threads)
         self._bytes_max = bytes_max
         self._network_of = network_of
         self._turn = threading.Condition()
@@ -77,7 +75,7 @@ class BodyLimiter:
                 return False
             self._inside[network] += 1
             if not self._turn.wait_for(
-                lambda: self._reading[network] < self._readers_of_one, PATIENCE_SECONDS
+                lambda: self._reading[network] < self._readers_of_one, rate_limits.BODY_TURN_SECONDS
             ):
                 self._count_out(self._inside, network)
                 return False

@@ -13,12 +13,7 @@ from flask.json.provider import JSONProvider
 from pydantic import BaseModel, ValidationError
 
 from creditapp.errors import MalformedRequest, UnsupportedMediaType, ValidationFailed
-
-BODY_BYTES_MAX = 1024 * 1024
-"""How much JSON is read: a text of 100,000 characters, each written as an escape, fits."""
-
-MEMBERS_MAX = 64
-"""How many members a body's object has: more than any route reads, few enough to look through."""
+from creditapp.rate_limits import JSON_BYTES_MAX, JSON_MEMBERS_MAX
 
 FINDINGS_MAX = 20
 """How many findings a refusal lists: nobody mends more in one go."""
@@ -79,7 +74,9 @@ def rfc3339(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def answer(data: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+def json_response(
+    data: object, status: int = 200, headers: dict[str, str] | None = None
+) -> Response:
     """Return a JSON response that no cache keeps: it is about one person."""
     response = Response(_encoder.encode(data), status=status, mimetype="application/json")
     response.headers["Cache-Control"] = "no-store"
@@ -90,11 +87,11 @@ def answer(data: object, status: int = 200, headers: dict[str, str] | None = Non
 def read_json() -> dict[str, Any]:
     """Return the request's JSON object.
 
-    Raises ``UnsupportedMediaType`` unless the body says it is JSON, ``MalformedRequest`` when it is
-    not an object or one of more than ``MEMBERS_MAX`` members, and werkzeug's 413 when it is larger
-    than ``BODY_BYTES_MAX``. What the members hold is not counted: a conversation may be long.
+    Raises ``UnsupportedMediaType`` without the JSON content type, ``MalformedRequest`` for anything
+    but an object or for more than ``JSON_MEMBERS_MAX`` members, and werkzeug's 413 for more than
+    ``JSON_BYTES_MAX``. Only top-level members are counted: a conversation may be long.
     """
-    request.max_content_length = BODY_BYTES_MAX
+    request.max_content_length = JSON_BYTES_MAX
     if not request.is_json:
         raise UnsupportedMediaType("Send the body as application/json.")
     try:
@@ -105,8 +102,10 @@ def read_json() -> dict[str, Any]:
         raise MalformedRequest("The body is not valid JSON.") from None
     if not isinstance(body, dict):
         raise MalformedRequest("The body is a JSON object.")
-    if len(body) > MEMBERS_MAX:
-        raise MalformedRequest(f"The body has more than {MEMBERS_MAX} members: no request has.")
+    if len(body) > JSON_MEMBERS_MAX:
+        raise MalformedRequest(
+            f"The body has more than {JSON_MEMBERS_MAX} members: no request has."
+        )
     return body
 
 

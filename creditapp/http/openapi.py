@@ -8,15 +8,13 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, TypeVar
 
-from flask import Response, current_app
+from flask import current_app
 from pydantic import BaseModel, TypeAdapter
 
-from creditapp.api import api
-from creditapp.api.models import Problem
 from creditapp.config import Settings
 from creditapp.errors import AppError
-from creditapp.http.json_provider import answer
-from creditapp.http.security import policy, policy_of
+from creditapp.http.policies import policy_of
+from creditapp.http.problems import Problem
 from creditapp.services import get
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -78,14 +76,6 @@ def documented(
         return view
 
     return mark
-
-
-@api.get("/openapi.json")
-@policy("public")
-@documented("This description of the API", dict[str, Any])
-def openapi() -> Response:
-    """Return the description of the whole API."""
-    return answer(describe())
 
 
 def describe() -> dict[str, Any]:

@@ -8,6 +8,7 @@ from http import HTTPStatus
 import structlog
 from flask import Flask, Response, current_app, g, make_response, redirect, request, url_for
 from flask_limiter.errors import RateLimitExceeded
+from pydantic import Field
 from werkzeug.exceptions import HTTPException, InternalServerError, RequestEntityTooLarge
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -18,14 +19,48 @@ from creditapp.errors import (
     NotFound,
     PayloadTooLarge,
 )
-from creditapp.http import json_provider
+from creditapp.http.json_provider import json_response, rfc3339
+from creditapp.http.problem_view import problem_view
+from creditapp.http.rate_limiting import rate_limited
 from creditapp.http.rendering import Components, render_block, render_page, wants_fragment
-from creditapp.http.security import rate_limited
+from creditapp.http.schemas import Credits, Moment, Schema
 from creditapp.ledger import InsufficientCredits
 from creditapp.services import get
-from creditapp.web import view_models
 
 log = structlog.get_logger(__name__)
+
+
+class FieldError(Schema):
+    """One field that needs another value."""
+
+    field: str
+    message: str
+
+
+class Problem(Schema):
+    """A refusal, as RFC 9457 writes it; the fields beyond ``error`` belong to single codes."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    error: str = Field(description="The same as detail, for older clients.")
+    request_id: str | None = None
+    support_email: str | None = None
+    errors: list[FieldError] | None = None
+    required: Credits | None = None
+    balance: Credits | None = None
+    shortfall: Credits | None = None
+    packs_url: str | None = None
+    plans_url: str | None = None
+    limit: int | None = None
+    remaining: int | None = None
+    reset_at: Moment | None = None
+    signup_url: str | None = None
+    signup_credits: Credits | None = None
+    credits_charged: Credits | None = None
+    generation_id: str | None = None
 
 
 def init_app(app: Flask) -> None:
@@ -41,7 +76,7 @@ def refuse(error: AppError) -> AnyResponse:
         return _problem_json(error)
     if isinstance(error, AuthenticationRequired) and _may_log_in_first():
         return redirect(url_for("auth.log_in", next=request.full_path.rstrip("?")), 303)
-    problem = view_models.problem(error)
+    problem = problem_view(error)
     if wants_fragment():
         body = render_block("layouts/fragments.html", "problem", problem=problem)
     else:
@@ -84,8 +119,8 @@ def _problem_json(error: AppError) -> Response:
         # The ledger refuses and knows no pages; where to buy is said here.
         problem |= {"packsUrl": "/credits", "plansUrl": "/credits"}
     for name, value in error.fields.items():
-        problem[name] = json_provider.rfc3339(value) if isinstance(value, datetime) else value
-    response = json_provider.answer(problem, error.status, dict(error.headers))
+        problem[name] = rfc3339(value) if isinstance(value, datetime) else value
+    response = json_response(problem, error.status, dict(error.headers))
     response.content_type = "application/problem+json"
     return response
 
@@ -131,7 +166,7 @@ def _fail(error: BaseException) -> AnyResponse:
         return _problem_json(refusal)
     # Both must hold when the database does not, so they ask for nothing but settings.
     if wants_fragment():
-        component = Components(current_app.jinja_env).problem(view_models.problem(refusal))
+        component = Components(current_app.jinja_env).problem(problem_view(refusal))
         return make_response(component, refusal.status)
     settings = get(Settings)
     template = current_app.jinja_env.get_template("errors/500.html")

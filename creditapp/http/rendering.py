@@ -31,9 +31,10 @@ from markupsafe import Markup, escape
 
 from creditapp import clock, units
 from creditapp.catalog import Catalog
+from creditapp.catalog import amount as amount_text
 from creditapp.errors import NotFound
+from creditapp.http.policies import policy
 from creditapp.services import get
-from creditapp.web import mail_filters
 
 
 class Components:
@@ -64,7 +65,9 @@ def init_app(app: Flask) -> None:
         money=units.money_text,
         moment=moment,
         plural=plural,
-        **mail_filters.FILTERS,
+        words=words,
+        day=day,
+        moment_text=moment_text,
     )
     app.jinja_env.globals.update(
         ui=Components(app.jinja_env),
@@ -74,12 +77,7 @@ def init_app(app: Flask) -> None:
         icon=icon,
         unit=unit,
     )
-    app.add_url_rule("/static/vendor/htmx.js", "htmx", _policy_public(_send_htmx))
-
-
-def _policy_public(view: Callable[[], Response]) -> Callable[[], Response]:
-    view.policy = "public"  # type: ignore[attr-defined]  # read by web/security.py
-    return view
+    app.add_url_rule("/static/vendor/htmx.js", "htmx", _send_htmx)
 
 
 def render_page(template: str, /, **context: Any) -> str:
@@ -144,6 +142,7 @@ def htmx_file() -> Path:
     return Path(spec.origin).parent / "static" / "django_htmx" / "htmx-2.min.js"
 
 
+@policy("public")
 def _send_htmx() -> Response:
     """Send htmx from its package; it changes only with the locked version."""
     if not htmx_file().exists():
@@ -163,6 +162,11 @@ def credits_text(micro: int) -> str:
     return units.credits_text(micro)
 
 
+def words(micro: int) -> str:
+    """Return an amount with its unit: ``110 credits``, ``$12.34``."""
+    return amount_text(get(Catalog), micro)
+
+
 def icon(name: str, size: int = 18, class_: str = "") -> Markup:
     """Return a Lucide icon as inline SVG, hidden from screen readers: a word stands beside it."""
     attributes = {"class": class_} if class_ else {}
@@ -178,10 +182,30 @@ def plural(count: int, one: str, many: str) -> str:
 def moment(value: datetime) -> Markup:
     """Return a ``<time>``: the future as a span ("in 3 h 20 min"), the past as a date and hour."""
     present = clock.now()
-    words = f"in {_span(value - present)}" if value > present else _stamp(value, present)
-    exact = f"{value.day} {value:%B %Y, %H:%M} UTC"
+    text = f"in {_span(value - present)}" if value > present else _stamp(value, present)
     iso = value.isoformat(timespec="seconds").replace("+00:00", "Z")
-    return Markup('<time datetime="{}" title="{}">{}</time>').format(iso, exact, escape(words))
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(
+        iso, moment_text(value), escape(text)
+    )
+
+
+def day(value: datetime | str) -> str:
+    """Return a moment's day: ``21 November 2026``. Queued emails store their moments as text."""
+    moment = _parsed(value)
+    return f"{moment.day} {moment:%B %Y}"
+
+
+def moment_text(value: datetime | str) -> str:
+    """Return a moment in full: ``21 November 2026, 14:05 UTC``.
+
+    Emails and receipts are read days later and without a script, so they never show a span.
+    """
+    moment = _parsed(value)
+    return f"{moment.day} {moment:%B %Y, %H:%M} UTC"
+
+
+def _parsed(value: datetime | str) -> datetime:
+    return datetime.fromisoformat(value) if isinstance(value, str) else value
 
 
 def _stamp(value: datetime, present: datetime) -> str:

@@ -15,7 +15,7 @@ from creditapp.config import Settings
 from creditapp.db import reading
 from creditapp.generation import Caller
 from creditapp.http.rendering import wants_fragment
-from creditapp.http.security import current_member, current_visitor
+from creditapp.http.sessions import current_member, current_visitor
 from creditapp.services import get
 
 Notice = dict[str, object]

@@ -13,7 +13,7 @@ import structlog
 from flask import Flask
 from sqlalchemy import text
 
-from creditapp import create_app, jobs, use_catalog
+from creditapp import create_app, jobs
 from creditapp.catalog import Catalog, versions
 from creditapp.clock import now
 from creditapp.config import Settings, SettingsInvalid
@@ -21,7 +21,7 @@ from creditapp.db import snapshot, transaction
 from creditapp.payments.stripe.client import StripeGateway
 from creditapp.payments.stripe.server import EmbeddedSandbox
 from creditapp.runtime import migrate
-from creditapp.services import get
+from creditapp.services import get, provide
 
 FOLLOW_SECONDS: Final = 2.0
 """How often a process looks for a catalog that another process activated."""
@@ -57,7 +57,7 @@ def prepare(app: Flask) -> None:
         imported = versions.import_file(session, settings.catalog, now=now())
     if imported.warning:
         log.warning("catalog not imported", reason=imported.warning)
-    use_catalog(app, settings, imported.catalog)
+    provide(app, Catalog, imported.catalog)
 
 
 def follow_catalog(app: Flask) -> Callable[[], None]:
@@ -87,7 +87,7 @@ def _use_active_catalog(app: Flask) -> None:
             return
         catalog = versions.active(session)
     assert catalog is not None  # versions are never deleted
-    use_catalog(app, get(Settings), catalog)
+    provide(app, Catalog, catalog)
     log.info("catalog changed", version=catalog.version)
 
 

@@ -1,51 +1,46 @@
-"""The doors for browsers: one module a page family."""
+"""The pages: one module a page family, each with a blueprint of its own."""
 
 from __future__ import annotations
 
 from flask import Flask
-from flask_compress import Compress
 
-from creditapp.config import Settings
-from creditapp.http import problems, rendering, security, viewer
-from creditapp.http.json_provider import ExactJson
+from creditapp.web import (
+    api_docs,
+    auth,
+    credits,
+    credits_demo,
+    dashboard,
+    gallery,
+    health,
+    metrics,
+    notifications,
+    plans,
+    receipts,
+    refunds,
+    studio,
+    topup,
+    webhooks,
+)
+from creditapp.web import settings as settings_pages
+
+BLUEPRINTS = {
+    auth.auth: [],
+    credits.credits_pages: [plans.pages, refunds.pages],
+    credits_demo.site: [api_docs.pages],
+    dashboard.account: [settings_pages.pages, notifications.pages, topup.pages, receipts.pages],
+    health.health: [],
+    studio.generation: [gallery.pages],
+    webhooks.webhooks: [],
+}
+"""Every blueprint of the pages, with those nested in it."""
+
+for parent, children in BLUEPRINTS.items():
+    for child in children:
+        parent.register_blueprint(child)
 
 
-def init_app(app: Flask, settings: Settings) -> None:
-    """Put security, rendering, errors and every page onto the app."""
-    from creditapp.web import (
-        api_docs,
-        auth,
-        credits,
-        credits_demo,
-        dashboard,
-        gallery,
-        health,
-        studio,
-        webhooks,
-    )
-    from creditapp.web import notifications as notifications  # its routes stand on the dashboard's
-    from creditapp.web import receipts as receipts  # the same
-    from creditapp.web import settings as settings_page
-    from creditapp.web import topup as topup  # the same
-
-    app.json = ExactJson(app)
-    app.config["COMPRESS_ALGORITHM"] = ["br", "gzip"]
-    app.config["COMPRESS_BR_LEVEL"] = 4
-    Compress(app)
-    security.init_app(app, settings)
-    rendering.init_app(app)
-    problems.init_app(app)
-    app.context_processor(lambda: {"site": viewer.site(), "viewer": viewer.viewer()})
-    for page in (
-        studio,
-        gallery,
-        credits,
-        webhooks,
-        auth,
-        dashboard,
-        settings_page,
-        credits_demo,
-        api_docs,
-        health,
-    ):
-        page.register(app)
+def init_app(app: Flask) -> None:
+    """Add metrics and every page to the app."""
+    metrics.init_app(app)
+    for blueprint in BLUEPRINTS:
+        app.register_blueprint(blueprint)

@@ -6,18 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Flask
+from flask import Blueprint
 
 from creditapp.http.openapi import describe, documented
+from creditapp.http.policies import policy
 from creditapp.http.rendering import render_page
-from creditapp.http.security import policy
-from creditapp.web.credits_demo import site
 
 PAGE = "pages/api_docs/index.html"
 
-
-def register(app: Flask) -> None:
-    """The page stands on the site's blueprint, which is registered with the designers' page."""
+pages = Blueprint("api_docs", __name__)
 
 
 @dataclass(frozen=True)
@@ -47,7 +44,7 @@ class Operation:
     statuses: list[tuple[str, str]]
 
 
-@site.get("/api/docs")
+@pages.get("/api/docs")
 @policy("public")
 @documented("This API as a page to read", str, mime_type="text/html")
 def docs() -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, Flask, Response, make_response, request
+from flask import Blueprint, Response, make_response, request
 from sqlalchemy.orm import Session
 
 from creditapp import accounts, emails, jobs
@@ -14,11 +14,11 @@ from creditapp.config import Settings
 from creditapp.db import reading, transaction
 from creditapp.errors import AppError, ValidationFailed
 from creditapp.generation import adopt, count_of_guest
+from creditapp.http.policies import policy
 from creditapp.http.rendering import go, render_page
-from creditapp.http.security import (
+from creditapp.http.sessions import (
     current_member,
     current_visitor,
-    policy,
     require_member,
     sign_in,
     sign_out,
@@ -28,11 +28,6 @@ from creditapp.services import get
 from creditapp.web import view_models
 
 auth = Blueprint("auth", __name__, url_prefix="/auth")
-
-
-def register(app: Flask) -> None:
-    """Put the account pages onto the app."""
-    app.register_blueprint(auth)
 
 
 @auth.get("/signup")

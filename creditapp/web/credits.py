@@ -7,16 +7,22 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from flask import Blueprint, Flask, Response, make_response, request, session, url_for
+from flask import Blueprint, Response, make_response, request, session, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from creditapp.catalog import Catalog
 from creditapp.clock import now
 from creditapp.db import reading
-from creditapp.errors import AppError, AuthenticationRequired, ValidationFailed
+from creditapp.errors import (
+    AppError,
+    AuthenticationRequired,
+    PaymentUnavailable,
+    ValidationFailed,
+)
+from creditapp.http.policies import policy
 from creditapp.http.problems import refuse, wants_json
 from creditapp.http.rendering import go, render_block, render_page, wants_fragment
-from creditapp.http.security import policy, require_member
+from creditapp.http.sessions import require_member
 from creditapp.http.viewer import forget_viewer, notify, safe_path, viewer
 from creditapp.payments.purchases import checkout
 from creditapp.payments.purchases.checkout import Order
@@ -29,28 +35,6 @@ PAGE = "pages/credits/index.html"
 FRAGMENTS = "layouts/fragments.html"
 
 credits_pages = Blueprint("checkout", __name__, url_prefix="/credits")
-
-
-class PaymentUnavailable(AppError):
-    """Stripe did not answer; nothing was paid, and the purchase can be tried again."""
-
-    status, code, title = 503, "provider_unavailable", "Payment is not available right now"
-
-    def __init__(self) -> None:
-        super().__init__(
-            "The payment page could not be opened. Nothing was paid; try again in a moment.",
-            headers={"Retry-After": "30"},
-            creditsCharged=0,
-        )
-
-
-def register(app: Flask) -> None:
-    """Put the credits pages onto the app, those of the plans among them."""
-    from creditapp.web import plans, refunds
-
-    for pages in (plans, refunds):
-        assert pages.__doc__, "importing pages registers their routes"
-    app.register_blueprint(credits_pages)
 
 
 @credits_pages.get("")
@@ -108,7 +92,7 @@ def ask_who_buys(refusal: AuthenticationRequired) -> AnyResponse:
     if request.method != "POST" or wants_json():
         return refuse(refusal)
     if "plan" in request.form:
-        return go(url_for("auth.log_in", next=url_for("checkout.compare")))
+        return go(url_for("auth.log_in", next=url_for("checkout.plans.compare")))
     back_to = url_for(
         "checkout.packs",
         pack=request.form.get("pack", "")[:64],

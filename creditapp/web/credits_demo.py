@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from flask import Blueprint, Flask, Response, current_app, make_response
+from flask import Blueprint, Response, current_app, make_response
 
 from creditapp import emails
 from creditapp.clock import now
 from creditapp.config import Settings
 from creditapp.emails import EmailService
 from creditapp.errors import NotFound
+from creditapp.http.headers import content_security_policy
+from creditapp.http.policies import policy
 from creditapp.http.rendering import render_page
-from creditapp.http.security import content_security_policy, policy
 from creditapp.services import get
 from creditapp.web.examples import Component, Mail, MailExample, load_examples, load_mails
 
@@ -20,11 +21,6 @@ MAIL_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 's
 """What a mail shown in a frame may do: bring its own looks, and nothing else."""
 
 site = Blueprint("site", __name__)
-
-
-def register(app: Flask) -> None:
-    """Put the designers' page onto the app."""
-    app.register_blueprint(site)
 
 
 @site.get("/credits-demo")

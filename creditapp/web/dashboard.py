@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
-from flask import Blueprint, Flask, Response, request
+from flask import Blueprint, Response, request
 from sqlalchemy import select
 
 from creditapp import ledger, units
@@ -18,8 +18,9 @@ from creditapp.db import reading
 from creditapp.errors import ValidationFailed
 from creditapp.generation.models import Generation
 from creditapp.http.json_provider import rfc3339
+from creditapp.http.policies import policy
 from creditapp.http.rendering import page_or_block
-from creditapp.http.security import policy, require_member
+from creditapp.http.sessions import require_member
 from creditapp.http.viewer import viewer
 from creditapp.ledger import Grant
 from creditapp.payments.subscriptions import status as plan_status
@@ -48,11 +49,6 @@ _LABELS = {
 }
 
 account = Blueprint("account", __name__)
-
-
-def register(app: Flask) -> None:
-    """Put the dashboard onto the app."""
-    app.register_blueprint(account)
 
 
 @account.get("/dashboard")

@@ -6,31 +6,28 @@ from typing import Any
 from urllib.parse import urlencode
 
 import structlog
-from flask import Flask, Response, request, send_file
+from flask import Blueprint, Response, request, send_file
 from sqlalchemy import func, select
 
 from creditapp.db import reading, transaction
 from creditapp.errors import NotFound
 from creditapp.generation import GenerationResult, feedback
 from creditapp.generation.models import Asset, Generation
+from creditapp.http.policies import policy
 from creditapp.http.rendering import go, page_or_block
-from creditapp.http.security import policy, require_member
+from creditapp.http.sessions import require_member
 from creditapp.http.viewer import caller, notify, safe_path
 from creditapp.media import Media
 from creditapp.services import get
 from creditapp.web import view_models
-from creditapp.web.studio import generation
 
 PAGE_SIZE = 24
 
+pages = Blueprint("gallery", __name__)
 log = structlog.get_logger(__name__)
 
 
-def register(app: Flask) -> None:
-    """The gallery stands on the studio's blueprint, which is registered there."""
-
-
-@generation.get("/gallery")
+@pages.get("/gallery")
 @policy("user")
 def gallery() -> Response:
     """Show everything that a member made, newest first, with a search in the prompts."""
@@ -79,7 +76,7 @@ def gallery() -> Response:
     )
 
 
-@generation.post("/generations/<generation_id>/star")
+@pages.post("/generations/<generation_id>/star")
 @policy("user")
 def star(generation_id: str) -> Response:
     """Make a picture a favourite, or no longer, and go back to where it hangs."""
@@ -88,7 +85,7 @@ def star(generation_id: str) -> Response:
     return go(safe_path(request.form.get("next"), "/gallery"))
 
 
-@generation.post("/generations/<generation_id>/report")
+@pages.post("/generations/<generation_id>/report")
 @policy("public")
 def report(generation_id: str) -> Response:
     """Tell the operator what is wrong with a picture."""
@@ -99,7 +96,7 @@ def report(generation_id: str) -> Response:
     return go(f"/generations/{generation_id}")
 
 
-@generation.get("/media/<asset_id>")
+@pages.get("/media/<asset_id>")
 @policy("public")
 def media(asset_id: str) -> Response:
     """Send a picture to its owner; to anybody else there is none."""

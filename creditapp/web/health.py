@@ -2,37 +2,48 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Flask, Response
+from flask import Blueprint, Response
+from pydantic import Field
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from creditapp import jobs
-from creditapp.api.models import Liveness, Readiness
 from creditapp.db import reading
-from creditapp.http.json_provider import answer
+from creditapp.http.json_provider import json_response
 from creditapp.http.openapi import documented
-from creditapp.http.security import limiter, policy
+from creditapp.http.policies import policy
+from creditapp.http.rate_limiting import limiter
+from creditapp.http.schemas import Schema
 from creditapp.web import metrics
 
-site_pages = Blueprint("health", __name__)
+health = Blueprint("health", __name__)
+# A probe is never refused for coming often.
+limiter.exempt(health)
 
 
-def register(app: Flask) -> None:
-    """Put the probes onto the app; a probe is never turned away for coming often."""
-    limiter.exempt(site_pages)
-    metrics.init_app(app)
-    app.register_blueprint(site_pages)
+class Liveness(Schema):
+    """This process answers."""
+
+    status: str
 
 
-@site_pages.get("/healthz")
+class Readiness(Schema):
+    """Whether requests can be served, and what of it is missing."""
+
+    status: str = Field(description="ok or unavailable.")
+    database: str = Field(description="ok or unreachable.")
+    jobs: str = Field(description="ok, no worker or unreachable.")
+
+
+@health.get("/healthz")
 @policy("public")
 @documented("Whether this process answers", Liveness)
 def healthz() -> Response:
     """Say that this process answers."""
-    return answer(Liveness(status="ok").as_json())
+    return json_response(Liveness(status="ok"))
 
 
-@site_pages.get("/readyz")
+@health.get("/readyz")
 @policy("public")
 @documented("Whether requests can be served", Readiness, also={503: "Not now; it says why"})
 def readyz() -> Response:
@@ -40,10 +51,10 @@ def readyz() -> Response:
     database, works = _database(), _jobs()
     ready = database == works == "ok"
     found = Readiness(status="ok" if ready else "unavailable", database=database, jobs=works)
-    return answer(found.as_json(), 200 if ready else 503)
+    return json_response(found, 200 if ready else 503)
 
 
-@site_pages.get("/metrics")
+@health.get("/metrics")
 @policy("public")
 @documented("Counts for Prometheus", str, mime_type="text/plain")
 def show_metrics() -> Response:

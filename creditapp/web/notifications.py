@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Response, request
+from flask import Blueprint, Response, request
 
 from creditapp import emails
 from creditapp.clock import now
 from creditapp.db import reading, transaction
 from creditapp.emails import EmailService
+from creditapp.http.policies import policy
 from creditapp.http.rendering import go, render_page
-from creditapp.http.security import policy, require_member
+from creditapp.http.sessions import require_member
 from creditapp.http.viewer import notify
 from creditapp.services import get
-from creditapp.web.dashboard import account
 
 PAGE = "pages/notifications/index.html"
+
+pages = Blueprint("notifications", __name__)
 
 
 def notifications_of(user_id: str) -> dict[str, Any]:
@@ -28,7 +30,7 @@ def notifications_of(user_id: str) -> dict[str, Any]:
     }
 
 
-@account.post("/settings/notifications")
+@pages.post("/settings/notifications")
 @policy("user")
 def save_notifications() -> Response:
     """Keep which optional mails come; what is not ticked does not."""
@@ -40,7 +42,7 @@ def save_notifications() -> Response:
     return go("/settings")
 
 
-@account.get("/unsubscribe/<token>")
+@pages.get("/unsubscribe/<token>")
 @policy("public")
 def unsubscribe(token: str) -> str:
     """Ask whether to end mails of one kind; opening the link alone changes nothing.
@@ -52,7 +54,7 @@ def unsubscribe(token: str) -> str:
     return render_page(PAGE, event=event, email=user.email, done=event in off)
 
 
-@account.post("/unsubscribe/<token>")
+@pages.post("/unsubscribe/<token>")
 @policy("signature")
 def stop_mails(token: str) -> str:
     """End mails of one kind for whoever the signed link was sent to, signed in or not.

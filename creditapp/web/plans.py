@@ -5,16 +5,17 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
-from flask import Response, make_response, redirect, request, url_for
+from flask import Blueprint, Response, make_response, redirect, request, url_for
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as AnyResponse
 
 from creditapp.catalog import Catalog
 from creditapp.db import reading
-from creditapp.errors import AppError, ValidationFailed
+from creditapp.errors import AppError, PaymentUnavailable, ValidationFailed
+from creditapp.http.policies import policy
 from creditapp.http.problems import wants_json
 from creditapp.http.rendering import go, render_block, render_page, wants_fragment
-from creditapp.http.security import current_member, policy, require_member
+from creditapp.http.sessions import current_member, require_member
 from creditapp.http.viewer import forget_viewer, notify, safe_path
 from creditapp.payments.stripe.records import GatewayError
 from creditapp.payments.subscriptions import checkout as plan_checkout
@@ -23,12 +24,13 @@ from creditapp.payments.subscriptions import status as plan_status
 from creditapp.payments.subscriptions.changes import PlanChange, PlanOrder
 from creditapp.services import get
 from creditapp.web import view_models
-from creditapp.web.credits import PaymentUnavailable, credits_pages
 
 PAGE = "pages/plans/index.html"
 
+pages = Blueprint("plans", __name__)
 
-@credits_pages.get("/plans")
+
+@pages.get("/plans")
 @policy("public")
 def compare() -> Response:
     """Show the plans: as a page, and as the dialog over any other page."""
@@ -38,7 +40,7 @@ def compare() -> Response:
     return make_response(render_page(PAGE, **context))
 
 
-@credits_pages.get("/plan")
+@pages.get("/plan")
 @policy("user")
 def preview() -> Response:
     """Show what an upgrade charges and gives now, with the button that does it.
@@ -57,7 +59,7 @@ def preview() -> Response:
     mine, plan = plan_status.get_status(reading(), member.id), get(Catalog).plan(order.plan_id)
     seats = view_models.seats(mine, plan, order.cycle, order.seats) if plan else None
     if shown is None and (seats is None or seats["has"] is None):
-        return go(url_for("checkout.compare", next=goes_to))
+        return go(url_for("checkout.plans.compare", next=goes_to))
     return make_response(
         render_page(
             "pages/plans/upgrade.html",
@@ -75,7 +77,7 @@ def preview() -> Response:
     )
 
 
-@credits_pages.post("/plan")
+@pages.post("/plan")
 @policy("user")
 def choose() -> Response:
     """Subscribe or change the plan; a double click does it once."""
@@ -107,21 +109,21 @@ def choose() -> Response:
     return go(chosen.purchase.checkout_url)
 
 
-@credits_pages.post("/plan/cancel")
+@pages.post("/plan/cancel")
 @policy("user")
 def cancel() -> Response:
     """Let the plan end with the time that is paid."""
     return _end(cancel=True)
 
 
-@credits_pages.post("/plan/resume")
+@pages.post("/plan/resume")
 @policy("user")
 def resume() -> Response:
     """Let a plan that was to end go on."""
     return _end(cancel=False)
 
 
-@credits_pages.post("/portal")
+@pages.post("/portal")
 @policy("user")
 def manage() -> AnyResponse:
     """Go to where card, invoices and plan are managed."""

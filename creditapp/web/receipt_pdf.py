@@ -18,7 +18,7 @@ from reportlab.pdfbase.ttfonts import TTFError, TTFont
 from reportlab.platypus import Paragraph, SimpleDocTemplate, Spacer, Table
 
 from creditapp import units
-from creditapp.web.mail_filters import day
+from creditapp.http.rendering import day
 
 _FONTS: Final = (
     (

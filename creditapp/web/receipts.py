@@ -4,26 +4,28 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Response, url_for
+from flask import Blueprint, Response, url_for
 
 from creditapp.db import reading
+from creditapp.http.policies import policy
 from creditapp.http.rendering import render_page
-from creditapp.http.security import policy, require_member
+from creditapp.http.sessions import require_member
 from creditapp.payments.purchases import receipts
 from creditapp.web import view_models
-from creditapp.web.dashboard import account
+
+pages = Blueprint("receipts", __name__)
 
 
-@account.get("/receipts/<purchase_id>")
+@pages.get("/receipts/<purchase_id>")
 @policy("user")
 def receipt(purchase_id: str) -> str:
     """Show the receipt of a purchase to who paid it."""
     shape = _receipt(purchase_id)
-    pdf_url = url_for("account.receipt_pdf", purchase_id=purchase_id)
+    pdf_url = url_for("account.receipts.receipt_pdf", purchase_id=purchase_id)
     return render_page("pages/receipts/index.html", receipt=shape, pdf_url=pdf_url)
 
 
-@account.get("/receipts/<purchase_id>.pdf")
+@pages.get("/receipts/<purchase_id>.pdf")
 @policy("user")
 def receipt_pdf(purchase_id: str) -> Response:
     """Send the same receipt as a PDF."""

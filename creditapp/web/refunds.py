@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from flask import Response, make_response
+from flask import Blueprint, Response, make_response
 
 from creditapp.config import Settings
 from creditapp.db import reading
+from creditapp.http.policies import policy
 from creditapp.http.rendering import render_page
-from creditapp.http.security import current_member, policy
+from creditapp.http.sessions import current_member
 from creditapp.payments.refunds import policy as refund_policy
 from creditapp.services import get
 from creditapp.web import view_models
-from creditapp.web.credits import credits_pages
+
+pages = Blueprint("refunds", __name__)
 
 
-@credits_pages.get("/refunds")
+@pages.get("/refunds")
 @policy("public")
 def policy_page() -> Response:
     """Say what is refunded and how, and to a member what it would come to today."""

@@ -4,36 +4,34 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Flask, Response, make_response, request
+from flask import Blueprint, Response, make_response, request
 
 from creditapp import accounts, units
 from creditapp.accounts import AccountRules, User, WrongCredentials
 from creditapp.clock import now
 from creditapp.db import reading, transaction
 from creditapp.errors import AppError, NotFound, ValidationFailed
+from creditapp.http.policies import policy
 from creditapp.http.rendering import go, render_page
-from creditapp.http.security import current_visitor, policy, require_member, sign_in
+from creditapp.http.sessions import current_visitor, require_member, sign_in
 from creditapp.http.viewer import low_at_micro, notify
 from creditapp.payments.auto_topup import consent as topup_consent
 from creditapp.payments.auto_topup import limits as topup_limits
 from creditapp.services import get
 from creditapp.web import view_models
-from creditapp.web.dashboard import account
 from creditapp.web.notifications import notifications_of
 
-
-def register(app: Flask) -> None:
-    """The settings stand on the dashboard's blueprint, which is registered there."""
+pages = Blueprint("settings", __name__)
 
 
-@account.get("/settings")
+@pages.get("/settings")
 @policy("user")
 def settings() -> Response:
     """Show profile and password."""
     return page(require_member())
 
 
-@account.post("/settings/profile")
+@pages.post("/settings/profile")
 @policy("user")
 def save_profile() -> Response:
     """Change the name and the balance below which to be told."""
@@ -51,7 +49,7 @@ def save_profile() -> Response:
     return go("/settings")
 
 
-@account.post("/settings/password")
+@pages.post("/settings/password")
 @policy("user")
 def change_password() -> Response:
     """Change the password and end every other session."""

@@ -7,7 +7,7 @@ import secrets
 from typing import Any
 from urllib.parse import parse_qsl
 
-from flask import Blueprint, Flask, Response, make_response, request, session
+from flask import Blueprint, Response, make_response, request, session
 from pydantic import ValidationError
 from sqlalchemy import select
 
@@ -23,8 +23,8 @@ from creditapp.generation.models import Asset, Generation
 from creditapp.generation.operations.text_to_image import ImageOrder
 from creditapp.generation.orders import PROMPT_CHARACTERS_MAX
 from creditapp.http.json_provider import validation_failed
+from creditapp.http.policies import policy
 from creditapp.http.rendering import go, page_or_block, render_block, render_page, wants_fragment
-from creditapp.http.security import policy
 from creditapp.http.viewer import caller, forget_viewer, notify, safe_path, viewer
 from creditapp.services import get
 from creditapp.web import view_models
@@ -34,11 +34,6 @@ RECENT = 12
 _FIELDS = ("prompt", "model", "n", "size", "quality")
 
 generation = Blueprint("generation", __name__)
-
-
-def register(app: Flask) -> None:
-    """Put the studio onto the app."""
-    app.register_blueprint(generation)
 
 
 @generation.get("/")

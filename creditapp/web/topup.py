@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from flask import Response, request
+from flask import Blueprint, Response, request
 
 from creditapp import units
 from creditapp.catalog import Catalog
 from creditapp.db import transaction
-from creditapp.errors import AppError, ValidationFailed
+from creditapp.errors import AppError, PaymentUnavailable, ValidationFailed
+from creditapp.http.policies import policy
 from creditapp.http.rendering import go
-from creditapp.http.security import policy, require_member
+from creditapp.http.sessions import require_member
 from creditapp.http.viewer import notify
 from creditapp.payments.auto_topup import consent as topup_consent
 from creditapp.payments.auto_topup.consent import Consent
 from creditapp.payments.stripe.records import GatewayError
 from creditapp.services import get
-from creditapp.web.credits import PaymentUnavailable
-from creditapp.web.dashboard import account
 from creditapp.web.settings import page
 
 PLACE = "/settings#top-up"
 
+pages = Blueprint("topup", __name__)
 
-@account.post("/settings/top-up")
+
+@pages.post("/settings/top-up")
 @policy("user")
 def agree_to_top_up() -> Response:
     """Keep what the member agrees to; go where a card is saved, if there is none."""
@@ -41,7 +42,7 @@ def agree_to_top_up() -> Response:
     return go(PLACE)
 
 
-@account.get("/settings/top-up/back")
+@pages.get("/settings/top-up/back")
 @policy("user")
 def back_from_saving_a_card() -> Response:
     """Come back from where a card was to be saved; only a saved card switches it on."""
@@ -57,7 +58,7 @@ def back_from_saving_a_card() -> Response:
     return go(PLACE)
 
 
-@account.post("/settings/top-up/off")
+@pages.post("/settings/top-up/off")
 @policy("user")
 def stop_top_up() -> Response:
     """Switch it off, at once."""

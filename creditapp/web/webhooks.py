@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Flask, Response, request
+from flask import Blueprint, Response, request
 
-from creditapp.api.models import Received
-from creditapp.http.json_provider import answer
+from creditapp.http.json_provider import json_response
 from creditapp.http.openapi import documented
-from creditapp.http.security import limiter, policy
+from creditapp.http.policies import policy
+from creditapp.http.rate_limiting import limiter
+from creditapp.http.schemas import Schema
 from creditapp.payments import webhooks as payments_webhooks
 
 webhooks = Blueprint("webhooks", __name__)
+# Stripe sends bursts from few addresses; the signature keeps others out.
+limiter.exempt(webhooks)
 
 
-def register(app: Flask) -> None:
-    """Put the webhook's two addresses onto the app."""
-    # Stripe sends bursts from few addresses; the signature is what keeps others out.
-    limiter.exempt(webhooks)
-    app.register_blueprint(webhooks)
+class Received(Schema):
+    """An event of Stripe's is stored, was stored before, or is none of ours."""
+
+    received: bool
 
 
 @webhooks.post("/api/webhooks/stripe")
@@ -29,4 +31,4 @@ def stripe() -> Response:
     payments_webhooks.receive(
         request.get_data(cache=False), request.headers.get("Stripe-Signature")
     )
-    return answer(Received(received=True).as_json())
+    return json_response(Received(received=True))

@@ -31,7 +31,7 @@ FAMILIES = {
 """Page folders that belong to a module of another name."""
 
 NO_PAGES = {
-    *("mail_filters", "receipt_pdf"),
+    *("receipt_pdf"),
     *("bodies", "errors", "examples", "health", "json", "metrics"),
     *("rendering", "security", "shapes", "topup", "viewers"),
 }

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from creditapp import use_catalog
 from creditapp.catalog import Catalog, versions
 from creditapp.clock import now
 from creditapp.config import Settings
@@ -20,7 +19,7 @@ from creditapp.payments import catalog_import
 from creditapp.payments.catalog_import import Diff, compare
 from creditapp.payments.stripe.client import StripeGateway
 from creditapp.payments.stripe.records import PriceState
-from creditapp.services import get
+from creditapp.services import get, provide
 from tests.app_factory import build_app, close_app
 
 KEY = "operator-key-of-a-test"
@@ -332,7 +331,7 @@ def app(tmp_path: Path) -> Iterator[Flask]:
         settings = get(Settings)
         with transaction() as session:
             imported = versions.import_file(session, settings.catalog, now=now())
-        use_catalog(made, settings, imported.catalog)
+        provide(made, Catalog, imported.catalog)
     yield made
     close_app(made)
 

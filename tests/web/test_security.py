@@ -10,8 +10,9 @@ import pytest
 from flask import Flask
 
 from creditapp.config import Settings
-from creditapp.http import security
-from creditapp.http.security import limiter, policy_of
+from creditapp.http.policies import policy_of
+from creditapp.http.rate_limiting import limiter
+from creditapp.http.sessions import GUEST_COOKIE
 from creditapp.services import get
 from tests.app_factory import Person, build_app, close_app
 from tests.web.steps import HTMX, hidden_fields, make, submit
@@ -181,20 +182,20 @@ def test_a_tampered_guest_cookie_is_a_new_guest_who_sees_nothing(
 ) -> None:
     made = make(guest, queue)  # type: ignore[arg-type]  # the fixture's own type
     assert guest.browser.get(made).status_code == 200
-    cookie = guest.browser.get_cookie(security.GUEST_COOKIE)
+    cookie = guest.browser.get_cookie(GUEST_COOKIE)
     assert cookie is not None
     owner, _, signature = cookie.value.rpartition(".")
     for forged in (f"{owner}.{signature[:-2]}xx", owner, f"{owner}x.{signature}", "", "." * 300):
-        guest.browser.set_cookie(security.GUEST_COOKIE, forged)
+        guest.browser.set_cookie(GUEST_COOKIE, forged)
         assert guest.browser.get(made).status_code == 404
-    guest.browser.set_cookie(security.GUEST_COOKIE, cookie.value)
+    guest.browser.set_cookie(GUEST_COOKIE, cookie.value)
     assert guest.browser.get(made).status_code == 200
 
 
 def test_throwing_the_cookie_away_brings_no_images_back(guest: Person, queue: object) -> None:
     for _ in range(3):
         make(guest, queue)  # type: ignore[arg-type]  # the fixture's own type
-        guest.browser.delete_cookie(security.GUEST_COOKIE)
+        guest.browser.delete_cookie(GUEST_COOKIE)
     assert submit(guest, "one more").status_code == 429
     assert submit(Person(guest.app), "a second browser").status_code == 429
 

@@ -18,12 +18,13 @@ from creditapp.errors import IdempotencyKeyReused, RateLimited
 from creditapp.ids import new_id
 from creditapp.payments.purchases.models import Purchase
 from creditapp.payments.stripe.client import StripeGateway
+from creditapp.rate_limits import OPEN_CHECKOUTS
 from creditapp.services import get
 
 FIRST_LOOK: Final = timedelta(minutes=1)
 """After so long the sweep looks at a purchase of which nobody spoke."""
 
-OPEN_AN_HOUR_MAX = 20
+OPEN_AN_HOUR_MAX = OPEN_CHECKOUTS.limit
 """How many unpaid checkouts one buyer may open within an hour."""
 
 

@@ -1,5 +1,6 @@
 """What the templates are handed: plain data in the shapes that the components document."""
 
+from creditapp.http.problem_view import problem_view as problem
 from creditapp.web.view_models.choices import (
     available_ids,
     counts,
@@ -12,7 +13,6 @@ from creditapp.web.view_models.choices import (
 from creditapp.web.view_models.credit import cost_chart, credits_words, line, packs, purse
 from creditapp.web.view_models.images import again_url, asset, item, job
 from creditapp.web.view_models.plans import plan, plans, refundable, seats, upgrade
-from creditapp.web.view_models.problems import problem
 from creditapp.web.view_models.receipts import receipt
 from creditapp.web.view_models.topups import topup
 from creditapp.web.view_models.view_model import ViewModel

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from flask import g, request
 
 from creditapp import units
-from creditapp.catalog import Catalog
+from creditapp.catalog import Catalog, packs_view
 from creditapp.config import Settings
 from creditapp.errors import AppError, CsrfFailed
-from creditapp.http.security import is_foreign
+from creditapp.http.csrf import is_foreign
 from creditapp.http.viewer import viewer
 from creditapp.services import get
-from creditapp.web.view_models.credit import packs
-from creditapp.web.view_models.view_model import ViewModel
 
 # Fields that a form never gets back, because a page would show them again.
 _NEVER_KEPT = ("csrf_token", "password", "new_password", "current_password")
 
 
-def problem(error: AppError) -> ViewModel:
+def problem_view(error: AppError) -> dict[str, Any]:
     """Return a refusal as the problem component shows it."""
     fields = error.fields
-    shape: ViewModel = {
+    view: dict[str, Any] = {
         "status": error.status,
         "code": error.code,
         "title": error.title,
@@ -37,29 +36,42 @@ def problem(error: AppError) -> ViewModel:
         "text": None,
     }
     if error.status == 402:
-        looks = viewer()
         catalog = get(Catalog)
-        shape |= {
+        view |= {
             "required_micro": _micro(fields.get("required")),
             "balance_micro": _micro(fields.get("balance")),
             "shortfall_micro": _micro(fields.get("shortfall")),
-            "packs": packs() if looks.kind == "user" else [],
+            "packs": _packs(catalog) if viewer().kind == "user" else [],
             "catalog": catalog.digest,
         }
     if error.status == 429:
-        shape |= {
+        view |= {
             "reset_at": _moment(fields.get("resetAt")),
             "limit": fields.get("limit"),
             "signup_micro": _micro(fields.get("signupCredits")),
         }
     # What another site's form says was typed by nobody; filled in, one click would send it.
     if isinstance(error, CsrfFailed) and not is_foreign():
-        shape["text"] = request.form.get("prompt")
-        shape["kept"] = {
+        view["text"] = request.form.get("prompt")
+        view["kept"] = {
             name: text for name, text in request.form.items() if name not in _NEVER_KEPT
         }
-        shape["retry_url"] = request.path
-    return shape
+        view["retry_url"] = request.path
+    return view
+
+
+def _packs(catalog: Catalog) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": view.pack.id,
+            "name": view.pack.name,
+            "credits_micro": view.pack.credits_micro,
+            "price_minor": view.pack.price_minor,
+            "currency": view.pack.currency,
+            "best_value": view.best_value,
+        }
+        for view in packs_view(catalog)
+    ]
 
 
 def _micro(value: object) -> int | None:

@@ -1,0 +1,21 @@
+"""``/api/openapi.json``: the description of this API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response
+
+from creditapp.http.json_provider import json_response
+from creditapp.http.openapi import describe, documented
+from creditapp.http.policies import policy
+
+routes = Blueprint("openapi", __name__)
+
+
+@routes.get("/openapi.json")
+@policy("public")
+@documented("This description of the API", dict[str, Any])
+def openapi() -> Response:
+    """Return the description of the whole API."""
+    return json_response(describe())

@@ -1,0 +1,61 @@
+"""Request parsing that several resources share."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from typing import TypeVar
+
+from flask import request
+from pydantic import BaseModel, ValidationError
+
+from creditapp.errors import ValidationFailed
+from creditapp.generation.submit import ONCE
+from creditapp.http.json_provider import read_json, validation_failed
+from creditapp.http.schemas import RequestSchema
+
+PAGE_SIZE_MAX = 100
+
+Body = TypeVar("Body", bound=BaseModel)
+
+
+class IdempotentBody(RequestSchema):
+    """The base of bodies that may carry the idempotency key themselves."""
+
+    idempotency_key: str | None = None
+
+
+def parse_body(schema: type[Body]) -> Body:
+    """Return the request's JSON body as a schema; raise ``ValidationFailed``."""
+    try:
+        return schema.model_validate(read_json())
+    except ValidationError as error:
+        raise validation_failed(error) from None
+
+
+def idempotency_key(body_key: str | None, route: str) -> str:
+    """Return the caller's key for this route, or a new one: without a key nothing repeats.
+
+    The header ``Idempotency-Key`` comes before the body's ``idempotencyKey``.
+    """
+    key = request.headers.get("Idempotency-Key", body_key)
+    if key is None:
+        return f"{ONCE}{secrets.token_hex(16)}"
+    if not 1 <= len(key) <= 100 or not key.isprintable() or not key.isascii():
+        raise ValidationFailed.of("Idempotency-Key", "A key is 1-100 printable ASCII characters.")
+    return f"{route}:{key}"
+
+
+def replay_headers(*, replayed: bool) -> dict[str, str]:
+    """Return the header that marks a stored response."""
+    return {"Idempotent-Replayed": "true"} if replayed else {}
+
+
+def page_size(default: int) -> int:
+    """Return the ``limit`` of the query; raise ``ValidationFailed`` for an invalid one."""
+    text = request.args.get("limit")
+    if text is None:
+        return default
+    if re.fullmatch(r"[0-9]{1,6}", text) is None or not 1 <= int(text) <= PAGE_SIZE_MAX:
+        raise ValidationFailed.of("limit", f"A limit is a whole number from 1 to {PAGE_SIZE_MAX}.")
+    return int(text)

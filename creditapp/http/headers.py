@@ -1,0 +1,54 @@
+"""Security headers and the content security policy of every response."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, g, session
+
+from creditapp.config import Settings
+from creditapp.http.csrf import is_foreign
+from creditapp.http.sessions import set_guest_cookie
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    """Add the headers to every response."""
+    app.after_request(lambda response: _finish_response(response, settings))
+
+
+def _finish_response(response: Response, settings: Settings) -> Response:
+    headers = response.headers
+    headers["X-Request-Id"] = g.get("request_id", "")
+    headers.setdefault("Content-Security-Policy", content_security_policy(settings))
+    headers["X-Content-Type-Options"] = "nosniff"
+    headers.setdefault("X-Frame-Options", "DENY")
+    headers["Referrer-Policy"] = "same-origin"
+    headers["Cross-Origin-Opener-Policy"] = "same-origin"
+    headers["Permissions-Policy"] = "camera=(), microphone=(), geolocation=(), payment=()"
+    if settings.production:
+        headers["Strict-Transport-Security"] = "max-age=63072000; includeSubDomains"
+    if response.mimetype == "text/html" and "Cache-Control" not in headers:
+        headers["Cache-Control"] = "no-store"
+    if is_foreign():
+        # The browser sent no cookies of ours (SameSite), so these are new ones: storing them would
+        # replace a guest's or a member's own, and with them the images and the session.
+        session.modified = False
+    else:
+        set_guest_cookie(response)
+    return response
+
+
+def content_security_policy(settings: Settings) -> str:
+    """Return what our pages may load, and where their forms may lead."""
+    # A form that ends on the payment page needs that page's origin, or the redirect is blocked.
+    checkout = "https://checkout.stripe.com"
+    if settings.sandbox:
+        checkout = ""
+    elif settings.stripe_api_base:
+        base = urlsplit(settings.stripe_api_base)
+        checkout = f"{base.scheme}://{base.netloc}"
+    return (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+        f"connect-src 'self'; media-src 'self'; form-action 'self' {checkout}".rstrip()
+        + "; frame-ancestors 'none'; base-uri 'none'"
+    )

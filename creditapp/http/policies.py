@@ -1,0 +1,70 @@
+"""Access policies: each view declares who may call it, and a view without a policy is refused."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from flask import Flask, current_app, request
+
+from creditapp.config import Settings
+from creditapp.errors import AuthenticationRequired, Forbidden, NotFound
+from creditapp.http.sessions import require_member
+from creditapp.services import get
+
+POLICIES = ("public", "user", "admin", "key", "signature")
+"""public: anyone. user: a signed-in user. admin: a signed-in operator. key: the admin key in a
+header. signature: a request or link signed with a shared secret, such as Stripe's."""
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+def init_app(app: Flask) -> None:
+    """Check the policy of every request."""
+    app.before_request(_enforce_policy)
+
+
+def policy(name: str) -> Callable[[View], View]:
+    """Declare who may call a view."""
+    if name not in POLICIES:
+        raise ValueError(f"{name!r} is not a policy")
+
+    def mark(view: View) -> View:
+        view.policy = name  # type: ignore[attr-defined]  # read by policy_of
+        return view
+
+    return mark
+
+
+def policy_of(app: Flask, endpoint: str) -> str | None:
+    """Return the declared policy of an endpoint, or None where there is none."""
+    if endpoint.endswith("static"):
+        return "public"
+    return getattr(app.view_functions[endpoint], "policy", None)
+
+
+def _enforce_policy() -> None:
+    if request.endpoint is None:
+        return  # no such path: the router's own 404 or 405 follows
+    match policy_of(current_app, request.endpoint):
+        case "public" | "signature":
+            return
+        case "user":
+            require_member()
+        case "admin":
+            if not require_member().is_admin:
+                raise NotFound
+        case "key":
+            _require_admin_key()
+        case _:
+            raise Forbidden("This page declares no policy.")
+
+
+def _require_admin_key() -> None:
+    expected = get(Settings).admin_api_key
+    if not expected:
+        raise NotFound
+    key = request.headers.get("x-admin-key", "")
+    if not hmac.compare_digest(key.encode(), expected.encode()):
+        raise AuthenticationRequired("The header x-admin-key is missing or wrong.")

@@ -1,0 +1,60 @@
+"""The rate limit of requests, and the limiter of request bodies in front of the app."""
+
+from __future__ import annotations
+
+import math
+import time
+
+from flask import Flask
+from flask_limiter import Limiter
+from flask_limiter.errors import RateLimitExceeded
+
+from creditapp import guests
+from creditapp.config import Settings
+from creditapp.errors import RateLimited
+from creditapp.http.body_limiter import BodyLimiter
+from creditapp.http.sessions import caller_network
+from creditapp.rate_limits import BODY_BYTES_MAX, REQUESTS
+
+limiter = Limiter(
+    key_func=caller_network,
+    default_limits=[f"{REQUESTS.limit} per {REQUESTS.window.seconds} second"],
+    # Its headers would be on every response, with a Retry-After of its own among them.
+    headers_enabled=False,
+)
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    """Limit the requests of each network, and the bodies that are read at once."""
+    app.config.update(
+        RATELIMIT_STORAGE_URI=settings.redis_url or "memory://",
+        RATELIMIT_ENABLED=settings.env != "testing",
+        # Without its storage the limiter must not let every request pass.
+        RATELIMIT_SWALLOW_ERRORS=False,
+    )
+    limiter.init_app(app)
+    app.wsgi_app = BodyLimiter(  # type: ignore[method-assign]  # how Flask is wrapped
+        app.wsgi_app,
+        threads=settings.threads,
+        bytes_max=BODY_BYTES_MAX,
+        network_of=lambda environ: guests.client_address(
+            environ.get("REMOTE_ADDR", ""),
+            environ.get("HTTP_X_FORWARDED_FOR"),
+            settings.trusted_proxies,
+        ),
+    )
+
+
+def rate_limited(error: RateLimitExceeded) -> RateLimited:
+    """Turn the limiter's refusal into ours, with the headers of every other rate limit."""
+    breached = limiter.current_limit
+    seconds = max(1, math.ceil(breached.window[0] - time.time())) if breached else 60
+    return RateLimited(
+        f"Too many requests from here. Try again in {seconds} s.",
+        headers={
+            "Retry-After": str(seconds),
+            "RateLimit-Limit": str(error.limit.limit.amount) if error.limit else "0",
+            "RateLimit-Remaining": "0",
+            "RateLimit-Reset": str(seconds),
+        },
+    )

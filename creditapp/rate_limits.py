@@ -1,0 +1,110 @@
+"""Every limit on how often, how much and how long: what it counts by, how many, and why.
+
+``http`` and ``api`` enforce those of requests; accounts, guests and payments enforce theirs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+
+@dataclass(frozen=True)
+class RateLimit:
+    """At most ``limit`` within a window that opens with the first, counted by one thing."""
+
+    limit: int
+    window: timedelta
+    counts_by: str
+
+
+_QUARTER_HOUR: Final = timedelta(minutes=15)
+_HOUR: Final = timedelta(hours=1)
+_DAY: Final = timedelta(days=1)
+
+# Requests. A network is an IPv4 address or an IPv6 subscriber, stored as a keyed hash.
+
+REQUESTS: Final = RateLimit(1200, timedelta(minutes=1), "network")
+"""All requests but webhooks and probes: many people share an office's address. In Redis, or each
+process counts its own."""
+
+# Accounts. Counted in the database, so that every process counts the same.
+
+LOG_IN: Final = RateLimit(10, _QUARTER_HOUR, "email address and network")
+"""Against guessing one account's password."""
+
+LOG_IN_OF_ADDRESS: Final = RateLimit(30, _QUARTER_HOUR, "email address")
+"""Against guessing it from many networks; more than a network's, so that no stranger locks out."""
+
+LOG_IN_OF_NETWORK: Final = RateLimit(100, _QUARTER_HOUR, "network")
+"""Against trying leaked passwords on many accounts."""
+
+RESET_OF_ADDRESS: Final = RateLimit(3, _HOUR, "email address")
+"""Against filling a mailbox with reset emails."""
+
+RESET_OF_NETWORK: Final = RateLimit(20, _HOUR, "network")
+"""Against sending reset emails to many addresses."""
+
+SIGN_UP_OF_NETWORK: Final = RateLimit(20, _HOUR, "network")
+"""Against opening accounts in bulk, and against testing which addresses have one."""
+
+WELCOME_OF_NETWORK: Final = RateLimit(20, _DAY, "network")
+"""Against collecting welcome credits with many accounts; later sign-ups get them when verified."""
+
+# Guests. The catalog's [guests] decides for a running app; these are the defaults of the functions.
+
+GUEST_IMAGES: Final = RateLimit(3, _DAY, "guest cookie, and network")
+"""Free images of one guest; deleting the cookie gives no more."""
+
+GUEST_BUDGET: Final = RateLimit(1000, _DAY, "all guests together")
+"""Bounds what free images can cost in a day."""
+
+# Payments.
+
+OPEN_CHECKOUTS: Final = RateLimit(20, _HOUR, "buyer")
+"""Unpaid checkouts: each one is a session that Stripe keeps."""
+
+# Bodies.
+
+BODY_BYTES_MAX: Final = 20 * 1024 * 1024
+"""Of any request: larger than an upload needs to be."""
+
+FORM_BYTES_MAX: Final = 256 * 1024
+"""Of a form without files."""
+
+JSON_BYTES_MAX: Final = 1024 * 1024
+"""Of a JSON body: a text of 100,000 characters, each written as an escape, fits."""
+
+JSON_MEMBERS_MAX: Final = 64
+"""Of a JSON body's object: more than any route reads, few enough to check."""
+
+# Server threads. Each returns how many of ``threads`` may be busy, so that the rest serve pages.
+
+
+def body_readers_per_network(threads: int) -> int:
+    """Return how many bodies of one network may be read at once: a slow one keeps its thread."""
+    return max(2, threads // 8)
+
+
+def body_requests_per_network(threads: int) -> int:
+    """Return how many requests of one network may be read or wait for their turn."""
+    return max(2, threads // 2)
+
+
+def body_requests(threads: int) -> int:
+    """Return how many requests of all networks may be read or wait for their turn."""
+    return max(2, threads * 3 // 4)
+
+
+BODY_TURN_SECONDS: Final = 0.5
+"""How long a request waits for its turn to be read."""
+
+
+def waiting_requests(threads: int) -> int:
+    """Return how many API requests may wait at once for a generation to end."""
+    return max(1, threads // 4)
+
+
+GENERATION_WAIT_SECONDS: Final = 30
+"""How long an API request waits at most for a generation to end."""
