@@ -1,4 +1,4 @@
-"""``/api/credits``: a member's balance and history, or what a guest has left."""
+"""``/api/credits``: a member's balance and history, or a guest's allowance."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ OneOfTypes = Annotated[str, WithJsonSchema({"type": "string", "enum": list(TYPES
 
 
 class Expiring(Schema):
-    """Credits that end at one moment."""
+    """Credits that expire at one moment."""
 
     amount: Credits
     expires_at: Moment
 
 
 class Wallet(Schema):
-    """What a member has. ``balance`` can be spent; what is held stands apart."""
+    """A member's credits. ``balance`` can be spent and does not include what is held."""
 
     balance: Credits
     held: Credits
@@ -53,7 +53,7 @@ class Wallet(Schema):
 
 
 class Transaction(Schema):
-    """One line of history. ``balanceAfter`` is the total, with what is held."""
+    """One entry of the history. ``balanceAfter`` is the total, including what is held."""
 
     id: str
     type: OneOfTypes
@@ -66,7 +66,7 @@ class Transaction(Schema):
 
 
 class GuestInfo(Schema):
-    """What a guest has left."""
+    """A guest's allowance of free images."""
 
     limit: int
     remaining: int
@@ -76,12 +76,12 @@ class GuestInfo(Schema):
 
     @model_serializer(mode="wrap")
     def _whole(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # Before the first use nothing comes back at any moment: the field is there, and null.
+        # Before the first use there is nothing to reset: the member is there, and null.
         return {"resetAt": None, **write(self)}
 
 
 class CreditsAnswer(Schema):
-    """A member's credits with the latest transactions, or what a guest has left."""
+    """A member's credits with the latest transactions, or a guest's allowance."""
 
     credits: Wallet | None = None
     transactions: list[Transaction] | None = None
@@ -89,14 +89,14 @@ class CreditsAnswer(Schema):
 
 
 class BalanceAnswer(Schema):
-    """A member's balance alone."""
+    """A member's balance."""
 
     balance: Credits
     lifetime_spent: Credits
 
 
 class TransactionPage(Schema):
-    """A page of history; ``nextCursor`` is missing on the last one."""
+    """A page of the history; the last page has no ``nextCursor``."""
 
     items: list[Transaction]
     next_cursor: str | None = None
@@ -104,53 +104,54 @@ class TransactionPage(Schema):
 
 @routes.get("/credits")
 @policy("public")
-@documented("What the caller can spend", CreditsAnswer, query=["limit"])
+@documented("The caller's credits, or a guest's allowance", CreditsAnswer, query=["limit"])
 def show_credits() -> Response:
     """Return a member's credits with the latest transactions, or a guest's allowance."""
     limit = page_size(10)
-    looks = viewer()
-    if looks.kind == "guest":
-        return json_response(CreditsAnswer(guest_info=guest_info(looks)))
-    if looks.wallet_id is None:
+    current_viewer = viewer()
+    if current_viewer.kind == "guest":
+        return json_response(CreditsAnswer(guest_info=guest_info(current_viewer)))
+    if current_viewer.wallet_id is None:
         return json_response(CreditsAnswer(credits=_empty(), transactions=[]))
     connection, moment = reading().connection(), now()
-    summary = ledger.summary(connection, looks.wallet_id, now=moment)
-    lines = ledger.statement(connection, looks.wallet_id, now=moment, limit=limit)
-    has = summary.balance
+    summary = ledger.summary(connection, current_viewer.wallet_id, now=moment)
+    lines = ledger.statement(connection, current_viewer.wallet_id, now=moment, limit=limit)
+    balance = summary.balance
     wallet = Wallet(
-        balance=credits_number(has.available_micro),
-        held=credits_number(has.held_micro),
-        frozen=credits_number(has.frozen_micro),
-        owed=credits_number(has.owed_micro),
-        lifetime_granted=credits_number(has.lifetime_granted_micro),
-        lifetime_spent=credits_number(has.lifetime_spent_micro),
-        welcome=credits_number(has.lifetime_welcome_micro),
-        purchased=credits_number(has.lifetime_purchased_micro),
+        balance=credits_number(balance.available_micro),
+        held=credits_number(balance.held_micro),
+        frozen=credits_number(balance.frozen_micro),
+        owed=credits_number(balance.owed_micro),
+        lifetime_granted=credits_number(balance.lifetime_granted_micro),
+        lifetime_spent=credits_number(balance.lifetime_spent_micro),
+        welcome=credits_number(balance.lifetime_welcome_micro),
+        purchased=credits_number(balance.lifetime_purchased_micro),
         expiring=[
-            Expiring(amount=credits_number(each.amount_micro), expires_at=rfc3339(each.expires_at))
-            for each in summary.expiring
-            if each.expires_at < NEVER
+            Expiring(amount=credits_number(lot.amount_micro), expires_at=rfc3339(lot.expires_at))
+            for lot in summary.expiring
+            if lot.expires_at < NEVER
         ],
     )
     return json_response(
-        CreditsAnswer(credits=wallet, transactions=[_transaction(each) for each in lines])
+        CreditsAnswer(credits=wallet, transactions=[_transaction(line) for line in lines])
     )
 
 
 @routes.get("/credits/balance")
 @policy("user")
-@documented("The balance alone", BalanceAnswer)
+@documented("The balance", BalanceAnswer)
 def show_balance() -> Response:
-    """Return a member's balance and what was spent in all."""
+    """Return a member's balance and lifetime spending."""
     require_member()
-    looks = viewer()
-    spent = 0
-    if looks.wallet_id is not None:
-        has = ledger.balance(reading().connection(), looks.wallet_id, now=now())
-        spent = has.lifetime_spent_micro
+    current_viewer = viewer()
+    spent_micro = 0
+    if current_viewer.wallet_id is not None:
+        balance = ledger.balance(reading().connection(), current_viewer.wallet_id, now=now())
+        spent_micro = balance.lifetime_spent_micro
     return json_response(
         BalanceAnswer(
-            balance=credits_number(looks.balance_micro), lifetime_spent=credits_number(spent)
+            balance=credits_number(current_viewer.balance_micro),
+            lifetime_spent=credits_number(spent_micro),
         )
     )
 
@@ -161,38 +162,38 @@ def show_balance() -> Response:
 def list_transactions() -> Response:
     """Return a page of a member's history."""
     require_member()
-    limit, looks = page_size(25), viewer()
-    wanted = request.args.get("type")
-    if wanted is not None and wanted not in TYPES:
+    limit, current_viewer = page_size(25), viewer()
+    type_ = request.args.get("type")
+    if type_ is not None and type_ not in TYPES:
         raise ValidationFailed.of("type", f"A type is one of {', '.join(TYPES)}.")
     cursor = request.args.get("cursor")
     if cursor is not None and re.fullmatch(r"[0-9]{1,18}", cursor) is None:
-        raise ValidationFailed.of("cursor", "Send the nextCursor of the page before.")
-    if looks.wallet_id is None:
+        raise ValidationFailed.of("cursor", "Send the nextCursor of the previous page.")
+    if current_viewer.wallet_id is None:
         return json_response(TransactionPage(items=[]))
     lines = ledger.statement(
         reading().connection(),
-        looks.wallet_id,
+        current_viewer.wallet_id,
         now=now(),
         limit=limit + 1,
         before_seq=int(cursor) if cursor else None,
-        types=[wanted] if wanted else None,
+        types=[type_] if type_ else None,
     )
     page = lines[:limit]
     return json_response(
         TransactionPage(
-            items=[_transaction(each) for each in page],
+            items=[_transaction(line) for line in page],
             next_cursor=str(page[-1].seq) if len(lines) > limit else None,
         )
     )
 
 
-def guest_info(looks: Viewer) -> GuestInfo:
-    """Return what a guest has left, as JSON says it."""
+def guest_info(current_viewer: Viewer) -> GuestInfo:
+    """Return a guest's allowance."""
     return GuestInfo(
-        limit=looks.guest_limit,
-        remaining=looks.guest_remaining,
-        reset_at=rfc3339(looks.guest_reset_at) if looks.guest_reset_at else None,
+        limit=current_viewer.guest_limit,
+        remaining=current_viewer.guest_remaining,
+        reset_at=rfc3339(current_viewer.guest_reset_at) if current_viewer.guest_reset_at else None,
         signup_url="/auth/signup",
         signup_credits=credits_number(get(Catalog).welcome_micro),
     )
@@ -212,13 +213,13 @@ def _transaction(line: StatementLine) -> Transaction:
 
 
 def _public(metadata: dict[str, str | int]) -> dict[str, object]:
-    """Return what a member may see of a line's context; amounts become credits."""
-    shown: dict[str, object] = {
+    """Return the metadata that a member may see, with amounts in credits."""
+    public: dict[str, object] = {
         name: value for name, value in metadata.items() if name in ("feature", "source", "key")
     }
     if "asked" in metadata:
-        shown["held"] = credits_number(int(metadata["asked"]))
-    return shown
+        public["held"] = credits_number(int(metadata["asked"]))
+    return public
 
 
 def _empty() -> Wallet:

@@ -1,4 +1,4 @@
-"""Making pictures by JSON: ask, wait or be told where to look, look, cancel, delete."""
+"""``/api/generations`` and the routes that generate images."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ OneOfStates = Annotated[str, WithJsonSchema({"type": "string", "enum": list(STAT
 
 
 class AssetAnswer(Schema):
-    """One file that was made. What its kind does not have is null: an image has no seconds."""
+    """One generated file. Members that its kind lacks are null: an image has no seconds."""
 
     url: str
     mime_type: str
@@ -67,21 +67,21 @@ class AssetAnswer(Schema):
 
 
 class ChargeAnswer(Schema):
-    """What a generation cost, and what is left."""
+    """The cost of a generation and the credits left."""
 
     used: Credits
     remaining: Credits
 
 
 class GenerationError(Schema):
-    """Why a generation made nothing."""
+    """The reason why a generation failed."""
 
     code: str
     detail: str
 
 
 class GenerationAnswer(Schema):
-    """A generation: its state, and once it succeeded its assets."""
+    """A generation with its state and, when it succeeded, its assets."""
 
     id: str
     status: OneOfStates
@@ -99,7 +99,7 @@ class GenerationAnswer(Schema):
 
 
 class GenerationPage(Schema):
-    """A page of generations, the newest first."""
+    """A page of generations, newest first."""
 
     items: list[GenerationAnswer]
     next_cursor: str | None = None
@@ -108,28 +108,28 @@ class GenerationPage(Schema):
 @routes.post("/generate-image")
 @policy("public")
 @documented(
-    "Make images from a text",
+    "Generate images from a text",
     GenerationAnswer,
     body=ImageOrder,
     headers=["Idempotency-Key", "Prefer"],
-    also={202: "Still being made; look at Location"},
+    also={202: "Not finished yet; poll Location"},
 )
 def generate_image() -> Response:
-    """Make images; 200 with the result when it comes within the wait, else 202."""
+    """Generate images; 200 with the result if it is ready within the wait, else 202."""
     return _generate("image")
 
 
 @routes.post("/generate-nano-banana")
 @policy("public")
 @documented(
-    "Make images with Nano Banana",
+    "Generate images with Nano Banana",
     GenerationAnswer,
     body=ImageOrder,
     headers=["Idempotency-Key", "Prefer"],
-    also={202: "Still being made; look at Location"},
+    also={202: "Not finished yet; poll Location"},
 )
 def generate_nano_banana() -> Response:
-    """Make images with the model that the path names, unless the body names another."""
+    """Generate images with the model of the path, unless the body names another."""
     return _generate("nano-banana", model="nano-banana")
 
 
@@ -137,10 +137,10 @@ def generate_nano_banana() -> Response:
 @policy("public")
 @documented("The caller's generations, newest first", GenerationPage, query=["cursor", "limit"])
 def list_generations() -> Response:
-    """Return a page of what the caller made."""
+    """Return a page of the caller's generations."""
     limit, cursor = page_size(PAGE_SIZE), request.args.get("cursor")
     if cursor is not None and _CURSOR.fullmatch(cursor) is None:
-        raise ValidationFailed.of("cursor", "Send the nextCursor of the page before.")
+        raise ValidationFailed.of("cursor", "Send the nextCursor of the previous page.")
     kind, owner_id = caller().owner
     session = reading()
     query = (
@@ -158,7 +158,7 @@ def list_generations() -> Response:
     rows = session.scalars(query).all()
     page = rows[:limit]
     assets = assets_of(session, page)
-    items = [_answer(GenerationResult(each, assets.get(each.id, ()))) for each in page]
+    items = [_answer(GenerationResult(row, assets.get(row.id, ()))) for row in page]
     more = len(rows) > limit
     return json_response(GenerationPage(items=items, next_cursor=page[-1].id if more else None))
 
@@ -168,8 +168,8 @@ def list_generations() -> Response:
 @documented("One generation", GenerationAnswer)
 def show_generation(generation_id: str) -> Response:
     """Return state, progress and result of one generation."""
-    made = find(reading(), generation_id, caller())
-    return json_response(_answer(made, with_balance=True))
+    result = find(reading(), generation_id, caller())
+    return json_response(_answer(result, with_balance=True))
 
 
 @routes.delete("/generations/<generation_id>")
@@ -177,43 +177,43 @@ def show_generation(generation_id: str) -> Response:
 @documented(
     "Cancel or delete a generation",
     GenerationAnswer,
-    also={202: "Asked to stop; what was delivered is kept", 204: "Deleted with its media"},
+    also={202: "Asked to stop; delivered images are kept", 204: "Deleted with its media"},
 )
 def delete_generation(generation_id: str) -> Response:
-    """Cancel what is queued (200), stop what runs (202), delete what has ended (204)."""
+    """Cancel a queued (200), stop a running (202) or delete a finished generation (204)."""
     by = caller()
     if find(reading(), generation_id, by).generation.finished:
         delete(generation_id, by)
         return Response(status=204)
     cancel(generation_id, by)
-    made = find(reading(), generation_id, by)
-    return json_response(_answer(made, with_balance=True), 200 if made.generation.finished else 202)
+    result = find(reading(), generation_id, by)
+    return json_response(_answer(result, with_balance=True), 200 if result.generation.finished else 202)
 
 
 def _generate(route: str, **defaults: str) -> Response:
     by = caller()
     try:
-        order = ImageOrder.model_validate({**defaults, **_named(read_json())})
+        order = ImageOrder.model_validate({**defaults, **_with_model(read_json())})
     except ValidationError as error:
         raise validation_failed(error) from None
-    made = submit(order, by, key=idempotency_key(order.idempotency_key, route))
-    headers = replay_headers(replayed=made.replayed)
-    if not made.generation.finished and wait_for_end(made.generation.id):
-        made = find(reading(), made.generation.id, by)
+    result = submit(order, by, key=idempotency_key(order.idempotency_key, route))
+    headers = replay_headers(replayed=result.replayed)
+    if not result.generation.finished and wait_for_end(result.generation.id):
+        result = find(reading(), result.generation.id, by)
     forget_viewer()
-    if not made.generation.finished:
-        location = f"/api/generations/{made.generation.id}"
+    if not result.generation.finished:
+        location = f"/api/generations/{result.generation.id}"
         headers |= {"Location": location, "Retry-After": "1"}
-        return json_response(_answer(made, with_balance=True), 202, headers)
-    if made.generation.state == "failed":
-        refusal = _failure(made.generation)
+        return json_response(_answer(result, with_balance=True), 202, headers)
+    if result.generation.state == "failed":
+        refusal = _failure(result.generation)
         refusal.headers.update(headers)
         raise refusal
-    return json_response(_answer(made, with_balance=True), 200, headers)
+    return json_response(_answer(result, with_balance=True), 200, headers)
 
 
-def _named(body: dict[str, Any]) -> dict[str, Any]:
-    """Let ``model`` win over the older ``aiModel`` when a client sends both."""
+def _with_model(body: dict[str, Any]) -> dict[str, Any]:
+    """Return the body with ``aiModel`` as ``model``; ``model`` wins if a client sends both."""
     if "aiModel" in body and "model" not in body:
         body["model"] = body["aiModel"]
     body.pop("aiModel", None)
@@ -227,8 +227,8 @@ def _failure(generation: Generation) -> AppError:
     return refusal
 
 
-def _answer(made: GenerationResult, *, with_balance: bool = False) -> GenerationAnswer:
-    generation = made.generation
+def _answer(result: GenerationResult, *, with_balance: bool = False) -> GenerationAnswer:
+    generation = result.generation
     assets = [
         AssetAnswer(
             url=f"/media/{asset.id}",
@@ -236,15 +236,15 @@ def _answer(made: GenerationResult, *, with_balance: bool = False) -> Generation
             width=asset.width,
             height=asset.height,
         )
-        for asset in made.assets
+        for asset in result.assets
     ]
     error = None
     if generation.state == "failed":
         error = GenerationError(
             code=generation.error_code or "generation_failed",
-            detail=generation.error_text or "It could not be made.",
+            detail=generation.error_text or "The generation failed.",
         )
-    found = GenerationAnswer(
+    answer = GenerationAnswer(
         id=generation.id,
         status=generation.state,
         operation=generation.operation,
@@ -258,18 +258,20 @@ def _answer(made: GenerationResult, *, with_balance: bool = False) -> Generation
         error=error,
     )
     if with_balance:
-        _add_balance(found, made)
-    return found
+        _add_balance(answer, result)
+    return answer
 
 
-def _add_balance(found: GenerationAnswer, made: GenerationResult) -> None:
-    used = credits_number(made.generation.charged_micro)
-    if made.available_micro is not None:
-        # The hold has told it; nothing else was read or written since.
-        found.credits = ChargeAnswer(used=used, remaining=credits_number(made.available_micro))
+def _add_balance(answer: GenerationAnswer, result: GenerationResult) -> None:
+    used = credits_number(result.generation.charged_micro)
+    if result.available_micro is not None:
+        # The hold returned the balance, and nothing was spent in this request since.
+        answer.credits = ChargeAnswer(used=used, remaining=credits_number(result.available_micro))
         return
-    looks = viewer()
-    if looks.kind == "guest":
-        found.guest_info = guest_info(looks)
-    elif looks.wallet_id is not None:
-        found.credits = ChargeAnswer(used=used, remaining=credits_number(looks.balance_micro))
+    current_viewer = viewer()
+    if current_viewer.kind == "guest":
+        answer.guest_info = guest_info(current_viewer)
+    elif current_viewer.wallet_id is not None:
+        answer.credits = ChargeAnswer(
+            used=used, remaining=credits_number(current_viewer.balance_micro)
+        )

@@ -1,4 +1,4 @@
-"""``/api/openapi.json``: the description of this API."""
+"""``/api/openapi.json``: the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ routes = Blueprint("openapi", __name__)
 
 @routes.get("/openapi.json")
 @policy("public")
-@documented("This description of the API", dict[str, Any])
+@documented("The OpenAPI document", dict[str, Any])
 def openapi() -> Response:
-    """Return the description of the whole API."""
+    """Return the OpenAPI document."""
     return json_response(describe())

@@ -1,4 +1,4 @@
-"""Plans by JSON: what there is, what one is on, choose another, manage it at Stripe."""
+"""Plans: the list, the caller's own, changes, and the customer portal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import Field, StrictInt
 from werkzeug.wrappers import Response as AnyResponse
 
 from creditapp import ledger
-from creditapp.api.purchases import CheckoutUrlAnswer, opened
+from creditapp.api.purchases import CheckoutUrlAnswer, require_open
 from creditapp.api.requests import IdempotentBody, idempotency_key, parse_body, replay_headers
 from creditapp.catalog import Catalog
 from creditapp.catalog.packs import PlanView, plans_view
@@ -38,14 +38,14 @@ routes = Blueprint("plans", __name__)
 
 
 class PlanCost(Schema):
-    """What a plan costs in one cycle."""
+    """The price of a plan in one cycle."""
 
     price: Decimal
     price_minor: int
 
 
 class PlanAnswer(Schema):
-    """A plan on offer; its credits come every month, the free plan's once."""
+    """A plan on sale; its credits are granted every month, the free plan's once."""
 
     id: str
     name: str
@@ -56,7 +56,7 @@ class PlanAnswer(Schema):
     currency: str
     credits: Credits
     year_saving: PlanCost | None = None
-    """What a year costs less than twelve months."""
+    """The price of twelve months minus the price of a year."""
     seats_min: int | None = None
     seats_max: int | None = None
     trial_days: int | None = None
@@ -65,7 +65,7 @@ class PlanAnswer(Schema):
 
 
 class CurrentPlan(Schema):
-    """The plan that somebody is on."""
+    """The caller's plan."""
 
     id: str
     name: str
@@ -80,12 +80,12 @@ class CurrentPlan(Schema):
     past_due_since: Moment | None = None
     next_try_at: Moment | None = None
     next_plan: str | None = None
-    """The plan that the next invoice is for, where that is not what is paid for now."""
+    """The plan of the next invoice, if it is another than the current one."""
     next_seats: int | None = None
 
 
 class PlansAnswer(Schema):
-    """Every plan, the caller's own and the balance; a guest has neither."""
+    """Every plan; for a member also the current plan and the balance."""
 
     plans: list[PlanAnswer]
     current_plan: CurrentPlan | None = None
@@ -93,7 +93,7 @@ class PlansAnswer(Schema):
 
 
 class UpgradeAnswer(Schema):
-    """What came of choosing a plan: a checkout to go to, or a changed plan."""
+    """The outcome of choosing a plan: the URL of a checkout, or the changed plan."""
 
     outcome: str
     url: str | None = None
@@ -110,7 +110,7 @@ class Entitled(Schema):
 
 
 class EntitlementsAnswer(Schema):
-    """What an account may use: ``features`` are the operations that are on offer."""
+    """An account's entitlements: ``features`` are the operations of the catalog."""
 
     credits: Entitled
     plan: CurrentPlan
@@ -119,7 +119,7 @@ class EntitlementsAnswer(Schema):
 
 
 class UpgradeBody(IdempotentBody):
-    """Which plan, and whether it is paid by the month or by the year."""
+    """The plan, billed by month or by year."""
 
     plan_id: str
     cycle: str = "month"
@@ -130,13 +130,15 @@ class UpgradeBody(IdempotentBody):
 @policy("public")
 @documented("The plans, the caller's own, and the balance", PlansAnswer)
 def list_plans() -> Response:
-    """Return every plan with what it costs and gives; a member's own plan and balance too."""
+    """Return every plan with its prices and credits; a member's own plan and balance too."""
     member = current_member()
-    mine = plan_status.get_status(reading(), member.id) if member else None
-    found = [_plan(view, mine) for view in plans_view(get(Catalog))]
+    status = plan_status.get_status(reading(), member.id) if member else None
+    answers = [_plan(view, status) for view in plans_view(get(Catalog))]
     balance = credits_number(viewer().balance_micro) if member else None
     return json_response(
-        PlansAnswer(plans=found, current_plan=_current(mine) if mine else None, balance=balance)
+        PlansAnswer(
+            plans=answers, current_plan=_current(status) if status else None, balance=balance
+        )
     )
 
 
@@ -154,39 +156,39 @@ def upgrade_plan() -> Response:
     member = require_member()
     order = PlanOrder(body.plan_id, body.cycle, body.seats)
     try:
-        chosen = plans.choose_plan(
+        change = plans.choose_plan(
             order, member, key=idempotency_key(body.idempotency_key, "upgrade-plan")
         )
     except GatewayError:
         raise PaymentUnavailable from None
-    headers = replay_headers(replayed=chosen.replayed)
-    if chosen.purchase is not None:
-        url = opened(chosen.purchase).checkout_url
-        return json_response(UpgradeAnswer(outcome=chosen.outcome, url=url), 200, headers)
-    mine = plan_status.get_status(reading(), member.id)
-    return json_response(UpgradeAnswer(outcome=chosen.outcome, plan=_current(mine)), 200, headers)
+    headers = replay_headers(replayed=change.replayed)
+    if change.purchase is not None:
+        url = require_open(change.purchase).checkout_url
+        return json_response(UpgradeAnswer(outcome=change.outcome, url=url), 200, headers)
+    status = plan_status.get_status(reading(), member.id)
+    return json_response(UpgradeAnswer(outcome=change.outcome, plan=_current(status)), 200, headers)
 
 
 @routes.get("/me/entitlements")
 @policy("user")
 @documented("Credits, plan, subscriptions and features of the caller", EntitlementsAnswer)
 def show_entitlements() -> Response:
-    """Return what the caller may use: an operation is a feature while its catalog offers it."""
+    """Return the caller's entitlements: an operation is a feature while the catalog has it."""
     member, session = require_member(), reading()
-    looks = viewer()
-    spent = 0
-    if looks.wallet_id is not None:
-        spent = ledger.balance(
-            session.connection(), looks.wallet_id, now=now()
+    current_viewer = viewer()
+    spent_micro = 0
+    if current_viewer.wallet_id is not None:
+        spent_micro = ledger.balance(
+            session.connection(), current_viewer.wallet_id, now=now()
         ).lifetime_spent_micro
     rows = subscription_sync.list_subscriptions(session, member.id)
     return json_response(
         EntitlementsAnswer(
             credits=Entitled(
-                balance=credits_number(looks.balance_micro),
-                held=credits_number(looks.held_micro),
-                owed=credits_number(looks.owed_micro),
-                lifetime_spent=credits_number(spent),
+                balance=credits_number(current_viewer.balance_micro),
+                held=credits_number(current_viewer.held_micro),
+                owed=credits_number(current_viewer.owed_micro),
+                lifetime_spent=credits_number(spent_micro),
             ),
             plan=_current(plan_status.get_status(session, member.id)),
             subscriptions=[_current(plan_status.describe(session, row)) for row in rows[:5]],
@@ -197,21 +199,21 @@ def show_entitlements() -> Response:
 
 @routes.get("/billing/portal-link")
 @policy("user")
-@documented("Go to the customer portal", None, query=["flow"], also={303: "To the portal"})
+@documented("Redirect to the customer portal", None, query=["flow"], also={303: "To the portal"})
 def go_to_portal() -> AnyResponse:
-    """Lead to where card, invoices and plan are managed; ``flow`` is card, cancel or plan."""
+    """Redirect to the customer portal; ``flow`` is card, cancel or plan."""
     return redirect(_portal(request.args.get("flow", "")), 303)
 
 
 @routes.post("/billing/portal-link")
 @policy("user")
 @documented(
-    "The address of the customer portal",
+    "The URL of the customer portal",
     CheckoutUrlAnswer,
     also={303: "To the portal, for a form"},
 )
 def portal_link() -> AnyResponse:
-    """Answer a form with the way there, and JSON with the address."""
+    """Redirect a form to the customer portal, and return its URL as JSON."""
     if is_form():
         return redirect(_portal(request.form.get("flow", "")), 303)
     return json_response(CheckoutUrlAnswer(url=_portal(request.args.get("flow", ""))))
@@ -224,7 +226,7 @@ def _portal(flow: str) -> str:
         raise PaymentUnavailable from None
 
 
-def _plan(view: PlanView, mine: PlanStatus | None) -> PlanAnswer:
+def _plan(view: PlanView, status: PlanStatus | None) -> PlanAnswer:
     plan = view.plan
     has_seats = PLAN_KINDS[plan.kind].has_seats
     return PlanAnswer(
@@ -241,7 +243,7 @@ def _plan(view: PlanView, mine: PlanStatus | None) -> PlanAnswer:
         seats_max=plan.seats_max if has_seats else None,
         trial_days=plan.trial_days or None,
         description=f"{view.credits}. {view.unused}",
-        current=mine is not None and mine.plan_id == plan.id,
+        current=status is not None and status.plan_id == plan.id,
     )
 
 
@@ -249,21 +251,21 @@ def _cost(minor: int, currency: str) -> PlanCost:
     return PlanCost(price=Decimal(minor).scaleb(-minor_digits(currency)), price_minor=minor)
 
 
-def _current(mine: PlanStatus) -> CurrentPlan:
+def _current(status: PlanStatus) -> CurrentPlan:
     moments: dict[str, Any] = {
         name: rfc3339(moment)
         for name in ("renews_at", "ends_at", "trial_end", "past_due_since", "next_try_at")
-        if (moment := getattr(mine, name)) is not None
+        if (moment := getattr(status, name)) is not None
     }
     return CurrentPlan(
-        id=mine.plan_id,
-        name=mine.name,
-        kind=mine.kind,
-        cycle=mine.cycle,
-        status=mine.status,
-        seats=mine.seats,
-        credits=credits_number(mine.credits_micro),
-        next_plan=mine.next_name,
-        next_seats=mine.next_seats if mine.next_name else None,
+        id=status.plan_id,
+        name=status.name,
+        kind=status.kind,
+        cycle=status.cycle,
+        status=status.status,
+        seats=status.seats,
+        credits=credits_number(status.credits_micro),
+        next_plan=status.next_name,
+        next_seats=status.next_seats if status.next_name else None,
         **moments,
     )

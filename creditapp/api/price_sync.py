@@ -1,4 +1,4 @@
-"""Stripe's prices into the catalog, for the operator's scripts."""
+"""Import of Stripe's prices into the catalog, for operators' scripts."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ routes = Blueprint("price_sync", __name__)
 
 
 class PriceProblem(Schema):
-    """A price that cannot be sold, and why."""
+    """A price that cannot be sold, with the reason."""
 
     price_id: str
     problem: str
 
 
 class SyncAnswer(Schema):
-    """What the prices at Stripe changed in the catalog."""
+    """The changes that Stripe's prices made to the catalog."""
 
     created: list[str]
     changed: list[str]
     archived: list[str]
     problems: list[PriceProblem]
     version: str
-    """The catalog version in force now."""
+    """The catalog version in use."""
 
 
 @routes.post("/billing/sync-prices")
 @policy("key")
 @documented(
-    "Take Stripe's prices into the catalog", SyncAnswer, query=["dryRun"], headers=["x-admin-key"]
+    "Import Stripe's prices into the catalog", SyncAnswer, query=["dryRun"], headers=["x-admin-key"]
 )
 def sync_prices() -> Response:
-    """Read Stripe's prices and put a changed catalog in force; with ``dryRun=1`` only say what."""
+    """Import Stripe's prices and activate the changed catalog; ``dryRun=1`` only compares."""
     stop_reading()
     try:
         prices = get(StripeGateway).list_prices()
@@ -59,5 +59,5 @@ def sync_prices() -> Response:
                 catalog = catalog_import.apply(session, diff)
             provide(current_app, Catalog, catalog)
     except CatalogInvalid as error:
-        raise Conflict(f"The catalog stays as it is: {error}") from None
+        raise Conflict(f"The catalog is unchanged: {error}") from None
     return json_response(SyncAnswer.model_validate({**diff.as_dict(), "version": catalog.version}))

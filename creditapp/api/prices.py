@@ -1,4 +1,7 @@
-"""What things cost: packs, the price list, and the price of one request before it is made."""
+"""Prices: packs, the price list, and quotes.
+
+Quotes and the price list include operations that the catalog sells and no route generates yet.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +15,16 @@ from pydantic import (
     ConfigDict,
     Field,
     StrictInt,
-    ValidationError,
     WithJsonSchema,
 )
 
-from creditapp.catalog import Catalog, PriceRequest
+from creditapp.api.requests import parse_body
+from creditapp.catalog import Catalog, PackView, PriceRequest
 from creditapp.catalog import quote as quote_price
 from creditapp.catalog.packs import packs_view
 from creditapp.catalog.price_list import credit_costs
 from creditapp.errors import ValidationFailed
-from creditapp.http.json_provider import json_response, read_json, validation_failed
+from creditapp.http.json_provider import json_response
 from creditapp.http.openapi import documented
 from creditapp.http.policies import policy
 from creditapp.http.schemas import Credits, Schema
@@ -51,7 +54,7 @@ class PackAnswer(Schema):
 
 
 class ModelCost(Schema):
-    """What one model costs."""
+    """The cost of one model."""
 
     model: str
     name: str
@@ -61,7 +64,7 @@ class ModelCost(Schema):
 
 
 class OperationCost(Schema):
-    """What one operation costs, and with which models."""
+    """The cost of one operation, by model. Planned operations have a price and no route yet."""
 
     operation: str
     name: str
@@ -71,7 +74,7 @@ class OperationCost(Schema):
 
 
 class CostsAnswer(Schema):
-    """The whole price list."""
+    """The price list."""
 
     operations: list[OperationCost]
     version: str
@@ -85,7 +88,7 @@ class QuoteLine(Schema):
 
 
 class QuoteAnswer(Schema):
-    """What a request would cost, before it is made."""
+    """The price of a request before it is sent."""
 
     operation: str
     model: str | None = None
@@ -99,12 +102,15 @@ class QuoteAnswer(Schema):
 
 
 class QuoteRequest(BaseModel):
-    """A generation's body, as the generating routes read it; only what sets its price counts."""
+    """The body of a generation; members that do not set its price are ignored."""
 
     model_config = ConfigDict(extra="ignore", populate_by_name=True)
 
     operation: str = Field(
-        default="text-to-image", validation_alias=AliasChoices("operation", "type")
+        default="text-to-image",
+        validation_alias=AliasChoices("operation", "type"),
+        description="text-to-image by default. Planned: every other operation has a price, and no "
+        "route that generates it yet.",
     )
     model: str | None = Field(default=None, validation_alias=AliasChoices("model", "aiModel"))
     n: Annotated[StrictInt, Field(ge=1)] = 1
@@ -128,23 +134,26 @@ def list_packs() -> Response:
     catalog = get(Catalog)
     currency = request.args.get("currency", catalog.currency).upper()
     if currency not in catalog.currencies:
-        words = ", ".join(catalog.currencies)
-        raise ValidationFailed.of("currency", f"Packs are sold in {words}.")
+        currencies = ", ".join(catalog.currencies)
+        raise ValidationFailed.of("currency", f"Packs are sold in {currencies}.")
     return json_response([_pack(view) for view in packs_view(catalog, currency)])
 
 
 @routes.get("/credit-costs")
 @policy("public")
-@documented("What everything costs", CostsAnswer)
+@documented("The cost of every operation; planned: all but text-to-image", CostsAnswer)
 def list_costs() -> Response:
-    """Return the cost of every operation and model, each with a sentence for people."""
+    """Return the cost of every operation and model, each with a sentence for people.
+
+    Planned operations are listed too: only text-to-image has routes that generate.
+    """
     catalog = get(Catalog)
     operations = [
         OperationCost(
-            operation=each.operation,
-            name=each.name,
-            from_credits=_maybe(each.cost_micro),
-            description=each.sentence,
+            operation=cost.operation,
+            name=cost.name,
+            from_credits=_maybe(cost.cost_micro),
+            description=cost.sentence,
             models=[
                 ModelCost(
                     model=model.model,
@@ -154,62 +163,62 @@ def list_costs() -> Response:
                     or None,
                     description=model.sentence,
                 )
-                for model in each.models
+                for model in cost.models
             ],
         )
-        for each in credit_costs(catalog)
+        for cost in credit_costs(catalog)
     ]
     return json_response(CostsAnswer(operations=operations, version=catalog.version))
 
 
 @routes.post("/quotes")
 @policy("public")
-@documented("The price of a request before it is made", QuoteAnswer, body=QuoteRequest)
+@documented("The price of a request before it is sent", QuoteAnswer, body=QuoteRequest)
 def quote() -> Response:
-    """Return what a generation's body would cost; nothing is set aside."""
-    try:
-        wanted = QuoteRequest.model_validate(read_json())
-    except ValidationError as error:
-        raise validation_failed(error) from None
-    quoted = quote_price(
+    """Return the price of a generation's body without holding credits.
+
+    Planned operations have a price too: only text-to-image has routes that generate.
+    """
+    body = parse_body(QuoteRequest)
+    price = quote_price(
         get(Catalog),
         PriceRequest(
-            operation=wanted.operation,
-            model=wanted.model,
-            n=wanted.n,
-            quality=wanted.quality,
-            size=wanted.size,
-            seconds=wanted.seconds,
-            text_length=None if wanted.text is None else len(wanted.text),
-            input_tokens=wanted.input_tokens,
-            output_tokens=wanted.output_tokens,
+            operation=body.operation,
+            model=body.model,
+            n=body.n,
+            quality=body.quality,
+            size=body.size,
+            seconds=body.seconds,
+            text_length=None if body.text is None else len(body.text),
+            input_tokens=body.input_tokens,
+            output_tokens=body.output_tokens,
         ),
     )
-    looks = viewer()
-    has: dict[str, Any] = {}
-    if looks.kind == "user":
-        has = {
-            "balance": credits_number(looks.balance_micro),
-            "affordable": quoted.cost_micro <= looks.balance_micro,
+    current_viewer = viewer()
+    balance: dict[str, Any] = {}
+    if current_viewer.kind == "user":
+        balance = {
+            "balance": credits_number(current_viewer.balance_micro),
+            "affordable": price.cost_micro <= current_viewer.balance_micro,
         }
     return json_response(
         QuoteAnswer(
-            operation=quoted.operation,
-            model=quoted.model,
-            credits=credits_number(quoted.cost_micro),
-            description=quoted.sentence,
+            operation=price.operation,
+            model=price.model,
+            credits=credits_number(price.cost_micro),
+            description=price.sentence,
             lines=[
                 QuoteLine(label=line.label, credits=credits_number(line.cost_micro))
-                for line in quoted.lines
+                for line in price.lines
             ],
-            estimated=quoted.estimated,
-            version=quoted.version,
-            **has,
+            estimated=price.estimated,
+            version=price.version,
+            **balance,
         )
     )
 
 
-def _pack(view: Any) -> PackAnswer:
+def _pack(view: PackView) -> PackAnswer:
     pack = view.pack
     return PackAnswer(
         id=pack.id,

@@ -1,4 +1,4 @@
-"""Buying by JSON: name a pack or its price, get the address of the checkout."""
+"""Checkouts of packs and plans."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _plain_number(value: object) -> object:
 
 
 class CheckoutBody(IdempotentBody):
-    """What to buy: a pack or plan by its id, or either by the Stripe price it is sold at."""
+    """The product to buy: a pack or plan by its id, or either by its Stripe price."""
 
     pack_id: str | None = None
     plan_id: str | None = None
@@ -48,7 +48,7 @@ class CheckoutBody(IdempotentBody):
 
 
 class AmountBody(IdempotentBody):
-    """What to buy, by its price in dollars."""
+    """The pack to buy, by its price in dollars."""
 
     amount: Annotated[
         Decimal,
@@ -58,14 +58,14 @@ class AmountBody(IdempotentBody):
 
 
 class CheckoutSessionAnswer(Schema):
-    """A checkout: its id at Stripe, and the page to send the buyer to."""
+    """A checkout: its id at Stripe and the URL of its page."""
 
     id: str
     url: str
 
 
 class CheckoutUrlAnswer(Schema):
-    """The page to send the buyer to."""
+    """The URL to send the buyer to."""
 
     url: str
 
@@ -79,16 +79,16 @@ class CheckoutUrlAnswer(Schema):
     headers=["Idempotency-Key"],
 )
 def create_checkout_session() -> Response:
-    """Store a purchase and open its checkout; the same key and body give the same one."""
+    """Store a purchase and open its checkout; the same key and body return the same one."""
     body = parse_body(CheckoutBody)
-    pack_id, plan = _named(body)
+    pack_id, plan = _product(body)
     if plan is not None:
         purchase = _subscribe(plan, body)
     else:
         currency = (body.currency or "").upper()
         purchase = _buy(pack_id, body, route="checkout-session", currency=currency)
-    answer = CheckoutSessionAnswer(id=purchase.checkout_id or "", url=purchase.checkout_url or "")
-    return json_response(answer, 200, replay_headers(replayed=purchase.replayed))
+    session = CheckoutSessionAnswer(id=purchase.checkout_id or "", url=purchase.checkout_url or "")
+    return json_response(session, 200, replay_headers(replayed=purchase.replayed))
 
 
 @routes.post("/stripe/create-checkout")
@@ -110,12 +110,10 @@ def create_checkout() -> Response:
     )
 
 
-def _named(body: CheckoutBody) -> tuple[str, PlanOrder | None]:
+def _product(body: CheckoutBody) -> tuple[str, PlanOrder | None]:
     """Return the pack's id, or the plan and cycle, that a body names in one of three ways."""
     if sum(name is not None for name in (body.pack_id, body.plan_id, body.price_id)) != 1:
-        raise ValidationFailed.of(
-            "packId", "Name one thing, by packId, by planId with cycle, or by priceId."
-        )
+        raise ValidationFailed.of("packId", "Send one of packId, planId with cycle, and priceId.")
     if body.pack_id is not None:
         return body.pack_id, None
     if body.plan_id is not None:
@@ -139,20 +137,20 @@ def _subscribe(order: PlanOrder, body: CheckoutBody) -> Purchase:
     except GatewayError:
         raise PaymentUnavailable from None
     except plans.AlreadySubscribed:
-        raise Conflict("You have a plan already; POST /api/upgrade-plan changes it.") from None
-    return opened(purchase)
+        raise Conflict("You have a plan already; change it with POST /api/upgrade-plan.") from None
+    return require_open(purchase)
 
 
 def _pack_at(amount: Decimal) -> str:
-    found = [
+    pack_ids = [
         pack.id
         for pack in get(Catalog).packs
         if pack.currency.lower() == "usd"
         and Decimal(pack.price_minor).scaleb(-minor_digits(pack.currency)) == amount
     ]
-    if len(found) != 1:
+    if len(pack_ids) != 1:
         raise ValidationFailed.of("amount", "No pack has exactly this price in dollars.")
-    return found[0]
+    return pack_ids[0]
 
 
 def _buy(pack_id: str, body: IdempotentBody, *, route: str, currency: str = "") -> Purchase:
@@ -163,11 +161,11 @@ def _buy(pack_id: str, body: IdempotentBody, *, route: str, currency: str = "") 
         )
     except GatewayError:
         raise PaymentUnavailable from None
-    return opened(purchase)
+    return require_open(purchase)
 
 
-def opened(purchase: Purchase) -> Purchase:
-    """Return a purchase that has a page to pay on; raises ``PurchaseEnded`` for one without."""
+def require_open(purchase: Purchase) -> Purchase:
+    """Return the purchase if it can be paid; raise ``PurchaseEnded`` if its checkout has ended."""
     if not purchase.checkout_url:
         raise PurchaseEnded("This key's purchase has ended; buy with another key.")
     return purchase

@@ -1,4 +1,4 @@
-"""Waiting for a generation's end inside a request: bounded, and holding nothing meanwhile."""
+"""Wait inside a request for a generation to end, without holding a session or transaction."""
 
 from __future__ import annotations
 
@@ -20,34 +20,34 @@ POLL_SECONDS = 0.15
 _PREFER_WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,5})\"?")
 
 
-class WaitingRoom:
-    """How many requests may wait at once: a quarter of the server's threads.
+class WaitingSlots:
+    """The requests that may wait at once: a quarter of the server's threads.
 
-    Whoever finds no room is answered at once and told where to look again, so that waits never
-    keep anybody else from being served.
+    Without a free slot a request returns 202 at once, so that waiting never keeps others from
+    being served.
     """
 
     def __init__(self, threads: int) -> None:
-        self.seats = threading.Semaphore(waiting_requests(threads))
+        self.semaphore = threading.Semaphore(waiting_requests(threads))
 
 
 def init_app(app: Flask) -> None:
-    """Open the app's waiting room."""
+    """Provide the app's waiting slots."""
     with app.app_context():
-        provide(app, WaitingRoom, WaitingRoom(get(Settings).threads))
+        provide(app, WaitingSlots, WaitingSlots(get(Settings).threads))
 
 
 def wait_for_end(generation_id: str) -> bool:
-    """Wait for as long as the caller prefers; return whether there is news of the generation.
+    """Wait for as long as the caller prefers; return whether the generation must be read again.
 
-    The request's own session is closed first, and each look is a short read of its own.
+    The request's own session is closed first, and each poll is a short read of its own.
     """
-    seconds, seats = preferred_seconds(), get(WaitingRoom).seats
-    if seconds <= 0 or not seats.acquire(blocking=False):
+    seconds, slots = preferred_seconds(), get(WaitingSlots).semaphore
+    if seconds <= 0 or not slots.acquire(blocking=False):
         return False
     stop_reading()
     try:
-        give_up_at = time.monotonic() + seconds
+        deadline = time.monotonic() + seconds
         while True:
             with snapshot() as session:
                 state = session.scalar(
@@ -55,20 +55,20 @@ def wait_for_end(generation_id: str) -> bool:
                 )
             if state in FINISHED:
                 return True
-            if time.monotonic() + POLL_SECONDS > give_up_at:
+            if time.monotonic() + POLL_SECONDS > deadline:
                 return True
             time.sleep(POLL_SECONDS)
     finally:
-        seats.release()
+        slots.release()
 
 
 def preferred_seconds() -> int:
     """Return how long the caller wants to wait: ``Prefer: wait=N`` or ``respond-async`` (RFC 7240).
 
-    Whatever cannot be read is no preference; nobody waits longer than ``GENERATION_WAIT_SECONDS``.
+    An unreadable preference is ignored; the maximum is ``GENERATION_WAIT_SECONDS``.
     """
     prefer = request.headers.get("Prefer", "").lower()
     if "respond-async" in prefer:
         return 0
-    wanted = _PREFER_WAIT.search(prefer)
-    return min(int(wanted[1]), GENERATION_WAIT_SECONDS) if wanted else GENERATION_WAIT_SECONDS
+    match = _PREFER_WAIT.search(prefer)
+    return min(int(match[1]), GENERATION_WAIT_SECONDS) if match else GENERATION_WAIT_SECONDS

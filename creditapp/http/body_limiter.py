@@ -1,10 +1,10 @@
-"""Bodies are read before the app begins, by no more threads than may wait for slow senders.
+"""Slow-body middleware: reads bodies before the app, in a bounded number of threads.
 
-The server hands a request to a thread when its headers are there; a body that drips in would keep
-that thread. One network may keep an eighth of them so. A body that is there already is read at
-once, so others of that network wait a moment for their turn rather than be refused: an office
-behind one address presses buttons at the same time. Reading and waiting, one network keeps half of
-the threads and all together three quarters: pages stay open whatever is being sent.
+The server hands a request to a thread when its headers have arrived, and a body that arrives slowly
+keeps that thread. One network may read in an eighth of the threads. A complete body is read at
+once, so more requests of that network wait for a moment rather than being refused: an office behind
+one address sends forms at the same time. Reading and waiting, one network may use half of the
+threads and all networks three quarters, so pages stay open whatever is sent.
 """
 
 from __future__ import annotations
@@ -15,18 +15,23 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from creditapp import rate_limits
 from creditapp.errors import RateLimited
+from creditapp.rate_limits import (
+    BODY_TURN_SECONDS,
+    body_readers_per_network,
+    body_requests,
+    body_requests_per_network,
+)
 
 UNREAD = "creditapp.unread"
-"""The key in the environment of a request whose body found no turn; the app must refuse it."""
+"""The WSGI environment key of a request whose body was not read; the app must refuse it."""
 
 StartResponse = Callable[..., Any]
 Wsgi = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
 
 
 class BodyLimiter:
-    """A WSGI app in front of another; ``network_of`` says whom a request counts for."""
+    """WSGI middleware; ``network_of`` returns the network that a request counts for."""
 
     def __init__(
         self,
@@ -37,23 +42,23 @@ class BodyLimiter:
         network_of: Callable[[dict[str, Any]], str],
     ) -> None:
         self._app = app
-        self._readers_of_one = rate_limits.body_readers_per_network(threads)
-        self._inside_of_one = rate_limits.body_requests_per_network(threads)
-        self._inside_of_all = rate_limits.body_requests(threads)
+        self._readers_per_network = body_readers_per_network(threads)
+        self._requests_per_network = body_requests_per_network(threads)
+        self._requests_max = body_requests(threads)
         self._bytes_max = bytes_max
         self._network_of = network_of
         self._turn = threading.Condition()
-        self._inside: Counter[str] = Counter()
+        self._active: Counter[str] = Counter()
         self._reading: Counter[str] = Counter()
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        """Read the body, then let the app answer; without a turn, let it refuse (``UNREAD``)."""
+        """Read the body and call the app; without a free turn, mark the request as ``UNREAD``."""
         if not environ.get("CONTENT_LENGTH") and "HTTP_TRANSFER_ENCODING" not in environ:
             return self._app(environ, start_response)
         network = self._network_of(environ)
         if self._enter(network):
             try:
-                # One byte more than is allowed is enough for the app to refuse it by its size.
+                # One byte over the limit is enough for the app to refuse the body.
                 body = environ["wsgi.input"].read(self._length(environ))
             finally:
                 self._leave(network)
@@ -70,33 +75,33 @@ class BodyLimiter:
 
     def _enter(self, network: str) -> bool:
         with self._turn:
-            full = self._inside.total() >= self._inside_of_all
-            if full or self._inside[network] >= self._inside_of_one:
+            full = self._active.total() >= self._requests_max
+            if full or self._active[network] >= self._requests_per_network:
                 return False
-            self._inside[network] += 1
+            self._active[network] += 1
             if not self._turn.wait_for(
-                lambda: self._reading[network] < self._readers_of_one, rate_limits.BODY_TURN_SECONDS
+                lambda: self._reading[network] < self._readers_per_network, BODY_TURN_SECONDS
             ):
-                self._count_out(self._inside, network)
+                self._decrement(self._active, network)
                 return False
             self._reading[network] += 1
             return True
 
     def _leave(self, network: str) -> None:
         with self._turn:
-            self._count_out(self._reading, network)
-            self._count_out(self._inside, network)
+            self._decrement(self._reading, network)
+            self._decrement(self._active, network)
             self._turn.notify_all()
 
     @staticmethod
-    def _count_out(counter: Counter[str], network: str) -> None:
+    def _decrement(counter: Counter[str], network: str) -> None:
         counter[network] -= 1
         if not counter[network]:
             del counter[network]
 
 
 def refuse_unread(environ: Mapping[str, Any]) -> None:
-    """Raise ``RateLimited`` for a request whose body found no turn to be read."""
+    """Raise ``RateLimited`` for a request whose body was not read."""
     if environ.get(UNREAD):
         raise RateLimited(
             "Too many requests are being sent from here at once. Try again in a second.",

@@ -1,4 +1,4 @@
-"""JSON in and out: amounts are exact decimals on both ways, never floats."""
+"""JSON reading and writing: amounts are exact decimals, never floats."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from pydantic import BaseModel, ValidationError
 from creditapp.errors import MalformedRequest, UnsupportedMediaType, ValidationFailed
 from creditapp.rate_limits import JSON_BYTES_MAX, JSON_MEMBERS_MAX
 
-FINDINGS_MAX = 20
-"""How many findings a refusal lists: nobody mends more in one go."""
+ERRORS_MAX = 20
+"""Maximum number of validation errors returned."""
 
-# A finding names its field four times: a name as long as the body made an answer of 4 MB.
+# An error names its field four times: a name as long as the body would return 4 MB.
 _FIELD_CHARACTERS_MAX = 80
 
-_WORDS = {
+_MESSAGES = {
     "missing": "{field} is missing.",
     "extra_forbidden": "There is no field {field} here.",
     "int_type": "{field} is a whole number.",
@@ -34,13 +34,13 @@ _WORDS = {
     "string_too_short": "{field} has at least {min_length} characters.",
     "string_too_long": "{field} has at most {max_length} characters.",
 }
-"""The validator's findings that a person may meet, in words that name the field."""
+"""Messages for the validation errors that users may see, by pydantic's error type."""
 
-_WORDS_OF = {
+_FIELD_MESSAGES = {
     ("n", "greater_than_equal"): "At least {ge} image.",
     ("n", "less_than_equal"): "Up to {le} images at once.",
 }
-"""The same for a field whose name says nothing to a person."""
+"""Messages for fields whose name means nothing to a user."""
 
 
 def _encode_other(value: object) -> object:
@@ -77,7 +77,7 @@ def rfc3339(moment: datetime) -> str:
 def json_response(
     data: object, status: int = 200, headers: dict[str, str] | None = None
 ) -> Response:
-    """Return a JSON response that no cache keeps: it is about one person."""
+    """Return a JSON response that no cache stores: it is about one caller."""
     response = Response(_encoder.encode(data), status=status, mimetype="application/json")
     response.headers["Cache-Control"] = "no-store"
     response.headers.update(headers or {})
@@ -103,23 +103,21 @@ def read_json() -> dict[str, Any]:
     if not isinstance(body, dict):
         raise MalformedRequest("The body is a JSON object.")
     if len(body) > JSON_MEMBERS_MAX:
-        raise MalformedRequest(
-            f"The body has more than {JSON_MEMBERS_MAX} members: no request has."
-        )
+        raise MalformedRequest(f"The body has more than {JSON_MEMBERS_MAX} members.")
     return body
 
 
 def validation_failed(error: ValidationError) -> ValidationFailed:
-    """Turn pydantic's first findings into ours; the value that was sent is not repeated."""
-    problems = []
-    for finding in error.errors(include_url=False, include_input=False)[:FINDINGS_MAX]:
-        field = _shortened(".".join(str(part) for part in finding["loc"])) or "body"
-        words = _WORDS_OF.get((field, finding["type"]), _WORDS.get(finding["type"]))
-        message = str(finding["msg"]).removeprefix("Value error, ")
-        if words is not None:
-            message = words.format(field=field, **finding.get("ctx", {}))
-        problems.append({"field": field, "message": message})
-    return ValidationFailed(problems)
+    """Return pydantic's first errors as ours, without repeating the value that was sent."""
+    errors = []
+    for details in error.errors(include_url=False, include_input=False)[:ERRORS_MAX]:
+        field = _shortened(".".join(str(part) for part in details["loc"])) or "body"
+        template = _FIELD_MESSAGES.get((field, details["type"]), _MESSAGES.get(details["type"]))
+        message = str(details["msg"]).removeprefix("Value error, ")
+        if template is not None:
+            message = template.format(field=field, **details.get("ctx", {}))
+        errors.append({"field": field, "message": message})
+    return ValidationFailed(errors)
 
 
 def _shortened(name: str) -> str:

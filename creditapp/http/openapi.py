@@ -1,4 +1,4 @@
-"""OpenAPI 3.1, drawn from the models that the routes read and answer with."""
+"""OpenAPI 3.1, generated from the schemas of the routes' bodies and responses."""
 
 from __future__ import annotations
 
@@ -24,32 +24,32 @@ _REFERENCE = "#/components/schemas/{model}"
 _PROBLEM = {"application/problem+json": {"schema": {"$ref": _REFERENCE.format(model="Problem")}}}
 
 _OWN_MODULES = ("openapi", "api_docs")
-_BODILESS = (204, 303)
+_WITHOUT_BODY = (204, 303)
 
 HEADERS = {
-    "Idempotency-Key": "1 to 100 printable ASCII letters of your own. The same key and body again "
-    "give the first answer, with Idempotent-Replayed: true; another body gives 409.",
-    "Stripe-Signature": "Stripe's own, over the body as it was sent, not older than 5 minutes.",
-    "x-admin-key": "The operator's key, ADMIN_API_KEY.",
-    "Prefer": "wait=N waits at most N seconds for the end, 30 without it; respond-async answers "
+    "Idempotency-Key": "1-100 printable ASCII characters. The same key and body return the first "
+    "response, with Idempotent-Replayed: true; another body returns 409.",
+    "Stripe-Signature": "Stripe's signature of the raw body, at most 5 minutes old.",
+    "x-admin-key": "The operator's key: ADMIN_API_KEY.",
+    "Prefer": "wait=N waits at most N seconds for the result, 30 by default; respond-async returns "
     "202 at once.",
 }
 QUERY = {
-    "currency": "One in which every pack is sold; the catalog's own without it.",
-    "cursor": "The nextCursor of the page before.",
-    "dryRun": "1 only says what would change.",
-    "flow": "card, cancel or plan: leads straight there.",
-    "limit": "How many, from 1 to 100.",
+    "currency": "An ISO 4217 code that the packs are sold in; the catalog's currency by default.",
+    "cursor": "The nextCursor of the previous page.",
+    "dryRun": "1 returns the changes without making them.",
+    "flow": "card, cancel or plan: the part of the portal to open.",
+    "limit": "The number of items, 1-100.",
     "type": "One of PURCHASE, CREDIT, DEBIT, REFUND, EXPIRY.",
 }
 
 
 @dataclass(frozen=True)
 class Documentation:
-    """What a route says of itself."""
+    """The documentation of a route."""
 
     summary: str
-    answer: Any
+    response: Any
     body: type[BaseModel] | None = None
     query: Sequence[str] = ()
     headers: Sequence[str] = ()
@@ -59,7 +59,7 @@ class Documentation:
 
 def documented(
     summary: str,
-    answer: Any,
+    response: Any,
     *,
     body: type[BaseModel] | None = None,
     query: Sequence[str] = (),
@@ -67,11 +67,11 @@ def documented(
     also: Mapping[int, str] | None = None,
     mime_type: str = JSON,
 ) -> Callable[[View], View]:
-    """Put a route into the API's description; ``also`` are further statuses that are no errors."""
+    """Document a route in the API's description; ``also`` are further statuses without an error."""
 
     def mark(view: View) -> View:
         view.documentation = Documentation(  # type: ignore[attr-defined]  # read below
-            summary, answer, body, query, headers, also or {}, mime_type
+            summary, response, body, query, headers, also or {}, mime_type
         )
         return view
 
@@ -99,8 +99,8 @@ def describe() -> dict[str, Any]:
         "info": {
             "title": get(Settings).site_name,
             "version": "1",
-            "description": "Credits are plain numbers with at most 6 decimals, times RFC 3339 in "
-            "UTC, ids opaque. A refusal is application/problem+json.",
+            "description": "Credits are numbers with at most 6 decimals, times are RFC 3339 in "
+            "UTC, ids are opaque strings. Errors are application/problem+json.",
         },
         "servers": [{"url": get(Settings).site_url}],
         "paths": dict(sorted(paths.items())),
@@ -117,44 +117,44 @@ def describe() -> dict[str, Any]:
 
 
 class MethodNotAllowed(AppError):
-    """What the router answers; here for its place in the list."""
+    """The router's own refusal, as it is listed among the others."""
 
     status, code, title = 405, "method_not_allowed", "Method Not Allowed"
 
 
 def problems() -> list[type[AppError]]:
-    """Return one class of each code that a refusal may carry, by status."""
-    found = {kind.code: kind for kind in reversed(list(_kinds(AppError)))}
-    return sorted(found.values(), key=lambda kind: (kind.status, kind.code))
+    """Return one class for each error code, ordered by status."""
+    by_code = {kind.code: kind for kind in reversed(list(_kinds(AppError)))}
+    return sorted(by_code.values(), key=lambda kind: (kind.status, kind.code))
 
 
 def _kinds(kind: type[AppError]) -> Iterator[type[AppError]]:
     if "<locals>" not in kind.__qualname__:
         yield kind
-    for narrower in kind.__subclasses__():
-        yield from _kinds(narrower)
+    for subclass in kind.__subclasses__():
+        yield from _kinds(subclass)
 
 
 def _operation(
     endpoint: str, arguments: set[str], documentation: Documentation
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    schema, schemas = _schema(documentation.answer)
-    done = {documentation.mime_type: {"schema": schema}}
-    answered = {"description": "Done", "content": done}
+    schema, schemas = _schema(documentation.response)
+    content = {documentation.mime_type: {"schema": schema}}
+    success = {"description": "Success", "content": content}
     operation: dict[str, Any] = {
         "operationId": endpoint.rpartition(".")[2],
         "summary": documentation.summary,
         "parameters": list(_parameters(arguments, documentation)),
         "responses": {
-            **({} if documentation.answer is None else {"200": answered}),
+            **({} if documentation.response is None else {"200": success}),
             **{
                 str(status): {
                     "description": text,
-                    **({} if status in _BODILESS else {"content": done}),
+                    **({} if status in _WITHOUT_BODY else {"content": content}),
                 }
                 for status, text in documentation.also.items()
             },
-            "default": {"description": "Refused", "content": _PROBLEM},
+            "default": {"description": "Error", "content": _PROBLEM},
         },
     }
     if policy_of(current_app, endpoint) == "user":
@@ -169,13 +169,13 @@ def _operation(
 def _parameters(arguments: set[str], documentation: Documentation) -> Iterator[dict[str, Any]]:
     for name in sorted(arguments):
         yield {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-    for place, names, texts in (
+    for location, names, texts in (
         ("query", documentation.query, QUERY),
         ("header", documentation.headers, HEADERS),
     ):
         for name in names:
             schema = {"type": "integer" if name == "limit" else "string"}
-            yield {"name": name, "in": place, "description": texts[name], "schema": schema}
+            yield {"name": name, "in": location, "description": texts[name], "schema": schema}
 
 
 @cache
@@ -184,7 +184,7 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 
 
 def _schema(kind: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return a type's schema as a reference where it has a name, and the schemas it needs."""
+    """Return a type's schema, as a reference if it has a name, and the schemas it refers to."""
     schema = _adapter(kind).json_schema(ref_template=_REFERENCE, by_alias=True)
     schemas = schema.pop("$defs", {})
     if "properties" in schema and "title" in schema:

@@ -1,4 +1,4 @@
-"""A refusal, as the problem component shows it."""
+"""View model of the problem component."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from creditapp.http.csrf import is_foreign
 from creditapp.http.viewer import viewer
 from creditapp.services import get
 
-# Fields that a form never gets back, because a page would show them again.
+# Fields that are never rendered into a page again.
 _NEVER_KEPT = ("csrf_token", "password", "new_password", "current_password")
 
 
 def problem_view(error: AppError) -> dict[str, Any]:
-    """Return a refusal as the problem component shows it."""
+    """Return an error as the problem component shows it."""
     fields = error.fields
     view: dict[str, Any] = {
         "status": error.status,
@@ -50,7 +50,7 @@ def problem_view(error: AppError) -> dict[str, Any]:
             "limit": fields.get("limit"),
             "signup_micro": _micro(fields.get("signupCredits")),
         }
-    # What another site's form says was typed by nobody; filled in, one click would send it.
+    # Fields of another site's form were not typed here; filled in, one click would send them.
     if isinstance(error, CsrfFailed) and not is_foreign():
         view["text"] = request.form.get("prompt")
         view["kept"] = {
@@ -81,7 +81,7 @@ def _micro(value: object) -> int | None:
 
 
 def _moment(value: object) -> datetime | None:
-    """Return a refusal's moment, which is RFC 3339 for the API's sake."""
+    """Return an error's moment, which is RFC 3339 text for the API."""
     return datetime.fromisoformat(value) if isinstance(value, str) else None
 
 

@@ -1,4 +1,4 @@
-"""The one error handler: a refusal as problem+json, as a component for HTMX, or as a page."""
+"""The error handler: renders an error as problem+json, as a component for HTMX, or as a page."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ log = structlog.get_logger(__name__)
 
 
 class FieldError(Schema):
-    """One field that needs another value."""
+    """One field with an invalid value."""
 
     field: str
     message: str
 
 
 class Problem(Schema):
-    """A refusal, as RFC 9457 writes it; the fields beyond ``error`` belong to single codes."""
+    """An error as RFC 9457 defines it; the members after ``error`` belong to single codes."""
 
     type: str
     title: str
@@ -64,17 +64,17 @@ class Problem(Schema):
 
 
 def init_app(app: Flask) -> None:
-    """Answer every error of every route in the caller's own form."""
+    """Handle every error of every route."""
     app.register_error_handler(AppError, refuse)
     app.register_error_handler(HTTPException, _refuse_http)
     app.register_error_handler(Exception, _fail)
 
 
 def refuse(error: AppError) -> AnyResponse:
-    """Render a refusal for whoever asked."""
+    """Return the response for an error, in the form that the caller reads."""
     if wants_json():
         return _problem_json(error)
-    if isinstance(error, AuthenticationRequired) and _may_log_in_first():
+    if isinstance(error, AuthenticationRequired) and _can_log_in_first():
         return redirect(url_for("auth.log_in", next=request.full_path.rstrip("?")), 303)
     problem = problem_view(error)
     if wants_fragment():
@@ -87,13 +87,13 @@ def refuse(error: AppError) -> AnyResponse:
     return response
 
 
-def _may_log_in_first() -> bool:
-    """Whether a page was only opened: after logging in it opens again by itself."""
+def _can_log_in_first() -> bool:
+    """Whether the request only opens a page, which opens again after logging in."""
     return request.method == "GET" and not wants_fragment()
 
 
 def wants_json() -> bool:
-    """Whether the caller is a program: it says so, or it calls a path under /api."""
+    """Whether the caller is a program: it accepts JSON first, or calls a path under /api."""
     if request.path.startswith("/api/"):
         return True
     best = request.accept_mimetypes.best_match(
@@ -116,7 +116,7 @@ def _problem_json(error: AppError) -> Response:
     if settings.support_email:
         problem["supportEmail"] = settings.support_email
     if isinstance(error, InsufficientCredits):
-        # The ledger refuses and knows no pages; where to buy is said here.
+        # The ledger knows no pages, so the links to buy are added here.
         problem |= {"packsUrl": "/credits", "plansUrl": "/credits"}
     for name, value in error.fields.items():
         problem[name] = rfc3339(value) if isinstance(value, datetime) else value
@@ -129,10 +129,10 @@ def _refuse_http(error: HTTPException) -> AnyResponse:
     if isinstance(error, RateLimitExceeded):
         return refuse(rate_limited(error))
     if isinstance(error, InternalServerError):
-        # Rendering a refusal failed in its turn, most likely for want of the database.
+        # Rendering the error failed too, most likely because the database does not answer.
         return _fail(error.original_exception or error)
     if isinstance(error, RequestEntityTooLarge):
-        return refuse(PayloadTooLarge("The request is larger than this page reads."))
+        return refuse(PayloadTooLarge("The request body is too large."))
     if error.code == HTTPStatus.NOT_FOUND:
         return refuse(NotFound("There is nothing at this address."))
     if error.code is not None and 300 <= error.code < 400:
@@ -141,7 +141,7 @@ def _refuse_http(error: HTTPException) -> AnyResponse:
 
 
 def _of_status(error: HTTPException) -> AppError:
-    """Return a werkzeug error as a refusal of the same status, without its own English page."""
+    """Return a werkzeug error as an error of ours with the same status."""
     status = HTTPStatus(error.code or 500)
 
     class Refusal(AppError):
@@ -154,17 +154,17 @@ def _of_status(error: HTTPException) -> AppError:
     refusal = Refusal(status.description or status.phrase)
     if allowed:
         refusal.headers["Allow"] = ", ".join(allowed)
-        refusal.detail = f"This address answers {' and '.join(sorted(allowed))} alone."
+        refusal.detail = f"This address accepts only {' and '.join(sorted(allowed))}."
     return refusal
 
 
 def _fail(error: BaseException) -> AnyResponse:
-    # The log gets the traceback under the request's id; the outside gets the id alone.
+    # The log gets the traceback with the request's id; the caller gets only the id.
     log.error("request failed", error_type=type(error).__name__, exc_info=error)
     refusal = AppError("Something went wrong here. Nothing was charged by this request.")
     if wants_json():
         return _problem_json(refusal)
-    # Both must hold when the database does not, so they ask for nothing but settings.
+    # Both must work without the database, so they read only settings.
     if wants_fragment():
         component = Components(current_app.jinja_env).problem(problem_view(refusal))
         return make_response(component, refusal.status)

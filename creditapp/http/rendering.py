@@ -1,6 +1,6 @@
 """Pages and fragments from one set of templates.
 
-A fragment is a named block of its page, so that a full page and an HTMX answer cannot drift apart.
+A fragment is a named block of its page, so that a full page and an HTMX response cannot differ.
 A component is one macro in a file of its own, called as ``{{ ui.balance(...) }}`` and never
 imported.
 """
@@ -40,7 +40,7 @@ from creditapp.services import get
 class Components:
     """``ui.<name>``: the macro of that name in ``components/<name>.html``.
 
-    Mails have parts of their own: ``mail.<name>`` in HTML, ``plain.<name>`` in text.
+    Emails have parts of their own: ``mail.<name>`` in HTML, ``plain.<name>`` in text.
     """
 
     def __init__(self, environment: Environment, path: str = "components/{}.html") -> None:
@@ -56,7 +56,7 @@ class Components:
 
 
 def init_app(app: Flask) -> None:
-    """Give the templates their components, filters and globals, and serve htmx."""
+    """Add components, filters and globals to the templates, and serve htmx."""
     app.jinja_env.undefined = StrictUndefined
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.add_extension("jinja2.ext.do")
@@ -86,19 +86,19 @@ def render_page(template: str, /, **context: Any) -> str:
 
 
 def render_block(template: str, block: str, /, **context: Any) -> str:
-    """Return one named block of a page: the fragment that HTMX asked for."""
+    """Return one named block of a page, as a fragment for HTMX."""
     current_app.update_template_context(context)
     page = current_app.jinja_env.get_template(template)
     return "".join(page.blocks[block](page.new_context(context)))
 
 
 def wants_fragment() -> bool:
-    """Whether HTMX asks for a part; a page restored from its history is asked for whole."""
+    """Whether HTMX requests a fragment; it requests a page of its history whole."""
     return "HX-Request" in request.headers and "HX-History-Restore-Request" not in request.headers
 
 
 def page_or_block(template: str, block: str, /, status: int = 200, **context: Any) -> Response:
-    """Answer a browser with the page and HTMX with the block."""
+    """Return the page for a browser, or the block for HTMX."""
     render = (
         render_block(template, block, **context)
         if wants_fragment()
@@ -110,9 +110,9 @@ def page_or_block(template: str, block: str, /, status: int = 200, **context: An
 
 
 def go(url: str) -> Response:
-    """Send the browser on: a redirect, or for HTMX the header that makes the browser go itself.
+    """Redirect the browser, for HTMX by a header.
 
-    A cross-origin 303 answered to htmx leads nowhere, so every redirect takes this road.
+    htmx cannot follow a cross-origin 303, so every redirect uses this function.
     """
     if "HX-Request" in request.headers:
         return Response(status=204, headers={"HX-Redirect": url})
@@ -120,7 +120,7 @@ def go(url: str) -> Response:
 
 
 def asset(path: str) -> str:
-    """Return the address of a static file with its content's digest, so that caches may keep it."""
+    """Return the URL of a static file with its content's digest, so that caches may store it."""
     folder = Path(current_app.static_folder or "")
     if path == "vendor/htmx.js":
         return url_for("htmx", v=_digest(htmx_file(), 0))
@@ -151,12 +151,12 @@ def _send_htmx() -> Response:
 
 
 def unit() -> str:
-    """Return how this shop shows an amount: as ``credits`` or as ``dollars``."""
+    """Return the unit in which this site shows amounts: ``credits`` or ``dollars``."""
     return get(Catalog).unit
 
 
 def credits_text(micro: int) -> str:
-    """Return an amount for people in this shop's unit: ``0.5``, or ``$12.34``."""
+    """Return an amount in this site's unit: ``0.5``, or ``$12.34``."""
     if unit() == "dollars":
         return units.dollars_text(micro)
     return units.credits_text(micro)
@@ -168,14 +168,14 @@ def words(micro: int) -> str:
 
 
 def icon(name: str, size: int = 18, class_: str = "") -> Markup:
-    """Return a Lucide icon as inline SVG, hidden from screen readers: a word stands beside it."""
+    """Return a Lucide icon as inline SVG, hidden from screen readers; a word is beside it."""
     attributes = {"class": class_} if class_ else {}
     svg = lucide(name, size=size, aria_hidden="true", focusable="false", **attributes)
     return Markup(svg)  # noqa: S704  # the installed package's own SVG
 
 
 def plural(count: int, one: str, many: str) -> str:
-    """Return the form of a word that fits a count."""
+    """Return the singular or plural of a word."""
     return one if count == 1 else many
 
 

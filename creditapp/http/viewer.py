@@ -1,4 +1,4 @@
-"""Who looks at the page: what the header, the till and every component may know about them."""
+"""The viewer of a page: the balance or allowance that the header and every component show."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Notice = dict[str, object]
 
 @dataclass(frozen=True)
 class Viewer:
-    """A member with a balance, or a guest with what is left of the free images."""
+    """A member with a balance, or a guest with the free images that are left."""
 
     kind: str
     email: str | None = None
@@ -42,26 +42,26 @@ class Viewer:
 
 
 def viewer() -> Viewer:
-    """Return who looks, read once a request; for a member it costs two queries, for a guest one."""
+    """Return the viewer, read once a request: two queries for a member, one for a guest."""
     if "viewer" not in g:
         member = current_member()
         g.viewer = _member(member) if member else _guest()
-    found: Viewer = g.viewer
-    return found
+    current_viewer: Viewer = g.viewer
+    return current_viewer
 
 
 def forget_viewer() -> None:
-    """Read the viewer anew: a balance changed during this request."""
+    """Let the next ``viewer()`` read again, after a balance changed during this request."""
     g.pop("viewer", None)
 
 
 def caller() -> Caller:
-    """Return who asks for a generation."""
+    """Return the caller of a generation: the member, or the guest."""
     return Caller(current_member(), current_visitor())
 
 
 def low_at_micro(member: User) -> int:
-    """Return below which balance this member wants to be told."""
+    """Return the balance below which this member is warned."""
     return member.low_at_micro(get(Catalog).low_balance_micro)
 
 
@@ -104,7 +104,7 @@ def _guest() -> Viewer:
 
 
 def site() -> dict[str, object]:
-    """Return what the frame of every page says about this site."""
+    """Return the facts about this site that the layout of every page shows."""
     settings, catalog = get(Settings), get(Catalog)
     return {
         "name": settings.site_name,
@@ -113,37 +113,31 @@ def site() -> dict[str, object]:
         "taxed": settings.automatic_tax,
         "demo": settings.env != "production",
         "request_id": g.get("request_id", ""),
-        "path": _path_to_come_back_to(),
-        "notices": g.pop("notices", None) or _notices(),
-        "registration_open": True,
+        "path": _return_path(),
+        "notices": _notices(),
         "welcome_micro": catalog.welcome_micro,
     }
 
 
-def _notices() -> list[dict[str, object]]:
-    """Return what waits to be said; a fragment, which shows none, leaves it to the next page."""
-    found: list[dict[str, object]] = [] if wants_fragment() else session.pop("notices", [])
-    return found
+def _notices() -> list[Notice]:
+    """Return the waiting notices; a fragment, which shows none, leaves them to the next page."""
+    notices: list[Notice] = [] if wants_fragment() else session.pop("notices", [])
+    return notices
 
 
 def notify(code: str, **fields: object) -> None:
-    """Say something on the next page that this browser opens."""
+    """Show a notice on the next page that this browser opens."""
     session["notices"] = [*session.get("notices", []), {"code": code, **fields}]
 
 
-def notify_here(code: str, **fields: object) -> None:
-    """Say something on the page that this request renders."""
-    g.notices = [*g.get("notices", []), {"code": code, **fields}]
-
-
-def _path_to_come_back_to() -> str:
+def _return_path() -> str:
     if request.method != "GET" or "HX-Request" in request.headers:
         return "/"
     return request.full_path.rstrip("?")
 
 
 def safe_path(path: str | None, default: str = "/") -> str:
-    """Return a path of this site to go to, never an address of another one.
+    """Return ``path`` if it is a path of this site, else ``default``.
 
     A browser reads ``//host`` and ``/\\host`` as another site, so both become ``default``.
     """

@@ -1,4 +1,4 @@
-"""``/api/docs``: the API's description as a page to read, drawn from the same document."""
+"""``/api/docs``: the API's description as a page, rendered from the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pages = Blueprint("api_docs", __name__)
 
 @dataclass(frozen=True)
 class Field:
-    """One row of a table: a parameter, or a member of an object."""
+    """A row of a table: a parameter, or a member of an object."""
 
     name: str
     type: str
@@ -30,7 +30,7 @@ class Field:
 
 @dataclass(frozen=True)
 class Operation:
-    """One method of one path, as the page shows it."""
+    """One method of one path."""
 
     id: str
     group: str
@@ -46,15 +46,18 @@ class Operation:
 
 @pages.get("/api/docs")
 @policy("public")
-@documented("This API as a page to read", str, mime_type="text/html")
+@documented("The API documentation as a page", str, mime_type="text/html")
 def docs() -> str:
-    """Show what can be called, with what, and what comes back."""
+    """Show every operation with its parameters, body and responses."""
     document = describe()
     operations = list(_operations(document))
-    groups = sorted({operation.group for operation in operations}, key=_place)
+    groups = sorted({operation.group for operation in operations}, key=_sort_key)
     return render_page(
         PAGE,
-        groups=[(group, [each for each in operations if each.group == group]) for group in groups],
+        groups=[
+            (group, [operation for operation in operations if operation.group == group])
+            for group in groups
+        ],
         objects=[
             (name, schema.get("description", ""), _fields(schema))
             for name, schema in document["components"]["schemas"].items()
@@ -64,8 +67,8 @@ def docs() -> str:
     )
 
 
-def _place(group: str) -> tuple[int, str]:
-    """Return where a group stands: what people come for first, the rest by name."""
+def _sort_key(group: str) -> tuple[int, str]:
+    """Return the sort key of a group: the most used first, the rest by name."""
     order = ("generations", "prices", "credits")
     return (order.index(group) if group in order else len(order), group)
 
@@ -84,13 +87,13 @@ def _operations(document: dict[str, Any]) -> Iterator[Operation]:
                 members_only="security" in operation,
                 parameters=[
                     Field(
-                        name=each["name"],
-                        type=each["schema"]["type"],
-                        required=each.get("required", False),
-                        description=each.get("description", ""),
-                        place=each["in"],
+                        name=parameter["name"],
+                        type=parameter["schema"]["type"],
+                        required=parameter.get("required", False),
+                        description=parameter.get("description", ""),
+                        place=parameter["in"],
                     )
-                    for each in operation["parameters"]
+                    for parameter in operation["parameters"]
                 ],
                 body=_fields(_content(operation.get("requestBody", {}), schemas)),
                 answer=_fields(_content(responses.get("200", {}), schemas)),
@@ -103,9 +106,9 @@ def _operations(document: dict[str, Any]) -> Iterator[Operation]:
 
 
 def _content(part: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:
-    """Return the object that a body or an answer is, or the one that its list holds."""
+    """Return the object schema of a body or response, or that of its list's items."""
     contents: dict[str, Any] = part.get("content", {})
-    schema: dict[str, Any] = next((each["schema"] for each in contents.values()), {})
+    schema: dict[str, Any] = next((content["schema"] for content in contents.values()), {})
     schema = schema.get("items", schema)
     return schemas[_name(schema["$ref"])] if "$ref" in schema else schema
 
@@ -125,7 +128,7 @@ def _type(schema: dict[str, Any]) -> str:
     if "enum" in schema:
         return f"one of {', '.join(schema['enum'])}"
     if "anyOf" in schema:
-        kinds = [_type(each) for each in schema["anyOf"] if each.get("type") != "null"]
+        kinds = [_type(part) for part in schema["anyOf"] if part.get("type") != "null"]
         return " or ".join(dict.fromkeys(kinds))
     if schema.get("type") == "array":
         return f"list of {_type(schema['items'])}"

@@ -1,4 +1,4 @@
-"""Whether the app lives, whether it can work, and how much it does."""
+"""Probes and metrics for operators: ``/healthz``, ``/readyz`` and ``/metrics``."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ limiter.exempt(health)
 
 
 class Liveness(Schema):
-    """This process answers."""
+    """The process answers."""
 
     status: str
 
 
 class Readiness(Schema):
-    """Whether requests can be served, and what of it is missing."""
+    """Whether requests can be served, and which part is missing."""
 
     status: str = Field(description="ok or unavailable.")
     database: str = Field(description="ok or unreachable.")
@@ -39,26 +39,29 @@ class Readiness(Schema):
 @policy("public")
 @documented("Whether this process answers", Liveness)
 def healthz() -> Response:
-    """Say that this process answers."""
+    """Return 200: this process answers."""
     return json_response(Liveness(status="ok"))
 
 
 @health.get("/readyz")
 @policy("public")
-@documented("Whether requests can be served", Readiness, also={503: "Not now; it says why"})
+@documented(
+    "Whether requests can be served", Readiness, also={503: "Not ready; the members say why"}
+)
 def readyz() -> Response:
-    """Say whether the database answers and somebody works on the jobs: 200, or 503 with why."""
-    database, works = _database(), _jobs()
-    ready = database == works == "ok"
-    found = Readiness(status="ok" if ready else "unavailable", database=database, jobs=works)
-    return json_response(found, 200 if ready else 503)
+    """Return 200 if the database answers and a worker runs jobs, else 503 with the reason."""
+    database, workers = _database(), _jobs()
+    ready = database == workers == "ok"
+    status = "ok" if ready else "unavailable"
+    readiness = Readiness(status=status, database=database, jobs=workers)
+    return json_response(readiness, 200 if ready else 503)
 
 
 @health.get("/metrics")
 @policy("public")
-@documented("Counts for Prometheus", str, mime_type="text/plain")
+@documented("Metrics for Prometheus", str, mime_type="text/plain")
 def show_metrics() -> Response:
-    """Answer Prometheus: counts without anything about anybody."""
+    """Return the metrics, without personal data."""
     return Response(metrics.text(), content_type=metrics.CONTENT_TYPE)
 
 

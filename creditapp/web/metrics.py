@@ -1,6 +1,6 @@
-"""What Prometheus may know: counts by route and by state, and nothing about anybody.
+"""Prometheus metrics: counts by route and by state, without personal data.
 
-Each app has a registry of its own, so that two apps in one process do not add up.
+Each app has a registry of its own, so that two apps in one process are not added up.
 """
 
 from __future__ import annotations
@@ -24,31 +24,31 @@ from creditapp.generation.models import STATES, Generation
 from creditapp.services import get, provide
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
-SECONDS_KEPT = 5.0
-"""How long counts from the database are answered again: the page is public and they cost a scan."""
+CACHE_SECONDS = 5.0
+"""How long counts of the database are cached: the page is public, and they cost a scan."""
 
 _BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
 class Metrics:
-    """The counters of one app."""
+    """The metrics of one app."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry(auto_describe=False)
         self.requests = Counter(
             "creditapp_requests",
-            "Requests answered, by the route's template.",
+            "Requests, by route.",
             ["method", "route", "status"],
             registry=self.registry,
         )
         self.seconds = Histogram(
             "creditapp_request_seconds",
-            "How long an answer took.",
+            "Response time.",
             ["route"],
             buckets=_BUCKETS,
             registry=self.registry,
         )
-        self.registry.register(_Stock())
+        self.registry.register(_StoredCounts())
 
 
 def init_app(app: Flask) -> None:
@@ -59,7 +59,7 @@ def init_app(app: Flask) -> None:
 
 
 def text() -> bytes:
-    """Return everything in Prometheus' text format."""
+    """Return all metrics in Prometheus' text format."""
     return generate_latest(get(Metrics).registry)
 
 
@@ -68,7 +68,7 @@ def _begin() -> None:
 
 
 def _count(response: Response) -> Response:
-    # Never the path itself: it holds ids, and anybody could invent as many as memory holds.
+    # Never the path itself: it has ids, and a caller could invent paths until memory is full.
     route = request.url_rule.rule if request.url_rule else "unmatched"
     method = request.method if request.method in _METHODS else "other"
     metrics = get(Metrics)
@@ -81,8 +81,8 @@ def _count(response: Response) -> Response:
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
-class _Stock(Collector):
-    """What the database and the jobs' store say, asked at most every few seconds."""
+class _StoredCounts(Collector):
+    """Counts of the database and the job store, cached for ``CACHE_SECONDS``."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -91,17 +91,17 @@ class _Stock(Collector):
         self._jobs: jobs.Health | None = None
 
     def describe(self) -> list[GaugeMetricFamily]:
-        """Say nothing beforehand: registering must not ask the database."""
+        """Return nothing: registering must not query the database."""
         return []
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         with self._lock:
-            if time.monotonic() - self._read_at > SECONDS_KEPT:
+            if time.monotonic() - self._read_at > CACHE_SECONDS:
                 self._generations, self._jobs = _generations(), jobs.health()
                 self._read_at = time.monotonic()
             generations, health = self._generations, self._jobs
         by_state = GaugeMetricFamily(
-            "creditapp_generations", "Generations that are kept, by state.", labels=["state"]
+            "creditapp_generations", "Stored generations, by state.", labels=["state"]
         )
         for state, count in generations.items():
             by_state.add_metric([state], count)
@@ -109,11 +109,11 @@ class _Stock(Collector):
         if health is None:
             return
         for name, text, value in (
-            ("waiting", "Jobs that wait.", health.waiting),
-            ("running", "Jobs that run.", health.running),
-            ("dead", "Jobs that were given up.", health.dead_letters),
-            ("lag_seconds", "How long the oldest job has waited.", health.lag_seconds),
-            ("workers", "Workers that live.", health.workers),
+            ("waiting", "Waiting jobs.", health.waiting),
+            ("running", "Running jobs.", health.running),
+            ("dead", "Jobs that failed for good.", health.dead_letters),
+            ("lag_seconds", "Waiting time of the oldest job.", health.lag_seconds),
+            ("workers", "Live workers.", health.workers),
         ):
             yield GaugeMetricFamily(f"creditapp_jobs_{name}", text, value=value)
 
@@ -122,7 +122,7 @@ def _generations() -> dict[str, int]:
     query = select(Generation.state, func.count()).group_by(Generation.state)
     try:
         with snapshot() as session:
-            found = {row[0]: row[1] for row in session.execute(query)}
+            counts = {row[0]: row[1] for row in session.execute(query)}
     except SQLAlchemyError:
-        return {}  # the scrape itself must not fail: /readyz says what is wrong
-    return {state: found.get(state, 0) for state in STATES}
+        return {}  # the scrape must not fail: /readyz reports the reason
+    return {state: counts.get(state, 0) for state in STATES}

@@ -1,4 +1,4 @@
-"""Where Stripe's events arrive."""
+"""Stripe webhook endpoint."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ limiter.exempt(webhooks)
 
 
 class Received(Schema):
-    """An event of Stripe's is stored, was stored before, or is none of ours."""
+    """The event is stored, was stored before, or is not ours."""
 
     received: bool
 
 
 @webhooks.post("/api/webhooks/stripe")
-@webhooks.post("/api/stripe/webhook", endpoint="stripe_by_its_older_address")
+@webhooks.post("/api/stripe/webhook", endpoint="stripe_alias")
 @policy("signature")
-@documented("Take an event that Stripe has signed", Received, headers=["Stripe-Signature"])
+@documented("Receive a signed event of Stripe", Received, headers=["Stripe-Signature"])
 def stripe() -> Response:
-    """Store an event once and work on it: 200 when it is stored or was seen, 400 when forged."""
+    """Store an event once and process it: 200 if it is stored, 400 if its signature is wrong."""
     payments_webhooks.receive(
         request.get_data(cache=False), request.headers.get("Stripe-Signature")
     )

@@ -1,4 +1,4 @@
-"""The same app and cast as the tests of generation; and a caller who checks each answer."""
+"""The app and people of the generation tests, and callers that check each response."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["alice", "app", "charlie", "clock", "guest", "provider", "shared_prov
 
 @pytest.fixture
 def api(alice: Person) -> Program:
-    """Alice's program, whose every answer is held against the document."""
+    """Alice's program; each response is checked against the OpenAPI document."""
     return Program(alice)
 
 

@@ -1,4 +1,4 @@
-"""Every answer of the API is held against the document that describes it."""
+"""Check responses of the API against its OpenAPI document."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PROBLEM_FIELDS = {"type", "title", "status", "detail", "code", "error", "request
 
 
 class Document:
-    """The OpenAPI document of an app, as a judge of its answers."""
+    """The OpenAPI document of an app."""
 
     def __init__(self, app: Flask) -> None:
         answer = app.test_client().get("/api/openapi.json")
@@ -24,13 +24,13 @@ class Document:
         self.json: dict[str, Any] = json.loads(answer.data)
 
     def check(self, method: str, path: str, answer: TestResponse) -> TestResponse:
-        """Assert that an answer is one that the document promises; return it."""
+        """Assert that the document allows a response; return it."""
         operation = self.operation(method, path)
         status = str(answer.status_code)
         responses = operation["responses"]
         promised = responses.get(status)
         if promised is None:
-            assert answer.status_code >= 400, f"{method} {path} never told of a {status}"
+            assert answer.status_code >= 400, f"{method} {path} does not document {status}"
             promised = responses["default"]
         if "content" not in promised:
             assert answer.data == b""
@@ -44,22 +44,22 @@ class Document:
         return answer
 
     def operation(self, method: str, path: str) -> dict[str, Any]:
-        """Return what the document says of one method of the path that matches."""
+        """Return the operation of a method and path."""
         path = path.partition("?")[0]
         for template, methods in self.json["paths"].items():
             if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", template), path):
-                found: dict[str, Any] = methods[method.lower()]
-                return found
+                operation: dict[str, Any] = methods[method.lower()]
+                return operation
         raise AssertionError(f"{path} is not in the document")
 
     def validate(self, value: object, schema: dict[str, Any]) -> None:
-        """Assert that a value is what a schema of this document says."""
+        """Assert that a value agrees with a schema of this document."""
         whole = {**schema, "components": self.json["components"]}
         Draft202012Validator(whole, format_checker=FormatChecker()).validate(value)
 
 
 def check_problem(answer: TestResponse) -> dict[str, Any]:
-    """Assert what holds for every refusal (RFC 9457); return its object."""
+    """Assert that an error is a complete problem object (RFC 9457); return it."""
     assert answer.mimetype == "application/problem+json"
     problem: dict[str, Any] = json.loads(answer.data)
     assert problem.keys() >= PROBLEM_FIELDS, problem
@@ -77,7 +77,7 @@ def check_problem(answer: TestResponse) -> dict[str, Any]:
 
 
 class Program:
-    """A person's program: each of its calls is held against the document."""
+    """A person's program; each response is checked against the document."""
 
     def __init__(self, person: Person) -> None:
         self.person = person

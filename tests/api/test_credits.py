@@ -1,4 +1,4 @@
-"""``/api/credits``: what there is, in plain numbers, and how it came to be."""
+"""``/api/credits``: balance and history, in plain numbers."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_a_members_credits(app: Flask, api: Program, studio: Studio) -> None:
     assert api.get("/api/credits/balance") == {"balance": 56, "lifetimeSpent": 0.5}
 
 
-def test_a_guests_credits_are_what_is_left(guest_api: Program) -> None:
+def test_a_guest_sees_the_images_left(guest_api: Program) -> None:
     found = guest_api.get("/api/credits")
     assert found.keys() == {"guestInfo"}
     assert found["guestInfo"] == {
@@ -80,7 +80,9 @@ def test_amounts_are_plain_numbers_down_to_a_millionth(
     assert not re.search(r":\d+\.\d{7}", text), "more than six decimals"
 
 
-def test_the_history_comes_in_pages_and_kinds(app: Flask, api: Program, studio: Studio) -> None:
+def test_the_history_is_paged_and_filtered_by_type(
+    app: Flask, api: Program, studio: Studio
+) -> None:
     for number in range(1, 4):
         give(app, api.person, number * 1_000_000, studio)
     studio.make(api.person)
@@ -105,19 +107,21 @@ def test_the_history_comes_in_pages_and_kinds(app: Flask, api: Program, studio: 
     assert problem["errors"][0]["field"] == "type"
 
 
-def test_what_is_held_stays_in_the_total_after_a_line(api: Program, studio: Studio) -> None:
+def test_balance_after_includes_held_credits(api: Program, studio: Studio) -> None:
     studio.ask(api.person, n=4)
     (line,) = api.get("/api/credits/transactions")["items"]
     assert line["balanceAfter"] == 50
     assert api.get("/api/credits/balance")["balance"] == 48
 
 
-def test_ones_history_is_ones_own(api: Program, charlie: Person, studio: Studio) -> None:
+def test_a_member_sees_only_their_own_history(
+    api: Program, charlie: Person, studio: Studio
+) -> None:
     studio.make(charlie, n=3)
     assert [line["amount"] for line in api.get("/api/credits/transactions")["items"]] == [50]
 
 
-def test_expired_credits_are_gone_before_anybody_swept(
+def test_expired_credits_are_gone_before_the_sweep(
     app: Flask, api: Program, studio: Studio
 ) -> None:
     give(

@@ -1,4 +1,4 @@
-"""Bodies that nobody sane would send: never a 500, and never a charge without a picture."""
+"""Hostile bodies: never a 500, and never a charge without an image."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ slowly = settings(
 
 @pytest.fixture
 def rich(app: Flask, alice: Person, studio: Studio) -> Iterator[Person]:
-    """Alice, with more than the fuzz can spend; at the end the ledger must be whole."""
+    """Alice, with more credits than the fuzzing can spend; the ledger is proven at the end."""
     from creditapp import ledger
 
     change_wallet(
@@ -97,20 +97,20 @@ def rich(app: Flask, alice: Person, studio: Studio) -> Iterator[Person]:
     yield alice
     studio.queue.run()
     studio.check()
-    charged, pictures = 0, 0
+    charged, images = 0, 0
     with app.app_context(), snapshot() as session:
         for made in session.scalars(select(Generation).where(Generation.charged_micro > 0)):
             charged += 1
             count = session.scalar(
                 select(func.count()).select_from(Asset).where(Asset.generation_id == made.id)
             )
-            pictures += bool(count)
+            images += bool(count)
             assert count == made.delivered > 0
-    assert charged == pictures
+    assert charged == images
 
 
 def send(person: Person, document: Document, path: str, body: Any, **named: str) -> int:
-    """Post a body as hostile clients write it; return the status, which is never a 500."""
+    """Post a hostile body; return the status, which is never a 500."""
     answer = person.browser.post(
         path,
         data=json.dumps(body),
@@ -122,7 +122,7 @@ def send(person: Person, document: Document, path: str, body: Any, **named: str)
     return answer.status_code
 
 
-def test_orders_of_every_kind_are_made_or_refused(
+def test_any_order_is_generated_or_refused(
     app: Flask, rich: Person, guest: Person, studio: Studio, provider: Scripted
 ) -> None:
     document, seen = Document(app), set()
@@ -139,9 +139,7 @@ def test_orders_of_every_kind_are_made_or_refused(
     assert seen >= {202, 422}
 
 
-def test_quotes_of_every_kind_are_given_or_refused(
-    app: Flask, rich: Person, studio: Studio
-) -> None:
+def test_any_quote_is_returned_or_refused(app: Flask, rich: Person, studio: Studio) -> None:
     document, seen = Document(app), set()
 
     @slowly
@@ -153,7 +151,7 @@ def test_quotes_of_every_kind_are_given_or_refused(
     assert seen >= {200, 422}
 
 
-def test_bodies_that_are_no_orders_at_all(app: Flask, rich: Person, studio: Studio) -> None:
+def test_bodies_that_are_not_orders_are_refused(app: Flask, rich: Person, studio: Studio) -> None:
     document, seen = Document(app), set()
 
     @slowly

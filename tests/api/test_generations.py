@@ -1,4 +1,4 @@
-"""``/api/generate-*`` and ``/api/generations``: shapes, waiting, repeating, refusing."""
+"""``/api/generate-*`` and ``/api/generations``: responses, waiting, replays, errors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 
 from creditapp.api import waiting
-from creditapp.api.waiting import WaitingRoom
+from creditapp.api.waiting import WaitingSlots
 from creditapp.db import db
 from creditapp.generation.providers import (
     GenerationFailed,
@@ -26,8 +26,8 @@ IMAGE = "/api/generate-image"
 BODY = {"prompt": "a quay", "model": "nano-banana"}
 
 
-def soon(studio: Studio, seconds: float = 0.3) -> threading.Thread:
-    """Let a worker come along while the caller waits."""
+def work_soon(studio: Studio, seconds: float = 0.3) -> threading.Thread:
+    """Run the worker while the caller waits."""
 
     def work() -> None:
         while not any(name == "generate" for name, _ in studio.queue.waiting):
@@ -40,8 +40,8 @@ def soon(studio: Studio, seconds: float = 0.3) -> threading.Thread:
     return thread
 
 
-def test_a_finished_one_has_the_promised_shape(api: Program, studio: Studio) -> None:
-    worker = soon(studio)
+def test_a_finished_generation_has_every_documented_member(api: Program, studio: Studio) -> None:
+    worker = work_soon(studio)
     answer = api.call("POST", IMAGE, {**BODY, "n": 2, "size": "1536x1024"})
     worker.join()
     assert answer.status_code == 200
@@ -60,8 +60,8 @@ def test_a_finished_one_has_the_promised_shape(api: Program, studio: Studio) -> 
     assert api.get(f"/api/generations/{made['id']}") == made
 
 
-def test_a_guests_answer_says_what_is_left(guest_api: Program, studio: Studio) -> None:
-    worker = soon(studio)
+def test_a_guests_response_has_the_images_left(guest_api: Program, studio: Studio) -> None:
+    worker = work_soon(studio)
     answer = guest_api.call("POST", IMAGE, BODY)
     worker.join()
     assert answer.status_code == 200
@@ -72,13 +72,13 @@ def test_a_guests_answer_says_what_is_left(guest_api: Program, studio: Studio) -
 
 
 def test_half_a_credit_is_written_plainly(api: Program, studio: Studio) -> None:
-    worker = soon(studio, 0)
+    worker = work_soon(studio, 0)
     answer = api.call("POST", IMAGE, BODY)
     worker.join()
     assert '"credits":{"used":0.5,"remaining":49.5}' in answer.text
 
 
-def test_respond_async_answers_at_once_and_says_where_to_look(api: Program, studio: Studio) -> None:
+def test_respond_async_returns_at_once_with_a_location(api: Program, studio: Studio) -> None:
     answer = api.call("POST", IMAGE, BODY, Prefer="respond-async")
     assert (answer.status_code, answer.json["status"]) == (202, "queued")
     assert answer.headers["Location"] == f"/api/generations/{answer.json['id']}"
@@ -107,12 +107,12 @@ def test_respond_async_answers_at_once_and_says_where_to_look(api: Program, stud
         ("Respond-Async", 0),
     ],
 )
-def test_what_a_caller_prefers(sqlite_app: Flask, prefer: str, seconds: int) -> None:
+def test_prefer_sets_the_wait(sqlite_app: Flask, prefer: str, seconds: int) -> None:
     with sqlite_app.test_request_context(headers={"Prefer": prefer}):
         assert waiting.preferred_seconds() == seconds
 
 
-def test_a_wait_that_ends_too_early_answers_202(api: Program, studio: Studio) -> None:
+def test_a_wait_that_ends_too_early_returns_202(api: Program, studio: Studio) -> None:
     began_at = time.monotonic()
     answer = api.call("POST", IMAGE, BODY, Prefer="wait=1")
     assert answer.status_code == 202
@@ -121,9 +121,9 @@ def test_a_wait_that_ends_too_early_answers_202(api: Program, studio: Studio) ->
 
 def test_waits_are_bounded_in_number(app: Flask, api: Program, studio: Studio) -> None:
     with app.app_context():
-        seats = get(WaitingRoom).seats
+        slots = get(WaitingSlots).semaphore
     taken = 0
-    while seats.acquire(blocking=False):
+    while slots.acquire(blocking=False):
         taken += 1
     try:
         assert taken == 8, "a quarter of the threads"
@@ -133,15 +133,15 @@ def test_waits_are_bounded_in_number(app: Flask, api: Program, studio: Studio) -
         assert time.monotonic() - began_at < 5
     finally:
         for _ in range(taken):
-            seats.release()
-    worker = soon(studio)
+            slots.release()
+    worker = work_soon(studio)
     assert api.call("POST", IMAGE, BODY).status_code == 200
     worker.join()
-    assert sum(seats.acquire(blocking=False) for _ in range(9)) == 8, (
+    assert sum(slots.acquire(blocking=False) for _ in range(9)) == 8, (
         "every wait gave its seat back"
     )
     for _ in range(8):
-        seats.release()
+        slots.release()
 
 
 def test_a_wait_holds_no_connection(app: Flask, api: Program, studio: Studio) -> None:
@@ -171,11 +171,11 @@ def test_a_wait_holds_no_connection(app: Flask, api: Program, studio: Studio) ->
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else str(value),
 )
-def test_a_failure_within_the_wait_is_a_refusal_that_charged_nothing(
+def test_a_failure_within_the_wait_is_an_error_and_charges_nothing(
     api: Program, studio: Studio, provider: Scripted, error: Exception, status: int, code: str
 ) -> None:
     provider.script = [error]
-    worker = soon(studio, 0.1)
+    worker = work_soon(studio, 0.1)
     answer = api.call("POST", IMAGE, BODY, Idempotency_Key="k1")
     worker.join()
     assert (answer.status_code, answer.json["code"]) == (status, code)
@@ -190,7 +190,7 @@ def test_a_failure_within_the_wait_is_a_refusal_that_charged_nothing(
     assert wallet(api.person) == (50, 0)
 
 
-def test_the_list_is_ones_own_newest_first_in_pages(
+def test_the_list_has_the_callers_generations_newest_first_in_pages(
     api: Program, charlie: Person, studio: Studio
 ) -> None:
     ids = [studio.ask(api.person) for _ in range(5)]
@@ -214,7 +214,7 @@ def test_the_list_is_ones_own_newest_first_in_pages(
     ],
     ids=lambda query: query[:12],
 )
-def test_a_limit_or_cursor_that_is_none_is_named(api: Program, query: str) -> None:
+def test_an_invalid_limit_or_cursor_is_refused_by_name(api: Program, query: str) -> None:
     for path in ("/api/generations", "/api/credits/transactions"):
         if path.endswith("transactions") and query == "cursor=1":
             continue
@@ -222,7 +222,7 @@ def test_a_limit_or_cursor_that_is_none_is_named(api: Program, query: str) -> No
         assert problem["errors"][0]["field"] == query.partition("=")[0]
 
 
-def test_deleting_says_what_happened(api: Program, studio: Studio) -> None:
+def test_deleting_returns_the_status_of_what_happened(api: Program, studio: Studio) -> None:
     queued = studio.ask(api.person)
     assert api.call("DELETE", f"/api/generations/{queued}").status_code == 200
     finished = studio.make(api.person).id
@@ -231,7 +231,7 @@ def test_deleting_says_what_happened(api: Program, studio: Studio) -> None:
     api.refused(404, "not_found", "GET", "/api/generations/gen_%27")
 
 
-def test_a_replay_of_what_was_deleted_is_not_made_again(api: Program, studio: Studio) -> None:
+def test_a_replay_of_a_deleted_generation_generates_nothing(api: Program, studio: Studio) -> None:
     first = api.call("POST", IMAGE, BODY, Idempotency_Key="k1", Prefer="respond-async")
     studio.queue.run()
     assert api.call("DELETE", f"/api/generations/{first.json['id']}").status_code == 204
@@ -241,13 +241,13 @@ def test_a_replay_of_what_was_deleted_is_not_made_again(api: Program, studio: St
 
 
 @pytest.mark.parametrize("key", ["", "x" * 101, "a\x7fb", "schl\xfcssel"])
-def test_a_key_that_is_none_is_refused(api: Program, key: str) -> None:
+def test_an_invalid_key_is_refused(api: Program, key: str) -> None:
     answer = api.call("POST", IMAGE, BODY, Idempotency_Key=key)
     assert (answer.status_code, answer.json["code"]) == (422, "validation_failed")
     assert answer.json["errors"][0]["field"] == "Idempotency-Key"
 
 
-def test_guests_and_members_have_shelves_of_their_own(
+def test_guests_and_members_see_only_their_own_generations(
     guest_api: Program, api: Program, studio: Studio
 ) -> None:
     made = studio.make(guest_api.person)

@@ -1,4 +1,4 @@
-"""The document describes what there is, and is one that tools can read."""
+"""The OpenAPI document describes every route, and tools can read it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from creditapp.http.openapi import problems
 from tests.api.contract import Document
 
 PROBES = {"/healthz", "/readyz", "/metrics"}
-"""What is not below /api and is called by programs all the same."""
+"""Documented paths outside ``/api``."""
 
 # The structure of OpenAPI 3.1, as far as this document uses it.
 _OPERATION = {
@@ -114,7 +114,7 @@ def test_the_document_has_the_structure_of_openapi(sqlite_app: Flask) -> None:
         Draft202012Validator.check_schema(schema)
 
 
-def test_every_reference_leads_somewhere(sqlite_app: Flask) -> None:
+def test_every_reference_is_defined(sqlite_app: Flask) -> None:
     document = Document(sqlite_app).json
     references = set(re.findall(r'"\$ref":\s*"([^"]+)"', json.dumps(document)))
     assert len(references) > 10
@@ -145,7 +145,7 @@ def test_operation_ids_are_unique(sqlite_app: Flask) -> None:
     assert len(ids) == len(set(ids))
 
 
-def test_the_problem_has_every_field_that_refusals_carry(sqlite_app: Flask) -> None:
+def test_the_problem_schema_has_every_field_of_the_errors(sqlite_app: Flask) -> None:
     fields = Document(sqlite_app).json["components"]["schemas"]["Problem"]["properties"]
     assert fields.keys() >= {
         *("type", "title", "status", "detail", "code", "error", "requestId", "errors"),
@@ -154,7 +154,7 @@ def test_the_problem_has_every_field_that_refusals_carry(sqlite_app: Flask) -> N
     }
 
 
-def test_the_page_names_every_route_and_every_code_where_refusals_link_to(
+def test_the_page_has_every_route_and_the_codes_that_errors_link_to(
     sqlite_app: Flask,
 ) -> None:
     page = sqlite_app.test_client().get("/api/docs")
@@ -172,5 +172,5 @@ def test_the_page_names_every_route_and_every_code_where_refusals_link_to(
         assert path.startswith(("/", "#")), f"{path} is an external address"
 
 
-def test_documents_say_the_same_twice_and_to_everybody(sqlite_app: Flask) -> None:
+def test_the_document_is_the_same_for_every_caller(sqlite_app: Flask) -> None:
     assert Document(sqlite_app).json == Document(sqlite_app).json

@@ -1,4 +1,4 @@
-"""Plans by JSON, for a guest, for somebody on Free, and for a subscriber."""
+"""Plans by JSON, for a guest, for a member on Free, and for a subscriber."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_guest_sees_the_plans(sqlite_app: Flask) -> None:
     assert "yearSaving" not in answer["plans"][1]
 
 
-def test_a_member_sees_their_own(sqlite_app: Flask) -> None:
+def test_a_member_sees_their_own_plan(sqlite_app: Flask) -> None:
     alice = Person(sqlite_app).sign_up("alice@example.com")
     answer = alice.browser.get("/api/plans").json
     assert (answer["currentPlan"]["id"], answer["balance"]) == ("free", 50)
@@ -101,7 +101,7 @@ def test_a_plan_is_bought_and_changed_by_json(shop_app: ShopApp) -> None:
 
 
 def subscribe(shop_app: ShopApp, person: Person, path: str, key: str) -> dict[str, Any]:
-    """Buy Basic by the month with a key, pay, and let the shop hear of it; return the answer."""
+    """Buy Basic by the month with a key, pay, and send the events; return the response."""
     sent = post(person, path, {"planId": "basic"}, **{"Idempotency-Key": key})
     assert sent.status_code == 200, sent.text
     purchase = the_purchase(shop_app, sent.json["url"])
@@ -114,7 +114,7 @@ def plan_of(person: Person) -> Any:
     return person.browser.get("/api/me/entitlements").json["plan"]
 
 
-def test_a_key_changes_a_plan_once_and_gets_the_same_answer(shop_app: ShopApp) -> None:
+def test_a_key_changes_a_plan_once_and_returns_the_same_outcome(shop_app: ShopApp) -> None:
     alice = shop_app.person()
     subscribe(shop_app, alice, UPGRADE, "buy")
     for plan, outcome in (("premium", "upgraded"), ("basic", "will_change"), ("free", "will_end")):
@@ -134,7 +134,7 @@ def test_a_key_changes_a_plan_once_and_gets_the_same_answer(shop_app: ShopApp) -
     assert plan_of(alice)["id"] == "premium"
 
 
-def test_a_refused_change_is_asked_for_anew_with_its_key(shop_app: ShopApp) -> None:
+def test_a_refused_change_can_be_retried_with_its_key(shop_app: ShopApp) -> None:
     alice = shop_app.person()
     subscribe(shop_app, alice, UPGRADE, "buy")
     key = {"Idempotency-Key": "stay"}
@@ -146,7 +146,7 @@ def test_a_refused_change_is_asked_for_anew_with_its_key(shop_app: ShopApp) -> N
 
 
 @pytest.mark.parametrize("path", [UPGRADE, CHECKOUT])
-def test_the_key_of_a_paid_plan_gives_its_checkout_again(shop_app: ShopApp, path: str) -> None:
+def test_the_key_of_a_paid_plan_returns_its_checkout_again(shop_app: ShopApp, path: str) -> None:
     alice = shop_app.person()
     first = subscribe(shop_app, alice, path, "buy")
     again = post(alice, path, {"planId": "basic"}, **{"Idempotency-Key": "buy"})
@@ -184,7 +184,7 @@ def test_a_key_whose_purchase_ended_unopened_is_a_conflict(shop_app: ShopApp) ->
         assert (late.status_code, late.json["code"]) == (409, "conflict")
 
 
-def test_the_portal_answers_each_caller_in_its_form(shop_app: ShopApp) -> None:
+def test_the_portal_redirects_forms_and_returns_a_url_as_json(shop_app: ShopApp) -> None:
     alice = shop_app.person()
     link = post(alice, "/api/billing/portal-link", {})
     assert "/portal/" in link.json["url"]

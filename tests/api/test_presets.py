@@ -1,4 +1,4 @@
-"""The API under other catalogs, in production, and at the end of the guests' day."""
+"""The API with other catalogs, in production, and with the guests' budget used up."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from tests.shared_app import newcomer
 
 @pytest.fixture(params=["studio", "dollars", "agents"])
 def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Flask]:
-    """The app with each catalog that ships."""
+    """The app with each shipped catalog."""
     url = f"sqlite:///{tmp_path / 'shop.sqlite'}"
     app = build_app(url, tmp_path, {"CREDITAPP_CATALOG": request.param})
     yield app
     close_app(app)
 
 
-def test_every_shipped_catalog_answers_as_the_document_says(shop: Flask) -> None:
+def test_every_shipped_catalog_agrees_with_the_document(shop: Flask) -> None:
     program = Program(Person(shop))
     for path in ("/api/credits", "/api/credit-packs", "/api/credit-costs", "/api/generations"):
         program.get(path)
@@ -68,9 +68,7 @@ def test_in_production_a_model_without_a_key_is_unavailable_and_never_a_preview(
     close_app(app)
 
 
-def test_at_the_end_of_the_guests_budget_everybody_is_told_when_it_comes_back(
-    app: Flask, studio: Studio
-) -> None:
+def test_a_used_up_guest_budget_returns_when_it_resets(app: Flask, studio: Studio) -> None:
     with app.app_context():
         catalog = get(Catalog)
     provide(app, Catalog, replace(catalog, guest_daily_budget=0))

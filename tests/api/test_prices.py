@@ -1,4 +1,4 @@
-"""Packs, the price list, and the price of one request before it is made."""
+"""Packs, the price list, and quotes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.api.contract import Program
 from tests.generation.studio import Studio, wallet
 
 
-def test_the_packs_are_an_array_with_what_helps_to_choose(guest_api: Program) -> None:
+def test_the_packs_are_an_array_with_bonus_and_saving(guest_api: Program) -> None:
     packs = guest_api.get("/api/credit-packs")
     assert [(each["id"], each["price"], each["credits"]) for each in packs] == [
         ("starter", Decimal("4.99"), 25),
@@ -64,7 +64,7 @@ def test_the_price_list_has_every_operation_and_model_with_a_sentence(
     ],
     ids=str,
 )
-def test_a_quote_says_what_it_would_cost_and_sets_nothing_aside(
+def test_a_quote_returns_the_price_and_holds_nothing(
     api: Program, body: dict[str, object], cost: float
 ) -> None:
     answer = api.call("POST", "/api/quotes", body)
@@ -99,12 +99,14 @@ def test_a_guests_quote_has_no_balance(guest_api: Program) -> None:
     ],
     ids=lambda value: str(value)[:40],
 )
-def test_what_has_no_price_is_named(api: Program, field: str, body: dict[str, object]) -> None:
+def test_a_request_without_a_price_is_refused_by_field(
+    api: Program, field: str, body: dict[str, object]
+) -> None:
     problem = api.refused(422, "validation_failed", "POST", "/api/quotes", body)
     assert problem["errors"][0]["field"] == field
 
 
-def test_what_is_quoted_is_what_is_held(api: Program, studio: Studio) -> None:
+def test_the_quoted_price_is_held(api: Program, studio: Studio) -> None:
     for body in (
         {"prompt": "a quay", "model": "nano-banana", "n": 3},
         {"prompt": "a quay", "model": "gpt-image", "quality": "low", "n": 2},

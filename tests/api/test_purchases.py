@@ -91,7 +91,7 @@ def test_other_bodies_are_refused(
     assert (answer.status_code, answer.json["code"]) == (status, code)
 
 
-def test_the_same_key_and_body_give_the_same_checkout(shop_app: ShopApp, alice: Person) -> None:
+def test_the_same_key_and_body_return_the_same_checkout(shop_app: ShopApp, alice: Person) -> None:
     path, key = "/api/billing/checkout-session", {"Idempotency-Key": "k1"}
     first = alice.call("POST", path, {"packId": "creator"}, **key)
     again = alice.call("POST", path, {"packId": "creator"}, **key)
@@ -111,9 +111,7 @@ def test_the_same_key_and_body_give_the_same_checkout(shop_app: ShopApp, alice: 
     assert charlie.json != first.json, "and to its caller"
 
 
-def test_a_key_that_comes_again_with_half_a_letter_buys_nothing(
-    shop_app: ShopApp, alice: Person
-) -> None:
+def test_a_reused_key_with_a_lone_surrogate_buys_nothing(shop_app: ShopApp, alice: Person) -> None:
     key = {"Idempotency_Key": "half-a-letter"}
     path = "/api/billing/checkout-session"
     assert alice.call("POST", path, {"packId": "creator"}, **key).status_code == 200
@@ -126,7 +124,7 @@ def test_a_key_that_comes_again_with_half_a_letter_buys_nothing(
     assert (again.status_code, again.json["code"]) == (409, "idempotency_key_reused")
 
 
-def test_without_a_key_each_call_buys_anew(shop_app: ShopApp, alice: Person) -> None:
+def test_without_a_key_each_call_opens_another_checkout(shop_app: ShopApp, alice: Person) -> None:
     calls = [
         alice.call("POST", "/api/billing/checkout-session", {"packId": "pro"}).json
         for _ in range(2)
@@ -135,7 +133,7 @@ def test_without_a_key_each_call_buys_anew(shop_app: ShopApp, alice: Person) -> 
 
 
 @pytest.mark.parametrize("key", ["x" * 101, "ü", "a\tb"])
-def test_a_key_that_is_no_key(shop_app: ShopApp, alice: Person, key: str) -> None:
+def test_an_invalid_key_is_refused(shop_app: ShopApp, alice: Person, key: str) -> None:
     body = {"packId": "creator", "idempotencyKey": key}
     assert alice.call("POST", "/api/billing/checkout-session", body).status_code == 422
 

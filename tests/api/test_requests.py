@@ -1,4 +1,4 @@
-"""What every route refuses alike: forgery, wrong bodies, wrong methods, strangers."""
+"""Errors that every route shares: forgery, invalid bodies, wrong methods, unknown paths."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def post(person: Person, **headers: str) -> TestResponse:
     ],
     ids=str,
 )
-def test_a_call_from_our_own_pages_is_taken(
+def test_a_call_from_our_own_pages_is_accepted(
     alice: Person, studio: Studio, headers: dict[str, str]
 ) -> None:
     assert post(alice, **headers).status_code == 202
@@ -108,7 +108,7 @@ def test_a_program_without_cookies_is_a_guest(app: Flask, guest: Person, studio:
     ],
     ids=lambda value: repr(value)[:24],
 )
-def test_a_body_that_cannot_be_read(
+def test_an_unreadable_body_is_refused(
     api: Program, data: Any, content_type: str, status: int, code: str
 ) -> None:
     browser = api.person.browser
@@ -125,16 +125,14 @@ def test_a_body_that_cannot_be_read(
 
 
 @pytest.mark.parametrize("path", [IMAGE, "/api/quotes"])
-def test_a_body_of_many_members_is_refused_before_each_is_looked_at(
-    api: Program, path: str
-) -> None:
+def test_a_body_of_many_members_is_refused_before_validation(api: Program, path: str) -> None:
     for count in (65, 50_000):
         crowd = {str(number): 0 for number in range(count)}
         problem = api.refused(400, "malformed_request", "POST", path, crowd)
         assert "more than 64 members" in problem["detail"]
 
 
-def test_a_refusal_is_short_however_much_is_wrong(api: Program) -> None:
+def test_an_error_is_short_however_much_is_wrong(api: Program) -> None:
     crowd = {"k" * 10_000 + str(number): 0 for number in range(64)}
     problem = api.refused(422, "validation_failed", "POST", IMAGE, crowd)
     assert len(problem["errors"]) == 20
@@ -142,12 +140,12 @@ def test_a_refusal_is_short_however_much_is_wrong(api: Program) -> None:
     assert "kkk…" in problem["errors"][-1]["message"]
 
 
-def test_what_a_member_holds_may_be_long(api: Program, studio: Studio) -> None:
+def test_a_members_value_may_be_long(api: Program, studio: Studio) -> None:
     answer = api.call("POST", IMAGE, {**BODY, "models": list(range(1000))}, **NOW)
     assert answer.status_code == 202
 
 
-def test_json_of_another_name_is_json(api: Program, studio: Studio) -> None:
+def test_other_json_content_types_are_accepted(api: Program, studio: Studio) -> None:
     answer = api.person.browser.post(
         IMAGE,
         data=json.dumps(BODY),
@@ -166,26 +164,26 @@ def test_a_form_is_not_json(alice: Person) -> None:
     ("method", "path"),
     [("GET", IMAGE), ("PUT", IMAGE), ("DELETE", "/api/credits"), ("POST", "/api/credits")],
 )
-def test_a_wrong_method_says_which_are_right(alice: Person, method: str, path: str) -> None:
+def test_a_wrong_method_returns_the_allowed_ones(alice: Person, method: str, path: str) -> None:
     answer = alice.call(method, path)
     assert answer.status_code == 405
     assert check_problem(answer)["code"] == "method_not_allowed"
     assert answer.headers["Allow"]
 
 
-def test_there_is_nothing_at_other_addresses(alice: Person) -> None:
+def test_unknown_paths_are_not_found(alice: Person) -> None:
     for path in ("/api/nothing", "/api/generations/", "/api/"):
         answer = alice.call("GET", path)
         assert (answer.status_code, check_problem(answer)["code"]) == (404, "not_found")
 
 
-def test_a_nul_in_an_address_is_refused(alice: Person) -> None:
+def test_a_nul_in_a_url_is_refused(alice: Person) -> None:
     for path in ("/api/generations/%00", "/api/generations?cursor=%00", "/media/%00"):
         answer = alice.call("GET", path)
         assert answer.status_code in (400, 404)
 
 
-def test_an_error_that_nobody_foresaw_tells_nothing_but_its_id(
+def test_an_unexpected_error_returns_only_its_id(
     sqlite_app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
@@ -201,19 +199,19 @@ def test_an_error_that_nobody_foresaw_tells_nothing_but_its_id(
     assert "quay" not in answer.text
 
 
-def test_a_route_that_declares_nobody_is_forbidden(sqlite_app: Flask) -> None:
+def test_a_route_without_a_policy_is_forbidden(sqlite_app: Flask) -> None:
     sqlite_app.add_url_rule("/api/forgotten", "api.forgotten", lambda: "secrets")
     answer = Person(sqlite_app).call("GET", "/api/forgotten")
     assert answer.status_code == 403
     assert check_problem(answer)["code"] == "forbidden"
 
 
-def test_no_cache_keeps_what_is_about_one_person(api: Program, studio: Studio) -> None:
+def test_no_cache_stores_a_response(api: Program, studio: Studio) -> None:
     for path in ("/api/credits", "/api/generations", "/api/quotes-that-are-not"):
         answer = api.person.call("GET", path)
         assert answer.headers["Cache-Control"] == "no-store", path
 
 
-def test_the_support_address_is_told_with_every_refusal(client: FlaskClient) -> None:
+def test_every_error_has_the_support_address(client: FlaskClient) -> None:
     answer = client.get("/api/nothing")
     assert "supportEmail" not in check_problem(answer)

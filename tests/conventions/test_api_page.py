@@ -1,4 +1,4 @@
-"""The examples on the page of the API are requests that get these answers."""
+"""The examples of ``docs/api.md`` are sent, and return the documented responses."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ PAGE = (ROOT / "docs" / "api.md").read_text() if (ROOT / "docs" / "api.md").exis
 _PAIR = re.compile(r"```http\n(.*?)```\s+```json\n(.*?)```", re.DOTALL)
 
 
-def test_every_example_is_answered_as_the_page_says(sqlite_app: Flask, clock: StoppedClock) -> None:
+def test_every_example_returns_the_documented_response(
+    sqlite_app: Flask, clock: StoppedClock
+) -> None:
     from creditapp.jobs.engine import JobStore
     from creditapp.services import get
 
@@ -48,7 +50,7 @@ def test_every_example_is_answered_as_the_page_says(sqlite_app: Flask, clock: St
 
 
 def agrees(promised: Any, got: Any) -> bool:
-    """Whether an answer holds what the page shows; a text that ends with dots stands for any."""
+    """Whether a response has what the page shows; a text ending in dots matches any."""
     if isinstance(promised, str) and promised.endswith("..."):
         return isinstance(got, str) and got.startswith(promised[:-3])
     if isinstance(promised, dict):
@@ -63,7 +65,7 @@ def agrees(promised: Any, got: Any) -> bool:
     return bool(promised == got) and type(promised) is type(got)
 
 
-def test_every_route_of_the_api_stands_on_the_page(looked_at: Flask) -> None:
+def test_every_route_of_the_api_is_on_the_page(looked_at: Flask) -> None:
     missing = []
     for rule in looked_at.url_map.iter_rules():
         if rule.endpoint.startswith("api."):

@@ -1,4 +1,4 @@
-"""Every refusal that the outside may see is seen by a test, and described for who calls the API."""
+"""Every error code is tested, and documented for callers of the API."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from creditapp.errors import AppError
 from tests.conventions.files import ROOT
 
 
-def refusals() -> dict[str, set[int]]:
-    """Return every code with its statuses, from all classes of refusals."""
+def error_codes() -> dict[str, set[int]]:
+    """Return every error code with its statuses."""
     for module in pkgutil.walk_packages(creditapp.__path__, "creditapp."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
-    found: dict[str, set[int]] = {}
+    statuses: dict[str, set[int]] = {}
     kinds = [AppError]
     while kinds:
         kind = kinds.pop()
         kinds += kind.__subclasses__()
-        # A class made on the spot stands for one of werkzeug's own refusals.
+        # A local class stands for one of werkzeug's own errors.
         if kind.__module__.startswith("creditapp.") and "<locals>" not in kind.__qualname__:
-            found.setdefault(kind.code, set()).add(kind.status)
-    return found
+            statuses.setdefault(kind.code, set()).add(kind.status)
+    return statuses
 
 
 def test_every_code_appears_in_a_test() -> None:
@@ -33,19 +33,19 @@ def test_every_code_appears_in_a_test() -> None:
         for path in (ROOT / "tests").rglob("*.py")
         if path.name != "test_errors_tested.py"
     )
-    assert [code for code in refusals() if f'"{code}"' not in tests] == []
+    assert [code for code in error_codes() if f'"{code}"' not in tests] == []
 
 
-def test_every_code_stands_in_the_table_of_the_api_page_with_its_status() -> None:
+def test_every_code_is_in_the_table_of_the_api_page_with_its_status() -> None:
     page = (ROOT / "docs" / "api.md").read_text()
     rows = re.findall(r"^\| (\d{3}) \| `([a-z_]+)` \|", page, re.MULTILINE)
-    told: dict[str, set[int]] = {}
+    documented: dict[str, set[int]] = {}
     for status, code in rows:
-        told.setdefault(code, set()).add(int(status))
-    for code, statuses in refusals().items():
-        assert told.get(code) == statuses, code
+        documented.setdefault(code, set()).add(int(status))
+    for code, statuses in error_codes().items():
+        assert documented.get(code) == statuses, code
 
 
-def test_a_status_is_one_that_http_knows_for_refusals() -> None:
-    for code, statuses in refusals().items():
+def test_a_status_is_one_that_http_knows_for_error_codes() -> None:
+    for code, statuses in error_codes().items():
         assert all(400 <= status < 600 for status in statuses), code

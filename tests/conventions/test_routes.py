@@ -1,4 +1,4 @@
-"""Every route says who may call it, and its path looks like the others."""
+"""Every route declares its policy, and paths follow one style."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from tests.conventions.files import ROOT
 _KEBAB = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*(\.[a-z]+)?")
 _PARAMETER = re.compile(r"<(?:\w+:)?\w+>(\.[a-z]+)?")
 
-# Flask's own rule names its parameter; the page of the sandbox is another app.
 _ENDPOINTS_OF_LIBRARIES = {"static"}
 
 BLUEPRINTS = {"auth", "checkout", "webhooks", "generation", "site", "account", "api", "health"}
@@ -29,13 +28,13 @@ def test_every_route_declares_a_policy(looked_at: Flask) -> None:
     assert undeclared == {}
 
 
-def test_a_route_without_a_policy_answers_nobody(sqlite_app: Flask) -> None:
+def test_a_route_without_a_policy_is_refused(sqlite_app: Flask) -> None:
     sqlite_app.add_url_rule("/forgotten", "forgotten", lambda: "secrets")
     browser = Person(sqlite_app).browser
     answer = browser.get("/forgotten")
     assert answer.status_code == 403
-    told = browser.get("/forgotten", headers={"Accept": "application/json"})
-    assert told.json["code"] == "forbidden"
+    problem = browser.get("/forgotten", headers={"Accept": "application/json"})
+    assert problem.json["code"] == "forbidden"
     assert "secrets" not in answer.text
 
 
@@ -63,21 +62,21 @@ def test_reading_changes_nothing_and_writing_is_never_a_get(looked_at: Flask) ->
     assert both == []
 
 
-def test_blueprints_bear_the_promised_names(looked_at: Flask) -> None:
+def test_blueprints_have_the_promised_names(looked_at: Flask) -> None:
     names = {name.partition(".")[0] for name in looked_at.blueprints}  # nested ones follow a dot
     assert {"auth", "checkout", "webhooks", "generation"} <= names <= BLUEPRINTS
 
 
 def test_every_view_has_a_docstring(looked_at: Flask) -> None:
-    silent = [
+    undocumented = [
         endpoint
         for endpoint, view in looked_at.view_functions.items()
         if endpoint not in _ENDPOINTS_OF_LIBRARIES and not (view.__doc__ or "").strip()
     ]
-    assert silent == []
+    assert undocumented == []
 
 
-def test_json_routes_stand_under_api_in_modules_of_their_own(looked_at: Flask) -> None:
+def test_json_routes_are_in_the_api_package(looked_at: Flask) -> None:
     for endpoint, view in looked_at.view_functions.items():
         if endpoint.startswith("api."):
             assert view.__module__.startswith(api.__name__), endpoint
@@ -85,10 +84,10 @@ def test_json_routes_stand_under_api_in_modules_of_their_own(looked_at: Flask) -
             assert view.__module__.startswith((web.__name__, "creditapp.http")), endpoint
 
 
-def test_only_doors_import_flask() -> None:
-    # import-linter holds the layers; this names the file that breaks the rule for Flask itself.
+def test_only_entry_points_import_flask() -> None:
+    # import-linter checks the layers; this names the file that imports Flask.
     allowed = {"__init__.py", "services.py", "db.py"}
-    # jobs and the embedded sandbox carry the app to another thread; the sandbox is an app itself.
+    # jobs and the embedded sandbox pass the app to another thread; the sandbox is an app itself.
     folders = {"web", "api", "http", "cli", "runtime", "jobs", "stripe_sandbox", "payments"}
     importers = [
         str(path.relative_to(ROOT))

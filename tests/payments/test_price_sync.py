@@ -389,7 +389,7 @@ def test_a_catalog_that_would_not_stand_is_refused_whole(app: Flask) -> None:
     before = _version(app)
     answer = app.test_client().post("/api/billing/sync-prices", headers={"x-admin-key": KEY})
     assert answer.status_code == 409
-    assert "stays as it is" in answer.json["detail"]
+    assert "is unchanged" in answer.json["detail"]
     assert _version(app) == before
 
 

@@ -1,11 +1,11 @@
-"""The page of the API, as people read it."""
+"""``/api/docs`` as people read it."""
 
 from __future__ import annotations
 
 from flask import Flask
 
 
-def test_the_page_is_readable_without_scripts_and_shows_what_a_call_needs(
+def test_the_page_works_without_scripts_and_documents_every_call(
     sqlite_app: Flask,
 ) -> None:
     page = sqlite_app.test_client().get("/api/docs").text

@@ -1,4 +1,4 @@
-"""What another site's page can make a browser send, and what comes of it: nothing."""
+"""Requests that another site's page makes a browser send have no effect."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ FOREIGN = [
 ]
 
 
-@pytest.mark.parametrize("headers", FOREIGN, ids=lambda each: next(iter(each.values())))
+@pytest.mark.parametrize("headers", FOREIGN, ids=lambda headers: next(iter(headers.values())))
 @pytest.mark.parametrize("path", ["/generations", "/nope", "/auth/logout", "/credits/checkout"])
-def test_a_foreign_form_neither_changes_nor_replaces_anybodys_cookies(
+def test_a_foreign_form_neither_changes_nor_replaces_cookies(
     guest: Person, path: str, headers: dict[str, str]
 ) -> None:
     answer = guest.browser.post(path, data={"prompt": "attacker words"}, headers=headers)
@@ -23,10 +23,8 @@ def test_a_foreign_form_neither_changes_nor_replaces_anybodys_cookies(
     assert answer.headers.getlist("Set-Cookie") == []
 
 
-@pytest.mark.parametrize("headers", FOREIGN, ids=lambda each: next(iter(each.values())))
-def test_a_foreign_forms_words_are_not_shown_as_what_was_typed(
-    guest: Person, headers: dict[str, str]
-) -> None:
+@pytest.mark.parametrize("headers", FOREIGN, ids=lambda headers: next(iter(headers.values())))
+def test_a_foreign_forms_text_is_not_shown_as_typed(guest: Person, headers: dict[str, str]) -> None:
     answer = guest.browser.post("/generations", data={"prompt": "attacker words"}, headers=headers)
     assert answer.status_code == 403
     assert "attacker words" not in answer.text
@@ -40,7 +38,7 @@ def test_an_expired_page_of_ours_keeps_what_was_typed(guest: Person) -> None:
     assert "my own words" in answer.text
 
 
-def test_files_that_caches_keep_carry_no_session(alice: Person) -> None:
+def test_cacheable_files_set_no_session_cookie(alice: Person) -> None:
     for path in ("/static/vendor/htmx.js", "/static/css/tokens.css", "/healthz"):
         assert alice.browser.get(path).headers.getlist("Set-Cookie") == []
 
@@ -53,11 +51,11 @@ def test_files_that_caches_keep_carry_no_session(alice: Person) -> None:
         "/studio/till?shown_micro=" + "9" * 5000,
     ],
 )
-def test_a_strange_address_is_no_mistake_of_the_server(guest: Person, path: str) -> None:
+def test_a_strange_url_is_no_server_error(guest: Person, path: str) -> None:
     assert guest.browser.get(path).status_code == 200
 
 
-def test_a_strange_price_is_no_mistake_of_the_server(alice: Person) -> None:
+def test_a_strange_price_is_no_server_error(alice: Person) -> None:
     answer = alice.post(
         "/generations", {"prompt": "a boat", "n": "9" * 5000, "shown_micro": "9" * 5000}
     )

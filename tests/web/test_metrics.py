@@ -1,4 +1,4 @@
-"""``/metrics``: what Prometheus reads, and that nobody finds himself in it."""
+"""``/metrics``: the counts that Prometheus reads, without personal data."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def requests(app: Flask, method: str, route: str, status: int) -> float:
 
 @pytest.fixture(autouse=True)
 def _fresh_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metrics, "SECONDS_KEPT", 0.0)
-    told = jobs.Health(True, 1, None, waiting=3, running=2, lag_seconds=0.5, dead_letters=4)
-    monkeypatch.setattr(jobs, "health", lambda: told)
+    monkeypatch.setattr(metrics, "CACHE_SECONDS", 0.0)
+    health = jobs.Health(True, 1, None, waiting=3, running=2, lag_seconds=0.5, dead_letters=4)
+    monkeypatch.setattr(jobs, "health", lambda: health)
 
 
-def test_requests_are_counted_by_the_routes_template_and_status(sqlite_app: Flask) -> None:
+def test_requests_are_counted_by_route_and_status(sqlite_app: Flask) -> None:
     browser = sqlite_app.test_client()
     for number in range(3):
         browser.get(f"/api/generations/gen_{number}")
@@ -61,22 +61,22 @@ def test_generations_and_jobs_are_counted_by_state(sqlite_app: Flask) -> None:
         guest = Person(sqlite_app)
         guest.browser.environ_base["REMOTE_ADDR"] = f"10.0.0.{number}"
         guest.call("POST", "/api/generate-image", {"prompt": "a quay"}, Prefer="respond-async")
-    found = scrape(sqlite_app)
-    assert found["creditapp_generations", (("state", "queued"),)] == 2
-    assert found["creditapp_generations", (("state", "succeeded"),)] == 0
-    told = {"waiting": 3, "running": 2, "dead": 4, "lag_seconds": 0.5, "workers": 1}
-    assert {name: found[f"creditapp_jobs_{name}", ()] for name in told} == told
+    samples = scrape(sqlite_app)
+    assert samples["creditapp_generations", (("state", "queued"),)] == 2
+    assert samples["creditapp_generations", (("state", "succeeded"),)] == 0
+    expected = {"waiting": 3, "running": 2, "dead": 4, "lag_seconds": 0.5, "workers": 1}
+    assert {name: samples[f"creditapp_jobs_{name}", ()] for name in expected} == expected
 
 
-def test_the_jobs_own_store_is_asked(sqlite_app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_job_store_is_counted(sqlite_app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     with sqlite_app.app_context():
         settings = get(Settings)
         jobs.init_app(sqlite_app, settings.database_url, settings.data_dir)
-        jobs.enqueue("mails", "a wish")
-    found = scrape(sqlite_app)
-    assert found["creditapp_jobs_waiting", ()] == 1
-    assert found["creditapp_jobs_workers", ()] == 0
+        jobs.enqueue("mails", "all")
+    samples = scrape(sqlite_app)
+    assert samples["creditapp_jobs_waiting", ()] == 1
+    assert samples["creditapp_jobs_workers", ()] == 0
     ready = sqlite_app.test_client().get("/readyz")
     assert (ready.status_code, ready.json["jobs"]) == (503, "no worker")
 
@@ -88,24 +88,24 @@ def test_two_apps_in_one_process_count_apart(sqlite_app: Flask, tmp_path) -> Non
     assert requests(other, "GET", "/healthz", 200) == 0
 
 
-def test_a_database_that_is_away_does_not_fail_the_scrape(
+def test_a_database_that_does_not_answer_does_not_fail_the_scrape(
     sqlite_app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def away() -> None:
+    def fail() -> None:
         raise OperationalError("SELECT", {}, Exception("gone"))
 
-    monkeypatch.setattr(metrics, "snapshot", away)
+    monkeypatch.setattr(metrics, "snapshot", fail)
     assert not [name for name, _ in scrape(sqlite_app) if name == "creditapp_generations"]
 
 
-def test_counts_of_the_database_are_kept_for_a_moment(
+def test_counts_of_the_database_are_cached(
     sqlite_app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(metrics, "SECONDS_KEPT", 60.0)
-    asked = []
-    genuine = metrics._generations
-    monkeypatch.setattr(metrics, "_generations", lambda: asked.append(1) or genuine())
+    monkeypatch.setattr(metrics, "CACHE_SECONDS", 60.0)
+    queries = []
+    original = metrics._generations
+    monkeypatch.setattr(metrics, "_generations", lambda: queries.append(1) or original())
     for _ in range(5):
         scrape(sqlite_app)
-    assert len(asked) == 1
+    assert len(queries) == 1
     assert not re.search(r"nan", str(scrape(sqlite_app)))

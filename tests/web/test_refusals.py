@@ -1,4 +1,4 @@
-"""Every refusal in the caller's own form: a page, a component for HTMX, problem+json."""
+"""Every error in the caller's form: a page, a component for HTMX, problem+json."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.web.steps import HTMX, make, submit
 JSON = {"Accept": "application/json"}
 
 
-def test_a_refusal_has_one_status_in_every_form(sqlite_app: Flask) -> None:
+def test_an_error_has_one_status_in_every_form(sqlite_app: Flask) -> None:
     person = Person(sqlite_app)
     cases = {
         "/nothing-here": (404, "not_found"),
@@ -67,7 +67,7 @@ def test_a_wrong_prompt_is_refused_and_kept(sqlite_app: Flask, prompt: str) -> N
 @pytest.mark.parametrize(
     "prompt", ["🦊 im Schnee", "雪の中の狐", "a\nb\tc", "<b>&amp;</b>", "' OR 1=1"]
 )
-def test_any_script_and_sign_may_be_wished_for(
+def test_a_prompt_may_use_any_script_and_symbol(
     app: Flask, guest: Person, queue: Queue, prompt: str
 ) -> None:
     made = make(guest, queue, prompt)
@@ -92,7 +92,7 @@ def test_a_wrong_count_is_refused_by_the_api(sqlite_app: Flask, n: object) -> No
     assert alice.balance() == 50
 
 
-def test_an_unknown_or_unavailable_model(sqlite_app: Flask) -> None:
+def test_an_unknown_or_unavailable_model_is_refused(sqlite_app: Flask) -> None:
     alice = Person(sqlite_app).sign_up("alice@example.com")
     page = submit(alice, "a fox", model="no-such-model")
     assert page.status_code == 422
@@ -101,7 +101,7 @@ def test_an_unknown_or_unavailable_model(sqlite_app: Flask) -> None:
     assert alice.balance() == 50
 
 
-def test_too_few_credits_say_what_is_missing_and_where_to_get_more(sqlite_app: Flask) -> None:
+def test_too_few_credits_show_the_shortfall_and_where_to_buy(sqlite_app: Flask) -> None:
     alice = Person(sqlite_app).sign_up("alice@example.com")
     order = {"model": "gpt-image", "quality": "high", "n": "4"}
     assert submit(alice, "a fox", **order).status_code == 303
@@ -128,7 +128,7 @@ def test_too_few_credits_say_what_is_missing_and_where_to_get_more(sqlite_app: F
     assert alice.balance() == 18
 
 
-def test_a_guest_who_used_all_is_told_when_they_come_back(guest: Person, queue: Queue) -> None:
+def test_a_guest_without_images_left_sees_when_they_reset(guest: Person, queue: Queue) -> None:
     for _ in range(3):
         make(guest, queue)
     page = submit(guest, "a fourth fox")
@@ -151,7 +151,7 @@ def test_a_guest_who_used_all_is_told_when_they_come_back(guest: Person, queue: 
     assert told.json["signupCredits"] == 50
 
 
-def test_the_budget_of_all_guests_has_an_end(sqlite_app: Flask) -> None:
+def test_a_used_up_guest_budget_refuses_every_guest(sqlite_app: Flask) -> None:
     from dataclasses import replace
 
     with sqlite_app.app_context():
@@ -169,9 +169,7 @@ def test_the_budget_of_all_guests_has_an_end(sqlite_app: Flask) -> None:
 @pytest.mark.parametrize(
     "order", [{"model": "gpt-image"}, {"n": "2"}, {"model": "nano-banana-pro", "n": "4"}]
 )
-def test_what_guests_may_not_make_needs_an_account(
-    sqlite_app: Flask, order: dict[str, str]
-) -> None:
+def test_models_not_for_guests_need_an_account(sqlite_app: Flask, order: dict[str, str]) -> None:
     person = Person(sqlite_app)
     page = submit(person, "a fox", **order)
     assert page.status_code == 401
@@ -187,7 +185,7 @@ def test_what_guests_may_not_make_needs_an_account(
     assert person.call("GET", "/api/credits").json["guestInfo"]["remaining"] == 3
 
 
-def test_a_higher_price_than_was_shown_is_asked_about(sqlite_app: Flask) -> None:
+def test_a_higher_price_than_shown_needs_another_click(sqlite_app: Flask) -> None:
     alice = Person(sqlite_app).sign_up("alice@example.com")
     refused = submit(alice, "a fox", model="nano-banana-pro", shown_micro="500000")
     assert refused.status_code == 409
@@ -201,7 +199,7 @@ def test_a_higher_price_than_was_shown_is_asked_about(sqlite_app: Flask) -> None
     assert accepted.status_code == 303
 
 
-def test_a_double_click_makes_one(sqlite_app: Flask) -> None:
+def test_a_double_click_generates_once(sqlite_app: Flask) -> None:
     alice = Person(sqlite_app).sign_up("alice@example.com")
     page = alice.browser.get("/").text
     nonce = page.split('name="nonce" value="')[1].split('"')[0]
@@ -237,7 +235,7 @@ def test_a_key_used_for_another_body_is_refused(sqlite_app: Flask) -> None:
         ("prompt=x", "text/plain", 415, "unsupported_media_type"),
     ],
 )
-def test_a_body_that_is_no_json(
+def test_a_body_that_is_not_json_is_refused(
     sqlite_app: Flask, data: str, mimetype: str, status: int, code: str
 ) -> None:
     answer = sqlite_app.test_client().post("/api/generate-image", data=data, content_type=mimetype)
@@ -245,7 +243,7 @@ def test_a_body_that_is_no_json(
     assert_complete(answer)
 
 
-def test_a_wrong_method_names_the_right_ones(sqlite_app: Flask) -> None:
+def test_a_wrong_method_returns_the_allowed_ones(sqlite_app: Flask) -> None:
     person = Person(sqlite_app)
     answer = person.browser.get("/auth/logout", headers=JSON)
     assert (answer.status_code, answer.json["code"]) == (405, "method_not_allowed")
@@ -254,7 +252,7 @@ def test_a_wrong_method_names_the_right_ones(sqlite_app: Flask) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/dashboard", "/nothing-here", "/credits", "/auth/login"])
-def test_without_its_database_the_app_says_so_in_every_form(
+def test_without_its_database_the_app_returns_500_in_every_form(
     app: Flask, alice: Person, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     app.config["PROPAGATE_EXCEPTIONS"] = False
@@ -272,7 +270,7 @@ def test_without_its_database_the_app_says_so_in_every_form(
     assert alice.browser.get("/healthz").status_code == 200
 
 
-def test_a_failure_of_ours_is_told_without_its_cause(
+def test_an_internal_error_is_shown_without_its_cause(
     sqlite_app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail() -> str:
@@ -293,7 +291,7 @@ def marked_public(view: Callable[[], str]) -> Callable[[], str]:
 
 
 def break_database(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let every new connection fail as one to a server that is away."""
+    """Make every new database connection fail."""
 
     def refuse(*_args: object, **_kwargs: object) -> None:
         raise OperationalError("SELECT 1", {}, Exception("connection refused"))
@@ -313,7 +311,7 @@ def htmx_submit(person: Person, prompt: str, **fields: str) -> TestResponse:
 
 
 def assert_complete(answer: TestResponse) -> None:
-    """Every problem has the same members, and agrees with its status."""
+    """Assert that a problem has every member, and the status of its response."""
     problem = answer.json
     assert answer.mimetype == "application/problem+json"
     assert problem["status"] == answer.status_code

@@ -1,4 +1,4 @@
-"""What every route is subject to: headers, CSRF, cookies, the caller's address."""
+"""Headers, CSRF, cookies and the caller's address, on every route."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PLACEHOLDER = re.compile(r"<(?:\w+:)?\w+>")
 def behind_proxies(
     sqlite_url: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> Iterator[Flask]:
-    """The app behind as many proxies of ours as the test says."""
+    """The app behind the test's number of trusted proxies."""
     environ = {"CREDITAPP_TRUSTED_PROXIES": str(request.param)}
     app = build_app(sqlite_url, tmp_path, environ)
     yield app
@@ -39,7 +39,7 @@ def every_address(app: Flask) -> list[tuple[str, str]]:
     ]
 
 
-def test_every_answer_carries_the_headers_errors_included(sqlite_app: Flask) -> None:
+def test_every_response_has_the_headers_errors_included(sqlite_app: Flask) -> None:
     browser = sqlite_app.test_client()
     addresses = [*every_address(sqlite_app), ("GET", "/nothing-here"), ("PUT", "/credits")]
     for method, path in addresses:
@@ -83,7 +83,7 @@ def test_in_production_cookies_and_transport_are_secure(sqlite_url: str, tmp_pat
     close_app(app)
 
 
-def test_every_unsafe_route_of_people_refuses_a_form_without_its_token(sqlite_app: Flask) -> None:
+def test_every_unsafe_route_refuses_a_form_without_its_token(sqlite_app: Flask) -> None:
     alice = Person(sqlite_app).sign_up("alice@example.com")
     checked = 0
     for rule in sqlite_app.url_map.iter_rules():
@@ -159,7 +159,7 @@ def test_a_refused_form_never_shows_a_password_again(sqlite_app: Flask) -> None:
         assert "my own" not in answer.text
 
 
-def test_htmx_gets_the_same_refusal_as_a_component(sqlite_app: Flask) -> None:
+def test_htmx_gets_the_same_error_as_a_component(sqlite_app: Flask) -> None:
     person = Person(sqlite_app)
     answer = person.browser.post("/generations", data={"prompt": "a kept fox"}, headers=HTMX)
     assert answer.status_code == 403
@@ -168,7 +168,7 @@ def test_htmx_gets_the_same_refusal_as_a_component(sqlite_app: Flask) -> None:
     assert "a kept fox" in answer.text
 
 
-def test_a_tampered_session_cookie_is_nobodys(sqlite_app: Flask) -> None:
+def test_a_tampered_session_cookie_signs_no_one_in(sqlite_app: Flask) -> None:
     alice = Person(sqlite_app).sign_up("alice@example.com")
     cookie = alice.browser.get_cookie("creditapp_session")
     assert cookie is not None
@@ -192,7 +192,7 @@ def test_a_tampered_guest_cookie_is_a_new_guest_who_sees_nothing(
     assert guest.browser.get(made).status_code == 200
 
 
-def test_throwing_the_cookie_away_brings_no_images_back(guest: Person, queue: object) -> None:
+def test_deleting_the_cookie_returns_no_images(guest: Person, queue: object) -> None:
     for _ in range(3):
         make(guest, queue)  # type: ignore[arg-type]  # the fixture's own type
         guest.browser.delete_cookie(GUEST_COOKIE)
@@ -208,7 +208,7 @@ def test_a_forged_address_opens_no_new_window_without_proxies(sqlite_app: Flask)
 
 
 @pytest.mark.parametrize("behind_proxies", [1, 2], indirect=True)
-def test_behind_proxies_the_entry_of_the_outermost_one_of_ours_counts(
+def test_behind_proxies_the_entry_of_the_outermost_trusted_one_counts(
     behind_proxies: Flask,
 ) -> None:
     with behind_proxies.app_context():
@@ -223,7 +223,7 @@ def test_behind_proxies_the_entry_of_the_outermost_one_of_ours_counts(
     assert _generate(behind_proxies, "10.0.0.1", another_person).status_code == 202
 
 
-def test_one_address_of_an_ipv6_site_is_as_good_as_another(sqlite_app: Flask) -> None:
+def test_all_addresses_of_an_ipv6_subscriber_are_one_network(sqlite_app: Flask) -> None:
     for number in range(3):
         assert _generate(sqlite_app, f"2001:db8:1:2::{number + 1}").status_code == 202
     assert _generate(sqlite_app, "2001:db8:1:2:ffff::9").status_code == 429
@@ -234,11 +234,11 @@ def test_one_address_of_an_ipv6_site_is_as_good_as_another(sqlite_app: Flask) ->
     "path",
     ["/gallery?q=%00", "/gallery?cursor=a%00b", "/media/%00", "/generations/x%00", "/?prompt=%00"],
 )
-def test_a_character_that_no_text_may_hold_is_refused(alice: Person, path: str) -> None:
+def test_a_nul_is_refused(alice: Person, path: str) -> None:
     assert alice.browser.get(path).status_code == 400
 
 
-def test_a_body_too_large_is_refused_with_its_own_status(sqlite_app: Flask) -> None:
+def test_a_body_that_is_too_large_is_refused_with_413(sqlite_app: Flask) -> None:
     person = Person(sqlite_app)
     answer = person.browser.post(
         "/generations", data={"prompt": "x" * 300_000, "csrf_token": "any"}
@@ -250,7 +250,7 @@ def test_a_body_too_large_is_refused_with_its_own_status(sqlite_app: Flask) -> N
     assert "<html" not in told.text
 
 
-def test_too_many_requests_are_told_when_to_come_back(sqlite_url: str, tmp_path: Path) -> None:
+def test_too_many_requests_return_retry_after(sqlite_url: str, tmp_path: Path) -> None:
     enabled, limiter.enabled = limiter.enabled, True
     app = build_app(sqlite_url, tmp_path)
     app.config["RATELIMIT_ENABLED"] = True

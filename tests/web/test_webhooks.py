@@ -1,4 +1,4 @@
-"""The webhook's door: only what Stripe has signed, byte for byte and just now, comes in."""
+"""The webhook endpoint accepts only events that Stripe signed, byte for byte and recently."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from tests.payments.test_inbox import made_up
 from tests.shop_app import COMPLETED, CREATOR, Json, ShopApp
 
 
-def unsent(shop_app: ShopApp) -> tuple[Any, Json, str]:
-    """Return a buyer who has paid, the event of it, and its body."""
+def paid_event(shop_app: ShopApp) -> tuple[Any, Json, str]:
+    """Return a buyer who has paid, the event not yet sent, and its body."""
     alice = shop_app.member()
     purchase = shop_app.start(alice)
     shop_app.pay(purchase)
@@ -27,8 +27,8 @@ def unsent(shop_app: ShopApp) -> tuple[Any, Json, str]:
 
 
 @pytest.mark.parametrize("path", ["/api/webhooks/stripe", "/api/stripe/webhook"])
-def test_a_genuine_event_comes_in_at_both_addresses(shop_app: ShopApp, path: str) -> None:
-    alice, event, _body = unsent(shop_app)
+def test_a_genuine_event_is_accepted_at_both_paths(shop_app: ShopApp, path: str) -> None:
+    alice, event, _body = paid_event(shop_app)
     answer = shop_app.send(event, path)
     assert (answer.status_code, answer.json) == (200, {"received": True})
     assert shop_app.credits(alice) == CREATOR
@@ -68,8 +68,8 @@ def forgeries(shop_app: ShopApp, body: str) -> dict[str, tuple[str, str | None]]
     }
 
 
-def test_what_stripe_did_not_sign_just_now_is_refused_and_leaves_nothing(shop_app: ShopApp) -> None:
-    alice, event, body = unsent(shop_app)
+def test_an_event_without_a_recent_signature_is_refused_and_not_stored(shop_app: ShopApp) -> None:
+    alice, event, body = paid_event(shop_app)
     for what, (sent, signed) in forgeries(shop_app, body).items():
         answer = shop_app.post(sent, signed)
         assert answer.status_code == 400, what
@@ -82,24 +82,24 @@ def test_what_stripe_did_not_sign_just_now_is_refused_and_leaves_nothing(shop_ap
     assert shop_app.credits(alice) == CREATOR
 
 
-def test_of_several_signatures_one_that_fits_is_enough(shop_app: ShopApp) -> None:
-    """While a secret is rolled, Stripe signs with the old and with the new one."""
-    alice, _event, body = unsent(shop_app)
+def test_one_valid_signature_of_several_is_enough(shop_app: ShopApp) -> None:
+    """While a secret is rotated, Stripe signs with the old and the new one."""
+    alice, _event, body = paid_event(shop_app)
     moment, good = signature(body, shop_app.secret).split(",")
     assert shop_app.post(body, f"{moment},v1={'0' * 64},{good}").status_code == 200
     assert shop_app.credits(alice) == CREATOR
 
 
-def test_without_a_secret_nothing_is_genuine() -> None:
+def test_without_a_secret_no_event_is_genuine() -> None:
     gateway = StripeGateway("sk_test_x", "")
     with pytest.raises(SignatureInvalid):
         gateway.verify_webhook(b"{}", signature("{}", ""))
 
 
-def test_an_event_that_cannot_be_stored_is_answered_500_and_taken_when_it_comes_again(
+def test_an_event_that_cannot_be_stored_returns_500_and_is_accepted_again_later(
     shop_app: ShopApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    alice, event, _body = unsent(shop_app)
+    alice, event, _body = paid_event(shop_app)
 
     def full_disk(*_args: Any) -> bool:
         raise OperationalError("INSERT", {}, Exception("disk is full"))
@@ -113,19 +113,19 @@ def test_an_event_that_cannot_be_stored_is_answered_500_and_taken_when_it_comes_
     assert shop_app.credits(alice) == CREATOR
 
 
-def test_an_event_of_the_other_mode_is_taken_and_does_nothing(shop_app: ShopApp) -> None:
-    alice, event, _body = unsent(shop_app)
+def test_an_event_of_the_other_mode_is_accepted_without_effect(shop_app: ShopApp) -> None:
+    alice, event, _body = paid_event(shop_app)
     live = {**event, "id": event["id"] + "_live", "livemode": True}
     assert shop_app.send(live).json == {"received": True}
     assert shop_app.credits(alice) == 0
 
 
-def test_an_event_that_is_not_ours_is_taken(shop_app: ShopApp) -> None:
+def test_an_event_that_is_not_ours_is_accepted(shop_app: ShopApp) -> None:
     event = made_up("foreign", COMPLETED, {"id": "cs_x", "object": "checkout.session"})
     assert shop_app.send(event).json == {"received": True}
 
 
-def test_only_post_is_answered(shop_app: ShopApp) -> None:
+def test_only_post_is_accepted(shop_app: ShopApp) -> None:
     browser = shop_app.app.test_client()
     for method in ("GET", "PUT", "DELETE"):
         answer = browser.open("/api/webhooks/stripe", method=method)
@@ -134,7 +134,7 @@ def test_only_post_is_answered(shop_app: ShopApp) -> None:
 
 
 def test_a_signed_request_needs_no_csrf_token_and_sets_no_cookie(shop_app: ShopApp) -> None:
-    _alice, event, body = unsent(shop_app)
+    _alice, event, body = paid_event(shop_app)
     answer = shop_app.app.test_client().post(
         "/api/webhooks/stripe",
         data=body.encode(),
