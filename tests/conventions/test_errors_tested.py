@@ -46,6 +46,6 @@ def test_every_code_is_in_the_table_of_the_api_page_with_its_status() -> None:
         assert documented.get(code) == statuses, code
 
 
-def test_a_status_is_one_that_http_knows_for_error_codes() -> None:
+def test_every_status_is_an_error_of_http() -> None:
     for code, statuses in error_codes().items():
         assert all(400 <= status < 600 for status in statuses), code
