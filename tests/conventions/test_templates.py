@@ -30,11 +30,7 @@ FAMILIES = {
 }
 """Page folders that belong to a module of another name."""
 
-NO_PAGES = {
-    *("receipt_pdf"),
-    *("bodies", "errors", "examples", "health", "json", "metrics"),
-    *("rendering", "security", "shapes", "topup", "viewers"),
-}
+NO_PAGES = {"examples", "health", "metrics", "receipt_pdf", "topup"}
 """Modules of ``web`` that render no page of their own, such as ``topup``, whose part of the
 settings is a component; ``webhooks`` answers machines."""
 
