@@ -187,7 +187,9 @@ def delete_generation(generation_id: str) -> Response:
         return Response(status=204)
     cancel(generation_id, by)
     result = find(reading(), generation_id, by)
-    return json_response(_answer(result, with_balance=True), 200 if result.generation.finished else 202)
+    return json_response(
+        _answer(result, with_balance=True), 200 if result.generation.finished else 202
+    )
 
 
 def _generate(route: str, **defaults: str) -> Response:
