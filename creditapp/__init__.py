@@ -1,7 +1,7 @@
 """CreditApp: a self-hosted credits store and AI studio.
 
-``create_app`` is the one place that assembles: it reads the settings, builds each door to the world
-or takes the one it was given, and connects what happens below with who must act above.
+``create_app`` assembles the app: it reads the settings, builds each service or takes the one it was
+given, and connects the hooks of lower packages with the packages that act on them.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ def create_app(
     mailer: Mailer | None = None,
     clock: Clock | None = None,
 ) -> Flask:
-    """Return the whole app, ready to serve; raise ``SettingsInvalid`` for what stops the start.
+    """Return the app, ready to serve; raise ``SettingsInvalid`` for settings that prevent a start.
 
-    What is not given is chosen by the settings: Stripe or the payment sandbox, OpenAI-compatible
-    vendors or the offline provider, SMTP or mail written to files.
+    The settings choose every service that is not given: Stripe or the payment sandbox,
+    OpenAI-compatible vendors or the offline provider, SMTP or email written to files.
     """
     settings = settings or load_settings()
     logs.configure_logging(settings.log_level, human=settings.env == "demo")
@@ -58,12 +58,12 @@ def create_app(
     clock = clock or _clock(gateway)
     provide(app, Clock, clock)
     provide(app, Catalog, _load_catalog(settings))
-    # Read anew each time, because the catalog in use may be replaced.
+    # Computed on each use, because the catalog may be replaced while the app runs.
     provide_computed(app, AccountRules, lambda: _account_rules(settings, get(Catalog)))
     provide(app, Providers, providers or _providers(settings))
     provide(app, SubmitHooks, SubmitHooks(credits_held=topup_charge.after_spending))
     provide(app, Media, open_media(settings.media_url))
-    provide(app, EmailService, _post(app, settings, mailer, clock))
+    provide(app, EmailService, _email_service(app, settings, mailer, clock))
     init_database(app, settings.database_url)
     jobs.init_app(app, settings.database_url, settings.data_dir)
 
@@ -90,11 +90,11 @@ def _account_rules(settings: Settings, catalog: Catalog) -> AccountRules:
             free_micro=catalog.free_micro,
             hold_until_verified=settings.hold_welcome_until_verified,
         ),
-        signed_up=(_mail_the_link, _adopt_images),
+        signed_up=(_queue_verification, _adopt_images),
     )
 
 
-def _mail_the_link(session: Session, event: SignedUp) -> None:
+def _queue_verification(session: Session, event: SignedUp) -> None:
     emails.queue(
         session,
         "verify",
@@ -117,7 +117,9 @@ def _providers(settings: Settings) -> Providers:
     return Providers(settings.environ, offline=offline)
 
 
-def _post(app: Flask, settings: Settings, mailer: Mailer | None, clock: Clock) -> EmailService:
+def _email_service(
+    app: Flask, settings: Settings, mailer: Mailer | None, clock: Clock
+) -> EmailService:
     return EmailService(
         mailer=mailer
         or mailer_for(settings.mail_url, settings.mail_from, settings.data_dir / "mail"),
@@ -143,6 +145,6 @@ def _gateway(app: Flask, settings: Settings) -> StripeGateway:
 
 
 def _clock(gateway: StripeGateway) -> Clock:
-    # The demo's time is the sandbox's, where months can be moved on.
+    # A demo uses the sandbox's clock, which can be moved ahead by months.
     clock: Clock = getattr(gateway, "clock", None) or Clock()
     return clock

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import re
 
-from flask import Flask
+from flask import Blueprint, Flask
 
 from creditapp import api, web
 from creditapp.http.policies import POLICIES, policy_of
@@ -65,6 +67,18 @@ def test_reading_changes_nothing_and_writing_is_never_a_get(looked_at: Flask) ->
 def test_blueprints_have_the_promised_names(looked_at: Flask) -> None:
     names = {name.partition(".")[0] for name in looked_at.blueprints}  # nested ones follow a dot
     assert {"auth", "checkout", "webhooks", "generation"} <= names <= BLUEPRINTS
+
+
+def test_every_blueprint_of_a_module_is_registered(looked_at: Flask) -> None:
+    registered = {name.rpartition(".")[2] for name in looked_at.blueprints}
+    forgotten = [
+        module.name
+        for package in (api, web)
+        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}.")
+        for value in vars(importlib.import_module(module.name)).values()
+        if isinstance(value, Blueprint) and value.name not in registered
+    ]
+    assert forgotten == []
 
 
 def test_every_view_has_a_docstring(looked_at: Flask) -> None:
