@@ -58,7 +58,7 @@ def create_app(
     provide(app, Clock, clock)
     use_catalog(app, settings, _load_catalog(settings))
     provide(app, Providers, providers or _providers(settings))
-    provide(app, SubmitHooks, SubmitHooks(credits_held=topup_charge.after_spending))
+    provide(app, SubmitHooks, SubmitHooks(credits_held=topup_charge.enqueue_if_low))
     provide(app, Media, open_media(settings.media_url))
     provide(app, EmailService, _post(app, settings, mailer, clock))
     init_database(app, settings.database_url)

@@ -32,9 +32,10 @@ from creditapp.ledger.models import Grant
 from creditapp.payments import webhooks
 from creditapp.payments.purchases import checkout
 from creditapp.payments.purchases.checkout import Order
-from creditapp.payments.purchases.models import Purchase, StripeEvent
+from creditapp.payments.purchases.models import Purchase
 from creditapp.payments.stripe.client import StripeGateway
-from creditapp.payments.stripe.server import EmbeddedSandbox
+from creditapp.payments.stripe.server import SandboxGateway
+from creditapp.payments.webhooks import StripeEvent
 from creditapp.services import get, provide
 from creditapp.stripe_sandbox.deliveries import signature
 from creditapp.stripe_sandbox.state import State
@@ -58,7 +59,7 @@ class ShopApp:
         self.app: Flask = build_app(url, folder, environ, clock=self.clock, mailer=Outbox())
         with self.app.app_context():
             self.settings = get(Settings)
-            self.gateway = get(EmbeddedSandbox)
+            self.gateway = get(SandboxGateway)
         self.secret = self.settings.webhook_secret
         self.line = FlakyGateway(self.gateway)
 
@@ -100,7 +101,9 @@ class ShopApp:
         """Begin to buy."""
         with self.app.app_context():
             shown = get(Catalog).digest
-            return checkout.start(Order(pack, shown), buyer, key=key or secrets.token_hex(8))
+            return checkout.start_checkout(
+                Order(pack, shown), buyer, key=key or secrets.token_hex(8)
+            )
 
     def bought(self, buyer: User, pack: str = "creator") -> Purchase:
         """Buy, pay and come back."""
@@ -111,14 +114,14 @@ class ShopApp:
     def sync(self, purchase: Purchase, **more: Any) -> Purchase:
         """Come back from the checkout."""
         with self.app.app_context():
-            return checkout.sync(purchase.id, **more)
+            return checkout.sync_purchase(purchase.id, **more)
 
     def sweep(self, after: timedelta = timedelta(0)) -> None:
         """Let time pass and the sweeps look."""
         self.clock.advance(after)
         with self.app.app_context():
-            webhooks.sweep()
-            checkout.sweep()
+            webhooks.sweep_events()
+            checkout.sweep_purchases()
 
     def row(self, purchase: Purchase) -> Purchase:
         """Return the purchase as it is stored now."""

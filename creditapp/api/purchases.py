@@ -175,7 +175,7 @@ def _pack_at(amount: Decimal) -> str:
 def _buy(pack_id: str, body: Body, *, route: str, currency: str = "") -> Purchase:
     order = Order(pack_id=pack_id, catalog_shown="", currency=currency)
     try:
-        purchase = checkout.start(order, require_member(), key=key_of(body, route))
+        purchase = checkout.start_checkout(order, require_member(), key=key_of(body, route))
     except GatewayError:
         raise PaymentUnavailable from None
     return opened(purchase)

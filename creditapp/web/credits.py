@@ -89,7 +89,7 @@ def buy() -> Response:
     try:
         if not 8 <= len(nonce) <= 64:
             raise ValidationFailed.of("nonce", "Reload the page and try again.")
-        purchase = checkout.start(
+        purchase = checkout.start_checkout(
             order, require_member(), key=f"form:{nonce}:{order.digest()[:32]}"
         )
     except GatewayError:
@@ -122,14 +122,14 @@ def ask_who_buys(refusal: AuthenticationRequired) -> AnyResponse:
 def back(purchase_id: str) -> Response:
     """Come back from the checkout: ask what was paid, then go on to where the buyer was."""
     member = require_member()
-    purchase = checkout.find(reading(), purchase_id, member)
+    purchase = checkout.find_purchase(reading(), purchase_id, member)
     asked = True
     try:
-        purchase = checkout.sync(purchase.id)
+        purchase = checkout.sync_purchase(purchase.id)
     except (GatewayError, AppError):
         # The webhook or the sweep will know it; the notice below keeps asking.
         asked = False
-        purchase = checkout.find(reading(), purchase_id, member)
+        purchase = checkout.find_purchase(reading(), purchase_id, member)
     forget_viewer()
     unpaid = purchase.state == "open" and (asked or "cancelled" in request.args)
     cancelled = unpaid or purchase.state in ("failed", "expired")
@@ -141,7 +141,7 @@ def back(purchase_id: str) -> Response:
 @policy("user")
 def purchase_notice(purchase_id: str) -> Response:
     """Answer the notice of a purchase that was still pending."""
-    purchase = checkout.find(reading(), purchase_id, require_member())
+    purchase = checkout.find_purchase(reading(), purchase_id, require_member())
     response = make_response(render_block(FRAGMENTS, "notice", notice=_notice(purchase)))
     if purchase.state == "paid":
         response.headers["HX-Trigger"] = "balance-changed"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from flask import Blueprint, Flask, Response, request
 
+from creditapp import payments
 from creditapp.api.models import Received
 from creditapp.http.json_provider import answer
 from creditapp.http.openapi import documented
 from creditapp.http.security import limiter, policy
-from creditapp.payments import webhooks as payments_webhooks
 
 webhooks = Blueprint("webhooks", __name__)
 
@@ -26,7 +26,5 @@ def register(app: Flask) -> None:
 @documented("Take an event that Stripe has signed", Received, headers=["Stripe-Signature"])
 def stripe() -> Response:
     """Store an event once and work on it: 200 when it is stored or was seen, 400 when forged."""
-    payments_webhooks.receive(
-        request.get_data(cache=False), request.headers.get("Stripe-Signature")
-    )
+    payments.receive_webhook(request.get_data(cache=False), request.headers.get("Stripe-Signature"))
     return answer(Received(received=True).as_json())

@@ -82,18 +82,18 @@ class Steps:
 
 
 def _sync(purchase_id: str) -> None:
-    checkout.sync(purchase_id)
+    checkout.sync_purchase(purchase_id)
 
 
 def _receive(body: bytes, signed: str) -> None:
-    webhooks.receive(body, signed)
+    webhooks.receive_webhook(body, signed)
 
 
 def _start(user_id: str, key: str) -> None:
     with snapshot() as session:
         buyer = session.get(User, user_id)
     assert buyer
-    checkout.start(Order("creator", ""), buyer, key=key)
+    checkout.start_checkout(Order("creator", ""), buyer, key=key)
 
 
 def _sync_plan(subscription_id: str) -> None:

@@ -122,4 +122,4 @@ def test_killed_anywhere_between_the_click_and_the_checkout(
 
 def start_again(shop_app: ShopApp, alice: User, key: str) -> Purchase:
     with shop_app.app.app_context():
-        return checkout.start(Order("creator", ""), alice, key=key)
+        return checkout.start_checkout(Order("creator", ""), alice, key=key)

@@ -68,12 +68,13 @@ def test_webhooks_returns_and_sweeps_at_once_give_once(shop_app: ShopApp) -> Non
     shop_app.clock.advance(timedelta(minutes=2))
 
     def come_back() -> object:
-        return checkout.sync(purchase.id)
+        return checkout.sync_purchase(purchase.id)
 
     def webhook() -> object:
         return shop_app.send(completed).status_code
 
-    acts = [come_back, webhook, checkout.sweep, webhook, come_back, checkout.sweep]
+    sweep = checkout.sweep_purchases
+    acts = [come_back, webhook, sweep, webhook, come_back, sweep]
     assert [each for each in values(shop_app.at_once(*acts)) if isinstance(each, int)] == [200, 200]
     assert (shop_app.grants(purchase), shop_app.credits(alice)) == (1, CREATOR)
 
@@ -178,7 +179,7 @@ def test_two_tabs_are_two_purchases(shop_app: ShopApp) -> None:
 
 def test_a_heap_of_unpaid_checkouts_is_refused_until_one_is_paid_or_old(shop_app: ShopApp) -> None:
     alice = shop_app.member()
-    purchases = [shop_app.start(alice) for _ in range(idempotency.OPEN_AN_HOUR_MAX)]
+    purchases = [shop_app.start(alice) for _ in range(idempotency.OPEN_PER_HOUR_MAX)]
     with pytest.raises(RateLimited):
         shop_app.start(alice)
     shop_app.start(shop_app.member())  # another buyer is not held up
@@ -204,7 +205,7 @@ def test_a_pack_that_does_not_exist(shop_app: ShopApp) -> None:
 def test_prices_that_changed_since_the_page_was_opened_are_not_charged(shop_app: ShopApp) -> None:
     alice = shop_app.member()
     with shop_app.app.app_context(), pytest.raises(PackChanged):
-        checkout.start(Order("creator", "the digest of yesterday"), alice, key="changed")
+        checkout.start_checkout(Order("creator", "the digest of yesterday"), alice, key="changed")
     assert shop_app.purchases(alice) == []
 
 
@@ -301,7 +302,7 @@ def test_one_purchase_that_cannot_be_asked_about_does_not_keep_the_others(
 def test_two_sweeps_at_once_ask_about_a_purchase_once(shop_app: ShopApp) -> None:
     shop_app.start(shop_app.member())
     shop_app.clock.advance(timedelta(minutes=1))
-    values(shop_app.at_once(*[checkout.sweep] * 3))
+    values(shop_app.at_once(*[checkout.sweep_purchases] * 3))
     assert shop_app.line.calls["retrieve_checkout"] == 1
 
 

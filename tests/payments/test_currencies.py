@@ -82,7 +82,7 @@ def test_the_credits_are_the_same_in_every_currency(
 ) -> None:
     alice = shop_app.member()
     with shop_app.app.app_context():
-        purchase = checkout.start(
+        purchase = checkout.start_checkout(
             Order("creator", "", currency=currency), alice, key=currency + "k"
         )
     shop_app.pay(purchase)
@@ -97,7 +97,7 @@ def test_the_credits_are_the_same_in_every_currency(
 def test_a_checkout_in_another_currency_gives_nothing(shop_app: ShopApp) -> None:
     alice = shop_app.member()
     with shop_app.app.app_context():
-        purchase = checkout.start(Order("creator", "", currency="EUR"), alice, key="other")
+        purchase = checkout.start_checkout(Order("creator", "", currency="EUR"), alice, key="other")
     shop_app.alter(purchase, currency="usd")
     shop_app.pay(purchase)
     assert shop_app.sync(purchase).state == "review"
@@ -107,7 +107,7 @@ def test_a_checkout_in_another_currency_gives_nothing(shop_app: ShopApp) -> None
 def test_a_currency_that_is_not_sold_is_refused(shop_app: ShopApp) -> None:
     alice = shop_app.member()
     with shop_app.app.app_context(), pytest.raises(ValidationFailed):
-        checkout.start(Order("creator", "", currency="CHF"), alice, key="francs")
+        checkout.start_checkout(Order("creator", "", currency="CHF"), alice, key="francs")
 
 
 def test_the_page_offers_them_and_remembers(shop_app: ShopApp) -> None:

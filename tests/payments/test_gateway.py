@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 import stripe
 
-from creditapp.payments.stripe.client import API_VERSION, StripeGateway
+from creditapp.payments.stripe.client import StripeGateway
+from creditapp.payments.stripe.connection import API_VERSION
 from creditapp.payments.stripe.records import CheckoutCreated, GatewayError, SignatureInvalid
 from tests.stripe_sandbox.sandbox_kit import KEY, SECRET, Sandbox, Shop
 
@@ -183,9 +184,15 @@ def test_a_lost_checkout_is_found_by_its_purchase(gateway: StripeGateway, sandbo
 # --- errors ----------------------------------------------------------------------------------
 
 
-def test_an_unknown_checkout_is_a_permanent_error(gateway: StripeGateway) -> None:
+def test_an_unknown_object_is_none(gateway: StripeGateway) -> None:
+    assert gateway.retrieve_checkout("cs_test_unknown") is None
+    assert gateway.retrieve_payment("pi_unknown") is None
+    assert gateway.retrieve_subscription("sub_unknown") is None
+
+
+def test_expiring_an_unknown_checkout_is_a_permanent_error(gateway: StripeGateway) -> None:
     with pytest.raises(GatewayError) as refused:
-        gateway.retrieve_checkout("cs_test_nobody")
+        gateway.expire_checkout("cs_test_unknown")
     assert (refused.value.permanent, refused.value.code) == (True, "resource_missing")
 
 

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from creditapp.db import snapshot
 from creditapp.payments import webhooks
-from creditapp.payments.purchases.models import StripeEvent
+from creditapp.payments.webhooks import StripeEvent
 from tests.flaky_gateway import cut
 from tests.shop_app import COMPLETED, CREATOR, Json, ShopApp, values
 
@@ -102,11 +102,11 @@ def test_an_event_that_overtakes_its_purchase_is_done_when_it_is_there(shop_app:
     purchase = shop_app.start(alice)
     shop_app.pay(purchase)
     event = shop_app.event(purchase, COMPLETED)
-    real, webhooks.checkout.sync = webhooks.checkout.sync, _not_found  # type: ignore[assignment]
+    real, webhooks.checkout.sync_purchase = webhooks.checkout.sync_purchase, _not_found  # type: ignore[assignment]
     try:
         assert shop_app.send(event).status_code == 200
     finally:
-        webhooks.checkout.sync = real
+        webhooks.checkout.sync_purchase = real
     assert state(shop_app, event) == "received"
     shop_app.sweep(after=timedelta(seconds=6))
     assert (state(shop_app, event), shop_app.credits(alice)) == ("done", CREATOR)
@@ -191,5 +191,5 @@ def test_one_event_that_cannot_be_worked_on_does_not_keep_the_others(shop_app: S
     shop_app.line.before = fail_first
     with shop_app.app.app_context():
         shop_app.clock.advance(timedelta(seconds=6))
-        webhooks.sweep()
+        webhooks.sweep_events()
     assert shop_app.credits(alice) == CREATOR

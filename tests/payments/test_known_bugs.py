@@ -143,7 +143,7 @@ def test_bug_7_redirect_and_webhook_race(shop_app: ShopApp) -> None:
     shop_app.line.after = wait_for_the_other
     values(
         shop_app.at_once(
-            lambda: checkout.sync(purchase.id).state,
+            lambda: checkout.sync_purchase(purchase.id).state,
             lambda: shop_app.send(completed).status_code,
         )
     )

@@ -409,7 +409,7 @@ class PlansMachine(RuleBasedStateMachine):
     def _collect_events(self) -> None:
         known = getattr(self, "_known_events", set())
         for event in self._objects("event"):
-            if event["id"] not in known and event["type"].startswith(webhooks.PAYMENT_EVENTS):
+            if event["id"] not in known and webhooks.handler_of(event["type"]):
                 self.events.append(event)
             known.add(event["id"])
         self._known_events: set[str] = known

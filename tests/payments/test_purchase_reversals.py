@@ -210,7 +210,7 @@ def test_concurrent_events_of_payment_refund_and_dispute_end_the_same(shop_app: 
 
     sends = [lambda event=event: send(event) for event in events]
     assert set(values(shop_app.at_once(*sends))) == {200}
-    values(shop_app.at_once(lambda: checkout.sync(purchase.id)))
+    values(shop_app.at_once(lambda: checkout.sync_purchase(purchase.id)))
     left = CREATOR * MICRO - CREATOR * MICRO * 749 // 1499
     balance = shop_app.balance(alice)
     assert (balance.available_micro, balance.frozen_micro) == (50 * MICRO, left)

@@ -93,7 +93,7 @@ def test_a_saved_card_is_heard_of_again_when_stripe_was_silent(
     assert not tops.row(alice).on
     shop_app.clock.advance(MINUTES)
     with shop_app.app.app_context():
-        webhooks.sweep()
+        webhooks.sweep_events()
     assert tops.row(alice).on
 
 
@@ -188,7 +188,7 @@ def test_below_the_threshold_it_buys_once(shop_app: ShopApp, tops: TopupShop) ->
 def test_ten_holds_at_once_make_one_purchase(shop_app: ShopApp, tops: TopupShop) -> None:
     alice = tops.switched_on()
     shop_app.spend(alice, 20)
-    values(shop_app.at_once(*[lambda: topup_charge.consider(alice.id)] * 10))
+    values(shop_app.at_once(*[lambda: topup_charge.charge_if_low(alice.id)] * 10))
     assert [each.state for each in tops.purchases(alice)] == ["paid"]
     assert tops.charges(alice) == [PRICE]
 
@@ -200,11 +200,11 @@ def test_a_hold_that_runs_low_asks_for_the_job_and_others_do_not(
     monkeypatch.setattr(topup_charge.jobs, "enqueue", lambda *job: asked.append(job))
     alice, bob = tops.switched_on(), shop_app.member()
     with shop_app.app.app_context():
-        topup_charge.after_spending(bob.id, 0)
-        topup_charge.after_spending(alice.id, 40 * MICRO)
+        topup_charge.enqueue_if_low(bob.id, 0)
+        topup_charge.enqueue_if_low(alice.id, 40 * MICRO)
         assert asked == []
-        topup_charge.after_spending(alice.id, 40 * MICRO - 1)
-        topup_charge.after_spending(alice.id, 1)
+        topup_charge.enqueue_if_low(alice.id, 40 * MICRO - 1)
+        topup_charge.enqueue_if_low(alice.id, 1)
     assert len(set(asked)) == 1
     assert asked[0][0] == "top-up"
     assert asked[0][1].startswith(f"{alice.id}.")

@@ -42,7 +42,7 @@ class TopupShop:
         """Agree on the settings; return where a card must be saved first."""
         wanted = {"pack_id": "creator", "threshold_micro": 40 * MICRO, "limit_minor": 10_000}
         with self.app.app_context():
-            return topup_consent.switch_on(Consent(**(wanted | terms)), member, new_card=new_card)
+            return topup_consent.enable(Consent(**(wanted | terms)), member, new_card=new_card)
 
     def save_card(self, url: str, card: str = "succeeds") -> None:
         """Save a card on the page of Stripe's."""
@@ -80,7 +80,7 @@ class TopupShop:
     def off(self, member: User) -> None:
         """Switch it off."""
         with self.app.app_context(), transaction() as session:
-            topup_consent.switch_off(session, member)
+            topup_consent.disable(session, member)
 
     def row(self, member: User) -> AutoTopup:
         """Return the member's row."""
@@ -90,13 +90,13 @@ class TopupShop:
     def consider(self, member: User) -> None:
         """Do the job that follows a hold."""
         with self.app.app_context():
-            topup_charge.consider(member.id)
+            topup_charge.charge_if_low(member.id)
 
     def sweep(self, after: timedelta = timedelta(0)) -> None:
         """Let time pass in the shop, and the sweep look."""
         self.shop_app.clock.advance(after)
         with self.app.app_context():
-            topup_charge.sweep()
+            topup_charge.sweep_topups()
 
     def run_low(self, member: User, left: int = 30) -> None:
         """Spend until little is left, and do the job."""
@@ -136,7 +136,7 @@ class TopupShop:
     def sync(self, purchase: Purchase) -> Purchase:
         """Hear of a purchase."""
         with self.app.app_context():
-            return checkout.sync(purchase.id)
+            return checkout.sync_purchase(purchase.id)
 
     def reconcile(self) -> Report:
         """Compare the last day with Stripe."""
