@@ -31,7 +31,7 @@ def shop_app(
 
 def code(shop_app: ShopApp, word: str, **coupon: Any) -> str:
     """Make a promotion code at the bank."""
-    client = shop_app.gateway._stripe()
+    client = shop_app.gateway.sdk()
     made = client.v1.coupons.create({"duration": "once", **coupon})  # type: ignore[typeddict-item]
     client.v1.promotion_codes.create(
         {"promotion": {"type": "coupon", "coupon": made.id}, "code": word}

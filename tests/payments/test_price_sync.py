@@ -341,7 +341,7 @@ def make(app: Flask, name: str, minor: int, included: str, cycle: str | None = N
     """Create a price at the bank, as an operator does on Stripe's dashboard."""
     with app.app_context():
         gateway = get(StripeGateway)
-        client = gateway._stripe()  # type: ignore[attr-defined]
+        client = gateway.sdk()
         return str(
             client.v1.prices.create(
                 {
