@@ -10,6 +10,7 @@ from flask import Response, request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
+from creditapp import payments
 from creditapp.api import api
 from creditapp.api.credits import reply
 from creditapp.api.models import Answer
@@ -19,7 +20,6 @@ from creditapp.errors import Conflict, NotFound, ValidationFailed
 from creditapp.http.json_provider import read_json, validation_failed
 from creditapp.http.openapi import documented
 from creditapp.http.security import policy, require_member
-from creditapp.payments.purchases import checkout
 from creditapp.payments.purchases.checkout import Order
 from creditapp.payments.purchases.models import Purchase
 from creditapp.payments.purchases.session import PurchaseEnded
@@ -175,7 +175,7 @@ def _pack_at(amount: Decimal) -> str:
 def _buy(pack_id: str, body: Body, *, route: str, currency: str = "") -> Purchase:
     order = Order(pack_id=pack_id, catalog_shown="", currency=currency)
     try:
-        purchase = checkout.start_checkout(order, require_member(), key=key_of(body, route))
+        purchase = payments.start_checkout(order, require_member(), key=key_of(body, route))
     except GatewayError:
         raise PaymentUnavailable from None
     return opened(purchase)

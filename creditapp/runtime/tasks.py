@@ -6,15 +6,13 @@ from datetime import timedelta
 
 import structlog
 
-from creditapp import accounts, emails, guests, jobs, ledger
+from creditapp import accounts, emails, guests, jobs, ledger, payments
 from creditapp.catalog import Catalog
 from creditapp.clock import now
 from creditapp.config import Settings
 from creditapp.db import snapshot, transaction
 from creditapp.generation import recovery, worker
-from creditapp.payments import webhooks
 from creditapp.payments.auto_topup import charge as topup_charge
-from creditapp.payments.purchases import checkout
 from creditapp.payments.reconciliation import purchases as reconciliation
 from creditapp.payments.subscriptions import card_expiry, scheduled_grants
 from creditapp.payments.subscriptions import sync as subscription_sync
@@ -60,8 +58,8 @@ def sweep_generations() -> None:
 @jobs.every("sweep-payments", "*/5 * * * * *")
 def sweep_payments() -> None:
     """Retry stored events that are due, and sync purchases and subscriptions without news."""
-    webhooks.sweep_events()
-    checkout.sweep_purchases()
+    payments.sweep_events()
+    payments.sweep_purchases()
     subscription_sync.sweep_subscriptions()
 
 

@@ -6,10 +6,10 @@ from typing import Any
 
 from flask import Response, url_for
 
+from creditapp import payments
 from creditapp.db import reading
 from creditapp.http.rendering import render_page
 from creditapp.http.security import policy, require_member
-from creditapp.payments.subscriptions.receipts import find_receipt
 from creditapp.web import view_models
 from creditapp.web.dashboard import account
 
@@ -39,4 +39,4 @@ def receipt_pdf(purchase_id: str) -> Response:
 
 def _receipt(purchase_id: str) -> dict[str, Any]:
     member = require_member()
-    return view_models.receipt(find_receipt(reading(), purchase_id, member), member)
+    return view_models.receipt(payments.find_receipt(reading(), purchase_id, member), member)

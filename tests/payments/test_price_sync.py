@@ -403,4 +403,4 @@ def _version(app: Flask) -> str:
         return get(Catalog).version
 
 
-assert catalog_import.MARK == "includedCredits"
+assert catalog_import.CREDITS_KEY == "includedCredits"
