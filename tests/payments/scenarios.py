@@ -1,8 +1,8 @@
-"""Short stories at the till, one for each kind of event that the inbox listens to.
+"""Payment scenarios, one for each type of event that the webhooks handle.
 
-A story says what has happened and been heard of before, what happens at the bank then, of which the
-event tells, and how buyer and mails stand at its end. ``test_matrix`` tells each in every manner in
-which the post can bring, repeat, delay or lose the event.
+A scenario has a preparation whose events are delivered, an action at the bank that creates the
+event, and the expected outcome for balance and emails. ``test_matrix`` runs each in every way in
+which the event can be delivered, repeated, delayed or lost.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ COMPLETED = "checkout.session.completed"
 
 @dataclass(frozen=True)
 class End:
-    """How a buyer stands: microcredits beyond the welcome, grants of what was sold, mails."""
+    """A buyer's microcredits beyond the welcome credits, paid grants and emails."""
 
     available: int = 0
     frozen: int = 0
@@ -49,20 +49,20 @@ class End:
 
 @dataclass
 class Play:
-    """One telling of a story: its buyer, what was bought, and the post since it began."""
+    """One run of a scenario: its buyer, purchase and events."""
 
     shop_app: ShopApp
     plans: PlanShop
     buyer: User
     early: bool
-    """Whether nothing of what happens before is heard of."""
+    """Whether the events of the preparation are withheld."""
     purchase: Purchase = field(init=False)
     mark: int = field(init=False)
 
     def __post_init__(self) -> None:
         self.mark = self.newest_number()
 
-    # --- what the bank does ---
+    # --- actions of buyer and bank ---
 
     def begin_pack(self, card: str | None = None) -> None:
         self.purchase = self.shop_app.start(self.buyer)
@@ -109,16 +109,16 @@ class Play:
         self.shop_app.press(f"/subscriptions/{self.newest('subscription')}/renew")
         self.plans.sync_clock()
 
-    # --- the post ---
+    # --- events ---
 
     def hear(self, *kinds: str) -> None:
-        """Let the shop hear of what has happened so far, unless this telling keeps it for later."""
+        """Deliver the newest event of each type, unless this run withholds them."""
         if not self.early:
             for kind in kinds:
                 assert self.shop_app.send(self.events(kind)[-1]).status_code == 200, kind
 
     def events(self, *kinds: str) -> list[Json]:
-        """Return the events since the story began, in their order."""
+        """Return the events since the scenario began, in order."""
         query = "SELECT body FROM objects WHERE kind = 'event' AND seq > ? ORDER BY seq"
         rows = self._books(lambda books: books.connection.execute(query, (self.mark,)).fetchall())
         found = [json.loads(row[0]) for row in rows]
@@ -131,21 +131,21 @@ class Play:
         return str(row[0])
 
     def newest_number(self) -> int:
-        """Return the number of the newest thing at the bank."""
+        """Return the number of the sandbox's newest object."""
         return self._books(_newest_number)
 
-    # --- the books ---
+    # --- outcome ---
 
     def end(self) -> End:
-        """Return how the buyer stands now."""
+        """Return the buyer's present outcome."""
         has = self.shop_app.balance(self.buyer)
         query = select(func.count()).where(
             Grant.actor == self.buyer.id, Grant.source.in_(("purchase", "subscription"))
         )
-        told = select(Mail.event).where(Mail.user_id == self.buyer.id, Mail.event != "verify")
+        emails = select(Mail.event).where(Mail.user_id == self.buyer.id, Mail.event != "verify")
         with self.shop_app.app.app_context(), snapshot() as session:
             grants = session.execute(query).scalar_one()
-            mails = session.scalars(told).all()
+            mails = session.scalars(emails).all()
         return End(
             has.available_micro - 50 * MICRO,
             has.frozen_micro,
@@ -156,7 +156,7 @@ class Play:
         )
 
     def over(self) -> None:
-        """End what would go on by itself, in bank and shop, and cost the next story time."""
+        """Stop renewals and syncs that would slow the next scenario down."""
         with State.of(self.shop_app.gateway.sandbox).transaction() as books:
             for each in books.find("subscription", {"status": ["active", "past_due"]}):
                 subscription_starts.cancel(books, each)
@@ -165,7 +165,7 @@ class Play:
             session.execute(update(Purchase).values(next_sync_at=NEVER))
 
     def a_day_passes(self) -> None:
-        """Let a day pass in bank and shop."""
+        """Advance sandbox and app by a day."""
         with State.of(self.shop_app.gateway.sandbox).transaction() as books:
             books.advance(int(timedelta(days=1, minutes=10).total_seconds()))
             payment.tick(books)
@@ -178,7 +178,7 @@ class Play:
 
 @dataclass(frozen=True)
 class Story:
-    """What an event tells of, and how it ends."""
+    """A preparation, an action, the event's type and the expected outcome."""
 
     event: str
     of: str
@@ -187,7 +187,8 @@ class Story:
     happens: Callable[[Play], None]
     ends: End
     early_ends: End | None = None
-    """Where nothing before was heard of: one is not told of the change of what one never had."""
+    """The outcome where earlier events are withheld, if it differs: no email reports a change of a
+    state that was never stored."""
 
 
 def _newest_number(books: Books) -> int:

@@ -1,10 +1,10 @@
-"""Every event in every manner of the post: once, twice, at once, early, late, cut off, never.
+"""Every event in every delivery: once, twice, concurrent, early, late, interrupted, never.
 
-However the event comes, buyer and mails end as in the plain run, ledger and purchases agree, and a
-comparison with Stripe finds nothing more to do. How often each cell ran is printed as a table
-(``pytest -s``); an empty one fails. Where an event is told of packs and of plans, each database
-takes them in turns, the other one the other way round; ``CREDITAPP_SOAK=1`` tells all of them on
-both.
+However the event is delivered, balance and emails end the same, ledger and purchases agree, and the
+reconciliation with Stripe finds nothing more to do. The number of runs per cell is printed as a
+table (``pytest -s``); an empty cell fails. Where an event has a scenario for packs and one for
+plans, each database runs half of the deliveries of each, the other database the other half;
+``CREDITAPP_SOAK=1`` runs all of them on both.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SOAK = os.environ.get("CREDITAPP_SOAK") == "1"
 
 
 def once(play: Play, event: Json) -> None:
-    """The plain run: everything that the bank tells, in its order."""
+    """Deliver every event once, in order."""
     for each in play.events():
         send(play, each)
 
@@ -41,7 +41,7 @@ def once(play: Play, event: Json) -> None:
 def twice(play: Play, event: Json) -> None:
     send(play, event)
     send(play, event)
-    # The same fact may come under another id too.
+    # The same fact may arrive with another event id too.
     send(play, event | {"id": f"{event['id']}_again"})
 
 
@@ -52,7 +52,7 @@ def at_once(play: Play, event: Json) -> None:
 
 
 def early(play: Play, event: Json) -> None:
-    """Nothing of what led to it was heard of; that comes after, the newest first."""
+    """Deliver the event before all earlier ones, which follow with the newest first."""
     send(play, event)
     for each in reversed(play.events()):
         if each["id"] != event["id"]:
@@ -62,7 +62,7 @@ def early(play: Play, event: Json) -> None:
 
 
 def late(play: Play, event: Json) -> None:
-    """A day passes; the buyer spends and buys meanwhile, and that is heard of at once."""
+    """Deliver the event a day late; the buyer spends and buys in between."""
     play.a_day_passes()
     play.shop_app.spend(play.buyer, 10)
     play.shop_app.bought(play.buyer)
@@ -70,17 +70,17 @@ def late(play: Play, event: Json) -> None:
 
 
 def refused(play: Play, event: Json) -> None:
-    """Stripe answers each try with an error, each time one call later, until none is left."""
+    """Fail the first try at its first call to Stripe, the second at its second, and so on."""
     cut_off(play, event, before=True)
 
 
 def unanswered(play: Play, event: Json) -> None:
-    """As above, but Stripe did what was asked and its answer is lost."""
+    """As above, but each failed call took effect at Stripe and only its answer is lost."""
     cut_off(play, event, before=False)
 
 
 def never(play: Play, event: Json) -> None:
-    """The event is lost; the sweeps look, and at night the comparison."""
+    """Lose the event; the sweeps and the nightly reconciliation run."""
     play.a_day_passes()
     with play.shop_app.app.app_context():
         play.shop_app.sweep()
@@ -106,12 +106,12 @@ def send(play: Play, event: Json) -> None:
 
 
 def cut_off(play: Play, event: Json, *, before: bool) -> None:
-    """Let the first try fail at the first call to Stripe, the second at the second, and so on."""
+    """Fail try number n at its call number n to Stripe, until a try succeeds."""
     line, calls, tries = play.shop_app.line, 0, 1
 
     def fail_at_the_last(name: str) -> None:
         nonlocal calls
-        calls += name != "verify_webhook"  # which no line can cut: it is a matter of our own
+        calls += name != "verify_webhook"  # makes no request
         if calls == tries and name != "verify_webhook":
             raise GatewayError("Stripe: 500", permanent=False)
 
@@ -120,22 +120,22 @@ def cut_off(play: Play, event: Json, *, before: bool) -> None:
     else:
         line.after = fail_at_the_last
     send(play, event)
-    assert calls == 1, "nothing was cut"
+    assert calls == 1, "no call failed"
     for seconds in webhooks.RETRY_SECONDS:
         if calls < tries:
-            break  # the last try needed no more calls, so it was not cut
+            break  # the last try made fewer calls, so it succeeded
         calls, tries = 0, tries + 1
         play.shop_app.sweep(timedelta(seconds=seconds))
     line.before = line.after = lambda name: None
 
 
 def ends(story: Story, manner: str) -> End:
-    """Return how the story must end when it is told in a manner."""
+    """Return the expected outcome of a scenario in a delivery."""
     if manner == "early" and story.early_ends:
         return story.early_ends
     if manner == "a day late":
         plain = story.ends
-        # What is spent is the plan's, which ends; of a frozen month there is that much less.
+        # The plan's credits are spent, because they expire; a frozen month has that much less.
         spent_of_frozen = 10 if plain.frozen and story.of == "plan" else 0
         return End(
             plain.available + (CREATOR - 10 + spent_of_frozen) * MICRO,
@@ -148,7 +148,7 @@ def ends(story: Story, manner: str) -> End:
 
 
 def tell(play: Play, story: Story, manner: str) -> str | None:
-    """Tell a story in a manner; return what is wrong at its end."""
+    """Run a scenario in a delivery; return how its outcome differs, if it does."""
     story.before(play)
     story.happens(play)
     event = play.events(story.event)[-1]
@@ -156,7 +156,7 @@ def tell(play: Play, story: Story, manner: str) -> str | None:
     wanted = ends(story, manner)
     if (found := play.end()) != wanted:
         return f"{found} instead of {wanted}"
-    # The sweeps that always run look at what is open, and change nothing.
+    # The regular sweeps change nothing more.
     play.shop_app.sweep(timedelta(minutes=2))
     if (found := play.end()) != wanted:
         return f"{found} after the sweep instead of {wanted}"
@@ -164,7 +164,7 @@ def tell(play: Play, story: Story, manner: str) -> str | None:
 
 
 def disagreement(shop_app: ShopApp, since: datetime) -> str | None:
-    """Say what is wrong with ledger, purchases and Stripe beside one another, if anything is."""
+    """Return how ledger, purchases and Stripe disagree, or None."""
     with shop_app.app.app_context():
         with snapshot() as session:
             proof = ledger.proof.check(session.connection())
@@ -203,7 +203,7 @@ def test_however_an_event_comes_it_ends_the_same(shop_app: ShopApp) -> None:
 
 
 def manners(story: Story, kind: str) -> list[str]:
-    """Return the manners in which a story is told on a kind of database."""
+    """Return the deliveries in which a scenario runs on a kind of database."""
     told_of = [each.of for each in STORIES if each.event == story.event]
     if SOAK or len(told_of) == 1:
         return list(MANNERS)
@@ -212,7 +212,7 @@ def manners(story: Story, kind: str) -> list[str]:
 
 
 def table(kind: str, ran: Counter[tuple[str, str]]) -> str:
-    """Return how many cells ran of each event in each manner."""
+    """Return a table of the runs of each event in each delivery."""
     width = max(len(story.event) for story in STORIES)
     lines = [f"\n{kind}: {ran.total()} cells"]
     lines.append(f"{'':<{width}} " + " ".join(f"{manner:>10}" for manner in MANNERS))
