@@ -1,4 +1,4 @@
-"""Buying a pack, from the click to the credits, and everything that can come between."""
+"""Pack checkouts: from the click to the credits, with every failure in between."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.shop_app import COMPLETED, CREATOR, ShopApp, values
 # --- paying and coming back -------------------------------------------------------------------
 
 
-def test_paying_and_coming_back_gives_the_credits(shop_app: ShopApp) -> None:
+def test_paying_and_returning_grants_the_credits(shop_app: ShopApp) -> None:
     alice = shop_app.member()
     purchase = shop_app.start(alice)
     assert (purchase.state, shop_app.credits(alice)) == ("open", 0)
@@ -40,7 +40,7 @@ def test_paying_and_coming_back_gives_the_credits(shop_app: ShopApp) -> None:
     assert paid.payment_intent_id == shop_app.intent(purchase)
 
 
-def test_the_webhook_alone_gives_the_credits(shop_app: ShopApp) -> None:
+def test_the_webhook_alone_grants_the_credits(shop_app: ShopApp) -> None:
     alice = shop_app.member()
     purchase = shop_app.start(alice)
     shop_app.pay(purchase)
@@ -49,7 +49,7 @@ def test_the_webhook_alone_gives_the_credits(shop_app: ShopApp) -> None:
 
 
 @pytest.mark.parametrize("first", ["webhook", "return"])
-def test_webhook_and_return_in_either_order_give_once(shop_app: ShopApp, first: str) -> None:
+def test_webhook_and_return_in_either_order_grant_once(shop_app: ShopApp, first: str) -> None:
     alice = shop_app.member()
     purchase = shop_app.start(alice)
     shop_app.pay(purchase)
@@ -60,27 +60,27 @@ def test_webhook_and_return_in_either_order_give_once(shop_app: ShopApp, first: 
     assert (shop_app.grants(purchase), shop_app.credits(alice)) == (1, CREATOR)
 
 
-def test_webhooks_returns_and_sweeps_at_once_give_once(shop_app: ShopApp) -> None:
+def test_concurrent_webhooks_returns_and_sweeps_grant_once(shop_app: ShopApp) -> None:
     alice = shop_app.member()
     purchase = shop_app.start(alice)
     shop_app.pay(purchase)
     completed = shop_app.event(purchase, COMPLETED)
     shop_app.clock.advance(timedelta(minutes=2))
 
-    def come_back() -> object:
+    def return_page() -> object:
         return checkout.sync_purchase(purchase.id)
 
     def webhook() -> object:
         return shop_app.send(completed).status_code
 
     sweep = checkout.sweep_purchases
-    acts = [come_back, webhook, sweep, webhook, come_back, sweep]
+    acts = [return_page, webhook, sweep, webhook, return_page, sweep]
     assert [each for each in values(shop_app.at_once(*acts)) if isinstance(each, int)] == [200, 200]
     assert (shop_app.grants(purchase), shop_app.credits(alice)) == (1, CREATOR)
 
 
-def test_a_window_closed_after_paying_is_repaired_within_two_minutes(shop_app: ShopApp) -> None:
-    """The webhook never comes, and the buyer does not come back, at any hour of the day."""
+def test_the_sweep_grants_within_two_minutes_after_a_closed_window(shop_app: ShopApp) -> None:
+    """Neither the webhook nor the buyer returns, whatever the purchase's age."""
     alice = shop_app.member()
     early, late = shop_app.start(alice), shop_app.start(alice)
     shop_app.pay(early)
@@ -95,7 +95,7 @@ def test_a_window_closed_after_paying_is_repaired_within_two_minutes(shop_app: S
     assert shop_app.credits(alice) == 2 * CREATOR
 
 
-def test_a_declined_card_gives_nothing_and_the_next_one_pays(shop_app: ShopApp) -> None:
+def test_a_declined_card_grants_nothing_and_the_next_one_pays(shop_app: ShopApp) -> None:
     alice = shop_app.member()
     purchase = shop_app.start(alice)
     shop_app.pay(purchase, "declined")
@@ -109,7 +109,7 @@ def test_a_declined_card_gives_nothing_and_the_next_one_pays(shop_app: ShopApp) 
 
 
 @pytest.mark.parametrize(("answer", "state"), [("complete", "paid"), ("fail", "open")])
-def test_a_further_step_at_the_bank_decides(shop_app: ShopApp, answer: str, state: str) -> None:
+def test_the_banks_authentication_step_decides(shop_app: ShopApp, answer: str, state: str) -> None:
     alice = shop_app.member()
     purchase = shop_app.start(alice)
     shop_app.pay(purchase, "further-step")
@@ -119,7 +119,7 @@ def test_a_further_step_at_the_bank_decides(shop_app: ShopApp, answer: str, stat
     assert shop_app.credits(alice) == (CREATOR if state == "paid" else 0)
 
 
-def test_a_debit_gives_credits_when_the_money_arrives(shop_app: ShopApp) -> None:
+def test_a_debit_grants_credits_when_the_money_arrives(shop_app: ShopApp) -> None:
     alice = shop_app.member()
     purchase = shop_app.start(alice)
     shop_app.pay(purchase, "pays-later")
@@ -131,7 +131,7 @@ def test_a_debit_gives_credits_when_the_money_arrives(shop_app: ShopApp) -> None
     assert (shop_app.row(purchase).state, shop_app.credits(alice)) == ("paid", CREATOR)
 
 
-def test_a_debit_that_fails_gives_nothing_and_says_so(shop_app: ShopApp) -> None:
+def test_a_failed_debit_grants_nothing_and_fails_the_purchase(shop_app: ShopApp) -> None:
     alice = shop_app.member()
     purchase = shop_app.start(alice)
     shop_app.pay(purchase, "pays-later")
@@ -141,7 +141,7 @@ def test_a_debit_that_fails_gives_nothing_and_says_so(shop_app: ShopApp) -> None
     assert (shop_app.sync(purchase).state, shop_app.credits(alice)) == ("failed", 0)
 
 
-def test_a_debit_days_later_is_still_asked_about(shop_app: ShopApp) -> None:
+def test_the_sweep_syncs_a_debit_for_days(shop_app: ShopApp) -> None:
     alice = shop_app.member()
     kept, lost = shop_app.start(alice), shop_app.start(alice)
     for purchase in (kept, lost):
@@ -177,7 +177,7 @@ def test_two_tabs_are_two_purchases(shop_app: ShopApp) -> None:
     assert (len(shop_app.purchases(alice)), shop_app.credits(alice)) == (2, 2 * CREATOR)
 
 
-def test_a_heap_of_unpaid_checkouts_is_refused_until_one_is_paid_or_old(shop_app: ShopApp) -> None:
+def test_too_many_unpaid_checkouts_are_refused_until_one_is_paid_or_old(shop_app: ShopApp) -> None:
     alice = shop_app.member()
     purchases = [shop_app.start(alice) for _ in range(idempotency.OPEN_PER_HOUR_MAX)]
     with pytest.raises(RateLimited):
@@ -197,7 +197,7 @@ def test_the_same_key_for_another_pack_is_refused(shop_app: ShopApp) -> None:
     shop_app.start(shop_app.member(), "pro", key="same key")  # another buyer's key is another key
 
 
-def test_a_pack_that_does_not_exist(shop_app: ShopApp) -> None:
+def test_an_unknown_pack_is_not_found(shop_app: ShopApp) -> None:
     with pytest.raises(NotFound):
         shop_app.start(shop_app.member(), "no-such-pack")
 
@@ -209,7 +209,7 @@ def test_prices_that_changed_since_the_page_was_opened_are_not_charged(shop_app:
     assert shop_app.purchases(alice) == []
 
 
-def test_a_key_pressed_again_after_paying_opens_no_other_checkout(shop_app: ShopApp) -> None:
+def test_a_key_repeated_after_paying_opens_no_other_checkout(shop_app: ShopApp) -> None:
     alice = shop_app.member()
     purchase = shop_app.start(alice, key="back button")
     shop_app.pay(purchase)
@@ -222,7 +222,7 @@ def test_a_key_pressed_again_after_paying_opens_no_other_checkout(shop_app: Shop
 # --- Stripe cannot be asked, or its answer is lost --------------------------------------------
 
 
-def test_while_stripe_is_down_the_purchase_stays_open_and_the_key_tries_again(
+def test_the_same_key_tries_again_after_stripe_was_down(
     shop_app: ShopApp,
 ) -> None:
     alice = shop_app.member()
@@ -241,7 +241,7 @@ def test_while_stripe_is_down_the_purchase_stays_open_and_the_key_tries_again(
     assert shop_app.sync(purchase).state == "paid"
 
 
-def test_an_answer_that_was_lost_is_found_again_and_not_asked_twice(shop_app: ShopApp) -> None:
+def test_a_checkout_with_a_lost_answer_is_found_and_not_created_twice(shop_app: ShopApp) -> None:
     alice = shop_app.member()
     shop_app.line.after = cut("create_checkout")
     with pytest.raises(GatewayError):
@@ -253,8 +253,8 @@ def test_an_answer_that_was_lost_is_found_again_and_not_asked_twice(shop_app: Sh
     assert shop_app.line.calls["create_checkout"] == 1
 
 
-def test_a_checkout_whose_id_never_reached_us_is_found_by_its_mark(shop_app: ShopApp) -> None:
-    """The process died between Stripe's answer and our note of it."""
+def test_a_checkout_without_a_stored_id_is_found_by_its_metadata(shop_app: ShopApp) -> None:
+    """The process died between Stripe's answer and the write."""
     alice = shop_app.member()
 
     def die(name: str) -> None:
@@ -275,7 +275,7 @@ def test_a_checkout_whose_id_never_reached_us_is_found_by_its_mark(shop_app: Sho
     assert shop_app.credits(alice) == CREATOR
 
 
-def test_one_purchase_that_cannot_be_asked_about_does_not_keep_the_others(
+def test_one_failing_sync_does_not_delay_the_others(
     shop_app: ShopApp,
 ) -> None:
     alice = shop_app.member()
@@ -299,14 +299,14 @@ def test_one_purchase_that_cannot_be_asked_about_does_not_keep_the_others(
     assert shop_app.row(first).state == "paid"
 
 
-def test_two_sweeps_at_once_ask_about_a_purchase_once(shop_app: ShopApp) -> None:
+def test_two_concurrent_sweeps_sync_a_purchase_once(shop_app: ShopApp) -> None:
     shop_app.start(shop_app.member())
     shop_app.clock.advance(timedelta(minutes=1))
     values(shop_app.at_once(*[checkout.sweep_purchases] * 3))
     assert shop_app.line.calls["retrieve_checkout"] == 1
 
 
-def test_while_stripe_is_asked_the_request_reads_nothing(shop_app: ShopApp) -> None:
+def test_no_read_is_open_while_stripe_is_asked(shop_app: ShopApp) -> None:
     alice = shop_app.person()
     begun = alice.call("POST", "/api/billing/checkout-session", {"packId": "creator"})
     assert begun.status_code == 200

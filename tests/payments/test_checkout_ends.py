@@ -1,4 +1,4 @@
-"""Purchases that end unpaid, and payments that are not what was priced."""
+"""Purchases that end unpaid, and payments that differ from the price."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.shop_app import COMPLETED, CREATOR, ShopApp
 # --- purchases that end -----------------------------------------------------------------------
 
 
-def test_a_checkout_that_ran_out_ends_the_purchase(shop_app: ShopApp) -> None:
+def test_an_expired_checkout_ends_the_purchase(shop_app: ShopApp) -> None:
     alice = shop_app.member()
     purchase = shop_app.start(alice)
     shop_app.press(f"/sessions/{purchase.checkout_id}/expire")
@@ -48,7 +48,7 @@ def test_after_a_day_an_unpaid_purchase_is_closed_at_stripe_too(shop_app: ShopAp
     assert shop_app.credits(alice) == 0
 
 
-def test_paid_in_the_last_minute_and_heard_of_after_a_day_is_granted(shop_app: ShopApp) -> None:
+def test_a_payment_in_the_last_minute_is_granted_a_day_later(shop_app: ShopApp) -> None:
     alice = shop_app.member()
     purchase = shop_app.start(alice)
     shop_app.pay(purchase)
@@ -56,7 +56,7 @@ def test_paid_in_the_last_minute_and_heard_of_after_a_day_is_granted(shop_app: S
     assert (shop_app.row(purchase).state, shop_app.credits(alice)) == ("paid", CREATOR)
 
 
-def test_a_purchase_that_stripe_never_heard_of_ends_after_a_day(shop_app: ShopApp) -> None:
+def test_a_purchase_unknown_to_stripe_ends_after_a_day(shop_app: ShopApp) -> None:
     alice = shop_app.member()
     shop_app.line.before = cut("create_checkout")
     with pytest.raises(GatewayError):
@@ -71,7 +71,7 @@ def test_a_purchase_that_stripe_never_heard_of_ends_after_a_day(shop_app: ShopAp
 
 
 def test_a_checkout_of_another_account_ends_after_a_day(shop_app: ShopApp) -> None:
-    """The key was changed for another account's: its checkouts are not there any more."""
+    """The key now belongs to another account, which does not know the checkout."""
     alice = shop_app.member()
     purchase = shop_app.start(alice)
     other = StripeGateway("sk_test_other", "whsec_x", shop_app.gateway.api_base())
@@ -98,7 +98,7 @@ def test_a_checkout_of_another_account_ends_after_a_day(shop_app: ShopApp) -> No
         ({"metadata": {"purchase_id": "pur_of_somebody_else"}}, "belongs to another purchase"),
     ],
 )
-def test_what_differs_from_the_price_waits_for_a_person(
+def test_a_payment_that_differs_from_the_price_needs_review(
     shop_app: ShopApp, fields: dict[str, object], reason: str
 ) -> None:
     alice = shop_app.member()
@@ -116,7 +116,7 @@ def test_what_differs_from_the_price_waits_for_a_person(
     assert (shop_app.credits(alice), shop_app.grants(purchase)) == (0, 0)
 
 
-def test_tax_on_top_gives_the_credits_of_the_price(shop_app: ShopApp) -> None:
+def test_tax_on_top_grants_the_credits_of_the_price(shop_app: ShopApp) -> None:
     alice = shop_app.member()
     purchase = shop_app.start(alice)
     shop_app.alter(purchase, amount_total=1799)
@@ -125,7 +125,7 @@ def test_tax_on_top_gives_the_credits_of_the_price(shop_app: ShopApp) -> None:
     assert shop_app.credits(alice) == CREATOR
 
 
-def test_a_code_over_the_whole_price_gives_the_credits(shop_app: ShopApp) -> None:
+def test_a_promotion_code_of_the_whole_price_grants_the_credits(shop_app: ShopApp) -> None:
     alice = shop_app.member()
     purchase = shop_app.start(alice)
     shop_app.alter(purchase, amount_total=0, payment_status="no_payment_required")
@@ -140,7 +140,7 @@ def test_a_code_over_the_whole_price_gives_the_credits(shop_app: ShopApp) -> Non
     assert (shop_app.row(purchase).state, shop_app.credits(alice)) == ("paid", CREATOR)
 
 
-def test_credits_come_from_our_row_and_never_from_the_catalog_of_later(shop_app: ShopApp) -> None:
+def test_credits_come_from_the_purchase_and_not_from_a_later_catalog(shop_app: ShopApp) -> None:
     alice = shop_app.member()
     purchase = shop_app.start(alice)
     shop_app.pay(purchase)

@@ -1,4 +1,4 @@
-"""Packs in several currencies: priced by the catalog, paid in what was chosen, never converted."""
+"""Packs in several currencies: priced by the catalog, paid as chosen, never converted."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PRICES = {"starter": "4.50", "creator": "13.99", "pro": "27.99", "enterprise": "
 
 
 def in_euros(**prices: object) -> str:
-    """Return the studio's catalog with prices in euros, and others that are given."""
+    """Return the studio's catalog with prices in euros and in the given currencies."""
     text = STUDIO.read_text()
     for pack_id, price in PRICES.items():
         elsewhere = f'EUR = "{price}", JPY = {int(float(price) * 160)}'
@@ -36,7 +36,7 @@ def in_euros(**prices: object) -> str:
 def shop_app(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ShopApp]:
-    """A till of a shop that sells in three currencies."""
+    """A ShopApp that sells in three currencies."""
     folder = tmp_path_factory.mktemp("shop_app")
     file = folder / "shop.toml"
     file.write_text(in_euros())
@@ -47,7 +47,7 @@ def shop_app(
         made.prove()
 
 
-def test_each_currency_has_its_own_figures() -> None:
+def test_each_currency_has_its_own_prices() -> None:
     catalog = parse(tomllib.loads(in_euros()), file="shop.toml")
     assert catalog.currencies == ("USD", "EUR", "JPY")
     euros = packs_view(catalog, "EUR")
@@ -66,12 +66,12 @@ def test_each_currency_has_its_own_figures() -> None:
         ('EUR = "4.50"', 'Euro = "4.50"', "ISO 4217"),
     ],
 )
-def test_a_price_that_cannot_be_paid_stops_the_catalog(old: str, new: str, words: str) -> None:
+def test_an_invalid_price_is_refused_with_the_catalog(old: str, new: str, words: str) -> None:
     with pytest.raises(CatalogInvalid, match=words):
         parse(tomllib.loads(in_euros().replace(old, new)), file="shop.toml")
 
 
-def test_a_currency_that_some_pack_lacks_is_not_offered() -> None:
+def test_a_currency_missing_from_a_pack_is_not_offered() -> None:
     text = in_euros().replace('prices = { EUR = "4.50", ', "prices = { ")
     assert parse(tomllib.loads(text), file="shop.toml").currencies == ("USD", "JPY")
 
@@ -94,7 +94,7 @@ def test_the_credits_are_the_same_in_every_currency(
     assert shop_app.credits(alice) == 0
 
 
-def test_a_checkout_in_another_currency_gives_nothing(shop_app: ShopApp) -> None:
+def test_a_checkout_in_another_currency_grants_nothing(shop_app: ShopApp) -> None:
     alice = shop_app.member()
     with shop_app.app.app_context():
         purchase = checkout.start_checkout(Order("creator", "", currency="EUR"), alice, key="other")
@@ -110,7 +110,7 @@ def test_a_currency_that_is_not_sold_is_refused(shop_app: ShopApp) -> None:
         checkout.start_checkout(Order("creator", "", currency="CHF"), alice, key="francs")
 
 
-def test_the_page_offers_them_and_remembers(shop_app: ShopApp) -> None:
+def test_the_page_offers_the_currencies_and_remembers_the_choice(shop_app: ShopApp) -> None:
     alice = shop_app.person()
     assert "currency=EUR" in alice.browser.get("/credits").text
     assert "Pay €13.99" in alice.browser.get("/credits?currency=EUR").text

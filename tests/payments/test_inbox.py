@@ -1,4 +1,4 @@
-"""Stripe's events: stored once, tried until done, and each that is not ours left alone."""
+"""Stripe webhooks: stored once, retried until done; other applications' events are ignored."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def state(shop_app: ShopApp, event: Json) -> str:
     return stored.state
 
 
-def made_up(number: str, kind: str, thing: Json, **more: Any) -> Json:
+def fake_event(number: str, kind: str, thing: Json, **more: Any) -> Json:
     """Return an event that the sandbox never sent."""
     return {
         "id": f"evt_{number}",
@@ -36,7 +36,7 @@ def made_up(number: str, kind: str, thing: Json, **more: Any) -> Json:
     }
 
 
-def test_an_event_is_stored_once_however_often_it_comes(shop_app: ShopApp) -> None:
+def test_a_repeated_event_is_stored_once(shop_app: ShopApp) -> None:
     alice = shop_app.member()
     purchase = shop_app.start(alice)
     shop_app.pay(purchase)
@@ -50,7 +50,7 @@ def test_an_event_is_stored_once_however_often_it_comes(shop_app: ShopApp) -> No
     assert (shop_app.grants(purchase), shop_app.credits(alice)) == (1, CREATOR)
 
 
-def test_while_stripe_cannot_be_asked_an_event_waits_and_is_tried_again(shop_app: ShopApp) -> None:
+def test_an_event_is_retried_after_stripe_was_down(shop_app: ShopApp) -> None:
     alice = shop_app.member()
     purchase = shop_app.start(alice)
     shop_app.pay(purchase)
@@ -68,8 +68,8 @@ def test_while_stripe_cannot_be_asked_an_event_waits_and_is_tried_again(shop_app
     assert (state(shop_app, event), shop_app.credits(alice)) == ("done", CREATOR)
 
 
-def test_an_event_a_day_late_still_counts(shop_app: ShopApp) -> None:
-    """Stripe signs each retry anew, so that its age is not the signature's."""
+def test_an_event_a_day_late_is_processed(shop_app: ShopApp) -> None:
+    """Stripe signs each retry anew, so an old event has a recent signature."""
     alice = shop_app.member()
     purchase = shop_app.start(alice)
     shop_app.pay(purchase)
@@ -79,12 +79,12 @@ def test_an_event_a_day_late_still_counts(shop_app: ShopApp) -> None:
     assert shop_app.credits(alice) == CREATOR
 
 
-def test_an_event_for_a_purchase_we_do_not_know_is_retried_then_raises_an_alarm(
+def test_an_event_of_an_unknown_purchase_is_retried_then_dead(
     shop_app: ShopApp,
 ) -> None:
     metadata = {"purchase_id": "pur_" + "0" * 26}
     thing = {"id": "cs_unknown", "object": "checkout.session", "metadata": metadata}
-    event = made_up(f"unknown_{shop_app.settings.database_url[:6]}", COMPLETED, thing)
+    event = fake_event(f"unknown_{shop_app.settings.database_url[:6]}", COMPLETED, thing)
     with capture_logs() as logs:
         assert shop_app.send(event).status_code == 200
         for seconds in webhooks.RETRY_SECONDS[:-1]:
@@ -96,8 +96,8 @@ def test_an_event_for_a_purchase_we_do_not_know_is_retried_then_raises_an_alarm(
     assert alarm["reason"] == "unknown purchase"
 
 
-def test_an_event_that_overtakes_its_purchase_is_done_when_it_is_there(shop_app: ShopApp) -> None:
-    """Another process has stored the event before this one's commit could be seen."""
+def test_an_event_before_its_purchase_is_processed_later(shop_app: ShopApp) -> None:
+    """The event was stored before the purchase's commit was visible."""
     alice = shop_app.member()
     purchase = shop_app.start(alice)
     shop_app.pay(purchase)
@@ -132,23 +132,23 @@ def _not_found(*_args: object, **_given: object) -> None:
         ("other_mode", COMPLETED, {"id": "cs_live", "metadata": {"purchase_id": "MINE"}}),
     ],
 )
-def test_what_is_not_ours_is_taken_and_ignored(
+def test_foreign_events_are_accepted_and_ignored(
     shop_app: ShopApp, number: str, kind: str, thing: Json
 ) -> None:
     purchase = shop_app.start(shop_app.member())
     if number == "other_mode":
         thing = {**thing, "metadata": {"purchase_id": purchase.id}}
-    event = made_up(number, kind, {"object": "thing", **thing}, livemode=number == "other_mode")
+    event = fake_event(number, kind, {"object": "thing", **thing}, livemode=number == "other_mode")
     assert shop_app.send(event).json == {"received": True}
     assert state(shop_app, event) == "ignored"
     assert shop_app.line.calls["retrieve_checkout"] == 0
 
 
-def test_a_refund_of_somebody_elses_payment_is_looked_up_for_a_minute_then_ignored(
+def test_a_refund_of_a_foreign_payment_is_retried_for_a_minute_then_ignored(
     shop_app: ShopApp,
 ) -> None:
     thing = {"id": "re_x", "object": "refund", "metadata": {}, "payment_intent": "pi_not_ours"}
-    event = made_up("stray_refund", "refund.created", thing)
+    event = fake_event("stray_refund", "refund.created", thing)
     with capture_logs() as logs:
         assert shop_app.send(event).status_code == 200
         for seconds in (5, 15, 60):
@@ -159,9 +159,7 @@ def test_a_refund_of_somebody_elses_payment_is_looked_up_for_a_minute_then_ignor
 
 
 @pytest.mark.parametrize("expanded", [False, True])
-def test_a_payment_reaches_its_purchase_by_the_id_it_is_known_by(
-    shop_app: ShopApp, expanded: bool
-) -> None:
+def test_an_event_finds_its_purchase_by_each_known_id(shop_app: ShopApp, expanded: bool) -> None:
     alice = shop_app.member()
     purchase = shop_app.bought(alice)
     shop_app.refund(purchase)
@@ -169,12 +167,12 @@ def test_a_payment_reaches_its_purchase_by_the_id_it_is_known_by(
     if expanded:
         intent = {"id": intent, "object": "payment_intent"}
     thing = {"id": "re_y", "object": "refund", "metadata": {}, "payment_intent": intent}
-    event = made_up(f"by_intent_{expanded}", "refund.updated", thing)
+    event = fake_event(f"by_intent_{expanded}", "refund.updated", thing)
     assert shop_app.send(event).status_code == 200
     assert (state(shop_app, event), shop_app.credits(alice)) == ("done", 0)
 
 
-def test_one_event_that_cannot_be_worked_on_does_not_keep_the_others(shop_app: ShopApp) -> None:
+def test_one_failing_event_does_not_delay_the_others(shop_app: ShopApp) -> None:
     alice = shop_app.member()
     first, second = shop_app.start(alice), shop_app.start(alice)
     shop_app.line.before = cut("retrieve_checkout")

@@ -1,4 +1,4 @@
-"""What buyers are told of their money: each thing once, whatever is delivered twice or dies."""
+"""Emails about purchases: each once, despite repeated events and killed processes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MICRO = 1_000_000
 
 
 def mails(shop_app: ShopApp, buyer: User, *events: str) -> list[dict[str, Any]]:
-    """Return the contexts of the queued mails of some kinds, in their order."""
+    """Return the contexts of the queued emails of some events, in order."""
     with shop_app.app.app_context(), snapshot() as session:
         query = select(Mail).where(Mail.user_id == buyer.id).order_by(Mail.created_at, Mail.id)
         return [
@@ -30,7 +30,7 @@ def mails(shop_app: ShopApp, buyer: User, *events: str) -> list[dict[str, Any]]:
         ]
 
 
-def test_a_paid_pack_is_one_receipt_however_often_it_is_delivered(shop_app: ShopApp) -> None:
+def test_a_paid_pack_sends_one_receipt_despite_repeated_events(shop_app: ShopApp) -> None:
     alice = shop_app.member()
     purchase = shop_app.start(alice)
     shop_app.deliver(purchase)
@@ -51,7 +51,7 @@ def test_a_paid_pack_is_one_receipt_however_often_it_is_delivered(shop_app: Shop
     assert (row.total_minor, row.discount_minor, row.tax_minor) == (1499, 0, 0)
 
 
-def test_syncs_at_the_same_moment_tell_once(shop_app: ShopApp) -> None:
+def test_concurrent_syncs_send_one_email(shop_app: ShopApp) -> None:
     alice = shop_app.member()
     purchase = shop_app.start(alice)
     shop_app.pay(purchase)
@@ -60,7 +60,7 @@ def test_syncs_at_the_same_moment_tell_once(shop_app: ShopApp) -> None:
     assert shop_app.told(alice) == ["receipt"]
 
 
-def test_discount_and_tax_are_kept_as_stripe_says_them(shop_app: ShopApp) -> None:
+def test_discount_and_tax_are_stored_as_stripe_reports_them(shop_app: ShopApp) -> None:
     alice = shop_app.member()
     purchase = shop_app.start(alice)
     details = {"amount_discount": 150, "amount_shipping": 0, "amount_tax": 256}
@@ -74,7 +74,7 @@ def test_discount_and_tax_are_kept_as_stripe_says_them(shop_app: ShopApp) -> Non
     assert receipt["total_minor"] == 1605
 
 
-def test_what_dies_with_its_transaction_is_told_by_the_next(
+def test_an_email_of_a_rolled_back_posting_is_queued_by_the_next(
     shop_app: ShopApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alice = shop_app.member()
@@ -97,7 +97,7 @@ def test_what_dies_with_its_transaction_is_told_by_the_next(
     assert shop_app.credits(alice) == CREATOR
 
 
-def test_each_refund_is_told_with_what_went_back_and_in_total(shop_app: ShopApp) -> None:
+def test_each_refund_email_has_its_amount_and_the_total(shop_app: ShopApp) -> None:
     alice = shop_app.member()
     purchase = shop_app.bought(alice)
     for text in ("3.33", "5.00"):
@@ -111,7 +111,7 @@ def test_each_refund_is_told_with_what_went_back_and_in_total(shop_app: ShopApp)
     assert (first["undone"], second["total_minor"]) == (False, 1499)
 
 
-def test_a_refund_that_failed_is_told_as_undone_and_may_come_again(shop_app: ShopApp) -> None:
+def test_a_failed_refund_is_emailed_as_undone_and_may_be_repeated(shop_app: ShopApp) -> None:
     alice = shop_app.member()
     purchase = shop_app.bought(alice)
     refund = shop_app.refund(purchase, "5.00")
@@ -127,7 +127,7 @@ def test_a_refund_that_failed_is_told_as_undone_and_may_come_again(shop_app: Sho
     assert amounts == [(False, 500, 500), (True, 500, 0), (False, 500, 500)]
 
 
-def test_a_refund_told_before_the_payment_is_a_receipt_and_a_refund(shop_app: ShopApp) -> None:
+def test_a_refund_before_the_payment_event_sends_receipt_and_refund(shop_app: ShopApp) -> None:
     alice = shop_app.member()
     purchase = shop_app.start(alice)
     shop_app.pay(purchase)
@@ -136,7 +136,7 @@ def test_a_refund_told_before_the_payment_is_a_receipt_and_a_refund(shop_app: Sh
     assert sorted(shop_app.told(alice)) == ["receipt", "refund"]
 
 
-def test_a_dispute_is_told_when_it_opens_and_when_it_is_won(shop_app: ShopApp) -> None:
+def test_an_opened_and_a_won_dispute_send_an_email_each(shop_app: ShopApp) -> None:
     alice = shop_app.member()
     purchase = shop_app.bought(alice)
     shop_app.spend(alice, 80)  # 50 free ones and 30 of the pack's
@@ -154,7 +154,7 @@ def test_a_dispute_is_told_when_it_opens_and_when_it_is_won(shop_app: ShopApp) -
     assert len(shop_app.told(alice)) == 3
 
 
-def test_a_lost_dispute_is_told_as_that_and_not_as_a_refund(shop_app: ShopApp) -> None:
+def test_a_lost_dispute_is_not_emailed_as_a_refund(shop_app: ShopApp) -> None:
     alice = shop_app.member()
     purchase = shop_app.bought(alice)
     shop_app.refund(purchase, "5.00")
@@ -170,7 +170,7 @@ def test_a_lost_dispute_is_told_as_that_and_not_as_a_refund(shop_app: ShopApp) -
     assert closed["credits_micro"] == CREATOR * MICRO * 999 // 1499
 
 
-def test_a_dispute_that_was_lost_before_we_heard_of_it_is_told_once(shop_app: ShopApp) -> None:
+def test_a_dispute_lost_before_its_first_event_sends_one_email(shop_app: ShopApp) -> None:
     alice = shop_app.member()
     purchase = shop_app.bought(alice)
     dispute = shop_app.dispute(purchase)
@@ -179,7 +179,7 @@ def test_a_dispute_that_was_lost_before_we_heard_of_it_is_told_once(shop_app: Sh
     assert shop_app.told(alice) == ["receipt", "dispute_closed"]
 
 
-def test_what_needs_a_person_is_no_receipt_and_who_is_gone_gets_none(shop_app: ShopApp) -> None:
+def test_a_payment_under_review_and_a_deleted_user_get_no_receipt(shop_app: ShopApp) -> None:
     alice = shop_app.member()
     purchase = shop_app.start(alice)
     shop_app.alter(purchase, amount_subtotal=1)
@@ -200,7 +200,7 @@ def test_what_needs_a_person_is_no_receipt_and_who_is_gone_gets_none(shop_app: S
     assert shop_app.row(left).state == "paid"
 
 
-def test_the_mail_reaches_a_server_with_all_that_it_says(shop_app: ShopApp) -> None:
+def test_the_receipt_reaches_a_mail_server_complete(shop_app: ShopApp) -> None:
     from email.message import EmailMessage
 
     from creditapp.emails import EmailService, SmtpMailer

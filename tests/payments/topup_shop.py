@@ -25,7 +25,7 @@ from tests.shop_app import ShopApp
 
 MICRO = 1_000_000
 PRICE = 1499
-"""What the creator pack costs."""
+"""The price of the creator pack."""
 
 
 class TopupShop:
@@ -51,7 +51,7 @@ class TopupShop:
         if card == "asks-each-time":
             self.shop_app.press(f"/pay/{session_id}/step", answer="complete")
 
-    def come_back(self, member: User) -> AutoTopup | None:
+    def return_from_setup(self, member: User) -> AutoTopup | None:
         """Return from Stripe's page."""
         with self.app.app_context():
             return topup_consent.finish_setup(member)
@@ -72,7 +72,7 @@ class TopupShop:
         url = self.agree(member, **terms)
         assert url is not None
         self.save_card(url, card)
-        row = self.come_back(member)
+        row = self.return_from_setup(member)
         assert row is not None
         assert row.on
         return member

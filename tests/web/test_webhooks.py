@@ -13,7 +13,7 @@ from creditapp.payments import webhooks
 from creditapp.payments.stripe.client import StripeGateway
 from creditapp.payments.stripe.records import SignatureInvalid
 from creditapp.stripe_sandbox.deliveries import signature
-from tests.payments.test_inbox import made_up
+from tests.payments.test_inbox import fake_event
 from tests.shop_app import COMPLETED, CREATOR, Json, ShopApp
 
 
@@ -121,7 +121,7 @@ def test_an_event_of_the_other_mode_is_taken_and_does_nothing(shop_app: ShopApp)
 
 
 def test_an_event_that_is_not_ours_is_taken(shop_app: ShopApp) -> None:
-    event = made_up("foreign", COMPLETED, {"id": "cs_x", "object": "checkout.session"})
+    event = fake_event("foreign", COMPLETED, {"id": "cs_x", "object": "checkout.session"})
     assert shop_app.send(event).json == {"received": True}
 
 
