@@ -44,7 +44,7 @@ def cut(name: str) -> Callable[[str], None]:
     return fail
 
 
-def once(name: str, action: Callable[[], object]) -> Callable[[str], None]:
+def on_first_call(name: str, action: Callable[[], object]) -> Callable[[str], None]:
     """Return a hook that runs an action at the first call of one method."""
     waiting = [action]
 

@@ -61,13 +61,13 @@ class ShopApp:
             self.settings = get(Settings)
             self.gateway = get(SandboxGateway)
         self.secret = self.settings.webhook_secret
-        self.line = FlakyGateway(self.gateway)
+        self.flaky_gateway = FlakyGateway(self.gateway)
 
-    def begin(self) -> None:
+    def reset(self) -> None:
         """Reset what earlier tests left unfinished."""
         self.clock.advance(datetime.now(UTC) - self.clock.now())
-        self.line = FlakyGateway(self.gateway)
-        provide(self.app, StripeGateway, self.line)
+        self.flaky_gateway = FlakyGateway(self.gateway)
+        provide(self.app, StripeGateway, self.flaky_gateway)
         with self.app.app_context(), transaction() as session:
             # More people sign up here than the limit for one network allows.
             session.execute(text("DELETE FROM throttles"))
@@ -97,7 +97,9 @@ class ShopApp:
         """Return a new user with a browser, signed in."""
         return Person(self.app).sign_up(f"{secrets.token_hex(6)}@example.com")
 
-    def start(self, buyer: User, pack: str = "creator", key: str | None = None) -> Purchase:
+    def start_checkout(
+        self, buyer: User, pack: str = "creator", key: str | None = None
+    ) -> Purchase:
         """Start a purchase."""
         with self.app.app_context():
             shown = get(Catalog).digest
@@ -105,9 +107,9 @@ class ShopApp:
                 Order(pack, shown), buyer, key=key or secrets.token_hex(8)
             )
 
-    def bought(self, buyer: User, pack: str = "creator") -> Purchase:
+    def buy_and_pay(self, buyer: User, pack: str = "creator") -> Purchase:
         """Buy a pack, pay and sync."""
-        purchase = self.start(buyer, pack)
+        purchase = self.start_checkout(buyer, pack)
         self.pay(purchase)
         return self.sync(purchase)
 
@@ -133,7 +135,7 @@ class ShopApp:
         with self.app.app_context(), snapshot() as session:
             return list(session.scalars(select(Purchase).where(Purchase.user_id == buyer.id)))
 
-    def told(self, buyer: User) -> list[str]:
+    def emails_sent(self, buyer: User) -> list[str]:
         """Return the events of the emails about money queued for a buyer, in order."""
         query = select(Mail.event).where(Mail.user_id == buyer.id, Mail.event.in_(ABOUT_MONEY))
         with self.app.app_context(), snapshot() as session:
@@ -167,28 +169,28 @@ class ShopApp:
             rows = books.connection.execute(query, (f"%{purchase.id}%",)).fetchall()
         return [json.loads(row[0]) for row in rows]
 
-    def alter(self, purchase: Purchase, **fields: Any) -> None:
+    def change_session(self, purchase: Purchase, **fields: Any) -> None:
         """Change fields of the sandbox's checkout session."""
         session = self.session(purchase)
         with State.of(self.gateway.sandbox).transaction() as books:
             books.put(session | fields)
 
-    def intent(self, purchase: Purchase) -> str:
+    def payment_intent_id(self, purchase: Purchase) -> str:
         """Return the id of the purchase's payment intent."""
         return str(self.session(purchase)["payment_intent"])
 
     def refund(self, purchase: Purchase, amount: str = "") -> str:
         """Refund at the bank; return the refund's id."""
-        self.press(f"/payments/{self.intent(purchase)}/refund", amount=amount)
+        self.press(f"/payments/{self.payment_intent_id(purchase)}/refund", amount=amount)
         return self._newest("refund", purchase)
 
     def dispute(self, purchase: Purchase) -> str:
         """Dispute the payment; return the dispute's id."""
-        self.press(f"/payments/{self.intent(purchase)}/dispute")
+        self.press(f"/payments/{self.payment_intent_id(purchase)}/dispute")
         return self._newest("dispute", purchase)
 
     def _newest(self, kind: str, purchase: Purchase) -> str:
-        where = {"payment_intent": self.intent(purchase)}
+        where = {"payment_intent": self.payment_intent_id(purchase)}
         with State.of(self.gateway.sandbox).transaction() as books:
             return str(books.find(kind, where, limit=1)[0]["id"])
 
@@ -237,7 +239,7 @@ class ShopApp:
         for event in self.events(purchase, *kinds):
             assert self.send(event).status_code == 200, event["type"]
 
-    def stored(self, event: Json) -> StripeEvent | None:
+    def stored_event(self, event: Json) -> StripeEvent | None:
         """Return the stored event, or None."""
         with self.app.app_context(), snapshot() as session:
             return session.get(StripeEvent, event["id"])
@@ -272,13 +274,13 @@ class ShopApp:
                 actor=buyer.id,
             )
 
-    def grants(self, purchase: Purchase) -> int:
+    def count_grants(self, purchase: Purchase) -> int:
         """Return how many grants a purchase has."""
         with self.app.app_context(), snapshot() as session:
             query = select(func.count()).where(Grant.origin == f"purchase:{purchase.id}")
             return session.execute(query).scalar_one()
 
-    def prove(self) -> None:
+    def check_ledger(self) -> None:
         """Fail unless every invariant of the ledger holds."""
         with self.app.app_context(), snapshot() as session:
             report = ledger.proof.check(session.connection())
@@ -301,7 +303,7 @@ class ShopApp:
 
 
 @contextmanager
-def opened(kind: str, folder: Path, server: Engine | None, **more: Any) -> Iterator[ShopApp]:
+def open_shop_app(kind: str, folder: Path, server: Engine | None, **more: Any) -> Iterator[ShopApp]:
     """Yield a ShopApp on a new database of a kind."""
     name = f"creditapp_test_{secrets.token_hex(6)}"
     url = f"sqlite:///{folder / name}.sqlite"

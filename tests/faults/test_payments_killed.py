@@ -28,7 +28,7 @@ SOAK = os.environ.get("CREDITAPP_SOAK") == "1"
 
 def paid(shop_app: ShopApp) -> tuple[User, Purchase]:
     alice = shop_app.member()
-    purchase = shop_app.start(alice)
+    purchase = shop_app.start_checkout(alice)
     shop_app.pay(purchase)
     return alice, purchase
 
@@ -42,10 +42,10 @@ def test_killed_anywhere_in_the_sync_that_grants(
         crash_worker.killed_at(step, "sync", purchase.id)
         assert shop_app.credits(alice) in (0, CREATOR), step
         shop_app.sync(purchase)
-        assert (shop_app.grants(purchase), shop_app.credits(alice)) == (1, CREATOR), step
+        assert (shop_app.count_grants(purchase), shop_app.credits(alice)) == (1, CREATOR), step
         assert shop_app.row(purchase).state == "paid"
-        assert shop_app.told(alice) == ["receipt"], step
-    shop_app.prove()
+        assert shop_app.emails_sent(alice) == ["receipt"], step
+    shop_app.check_ledger()
 
 
 def reversed_meanwhile(shop_app: ShopApp) -> tuple[User, Purchase]:
@@ -78,8 +78,8 @@ def test_killed_anywhere_in_the_sync_that_revokes(
         balance = shop_app.balance(alice)
         assert (balance.available_micro, balance.frozen_micro, balance.owed_micro) == after, step
         assert shop_app.row(purchase).refunded_minor == 749
-        assert sorted(shop_app.told(alice)) == ["dispute_opened", "receipt", "refund"], step
-    shop_app.prove()
+        assert sorted(shop_app.emails_sent(alice)) == ["dispute_opened", "receipt", "refund"], step
+    shop_app.check_ledger()
 
 
 def signed(shop_app: ShopApp, purchase: Purchase) -> tuple[bytes, str]:
@@ -100,11 +100,11 @@ def test_killed_anywhere_in_the_webhook(
         if again == "stripe":
             assert shop_app.send(shop_app.event(purchase, COMPLETED)).status_code == 200
         shop_app.sweep(after=timedelta(seconds=61))
-        assert (shop_app.grants(purchase), shop_app.credits(alice)) == (1, CREATOR), step
-        stored = shop_app.stored(shop_app.event(purchase, COMPLETED))
+        assert (shop_app.count_grants(purchase), shop_app.credits(alice)) == (1, CREATOR), step
+        stored = shop_app.stored_event(shop_app.event(purchase, COMPLETED))
         assert stored is None or stored.state == "done", step
         shop_app.clock.advance(-timedelta(seconds=61))
-    shop_app.prove()
+    shop_app.check_ledger()
 
 
 def test_killed_anywhere_between_the_click_and_the_checkout(
@@ -119,8 +119,8 @@ def test_killed_anywhere_between_the_click_and_the_checkout(
         assert len(shop_app.sessions(purchase)) == 1, step
         shop_app.pay(purchase)
         shop_app.sync(purchase)
-        assert (shop_app.grants(purchase), shop_app.credits(alice)) == (1, CREATOR), step
-    shop_app.prove()
+        assert (shop_app.count_grants(purchase), shop_app.credits(alice)) == (1, CREATOR), step
+    shop_app.check_ledger()
 
 
 def start_again(shop_app: ShopApp, alice: User, key: str) -> Purchase:

@@ -13,7 +13,7 @@ from creditapp.catalog.load import parse
 from creditapp.errors import ValidationFailed
 from creditapp.payments.purchases import checkout
 from creditapp.payments.purchases.checkout import Order
-from tests.shop_app import CREATOR, ShopApp, opened
+from tests.shop_app import CREATOR, ShopApp, open_shop_app
 
 STUDIO = Path(__file__).resolve().parents[2] / "creditapp" / "catalog" / "studio.toml"
 PRICES = {"starter": "4.50", "creator": "13.99", "pro": "27.99", "enterprise": "45.99"}
@@ -41,10 +41,12 @@ def shop_app(
     file = folder / "shop.toml"
     file.write_text(in_euros())
     server = request.getfixturevalue("postgresql_server") if request.param != "sqlite" else None
-    with opened(request.param, folder, server, environ={"CREDITAPP_CATALOG": str(file)}) as made:
-        made.begin()
+    with open_shop_app(
+        request.param, folder, server, environ={"CREDITAPP_CATALOG": str(file)}
+    ) as made:
+        made.reset()
         yield made
-        made.prove()
+        made.check_ledger()
 
 
 def test_each_currency_has_its_own_prices() -> None:
@@ -98,7 +100,7 @@ def test_a_checkout_in_another_currency_grants_nothing(shop_app: ShopApp) -> Non
     alice = shop_app.member()
     with shop_app.app.app_context():
         purchase = checkout.start_checkout(Order("creator", "", currency="EUR"), alice, key="other")
-    shop_app.alter(purchase, currency="usd")
+    shop_app.change_session(purchase, currency="usd")
     shop_app.pay(purchase)
     assert shop_app.sync(purchase).state == "review"
     assert shop_app.credits(alice) == 0

@@ -12,7 +12,7 @@ from creditapp.payments.purchases.models import Purchase
 from creditapp.payments.reconciliation import purchases as reconciliation
 from creditapp.payments.refunds import policy as refund_policy
 from tests.payments.plan_shop import PlanShop
-from tests.shop_app import CREATOR, ShopApp, opened
+from tests.shop_app import CREATOR, ShopApp, open_shop_app
 
 ON = {"CREDITAPP_PROMOTION_CODES": "1", "CREDITAPP_AUTOMATIC_TAX": "1"}
 
@@ -23,10 +23,12 @@ def shop_app(
 ) -> Iterator[ShopApp]:
     """A ShopApp with promotion codes and automatic tax."""
     server = request.getfixturevalue("postgresql_server") if request.param != "sqlite" else None
-    with opened(request.param, tmp_path_factory.mktemp("shop_app"), server, environ=ON) as made:
-        made.begin()
+    with open_shop_app(
+        request.param, tmp_path_factory.mktemp("shop_app"), server, environ=ON
+    ) as made:
+        made.reset()
         yield made
-        made.prove()
+        made.check_ledger()
 
 
 def code(shop_app: ShopApp, word: str, **coupon: Any) -> str:
@@ -40,7 +42,7 @@ def code(shop_app: ShopApp, word: str, **coupon: Any) -> str:
 
 
 def buy(shop_app: ShopApp, buyer: Any, word: str = "") -> Purchase:
-    purchase = shop_app.start(buyer)
+    purchase = shop_app.start_checkout(buyer)
     if word:
         shop_app.press(f"/pay/{shop_app.row(purchase).checkout_id}/code", code=word)
     shop_app.pay(purchase)

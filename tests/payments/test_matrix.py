@@ -26,71 +26,71 @@ from creditapp.payments.stripe.records import GatewayError
 from creditapp.payments.subscriptions import scheduled_grants
 from creditapp.payments.subscriptions import sync as subscription_sync
 from tests.payments.plan_shop import PlanShop
-from tests.payments.scenarios import MICRO, STORIES, End, Play, Story
+from tests.payments.scenarios import MICRO, SCENARIOS, Outcome, Scenario, ScenarioRun
 from tests.shop_app import CREATOR, Json, ShopApp, values
 
 SOAK = os.environ.get("CREDITAPP_SOAK") == "1"
 
 
-def once(play: Play, event: Json) -> None:
+def deliver_once(run: ScenarioRun, event: Json) -> None:
     """Deliver every event once, in order."""
-    for each in play.events():
-        send(play, each)
+    for each in run.events():
+        send(run, each)
 
 
-def twice(play: Play, event: Json) -> None:
-    send(play, event)
-    send(play, event)
+def twice(run: ScenarioRun, event: Json) -> None:
+    send(run, event)
+    send(run, event)
     # The same fact may arrive with another event id too.
-    send(play, event | {"id": f"{event['id']}_again"})
+    send(run, event | {"id": f"{event['id']}_again"})
 
 
-def at_once(play: Play, event: Json) -> None:
+def at_once(run: ScenarioRun, event: Json) -> None:
     copy = event | {"id": f"{event['id']}_again"}
-    acts = [lambda each=each: send(play, each) for each in (event, event, copy)]
-    values(play.shop_app.at_once(*acts))
+    acts = [lambda each=each: send(run, each) for each in (event, event, copy)]
+    values(run.shop_app.at_once(*acts))
 
 
-def early(play: Play, event: Json) -> None:
+def early(run: ScenarioRun, event: Json) -> None:
     """Deliver the event before all earlier ones, which follow with the newest first."""
-    send(play, event)
-    for each in reversed(play.events()):
+    send(run, event)
+    for each in reversed(run.events()):
         if each["id"] != event["id"]:
-            send(play, each)
+            send(run, each)
     for seconds in webhooks.RETRY_SECONDS[: webhooks.STRAY_TRIES_MAX]:
-        play.shop_app.sweep(timedelta(seconds=seconds))
+        run.shop_app.sweep(timedelta(seconds=seconds))
 
 
-def late(play: Play, event: Json) -> None:
+def late(run: ScenarioRun, event: Json) -> None:
     """Deliver the event a day late; the buyer spends and buys in between."""
-    play.a_day_passes()
-    play.shop_app.spend(play.buyer, 10)
-    play.shop_app.bought(play.buyer)
-    send(play, event)
+    run.pass_day()
+    run.shop_app.spend(run.buyer, 10)
+    run.shop_app.buy_and_pay(run.buyer)
+    send(run, event)
 
 
-def refused(play: Play, event: Json) -> None:
+def refused(run: ScenarioRun, event: Json) -> None:
     """Fail the first try at its first call to Stripe, the second at its second, and so on."""
-    cut_off(play, event, before=True)
+    cut_off(run, event, before=True)
 
 
-def unanswered(play: Play, event: Json) -> None:
+def unanswered(run: ScenarioRun, event: Json) -> None:
     """As above, but each failed call took effect at Stripe and only its answer is lost."""
-    cut_off(play, event, before=False)
+    cut_off(run, event, before=False)
 
 
-def never(play: Play, event: Json) -> None:
+def never(run: ScenarioRun, event: Json) -> None:
     """Lose the event; the sweeps and the nightly reconciliation run."""
-    play.a_day_passes()
-    with play.shop_app.app.app_context():
-        play.shop_app.sweep()
+    run.pass_day()
+    with run.shop_app.app.app_context():
+        run.shop_app.sweep()
         subscription_sync.sweep_subscriptions()
         scheduled_grants.sweep_due_grants()
         reconciliation.reconcile(now() - timedelta(days=1, hours=1))
 
 
-MANNERS: dict[str, Callable[[Play, Json], None]] = {
-    "once": once,
+DELIVERIES: dict[str, Callable[[ScenarioRun, Json], None]] = {
+    "once": deliver_once,
     "twice": twice,
     "at once": at_once,
     "early": early,
@@ -101,13 +101,13 @@ MANNERS: dict[str, Callable[[Play, Json], None]] = {
 }
 
 
-def send(play: Play, event: Json) -> None:
-    assert play.shop_app.send(event).status_code == 200, event["type"]
+def send(run: ScenarioRun, event: Json) -> None:
+    assert run.shop_app.send(event).status_code == 200, event["type"]
 
 
-def cut_off(play: Play, event: Json, *, before: bool) -> None:
+def cut_off(run: ScenarioRun, event: Json, *, before: bool) -> None:
     """Fail try number n at its call number n to Stripe, until a try succeeds."""
-    line, calls, tries = play.shop_app.line, 0, 1
+    line, calls, tries = run.shop_app.flaky_gateway, 0, 1
 
     def fail_at_the_last(name: str) -> None:
         nonlocal calls
@@ -119,46 +119,46 @@ def cut_off(play: Play, event: Json, *, before: bool) -> None:
         line.before = fail_at_the_last
     else:
         line.after = fail_at_the_last
-    send(play, event)
+    send(run, event)
     assert calls == 1, "no call failed"
     for seconds in webhooks.RETRY_SECONDS:
         if calls < tries:
             break  # the last try made fewer calls, so it succeeded
         calls, tries = 0, tries + 1
-        play.shop_app.sweep(timedelta(seconds=seconds))
+        run.shop_app.sweep(timedelta(seconds=seconds))
     line.before = line.after = lambda name: None
 
 
-def ends(story: Story, manner: str) -> End:
+def outcome_of(scenario: Scenario, delivery: str) -> Outcome:
     """Return the expected outcome of a scenario in a delivery."""
-    if manner == "early" and story.early_ends:
-        return story.early_ends
-    if manner == "a day late":
-        plain = story.ends
+    if delivery == "early" and scenario.early_outcome:
+        return scenario.early_outcome
+    if delivery == "a day late":
+        plain = scenario.outcome
         # The plan's credits are spent, because they expire; a frozen month has that much less.
-        spent_of_frozen = 10 if plain.frozen and story.of == "plan" else 0
-        return End(
+        spent_of_frozen = 10 if plain.frozen and scenario.of == "plan" else 0
+        return Outcome(
             plain.available + (CREATOR - 10 + spent_of_frozen) * MICRO,
             plain.frozen - spent_of_frozen * MICRO,
             plain.owed,
             plain.grants + 1,
             tuple(sorted([*plain.mails, "receipt"])),
         )
-    return story.ends
+    return scenario.outcome
 
 
-def tell(play: Play, story: Story, manner: str) -> str | None:
+def run_scenario(run: ScenarioRun, scenario: Scenario, delivery: str) -> str | None:
     """Run a scenario in a delivery; return how its outcome differs, if it does."""
-    story.before(play)
-    story.happens(play)
-    event = play.events(story.event)[-1]
-    MANNERS[manner](play, event)
-    wanted = ends(story, manner)
-    if (found := play.end()) != wanted:
+    scenario.before(run)
+    scenario.happens(run)
+    event = run.events(scenario.event)[-1]
+    DELIVERIES[delivery](run, event)
+    wanted = outcome_of(scenario, delivery)
+    if (found := run.outcome()) != wanted:
         return f"{found} instead of {wanted}"
     # The regular sweeps change nothing more.
-    play.shop_app.sweep(timedelta(minutes=2))
-    if (found := play.end()) != wanted:
+    run.shop_app.sweep(timedelta(minutes=2))
+    if (found := run.outcome()) != wanted:
         return f"{found} after the sweep instead of {wanted}"
     return None
 
@@ -182,41 +182,43 @@ def test_however_an_event_comes_it_ends_the_same(shop_app: ShopApp) -> None:
     plans, kind = PlanShop(shop_app), shop_app.url.partition(":")[0].partition("+")[0]
     ran: Counter[tuple[str, str]] = Counter()
     wrong: list[str] = []
-    for story in STORIES:
+    for scenario in SCENARIOS:
         began = plans.sync_clock()
-        for manner in manners(story, kind):
-            shop_app.line.before = shop_app.line.after = lambda name: None
+        for delivery in deliveries_for(scenario, kind):
+            shop_app.flaky_gateway.before = shop_app.flaky_gateway.after = lambda name: None
             plans.sync_clock()
-            play = Play(shop_app, plans, shop_app.member(), early=manner == "early")
-            said = tell(play, story, manner)
-            play.over()
-            ran[story.event, manner] += 1
+            run = ScenarioRun(shop_app, plans, shop_app.member(), early=delivery == "early")
+            said = run_scenario(run, scenario, delivery)
+            run.stop_renewals()
+            ran[scenario.event, delivery] += 1
             if said:
-                wrong.append(f"{story.event} of a {story.of}, {manner}: {said}")
+                wrong.append(f"{scenario.event} of a {scenario.of}, {delivery}: {said}")
         if said := disagreement(shop_app, began - timedelta(seconds=1)):
-            wrong.append(f"{story.event} of a {story.of}: {said}")
+            wrong.append(f"{scenario.event} of a {scenario.of}: {said}")
     print(table(kind, ran))
     assert not wrong, "\n".join(wrong)
-    events = {story.event for story in STORIES}
-    empty = [(event, manner) for event in events for manner in MANNERS if not ran[event, manner]]
+    events = {scenario.event for scenario in SCENARIOS}
+    empty = [
+        (event, delivery) for event in events for delivery in DELIVERIES if not ran[event, delivery]
+    ]
     assert not empty, f"never run: {empty}"
 
 
-def manners(story: Story, kind: str) -> list[str]:
+def deliveries_for(scenario: Scenario, kind: str) -> list[str]:
     """Return the deliveries in which a scenario runs on a kind of database."""
-    told_of = [each.of for each in STORIES if each.event == story.event]
+    told_of = [each.of for each in SCENARIOS if each.event == scenario.event]
     if SOAK or len(told_of) == 1:
-        return list(MANNERS)
-    turn = (kind == "sqlite") ^ (story.of == "pack")
-    return list(MANNERS)[turn::2]
+        return list(DELIVERIES)
+    turn = (kind == "sqlite") ^ (scenario.of == "pack")
+    return list(DELIVERIES)[turn::2]
 
 
 def table(kind: str, ran: Counter[tuple[str, str]]) -> str:
     """Return a table of the runs of each event in each delivery."""
-    width = max(len(story.event) for story in STORIES)
+    width = max(len(scenario.event) for scenario in SCENARIOS)
     lines = [f"\n{kind}: {ran.total()} cells"]
-    lines.append(f"{'':<{width}} " + " ".join(f"{manner:>10}" for manner in MANNERS))
-    for event in dict.fromkeys(story.event for story in STORIES):
-        cells = " ".join(f"{ran[event, manner]:>10}" for manner in MANNERS)
+    lines.append(f"{'':<{width}} " + " ".join(f"{delivery:>10}" for delivery in DELIVERIES))
+    for event in dict.fromkeys(scenario.event for scenario in SCENARIOS):
+        cells = " ".join(f"{ran[event, delivery]:>10}" for delivery in DELIVERIES)
         lines.append(f"{event:<{width}} {cells}")
     return "\n".join(lines)

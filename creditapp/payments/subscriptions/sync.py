@@ -1,9 +1,9 @@
 """Sync of a subscription and its invoices with Stripe.
 
 A service: it calls Stripe with no transaction open and commits its own short transactions. As
-``checkout.sync_purchase`` for packs, ``sync_subscription`` is the one function behind webhooks, the return
-page, the sweep, the buttons and the reconciliation. Events only name what to sync, so neither their
-order nor their number matters.
+``checkout.sync_purchase`` for packs, ``sync_subscription`` is the one function behind webhooks, the
+return page, the sweep, the buttons and the reconciliation. Events only name what to sync, so
+neither their order nor their number matters.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ def test_without_a_card_it_is_on_after_one_is_saved(shop_app: ShopApp, tops: Top
         topup_consent.CONSENT_VERSION,
     )
     assert row.consented_at <= shop_app.clock.now()
-    assert shop_app.told(alice) == []
+    assert shop_app.emails_sent(alice) == []
 
 
 def test_a_saved_card_turns_it_on_after_a_closed_window(shop_app: ShopApp, tops: TopupShop) -> None:
@@ -83,9 +83,9 @@ def test_a_saved_card_event_is_retried_after_stripe_was_down(
     url = tops.agree(alice)
     assert url is not None
     tops.save_card(url)
-    shop_app.line.before = cut("retrieve_checkout")
+    shop_app.flaky_gateway.before = cut("retrieve_checkout")
     tops.hear(url)
-    shop_app.line.before = lambda name: None
+    shop_app.flaky_gateway.before = lambda name: None
     assert not tops.row(alice).on
     shop_app.clock.advance(MINUTES)
     with shop_app.app.app_context():
@@ -175,8 +175,8 @@ def test_below_the_threshold_it_buys_once(shop_app: ShopApp, tops: TopupShop) ->
         shop_app.send(tops.event(purchase, "payment_intent.succeeded"))
         tops.sweep(11 * MINUTES)
     assert tops.charges(alice) == [PRICE]
-    assert shop_app.grants(purchase) == 1
-    assert shop_app.told(alice) == ["topup_done"]
+    assert shop_app.count_grants(purchase) == 1
+    assert shop_app.emails_sent(alice) == ["topup_done"]
 
 
 def test_ten_concurrent_jobs_make_one_purchase(shop_app: ShopApp, tops: TopupShop) -> None:
@@ -226,7 +226,7 @@ def test_ten_minutes_pass_between_two_charges(shop_app: ShopApp, tops: TopupShop
 
 def test_the_monthly_limit_holds_and_is_emailed_once(shop_app: ShopApp, tops: TopupShop) -> None:
     alice = tops.switched_on(limit_minor=2 * PRICE)
-    shop_app.bought(alice)  # by hand: it does not count
+    shop_app.buy_and_pay(alice)  # by hand: it does not count
     for _ in range(4):
         tops.run_low(alice)
         tops.sweep(11 * MINUTES)
@@ -242,7 +242,7 @@ def test_the_monthly_limit_holds_and_is_emailed_once(shop_app: ShopApp, tops: To
 
 def test_a_shared_limit_counts_manual_purchases(shop_app: ShopApp, tops: TopupShop) -> None:
     alice = tops.switched_on(limit_minor=2 * PRICE, counts_manual=True)
-    shop_app.bought(alice)
+    shop_app.buy_and_pay(alice)
     tops.run_low(alice)
     assert tops.charges(alice) == [PRICE]
     tops.sweep(11 * MINUTES)
@@ -254,7 +254,7 @@ def test_an_open_checkout_uses_the_limit_and_sends_no_email(
     shop_app: ShopApp, tops: TopupShop
 ) -> None:
     alice = tops.switched_on(limit_minor=2 * PRICE - 1, counts_manual=True)
-    shop_app.start(alice)
+    shop_app.start_checkout(alice)
     tops.run_low(alice)
     assert tops.purchases(alice) == []
     assert tops.mails(alice, "topup_stopped") == []
@@ -282,7 +282,7 @@ def test_two_declined_payments_in_a_row_stop_it(shop_app: ShopApp, tops: TopupSh
     alice = tops.switched_on("declined-later")
     tops.run_low(alice)
     assert (tops.row(alice).on, tops.row(alice).declines) == (True, 1)
-    assert shop_app.told(alice) == []
+    assert shop_app.emails_sent(alice) == []
     tops.sweep(11 * MINUTES)
     row = tops.row(alice)
     assert (row.on, row.stopped_reason) == (False, "declined")
@@ -324,27 +324,27 @@ def test_a_removed_card_counts_as_declined(shop_app: ShopApp, tops: TopupShop) -
 
 def test_a_charge_with_a_lost_answer_is_not_repeated(shop_app: ShopApp, tops: TopupShop) -> None:
     alice = tops.switched_on()
-    shop_app.line.after = cut("charge_saved_card")
+    shop_app.flaky_gateway.after = cut("charge_saved_card")
     tops.run_low(alice)
-    shop_app.line.after = lambda name: None
+    shop_app.flaky_gateway.after = lambda name: None
     assert [each.state for each in tops.purchases(alice)] == ["open"]
     assert shop_app.balance(alice).available_micro == 30 * MICRO
     tops.consider(alice)  # one is under way
     tops.sweep(2 * MINUTES)
     assert shop_app.balance(alice).available_micro == (30 + CREATOR) * MICRO
-    assert shop_app.line.calls["charge_saved_card"] == 1
+    assert shop_app.flaky_gateway.calls["charge_saved_card"] == 1
     assert tops.charges(alice) == [PRICE]
-    assert shop_app.told(alice) == ["topup_done"]
+    assert shop_app.emails_sent(alice) == ["topup_done"]
 
 
 def test_a_charge_that_never_arrived_is_repeated_with_its_key(
     shop_app: ShopApp, tops: TopupShop
 ) -> None:
     alice = tops.switched_on()
-    shop_app.line.before = cut("charge_saved_card")
+    shop_app.flaky_gateway.before = cut("charge_saved_card")
     tops.run_low(alice)
     tops.sweep(2 * MINUTES)
-    shop_app.line.before = lambda name: None
+    shop_app.flaky_gateway.before = lambda name: None
     tops.sweep(2 * MINUTES)
     (purchase,) = tops.purchases(alice, "paid")
     assert purchase.attempt == 1
@@ -355,9 +355,9 @@ def test_disabled_while_stripe_is_down_nothing_is_charged(
     shop_app: ShopApp, tops: TopupShop
 ) -> None:
     alice = tops.switched_on()
-    shop_app.line.before = cut("charge_saved_card")
+    shop_app.flaky_gateway.before = cut("charge_saved_card")
     tops.run_low(alice)
-    shop_app.line.before = lambda name: None
+    shop_app.flaky_gateway.before = lambda name: None
     tops.off(alice)
     tops.sweep(2 * MINUTES)
     assert [each.state for each in tops.purchases(alice)] == ["expired"]
@@ -366,11 +366,11 @@ def test_disabled_while_stripe_is_down_nothing_is_charged(
 
 def test_after_a_day_the_key_is_not_used_again(shop_app: ShopApp, tops: TopupShop) -> None:
     alice = tops.switched_on()
-    shop_app.line.before = cut("charge_saved_card")
+    shop_app.flaky_gateway.before = cut("charge_saved_card")
     tops.run_low(alice)
     tops.sweep(timedelta(hours=23, minutes=30))
     assert [each.state for each in tops.purchases(alice)] == ["expired"]
-    assert shop_app.line.calls["charge_saved_card"] == 1
+    assert shop_app.flaky_gateway.calls["charge_saved_card"] == 1
 
 
 def test_a_webhook_before_the_answer_posts_once(shop_app: ShopApp, tops: TopupShop) -> None:
@@ -385,10 +385,10 @@ def test_a_webhook_before_the_answer_posts_once(shop_app: ShopApp, tops: TopupSh
             assert shop_app.row(purchase).state == "paid"
             raise GatewayError("Stripe: no answer", permanent=False)
 
-    shop_app.line.after = hear_first
+    shop_app.flaky_gateway.after = hear_first
     tops.run_low(alice)
     tops.sweep(2 * MINUTES)
-    assert (tops.charges(alice), shop_app.told(alice)) == ([PRICE], ["topup_done"])
+    assert (tops.charges(alice), shop_app.emails_sent(alice)) == ([PRICE], ["topup_done"])
 
 
 # --- when not ---
@@ -407,7 +407,7 @@ def freeze_wallet(shop_app: ShopApp, alice: User) -> None:
 
 
 def owe(shop_app: ShopApp, alice: User) -> None:
-    purchase = shop_app.bought(alice)
+    purchase = shop_app.buy_and_pay(alice)
     shop_app.spend(alice, 50 + CREATOR)
     shop_app.refund(purchase)
     shop_app.sync(purchase)
@@ -415,7 +415,7 @@ def owe(shop_app: ShopApp, alice: User) -> None:
 
 
 def dispute(shop_app: ShopApp, alice: User) -> None:
-    purchase = shop_app.bought(alice)
+    purchase = shop_app.buy_and_pay(alice)
     shop_app.dispute(purchase)
     shop_app.sync(purchase)
     assert shop_app.balance(alice).frozen_micro > 0
@@ -444,7 +444,7 @@ def test_a_refund_of_a_top_up_revokes_its_credits(shop_app: ShopApp, tops: Topup
     with shop_app.app.app_context():
         refunds.refund(purchase.id)
     assert shop_app.balance(alice).available_micro == 30 * MICRO
-    assert shop_app.told(alice) == ["topup_done", "refund"]
+    assert shop_app.emails_sent(alice) == ["topup_done", "refund"]
     assert tops.differences(alice) == []
 
 
@@ -457,9 +457,9 @@ def test_the_reconciliation_finds_a_charge_without_a_webhook(
     assert tops.differences(alice) == []
     tops.press(purchase, "refund", amount="7.49")
     assert tops.differences(alice) == [("refund", True)]
-    shop_app.line.after = cut("charge_saved_card")
+    shop_app.flaky_gateway.after = cut("charge_saved_card")
     tops.run_low(bob)
-    shop_app.line.after = lambda name: None
+    shop_app.flaky_gateway.after = lambda name: None
     assert tops.differences(bob) == [("paid_not_granted", True)]
     assert tops.row(bob).purchase_id is None
     assert tops.differences(alice) == tops.differences(bob) == []
@@ -479,4 +479,4 @@ def test_a_dispute_of_a_top_up_freezes_its_credits_until_decided(
     shop_app.press(f"/disputes/{disputed}/close", outcome="won")
     tops.sync(purchase)
     assert shop_app.balance(alice).frozen_micro == 0
-    assert shop_app.told(alice) == ["topup_done", "dispute_opened", "dispute_closed"]
+    assert shop_app.emails_sent(alice) == ["topup_done", "dispute_opened", "dispute_closed"]

@@ -17,7 +17,7 @@ from tests.shop_app import COMPLETED, CREATOR, Json, ShopApp, values
 
 
 def state(shop_app: ShopApp, event: Json) -> str:
-    stored = shop_app.stored(event)
+    stored = shop_app.stored_event(event)
     assert stored
     return stored.state
 
@@ -38,7 +38,7 @@ def fake_event(number: str, kind: str, thing: Json, **more: Any) -> Json:
 
 def test_a_repeated_event_is_stored_once(shop_app: ShopApp) -> None:
     alice = shop_app.member()
-    purchase = shop_app.start(alice)
+    purchase = shop_app.start_checkout(alice)
     shop_app.pay(purchase)
     event = shop_app.event(purchase, COMPLETED)
     answers = values(shop_app.at_once(*[lambda: shop_app.send(event).status_code] * 5))
@@ -47,23 +47,23 @@ def test_a_repeated_event_is_stored_once(shop_app: ShopApp) -> None:
         query = select(func.count()).where(StripeEvent.id == event["id"])
         assert session.execute(query).scalar_one() == 1
     assert state(shop_app, event) == "done"
-    assert (shop_app.grants(purchase), shop_app.credits(alice)) == (1, CREATOR)
+    assert (shop_app.count_grants(purchase), shop_app.credits(alice)) == (1, CREATOR)
 
 
 def test_an_event_is_retried_after_stripe_was_down(shop_app: ShopApp) -> None:
     alice = shop_app.member()
-    purchase = shop_app.start(alice)
+    purchase = shop_app.start_checkout(alice)
     shop_app.pay(purchase)
     event = shop_app.event(purchase, COMPLETED)
-    shop_app.line.before = cut("retrieve_checkout")
+    shop_app.flaky_gateway.before = cut("retrieve_checkout")
     assert shop_app.send(event).status_code == 200, "it is stored, so Stripe need not send it again"
     assert (state(shop_app, event), shop_app.credits(alice)) == ("received", 0)
     shop_app.sweep(after=timedelta(seconds=4))
-    stored = shop_app.stored(event)
+    stored = shop_app.stored_event(event)
     assert stored
     assert (stored.attempts, stored.last_error) == (1, "GatewayError")
 
-    shop_app.line.before = lambda name: None
+    shop_app.flaky_gateway.before = lambda name: None
     shop_app.sweep(after=timedelta(seconds=2))
     assert (state(shop_app, event), shop_app.credits(alice)) == ("done", CREATOR)
 
@@ -71,7 +71,7 @@ def test_an_event_is_retried_after_stripe_was_down(shop_app: ShopApp) -> None:
 def test_an_event_a_day_late_is_processed(shop_app: ShopApp) -> None:
     """Stripe signs each retry anew, so an old event has a recent signature."""
     alice = shop_app.member()
-    purchase = shop_app.start(alice)
+    purchase = shop_app.start_checkout(alice)
     shop_app.pay(purchase)
     event = shop_app.event(purchase, COMPLETED) | {"created": 1_700_000_000}
     shop_app.clock.advance(timedelta(days=1))
@@ -99,7 +99,7 @@ def test_an_event_of_an_unknown_purchase_is_retried_then_dead(
 def test_an_event_before_its_purchase_is_processed_later(shop_app: ShopApp) -> None:
     """The event was stored before the purchase's commit was visible."""
     alice = shop_app.member()
-    purchase = shop_app.start(alice)
+    purchase = shop_app.start_checkout(alice)
     shop_app.pay(purchase)
     event = shop_app.event(purchase, COMPLETED)
     real, webhooks.checkout.sync_purchase = webhooks.checkout.sync_purchase, _not_found  # type: ignore[assignment]
@@ -135,13 +135,13 @@ def _not_found(*_args: object, **_given: object) -> None:
 def test_foreign_events_are_accepted_and_ignored(
     shop_app: ShopApp, number: str, kind: str, thing: Json
 ) -> None:
-    purchase = shop_app.start(shop_app.member())
+    purchase = shop_app.start_checkout(shop_app.member())
     if number == "other_mode":
         thing = {**thing, "metadata": {"purchase_id": purchase.id}}
     event = fake_event(number, kind, {"object": "thing", **thing}, livemode=number == "other_mode")
     assert shop_app.send(event).json == {"received": True}
     assert state(shop_app, event) == "ignored"
-    assert shop_app.line.calls["retrieve_checkout"] == 0
+    assert shop_app.flaky_gateway.calls["retrieve_checkout"] == 0
 
 
 def test_a_refund_of_a_foreign_payment_is_retried_for_a_minute_then_ignored(
@@ -161,9 +161,9 @@ def test_a_refund_of_a_foreign_payment_is_retried_for_a_minute_then_ignored(
 @pytest.mark.parametrize("expanded", [False, True])
 def test_an_event_finds_its_purchase_by_each_known_id(shop_app: ShopApp, expanded: bool) -> None:
     alice = shop_app.member()
-    purchase = shop_app.bought(alice)
+    purchase = shop_app.buy_and_pay(alice)
     shop_app.refund(purchase)
-    intent: object = shop_app.intent(purchase)
+    intent: object = shop_app.payment_intent_id(purchase)
     if expanded:
         intent = {"id": intent, "object": "payment_intent"}
     thing = {"id": "re_y", "object": "refund", "metadata": {}, "payment_intent": intent}
@@ -174,8 +174,8 @@ def test_an_event_finds_its_purchase_by_each_known_id(shop_app: ShopApp, expande
 
 def test_one_failing_event_does_not_delay_the_others(shop_app: ShopApp) -> None:
     alice = shop_app.member()
-    first, second = shop_app.start(alice), shop_app.start(alice)
-    shop_app.line.before = cut("retrieve_checkout")
+    first, second = shop_app.start_checkout(alice), shop_app.start_checkout(alice)
+    shop_app.flaky_gateway.before = cut("retrieve_checkout")
     for purchase in (first, second):
         shop_app.pay(purchase)
         shop_app.deliver(purchase, COMPLETED)
@@ -186,7 +186,7 @@ def test_one_failing_event_does_not_delay_the_others(shop_app: ShopApp) -> None:
         if len(calls) == 1:
             raise RuntimeError
 
-    shop_app.line.before = fail_first
+    shop_app.flaky_gateway.before = fail_first
     with shop_app.app.app_context():
         shop_app.clock.advance(timedelta(seconds=6))
         webhooks.sweep_events()

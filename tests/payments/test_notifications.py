@@ -32,9 +32,9 @@ def mails(shop_app: ShopApp, buyer: User, *events: str) -> list[dict[str, Any]]:
 
 def test_a_paid_pack_sends_one_receipt_despite_repeated_events(shop_app: ShopApp) -> None:
     alice = shop_app.member()
-    purchase = shop_app.start(alice)
+    purchase = shop_app.start_checkout(alice)
     shop_app.deliver(purchase)
-    assert shop_app.told(alice) == [], "nothing is paid yet"
+    assert shop_app.emails_sent(alice) == [], "nothing is paid yet"
     shop_app.pay(purchase)
     for _ in range(2):
         shop_app.deliver(purchase)
@@ -53,18 +53,18 @@ def test_a_paid_pack_sends_one_receipt_despite_repeated_events(shop_app: ShopApp
 
 def test_concurrent_syncs_send_one_email(shop_app: ShopApp) -> None:
     alice = shop_app.member()
-    purchase = shop_app.start(alice)
+    purchase = shop_app.start_checkout(alice)
     shop_app.pay(purchase)
     shop_app.at_once(*(lambda: shop_app.sync(purchase) for _ in range(4)))
     shop_app.sync(purchase)
-    assert shop_app.told(alice) == ["receipt"]
+    assert shop_app.emails_sent(alice) == ["receipt"]
 
 
 def test_discount_and_tax_are_stored_as_stripe_reports_them(shop_app: ShopApp) -> None:
     alice = shop_app.member()
-    purchase = shop_app.start(alice)
+    purchase = shop_app.start_checkout(alice)
     details = {"amount_discount": 150, "amount_shipping": 0, "amount_tax": 256}
-    shop_app.alter(purchase, amount_total=1605, total_details=details)
+    shop_app.change_session(purchase, amount_total=1605, total_details=details)
     shop_app.pay(purchase)
     shop_app.deliver(purchase)
     row = shop_app.row(purchase)
@@ -78,7 +78,7 @@ def test_an_email_of_a_rolled_back_posting_is_queued_by_the_next(
     shop_app: ShopApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alice = shop_app.member()
-    purchase = shop_app.start(alice)
+    purchase = shop_app.start_checkout(alice)
     shop_app.pay(purchase)
     queue = emails.notify
 
@@ -90,16 +90,16 @@ def test_an_email_of_a_rolled_back_posting_is_queued_by_the_next(
         patch.setattr("creditapp.payments.purchases.notifications.emails.notify", queued_and_killed)
         with pytest.raises(RuntimeError):
             shop_app.sync(purchase)
-    assert shop_app.told(alice) == []
+    assert shop_app.emails_sent(alice) == []
     assert shop_app.credits(alice) == 0
     shop_app.sync(purchase)
-    assert shop_app.told(alice) == ["receipt"]
+    assert shop_app.emails_sent(alice) == ["receipt"]
     assert shop_app.credits(alice) == CREATOR
 
 
 def test_each_refund_email_has_its_amount_and_the_total(shop_app: ShopApp) -> None:
     alice = shop_app.member()
-    purchase = shop_app.bought(alice)
+    purchase = shop_app.buy_and_pay(alice)
     for text in ("3.33", "5.00"):
         shop_app.refund(purchase, text)
         shop_app.deliver(purchase)
@@ -113,7 +113,7 @@ def test_each_refund_email_has_its_amount_and_the_total(shop_app: ShopApp) -> No
 
 def test_a_failed_refund_is_emailed_as_undone_and_may_be_repeated(shop_app: ShopApp) -> None:
     alice = shop_app.member()
-    purchase = shop_app.bought(alice)
+    purchase = shop_app.buy_and_pay(alice)
     refund = shop_app.refund(purchase, "5.00")
     shop_app.sync(purchase)
     shop_app.press(f"/refunds/{refund}/fail")
@@ -129,21 +129,21 @@ def test_a_failed_refund_is_emailed_as_undone_and_may_be_repeated(shop_app: Shop
 
 def test_a_refund_before_the_payment_event_sends_receipt_and_refund(shop_app: ShopApp) -> None:
     alice = shop_app.member()
-    purchase = shop_app.start(alice)
+    purchase = shop_app.start_checkout(alice)
     shop_app.pay(purchase)
     shop_app.refund(purchase, "7.49")
     shop_app.deliver(purchase)
-    assert sorted(shop_app.told(alice)) == ["receipt", "refund"]
+    assert sorted(shop_app.emails_sent(alice)) == ["receipt", "refund"]
 
 
 def test_an_opened_and_a_won_dispute_send_an_email_each(shop_app: ShopApp) -> None:
     alice = shop_app.member()
-    purchase = shop_app.bought(alice)
+    purchase = shop_app.buy_and_pay(alice)
     shop_app.spend(alice, 80)  # 50 free ones and 30 of the pack's
     dispute = shop_app.dispute(purchase)
     for _ in range(2):
         shop_app.deliver(purchase)
-    assert shop_app.told(alice) == ["receipt", "dispute_opened"]
+    assert shop_app.emails_sent(alice) == ["receipt", "dispute_opened"]
     shop_app.press(f"/disputes/{dispute}/close", outcome="won")
     for _ in range(2):
         shop_app.deliver(purchase)
@@ -151,12 +151,12 @@ def test_an_opened_and_a_won_dispute_send_an_email_each(shop_app: ShopApp) -> No
     opened, closed = mails(shop_app, alice, "dispute_opened", "dispute_closed")
     assert (opened["amount_minor"], opened["credits_micro"]) == (1499, (CREATOR - 30) * MICRO)
     assert (closed["outcome"], closed["credits_micro"]) == ("won", (CREATOR - 30) * MICRO)
-    assert len(shop_app.told(alice)) == 3
+    assert len(shop_app.emails_sent(alice)) == 3
 
 
 def test_a_lost_dispute_is_not_emailed_as_a_refund(shop_app: ShopApp) -> None:
     alice = shop_app.member()
-    purchase = shop_app.bought(alice)
+    purchase = shop_app.buy_and_pay(alice)
     shop_app.refund(purchase, "5.00")
     shop_app.sync(purchase)
     dispute = shop_app.dispute(purchase)
@@ -164,7 +164,7 @@ def test_a_lost_dispute_is_not_emailed_as_a_refund(shop_app: ShopApp) -> None:
     shop_app.press(f"/disputes/{dispute}/close", outcome="lost")
     for _ in range(2):
         shop_app.sync(purchase)
-    assert shop_app.told(alice) == ["receipt", "refund", "dispute_opened", "dispute_closed"]
+    assert shop_app.emails_sent(alice) == ["receipt", "refund", "dispute_opened", "dispute_closed"]
     closed = mails(shop_app, alice, "dispute_closed")[0]
     assert closed["outcome"] == "lost"
     assert closed["credits_micro"] == CREATOR * MICRO * 999 // 1499
@@ -172,31 +172,31 @@ def test_a_lost_dispute_is_not_emailed_as_a_refund(shop_app: ShopApp) -> None:
 
 def test_a_dispute_lost_before_its_first_event_sends_one_email(shop_app: ShopApp) -> None:
     alice = shop_app.member()
-    purchase = shop_app.bought(alice)
+    purchase = shop_app.buy_and_pay(alice)
     dispute = shop_app.dispute(purchase)
     shop_app.press(f"/disputes/{dispute}/close", outcome="lost")
     shop_app.deliver(purchase)
-    assert shop_app.told(alice) == ["receipt", "dispute_closed"]
+    assert shop_app.emails_sent(alice) == ["receipt", "dispute_closed"]
 
 
 def test_a_payment_under_review_and_a_deleted_user_get_no_receipt(shop_app: ShopApp) -> None:
     alice = shop_app.member()
-    purchase = shop_app.start(alice)
-    shop_app.alter(purchase, amount_subtotal=1)
+    purchase = shop_app.start_checkout(alice)
+    shop_app.change_session(purchase, amount_subtotal=1)
     shop_app.pay(purchase)
     shop_app.sync(purchase)
     assert shop_app.row(purchase).state == "review"
-    assert shop_app.told(alice) == []
+    assert shop_app.emails_sent(alice) == []
 
     bob = shop_app.member()
-    left = shop_app.start(bob)
+    left = shop_app.start_checkout(bob)
     shop_app.pay(left)
     with shop_app.app.app_context(), transaction() as session:
         gone = accounts.find(session, bob.id)
         assert gone
         accounts.delete_account(session, gone, now=now())
     shop_app.sync(left)
-    assert shop_app.told(bob) == []
+    assert shop_app.emails_sent(bob) == []
     assert shop_app.row(left).state == "paid"
 
 
@@ -208,7 +208,7 @@ def test_the_receipt_reaches_a_mail_server_complete(shop_app: ShopApp) -> None:
     from tests.fakes.smtp_server import SmtpStandIn
 
     alice = shop_app.member()
-    purchase: Purchase = shop_app.bought(alice)
+    purchase: Purchase = shop_app.buy_and_pay(alice)
     with SmtpStandIn() as server, shop_app.app.app_context():
         post = get(EmailService)
         from dataclasses import replace
