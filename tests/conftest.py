@@ -31,7 +31,7 @@ from tests.app_factory import (
     close_app,
     lacking,
 )
-from tests.shop_app import ShopApp, opened
+from tests.shop_app import ShopApp, open_shop_app
 from tests.stripe_sandbox.contract import faults_of_answer
 from tests.stripe_sandbox.sandbox_kit import Sandbox, Shop
 
@@ -175,18 +175,18 @@ def charlie(app: Flask) -> Person:
 def shared_shop_app(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Any:
-    """One till for a module on each kind of database; opening one takes a second."""
+    """One ShopApp for a module on each kind of database; opening one takes a second."""
     server = request.getfixturevalue("postgresql_server") if request.param != "sqlite" else None
-    with opened(request.param, tmp_path_factory.mktemp("shop_app"), server) as made:
+    with open_shop_app(request.param, tmp_path_factory.mktemp("shop_app"), server) as made:
         yield made
 
 
 @pytest.fixture
 def shop_app(shared_shop_app: ShopApp) -> Iterator[ShopApp]:
-    """The module's till, with nothing left over; afterwards the ledger must be whole."""
-    shared_shop_app.begin()
+    """The module's ShopApp, reset; afterwards the ledger's invariants must hold."""
+    shared_shop_app.reset()
     yield shared_shop_app
-    shared_shop_app.prove()
+    shared_shop_app.check_ledger()
 
 
 @pytest.fixture

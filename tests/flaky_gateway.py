@@ -1,4 +1,4 @@
-"""The way to Stripe, as something that a test can cut or listen to."""
+"""FlakyGateway: a gateway whose calls a test can count, fail or interrupt."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from creditapp.payments.stripe.records import GatewayError
 
 
 class FlakyGateway:
-    """The gateway as it is, on a line that a test can cut or listen to."""
+    """The real gateway, with hooks before and after each call."""
 
     def __init__(self, gateway: StripeGateway) -> None:
         self._gateway = gateway
@@ -20,14 +20,14 @@ class FlakyGateway:
         self.after: Callable[[str], None] = lambda name: None
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(self._gateway, name)
-        if not callable(found):
-            return found
+        attribute = getattr(self._gateway, name)
+        if not callable(attribute):
+            return attribute
 
-        def call(*args: Any, **given: Any) -> Any:
+        def call(*args: Any, **kwargs: Any) -> Any:
             self.calls[name] += 1
             self.before(name)
-            answer = found(*args, **given)
+            answer = attribute(*args, **kwargs)
             self.after(name)
             return answer
 
@@ -35,7 +35,7 @@ class FlakyGateway:
 
 
 def cut(name: str) -> Callable[[str], None]:
-    """Return a listener that fails one method, as a line that is down does."""
+    """Return a hook that fails calls of one method, as a lost connection does."""
 
     def fail(called: str) -> None:
         if called == name:
@@ -44,9 +44,9 @@ def cut(name: str) -> Callable[[str], None]:
     return fail
 
 
-def once(name: str, act: Callable[[], object]) -> Callable[[str], None]:
-    """Return a listener that does something at the first call of one method."""
-    waiting = [act]
+def on_first_call(name: str, action: Callable[[], object]) -> Callable[[str], None]:
+    """Return a hook that runs an action at the first call of one method."""
+    waiting = [action]
 
     def listen(called: str) -> None:
         if called == name and waiting:

@@ -1,7 +1,7 @@
-"""The shop at its till: the whole app, its payment sandbox behind a socket, and the post between.
+"""ShopApp: the whole app with its payment sandbox, and helpers for buyers, bank and webhooks.
 
-The app speaks to the sandbox over loopback HTTP through the real gateway. Events wait in the
-sandbox until a test sends them, once, twice, late or never, signed as Stripe signs.
+The app talks to the sandbox over loopback HTTP through the real gateway. Events wait in the sandbox
+until a test delivers them, once, twice, late or never, signed like Stripe's.
 """
 
 from __future__ import annotations
@@ -32,9 +32,10 @@ from creditapp.ledger.models import Grant
 from creditapp.payments import webhooks
 from creditapp.payments.purchases import checkout
 from creditapp.payments.purchases.checkout import Order
-from creditapp.payments.purchases.models import Purchase, StripeEvent
+from creditapp.payments.purchases.models import Purchase
 from creditapp.payments.stripe.client import StripeGateway
-from creditapp.payments.stripe.server import EmbeddedSandbox
+from creditapp.payments.stripe.server import SandboxGateway
+from creditapp.payments.webhooks import StripeEvent
 from creditapp.services import get, provide
 from creditapp.stripe_sandbox.deliveries import signature
 from creditapp.stripe_sandbox.state import State
@@ -49,26 +50,26 @@ COMPLETED = "checkout.session.completed"
 
 
 class ShopApp:
-    """One app on one database, with everything a test asks of shop, buyer and bank."""
+    """One app on one database, with the actions of buyers, bank and operator."""
 
     def __init__(self, url: str, folder: Path, environ: dict[str, str] | None = None) -> None:
-        # The sandbox goes by the real time, and a checkout may not end later than in a day.
+        # The sandbox uses the real time, and a checkout may not end later than in a day.
         self.clock = StoppedClock(datetime.now(UTC))
         self.url = url
         self.app: Flask = build_app(url, folder, environ, clock=self.clock, mailer=Outbox())
         with self.app.app_context():
             self.settings = get(Settings)
-            self.gateway = get(EmbeddedSandbox)
+            self.gateway = get(SandboxGateway)
         self.secret = self.settings.webhook_secret
-        self.line = FlakyGateway(self.gateway)
+        self.flaky_gateway = FlakyGateway(self.gateway)
 
-    def begin(self) -> None:
-        """Forget what the tests before left unfinished."""
+    def reset(self) -> None:
+        """Reset what earlier tests left unfinished."""
         self.clock.advance(datetime.now(UTC) - self.clock.now())
-        self.line = FlakyGateway(self.gateway)
-        provide(self.app, StripeGateway, self.line)
+        self.flaky_gateway = FlakyGateway(self.gateway)
+        provide(self.app, StripeGateway, self.flaky_gateway)
         with self.app.app_context(), transaction() as session:
-            # So many people on one network do not sign up in earnest.
+            # More people sign up here than the limit for one network allows.
             session.execute(text("DELETE FROM throttles"))
             session.execute(update(Purchase).values(next_sync_at=NEVER))
             session.execute(
@@ -76,7 +77,7 @@ class ShopApp:
             )
 
     def close(self) -> None:
-        """Give database and port back."""
+        """Close the database and the port."""
         close_app(self.app)
         if self.gateway._server is not None:
             self.gateway._server.stop()
@@ -85,7 +86,7 @@ class ShopApp:
     # --- people and purchases ---
 
     def member(self, email: str = "") -> User:
-        """Return somebody with a new account and its welcome credits."""
+        """Return a user with a new account and its welcome credits."""
         email = email or f"{secrets.token_hex(6)}@example.com"
         with self.app.app_context():
             new = accounts.prepare_account(email, PASSWORD)
@@ -93,47 +94,49 @@ class ShopApp:
                 return accounts.sign_up(session, new, get(AccountRules), now=now()).user
 
     def person(self) -> Person:
-        """Return somebody with a browser who has just signed up."""
+        """Return a new user with a browser, signed in."""
         return Person(self.app).sign_up(f"{secrets.token_hex(6)}@example.com")
 
-    def start(self, buyer: User, pack: str = "creator", key: str | None = None) -> Purchase:
-        """Begin to buy."""
+    def start_checkout(
+        self, buyer: User, pack: str = "creator", key: str | None = None
+    ) -> Purchase:
+        """Start a purchase."""
         with self.app.app_context():
             shown = get(Catalog).digest
-            return checkout.start(Order(pack, shown), buyer, key=key or secrets.token_hex(8))
+            return checkout.start_checkout(
+                Order(pack, shown), buyer, key=key or secrets.token_hex(8)
+            )
 
-    def bought(self, buyer: User, pack: str = "creator") -> Purchase:
-        """Buy, pay and come back."""
-        purchase = self.start(buyer, pack)
+    def buy_and_pay(self, buyer: User, pack: str = "creator") -> Purchase:
+        """Buy a pack, pay and sync."""
+        purchase = self.start_checkout(buyer, pack)
         self.pay(purchase)
         return self.sync(purchase)
 
     def sync(self, purchase: Purchase, **more: Any) -> Purchase:
-        """Come back from the checkout."""
+        """Sync a purchase, as the return page does."""
         with self.app.app_context():
-            return checkout.sync(purchase.id, **more)
+            return checkout.sync_purchase(purchase.id, **more)
 
     def sweep(self, after: timedelta = timedelta(0)) -> None:
-        """Let time pass and the sweeps look."""
+        """Advance the clock and run the sweeps."""
         self.clock.advance(after)
         with self.app.app_context():
-            webhooks.sweep()
-            checkout.sweep()
+            webhooks.sweep_events()
+            checkout.sweep_purchases()
 
     def row(self, purchase: Purchase) -> Purchase:
         """Return the purchase as it is stored now."""
         with self.app.app_context(), snapshot() as session:
-            found = session.get(Purchase, purchase.id)
-            assert found is not None
-            return found
+            return session.get_one(Purchase, purchase.id)
 
     def purchases(self, buyer: User) -> list[Purchase]:
-        """Return everything a buyer set out to buy."""
+        """Return all purchases of a buyer."""
         with self.app.app_context(), snapshot() as session:
             return list(session.scalars(select(Purchase).where(Purchase.user_id == buyer.id)))
 
-    def told(self, buyer: User) -> list[str]:
-        """Return the mails about money that are queued for somebody, in their order."""
+    def emails_sent(self, buyer: User) -> list[str]:
+        """Return the events of the emails about money queued for a buyer, in order."""
         query = select(Mail.event).where(Mail.user_id == buyer.id, Mail.event.in_(ABOUT_MONEY))
         with self.app.app_context(), snapshot() as session:
             return list(session.scalars(query.order_by(Mail.created_at, Mail.id)))
@@ -141,7 +144,7 @@ class ShopApp:
     # --- the bank ---
 
     def press(self, path: str, **form: str) -> TestResponse:
-        """Send a form of the sandbox's pages, with its token."""
+        """Post a form of the sandbox's pages, with its token."""
         token = State.of(self.gateway.sandbox).form_token()
         return self.gateway.sandbox.test_client().post(path, data={"token": token, **form})
 
@@ -166,35 +169,35 @@ class ShopApp:
             rows = books.connection.execute(query, (f"%{purchase.id}%",)).fetchall()
         return [json.loads(row[0]) for row in rows]
 
-    def alter(self, purchase: Purchase, **fields: Any) -> None:
-        """Make the sandbox's checkout another one than the shop asked for."""
+    def change_session(self, purchase: Purchase, **fields: Any) -> None:
+        """Change fields of the sandbox's checkout session."""
         session = self.session(purchase)
         with State.of(self.gateway.sandbox).transaction() as books:
             books.put(session | fields)
 
-    def intent(self, purchase: Purchase) -> str:
-        """Return the id of what was paid."""
+    def payment_intent_id(self, purchase: Purchase) -> str:
+        """Return the id of the purchase's payment intent."""
         return str(self.session(purchase)["payment_intent"])
 
     def refund(self, purchase: Purchase, amount: str = "") -> str:
-        """Give money back; return the refund's id."""
-        self.press(f"/payments/{self.intent(purchase)}/refund", amount=amount)
+        """Refund at the bank; return the refund's id."""
+        self.press(f"/payments/{self.payment_intent_id(purchase)}/refund", amount=amount)
         return self._newest("refund", purchase)
 
     def dispute(self, purchase: Purchase) -> str:
-        """Let the buyer's bank take the money away; return the dispute's id."""
-        self.press(f"/payments/{self.intent(purchase)}/dispute")
+        """Dispute the payment; return the dispute's id."""
+        self.press(f"/payments/{self.payment_intent_id(purchase)}/dispute")
         return self._newest("dispute", purchase)
 
     def _newest(self, kind: str, purchase: Purchase) -> str:
-        where = {"payment_intent": self.intent(purchase)}
+        where = {"payment_intent": self.payment_intent_id(purchase)}
         with State.of(self.gateway.sandbox).transaction() as books:
             return str(books.find(kind, where, limit=1)[0]["id"])
 
-    # --- the post ---
+    # --- webhooks ---
 
     def events(self, purchase: Purchase, *kinds: str) -> list[Json]:
-        """Return the events about a purchase in the order of their happening."""
+        """Return the events about a purchase, the oldest first."""
         intent = self.session(purchase)["payment_intent"]
         query = "SELECT body FROM objects WHERE kind = 'event' AND (body LIKE ? OR body LIKE ?)"
         with State.of(self.gateway.sandbox).transaction() as books:
@@ -213,12 +216,12 @@ class ShopApp:
         return [e for e in found if about(e) and (not kinds or e["type"] in kinds)]
 
     def event(self, purchase: Purchase, kind: str) -> Json:
-        """Return the one event of a kind about a purchase."""
+        """Return the one event of a type about a purchase."""
         (found,) = self.events(purchase, kind)
         return found
 
     def send(self, event: Json, path: str = "/api/webhooks/stripe") -> TestResponse:
-        """Deliver an event as the sandbox's post does."""
+        """Deliver an event, signed."""
         payload = json.dumps(event, indent=2, ensure_ascii=False)
         return self.post(payload, signature(payload, self.secret), path)
 
@@ -232,19 +235,19 @@ class ShopApp:
         )
 
     def deliver(self, purchase: Purchase, *kinds: str) -> None:
-        """Deliver all events about a purchase, in their order; each is taken."""
+        """Deliver all events about a purchase, in order; each must be accepted."""
         for event in self.events(purchase, *kinds):
             assert self.send(event).status_code == 200, event["type"]
 
-    def stored(self, event: Json) -> StripeEvent | None:
-        """Return what the inbox holds of an event."""
+    def stored_event(self, event: Json) -> StripeEvent | None:
+        """Return the stored event, or None."""
         with self.app.app_context(), snapshot() as session:
             return session.get(StripeEvent, event["id"])
 
-    # --- the books ---
+    # --- the ledger ---
 
     def balance(self, buyer: User) -> ledger.Balance:
-        """Return what somebody has."""
+        """Return a buyer's balance."""
         with self.app.app_context(), snapshot() as session:
             connection = session.connection()
             wallet_id = ledger.find_wallet(connection, "user", buyer.id)
@@ -252,11 +255,11 @@ class ShopApp:
             return ledger.balance(connection, wallet_id, now=now())
 
     def credits(self, buyer: User) -> float:
-        """Return what somebody can spend beyond the welcome credits."""
+        """Return a buyer's available credits, less the welcome credits."""
         return self.balance(buyer).available_micro / 1_000_000 - 50
 
     def spend(self, buyer: User, count: int) -> None:
-        """Use credits up."""
+        """Spend credits."""
         with self.app.app_context(), transaction() as session:
             connection = session.connection()
             wallet_id = ledger.ensure_wallet(connection, "user", buyer.id, now=now())
@@ -271,20 +274,20 @@ class ShopApp:
                 actor=buyer.id,
             )
 
-    def grants(self, purchase: Purchase) -> int:
-        """Return how often a purchase was granted."""
+    def count_grants(self, purchase: Purchase) -> int:
+        """Return how many grants a purchase has."""
         with self.app.app_context(), snapshot() as session:
             query = select(func.count()).where(Grant.origin == f"purchase:{purchase.id}")
             return session.execute(query).scalar_one()
 
-    def prove(self) -> None:
+    def check_ledger(self) -> None:
         """Fail unless every invariant of the ledger holds."""
         with self.app.app_context(), snapshot() as session:
             report = ledger.proof.check(session.connection())
         assert report.ok, report.as_text()
 
     def at_once(self, *acts: Callable[[], T]) -> list[T | Exception]:
-        """Do things in threads that start together, within the app."""
+        """Run actions in threads that start together, within the app."""
         barrier = threading.Barrier(len(acts))
 
         def one(act: Callable[[], T]) -> T | Exception:
@@ -300,26 +303,26 @@ class ShopApp:
 
 
 @contextmanager
-def opened(kind: str, folder: Path, server: Engine | None, **more: Any) -> Iterator[ShopApp]:
-    """Yield a till on a new database of a kind."""
+def open_shop_app(kind: str, folder: Path, server: Engine | None, **more: Any) -> Iterator[ShopApp]:
+    """Yield a ShopApp on a new database of a kind."""
     name = f"creditapp_test_{secrets.token_hex(6)}"
     url = f"sqlite:///{folder / name}.sqlite"
     if server is not None:
         with server.connect() as connection:
             connection.execute(text(f"CREATE DATABASE {name}"))
         url = server.url.set(database=name).render_as_string(hide_password=False)
-    made = ShopApp(url, folder, **more)
+    shop_app = ShopApp(url, folder, **more)
     try:
-        yield made
+        yield shop_app
     finally:
-        made.close()
+        shop_app.close()
         if server is not None:
             with server.connect() as connection:
                 connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
 
 
 def values(rows: Sequence[T | Exception]) -> list[T]:
-    """Return what threads gave; fail with the first error."""
+    """Return the results of threads; raise the first error."""
     for row in rows:
         if isinstance(row, Exception):
             raise row

@@ -8,6 +8,7 @@ from typing import Annotated
 from flask import Blueprint, Response
 from pydantic import BeforeValidator, Field
 
+from creditapp import payments
 from creditapp.api.requests import IdempotentBody, idempotency_key, parse_body, replay_headers
 from creditapp.catalog import Catalog
 from creditapp.config import Settings
@@ -17,7 +18,6 @@ from creditapp.http.openapi import documented
 from creditapp.http.policies import policy
 from creditapp.http.schemas import Schema
 from creditapp.http.sessions import require_member
-from creditapp.payments.purchases import checkout
 from creditapp.payments.purchases.checkout import Order
 from creditapp.payments.purchases.models import Purchase
 from creditapp.payments.purchases.session import PurchaseEnded
@@ -156,7 +156,7 @@ def _pack_at(amount: Decimal) -> str:
 def _buy(pack_id: str, body: IdempotentBody, *, route: str, currency: str = "") -> Purchase:
     order = Order(pack_id=pack_id, catalog_shown="", currency=currency)
     try:
-        purchase = checkout.start(
+        purchase = payments.start_checkout(
             order, require_member(), key=idempotency_key(body.idempotency_key, route)
         )
     except GatewayError:

@@ -1,1 +1,35 @@
-"""Money: purchases, Stripe and its stand-in, and what arrives from them."""
+"""Payments: purchases, subscriptions, automatic top-ups and refunds, paid at Stripe.
+
+The verbs that pages, routes, jobs and commands call. Services talk to Stripe and own their short
+transactions; postings get a session and commit nothing.
+"""
+
+from creditapp.payments.auto_topup.purchase_kind import AUTO_TOPUP
+from creditapp.payments.purchases import kinds
+from creditapp.payments.purchases.checkout import (
+    find_purchase,
+    start_checkout,
+    sweep_purchases,
+    sync_purchase,
+)
+from creditapp.payments.purchases.packs import PACK
+from creditapp.payments.refunds.refund import refund
+from creditapp.payments.subscriptions.plans import choose_plan
+from creditapp.payments.subscriptions.purchase_kind import PLAN
+from creditapp.payments.subscriptions.receipts import find_receipt
+from creditapp.payments.webhooks import receive_webhook, sweep_events
+
+for _kind in (PACK, PLAN, AUTO_TOPUP):
+    kinds.register(_kind)
+
+__all__ = [
+    "choose_plan",
+    "find_purchase",
+    "find_receipt",
+    "receive_webhook",
+    "refund",
+    "start_checkout",
+    "sweep_events",
+    "sweep_purchases",
+    "sync_purchase",
+]

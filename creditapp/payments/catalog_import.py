@@ -1,10 +1,10 @@
-"""Stripe's products and prices taken into the catalog, as packs and plans.
+"""Import of Stripe's products and prices into the catalog, as packs and plans.
 
-A price joins when it, or its product, carries ``includedCredits`` in its metadata. One payment is
-a pack; a monthly and a yearly price of one product are a plan. ``creditappId`` names the entry;
-without it the product's name does. A price that cannot be sold is reported by its id and changes
-nothing. One that was archived gives its place to another of its product, or else takes its entry
-off the shelf.
+A price is imported when it, or its product, has ``includedCredits`` in its metadata. A one-time
+price is a pack; a monthly and a yearly price of one product are a plan. ``creditappId`` names the
+entry; without it the product's name does. A price that cannot be sold is reported by its id and
+changes nothing. An archived price is replaced by another of its product, or else its entry is
+removed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from creditapp.payments.stripe.records import PriceState
 from creditapp.payments.subscriptions.models import CYCLES
 from creditapp.units import minor_digits
 
-MARK = "includedCredits"
+CREDITS_KEY = "includedCredits"
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,47}")
 _CREDITS_MAX = 10**9
 _NAMES = ("stripe_price_id", "stripe_month_id", "stripe_year_id")
@@ -32,7 +32,7 @@ _NAMES = ("stripe_price_id", "stripe_month_id", "stripe_year_id")
 
 @dataclass(frozen=True)
 class Problem:
-    """A price that cannot be sold, and why."""
+    """A price that cannot be sold, and the reason."""
 
     price_id: str
     text: str
@@ -40,101 +40,103 @@ class Problem:
 
 @dataclass
 class Diff:
-    """What the prices at Stripe change in the catalog."""
+    """Changes that the prices at Stripe make to the catalog."""
 
     created: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
     archived: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
-    """Each change as people read it: ``+ pack gold: 9.99 USD for 70 credits``."""
+    """Each change as text: ``+ pack gold: 9.99 USD for 70 credits``."""
     document: dict[str, Any] = field(default_factory=dict)
 
     @property
     def empty(self) -> bool:
-        """Whether the catalog stays as it is."""
+        """Whether nothing changes."""
         return not (self.created or self.changed or self.archived)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the difference for scripts."""
+        """Return the changes for scripts."""
         return {
             "created": self.created,
             "changed": self.changed,
             "archived": self.archived,
             "problems": [
-                {"priceId": each.price_id, "problem": each.text} for each in self.problems
+                {"priceId": problem.price_id, "problem": problem.text} for problem in self.problems
             ],
         }
 
     def as_text(self) -> str:
-        """Return the difference for people."""
+        """Return the changes as text."""
         lines = self.lines or ["The catalog says what Stripe says."]
-        return "\n".join([*lines, *(f"! {each.price_id}: {each.text}" for each in self.problems)])
+        return "\n".join(
+            [*lines, *(f"! {problem.price_id}: {problem.text}" for problem in self.problems)]
+        )
 
 
 @dataclass
 class _Offer:
-    """The prices at Stripe of one pack or plan, and its entry where the catalog has one."""
+    """The prices at Stripe of one pack or plan, and its entry if the catalog has one."""
 
     id: str
     entry: dict[str, Any] | None
     good: list[PriceState] = field(default_factory=list)
     bad: list[PriceState] = field(default_factory=list)
-    """On sale at Stripe, but named in a problem."""
+    """Active at Stripe, but not sellable."""
     archived: list[PriceState] = field(default_factory=list)
 
-    def sold_at(self, cycle: str | None) -> str | None:
-        """Return the id of the price that the catalog names for a cycle, or for one payment."""
+    def current_price_id(self, cycle: str | None) -> str | None:
+        """Return the price id that the catalog has for a cycle, or for a pack (None)."""
         return (self.entry or {}).get(f"stripe_{cycle or 'price'}_id")
 
 
 def compare(prices: Sequence[PriceState], document: Mapping[str, Any], currency: str) -> Diff:
-    """Return what the prices would change in a catalog's document; nothing is written."""
+    """Return the changes that the prices make to a catalog's document; write nothing."""
     diff = Diff(document=copy.deepcopy(dict(document)))
-    taken: dict[str, list[PriceState]] = {"packs": [], "plans": []}
-    bad = set()
-    for price in sorted(prices, key=lambda each: each.id):
-        if MARK not in price.metadata and not _known(diff.document, price.id):
+    by_section: dict[str, list[PriceState]] = {"packs": [], "plans": []}
+    bad = set[str]()
+    for price in sorted(prices, key=lambda price: price.id):
+        if CREDITS_KEY not in price.metadata and not _in_catalog(diff.document, price.id):
             continue
         problem = _problem(price, currency) if price.active else None
         if problem is not None:
             diff.problems.append(Problem(price.id, problem))
             bad.add(price.id)
-        taken["packs" if price.cycle is None else "plans"].append(price)
-    for offer in _offers(diff.document.get("packs", []), taken["packs"], bad):
-        _take_pack(diff, offer)
-    for offer in _offers(diff.document.get("plans", []), taken["plans"], bad):
-        _take_plan(diff, offer)
+        by_section["packs" if price.cycle is None else "plans"].append(price)
+    for offer in _offers(diff.document.get("packs", []), by_section["packs"], bad):
+        _import_pack(diff, offer)
+    for offer in _offers(diff.document.get("plans", []), by_section["plans"], bad):
+        _import_plan(diff, offer)
     return diff
 
 
 def apply(session: Session, diff: Diff) -> Catalog:
-    """Put the changed catalog in force; raise ``CatalogInvalid`` before anything is stored."""
+    """Activate the changed catalog; raise ``CatalogInvalid`` before anything is stored."""
     return versions.add_version(session, diff.document, source="sync", now=now())
 
 
 def document_in_force(session: Session) -> dict[str, Any]:
-    """Return the document of the catalog in force, whichever process put it there.
+    """Return the document of the active catalog version, whichever process activated it.
 
-    Raises ``CatalogInvalid`` where there is none.
+    Raises ``CatalogInvalid`` if there is none.
     """
-    found = versions.document(session, versions.active_id(session) or "")
-    if not found:
+    document = versions.document(session, versions.active_id(session) or "")
+    if not document:
         raise CatalogInvalid("the catalog in force", "version", "was never imported")
-    return dict(found)
+    return dict(document)
 
 
 def _problem(price: PriceState, currency: str) -> str | None:
-    """Say why an active price cannot be sold, or None."""
+    """Return why an active price cannot be sold, or None."""
     try:
-        credits = Decimal(price.metadata.get(MARK, ""))
+        credits = Decimal(price.metadata.get(CREDITS_KEY, ""))
     except InvalidOperation:
-        return f"{MARK} is no number"
+        return f"{CREDITS_KEY} is no number"
     exponent = credits.as_tuple().exponent
     if not credits.is_finite() or not 0 < credits <= _CREDITS_MAX:
-        return f"{MARK} must be above zero and at most a billion"
+        return f"{CREDITS_KEY} must be above zero and at most a billion"
     if isinstance(exponent, int) and exponent < -6:
-        return f"{MARK} has more than six decimals"
+        return f"{CREDITS_KEY} has more than six decimals"
     if price.currency.upper() != currency.upper():
         return f"it is in {price.currency.upper()}, and the catalog sells in {currency.upper()}"
     if not price.price_minor:
@@ -155,15 +157,15 @@ def _slug(price: PriceState) -> str:
 
 
 def _key(price: PriceState) -> tuple[str, str]:
-    """Return what two prices share that ask for one place: the id they were given, or their name.
+    """Return the key that prices of one entry share: their ``creditappId``, or their name's slug.
 
-    An id that was given is never mistaken for one that a name makes.
+    An explicit id never equals a slug.
     """
-    given = price.metadata.get("creditappId", "")
-    return given, "" if given else _slug(price)
+    explicit_id = price.metadata.get("creditappId", "")
+    return explicit_id, "" if explicit_id else _slug(price)
 
 
-def _known(document: Mapping[str, Any], price_id: str) -> bool:
+def _in_catalog(document: Mapping[str, Any], price_id: str) -> bool:
     return any(
         price_id in [entry.get(name) for name in _NAMES]
         for kind in ("packs", "plans")
@@ -174,22 +176,23 @@ def _known(document: Mapping[str, Any], price_id: str) -> bool:
 def _offers(
     entries: Sequence[dict[str, Any]], prices: Sequence[PriceState], bad: set[str]
 ) -> list[_Offer]:
-    """Put the prices to the entries that they sell, and those of one new entry together.
+    """Group the prices by the entry that they sell; prices of one new entry are one group.
 
-    A price that the catalog does not name belongs where its id leads, or else to the entry that a
-    price of the same id sells, or to the one whose archived price of the same product it replaces.
+    A price that the catalog does not name belongs to the entry with its id, or else to the entry
+    of another price with the same key, or to the one whose archived price of the same product it
+    replaces.
     """
     by_price = {entry[name]: entry for entry in entries for name in _NAMES if entry.get(name)}
     by_id = {str(entry["id"]): entry for entry in entries}
-    # Where several entries sell one product, one whose price is active comes before the others.
+    # Of several entries of one product, the one with an active price comes first.
     known = [
         (price, by_price[price.id])
-        for price in sorted(prices, key=lambda each: each.active)
+        for price in sorted(prices, key=lambda price: price.active)
         if price.id in by_price
     ]
     by_key = {("", _slug(price)): entry for price, entry in known if not price.active}
     by_key |= {_key(price): entry for price, entry in known}
-    by_key.pop(("", ""), None)  # names without a letter of ours are not the same name
+    by_key.pop(("", ""), None)  # names whose slug is empty are different names
     offers: dict[str, _Offer] = {}
     for price in prices:
         entry = by_price.get(price.id) or by_id.get(_id_of(price)) or by_key.get(_key(price))
@@ -205,99 +208,104 @@ def _offers(
 
 
 def _choose(diff: Diff, offer: _Offer, cycle: str | None) -> PriceState | None:
-    """Return the active price to sell at, and name every other that asks for its place.
+    """Return the active price to sell at, and report every other one for the same cycle.
 
-    The one that is in the catalog stays, also where it is a bad one; else the first by id.
+    The price in the catalog stays, even if it has a problem; otherwise the first by id is chosen.
     """
     good = [price for price in offer.good if price.cycle == cycle]
-    stays = offer.sold_at(cycle)
-    chosen = next((price for price in good if price.id == stays), None)
-    if chosen is None and good and stays not in {price.id for price in offer.bad}:
+    current_id = offer.current_price_id(cycle)
+    chosen = next((price for price in good if price.id == current_id), None)
+    if chosen is None and good and current_id not in {price.id for price in offer.bad}:
         chosen = good[0]
-    what = "pack" if cycle is None else f"plan by the {cycle}"
+    label = "pack" if cycle is None else f"plan by the {cycle}"
     for price in good:
         if price is not chosen:
-            words = f"another price is that {what} already; set creditappId"
-            diff.problems.append(Problem(price.id, words))
+            text = f"another price is that {label} already; set creditappId"
+            diff.problems.append(Problem(price.id, text))
     return chosen
 
 
-def _take_pack(diff: Diff, offer: _Offer) -> None:
+def _import_pack(diff: Diff, offer: _Offer) -> None:
     price = _choose(diff, offer, None)
     if price is None:
-        if offer.sold_at(None) in {each.id for each in offer.archived}:
+        if offer.current_price_id(None) in {price.id for price in offer.archived}:
             _archive(diff, "packs", "pack", offer)
         return
-    wanted = {
+    values = {
         "name": price.product_name,
         "price": _money(price),
-        "credits": _plain(price.metadata[MARK]),
+        "credits": _plain_number(price.metadata[CREDITS_KEY]),
         "stripe_price_id": price.id,
     }
-    words = f"{wanted['price']} {price.currency.upper()} for {wanted['credits']} credits"
+    text = f"{values['price']} {price.currency.upper()} for {values['credits']} credits"
     if offer.entry is None:
-        diff.document.setdefault("packs", []).append({"id": offer.id, **wanted})
+        diff.document.setdefault("packs", []).append({"id": offer.id, **values})
         diff.created.append(offer.id)
-        diff.lines.append(f"+ pack {offer.id}: {words}")
-    elif not _same({**offer.entry, **wanted}, offer.entry):
-        offer.entry |= wanted
+        diff.lines.append(f"+ pack {offer.id}: {text}")
+    elif not _same({**offer.entry, **values}, offer.entry):
+        offer.entry |= values
         diff.changed.append(offer.id)
-        diff.lines.append(f"~ pack {offer.id}: {words}")
+        diff.lines.append(f"~ pack {offer.id}: {text}")
 
 
-def _take_plan(diff: Diff, offer: _Offer) -> None:
+def _import_plan(diff: Diff, offer: _Offer) -> None:
     chosen = {cycle: _choose(diff, offer, cycle) for cycle in CYCLES}
     active = {cycle: price for cycle, price in chosen.items() if price is not None}
-    if _ended(diff, offer, set(active)) or not active:
+    if _remove_if_archived(diff, offer, set(active)) or not active:
         return
     first = next(iter(active.values()))
-    if len({Decimal(each.metadata[MARK]) for each in active.values()}) > 1:
-        diff.problems.append(Problem(first.id, f"month and year of {offer.id} differ in {MARK}"))
+    if len({Decimal(price.metadata[CREDITS_KEY]) for price in active.values()}) > 1:
+        diff.problems.append(
+            Problem(first.id, f"month and year of {offer.id} differ in {CREDITS_KEY}")
+        )
         return
     if offer.entry is None and set(active) != set(CYCLES):
         missing = "year" if "month" in active else "month"
-        words = f"plan {offer.id} has no price by the {missing}"
-        diff.problems.append(Problem(first.id, words))
+        text = f"plan {offer.id} has no price by the {missing}"
+        diff.problems.append(Problem(first.id, text))
         return
-    wanted: dict[str, Any] = {"credits": _plain(first.metadata[MARK]), "name": first.product_name}
+    values: dict[str, Any] = {
+        "credits": _plain_number(first.metadata[CREDITS_KEY]),
+        "name": first.product_name,
+    }
     for cycle, price in active.items():
-        wanted |= {cycle: _money(price), f"stripe_{cycle}_id": price.id}
-    costs = ", ".join(f"{wanted[cycle]} by the {cycle}" for cycle in active)
-    words = f"{costs}, {wanted['credits']} credits a month"
+        values |= {cycle: _money(price), f"stripe_{cycle}_id": price.id}
+    costs = ", ".join(f"{values[cycle]} by the {cycle}" for cycle in active)
+    text = f"{costs}, {values['credits']} credits a month"
     if offer.entry is None:
         tagline = first.metadata.get("tagline") or first.product_name
-        diff.document.setdefault("plans", []).append({"id": offer.id, "tagline": tagline, **wanted})
+        diff.document.setdefault("plans", []).append({"id": offer.id, "tagline": tagline, **values})
         diff.created.append(offer.id)
-        diff.lines.append(f"+ plan {offer.id}: {words}")
-    elif not _same({**offer.entry, **wanted}, offer.entry):
-        offer.entry |= wanted
+        diff.lines.append(f"+ plan {offer.id}: {text}")
+    elif not _same({**offer.entry, **values}, offer.entry):
+        offer.entry |= values
         diff.changed.append(offer.id)
-        diff.lines.append(f"~ plan {offer.id}: {words}")
+        diff.lines.append(f"~ plan {offer.id}: {text}")
 
 
-def _ended(diff: Diff, offer: _Offer, active: set[str]) -> bool:
-    """Return whether a plan is sold at an archived price that none replaces.
+def _remove_if_archived(diff: Diff, offer: _Offer, active: set[str]) -> bool:
+    """Return whether a plan has an archived price without a replacement.
 
-    It leaves the shelf if nothing of it is on sale any more. If the other cycle is, the plan stays
-    as it is and the archived price is named: a plan has a month and a year.
+    The plan is removed if none of its prices is active any more. If the other cycle's is, the plan
+    stays as it is and the archived price is reported: a plan has a month and a year.
     """
-    sold = {offer.sold_at(cycle): cycle for cycle in CYCLES if cycle not in active}
-    gone = {price.id: sold[price.id] for price in offer.archived if price.id in sold}
-    on_sale = active | {price.cycle for price in offer.bad if price.cycle in CYCLES}
-    if gone and not on_sale - set(gone.values()):
+    current = {offer.current_price_id(cycle): cycle for cycle in CYCLES if cycle not in active}
+    archived = {price.id: current[price.id] for price in offer.archived if price.id in current}
+    still_active = active | {price.cycle for price in offer.bad if price.cycle in CYCLES}
+    if archived and not still_active - set(archived.values()):
         _archive(diff, "plans", "plan", offer)
         return True
-    for price_id, cycle in gone.items():
-        words = f"it is archived, and plan {offer.id} has no other price by the {cycle}"
-        diff.problems.append(Problem(price_id, words))
-    return bool(gone)
+    for price_id, cycle in archived.items():
+        text = f"it is archived, and plan {offer.id} has no other price by the {cycle}"
+        diff.problems.append(Problem(price_id, text))
+    return bool(archived)
 
 
-def _archive(diff: Diff, kind: str, word: str, offer: _Offer) -> None:
-    """Take what is sold at an archived price off the shelf; what was bought stays as it was."""
-    diff.document[kind] = [each for each in diff.document[kind] if each is not offer.entry]
+def _archive(diff: Diff, section: str, label: str, offer: _Offer) -> None:
+    """Remove an entry with an archived price; earlier purchases keep their snapshot."""
+    diff.document[section] = [entry for entry in diff.document[section] if entry is not offer.entry]
     diff.archived.append(offer.id)
-    diff.lines.append(f"- {word} {offer.id}")
+    diff.lines.append(f"- {label} {offer.id}")
 
 
 def _money(price: PriceState) -> str:
@@ -305,12 +313,12 @@ def _money(price: PriceState) -> str:
     return str(Decimal(price.price_minor or 0).scaleb(-digits))
 
 
-def _plain(text: str) -> str:
+def _plain_number(text: str) -> str:
     return f"{Decimal(text).normalize():f}"
 
 
 def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two entries say the same: 25 and "25.00" are one number."""
+    """Whether two entries are equal; 25 and "25.00" are one number."""
     return {k: _comparable(v) for k, v in one.items()} == {
         k: _comparable(v) for k, v in other.items()
     }

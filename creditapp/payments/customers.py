@@ -1,4 +1,4 @@
-"""Who a user is at Stripe: one customer each, made when first needed."""
+"""Stripe customers: one for each user, created when first needed."""
 
 from __future__ import annotations
 
@@ -16,46 +16,48 @@ from creditapp.services import get
 
 
 class Customer(Base):
-    """A user as Stripe knows them: one customer each, in test mode and in live mode."""
+    """A user's customer at Stripe: one in test mode and one in live mode."""
 
     __tablename__ = "customers"
 
     user_id: Mapped[str] = mapped_column(String(40), primary_key=True)
     livemode: Mapped[bool] = mapped_column(primary_key=True)
-    # Not unique: of two inserts at once PostgreSQL would refuse the second by this column before it
-    # comes to the key on which the second gives way.
+    # Not unique: of two inserts at once, PostgreSQL would refuse the second by this column before
+    # it reaches the primary key, on which the second does nothing.
     stripe_id: Mapped[str] = mapped_column(String(STRIPE_ID_LENGTH), index=True)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 def find(session: Session, user_id: str) -> str | None:
-    """Return a user's customer at Stripe, if there is one in today's mode."""
-    found = session.get(Customer, (user_id, get(StripeGateway).livemode))
-    return None if found is None else found.stripe_id
+    """Return the id of a user's customer in the gateway's mode, or None."""
+    customer = session.get(Customer, (user_id, get(StripeGateway).livemode))
+    return None if customer is None else customer.stripe_id
 
 
 def ensure(user: User) -> str:
-    """Return the user's customer, made at Stripe if there is none; raises ``GatewayError``.
+    """Return the id of the user's customer, created if there is none; raises ``GatewayError``.
 
-    Two at once make one: Stripe answers both with the same customer, by the key of the request, and
-    the row can be written once. No transaction is open while Stripe is asked.
+    Two calls at once create one customer: Stripe answers both alike by the request's key, and the
+    row is written once. No transaction is open while Stripe is asked.
     """
     with snapshot() as session:
-        known = find(session, user.id)
-    if known is not None:
-        return known
+        existing_id = find(session, user.id)
+    if existing_id is not None:
+        return existing_id
     gateway = get(StripeGateway)
-    made = gateway.create_customer(user_id=user.id, email=user.email)
-    row = Customer(user_id=user.id, livemode=gateway.livemode, stripe_id=made, created_at=now())
+    stripe_id = gateway.create_customer(user_id=user.id, email=user.email)
+    row = Customer(
+        user_id=user.id, livemode=gateway.livemode, stripe_id=stripe_id, created_at=now()
+    )
     with transaction() as session:
         if insert_once(session, row, ["user_id", "livemode"]):
-            return made
-        winner = find(session, user.id)
-    if winner is None:
+            return stripe_id
+        existing_id = find(session, user.id)
+    if existing_id is None:
         raise RuntimeError("a customer was neither written nor found")
-    return winner
+    return existing_id
 
 
 def user_of(session: Session, stripe_id: str) -> str | None:
-    """Return whose customer this is, or None for one that is not ours."""
+    """Return the user of a Stripe customer, or None for one that is not ours."""
     return session.scalar(select(Customer.user_id).where(Customer.stripe_id == stripe_id))

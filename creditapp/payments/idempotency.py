@@ -1,4 +1,4 @@
-"""Requests that change something at Stripe, repeated with their key: one effect and one answer."""
+"""Idempotent requests to Stripe: a repeated key has one effect and returns one answer."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from creditapp.errors import AppError, IdempotencyInProgress
 from creditapp.payments.stripe.records import GatewayError
 
 CLAIM_LASTS = timedelta(minutes=1)
-"""After so long without an answer a request is taken for dead, and its key may be used again."""
+"""A request without an answer counts as dead after this long, and its key may be used again."""
 
 WAIT_SECONDS = 10.0
 """How long a repeated request waits for the first one's answer; a change takes a few seconds."""
 
-_LOOK_SECONDS = 0.1
+_POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
 class Request:
-    """A caller's key for a route, and the digest of what was asked with it."""
+    """A caller's key for a route, and the digest of the request's body."""
 
     caller: str
     route: str
@@ -33,31 +33,32 @@ class Request:
 
 
 def stored_response(request: Request) -> str | None:
-    """Return the answer that a request had before; raises ``IdempotencyKeyReused``."""
+    """Return the stored answer of a request, or None; raises ``IdempotencyKeyReused``."""
     with snapshot() as session:
         return ledger.idempotency.stored_response(session.connection(), *_parts(request))
 
 
-def run_once(request: Request, act: Callable[[], str]) -> tuple[str, bool]:
-    """Return what ``act`` answers, or what it answered before, and whether it was before.
+def run_once(request: Request, action: Callable[[], str]) -> tuple[str, bool]:
+    """Return the answer of ``action``, and whether it was stored before.
 
-    The key is claimed before ``act`` and answered after it, each in a transaction of its own: the
-    effect is at Stripe, and no transaction may be open meanwhile. To write both after the effect
-    would be simpler; but of two at once the second would then meet the effect of the first and no
-    answer yet. So it finds the claim and waits for the answer, at most ``WAIT_SECONDS``.
+    The key is claimed before ``action`` and its answer stored after it, each in a transaction of
+    its own: the effect is at Stripe, and no transaction may be open meanwhile. Writing both after
+    the effect would be simpler, but of two requests at once the second would then meet the first
+    one's effect without its answer. Instead it finds the claim and waits for the answer, at most
+    ``WAIT_SECONDS``.
 
-    A refusal of ours or of Stripe's gives the claim up: it is not stored, and trying again is a new
-    request. Whoever dies, or fails in another way, leaves a claim that is taken over after
-    ``CLAIM_LASTS``; ``act`` is begun again then, so it must be safe to begin twice. Had the dead
-    one finished it but for the answer, the next is told how things stand.
+    A refusal, ours or Stripe's, releases the claim: it is not stored, and the next try is a new
+    request. A process that dies or fails otherwise leaves a claim that lapses after
+    ``CLAIM_LASTS``; then ``action`` runs again, so it must be safe to run twice. If the dead
+    process had completed the effect, the next one answers with the state it finds.
 
-    Raises ``IdempotencyKeyReused``, ``IdempotencyInProgress``, and whatever ``act`` raises.
+    Raises ``IdempotencyKeyReused``, ``IdempotencyInProgress``, and what ``action`` raises.
     """
     since, answer = _claim(request)
     if answer is not None:
         return answer, True
     try:
-        answer = act()
+        answer = action()
     except (AppError, GatewayError):
         caller, route, key, _digest = _parts(request)
         with transaction() as session:
@@ -69,8 +70,8 @@ def run_once(request: Request, act: Callable[[], str]) -> tuple[str, bool]:
 
 
 def _claim(request: Request) -> tuple[datetime, str | None]:
-    """Claim the key, or return its answer, waiting for one that is being made."""
-    give_up_at = time.monotonic() + WAIT_SECONDS
+    """Claim the key, or return its answer, waiting for a request in progress."""
+    deadline = time.monotonic() + WAIT_SECONDS
     while True:
         moment = now()
         try:
@@ -83,9 +84,9 @@ def _claim(request: Request) -> tuple[datetime, str | None]:
                 )
             return moment, answer
         except IdempotencyInProgress:
-            if time.monotonic() > give_up_at:
+            if time.monotonic() > deadline:
                 raise IdempotencyInProgress("Look again in a moment. It is done once.") from None
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_POLL_SECONDS)
 
 
 def _parts(request: Request) -> tuple[str, str, str, str]:

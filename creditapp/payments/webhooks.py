@@ -1,106 +1,106 @@
-"""Stripe's webhooks: believed by their signature, stored once, then worked on until done."""
+"""Stripe webhooks: verified by signature, stored once by event id, processed until done.
+
+An event only names what to sync. ``handler_of`` decides which events are handled, and how.
+"""
 
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import CheckConstraint, Index, Integer, String, select, update
+from sqlalchemy.orm import Mapped, mapped_column
 
 from creditapp.clock import now
-from creditapp.db import insert_once, snapshot, transaction
+from creditapp.db import Base, UtcDateTime, insert_once, snapshot, transaction
 from creditapp.errors import NotFound
 from creditapp.payments.auto_topup import consent as topup_consent
 from creditapp.payments.purchases import checkout
-from creditapp.payments.purchases.models import Purchase, StripeEvent
+from creditapp.payments.purchases.models import Purchase
 from creditapp.payments.stripe.client import StripeGateway
-from creditapp.payments.stripe.records import Event
+from creditapp.payments.stripe.records import STRIPE_ID_LENGTH, Event
 from creditapp.payments.subscriptions import sync as subscription_sync
 from creditapp.payments.subscriptions.models import Invoice
 from creditapp.services import get
 
-PAYMENT_EVENTS = (
-    "checkout.session.completed",
-    "checkout.session.async_payment_succeeded",
-    "checkout.session.async_payment_failed",
-    "checkout.session.expired",
-    "payment_intent.succeeded",
-    "charge.refunded",
-    "charge.dispute.",
-    "refund.",
-    "customer.subscription.",
-    "invoice.paid",
-    "invoice.payment_failed",
-)
-"""The types that say something of ours; one that ends with a dot is a family."""
-
-PLAN_EVENTS = ("customer.subscription.", "invoice.")
-"""Of these, what names a subscription is worked on, whatever purchase they carry."""
-
 RETRY_SECONDS = (5, 15, 60, 300, 1800, 7200, 21600, 86400)
 STRAY_TRIES_MAX = 3
-"""How often an event that carries no mark of ours is looked up before it is somebody else's."""
+"""Tries for an event without our purchase id before it counts as another application's."""
 
 _PURCHASE_ID = re.compile(r"pur_[0-9a-z]{20,36}")
 
 log = structlog.get_logger(__name__)
 
 
-def receive(raw_body: bytes, signature: str | None) -> Event:
-    """Verify an event, store it once and try to work on it at once.
+class StripeEvent(Base):
+    """One Stripe event, stored once by its id before it is processed."""
 
-    Raises ``SignatureInvalid`` (400) for what Stripe did not sign. Whatever fails after it was
-    stored is tried again by ``sweep``, so the caller answers 200 to everything stored or seen.
+    __tablename__ = "stripe_events"
+    __table_args__ = (
+        CheckConstraint("state IN ('received', 'done', 'ignored', 'dead')", name="state"),
+        Index("ix_stripe_events_open", "state", "next_try_at"),
+    )
+
+    id: Mapped[str] = mapped_column(String(STRIPE_ID_LENGTH), primary_key=True)
+    type: Mapped[str] = mapped_column(String(80))
+    object_id: Mapped[str] = mapped_column(String(STRIPE_ID_LENGTH))
+    purchase_id: Mapped[str | None] = mapped_column(String(40))
+    payment_intent_id: Mapped[str | None] = mapped_column(String(STRIPE_ID_LENGTH))
+    subscription_id: Mapped[str | None] = mapped_column(String(STRIPE_ID_LENGTH))
+    livemode: Mapped[bool] = mapped_column()
+    state: Mapped[str] = mapped_column(String(12), default="received")
+    attempts: Mapped[int] = mapped_column(Integer, default=0)
+    last_error: Mapped[str | None] = mapped_column(String(120))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    received_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    next_try_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    done_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+def receive_webhook(raw_body: bytes, signature: str | None) -> Event:
+    """Verify an event, store it once and try to process it at once.
+
+    Raises ``SignatureInvalid`` (400) for what Stripe did not sign. An event that fails after it was
+    stored is tried again by ``sweep_events``, so the caller answers 200 to every stored event.
     """
     event = get(StripeGateway).verify_webhook(raw_body, signature)
     if _store_once(event):
-        work_on(event.id)
+        process_event(event.id)
     return event
 
 
-def work_on(event_id: str) -> None:
-    """Do what one stored event asks for; safe to repeat and to run at once elsewhere."""
+def process_event(event_id: str) -> None:
+    """Process one stored event; safe to repeat and to run concurrently."""
     with snapshot() as session:
         event = session.get(StripeEvent, event_id)
-        if event is None or event.state != "received":
-            return
-        purchase_id = _purchase_of(session, event)
-        subscription_id, invoice_id = _plan_of(session, event)
-        saves_card = purchase_id is None and topup_consent.is_pending_setup(
-            session, event.object_id
-        )
-    if purchase_id is None and subscription_id is None and not saves_card:
-        if _may_be_early(event):
-            _try_later(event, "names nothing we know yet")
-        else:
-            _end(event, "ignored")
+    if event is None or event.state != "received":
         return
+    handle = handler_of(event.type)
     try:
-        if subscription_id is not None:
-            subscription_sync.sync_subscription(subscription_id, invoice_id=invoice_id)
-        elif purchase_id is not None:
-            failed = event.type.endswith("async_payment_failed")
-            checkout.sync(purchase_id, failed_by_event=failed)
-        else:
-            topup_consent.on_setup_completed(event.object_id)
+        handled = handle is not None and handle(event)
     except NotFound:
-        if subscription_id and not event.purchase_id and event.attempts >= STRAY_TRIES_MAX:
-            # Another shop's plan on the same account: nobody here began it.
-            _end(event, "ignored")
-            return
-        # It carries our mark and we do not know it yet: it is retried, never dropped.
-        _try_later(event, "unknown purchase")
+        if not event.purchase_id and event.attempts >= STRAY_TRIES_MAX:
+            # Another application's subscription on the same Stripe account.
+            _finish(event, "ignored")
+        else:
+            # It may be ours and not stored yet: it is retried, never dropped.
+            _retry_later(event, "unknown purchase")
     except Exception as error:
-        log.warning("event not worked on", stripe_event=event.id, error_type=type(error).__name__)
-        _try_later(event, type(error).__name__)
+        log.warning("event failed", stripe_event=event.id, error_type=type(error).__name__)
+        _retry_later(event, type(error).__name__)
     else:
-        _end(event, "done")
+        if handled:
+            _finish(event, "done")
+        elif _may_be_early(event):
+            _retry_later(event, "its payment is not known yet")
+        else:
+            _finish(event, "ignored")
 
 
-def sweep() -> None:
-    """Work on every stored event whose next try is due."""
+def sweep_events() -> None:
+    """Process every stored event whose next try is due."""
     with snapshot() as session:
         due = session.scalars(
             select(StripeEvent.id)
@@ -110,24 +110,85 @@ def sweep() -> None:
         ).all()
     for event_id in due:
         try:
-            work_on(event_id)
+            process_event(event_id)
         except Exception as error:
-            # Not even its failure could be noted; the others must not wait for it.
-            log.warning("event not noted", stripe_event=event_id, error_type=type(error).__name__)
+            # Not even its failure could be stored; the others must not wait for it.
+            log.warning("event not stored", stripe_event=event_id, error_type=type(error).__name__)
+
+
+def handler_of(event_type: str) -> Callable[[StripeEvent], bool] | None:
+    """Return the function that handles a type of event, or None for a type that is ignored.
+
+    A handler syncs what the event names and returns whether that is known here.
+    """
+    match event_type.split("."):
+        case ["checkout", "session", "completed" | "async_payment_succeeded" | "expired"]:
+            # A checkout was completed or expired: sync its purchase, or turn the automatic top-up
+            # on whose card it saved.
+            return _on_checkout
+        case ["checkout", "session", "async_payment_failed"]:
+            # A bank debit failed, which the checkout itself does not show: sync its purchase.
+            return _on_delayed_payment_failed
+        case ["payment_intent", "succeeded"]:
+            # A payment succeeded, such as an automatic top-up's: sync its purchase or invoice.
+            return _on_payment
+        case ["charge", "refunded"] | ["refund", _] | ["charge", "dispute", _]:
+            # A payment was refunded or disputed, or that changed: sync its purchase or invoice.
+            return _on_payment
+        case ["customer", "subscription", _] | ["invoice", "paid" | "payment_failed"]:
+            # A plan was started, changed, renewed or ended, or its renewal failed: sync it.
+            return _on_subscription
+        case _:
+            return None
+
+
+def _on_checkout(event: StripeEvent, *, failed_by_event: bool = False) -> bool:
+    purchase_id = _purchase_of(event)
+    if purchase_id is not None:
+        checkout.sync_purchase(purchase_id, failed_by_event=failed_by_event)
+        return True
+    with snapshot() as session:
+        saves_card = topup_consent.is_pending_setup(session, event.object_id)
+    if saves_card:
+        topup_consent.on_setup_completed(event.object_id)
+    return saves_card
+
+
+def _on_delayed_payment_failed(event: StripeEvent) -> bool:
+    return _on_checkout(event, failed_by_event=True)
+
+
+def _on_payment(event: StripeEvent) -> bool:
+    """Sync the subscription whose invoice was paid, or the purchase."""
+    if _on_subscription(event):
+        return True
+    purchase_id = _purchase_of(event)
+    if purchase_id is not None:
+        checkout.sync_purchase(purchase_id)
+    return purchase_id is not None
+
+
+def _on_subscription(event: StripeEvent) -> bool:
+    subscription_id, invoice_id = _subscription_of(event)
+    if subscription_id is not None:
+        subscription_sync.sync_subscription(subscription_id, invoice_id=invoice_id)
+    return subscription_id is not None
 
 
 def _store_once(event: Event) -> bool:
-    ours = event.livemode == get(StripeGateway).livemode and event.type.startswith(PAYMENT_EVENTS)
+    """Store an event unless it is stored already; return whether it is to be processed now."""
+    right_mode = event.livemode == get(StripeGateway).livemode
+    handled = right_mode and handler_of(event.type) is not None
     moment = now()
-    event_row = StripeEvent(
+    row = StripeEvent(
         id=event.id,
         type=event.type[:80],
         object_id=event.object_id,
-        purchase_id=_our_mark(event),
-        payment_intent_id=_text(event.data.get("payment_intent")),
-        subscription_id=_subscription_in(event),
+        purchase_id=_purchase_id_in(event),
+        payment_intent_id=_id_of(event.data.get("payment_intent")),
+        subscription_id=_subscription_id_in(event),
         livemode=event.livemode,
-        state="received" if ours else "ignored",
+        state="received" if handled else "ignored",
         attempts=0,
         created_at=event.created,
         received_at=moment,
@@ -135,65 +196,67 @@ def _store_once(event: Event) -> bool:
         next_try_at=moment + timedelta(seconds=RETRY_SECONDS[0]),
     )
     with transaction() as session:
-        stored = insert_once(session, event_row, ["id"])
-    return stored and ours
+        stored = insert_once(session, row, ["id"])
+    return stored and handled
 
 
-def _our_mark(event: Event) -> str | None:
-    """Return the purchase that the object names; another shop's number on the account is none."""
-    named = event.metadata.get("purchase_id", "")
-    return named if _PURCHASE_ID.fullmatch(named) else None
+def _purchase_id_in(event: Event) -> str | None:
+    """Return the purchase id in the object's metadata; ignore another application's value."""
+    purchase_id = event.metadata.get("purchase_id", "")
+    return purchase_id if _PURCHASE_ID.fullmatch(purchase_id) else None
+
+
+def _subscription_id_in(event: Event) -> str | None:
+    """Return the subscription that an event of it, or of one of its invoices, names."""
+    if event.type.startswith("customer.subscription."):
+        return event.object_id or None
+    parent = event.data.get("parent") if event.type.startswith("invoice.") else None
+    details = parent.get("subscription_details") if isinstance(parent, dict) else None
+    return _id_of(details.get("subscription")) if isinstance(details, dict) else None
 
 
 def _may_be_early(event: StripeEvent) -> bool:
-    """Whether the payment it names may be ours and not noted yet.
+    """Whether the event may name a payment of ours that is not stored yet.
 
-    Refunds and disputes carry the payment's id and no mark of ours; one that comes while the
-    payment itself is being noted would be dropped, and the credits kept.
+    Refunds and disputes name the payment and carry no metadata of ours; one that arrives while the
+    payment itself is being stored would be dropped, and the credits would stay.
     """
     reverses = event.type.startswith(("refund.", "charge.dispute."))
     return reverses and event.attempts < STRAY_TRIES_MAX
 
 
-def _purchase_of(session: Session, event: StripeEvent) -> str | None:
-    """Return the purchase that an event is about, or None when it is about nothing of ours."""
-    if event.type.startswith(PLAN_EVENTS):
-        return None
+def _purchase_of(event: StripeEvent) -> str | None:
+    """Return the purchase that an event of a checkout or a payment is about, or None."""
     if event.purchase_id:
         return event.purchase_id
-    for column, value in (
+    candidates = (
         (Purchase.checkout_id, event.object_id),
         (Purchase.payment_intent_id, event.payment_intent_id),
         (Purchase.payment_intent_id, event.object_id),
-    ):
-        if value:
-            found = session.scalar(select(Purchase.id).where(column == value))
-            if found:
-                return found
+    )
+    with snapshot() as session:
+        for column, stripe_id in candidates:
+            query = select(Purchase.id).where(column == stripe_id)
+            purchase_id = session.scalar(query) if stripe_id else None
+            if purchase_id is not None:
+                return purchase_id
     return None
 
 
-def _subscription_in(event: Event) -> str | None:
-    """Return the subscription that an event of one, or of one of its invoices, is about."""
-    if event.type.startswith("customer.subscription."):
-        return event.object_id or None
-    parent = event.data.get("parent") if event.type.startswith("invoice.") else None
-    details = parent.get("subscription_details") if isinstance(parent, dict) else None
-    return _text(details.get("subscription")) if isinstance(details, dict) else None
-
-
-def _plan_of(session: Session, event: StripeEvent) -> tuple[str | None, str | None]:
+def _subscription_of(event: StripeEvent) -> tuple[str | None, str | None]:
     """Return the subscription that an event is about, and the invoice whose payment it names."""
     if event.subscription_id is not None:
         return event.subscription_id, None
-    payment = event.payment_intent_id or event.object_id
-    found = session.execute(
-        select(Invoice.subscription_id, Invoice.id).where(Invoice.payment_intent_id == payment)
-    ).first()
-    return (found[0], found[1]) if found else (None, None)
+    payment_id = event.payment_intent_id or event.object_id
+    query = select(Invoice.subscription_id, Invoice.id).where(
+        Invoice.payment_intent_id == payment_id
+    )
+    with snapshot() as session:
+        row = session.execute(query).first()
+    return (row[0], row[1]) if row else (None, None)
 
 
-def _try_later(event: StripeEvent, reason: str) -> None:
+def _retry_later(event: StripeEvent, reason: str) -> None:
     attempts = event.attempts + 1
     dead = attempts > len(RETRY_SECONDS)
     if dead:
@@ -211,7 +274,7 @@ def _try_later(event: StripeEvent, reason: str) -> None:
         )
 
 
-def _end(event: StripeEvent, state: str) -> None:
+def _finish(event: StripeEvent, state: str) -> None:
     with transaction() as session:
         session.execute(
             update(StripeEvent)
@@ -220,7 +283,8 @@ def _end(event: StripeEvent, state: str) -> None:
         )
 
 
-def _text(value: object) -> str | None:
-    if isinstance(value, dict):
-        value = value.get("id")
-    return value if isinstance(value, str) else None
+def _id_of(reference: object) -> str | None:
+    """Return the id of what Stripe gives as an id or, when it was expanded, as the object."""
+    if isinstance(reference, dict):
+        reference = reference.get("id")
+    return reference if isinstance(reference, str) else None

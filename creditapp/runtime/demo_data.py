@@ -15,7 +15,7 @@ from creditapp.generation import Caller, create, worker
 from creditapp.generation.operations.text_to_image import ImageOrder
 from creditapp.guests import Visitor
 from creditapp.payments.purchases import checkout
-from creditapp.payments.stripe.server import EmbeddedSandbox
+from creditapp.payments.stripe.server import SandboxGateway
 from creditapp.services import get
 
 PASSWORD = "correct horse battery"  # noqa: S105  # printed by ./run seed
@@ -68,13 +68,13 @@ def _sign_up(email: str) -> User | None:
 
 def _buy(buyer: User, pack_id: str) -> None:
     """Buy a pack and pay on the sandbox's page with the card that succeeds."""
-    purchase = checkout.start(checkout.Order(pack_id, ""), buyer, key=f"seed:{pack_id}")
+    purchase = checkout.start_checkout(checkout.Order(pack_id, ""), buyer, key=f"seed:{pack_id}")
     page = f"/pay/{purchase.checkout_id}"
-    sandbox = get(EmbeddedSandbox).sandbox.test_client()
+    sandbox = get(SandboxGateway).sandbox.test_client()
     form = dict(re.findall(r'name="([a-z_]+)"[^>]*value="([^"]*)"', sandbox.get(page).text))
     cards = re.findall(r'name="card"[^>]*value="([^"]*)"', sandbox.get(page).text)
     sandbox.post(page, data={**form, "card": cards[0], "email": buyer.email})
-    checkout.sync(purchase.id)
+    checkout.sync_purchase(purchase.id)
 
 
 def _generate(caller: Caller, prompt: str, model: str, n: int) -> None:

@@ -19,7 +19,7 @@ from creditapp.clock import now
 from creditapp.config import Settings, SettingsInvalid
 from creditapp.db import snapshot, transaction
 from creditapp.payments.stripe.client import StripeGateway
-from creditapp.payments.stripe.server import EmbeddedSandbox
+from creditapp.payments.stripe.server import SandboxGateway
 from creditapp.runtime import migrate
 from creditapp.services import get, provide
 
@@ -41,7 +41,7 @@ def build() -> Flask:
             atexit.register(jobs.stop)
         atexit.register(follow_catalog(app))
         gateway = get(StripeGateway)
-        if isinstance(gateway, EmbeddedSandbox):
+        if isinstance(gateway, SandboxGateway):
             atexit.register(gateway.start_deliveries().stop)
     return app
 

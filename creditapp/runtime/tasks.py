@@ -6,15 +6,13 @@ from datetime import timedelta
 
 import structlog
 
-from creditapp import accounts, emails, guests, jobs, ledger
+from creditapp import accounts, emails, guests, jobs, ledger, payments
 from creditapp.catalog import Catalog
 from creditapp.clock import now
 from creditapp.config import Settings
 from creditapp.db import snapshot, transaction
 from creditapp.generation import recovery, worker
-from creditapp.payments import webhooks
 from creditapp.payments.auto_topup import charge as topup_charge
-from creditapp.payments.purchases import checkout
 from creditapp.payments.reconciliation import purchases as reconciliation
 from creditapp.payments.subscriptions import card_expiry, scheduled_grants
 from creditapp.payments.subscriptions import sync as subscription_sync
@@ -48,7 +46,7 @@ def send_emails(_request_id: str) -> None:
 @jobs.handler(topup_charge.JOB)
 def top_up(job_id: str) -> None:
     """Top up one member's balance; the job id is the member's id and the row's version."""
-    topup_charge.consider(job_id.rpartition(".")[0])
+    topup_charge.charge_if_low(job_id.rpartition(".")[0])
 
 
 @jobs.every("sweep-generations", "*/2 * * * * *")
@@ -60,15 +58,15 @@ def sweep_generations() -> None:
 @jobs.every("sweep-payments", "*/5 * * * * *")
 def sweep_payments() -> None:
     """Retry stored events that are due, and sync purchases and subscriptions without news."""
-    webhooks.sweep()
-    checkout.sweep()
+    payments.sweep_events()
+    payments.sweep_purchases()
     subscription_sync.sweep_subscriptions()
 
 
 @jobs.every("sweep-top-ups", "*/10 * * * * *")
 def sweep_top_ups() -> None:
     """Top up low balances without a job, and finish charges that Stripe did not answer."""
-    topup_charge.sweep()
+    topup_charge.sweep_topups()
 
 
 @jobs.every("grant-months", "10 * * * * *")

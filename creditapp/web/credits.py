@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from flask import Blueprint, Response, make_response, request, session, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
+from creditapp import payments
 from creditapp.catalog import Catalog
 from creditapp.clock import now
 from creditapp.db import reading
@@ -24,7 +25,6 @@ from creditapp.http.problems import refuse, wants_json
 from creditapp.http.rendering import go, render_block, render_page, wants_fragment
 from creditapp.http.sessions import require_member
 from creditapp.http.viewer import forget_viewer, notify, safe_path, viewer
-from creditapp.payments.purchases import checkout
 from creditapp.payments.purchases.checkout import Order
 from creditapp.payments.purchases.models import Purchase
 from creditapp.payments.stripe.records import GatewayError
@@ -73,7 +73,7 @@ def buy() -> Response:
     try:
         if not 8 <= len(nonce) <= 64:
             raise ValidationFailed.of("nonce", "Reload the page and try again.")
-        purchase = checkout.start(
+        purchase = payments.start_checkout(
             order, require_member(), key=f"form:{nonce}:{order.digest()[:32]}"
         )
     except GatewayError:
@@ -106,14 +106,14 @@ def ask_who_buys(refusal: AuthenticationRequired) -> AnyResponse:
 def back(purchase_id: str) -> Response:
     """Come back from the checkout: ask what was paid, then go on to where the buyer was."""
     member = require_member()
-    purchase = checkout.find(reading(), purchase_id, member)
+    purchase = payments.find_purchase(reading(), purchase_id, member)
     asked = True
     try:
-        purchase = checkout.sync(purchase.id)
+        purchase = payments.sync_purchase(purchase.id)
     except (GatewayError, AppError):
         # The webhook or the sweep will know it; the notice below keeps asking.
         asked = False
-        purchase = checkout.find(reading(), purchase_id, member)
+        purchase = payments.find_purchase(reading(), purchase_id, member)
     forget_viewer()
     unpaid = purchase.state == "open" and (asked or "cancelled" in request.args)
     cancelled = unpaid or purchase.state in ("failed", "expired")
@@ -125,7 +125,7 @@ def back(purchase_id: str) -> Response:
 @policy("user")
 def purchase_notice(purchase_id: str) -> Response:
     """Answer the notice of a purchase that was still pending."""
-    purchase = checkout.find(reading(), purchase_id, require_member())
+    purchase = payments.find_purchase(reading(), purchase_id, require_member())
     response = make_response(render_block(FRAGMENTS, "notice", notice=_notice(purchase)))
     if purchase.state == "paid":
         response.headers["HX-Trigger"] = "balance-changed"

@@ -6,11 +6,11 @@ from typing import Any
 
 from flask import Blueprint, Response, url_for
 
+from creditapp import payments
 from creditapp.db import reading
 from creditapp.http.policies import policy
 from creditapp.http.rendering import render_page
 from creditapp.http.sessions import require_member
-from creditapp.payments.purchases import receipts
 from creditapp.web import view_models
 
 pages = Blueprint("receipts", __name__)
@@ -41,4 +41,4 @@ def receipt_pdf(purchase_id: str) -> Response:
 
 def _receipt(purchase_id: str) -> dict[str, Any]:
     member = require_member()
-    return view_models.receipt(receipts.find(reading(), purchase_id, member), member)
+    return view_models.receipt(payments.find_receipt(reading(), purchase_id, member), member)

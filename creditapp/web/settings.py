@@ -106,8 +106,8 @@ def page(member: User, refusal: AppError | None = None) -> Response:
 
 def _topup(member: User, *, sent: bool) -> dict[str, Any]:
     session = reading()
-    row = topup_consent.find(session, member.id)
-    month = topup_limits.month_of(session, row, now()) if row else None
+    row = topup_consent.find_auto_topup(session, member.id)
+    month = topup_limits.monthly_usage(session, row, now()) if row else None
     return view_models.topup(row, month, request.form if sent else None)
 
 

@@ -29,9 +29,7 @@ def agree_to_top_up() -> Response:
     """Keep what the member agrees to; go where a card is saved, if there is none."""
     member = require_member()
     try:
-        url = topup_consent.switch_on(
-            _consent(), member, new_card=request.form.get("card") == "new"
-        )
+        url = topup_consent.enable(_consent(), member, new_card=request.form.get("card") == "new")
     except GatewayError:
         return page(member, PaymentUnavailable())
     except AppError as refusal:
@@ -63,7 +61,7 @@ def back_from_saving_a_card() -> Response:
 def stop_top_up() -> Response:
     """Switch it off, at once."""
     with transaction() as session:
-        topup_consent.switch_off(session, require_member())
+        topup_consent.disable(session, require_member())
     notify("info", text="Automatic top-up is off. Nothing is charged any more.")
     return go(PLACE)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, request
 
+from creditapp import payments
 from creditapp.http.json_provider import json_response
 from creditapp.http.openapi import documented
 from creditapp.http.policies import policy
 from creditapp.http.rate_limiting import limiter
 from creditapp.http.schemas import Schema
-from creditapp.payments import webhooks as payments_webhooks
 
 webhooks = Blueprint("webhooks", __name__)
 # Stripe sends bursts from few addresses; the signature keeps others out.
@@ -28,7 +28,5 @@ class Received(Schema):
 @documented("Receive a signed event of Stripe", Received, headers=["Stripe-Signature"])
 def stripe() -> Response:
     """Store an event once and process it: 200 if it is stored, 400 if its signature is wrong."""
-    payments_webhooks.receive(
-        request.get_data(cache=False), request.headers.get("Stripe-Signature")
-    )
+    payments.receive_webhook(request.get_data(cache=False), request.headers.get("Stripe-Signature"))
     return json_response(Received(received=True))

@@ -176,9 +176,9 @@ def test_a_key_whose_purchase_ended_unopened_is_a_conflict(shop_app: ShopApp) ->
     alice = shop_app.person()
     for path in (UPGRADE, CHECKOUT):
         key = {"Idempotency-Key": "ended"}
-        shop_app.line.before = cut("create_plan_checkout")
+        shop_app.flaky_gateway.before = cut("create_plan_checkout")
         assert post(alice, path, {"planId": "basic"}, **key).status_code == 503
-        shop_app.line.before = lambda name: None
+        shop_app.flaky_gateway.before = lambda name: None
         shop_app.clock.advance(timedelta(hours=25))
         late = post(alice, path, {"planId": "basic"}, **key)
         assert (late.status_code, late.json["code"]) == (409, "conflict")

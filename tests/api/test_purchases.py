@@ -142,11 +142,11 @@ def test_a_key_whose_purchase_ended_unopened_is_a_conflict(
     shop_app: ShopApp, alice: Person
 ) -> None:
     path, key = "/api/billing/checkout-session", {"Idempotency-Key": "ended"}
-    shop_app.line.before = cut("create_checkout")
+    shop_app.flaky_gateway.before = cut("create_checkout")
     down = alice.call("POST", path, {"packId": "creator"}, **key)
     assert down.json
     assert (down.status_code, down.json["code"]) == (503, "provider_unavailable")
-    shop_app.line.before = lambda name: None
+    shop_app.flaky_gateway.before = lambda name: None
     shop_app.clock.advance(timedelta(hours=25))
     late = alice.call("POST", path, {"packId": "creator"}, **key)
     assert late.json

@@ -1,8 +1,8 @@
-"""A process that is to be killed in the middle of a payment, at a step that the test chooses.
+"""Child processes that are killed during a payment, at a step that the test chooses.
 
-A step is the moment before or after a statement, a commit or a call to Stripe. The mother builds
-the app once, opens nothing, and forks a child for each deed, because two hundred of them would
-otherwise spend minutes importing.
+A step is the moment before or after a statement, a commit or a call to Stripe. The fork server
+builds the app once, opens no connection, and forks a child for each action, because two hundred
+processes would otherwise spend minutes importing.
 """
 
 from __future__ import annotations
@@ -39,18 +39,18 @@ NEVER_KILLED = 0
 
 
 @dataclass(frozen=True)
-class Deed:
-    """What a child does, and at which step it dies; ``NEVER_KILLED`` lets it live."""
+class Action:
+    """An action by name, and the step at which its process is killed, or ``NEVER_KILLED``."""
 
     name: str
     arguments: tuple[Any, ...]
     dies_at: int
     at: datetime | None = None
-    """The child's moment, where time was moved on; else it goes by the real one."""
+    """The child's time, if the test advanced it; the real time otherwise."""
 
 
 class Steps:
-    """Counts the steps of this process and ends it at one of them."""
+    """Counts the steps of this process and kills it at one of them."""
 
     def __init__(self, dies_at: int) -> None:
         self.taken = 0
@@ -71,29 +71,29 @@ class Steps:
         return stepped
 
     def watch(self, app: Flask) -> None:
-        """Make every statement, commit and call to Stripe two steps."""
+        """Count two steps for each statement, commit and call to Stripe."""
         engine = db.engine
         event.listen(engine, "before_cursor_execute", self.step)
         event.listen(engine, "after_cursor_execute", self.step)
         engine.dialect.do_commit = self.around(engine.dialect.do_commit)  # type: ignore[method-assign]
-        line = FlakyGateway(get(StripeGateway))
-        line.before = line.after = self.step
-        provide(app, StripeGateway, line)
+        gateway = FlakyGateway(get(StripeGateway))
+        gateway.before = gateway.after = self.step
+        provide(app, StripeGateway, gateway)
 
 
 def _sync(purchase_id: str) -> None:
-    checkout.sync(purchase_id)
+    checkout.sync_purchase(purchase_id)
 
 
 def _receive(body: bytes, signed: str) -> None:
-    webhooks.receive(body, signed)
+    webhooks.receive_webhook(body, signed)
 
 
-def _start(user_id: str, key: str) -> None:
+def _start_checkout(user_id: str, key: str) -> None:
     with snapshot() as session:
         buyer = session.get(User, user_id)
     assert buyer
-    checkout.start(Order("creator", ""), buyer, key=key)
+    checkout.start_checkout(Order("creator", ""), buyer, key=key)
 
 
 def _sync_plan(subscription_id: str) -> None:
@@ -104,7 +104,7 @@ def _upgrade(user_id: str, plan: str) -> None:
     with snapshot() as session:
         buyer = session.get(User, user_id)
     assert buyer
-    # A key of its own each time: one that was killed keeps its claim for a minute.
+    # A new key each time: the claim of a killed request lasts for a minute.
     plans.choose_plan(PlanOrder(plan), buyer, key=secrets.token_hex(8))
 
 
@@ -112,44 +112,44 @@ def _grant_months() -> None:
     scheduled_grants.sweep_due_grants()
 
 
-DEEDS: dict[str, Callable[..., None]] = {
+ACTIONS: dict[str, Callable[..., None]] = {
     "sync": _sync,
     "receive": _receive,
-    "start": _start,
+    "start": _start_checkout,
     "sync of a plan": _sync_plan,
     "upgrade": _upgrade,
     "grant sweep": _grant_months,
 }
 
 
-def mother(pipe: Connection, environ: dict[str, str], folder: Path) -> None:
-    """Fork a child for each deed that comes; answer its signal (0: it lived) and its steps."""
+def fork_server(pipe: Connection, environ: dict[str, str], folder: Path) -> None:
+    """Fork a child for each action; answer its signal (0: it ended by itself) and its steps."""
     app = create_app(load_settings({**environ, "CREDITAPP_DATA": str(folder)}))
     import stripe
 
-    assert stripe.VERSION, "imported here, so that no child has to"
-    while (deed := pipe.recv()) is not None:
+    assert stripe.VERSION, "imported here, so that no child imports it"
+    while (action := pipe.recv()) is not None:
         reading, writing = os.pipe()
         pid = os.fork()
         if pid == 0:
             os.close(reading)
-            _act(app, deed, writing)
+            _run(app, action, writing)
         os.close(writing)
         _, status = os.waitpid(pid, 0)
-        told = os.read(reading, 16)
+        step_count = os.read(reading, 16)
         os.close(reading)
         ended = os.WTERMSIG(status) if os.WIFSIGNALED(status) else -os.WEXITSTATUS(status)
-        pipe.send((ended, int(told or b"0")))
+        pipe.send((ended, int(step_count or b"0")))
 
 
-def _act(app: Flask, deed: Deed, writing: int) -> None:
-    steps = Steps(deed.dies_at)
+def _run(app: Flask, action: Action, writing: int) -> None:
+    steps = Steps(action.dies_at)
     try:
-        if deed.at is not None:
-            provide(app, Clock, StoppedClock(deed.at))
+        if action.at is not None:
+            provide(app, Clock, StoppedClock(action.at))
         with app.app_context():
             steps.watch(app)
-            DEEDS[deed.name](*deed.arguments)
+            ACTIONS[action.name](*action.arguments)
         os.write(writing, str(steps.taken).encode())
         os._exit(0)
     except BaseException:

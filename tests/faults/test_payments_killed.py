@@ -1,8 +1,8 @@
-"""The process is killed at every step of a payment; trying again ends in exactly one grant.
+"""Kills at every step of a payment: the next try ends with exactly one grant.
 
-Every step means: before and after each statement, each commit and each call to Stripe. The sync
-that takes back has the most; without ``CREDITAPP_SOAK=1`` its odd steps are taken on one database
-and its even ones on the other.
+A step is before or after each statement, each commit and each call to Stripe. The sync that revokes
+has the most steps; without ``CREDITAPP_SOAK=1`` its odd steps run on one database and its even ones
+on the other.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SOAK = os.environ.get("CREDITAPP_SOAK") == "1"
 
 def paid(shop_app: ShopApp) -> tuple[User, Purchase]:
     alice = shop_app.member()
-    purchase = shop_app.start(alice)
+    purchase = shop_app.start_checkout(alice)
     shop_app.pay(purchase)
     return alice, purchase
 
@@ -42,14 +42,14 @@ def test_killed_anywhere_in_the_sync_that_grants(
         crash_worker.killed_at(step, "sync", purchase.id)
         assert shop_app.credits(alice) in (0, CREATOR), step
         shop_app.sync(purchase)
-        assert (shop_app.grants(purchase), shop_app.credits(alice)) == (1, CREATOR), step
+        assert (shop_app.count_grants(purchase), shop_app.credits(alice)) == (1, CREATOR), step
         assert shop_app.row(purchase).state == "paid"
-        assert shop_app.told(alice) == ["receipt"], step
-    shop_app.prove()
+        assert shop_app.emails_sent(alice) == ["receipt"], step
+    shop_app.check_ledger()
 
 
 def reversed_meanwhile(shop_app: ShopApp) -> tuple[User, Purchase]:
-    """Return what was granted and mostly spent before a part was refunded and all disputed."""
+    """Return a granted, mostly spent purchase that was refunded in part and disputed."""
     alice, purchase = paid(shop_app)
     shop_app.sync(purchase)
     shop_app.spend(alice, 150)
@@ -58,7 +58,7 @@ def reversed_meanwhile(shop_app: ShopApp) -> tuple[User, Purchase]:
     return alice, purchase
 
 
-def test_killed_anywhere_in_the_sync_that_takes_back(
+def test_killed_anywhere_in_the_sync_that_revokes(
     shop_app: ShopApp, crash_worker: CrashWorker
 ) -> None:
     steps = crash_worker.count("sync", reversed_meanwhile(shop_app)[1].id)
@@ -69,14 +69,17 @@ def test_killed_anywhere_in_the_sync_that_takes_back(
     for step in range(first, steps + 1, stride):
         alice, purchase = reversed_meanwhile(shop_app)
         crash_worker.killed_at(step, "sync", purchase.id)
-        has = shop_app.balance(alice)
-        assert (has.available_micro, has.frozen_micro, has.owed_micro) in (before, after), step
+        balance = shop_app.balance(alice)
+        assert (balance.available_micro, balance.frozen_micro, balance.owed_micro) in (
+            before,
+            after,
+        ), step
         shop_app.sync(purchase)
-        has = shop_app.balance(alice)
-        assert (has.available_micro, has.frozen_micro, has.owed_micro) == after, step
+        balance = shop_app.balance(alice)
+        assert (balance.available_micro, balance.frozen_micro, balance.owed_micro) == after, step
         assert shop_app.row(purchase).refunded_minor == 749
-        assert sorted(shop_app.told(alice)) == ["dispute_opened", "receipt", "refund"], step
-    shop_app.prove()
+        assert sorted(shop_app.emails_sent(alice)) == ["dispute_opened", "receipt", "refund"], step
+    shop_app.check_ledger()
 
 
 def signed(shop_app: ShopApp, purchase: Purchase) -> tuple[bytes, str]:
@@ -88,20 +91,20 @@ def signed(shop_app: ShopApp, purchase: Purchase) -> tuple[bytes, str]:
 def test_killed_anywhere_in_the_webhook(
     shop_app: ShopApp, crash_worker: CrashWorker, again: str
 ) -> None:
-    """Nothing was answered, so Stripe sends it again; or it was stored, and the sweep finds it."""
+    """Stripe repeats an unanswered event; the sweep finds a stored one."""
     steps = crash_worker.count("receive", *signed(shop_app, paid(shop_app)[1]))
-    # Each kind of repair is shown at every second step; together they are shown at all.
+    # Each way of repair runs at every second step; together they cover all steps.
     for step in range(1 if again == "stripe" else 2, steps + 1, 2):
         alice, purchase = paid(shop_app)
         crash_worker.killed_at(step, "receive", *signed(shop_app, purchase))
         if again == "stripe":
             assert shop_app.send(shop_app.event(purchase, COMPLETED)).status_code == 200
         shop_app.sweep(after=timedelta(seconds=61))
-        assert (shop_app.grants(purchase), shop_app.credits(alice)) == (1, CREATOR), step
-        stored = shop_app.stored(shop_app.event(purchase, COMPLETED))
+        assert (shop_app.count_grants(purchase), shop_app.credits(alice)) == (1, CREATOR), step
+        stored = shop_app.stored_event(shop_app.event(purchase, COMPLETED))
         assert stored is None or stored.state == "done", step
         shop_app.clock.advance(-timedelta(seconds=61))
-    shop_app.prove()
+    shop_app.check_ledger()
 
 
 def test_killed_anywhere_between_the_click_and_the_checkout(
@@ -116,10 +119,10 @@ def test_killed_anywhere_between_the_click_and_the_checkout(
         assert len(shop_app.sessions(purchase)) == 1, step
         shop_app.pay(purchase)
         shop_app.sync(purchase)
-        assert (shop_app.grants(purchase), shop_app.credits(alice)) == (1, CREATOR), step
-    shop_app.prove()
+        assert (shop_app.count_grants(purchase), shop_app.credits(alice)) == (1, CREATOR), step
+    shop_app.check_ledger()
 
 
 def start_again(shop_app: ShopApp, alice: User, key: str) -> Purchase:
     with shop_app.app.app_context():
-        return checkout.start(Order("creator", ""), alice, key=key)
+        return checkout.start_checkout(Order("creator", ""), alice, key=key)

@@ -25,7 +25,7 @@ from creditapp.payments.subscriptions.changes import PlanOrder, PlanUnchanged
 from creditapp.payments.subscriptions.models import Invoice, ScheduledGrant, Subscription
 from tests.faults.crash_worker import CrashWorker
 from tests.payments.plan_shop import PlanShop
-from tests.payments.scenarios import COMPLETED, MICRO, End, Play
+from tests.payments.scenarios import COMPLETED, MICRO, Outcome, ScenarioRun
 from tests.shop_app import ShopApp
 
 SOAK = os.environ.get("CREDITAPP_SOAK") == "1"
@@ -36,51 +36,51 @@ class Act:
     """An action of plans: its preparation, its name in the crash worker, and its repetition."""
 
     name: str
-    before: Callable[[Play], None]
+    before: Callable[[ScenarioRun], None]
     action: str
-    arguments: Callable[[Play], tuple[str, ...]]
-    again: Callable[[Play], object]
-    ends: End
+    arguments: Callable[[ScenarioRun], tuple[str, ...]]
+    again: Callable[[ScenarioRun], object]
+    outcome: Outcome
 
 
-def _paid(play: Play) -> None:
-    play.begin_plan()
+def _paid(run: ScenarioRun) -> None:
+    run.buy_plan()
 
 
-def _synced(play: Play) -> None:
-    play.begin_plan()
-    play.hear(COMPLETED)
+def _synced(run: ScenarioRun) -> None:
+    run.buy_plan()
+    run.deliver(COMPLETED)
 
 
-def _renewed(play: Play) -> None:
-    _synced(play)
-    play.a_month_passes()
+def _renewed(run: ScenarioRun) -> None:
+    _synced(run)
+    run.renew()
 
 
-def _spent_and_refunded(play: Play) -> None:
-    _synced(play)
-    play.shop_app.spend(play.buyer, 300)
-    play.refund("7.50")
+def _spent_and_refunded(run: ScenarioRun) -> None:
+    _synced(run)
+    run.shop_app.spend(run.buyer, 300)
+    run.refund("7.50")
 
 
-def _a_year_of_which_two_months_are_due(play: Play) -> None:
-    play.begin_plan(cycle="year")
-    play.hear(COMPLETED)
-    play.shop_app.clock.advance(timedelta(days=62, hours=1))
+def _a_year_of_which_two_months_are_due(run: ScenarioRun) -> None:
+    run.buy_plan(cycle="year")
+    run.deliver(COMPLETED)
+    run.shop_app.clock.advance(timedelta(days=62, hours=1))
 
 
-def _subscription(play: Play) -> tuple[str, ...]:
-    return (play.newest("subscription"),)
+def _subscription(run: ScenarioRun) -> tuple[str, ...]:
+    return (run.newest("subscription"),)
 
 
-def _choose_premium(play: Play) -> None:
+def _choose_premium(run: ScenarioRun) -> None:
     with suppress(PlanUnchanged):  # the killed process had finished it
-        plans.choose_plan(PlanOrder("premium"), play.buyer, key="again")
-    subscription_sync.sync_subscription(play.newest("subscription"))
+        plans.choose_plan(PlanOrder("premium"), run.buyer, key="again")
+    subscription_sync.sync_subscription(run.newest("subscription"))
 
 
-def _sync(play: Play) -> None:
-    subscription_sync.sync_subscription(play.newest("subscription"))
+def _sync(run: ScenarioRun) -> None:
+    subscription_sync.sync_subscription(run.newest("subscription"))
 
 
 ACTS = (
@@ -90,7 +90,7 @@ ACTS = (
         "sync of a plan",
         _subscription,
         _sync,
-        End(500, mails=("renewal",)),
+        Outcome(500, mails=("renewal",)),
     ),
     Act(
         "the sync of a renewal",
@@ -98,15 +98,15 @@ ACTS = (
         "sync of a plan",
         _subscription,
         _sync,
-        End(1000, grants=2, mails=("renewal", "renewal")),
+        Outcome(1000, grants=2, mails=("renewal", "renewal")),
     ),
     Act(
         "an upgrade",
         _synced,
         "upgrade",
-        lambda play: (play.buyer.id, "premium"),
+        lambda run: (run.buyer.id, "premium"),
         _choose_premium,
-        End(1200, grants=2, mails=("plan_changed", "renewal", "renewal")),
+        Outcome(1200, grants=2, mails=("plan_changed", "renewal", "renewal")),
     ),
     Act(
         "the sync of a refund",
@@ -114,15 +114,15 @@ ACTS = (
         "sync of a plan",
         _subscription,
         _sync,
-        End(0, owed=50, mails=("refund", "renewal")),
+        Outcome(0, owed=50, mails=("refund", "renewal")),
     ),
     Act(
         "the grant sweep",
         _a_year_of_which_two_months_are_due,
         "grant sweep",
-        lambda play: (),
-        lambda play: scheduled_grants.sweep_due_grants(),
-        End(1000, grants=3, mails=("renewal",)),  # the first of them has expired
+        lambda run: (),
+        lambda run: scheduled_grants.sweep_due_grants(),
+        Outcome(1000, grants=3, mails=("renewal",)),  # the first of them has expired
     ),
 )
 
@@ -134,35 +134,35 @@ def test_killed_anywhere_it_ends_once(
 ) -> None:
     plain = begin(shop_app, act)
     do_again(plain, act)
-    assert in_credits(plain.end()) == act.ends
-    plain.over()
+    assert in_credits(plain.end()) == act.outcome
+    plain.stop_renewals()
 
     step, stride = (1, 1) if SOAK else (1 if shop_app.url.startswith("sqlite") else 4, 7)
     killed = changed = 0
     while True:
-        play = begin(shop_app, act)
-        before = traces(play)
+        run = begin(shop_app, act)
+        before = traces(run)
         while dies := crash_worker.dies_at(
-            step, act.action, *act.arguments(play), at=shop_app.clock.now()
+            step, act.action, *act.arguments(run), at=shop_app.clock.now()
         ):
             step, killed = step + stride, killed + 1
-            if traces(play) != before:
+            if traces(run) != before:
                 break
         changed += dies
         if dies:
-            do_again(play, act)
-        assert in_credits(play.end()) == act.ends, f"killed before step {step} of {act.name}"
-        do_again(play, act)
-        assert in_credits(play.end()) == act.ends, f"repeated after step {step}"
-        play.over()
+            do_again(run, act)
+        assert in_credits(run.outcome()) == act.outcome, f"killed before step {step} of {act.name}"
+        do_again(run, act)
+        assert in_credits(run.outcome()) == act.outcome, f"repeated after step {step}"
+        run.stop_renewals()
         if not dies:
             break
     assert killed > (10 if SOAK else 2), "an action has more steps than that"
     assert changed or stride > 1, "no kill came after a commit"
-    shop_app.prove()
+    shop_app.check_ledger()
 
 
-def begin(shop_app: ShopApp, act: Act) -> Play:
+def begin(shop_app: ShopApp, act: Act) -> ScenarioRun:
     """Prepare a new buyer for the action; cancel the due months of all others."""
     with shop_app.app.app_context(), transaction() as session:
         session.execute(
@@ -171,17 +171,17 @@ def begin(shop_app: ShopApp, act: Act) -> Play:
             .values(state="canceled")
             .execution_options(synchronize_session=False)
         )
-    play = Play(shop_app, PlanShop(shop_app), shop_app.member(), early=False)
-    act.before(play)
-    return play
+    run = ScenarioRun(shop_app, PlanShop(shop_app), shop_app.member(), early=False)
+    act.before(run)
+    return run
 
 
-def do_again(play: Play, act: Act) -> None:
-    with play.shop_app.app.app_context():
-        act.again(play)
+def do_again(run: ScenarioRun, act: Act) -> None:
+    with run.shop_app.app.app_context():
+        act.again(run)
 
 
-def in_credits(end: End) -> End:
+def in_credits(end: Outcome) -> Outcome:
     """Return an end in whole credits: an upgrade is prorated by the second."""
     return replace(
         end,
@@ -191,10 +191,10 @@ def in_credits(end: End) -> End:
     )
 
 
-def traces(play: Play) -> tuple[object, ...]:
+def traces(run: ScenarioRun) -> tuple[object, ...]:
     """Return everything that an action could have changed, here and at Stripe."""
-    user_id = play.buyer.id
-    with play.shop_app.app.app_context(), snapshot() as session:
+    user_id = run.buyer.id
+    with run.shop_app.app.app_context(), snapshot() as session:
         rows = [
             *session.execute(
                 select(
@@ -210,4 +210,4 @@ def traces(play: Play) -> tuple[object, ...]:
                 .order_by(ScheduledGrant.id)
             ),
         ]
-    return play.end(), play.newest_number(), *rows
+    return run.outcome(), run.newest_number(), *rows

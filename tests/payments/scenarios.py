@@ -1,8 +1,8 @@
-"""Short stories at the till, one for each kind of event that the inbox listens to.
+"""Payment scenarios, one for each type of event that the webhooks handle.
 
-A story says what has happened and been heard of before, what happens at the bank then, of which the
-event tells, and how buyer and mails stand at its end. ``test_matrix`` tells each in every manner in
-which the post can bring, repeat, delay or lose the event.
+A scenario has a preparation whose events are delivered, an action at the bank that creates the
+event, and the expected outcome for balance and emails. ``test_matrix`` runs each in every way in
+which the event can be delivered, repeated, delayed or lost.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ COMPLETED = "checkout.session.completed"
 
 
 @dataclass(frozen=True)
-class End:
-    """How a buyer stands: microcredits beyond the welcome, grants of what was sold, mails."""
+class Outcome:
+    """A buyer's microcredits beyond the welcome credits, paid grants and emails."""
 
     available: int = 0
     frozen: int = 0
@@ -48,28 +48,28 @@ class End:
 
 
 @dataclass
-class Play:
-    """One telling of a story: its buyer, what was bought, and the post since it began."""
+class ScenarioRun:
+    """One run of a scenario: its buyer, purchase and events."""
 
     shop_app: ShopApp
     plans: PlanShop
     buyer: User
     early: bool
-    """Whether nothing of what happens before is heard of."""
+    """Whether the events of the preparation are withheld."""
     purchase: Purchase = field(init=False)
-    mark: int = field(init=False)
+    first_event: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self.mark = self.newest_number()
+        self.first_event = self.newest_number()
 
-    # --- what the bank does ---
+    # --- actions of buyer and bank ---
 
-    def begin_pack(self, card: str | None = None) -> None:
-        self.purchase = self.shop_app.start(self.buyer)
+    def buy_pack(self, card: str | None = None) -> None:
+        self.purchase = self.shop_app.start_checkout(self.buyer)
         if card:
             self.shop_app.pay(self.purchase, card)
 
-    def begin_plan(self, card: str | None = "succeeds", cycle: str = "month") -> None:
+    def buy_plan(self, card: str | None = "succeeds", cycle: str = "month") -> None:
         chosen = self.plans.choose(self.buyer, "basic", cycle).purchase
         assert chosen
         self.purchase = chosen
@@ -82,71 +82,73 @@ class Play:
     def dispute(self) -> None:
         self.shop_app.press(f"/payments/{self.newest('payment_intent')}/dispute")
 
-    def close(self, outcome: str) -> None:
+    def close_dispute(self, outcome: str) -> None:
         self.shop_app.press(f"/disputes/{self.newest('dispute')}/close", outcome=outcome)
 
     def fail_refund(self) -> None:
         self.shop_app.press(f"/refunds/{self.newest('refund')}/fail")
 
-    def settle(self, outcome: str) -> None:
+    def settle_debit(self, outcome: str) -> None:
         path = f"/payments/{self.newest('payment_intent')}/settle"
         self.shop_app.press(path, outcome=outcome)
 
     def expire(self) -> None:
         self.shop_app.press(f"/sessions/{self.newest('checkout.session')}/expire")
 
-    def leave_at_the_portal(self) -> None:
+    def cancel_in_portal(self) -> None:
         named = self.newest("subscription")
         with State.of(self.shop_app.gateway.sandbox).transaction() as books:
             found = books.get("subscription", named)
             assert found
             subscription_updates.update(books, found, {"cancel_at_period_end": True})
 
-    def end_now(self) -> None:
+    def cancel_now(self) -> None:
         self.shop_app.press(f"/subscriptions/{self.newest('subscription')}/cancel")
 
-    def a_month_passes(self) -> None:
+    def renew(self) -> None:
         self.shop_app.press(f"/subscriptions/{self.newest('subscription')}/renew")
         self.plans.sync_clock()
 
-    # --- the post ---
+    # --- events ---
 
-    def hear(self, *kinds: str) -> None:
-        """Let the shop hear of what has happened so far, unless this telling keeps it for later."""
+    def deliver(self, *kinds: str) -> None:
+        """Deliver the newest event of each type, unless this run withholds them."""
         if not self.early:
             for kind in kinds:
                 assert self.shop_app.send(self.events(kind)[-1]).status_code == 200, kind
 
     def events(self, *kinds: str) -> list[Json]:
-        """Return the events since the story began, in their order."""
+        """Return the events since the scenario began, in order."""
         query = "SELECT body FROM objects WHERE kind = 'event' AND seq > ? ORDER BY seq"
-        rows = self._books(lambda books: books.connection.execute(query, (self.mark,)).fetchall())
+        rows = self._read(
+            lambda books: books.connection.execute(query, (self.first_event,)).fetchall()
+        )
         found = [json.loads(row[0]) for row in rows]
         return [each for each in found if not kinds or each["type"] in kinds]
 
     def newest(self, kind: str) -> str:
         query = "SELECT id FROM objects WHERE kind = ? AND seq > ? ORDER BY seq DESC LIMIT 1"
-        arguments = (kind, self.mark)
-        row = self._books(lambda books: books.connection.execute(query, arguments).fetchone())
+        arguments = (kind, self.first_event)
+        row = self._read(lambda books: books.connection.execute(query, arguments).fetchone())
         return str(row[0])
 
     def newest_number(self) -> int:
-        """Return the number of the newest thing at the bank."""
-        return self._books(_newest_number)
+        """Return the number of the sandbox's newest object."""
+        return self._read(_newest_number)
 
-    # --- the books ---
+    # --- outcome ---
 
-    def end(self) -> End:
-        """Return how the buyer stands now."""
+    def outcome(self) -> Outcome:
+        """Return the buyer's present outcome."""
         has = self.shop_app.balance(self.buyer)
         query = select(func.count()).where(
             Grant.actor == self.buyer.id, Grant.source.in_(("purchase", "subscription"))
         )
-        told = select(Mail.event).where(Mail.user_id == self.buyer.id, Mail.event != "verify")
+        emails = select(Mail.event).where(Mail.user_id == self.buyer.id, Mail.event != "verify")
         with self.shop_app.app.app_context(), snapshot() as session:
             grants = session.execute(query).scalar_one()
-            mails = session.scalars(told).all()
-        return End(
+            mails = session.scalars(emails).all()
+        return Outcome(
             has.available_micro - 50 * MICRO,
             has.frozen_micro,
             has.owed_micro,
@@ -155,8 +157,8 @@ class Play:
             has.held_micro,
         )
 
-    def over(self) -> None:
-        """End what would go on by itself, in bank and shop, and cost the next story time."""
+    def stop_renewals(self) -> None:
+        """Stop renewals and syncs that would slow the next scenario down."""
         with State.of(self.shop_app.gateway.sandbox).transaction() as books:
             for each in books.find("subscription", {"status": ["active", "past_due"]}):
                 subscription_starts.cancel(books, each)
@@ -164,30 +166,31 @@ class Play:
             session.execute(update(Subscription).values(next_sync_at=NEVER))
             session.execute(update(Purchase).values(next_sync_at=NEVER))
 
-    def a_day_passes(self) -> None:
-        """Let a day pass in bank and shop."""
+    def pass_day(self) -> None:
+        """Advance sandbox and app by a day."""
         with State.of(self.shop_app.gateway.sandbox).transaction() as books:
             books.advance(int(timedelta(days=1, minutes=10).total_seconds()))
             payment.tick(books)
         self.plans.sync_clock()
 
-    def _books(self, read: Callable[[Books], T]) -> T:
+    def _read(self, read: Callable[[Books], T]) -> T:
         with State.of(self.shop_app.gateway.sandbox).transaction() as books:
             return read(books)
 
 
 @dataclass(frozen=True)
-class Story:
-    """What an event tells of, and how it ends."""
+class Scenario:
+    """A preparation, an action, the event's type and the expected outcome."""
 
     event: str
     of: str
     """``pack`` or ``plan``."""
-    before: Callable[[Play], None]
-    happens: Callable[[Play], None]
-    ends: End
-    early_ends: End | None = None
-    """Where nothing before was heard of: one is not told of the change of what one never had."""
+    before: Callable[[ScenarioRun], None]
+    happens: Callable[[ScenarioRun], None]
+    outcome: Outcome
+    early_outcome: Outcome | None = None
+    """The outcome where earlier events are withheld, if it differs: no email reports a change of a
+    state that was never stored."""
 
 
 def _newest_number(books: Books) -> int:
@@ -198,179 +201,183 @@ def _newest_number(books: Books) -> int:
 # --- packs ---
 
 
-def _pack_opened(play: Play) -> None:
-    play.begin_pack()
+def _pack_opened(run: ScenarioRun) -> None:
+    run.buy_pack()
 
 
-def _pack_paid(play: Play) -> None:
-    play.begin_pack("succeeds")
-    play.hear(COMPLETED)
+def _pack_paid(run: ScenarioRun) -> None:
+    run.buy_pack("succeeds")
+    run.deliver(COMPLETED)
 
 
-def _debit_on_its_way(play: Play) -> None:
-    play.begin_pack("pays-later")
-    play.hear(COMPLETED)
+def _debit_on_its_way(run: ScenarioRun) -> None:
+    run.buy_pack("pays-later")
+    run.deliver(COMPLETED)
 
 
-def _pack_refunded(play: Play) -> None:
-    _pack_paid(play)
-    play.refund()
-    play.hear("refund.created")
+def _pack_refunded(run: ScenarioRun) -> None:
+    _pack_paid(run)
+    run.refund()
+    run.deliver("refund.created")
 
 
-def _pack_disputed(play: Play) -> None:
-    _pack_paid(play)
-    play.dispute()
-    play.hear("charge.dispute.created")
+def _pack_disputed(run: ScenarioRun) -> None:
+    _pack_paid(run)
+    run.dispute()
+    run.deliver("charge.dispute.created")
 
 
 # --- plans ---
 
 
-def _plan_opened(play: Play) -> None:
-    play.begin_plan(None)
+def _plan_opened(run: ScenarioRun) -> None:
+    run.buy_plan(None)
 
 
-def _plan_paid(play: Play) -> None:
-    play.begin_plan()
-    play.hear(COMPLETED)
+def _plan_paid(run: ScenarioRun) -> None:
+    run.buy_plan()
+    run.deliver(COMPLETED)
 
 
-def _plan_with_a_card_that_fails_later(play: Play) -> None:
-    play.begin_plan("declined-later")
-    play.hear(COMPLETED)
+def _plan_with_a_card_that_fails_later(run: ScenarioRun) -> None:
+    run.buy_plan("declined-later")
+    run.deliver(COMPLETED)
 
 
-def _plan_refunded(play: Play) -> None:
-    _plan_paid(play)
-    play.refund()
-    play.hear("refund.created")
+def _plan_refunded(run: ScenarioRun) -> None:
+    _plan_paid(run)
+    run.refund()
+    run.deliver("refund.created")
 
 
-def _plan_disputed(play: Play) -> None:
-    _plan_paid(play)
-    play.dispute()
-    play.hear("charge.dispute.created")
+def _plan_disputed(run: ScenarioRun) -> None:
+    _plan_paid(run)
+    run.dispute()
+    run.deliver("charge.dispute.created")
 
 
-def _pays(play: Play) -> None:
-    play.shop_app.pay(play.purchase)
+def _pays(run: ScenarioRun) -> None:
+    run.shop_app.pay(run.purchase)
 
 
-def _gives_half_back(play: Play) -> None:
-    play.refund("7.50")
+def _gives_half_back(run: ScenarioRun) -> None:
+    run.refund("7.50")
 
 
 HALF_A_PACK = CREATOR * MICRO - CREATOR * MICRO * 750 // 1499
-PACK_PAID = End(CREATOR * MICRO, mails=("receipt",))
-PACK_HALF = End(HALF_A_PACK, mails=("receipt", "refund"))
-PLAN_PAID = End(BASIC * MICRO, mails=("renewal",))
-PLAN_HALF = End(BASIC * MICRO // 2, mails=("refund", "renewal"))
-PLAN_CHANGED = End(BASIC * MICRO, mails=("plan_changed", "renewal"))
+PACK_PAID = Outcome(CREATOR * MICRO, mails=("receipt",))
+PACK_HALF = Outcome(HALF_A_PACK, mails=("receipt", "refund"))
+PLAN_PAID = Outcome(BASIC * MICRO, mails=("renewal",))
+PLAN_HALF = Outcome(BASIC * MICRO // 2, mails=("refund", "renewal"))
+PLAN_CHANGED = Outcome(BASIC * MICRO, mails=("plan_changed", "renewal"))
 
-STORIES = (
-    Story(COMPLETED, "pack", _pack_opened, _pays, PACK_PAID),
-    Story(COMPLETED, "plan", _plan_opened, _pays, PLAN_PAID),
-    Story(
+SCENARIOS = (
+    Scenario(COMPLETED, "pack", _pack_opened, _pays, PACK_PAID),
+    Scenario(COMPLETED, "plan", _plan_opened, _pays, PLAN_PAID),
+    Scenario(
         "checkout.session.async_payment_succeeded",
         "pack",
         _debit_on_its_way,
-        lambda play: play.settle("succeeds"),
+        lambda run: run.settle_debit("succeeds"),
         PACK_PAID,
     ),
-    Story(
+    Scenario(
         "checkout.session.async_payment_failed",
         "pack",
         _debit_on_its_way,
-        lambda play: play.settle("fails"),
-        End(grants=0),
+        lambda run: run.settle_debit("fails"),
+        Outcome(grants=0),
     ),
-    Story("checkout.session.expired", "pack", _pack_opened, Play.expire, End(grants=0)),
-    Story("checkout.session.expired", "plan", _plan_opened, Play.expire, End(grants=0)),
-    Story("payment_intent.succeeded", "pack", _pack_opened, _pays, PACK_PAID),
-    Story("customer.subscription.created", "plan", _plan_opened, _pays, PLAN_PAID),
-    Story(
+    Scenario(
+        "checkout.session.expired", "pack", _pack_opened, ScenarioRun.expire, Outcome(grants=0)
+    ),
+    Scenario(
+        "checkout.session.expired", "plan", _plan_opened, ScenarioRun.expire, Outcome(grants=0)
+    ),
+    Scenario("payment_intent.succeeded", "pack", _pack_opened, _pays, PACK_PAID),
+    Scenario("customer.subscription.created", "plan", _plan_opened, _pays, PLAN_PAID),
+    Scenario(
         "customer.subscription.updated",
         "plan",
         _plan_paid,
-        Play.leave_at_the_portal,
+        ScenarioRun.cancel_in_portal,
         PLAN_CHANGED,
-        early_ends=PLAN_PAID,
+        early_outcome=PLAN_PAID,
     ),
-    Story(
+    Scenario(
         "customer.subscription.deleted",
         "plan",
         _plan_paid,
-        Play.end_now,
+        ScenarioRun.cancel_now,
         PLAN_CHANGED,
-        early_ends=PLAN_PAID,
+        early_outcome=PLAN_PAID,
     ),
-    Story(
+    Scenario(
         "invoice.paid",
         "plan",
         _plan_paid,
-        Play.a_month_passes,
-        End(2 * BASIC * MICRO, grants=2, mails=("renewal", "renewal")),
+        ScenarioRun.renew,
+        Outcome(2 * BASIC * MICRO, grants=2, mails=("renewal", "renewal")),
     ),
-    Story(
+    Scenario(
         "invoice.payment_failed",
         "plan",
         _plan_with_a_card_that_fails_later,
-        Play.a_month_passes,
-        End(BASIC * MICRO, mails=("payment_failed", "renewal")),
+        ScenarioRun.renew,
+        Outcome(BASIC * MICRO, mails=("payment_failed", "renewal")),
     ),
-    Story("refund.created", "pack", _pack_paid, _gives_half_back, PACK_HALF),
-    Story("refund.created", "plan", _plan_paid, _gives_half_back, PLAN_HALF),
-    Story("refund.updated", "pack", _pack_paid, _gives_half_back, PACK_HALF),
-    Story("refund.updated", "plan", _plan_paid, _gives_half_back, PLAN_HALF),
-    Story(
+    Scenario("refund.created", "pack", _pack_paid, _gives_half_back, PACK_HALF),
+    Scenario("refund.created", "plan", _plan_paid, _gives_half_back, PLAN_HALF),
+    Scenario("refund.updated", "pack", _pack_paid, _gives_half_back, PACK_HALF),
+    Scenario("refund.updated", "plan", _plan_paid, _gives_half_back, PLAN_HALF),
+    Scenario(
         "refund.failed",
         "pack",
         _pack_refunded,
-        Play.fail_refund,
-        End(CREATOR * MICRO, mails=("receipt", "refund", "refund")),
-        early_ends=PACK_PAID,
+        ScenarioRun.fail_refund,
+        Outcome(CREATOR * MICRO, mails=("receipt", "refund", "refund")),
+        early_outcome=PACK_PAID,
     ),
-    Story(
+    Scenario(
         "refund.failed",
         "plan",
         _plan_refunded,
-        Play.fail_refund,
-        End(BASIC * MICRO, mails=("refund", "refund", "renewal")),
-        early_ends=PLAN_PAID,
+        ScenarioRun.fail_refund,
+        Outcome(BASIC * MICRO, mails=("refund", "refund", "renewal")),
+        early_outcome=PLAN_PAID,
     ),
-    Story("charge.refunded", "pack", _pack_paid, _gives_half_back, PACK_HALF),
-    Story("charge.refunded", "plan", _plan_paid, _gives_half_back, PLAN_HALF),
-    Story(
+    Scenario("charge.refunded", "pack", _pack_paid, _gives_half_back, PACK_HALF),
+    Scenario("charge.refunded", "plan", _plan_paid, _gives_half_back, PLAN_HALF),
+    Scenario(
         "charge.dispute.created",
         "pack",
         _pack_paid,
-        Play.dispute,
-        End(frozen=CREATOR * MICRO, mails=("dispute_opened", "receipt")),
+        ScenarioRun.dispute,
+        Outcome(frozen=CREATOR * MICRO, mails=("dispute_opened", "receipt")),
     ),
-    Story(
+    Scenario(
         "charge.dispute.created",
         "plan",
         _plan_paid,
-        Play.dispute,
-        End(frozen=BASIC * MICRO, mails=("dispute_opened", "renewal")),
+        ScenarioRun.dispute,
+        Outcome(frozen=BASIC * MICRO, mails=("dispute_opened", "renewal")),
         # A month that is disputed before it was granted is not granted at all until it is won.
-        early_ends=End(grants=0, mails=("dispute_opened", "renewal")),
+        early_outcome=Outcome(grants=0, mails=("dispute_opened", "renewal")),
     ),
-    Story(
+    Scenario(
         "charge.dispute.closed",
         "pack",
         _pack_disputed,
-        lambda play: play.close("lost"),
-        End(mails=("dispute_closed", "dispute_opened", "receipt")),
-        early_ends=End(mails=("dispute_closed", "receipt")),
+        lambda run: run.close_dispute("lost"),
+        Outcome(mails=("dispute_closed", "dispute_opened", "receipt")),
+        early_outcome=Outcome(mails=("dispute_closed", "receipt")),
     ),
-    Story(
+    Scenario(
         "charge.dispute.closed",
         "plan",
         _plan_disputed,
-        lambda play: play.close("won"),
-        End(BASIC * MICRO, mails=("dispute_closed", "dispute_opened", "renewal")),
-        early_ends=PLAN_PAID,
+        lambda run: run.close_dispute("won"),
+        Outcome(BASIC * MICRO, mails=("dispute_closed", "dispute_opened", "renewal")),
+        early_outcome=PLAN_PAID,
     ),
 )

@@ -1,4 +1,4 @@
-"""Purchases that end unpaid, and payments that are not what was priced."""
+"""Purchases that end unpaid, and payments that differ from the price."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from tests.shop_app import COMPLETED, CREATOR, ShopApp
 # --- purchases that end -----------------------------------------------------------------------
 
 
-def test_a_checkout_that_ran_out_ends_the_purchase(shop_app: ShopApp) -> None:
+def test_an_expired_checkout_ends_the_purchase(shop_app: ShopApp) -> None:
     alice = shop_app.member()
-    purchase = shop_app.start(alice)
+    purchase = shop_app.start_checkout(alice)
     shop_app.press(f"/sessions/{purchase.checkout_id}/expire")
     shop_app.deliver(purchase, "checkout.session.expired")
     assert (shop_app.row(purchase).state, shop_app.row(purchase).next_sync_at) == ("expired", NEVER)
@@ -30,7 +30,7 @@ def test_a_checkout_that_ran_out_ends_the_purchase(shop_app: ShopApp) -> None:
 
 def test_expired_after_completed_changes_nothing(shop_app: ShopApp) -> None:
     alice = shop_app.member()
-    purchase = shop_app.bought(alice)
+    purchase = shop_app.buy_and_pay(alice)
     completed = shop_app.event(purchase, COMPLETED)
     late = {**completed, "id": "evt_late_expiry", "type": "checkout.session.expired"}
     assert shop_app.send(late).status_code == 200
@@ -39,7 +39,7 @@ def test_expired_after_completed_changes_nothing(shop_app: ShopApp) -> None:
 
 def test_after_a_day_an_unpaid_purchase_is_closed_at_stripe_too(shop_app: ShopApp) -> None:
     alice = shop_app.member()
-    purchase = shop_app.start(alice, key="a day")
+    purchase = shop_app.start_checkout(alice, key="a day")
     shop_app.sweep(after=timedelta(hours=24, minutes=1))
     assert shop_app.row(purchase).state == "expired"
     assert shop_app.session(purchase)["status"] == "expired"
@@ -48,32 +48,32 @@ def test_after_a_day_an_unpaid_purchase_is_closed_at_stripe_too(shop_app: ShopAp
     assert shop_app.credits(alice) == 0
 
 
-def test_paid_in_the_last_minute_and_heard_of_after_a_day_is_granted(shop_app: ShopApp) -> None:
+def test_a_payment_in_the_last_minute_is_granted_a_day_later(shop_app: ShopApp) -> None:
     alice = shop_app.member()
-    purchase = shop_app.start(alice)
+    purchase = shop_app.start_checkout(alice)
     shop_app.pay(purchase)
     shop_app.sweep(after=timedelta(hours=25))
     assert (shop_app.row(purchase).state, shop_app.credits(alice)) == ("paid", CREATOR)
 
 
-def test_a_purchase_that_stripe_never_heard_of_ends_after_a_day(shop_app: ShopApp) -> None:
+def test_a_purchase_unknown_to_stripe_ends_after_a_day(shop_app: ShopApp) -> None:
     alice = shop_app.member()
-    shop_app.line.before = cut("create_checkout")
+    shop_app.flaky_gateway.before = cut("create_checkout")
     with pytest.raises(GatewayError):
-        shop_app.start(alice, key="never opened")
+        shop_app.start_checkout(alice, key="never opened")
     (purchase,) = shop_app.purchases(alice)
     shop_app.sweep(after=timedelta(hours=1))
     assert shop_app.row(purchase).state == "open"
     shop_app.sweep(after=timedelta(hours=24))
     assert (shop_app.row(purchase).state, shop_app.row(purchase).next_sync_at) == ("expired", NEVER)
     with pytest.raises(PurchaseEnded):
-        shop_app.start(alice, key="never opened")
+        shop_app.start_checkout(alice, key="never opened")
 
 
 def test_a_checkout_of_another_account_ends_after_a_day(shop_app: ShopApp) -> None:
-    """The key was changed for another account's: its checkouts are not there any more."""
+    """The key now belongs to another account, which does not know the checkout."""
     alice = shop_app.member()
-    purchase = shop_app.start(alice)
+    purchase = shop_app.start_checkout(alice)
     other = StripeGateway("sk_test_other", "whsec_x", shop_app.gateway.api_base())
     other.retrieve_checkout = lambda checkout_id: StripeGateway.retrieve_checkout(  # type: ignore[method-assign]
         shop_app.gateway, "cs_test_unknown"
@@ -98,37 +98,39 @@ def test_a_checkout_of_another_account_ends_after_a_day(shop_app: ShopApp) -> No
         ({"metadata": {"purchase_id": "pur_of_somebody_else"}}, "belongs to another purchase"),
     ],
 )
-def test_what_differs_from_the_price_waits_for_a_person(
+def test_a_payment_that_differs_from_the_price_needs_review(
     shop_app: ShopApp, fields: dict[str, object], reason: str
 ) -> None:
     alice = shop_app.member()
-    purchase = shop_app.start(alice)
-    shop_app.alter(purchase, **{name: fields[name] for name in fields if name != "metadata"})
+    purchase = shop_app.start_checkout(alice)
+    shop_app.change_session(
+        purchase, **{name: fields[name] for name in fields if name != "metadata"}
+    )
     shop_app.pay(purchase)
     if "metadata" in fields:
-        shop_app.alter(purchase, metadata=fields["metadata"])
+        shop_app.change_session(purchase, metadata=fields["metadata"])
     with capture_logs() as logs:
         assert shop_app.sync(purchase).state == "review"
     (alarm,) = [each for each in logs if each["log_level"] == "error"]
     assert alarm["event"] == "payment needs review"
     assert reason in alarm["reason"]
     assert reason in (shop_app.row(purchase).review_reason or "")
-    assert (shop_app.credits(alice), shop_app.grants(purchase)) == (0, 0)
+    assert (shop_app.credits(alice), shop_app.count_grants(purchase)) == (0, 0)
 
 
-def test_tax_on_top_gives_the_credits_of_the_price(shop_app: ShopApp) -> None:
+def test_tax_on_top_grants_the_credits_of_the_price(shop_app: ShopApp) -> None:
     alice = shop_app.member()
-    purchase = shop_app.start(alice)
-    shop_app.alter(purchase, amount_total=1799)
+    purchase = shop_app.start_checkout(alice)
+    shop_app.change_session(purchase, amount_total=1799)
     shop_app.pay(purchase)
     shop_app.deliver(purchase)
     assert shop_app.credits(alice) == CREATOR
 
 
-def test_a_code_over_the_whole_price_gives_the_credits(shop_app: ShopApp) -> None:
+def test_a_promotion_code_of_the_whole_price_grants_the_credits(shop_app: ShopApp) -> None:
     alice = shop_app.member()
-    purchase = shop_app.start(alice)
-    shop_app.alter(purchase, amount_total=0, payment_status="no_payment_required")
+    purchase = shop_app.start_checkout(alice)
+    shop_app.change_session(purchase, amount_total=0, payment_status="no_payment_required")
     assert shop_app.sync(purchase).state == "open", (
         "a checkout over nothing is not bought by opening"
     )
@@ -140,9 +142,9 @@ def test_a_code_over_the_whole_price_gives_the_credits(shop_app: ShopApp) -> Non
     assert (shop_app.row(purchase).state, shop_app.credits(alice)) == ("paid", CREATOR)
 
 
-def test_credits_come_from_our_row_and_never_from_the_catalog_of_later(shop_app: ShopApp) -> None:
+def test_credits_come_from_the_purchase_and_not_from_a_later_catalog(shop_app: ShopApp) -> None:
     alice = shop_app.member()
-    purchase = shop_app.start(alice)
+    purchase = shop_app.start_checkout(alice)
     shop_app.pay(purchase)
     with shop_app.app.app_context():
         catalog = get(Catalog)

@@ -1,4 +1,4 @@
-"""Packs in several currencies: priced by the catalog, paid in what was chosen, never converted."""
+"""Packs in several currencies: priced by the catalog, paid as chosen, never converted."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from creditapp.catalog.load import parse
 from creditapp.errors import ValidationFailed
 from creditapp.payments.purchases import checkout
 from creditapp.payments.purchases.checkout import Order
-from tests.shop_app import CREATOR, ShopApp, opened
+from tests.shop_app import CREATOR, ShopApp, open_shop_app
 
 STUDIO = Path(__file__).resolve().parents[2] / "creditapp" / "catalog" / "studio.toml"
 PRICES = {"starter": "4.50", "creator": "13.99", "pro": "27.99", "enterprise": "45.99"}
 
 
 def in_euros(**prices: object) -> str:
-    """Return the studio's catalog with prices in euros, and others that are given."""
+    """Return the studio's catalog with prices in euros and in the given currencies."""
     text = STUDIO.read_text()
     for pack_id, price in PRICES.items():
         elsewhere = f'EUR = "{price}", JPY = {int(float(price) * 160)}'
@@ -36,18 +36,20 @@ def in_euros(**prices: object) -> str:
 def shop_app(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ShopApp]:
-    """A till of a shop that sells in three currencies."""
+    """A ShopApp that sells in three currencies."""
     folder = tmp_path_factory.mktemp("shop_app")
     file = folder / "shop.toml"
     file.write_text(in_euros())
     server = request.getfixturevalue("postgresql_server") if request.param != "sqlite" else None
-    with opened(request.param, folder, server, environ={"CREDITAPP_CATALOG": str(file)}) as made:
-        made.begin()
+    with open_shop_app(
+        request.param, folder, server, environ={"CREDITAPP_CATALOG": str(file)}
+    ) as made:
+        made.reset()
         yield made
-        made.prove()
+        made.check_ledger()
 
 
-def test_each_currency_has_its_own_figures() -> None:
+def test_each_currency_has_its_own_prices() -> None:
     catalog = parse(tomllib.loads(in_euros()), file="shop.toml")
     assert catalog.currencies == ("USD", "EUR", "JPY")
     euros = packs_view(catalog, "EUR")
@@ -66,12 +68,12 @@ def test_each_currency_has_its_own_figures() -> None:
         ('EUR = "4.50"', 'Euro = "4.50"', "ISO 4217"),
     ],
 )
-def test_a_price_that_cannot_be_paid_stops_the_catalog(old: str, new: str, words: str) -> None:
+def test_an_invalid_price_is_refused_with_the_catalog(old: str, new: str, words: str) -> None:
     with pytest.raises(CatalogInvalid, match=words):
         parse(tomllib.loads(in_euros().replace(old, new)), file="shop.toml")
 
 
-def test_a_currency_that_some_pack_lacks_is_not_offered() -> None:
+def test_a_currency_missing_from_a_pack_is_not_offered() -> None:
     text = in_euros().replace('prices = { EUR = "4.50", ', "prices = { ")
     assert parse(tomllib.loads(text), file="shop.toml").currencies == ("USD", "JPY")
 
@@ -82,7 +84,7 @@ def test_the_credits_are_the_same_in_every_currency(
 ) -> None:
     alice = shop_app.member()
     with shop_app.app.app_context():
-        purchase = checkout.start(
+        purchase = checkout.start_checkout(
             Order("creator", "", currency=currency), alice, key=currency + "k"
         )
     shop_app.pay(purchase)
@@ -94,11 +96,11 @@ def test_the_credits_are_the_same_in_every_currency(
     assert shop_app.credits(alice) == 0
 
 
-def test_a_checkout_in_another_currency_gives_nothing(shop_app: ShopApp) -> None:
+def test_a_checkout_in_another_currency_grants_nothing(shop_app: ShopApp) -> None:
     alice = shop_app.member()
     with shop_app.app.app_context():
-        purchase = checkout.start(Order("creator", "", currency="EUR"), alice, key="other")
-    shop_app.alter(purchase, currency="usd")
+        purchase = checkout.start_checkout(Order("creator", "", currency="EUR"), alice, key="other")
+    shop_app.change_session(purchase, currency="usd")
     shop_app.pay(purchase)
     assert shop_app.sync(purchase).state == "review"
     assert shop_app.credits(alice) == 0
@@ -107,10 +109,10 @@ def test_a_checkout_in_another_currency_gives_nothing(shop_app: ShopApp) -> None
 def test_a_currency_that_is_not_sold_is_refused(shop_app: ShopApp) -> None:
     alice = shop_app.member()
     with shop_app.app.app_context(), pytest.raises(ValidationFailed):
-        checkout.start(Order("creator", "", currency="CHF"), alice, key="francs")
+        checkout.start_checkout(Order("creator", "", currency="CHF"), alice, key="francs")
 
 
-def test_the_page_offers_them_and_remembers(shop_app: ShopApp) -> None:
+def test_the_page_offers_the_currencies_and_remembers_the_choice(shop_app: ShopApp) -> None:
     alice = shop_app.person()
     assert "currency=EUR" in alice.browser.get("/credits").text
     assert "Pay €13.99" in alice.browser.get("/credits?currency=EUR").text

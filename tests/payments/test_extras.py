@@ -1,4 +1,4 @@
-"""Promotion codes and tax: the price moves, the credits do not."""
+"""Promotion codes and tax: they change the price, not the credits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from creditapp.payments.purchases.models import Purchase
 from creditapp.payments.reconciliation import purchases as reconciliation
 from creditapp.payments.refunds import policy as refund_policy
 from tests.payments.plan_shop import PlanShop
-from tests.shop_app import CREATOR, ShopApp, opened
+from tests.shop_app import CREATOR, ShopApp, open_shop_app
 
 ON = {"CREDITAPP_PROMOTION_CODES": "1", "CREDITAPP_AUTOMATIC_TAX": "1"}
 
@@ -21,17 +21,19 @@ ON = {"CREDITAPP_PROMOTION_CODES": "1", "CREDITAPP_AUTOMATIC_TAX": "1"}
 def shop_app(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ShopApp]:
-    """A till whose shop takes codes and adds tax."""
+    """A ShopApp with promotion codes and automatic tax."""
     server = request.getfixturevalue("postgresql_server") if request.param != "sqlite" else None
-    with opened(request.param, tmp_path_factory.mktemp("shop_app"), server, environ=ON) as made:
-        made.begin()
+    with open_shop_app(
+        request.param, tmp_path_factory.mktemp("shop_app"), server, environ=ON
+    ) as made:
+        made.reset()
         yield made
-        made.prove()
+        made.check_ledger()
 
 
 def code(shop_app: ShopApp, word: str, **coupon: Any) -> str:
-    """Make a promotion code at the bank."""
-    client = shop_app.gateway._stripe()
+    """Create a promotion code in the sandbox."""
+    client = shop_app.gateway.sdk()
     made = client.v1.coupons.create({"duration": "once", **coupon})  # type: ignore[typeddict-item]
     client.v1.promotion_codes.create(
         {"promotion": {"type": "coupon", "coupon": made.id}, "code": word}
@@ -40,14 +42,14 @@ def code(shop_app: ShopApp, word: str, **coupon: Any) -> str:
 
 
 def buy(shop_app: ShopApp, buyer: Any, word: str = "") -> Purchase:
-    purchase = shop_app.start(buyer)
+    purchase = shop_app.start_checkout(buyer)
     if word:
         shop_app.press(f"/pay/{shop_app.row(purchase).checkout_id}/code", code=word)
     shop_app.pay(purchase)
     return shop_app.sync(purchase)
 
 
-def test_tax_is_added_and_gives_nothing(shop_app: ShopApp) -> None:
+def test_tax_is_added_and_grants_nothing(shop_app: ShopApp) -> None:
     alice = shop_app.member()
     purchase = buy(shop_app, alice)
     row = shop_app.row(purchase)
@@ -58,7 +60,7 @@ def test_tax_is_added_and_gives_nothing(shop_app: ShopApp) -> None:
     assert shop_app.credits(alice) == 0
 
 
-def test_a_code_takes_off_money_and_no_credits(shop_app: ShopApp) -> None:
+def test_a_code_reduces_the_price_and_not_the_credits(shop_app: ShopApp) -> None:
     alice = shop_app.member()
     purchase = buy(shop_app, alice, code(shop_app, "HALF", percent_off=50))
     row = shop_app.row(purchase)
@@ -69,7 +71,7 @@ def test_a_code_takes_off_money_and_no_credits(shop_app: ShopApp) -> None:
     assert CREATOR * 0.85 < shop_app.credits(alice) < CREATOR * 0.9
 
 
-def test_the_refund_page_promises_what_was_paid(shop_app: ShopApp) -> None:
+def test_the_refund_page_offers_the_paid_amount(shop_app: ShopApp) -> None:
     alice = shop_app.member()
     half = shop_app.row(buy(shop_app, alice, code(shop_app, "HALF3", percent_off=50)))
     whole = shop_app.row(buy(shop_app, alice))
@@ -82,7 +84,7 @@ def test_the_refund_page_promises_what_was_paid(shop_app: ShopApp) -> None:
     assert (half.total_minor, whole.total_minor) == (809, 1619)
 
 
-def test_a_code_over_everything_needs_no_payment(shop_app: ShopApp) -> None:
+def test_a_code_of_the_whole_price_needs_no_payment(shop_app: ShopApp) -> None:
     alice = shop_app.member()
     purchase = buy(shop_app, alice, code(shop_app, "WHOLE", percent_off=100))
     row = shop_app.row(purchase)
@@ -96,7 +98,7 @@ def test_an_unknown_code_changes_nothing(shop_app: ShopApp) -> None:
     assert shop_app.row(purchase).total_minor == 1619
 
 
-def test_a_plan_with_a_code_gives_its_credits(shop_app: ShopApp) -> None:
+def test_a_plan_with_a_code_grants_its_credits(shop_app: ShopApp) -> None:
     plans = PlanShop(shop_app)
     alice = shop_app.member()
     purchase = plans.choose(alice, "basic").purchase
@@ -116,7 +118,7 @@ def test_a_plan_with_a_code_gives_its_credits(shop_app: ShopApp) -> None:
     assert plans.granted(alice) == [500, 500]
 
 
-def test_all_of_it_agrees_with_the_bank(shop_app: ShopApp) -> None:
+def test_the_reconciliation_agrees(shop_app: ShopApp) -> None:
     with shop_app.app.app_context():
         from creditapp.clock import now
 

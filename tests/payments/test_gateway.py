@@ -1,4 +1,4 @@
-"""The gateway: what it asks of Stripe, what it makes of the answers, errors and signatures."""
+"""Stripe gateway: its requests, and its parsing of answers, errors and signatures."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 import stripe
 
-from creditapp.payments.stripe.client import API_VERSION, StripeGateway
+from creditapp.payments.stripe.client import StripeGateway
+from creditapp.payments.stripe.connection import API_VERSION
 from creditapp.payments.stripe.records import CheckoutCreated, GatewayError, SignatureInvalid
 from tests.stripe_sandbox.sandbox_kit import KEY, SECRET, Sandbox, Shop
 
@@ -57,7 +58,7 @@ def pay(sandbox: Sandbox, created: CheckoutCreated, card: str = "succeeds") -> N
 # --- checkouts -------------------------------------------------------------------------------
 
 
-def test_a_checkout_is_opened_paid_and_read(gateway: StripeGateway, sandbox: Sandbox) -> None:
+def test_a_checkout_is_created_paid_and_retrieved(gateway: StripeGateway, sandbox: Sandbox) -> None:
     created = checkout(gateway, metadata={"user_id": "usr_1"})
     opened = gateway.retrieve_checkout(created.id)
     assert created.url == f"{sandbox.server.url}/pay/{created.id}" == opened.url
@@ -84,7 +85,7 @@ def test_a_debit_is_not_paid_before_it_arrives(gateway: StripeGateway, sandbox: 
     assert gateway.retrieve_checkout(created.id).paid
 
 
-def test_refunds_and_disputes_are_part_of_what_is_true(
+def test_refunds_and_disputes_are_part_of_a_checkouts_state(
     gateway: StripeGateway, sandbox: Sandbox
 ) -> None:
     created = checkout(gateway)
@@ -130,7 +131,7 @@ def test_a_changed_order_under_the_same_attempt_is_refused(gateway: StripeGatewa
     assert refused.value.permanent
 
 
-def test_a_checkout_sells_a_price_kept_at_stripe(gateway: StripeGateway, sandbox: Sandbox) -> None:
+def test_a_checkout_sells_a_stripe_price(gateway: StripeGateway, sandbox: Sandbox) -> None:
     price = sandbox.stripe.v1.prices.create(
         {"currency": "usd", "unit_amount": 2999, "product_data": {"name": "Pro"}}
     )
@@ -138,7 +139,7 @@ def test_a_checkout_sells_a_price_kept_at_stripe(gateway: StripeGateway, sandbox
     assert gateway.retrieve_checkout(created.id).amount_total == 2999
 
 
-def test_a_checkout_knows_its_customer_and_its_end(gateway: StripeGateway) -> None:
+def test_a_checkout_has_its_customer_and_expiry(gateway: StripeGateway) -> None:
     customer = gateway.create_customer(user_id="usr_1", email="alice@x.test")
     ends = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
     created = checkout(gateway, customer_id=customer, expires_at=ends)
@@ -146,7 +147,7 @@ def test_a_checkout_knows_its_customer_and_its_end(gateway: StripeGateway) -> No
     assert (opened.customer_id, opened.expires_at) == (customer, ends)
 
 
-def test_a_customer_is_made_once_for_a_user(gateway: StripeGateway, sandbox: Sandbox) -> None:
+def test_a_customer_is_created_once_for_a_user(gateway: StripeGateway, sandbox: Sandbox) -> None:
     made = [gateway.create_customer(user_id="usr_1", email="alice@x.test") for _ in range(2)]
     assert made[0] == made[1]
     assert gateway.create_customer(user_id="usr_2", email="bob@x.test") != made[0]
@@ -154,7 +155,7 @@ def test_a_customer_is_made_once_for_a_user(gateway: StripeGateway, sandbox: San
     assert sandbox.stripe.v1.customers.retrieve(moved).email == "new@x.test"
 
 
-def test_expiring_says_what_is_true_after(gateway: StripeGateway, sandbox: Sandbox) -> None:
+def test_expiring_returns_the_state_after_it(gateway: StripeGateway, sandbox: Sandbox) -> None:
     opened, paid = checkout(gateway, "pur_1"), checkout(gateway, "pur_2")
     pay(sandbox, paid)
     assert gateway.expire_checkout(opened.id).status == "expired"
@@ -183,15 +184,21 @@ def test_a_lost_checkout_is_found_by_its_purchase(gateway: StripeGateway, sandbo
 # --- errors ----------------------------------------------------------------------------------
 
 
-def test_an_unknown_checkout_is_a_permanent_error(gateway: StripeGateway) -> None:
+def test_an_unknown_object_is_none(gateway: StripeGateway) -> None:
+    assert gateway.retrieve_checkout("cs_test_unknown") is None
+    assert gateway.retrieve_payment("pi_unknown") is None
+    assert gateway.retrieve_subscription("sub_unknown") is None
+
+
+def test_expiring_an_unknown_checkout_is_a_permanent_error(gateway: StripeGateway) -> None:
     with pytest.raises(GatewayError) as refused:
-        gateway.retrieve_checkout("cs_test_nobody")
+        gateway.expire_checkout("cs_test_unknown")
     assert (refused.value.permanent, refused.value.code) == (True, "resource_missing")
 
 
 @contextmanager
 def answering(status: int, body: str, seconds: float = 0) -> Iterator[str]:
-    """A Stripe that always answers the same."""
+    """Serve a Stripe that always answers the same."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -226,7 +233,7 @@ def answering(status: int, body: str, seconds: float = 0) -> Iterator[str]:
         (503, False),
     ],
 )
-def test_an_error_says_whether_trying_again_can_help(status: int, permanent: bool) -> None:
+def test_an_error_tells_whether_another_try_can_help(status: int, permanent: bool) -> None:
     secret = "sk_test_" + "4eC39" * 5  # opens nothing
     message = f"Invalid API Key provided: {secret}, or whsec_abc"
     body = json.dumps({"error": {"type": "api_error", "message": message}})
@@ -242,13 +249,13 @@ def test_an_error_says_whether_trying_again_can_help(status: int, permanent: boo
 
 
 @pytest.mark.parametrize("body", ["", "<html>Bad gateway</html>"])
-def test_an_answer_that_is_no_json_may_be_tried_again(body: str) -> None:
+def test_an_answer_that_is_not_json_is_not_permanent(body: str) -> None:
     with answering(502, body) as base, pytest.raises(GatewayError) as refused:
         StripeGateway(KEY, SECRET, base, max_network_retries=0).retrieve_checkout("cs_1")
     assert not refused.value.permanent
 
 
-def test_a_stripe_that_is_away_or_slow_may_be_tried_again() -> None:
+def test_an_unreachable_or_slow_stripe_is_not_permanent() -> None:
     away = StripeGateway(KEY, SECRET, "http://127.0.0.1:9", max_network_retries=0)
     with pytest.raises(GatewayError) as refused:
         away.retrieve_checkout("cs_1")
@@ -272,7 +279,7 @@ def signed(body: bytes, secret: str = SECRET, at: float | None = None) -> str:
     return header
 
 
-def test_a_webhook_of_the_sandbox_is_an_event(
+def test_a_webhook_of_the_sandbox_is_verified(
     gateway: StripeGateway, sandbox: Sandbox, shop: Shop
 ) -> None:
     sandbox.deliver()
@@ -287,7 +294,7 @@ def test_a_webhook_of_the_sandbox_is_an_event(
     assert "payment_status" not in repr(event), "logs show what happened, not whose it is"
 
 
-def test_only_a_genuine_webhook_is_taken() -> None:
+def test_only_a_genuine_webhook_is_accepted() -> None:
     gateway = StripeGateway(KEY, SECRET)
     body = json.dumps(EVENT).encode()
     event = gateway.verify_webhook(body, signed(body))
@@ -316,7 +323,7 @@ def test_only_a_genuine_webhook_is_taken() -> None:
     assert gateway.verify_webhook(body, rolled), "while Stripe rolls the secret it signs with both"
 
 
-def test_without_a_secret_nothing_is_genuine() -> None:
+def test_without_a_secret_every_webhook_is_refused() -> None:
     body = json.dumps(EVENT).encode()
     with pytest.raises(SignatureInvalid):
         StripeGateway(KEY, "").verify_webhook(body, signed(body, ""))
@@ -334,7 +341,7 @@ def test_without_a_secret_nothing_is_genuine() -> None:
         json.dumps({**EVENT, "created": "today"}).encode(),
     ],
 )
-def test_a_signed_body_that_is_no_event_is_refused(body: bytes) -> None:
+def test_a_signed_body_without_an_event_is_refused(body: bytes) -> None:
     from creditapp.stripe_sandbox.deliveries import signature
 
     header = signature(body.decode("latin-1"), SECRET)
@@ -342,13 +349,13 @@ def test_a_signed_body_that_is_no_event_is_refused(body: bytes) -> None:
         StripeGateway(KEY, SECRET).verify_webhook(body, header)
 
 
-# --- the door itself -------------------------------------------------------------------------
+# --- the client -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("key", "live"), [("sk_test_1", False), ("sk_live_1", True), ("rk_live_1", True)]
 )
-def test_livemode_is_told_by_the_key(key: str, live: bool) -> None:
+def test_the_key_decides_the_livemode(key: str, live: bool) -> None:
     gateway: StripeGateway = StripeGateway(key, SECRET)
     assert gateway.livemode is live
 

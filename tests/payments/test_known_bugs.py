@@ -1,4 +1,4 @@
-"""Bugs that other shops had in public: one test each, named for the bug and the report of it."""
+"""Public bugs of other projects: one test each, with the reports."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from creditapp.payments import webhooks
 from creditapp.payments.purchases import checkout
 from creditapp.payments.stripe.records import CheckoutState
 from tests.flaky_gateway import cut
-from tests.payments.test_inbox import made_up, state
+from tests.payments.test_webhooks import fake_event, state
 from tests.shop_app import COMPLETED, CREATOR, Json, ShopApp, values
 
 
 def paid(shop_app: ShopApp) -> tuple[Any, Any, Json]:
-    """Return a buyer, what was paid, and the event of it that nobody has sent yet."""
+    """Return a buyer, a paid purchase and its undelivered event."""
     alice = shop_app.member()
-    purchase = shop_app.start(alice)
+    purchase = shop_app.start_checkout(alice)
     shop_app.pay(purchase)
     return alice, purchase, shop_app.event(purchase, COMPLETED)
 
@@ -37,7 +37,7 @@ def test_bug_1_no_dedupe_grants_twice(shop_app: ShopApp) -> None:
     acts = [lambda e=each: shop_app.send(e).status_code for each in posts]
     assert values(shop_app.at_once(*acts)) == [200] * len(posts)
     shop_app.deliver(purchase)
-    assert (shop_app.grants(purchase), shop_app.credits(alice)) == (1, CREATOR)
+    assert (shop_app.count_grants(purchase), shop_app.credits(alice)) == (1, CREATOR)
 
 
 def test_bug_2_marked_processed_before_success_loses_the_grant(
@@ -71,7 +71,7 @@ def test_bug_3_200_on_an_error_that_stored_nothing(
 
     monkeypatch.setattr(webhooks, "insert_once", full_disk)
     assert shop_app.send(completed).status_code == 500
-    assert shop_app.stored(completed) is None
+    assert shop_app.stored_event(completed) is None
     monkeypatch.undo()
     assert shop_app.send(completed).status_code == 200
     assert shop_app.credits(alice) == CREATOR
@@ -80,18 +80,18 @@ def test_bug_3_200_on_an_error_that_stored_nothing(
 def test_bug_4_completed_is_not_paid_and_paid_later_is_not_heard(shop_app: ShopApp) -> None:
     """AI-Shipping-Labs#1423, pay#1006."""
     alice = shop_app.member()
-    purchase = shop_app.start(alice)
+    purchase = shop_app.start_checkout(alice)
     shop_app.pay(purchase, "pays-later")
     shop_app.deliver(purchase, COMPLETED)
     assert shop_app.event(purchase, COMPLETED)["data"]["object"]["payment_status"] == "unpaid"
-    assert (shop_app.grants(purchase), shop_app.credits(alice)) == (0, 0)
-    shop_app.press(f"/payments/{shop_app.intent(purchase)}/settle", outcome="succeeds")
+    assert (shop_app.count_grants(purchase), shop_app.credits(alice)) == (0, 0)
+    shop_app.press(f"/payments/{shop_app.payment_intent_id(purchase)}/settle", outcome="succeeds")
     shop_app.deliver(purchase, "checkout.session.async_payment_succeeded")
-    assert (shop_app.grants(purchase), shop_app.credits(alice)) == (1, CREATOR)
+    assert (shop_app.count_grants(purchase), shop_app.credits(alice)) == (1, CREATOR)
 
 
 def test_bug_5_no_clawback_and_cumulative_amounts_taken_twice(shop_app: ShopApp) -> None:
-    """eliza#10920, eliza#10938: ``amount_refunded`` is a total, told again with each part."""
+    """eliza#10920, eliza#10938: ``amount_refunded`` is a total, repeated with each part."""
     alice, purchase, completed = paid(shop_app)
     shop_app.send(completed)
     shop_app.spend(alice, 100)  # half of the pack and the welcome credits
@@ -117,14 +117,14 @@ def test_bug_6_an_upgrade_grants_by_what_changed_and_not_by_what_was_paid(
     alice, purchase, _ = paid(shop_app)
     mark = {"purchase_id": purchase.id}
     for kind, thing, ends in (
-        # It may be ours and come early: it is looked for again, and gives nothing meanwhile.
+        # It may be ours and early: it is retried, and grants nothing meanwhile.
         ("customer.subscription.updated", {"id": "sub_1", "object": "subscription"}, "received"),
         ("invoice.paid", {"id": "in_1", "object": "invoice", "amount_paid": 500}, "ignored"),
     ):
-        event = made_up(f"{kind}_{purchase.id}", kind, {**thing, "metadata": mark})
+        event = fake_event(f"{kind}_{purchase.id}", kind, {**thing, "metadata": mark})
         assert shop_app.send(event).json == {"received": True}
         assert state(shop_app, event) == ends
-    assert (shop_app.grants(purchase), shop_app.credits(alice)) == (0, 0)
+    assert (shop_app.count_grants(purchase), shop_app.credits(alice)) == (0, 0)
 
 
 def test_bug_7_redirect_and_webhook_race(shop_app: ShopApp) -> None:
@@ -140,15 +140,15 @@ def test_bug_7_redirect_and_webhook_race(shop_app: ShopApp) -> None:
                     return
                 time.sleep(0.01)
 
-    shop_app.line.after = wait_for_the_other
+    shop_app.flaky_gateway.after = wait_for_the_other
     values(
         shop_app.at_once(
-            lambda: checkout.sync(purchase.id).state,
+            lambda: checkout.sync_purchase(purchase.id).state,
             lambda: shop_app.send(completed).status_code,
         )
     )
     assert len(both_have_read) >= 3, "whoever came second has read again"
-    assert (shop_app.grants(purchase), shop_app.credits(alice)) == (1, CREATOR)
+    assert (shop_app.count_grants(purchase), shop_app.credits(alice)) == (1, CREATOR)
 
 
 def test_bug_8_the_basil_break_reversals_map_by_payment_and_not_by_invoice(
@@ -171,17 +171,17 @@ def test_bug_8_the_basil_break_reversals_map_by_payment_and_not_by_invoice(
 
 
 def test_a_refund_overtakes_the_grant(shop_app: ShopApp) -> None:
-    """Nothing is there to revoke when the refund is told; the later "paid" must not grant all."""
+    """There is nothing to revoke at the refund; the later "paid" must not grant all."""
     alice, purchase, completed = paid(shop_app)
     shop_app.refund(purchase)
     shop_app.deliver(purchase, "charge.refunded", "refund.created")
     assert shop_app.send(completed).status_code == 200
     shop_app.sync(purchase)
-    assert (shop_app.grants(purchase), shop_app.credits(alice)) == (1, 0)
+    assert (shop_app.count_grants(purchase), shop_app.credits(alice)) == (1, 0)
 
 
-def test_old_news_is_never_posted_over_newer_news(shop_app: ShopApp) -> None:
-    """A sync that read "paid" stands still while another reads "refunded" and posts it."""
+def test_an_outdated_state_is_never_posted_over_a_newer_one(shop_app: ShopApp) -> None:
+    """A sync that read "paid" pauses while another reads "refunded" and posts it."""
     alice, purchase, _completed = paid(shop_app)
     reads: list[str] = []
 
@@ -192,26 +192,26 @@ def test_old_news_is_never_posted_over_newer_news(shop_app: ShopApp) -> None:
                 shop_app.refund(purchase)
                 shop_app.sync(purchase)
 
-    shop_app.line.after = refund_and_sync_meanwhile
+    shop_app.flaky_gateway.after = refund_and_sync_meanwhile
     assert shop_app.sync(purchase).refunded_minor == 1499
     assert len(reads) == 3, "the first, the one meanwhile, and the first again"
     assert shop_app.credits(alice) == 0
 
 
 def test_no_transaction_is_open_while_stripe_is_asked(shop_app: ShopApp) -> None:
-    """On SQLite one that was would keep everybody else from writing."""
+    """On SQLite an open one would block all other writers."""
     alice = shop_app.member()
 
     def somebody_else_writes(_name: str) -> None:
         shop_app.spend(alice, 1)
 
-    shop_app.line.before = somebody_else_writes
-    purchase = shop_app.start(alice)
+    shop_app.flaky_gateway.before = somebody_else_writes
+    purchase = shop_app.start_checkout(alice)
     shop_app.pay(purchase)
     assert shop_app.sync(purchase).state == "paid"
 
 
-def test_a_paid_checkout_that_turns_unpaid_keeps_its_credits_and_calls_a_person(
+def test_a_paid_checkout_that_turns_unpaid_keeps_its_credits_and_logs_an_error(
     shop_app: ShopApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alice, purchase, completed = paid(shop_app)
@@ -223,11 +223,11 @@ def test_a_paid_checkout_that_turns_unpaid_keeps_its_credits_and_calls_a_person(
 
 def test_stripe_down_for_an_hour_loses_nothing(shop_app: ShopApp) -> None:
     alice, _purchase, completed = paid(shop_app)
-    shop_app.line.before = cut("retrieve_checkout")
+    shop_app.flaky_gateway.before = cut("retrieve_checkout")
     shop_app.send(completed)
     for _ in range(6):
         shop_app.sweep(after=timedelta(minutes=10))
     assert shop_app.credits(alice) == 0
-    shop_app.line.before = lambda name: None
+    shop_app.flaky_gateway.before = lambda name: None
     shop_app.sweep(after=timedelta(minutes=2))
     assert shop_app.credits(alice) == CREATOR

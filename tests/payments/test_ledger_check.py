@@ -11,7 +11,7 @@ from tests.shop_app import ShopApp
 
 
 def buy_pack(shop_app: ShopApp) -> None:
-    purchase = shop_app.start(shop_app.member())
+    purchase = shop_app.start_checkout(shop_app.member())
     shop_app.pay(purchase)
     shop_app.deliver(purchase)
 

@@ -1,10 +1,10 @@
-"""Every event in every manner of the post: once, twice, at once, early, late, cut off, never.
+"""Every event in every delivery: once, twice, concurrent, early, late, interrupted, never.
 
-However the event comes, buyer and mails end as in the plain run, ledger and purchases agree, and a
-comparison with Stripe finds nothing more to do. How often each cell ran is printed as a table
-(``pytest -s``); an empty one fails. Where an event is told of packs and of plans, each database
-takes them in turns, the other one the other way round; ``CREDITAPP_SOAK=1`` tells all of them on
-both.
+However the event is delivered, balance and emails end the same, ledger and purchases agree, and the
+reconciliation with Stripe finds nothing more to do. The number of runs per cell is printed as a
+table (``pytest -s``); an empty cell fails. Where an event has a scenario for packs and one for
+plans, each database runs half of the deliveries of each, the other database the other half;
+``CREDITAPP_SOAK=1`` runs all of them on both.
 """
 
 from __future__ import annotations
@@ -26,71 +26,71 @@ from creditapp.payments.stripe.records import GatewayError
 from creditapp.payments.subscriptions import scheduled_grants
 from creditapp.payments.subscriptions import sync as subscription_sync
 from tests.payments.plan_shop import PlanShop
-from tests.payments.scenarios import MICRO, STORIES, End, Play, Story
+from tests.payments.scenarios import MICRO, SCENARIOS, Outcome, Scenario, ScenarioRun
 from tests.shop_app import CREATOR, Json, ShopApp, values
 
 SOAK = os.environ.get("CREDITAPP_SOAK") == "1"
 
 
-def once(play: Play, event: Json) -> None:
-    """The plain run: everything that the bank tells, in its order."""
-    for each in play.events():
-        send(play, each)
+def deliver_once(run: ScenarioRun, event: Json) -> None:
+    """Deliver every event once, in order."""
+    for each in run.events():
+        send(run, each)
 
 
-def twice(play: Play, event: Json) -> None:
-    send(play, event)
-    send(play, event)
-    # The same fact may come under another id too.
-    send(play, event | {"id": f"{event['id']}_again"})
+def twice(run: ScenarioRun, event: Json) -> None:
+    send(run, event)
+    send(run, event)
+    # The same fact may arrive with another event id too.
+    send(run, event | {"id": f"{event['id']}_again"})
 
 
-def at_once(play: Play, event: Json) -> None:
+def at_once(run: ScenarioRun, event: Json) -> None:
     copy = event | {"id": f"{event['id']}_again"}
-    acts = [lambda each=each: send(play, each) for each in (event, event, copy)]
-    values(play.shop_app.at_once(*acts))
+    acts = [lambda each=each: send(run, each) for each in (event, event, copy)]
+    values(run.shop_app.at_once(*acts))
 
 
-def early(play: Play, event: Json) -> None:
-    """Nothing of what led to it was heard of; that comes after, the newest first."""
-    send(play, event)
-    for each in reversed(play.events()):
+def early(run: ScenarioRun, event: Json) -> None:
+    """Deliver the event before all earlier ones, which follow with the newest first."""
+    send(run, event)
+    for each in reversed(run.events()):
         if each["id"] != event["id"]:
-            send(play, each)
+            send(run, each)
     for seconds in webhooks.RETRY_SECONDS[: webhooks.STRAY_TRIES_MAX]:
-        play.shop_app.sweep(timedelta(seconds=seconds))
+        run.shop_app.sweep(timedelta(seconds=seconds))
 
 
-def late(play: Play, event: Json) -> None:
-    """A day passes; the buyer spends and buys meanwhile, and that is heard of at once."""
-    play.a_day_passes()
-    play.shop_app.spend(play.buyer, 10)
-    play.shop_app.bought(play.buyer)
-    send(play, event)
+def late(run: ScenarioRun, event: Json) -> None:
+    """Deliver the event a day late; the buyer spends and buys in between."""
+    run.pass_day()
+    run.shop_app.spend(run.buyer, 10)
+    run.shop_app.buy_and_pay(run.buyer)
+    send(run, event)
 
 
-def refused(play: Play, event: Json) -> None:
-    """Stripe answers each try with an error, each time one call later, until none is left."""
-    cut_off(play, event, before=True)
+def refused(run: ScenarioRun, event: Json) -> None:
+    """Fail the first try at its first call to Stripe, the second at its second, and so on."""
+    cut_off(run, event, before=True)
 
 
-def unanswered(play: Play, event: Json) -> None:
-    """As above, but Stripe did what was asked and its answer is lost."""
-    cut_off(play, event, before=False)
+def unanswered(run: ScenarioRun, event: Json) -> None:
+    """As above, but each failed call took effect at Stripe and only its answer is lost."""
+    cut_off(run, event, before=False)
 
 
-def never(play: Play, event: Json) -> None:
-    """The event is lost; the sweeps look, and at night the comparison."""
-    play.a_day_passes()
-    with play.shop_app.app.app_context():
-        play.shop_app.sweep()
+def never(run: ScenarioRun, event: Json) -> None:
+    """Lose the event; the sweeps and the nightly reconciliation run."""
+    run.pass_day()
+    with run.shop_app.app.app_context():
+        run.shop_app.sweep()
         subscription_sync.sweep_subscriptions()
         scheduled_grants.sweep_due_grants()
         reconciliation.reconcile(now() - timedelta(days=1, hours=1))
 
 
-MANNERS: dict[str, Callable[[Play, Json], None]] = {
-    "once": once,
+DELIVERIES: dict[str, Callable[[ScenarioRun, Json], None]] = {
+    "once": deliver_once,
     "twice": twice,
     "at once": at_once,
     "early": early,
@@ -101,17 +101,17 @@ MANNERS: dict[str, Callable[[Play, Json], None]] = {
 }
 
 
-def send(play: Play, event: Json) -> None:
-    assert play.shop_app.send(event).status_code == 200, event["type"]
+def send(run: ScenarioRun, event: Json) -> None:
+    assert run.shop_app.send(event).status_code == 200, event["type"]
 
 
-def cut_off(play: Play, event: Json, *, before: bool) -> None:
-    """Let the first try fail at the first call to Stripe, the second at the second, and so on."""
-    line, calls, tries = play.shop_app.line, 0, 1
+def cut_off(run: ScenarioRun, event: Json, *, before: bool) -> None:
+    """Fail try number n at its call number n to Stripe, until a try succeeds."""
+    line, calls, tries = run.shop_app.flaky_gateway, 0, 1
 
     def fail_at_the_last(name: str) -> None:
         nonlocal calls
-        calls += name != "verify_webhook"  # which no line can cut: it is a matter of our own
+        calls += name != "verify_webhook"  # makes no request
         if calls == tries and name != "verify_webhook":
             raise GatewayError("Stripe: 500", permanent=False)
 
@@ -119,52 +119,52 @@ def cut_off(play: Play, event: Json, *, before: bool) -> None:
         line.before = fail_at_the_last
     else:
         line.after = fail_at_the_last
-    send(play, event)
-    assert calls == 1, "nothing was cut"
+    send(run, event)
+    assert calls == 1, "no call failed"
     for seconds in webhooks.RETRY_SECONDS:
         if calls < tries:
-            break  # the last try needed no more calls, so it was not cut
+            break  # the last try made fewer calls, so it succeeded
         calls, tries = 0, tries + 1
-        play.shop_app.sweep(timedelta(seconds=seconds))
+        run.shop_app.sweep(timedelta(seconds=seconds))
     line.before = line.after = lambda name: None
 
 
-def ends(story: Story, manner: str) -> End:
-    """Return how the story must end when it is told in a manner."""
-    if manner == "early" and story.early_ends:
-        return story.early_ends
-    if manner == "a day late":
-        plain = story.ends
-        # What is spent is the plan's, which ends; of a frozen month there is that much less.
-        spent_of_frozen = 10 if plain.frozen and story.of == "plan" else 0
-        return End(
+def outcome_of(scenario: Scenario, delivery: str) -> Outcome:
+    """Return the expected outcome of a scenario in a delivery."""
+    if delivery == "early" and scenario.early_outcome:
+        return scenario.early_outcome
+    if delivery == "a day late":
+        plain = scenario.outcome
+        # The plan's credits are spent, because they expire; a frozen month has that much less.
+        spent_of_frozen = 10 if plain.frozen and scenario.of == "plan" else 0
+        return Outcome(
             plain.available + (CREATOR - 10 + spent_of_frozen) * MICRO,
             plain.frozen - spent_of_frozen * MICRO,
             plain.owed,
             plain.grants + 1,
             tuple(sorted([*plain.mails, "receipt"])),
         )
-    return story.ends
+    return scenario.outcome
 
 
-def tell(play: Play, story: Story, manner: str) -> str | None:
-    """Tell a story in a manner; return what is wrong at its end."""
-    story.before(play)
-    story.happens(play)
-    event = play.events(story.event)[-1]
-    MANNERS[manner](play, event)
-    wanted = ends(story, manner)
-    if (found := play.end()) != wanted:
+def run_scenario(run: ScenarioRun, scenario: Scenario, delivery: str) -> str | None:
+    """Run a scenario in a delivery; return how its outcome differs, if it does."""
+    scenario.before(run)
+    scenario.happens(run)
+    event = run.events(scenario.event)[-1]
+    DELIVERIES[delivery](run, event)
+    wanted = outcome_of(scenario, delivery)
+    if (found := run.outcome()) != wanted:
         return f"{found} instead of {wanted}"
-    # The sweeps that always run look at what is open, and change nothing.
-    play.shop_app.sweep(timedelta(minutes=2))
-    if (found := play.end()) != wanted:
+    # The regular sweeps change nothing more.
+    run.shop_app.sweep(timedelta(minutes=2))
+    if (found := run.outcome()) != wanted:
         return f"{found} after the sweep instead of {wanted}"
     return None
 
 
 def disagreement(shop_app: ShopApp, since: datetime) -> str | None:
-    """Say what is wrong with ledger, purchases and Stripe beside one another, if anything is."""
+    """Return how ledger, purchases and Stripe disagree, or None."""
     with shop_app.app.app_context():
         with snapshot() as session:
             proof = ledger.proof.check(session.connection())
@@ -182,41 +182,43 @@ def test_however_an_event_comes_it_ends_the_same(shop_app: ShopApp) -> None:
     plans, kind = PlanShop(shop_app), shop_app.url.partition(":")[0].partition("+")[0]
     ran: Counter[tuple[str, str]] = Counter()
     wrong: list[str] = []
-    for story in STORIES:
+    for scenario in SCENARIOS:
         began = plans.sync_clock()
-        for manner in manners(story, kind):
-            shop_app.line.before = shop_app.line.after = lambda name: None
+        for delivery in deliveries_for(scenario, kind):
+            shop_app.flaky_gateway.before = shop_app.flaky_gateway.after = lambda name: None
             plans.sync_clock()
-            play = Play(shop_app, plans, shop_app.member(), early=manner == "early")
-            said = tell(play, story, manner)
-            play.over()
-            ran[story.event, manner] += 1
+            run = ScenarioRun(shop_app, plans, shop_app.member(), early=delivery == "early")
+            said = run_scenario(run, scenario, delivery)
+            run.stop_renewals()
+            ran[scenario.event, delivery] += 1
             if said:
-                wrong.append(f"{story.event} of a {story.of}, {manner}: {said}")
+                wrong.append(f"{scenario.event} of a {scenario.of}, {delivery}: {said}")
         if said := disagreement(shop_app, began - timedelta(seconds=1)):
-            wrong.append(f"{story.event} of a {story.of}: {said}")
+            wrong.append(f"{scenario.event} of a {scenario.of}: {said}")
     print(table(kind, ran))
     assert not wrong, "\n".join(wrong)
-    events = {story.event for story in STORIES}
-    empty = [(event, manner) for event in events for manner in MANNERS if not ran[event, manner]]
+    events = {scenario.event for scenario in SCENARIOS}
+    empty = [
+        (event, delivery) for event in events for delivery in DELIVERIES if not ran[event, delivery]
+    ]
     assert not empty, f"never run: {empty}"
 
 
-def manners(story: Story, kind: str) -> list[str]:
-    """Return the manners in which a story is told on a kind of database."""
-    told_of = [each.of for each in STORIES if each.event == story.event]
+def deliveries_for(scenario: Scenario, kind: str) -> list[str]:
+    """Return the deliveries in which a scenario runs on a kind of database."""
+    told_of = [each.of for each in SCENARIOS if each.event == scenario.event]
     if SOAK or len(told_of) == 1:
-        return list(MANNERS)
-    turn = (kind == "sqlite") ^ (story.of == "pack")
-    return list(MANNERS)[turn::2]
+        return list(DELIVERIES)
+    turn = (kind == "sqlite") ^ (scenario.of == "pack")
+    return list(DELIVERIES)[turn::2]
 
 
 def table(kind: str, ran: Counter[tuple[str, str]]) -> str:
-    """Return how many cells ran of each event in each manner."""
-    width = max(len(story.event) for story in STORIES)
+    """Return a table of the runs of each event in each delivery."""
+    width = max(len(scenario.event) for scenario in SCENARIOS)
     lines = [f"\n{kind}: {ran.total()} cells"]
-    lines.append(f"{'':<{width}} " + " ".join(f"{manner:>10}" for manner in MANNERS))
-    for event in dict.fromkeys(story.event for story in STORIES):
-        cells = " ".join(f"{ran[event, manner]:>10}" for manner in MANNERS)
+    lines.append(f"{'':<{width}} " + " ".join(f"{delivery:>10}" for delivery in DELIVERIES))
+    for event in dict.fromkeys(scenario.event for scenario in SCENARIOS):
+        cells = " ".join(f"{ran[event, delivery]:>10}" for delivery in DELIVERIES)
         lines.append(f"{event:<{width}} {cells}")
     return "\n".join(lines)

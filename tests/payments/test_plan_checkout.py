@@ -16,7 +16,7 @@ from creditapp.payments.subscriptions import checkout as plan_checkout
 from creditapp.payments.subscriptions import prices as plan_prices
 from creditapp.payments.subscriptions import sync as subscription_sync
 from creditapp.payments.subscriptions.changes import PlanUnchanged
-from tests.flaky_gateway import cut, once
+from tests.flaky_gateway import cut, on_first_call
 from tests.payments.plan_shop import PlanShop
 
 CREATE = "create_plan_checkout"
@@ -75,7 +75,7 @@ def before_next_insert(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object
 def test_two_windows_at_once_end_in_one_plan(plans: PlanShop, _run: int) -> None:
     alice = plans.shop_app.member()
     both = threading.Barrier(2, timeout=20)
-    plans.shop_app.line.before = lambda name: both.wait() if name == CREATE else None  # type: ignore[assignment,return-value]
+    plans.shop_app.flaky_gateway.before = lambda name: both.wait() if name == CREATE else None  # type: ignore[assignment,return-value]
     answers = plans.shop_app.at_once(
         lambda: choose(plans, alice, "basic", "one"),
         lambda: choose(plans, alice, "premium", "two"),
@@ -89,7 +89,9 @@ def test_two_windows_at_once_end_in_one_plan(plans: PlanShop, _run: int) -> None
 
 def test_the_window_that_chose_first_and_opens_last_is_refused(plans: PlanShop) -> None:
     alice = plans.shop_app.member()
-    plans.shop_app.line.before = once(CREATE, lambda: choose(plans, alice, "premium", "two"))
+    plans.shop_app.flaky_gateway.before = on_first_call(
+        CREATE, lambda: choose(plans, alice, "premium", "two")
+    )
     with pytest.raises(PlanUnchanged, match=GO_ON_THERE):
         plans.choose(alice, "basic", key="one")
     assert checkout_states(plans, alice) == {"basic": "expired", "premium": "open"}
@@ -99,7 +101,9 @@ def test_the_window_that_chose_first_and_opens_last_is_refused(plans: PlanShop) 
 
 def test_the_refused_window_can_try_again_with_its_key(plans: PlanShop) -> None:
     alice = plans.shop_app.member()
-    plans.shop_app.line.before = once(CREATE, lambda: choose(plans, alice, "premium", "two"))
+    plans.shop_app.flaky_gateway.before = on_first_call(
+        CREATE, lambda: choose(plans, alice, "premium", "two")
+    )
     with pytest.raises(PlanUnchanged):
         plans.choose(alice, "basic", key="one")
     plans.shop_app.clock.advance(timedelta(seconds=5))
@@ -145,13 +149,15 @@ def test_no_url_is_returned_while_the_checkout_cannot_be_closed(plans: PlanShop)
 
     def choose_another_and_cut_the_connection() -> None:
         choose(plans, alice, "premium", "two")
-        plans.shop_app.line.before = cut("expire_checkout")
+        plans.shop_app.flaky_gateway.before = cut("expire_checkout")
 
-    plans.shop_app.line.before = once(CREATE, choose_another_and_cut_the_connection)
+    plans.shop_app.flaky_gateway.before = on_first_call(
+        CREATE, choose_another_and_cut_the_connection
+    )
     for _ in range(2):
         with pytest.raises(GatewayError):
             plans.choose(alice, "basic", key="one")
-    plans.shop_app.line.before = no_fault
+    plans.shop_app.flaky_gateway.before = no_fault
     with pytest.raises(PlanUnchanged, match=GO_ON_THERE):
         plans.choose(alice, "basic", key="one")
     assert checkout_states(plans, alice) == {"basic": "expired", "premium": "open"}
@@ -161,12 +167,12 @@ def test_after_errors_in_both_windows_a_third_try_works(plans: PlanShop) -> None
     alice = plans.shop_app.member()
 
     def fail_in_another() -> None:
-        plans.shop_app.line.before = cut(CREATE)
+        plans.shop_app.flaky_gateway.before = cut(CREATE)
         with pytest.raises(GatewayError):
             plans.choose(alice, "premium", key="two")
-        plans.shop_app.line.before = no_fault
+        plans.shop_app.flaky_gateway.before = no_fault
 
-    plans.shop_app.line.before = once(CREATE, fail_in_another)
+    plans.shop_app.flaky_gateway.before = on_first_call(CREATE, fail_in_another)
     with pytest.raises(PlanUnchanged, match=GO_ON_THERE):
         plans.choose(alice, "basic", key="one")
     plans.shop_app.clock.advance(timedelta(seconds=5))
@@ -181,10 +187,10 @@ def test_while_the_other_checkout_cannot_be_closed_no_second_url_is_returned(
 ) -> None:
     alice = plans.shop_app.member()
     before_next_insert(monkeypatch, lambda: choose(plans, alice, "premium", "two"))
-    plans.shop_app.line.before = cut("expire_checkout")
+    plans.shop_app.flaky_gateway.before = cut("expire_checkout")
     with pytest.raises(GatewayError):
         plans.choose(alice, "basic", key="one")
-    plans.shop_app.line.before = no_fault
+    plans.shop_app.flaky_gateway.before = no_fault
     again = plans.choose(alice, "basic", key="one").purchase
     assert again is not None
     assert checkout_states(plans, alice) == {"basic": "open", "premium": "expired"}
@@ -192,10 +198,10 @@ def test_while_the_other_checkout_cannot_be_closed_no_second_url_is_returned(
 
 def test_a_checkout_whose_url_was_lost_is_closed_by_the_next_window(plans: PlanShop) -> None:
     alice = plans.shop_app.member()
-    plans.shop_app.line.after = cut(CREATE)
+    plans.shop_app.flaky_gateway.after = cut(CREATE)
     with pytest.raises(GatewayError):
         plans.choose(alice, "basic", key="one")
-    plans.shop_app.line.after = no_fault
+    plans.shop_app.flaky_gateway.after = no_fault
     plans.shop_app.clock.advance(timedelta(seconds=5))
     choose(plans, alice, "premium", "two")
     assert checkout_states(plans, alice) == {"basic": "expired", "premium": "open"}
@@ -203,10 +209,10 @@ def test_a_checkout_whose_url_was_lost_is_closed_by_the_next_window(plans: PlanS
 
 def test_a_key_whose_checkout_never_opened_opens_none_beside_a_plan(plans: PlanShop) -> None:
     alice = plans.shop_app.member()
-    plans.shop_app.line.before = cut(CREATE)
+    plans.shop_app.flaky_gateway.before = cut(CREATE)
     with pytest.raises(GatewayError):
         plans.choose(alice, "basic", key="one")
-    plans.shop_app.line.before = no_fault
+    plans.shop_app.flaky_gateway.before = no_fault
     plans.subscribe(alice, "premium")
     with pytest.raises(PlanUnchanged, match=SUBSCRIBED):
         plans.choose(alice, "basic", key="one")

@@ -15,7 +15,7 @@ from creditapp.payments import idempotency
 from creditapp.payments.stripe.records import GatewayError
 from creditapp.payments.subscriptions import plans as plan_actions
 from creditapp.payments.subscriptions.changes import PaymentDeclined, PlanUnchanged
-from tests.flaky_gateway import cut, once
+from tests.flaky_gateway import cut, on_first_call
 from tests.payments.plan_shop import PlanShop
 from tests.shop_app import values
 
@@ -55,13 +55,13 @@ def test_a_repeated_change_returns_the_same_outcome_and_is_made_once(plans: Plan
     )
     for plan, outcome in choices:
         first = plans.choose(alice, plan, key=outcome)
-        calls = plans.shop_app.line.calls.total()
+        calls = plans.shop_app.flaky_gateway.calls.total()
         again = plans.choose(alice, plan, key=outcome)
         assert (first.outcome, first.replayed) == (outcome, False)
         assert (again.outcome, again.replayed) == (outcome, True)
         assert again.subscription is not None
         assert again.subscription.id == row.id
-        assert plans.shop_app.line.calls.total() == calls, "Stripe is not called again"
+        assert plans.shop_app.flaky_gateway.calls.total() == calls, "Stripe is not called again"
     assert plans.choose(alice, "basic", key="will_change").replayed
     assert plans.status(alice).next_name is None, "an old key changes nothing"
     assert upgrades(plans, alice) == 1
@@ -148,10 +148,10 @@ def test_a_declined_change_leaves_its_key_free(plans: PlanShop) -> None:
 def test_after_a_lost_response_the_same_key_tries_again(plans: PlanShop) -> None:
     alice = plans.shop_app.member()
     plans.subscribe(alice)
-    plans.shop_app.line.before = cut("change_subscription")
+    plans.shop_app.flaky_gateway.before = cut("change_subscription")
     with pytest.raises(GatewayError):
         plans.choose(alice, "premium", key="up")
-    plans.shop_app.line.before = lambda name: None
+    plans.shop_app.flaky_gateway.before = lambda name: None
     assert plans.choose(alice, "premium", key="up").outcome == "upgraded"
     assert upgrades(plans, alice) == 1
 
@@ -173,7 +173,7 @@ def test_concurrent_requests_with_one_key_change_once_and_return_the_same(
     choices = values(plans.shop_app.at_once(*requests))
     assert {choice.outcome for choice in choices} == {outcome}
     assert sorted(choice.replayed for choice in choices) == [False, True, True]
-    calls = plans.shop_app.line.calls
+    calls = plans.shop_app.flaky_gateway.calls
     assert calls["change_subscription"] + calls["cancel_at_period_end"] == 1
     assert upgrades(plans, alice) == (outcome == "upgraded")
 
@@ -191,7 +191,7 @@ def test_a_request_repeated_during_the_change_is_refused(
             plans.choose(alice, "premium", key="up")
         refused.append(refusal.value.code)
 
-    plans.shop_app.line.before = once("change_subscription", repeat)
+    plans.shop_app.flaky_gateway.before = on_first_call("change_subscription", repeat)
     assert plans.choose(alice, "premium", key="up").outcome == "upgraded"
     assert refused == ["idempotency_in_progress"]
     assert plans.choose(alice, "premium", key="up").replayed
@@ -204,7 +204,7 @@ def test_a_key_whose_process_died_works_again_after_a_minute(
     monkeypatch.setattr(idempotency, "WAIT_SECONDS", 0.1)
     alice = plans.shop_app.member()
     plans.subscribe(alice)
-    plans.shop_app.line.after = once(method, die)
+    plans.shop_app.flaky_gateway.after = on_first_call(method, die)
     with pytest.raises(Died):
         plans.choose(alice, "premium", key="up")
     with pytest.raises(IdempotencyInProgress):
@@ -225,7 +225,7 @@ def test_a_slow_request_and_the_one_that_took_over_change_once(plans: PlanShop) 
         plans.shop_app.clock.advance(LAPSED)
         assert plans.choose(alice, "premium", key="up").outcome == "upgraded"
 
-    plans.shop_app.line.before = once("change_subscription", take_over)
+    plans.shop_app.flaky_gateway.before = on_first_call("change_subscription", take_over)
     assert plans.choose(alice, "premium", key="up").outcome == "upgraded"
     assert plans.choose(alice, "premium", key="up").replayed
     assert upgrades(plans, alice) == 1

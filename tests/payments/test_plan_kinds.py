@@ -19,7 +19,7 @@ from creditapp.payments.subscriptions import checkout as plan_checkout
 from creditapp.payments.subscriptions.models import Subscription
 from creditapp.runtime.server import refuse_demo_money
 from tests.payments.plan_shop import PlanShop
-from tests.shop_app import opened
+from tests.shop_app import open_shop_app
 
 STUDIO = Path(__file__).resolve().parents[2] / "creditapp" / "catalog" / "studio.toml"
 MORE_PLANS = """
@@ -71,10 +71,10 @@ def plans(
     folder = tmp_path_factory.mktemp("shop_app")
     server = request.getfixturevalue("postgresql_server") if request.param != "sqlite" else None
     environ = {"CREDITAPP_CATALOG": str(catalog(folder))}
-    with opened(request.param, folder, server, environ=environ) as shop_app:
-        shop_app.begin()
+    with open_shop_app(request.param, folder, server, environ=environ) as shop_app:
+        shop_app.reset()
         yield PlanShop(shop_app)
-        shop_app.prove()
+        shop_app.check_ledger()
 
 
 def subscribe_five_seats(plans: PlanShop, buyer: User) -> Subscription:

@@ -55,7 +55,7 @@ def test_spent_credits_of_a_refunded_month_are_owed(plans: PlanShop) -> None:
     plans.sync(row)
     balance = plans.shop_app.balance(alice)
     assert (balance.available_micro, balance.owed_micro) == (50 * MICRO, 200 * MICRO)
-    plans.shop_app.bought(alice)  # its 110 credits repay part of the debt
+    plans.shop_app.buy_and_pay(alice)  # its 110 credits repay part of the debt
     balance = plans.shop_app.balance(alice)
     assert (balance.available_micro, balance.owed_micro) == (50 * MICRO, 90 * MICRO)
 

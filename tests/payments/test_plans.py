@@ -174,10 +174,10 @@ def test_an_upgrade_retried_after_a_lost_response_is_charged_once(plans: PlanSho
         if lost:
             raise GatewayError("Stripe: no answer", permanent=False)
 
-    plans.shop_app.line.after = lose
+    plans.shop_app.flaky_gateway.after = lose
     with pytest.raises(GatewayError):
         plans.choose(alice, "premium")
-    plans.shop_app.line.after = lambda name: None
+    plans.shop_app.flaky_gateway.after = lambda name: None
     plans.shop_app.clock.advance(timedelta(minutes=5))
     assert plans.status(alice).plan_id == "basic"  # not synced yet
     assert plans.choose(alice, "premium").outcome == "upgraded"
@@ -188,9 +188,9 @@ def test_an_upgrade_retried_after_a_lost_response_is_charged_once(plans: PlanSho
 def test_an_upgrade_succeeds_if_only_its_response_was_lost(plans: PlanShop) -> None:
     alice = plans.shop_app.member()
     plans.subscribe(alice)
-    plans.shop_app.line.after = cut("change_subscription")
+    plans.shop_app.flaky_gateway.after = cut("change_subscription")
     assert plans.choose(alice, "premium").outcome == "upgraded"
-    plans.shop_app.line.after = lambda name: None
+    plans.shop_app.flaky_gateway.after = lambda name: None
     assert plans.status(alice).plan_id == "premium"
 
 
@@ -222,10 +222,10 @@ def test_an_upgrade_refused_for_another_reason_is_not_called_declined(
         if name == "change_subscription":
             raise GatewayError("Stripe: no such price", permanent=True, code="resource_missing")
 
-    plans.shop_app.line.before = refuse
+    plans.shop_app.flaky_gateway.before = refuse
     with pytest.raises(GatewayError, match="no such price"):
         plans.choose(alice, "premium")
-    plans.shop_app.line.before = lambda name: None
+    plans.shop_app.flaky_gateway.before = lambda name: None
     assert plans.choose(alice, "premium").outcome == "upgraded"
 
 
@@ -352,10 +352,10 @@ def test_concurrent_requests_create_one_customer(plans: PlanShop) -> None:
 
 def test_without_a_response_nothing_is_bought_and_the_key_tries_again(plans: PlanShop) -> None:
     alice = plans.shop_app.member()
-    plans.shop_app.line.before = cut("create_plan_checkout")
+    plans.shop_app.flaky_gateway.before = cut("create_plan_checkout")
     with pytest.raises(GatewayError):
         plans.choose(alice, "basic", key="again")
-    plans.shop_app.line.before = lambda name: None
+    plans.shop_app.flaky_gateway.before = lambda name: None
     purchase = plans.choose(alice, "basic", key="again").purchase
     assert purchase is not None
     assert purchase.checkout_url

@@ -15,7 +15,7 @@ from creditapp.payments.reconciliation import purchases as reconciliation
 from creditapp.payments.reconciliation.report import Report
 from creditapp.payments.stripe.records import GatewayError
 from tests.flaky_gateway import cut
-from tests.shop_app import CREATOR, ShopApp, opened
+from tests.shop_app import CREATOR, ShopApp, open_shop_app
 
 
 def reconcile(shop_app: ShopApp, back: timedelta = timedelta(days=1)) -> Report:
@@ -44,7 +44,7 @@ def keep_from_sweep(shop_app: ShopApp, purchase: Purchase, **values: object) -> 
 
 def test_a_payment_without_a_webhook_is_found_and_granted(shop_app: ShopApp) -> None:
     alice = shop_app.member()
-    purchase = shop_app.start(alice)
+    purchase = shop_app.start_checkout(alice)
     shop_app.pay(purchase)
     keep_from_sweep(shop_app, purchase)
     assert shop_app.credits(alice) == 0
@@ -53,12 +53,12 @@ def test_a_payment_without_a_webhook_is_found_and_granted(shop_app: ShopApp) -> 
     assert differences(report, purchase.id) == [("paid_not_granted", True)]
     assert shop_app.credits(alice) == CREATOR
     assert differences(reconcile(shop_app), purchase.id) == []
-    assert shop_app.grants(purchase) == 1
+    assert shop_app.count_grants(purchase) == 1
 
 
 def test_a_refund_without_an_event_is_found_and_reversed(shop_app: ShopApp) -> None:
     alice = shop_app.member()
-    purchase = shop_app.bought(alice)
+    purchase = shop_app.buy_and_pay(alice)
     shop_app.refund(purchase, "7.49")
     report = reconcile(shop_app)
     assert differences(report, purchase.id) == [("refund", True)]
@@ -68,7 +68,7 @@ def test_a_refund_without_an_event_is_found_and_reversed(shop_app: ShopApp) -> N
 
 def test_a_refund_of_an_old_purchase_is_found_by_its_payment(shop_app: ShopApp) -> None:
     alice = shop_app.member()
-    purchase = shop_app.bought(alice)
+    purchase = shop_app.buy_and_pay(alice)
     long_ago = shop_app.clock.now() - timedelta(days=90)
     keep_from_sweep(shop_app, purchase, created_at=long_ago, paid_at=long_ago)
     shop_app.refund(purchase)
@@ -80,7 +80,7 @@ def test_a_dispute_without_events_freezes_credits_until_it_is_won(
     shop_app: ShopApp,
 ) -> None:
     alice = shop_app.member()
-    purchase = shop_app.bought(alice)
+    purchase = shop_app.buy_and_pay(alice)
     dispute = shop_app.dispute(purchase)
     assert differences(reconcile(shop_app), purchase.id) == [("dispute", True)]
     assert shop_app.credits(alice) == 0
@@ -91,51 +91,51 @@ def test_a_dispute_without_events_freezes_credits_until_it_is_won(
 
 def test_a_payment_of_another_amount_is_reported(shop_app: ShopApp) -> None:
     alice = shop_app.member()
-    purchase = shop_app.start(alice)
+    purchase = shop_app.start_checkout(alice)
     shop_app.pay(purchase)
-    shop_app.alter(purchase, amount_subtotal=1)
+    shop_app.change_session(purchase, amount_subtotal=1)
     assert differences(reconcile(shop_app), purchase.id) == [("paid_not_granted", False)]
     assert shop_app.credits(alice) == 0
     assert "LEFT" in reconcile(shop_app).as_text()
 
 
 def test_a_granted_purchase_of_another_amount_is_reported(shop_app: ShopApp) -> None:
-    purchase = shop_app.bought(shop_app.member())
-    shop_app.alter(purchase, amount_subtotal=1)
+    purchase = shop_app.buy_and_pay(shop_app.member())
+    shop_app.change_session(purchase, amount_subtotal=1)
     assert differences(reconcile(shop_app), purchase.id) == [("amount", False)]
 
 
 def test_a_grant_without_a_payment_is_reported(shop_app: ShopApp) -> None:
     alice = shop_app.member()
-    purchase = shop_app.bought(alice)
-    shop_app.alter(purchase, payment_status="unpaid")
+    purchase = shop_app.buy_and_pay(alice)
+    shop_app.change_session(purchase, payment_status="unpaid")
     assert differences(reconcile(shop_app), purchase.id) == [("granted_not_paid", False)]
     assert shop_app.credits(alice) == CREATOR
 
 
 def test_a_payment_without_a_purchase_is_reported(shop_app: ShopApp) -> None:
-    purchase = shop_app.start(shop_app.member())
+    purchase = shop_app.start_checkout(shop_app.member())
     shop_app.pay(purchase)
     metadata = shop_app.session(purchase)["metadata"] | {"purchase_id": "pur_of_another_shop"}
-    shop_app.alter(purchase, metadata=metadata)
+    shop_app.change_session(purchase, metadata=metadata)
     report = reconcile(shop_app)
     assert differences(report, "pur_of_another_shop") == [("unknown", False)]
 
 
 def test_an_unpaid_checkout_is_no_difference(shop_app: ShopApp) -> None:
-    purchase = shop_app.start(shop_app.member())
+    purchase = shop_app.start_checkout(shop_app.member())
     assert differences(reconcile(shop_app), purchase.id) == []
 
 
 @pytest.mark.parametrize("name", ["list_checkouts", "list_refunded_payments"])
 def test_nothing_changes_while_stripe_cannot_be_reached(shop_app: ShopApp, name: str) -> None:
     alice = shop_app.member()
-    purchase = shop_app.start(alice)
+    purchase = shop_app.start_checkout(alice)
     shop_app.pay(purchase)
-    shop_app.line.before = cut(name)
+    shop_app.flaky_gateway.before = cut(name)
     with pytest.raises(GatewayError):
         reconcile(shop_app)
-    shop_app.line.before = lambda name: None
+    shop_app.flaky_gateway.before = lambda name: None
     assert shop_app.credits(alice) == 0
 
 
@@ -143,7 +143,7 @@ def test_one_purchase_that_cannot_be_read_does_not_stop_the_others(
     shop_app: ShopApp,
 ) -> None:
     alice, bob = shop_app.member(), shop_app.member()
-    first, second = shop_app.start(alice), shop_app.start(bob)
+    first, second = shop_app.start_checkout(alice), shop_app.start_checkout(bob)
     shop_app.pay(first)
     shop_app.pay(second)
     failed: list[str] = []
@@ -153,9 +153,9 @@ def test_one_purchase_that_cannot_be_read_does_not_stop_the_others(
             failed.append(name)
             raise GatewayError("Stripe: no answer", permanent=False)
 
-    shop_app.line.before = fail_once
+    shop_app.flaky_gateway.before = fail_once
     report = reconcile(shop_app)
-    shop_app.line.before = lambda name: None
+    shop_app.flaky_gateway.before = lambda name: None
     repairs = differences(report, first.id) + differences(report, second.id)
     assert ("paid_not_granted", True) in repairs
     assert [difference.kind for difference in report.differences].count("unanswered") == 1
@@ -164,17 +164,17 @@ def test_one_purchase_that_cannot_be_read_does_not_stop_the_others(
 
 def test_concurrent_reconciliations_grant_once(shop_app: ShopApp) -> None:
     alice = shop_app.member()
-    purchase = shop_app.start(alice)
+    purchase = shop_app.start_checkout(alice)
     shop_app.pay(purchase)
     since = shop_app.clock.now() - timedelta(days=1)
     shop_app.at_once(*(lambda: reconciliation.reconcile(since) for _ in range(3)))
-    assert (shop_app.grants(purchase), shop_app.credits(alice)) == (1, CREATOR)
+    assert (shop_app.count_grants(purchase), shop_app.credits(alice)) == (1, CREATOR)
 
 
 def test_the_report_says_so_if_everything_agrees(tmp_path: Path) -> None:
-    with opened("sqlite", tmp_path, None) as shop_app:
-        shop_app.begin()
-        shop_app.bought(shop_app.member())
+    with open_shop_app("sqlite", tmp_path, None) as shop_app:
+        shop_app.reset()
+        shop_app.buy_and_pay(shop_app.member())
         report = reconcile(shop_app)
         assert report.ok
         assert report.as_dict()["compared"] == {

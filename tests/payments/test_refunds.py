@@ -22,7 +22,7 @@ def refund(shop_app: ShopApp, target: str, minor: int | None = None) -> Refund:
 
 def refunded_amounts(shop_app: ShopApp, purchase: Purchase) -> list[int]:
     """Return the amounts refunded at the sandbox."""
-    intent = shop_app.intent(purchase)
+    intent = shop_app.payment_intent_id(purchase)
     with State.of(shop_app.gateway.sandbox).transaction() as books:
         refunds = books.find("refund", {"payment_intent": intent})
     return [refund["amount"] for refund in refunds]
@@ -30,7 +30,7 @@ def refunded_amounts(shop_app: ShopApp, purchase: Purchase) -> list[int]:
 
 def test_part_of_a_payment_is_refunded_and_then_the_rest(shop_app: ShopApp) -> None:
     alice = shop_app.member()
-    purchase = shop_app.bought(alice)
+    purchase = shop_app.buy_and_pay(alice)
     assert refund(shop_app, purchase.id, 300).amount_minor == 300
     assert (
         shop_app.balance(alice).available_micro
@@ -45,7 +45,7 @@ def test_part_of_a_payment_is_refunded_and_then_the_rest(shop_app: ShopApp) -> N
 
 @pytest.mark.parametrize("minor", [0, -1, 1500])
 def test_an_amount_outside_what_was_paid_is_refused(shop_app: ShopApp, minor: int) -> None:
-    purchase = shop_app.bought(shop_app.member())
+    purchase = shop_app.buy_and_pay(shop_app.member())
     with pytest.raises(ValidationFailed):
         refund(shop_app, purchase.id, minor)
     assert refunded_amounts(shop_app, purchase) == []
@@ -53,11 +53,11 @@ def test_an_amount_outside_what_was_paid_is_refused(shop_app: ShopApp, minor: in
 
 def test_a_retry_after_a_lost_response_is_no_second_refund(shop_app: ShopApp) -> None:
     alice = shop_app.member()
-    purchase = shop_app.bought(alice)
-    shop_app.line.after = cut("create_refund")
+    purchase = shop_app.buy_and_pay(alice)
+    shop_app.flaky_gateway.after = cut("create_refund")
     with pytest.raises(GatewayError):
         refund(shop_app, purchase.id, 500)
-    shop_app.line.after = lambda name: None
+    shop_app.flaky_gateway.after = lambda name: None
     again = refund(shop_app, purchase.id, 500)
     assert again.state == "done"
     assert refunded_amounts(shop_app, purchase) == [500]
@@ -65,22 +65,22 @@ def test_a_retry_after_a_lost_response_is_no_second_refund(shop_app: ShopApp) ->
 
 
 def test_a_request_that_never_arrived_is_sent_again(shop_app: ShopApp) -> None:
-    purchase = shop_app.bought(shop_app.member())
-    shop_app.line.before = cut("create_refund")
+    purchase = shop_app.buy_and_pay(shop_app.member())
+    shop_app.flaky_gateway.before = cut("create_refund")
     with pytest.raises(GatewayError):
         refund(shop_app, purchase.id, 500)
-    shop_app.line.before = lambda name: None
+    shop_app.flaky_gateway.before = lambda name: None
     refund(shop_app, purchase.id, 500)
     assert refunded_amounts(shop_app, purchase) == [500]
 
 
 def test_a_lost_response_is_found_at_stripe_after_its_key_expired(shop_app: ShopApp) -> None:
     """Stripe forgets an idempotency key after a day; the metadata still has our refund id."""
-    purchase = shop_app.bought(shop_app.member())
-    shop_app.line.after = cut("create_refund")
+    purchase = shop_app.buy_and_pay(shop_app.member())
+    shop_app.flaky_gateway.after = cut("create_refund")
     with pytest.raises(GatewayError):
         refund(shop_app, purchase.id, 500)
-    shop_app.line.after = lambda name: None
+    shop_app.flaky_gateway.after = lambda name: None
     with State.of(shop_app.gateway.sandbox).transaction() as books:
         books.connection.execute("DELETE FROM answers")
     refund(shop_app, purchase.id, 500)
@@ -89,21 +89,21 @@ def test_a_lost_response_is_found_at_stripe_after_its_key_expired(shop_app: Shop
 
 def test_spent_credits_are_owed(shop_app: ShopApp) -> None:
     alice = shop_app.member()
-    purchase = shop_app.bought(alice)
+    purchase = shop_app.buy_and_pay(alice)
     shop_app.spend(alice, 50 + CREATOR)
     refund(shop_app, purchase.id)
     assert shop_app.balance(alice).owed_micro == CREATOR * 1_000_000
 
 
 def test_a_disputed_payment_is_not_refunded(shop_app: ShopApp) -> None:
-    purchase = shop_app.bought(shop_app.member())
+    purchase = shop_app.buy_and_pay(shop_app.member())
     shop_app.dispute(purchase)
     with pytest.raises(Conflict, match="disputed"):
         refund(shop_app, purchase.id)
 
 
 def test_an_unpaid_target_cannot_be_refunded(shop_app: ShopApp) -> None:
-    purchase = shop_app.start(shop_app.member())
+    purchase = shop_app.start_checkout(shop_app.member())
     for target in (purchase.id, "pur_nothing", "in_nothing"):
         with pytest.raises(NotFound):
             refund(shop_app, target)
@@ -122,7 +122,7 @@ def test_an_invoice_is_refunded_and_the_refusal_for_a_plan_names_it(shop_app: Sh
 
 
 def test_concurrent_refunds_do_not_exceed_the_payment(shop_app: ShopApp) -> None:
-    purchase = shop_app.bought(shop_app.member())
+    purchase = shop_app.buy_and_pay(shop_app.member())
     answers = shop_app.at_once(*[lambda: refunds.refund(purchase.id).amount_minor] * 3)
     assert sum(refunded_amounts(shop_app, purchase)) == 1499
     assert 1499 in answers

@@ -1,4 +1,4 @@
-"""The whole shop as it is served: the sandbox's own post brings the webhook to the server."""
+"""The served app end to end: the sandbox delivers the webhook to the server."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ PATIENCE_SECONDS = 30.0
 
 
 class _Stay(HTTPRedirectHandler):
-    """A browser that does not follow: who pays may close the window right then."""
+    """Follows no redirect: a buyer may close the window after paying."""
 
     def redirect_request(self, *_args: Any) -> None:
         return None
 
 
 class Browser:
-    """Cookies, forms, and no JavaScript."""
+    """A browser with cookies and forms, without JavaScript."""
 
     def __init__(self, site: str) -> None:
         self.site = site
         self._opener = build_opener(HTTPCookieProcessor(CookieJar()), _Stay())
 
     def open(self, path: str, **form: str) -> tuple[int, str, str]:
-        """Return status, text and where the answer leads to."""
+        """Return the status, text and Location of an answer."""
         address = path if path.startswith("http") else self.site + path
         request = Request(address, urlencode(form).encode() if form else None)
         try:
@@ -63,7 +63,7 @@ class Browser:
 
 @pytest.fixture
 def browser(database_url: str, tmp_path: Path) -> Iterator[Browser]:
-    """A browser on a served app with its jobs, its sandbox and the sandbox's post."""
+    """A browser on a served app with its jobs and its sandbox's webhooks."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -103,7 +103,7 @@ def until(true: Callable[[], bool], what: str) -> None:
         time.sleep(0.1)
 
 
-def test_paying_and_closing_the_window_gives_the_credits(browser: Browser) -> None:
+def test_paying_and_closing_the_window_grants_the_credits(browser: Browser) -> None:
     fields = browser.hidden("/auth/signup")
     status, _text, _to = browser.open(
         "/auth/signup", **fields, email="alice@example.com", password="correct horse battery"

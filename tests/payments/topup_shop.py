@@ -1,4 +1,4 @@
-"""Automatic top-ups at the till: agree, save a card, run low, and see what was charged."""
+"""TopupShop: helpers for automatic top-ups: consent, save a card, spend, read the charges."""
 
 from __future__ import annotations
 
@@ -25,39 +25,39 @@ from tests.shop_app import ShopApp
 
 MICRO = 1_000_000
 PRICE = 1499
-"""What the creator pack costs."""
+"""The price of the creator pack."""
 
 
 class TopupShop:
-    """What tests of top-ups ask of a till. Everybody has 50 welcome credits and fills up at 40."""
+    """Top-ups in a ShopApp: members have 50 welcome credits and top up below 40."""
 
     def __init__(self, shop_app: ShopApp) -> None:
         self.shop_app = shop_app
         self.app = shop_app.app
         with self.app.app_context(), transaction() as session:
-            # What tests before left on charges by itself and is none of this one's business.
+            # Top-ups that earlier tests left on must not charge now.
             session.execute(update(AutoTopup).values(next_look_at=NEVER))
 
     def agree(self, member: User, *, new_card: bool = False, **terms: Any) -> str | None:
-        """Agree on the settings; return where a card must be saved first."""
+        """Consent to top-ups; return the page that saves a card, if there is none."""
         wanted = {"pack_id": "creator", "threshold_micro": 40 * MICRO, "limit_minor": 10_000}
         with self.app.app_context():
-            return topup_consent.switch_on(Consent(**(wanted | terms)), member, new_card=new_card)
+            return topup_consent.enable(Consent(**(wanted | terms)), member, new_card=new_card)
 
     def save_card(self, url: str, card: str = "succeeds") -> None:
-        """Save a card on the page of Stripe's."""
+        """Save a card on Stripe's page."""
         session_id = url.rsplit("/", 1)[1]
         self.shop_app.press(f"/pay/{session_id}", card=card, email="alice@example.com")
         if card == "asks-each-time":
             self.shop_app.press(f"/pay/{session_id}/step", answer="complete")
 
-    def come_back(self, member: User) -> AutoTopup | None:
-        """Come back from the page of Stripe's."""
+    def return_from_setup(self, member: User) -> AutoTopup | None:
+        """Return from Stripe's page."""
         with self.app.app_context():
             return topup_consent.finish_setup(member)
 
     def hear(self, url: str) -> None:
-        """Bring the event that tells of a saved card, as the bank's post does."""
+        """Deliver the event about a saved card."""
         session_id = url.rsplit("/", 1)[1]
         query = "SELECT body FROM objects WHERE kind = 'event' AND body LIKE ?"
         with State.of(self.shop_app.gateway.sandbox).transaction() as books:
@@ -67,20 +67,20 @@ class TopupShop:
         assert self.shop_app.send(event).status_code == 200
 
     def switched_on(self, card: str = "succeeds", **terms: Any) -> User:
-        """Return a new member with a saved card for whom it is on."""
+        """Return a new member with a saved card and top-ups on."""
         member = self.shop_app.member()
         url = self.agree(member, **terms)
         assert url is not None
         self.save_card(url, card)
-        row = self.come_back(member)
+        row = self.return_from_setup(member)
         assert row is not None
         assert row.on
         return member
 
     def off(self, member: User) -> None:
-        """Switch it off."""
+        """Disable top-ups."""
         with self.app.app_context(), transaction() as session:
-            topup_consent.switch_off(session, member)
+            topup_consent.disable(session, member)
 
     def row(self, member: User) -> AutoTopup:
         """Return the member's row."""
@@ -88,39 +88,39 @@ class TopupShop:
             return session.get_one(AutoTopup, member.id)
 
     def consider(self, member: User) -> None:
-        """Do the job that follows a hold."""
+        """Run the job that a low balance enqueues."""
         with self.app.app_context():
-            topup_charge.consider(member.id)
+            topup_charge.charge_if_low(member.id)
 
     def sweep(self, after: timedelta = timedelta(0)) -> None:
-        """Let time pass in the shop, and the sweep look."""
+        """Advance the clock and run the sweep."""
         self.shop_app.clock.advance(after)
         with self.app.app_context():
-            topup_charge.sweep()
+            topup_charge.sweep_topups()
 
     def run_low(self, member: User, left: int = 30) -> None:
-        """Spend until little is left, and do the job."""
+        """Spend until ``left`` credits are left, and run the job."""
         have = self.shop_app.balance(member).available_micro // MICRO
         if have > left:
             self.shop_app.spend(member, have - left)
         self.consider(member)
 
     def purchases(self, member: User, state: str = "") -> list[Purchase]:
-        """Return what was bought automatically, the oldest first."""
+        """Return the automatic purchases, the oldest first."""
         query = select(Purchase).where(Purchase.user_id == member.id, Purchase.automatic.is_(True))
         with self.app.app_context(), snapshot() as session:
             found = list(session.scalars(query.order_by(Purchase.created_at)))
         return [each for each in found if not state or each.state == state]
 
     def charges(self, member: User) -> list[int]:
-        """Return what the bank took of the member's saved card."""
+        """Return the amounts charged to the member's card."""
         ids = {each.id for each in self.purchases(member)}
         with State.of(self.shop_app.gateway.sandbox).transaction() as books:
             found = books.find("payment_intent", {"status": "succeeded"}, limit=1000)
         return [each["amount"] for each in found if each["metadata"].get("purchase_id") in ids]
 
     def mails(self, member: User, event: str) -> list[dict[str, Any]]:
-        """Return what was told of an event."""
+        """Return the contexts of the queued emails of an event."""
         query = select(Mail.context).where(Mail.user_id == member.id, Mail.event == event)
         with self.app.app_context(), snapshot() as session:
             return list(session.scalars(query.order_by(Mail.created_at)))
@@ -134,23 +134,23 @@ class TopupShop:
         return str(found[0]["id"]) if found else None
 
     def sync(self, purchase: Purchase) -> Purchase:
-        """Hear of a purchase."""
+        """Sync a purchase."""
         with self.app.app_context():
-            return checkout.sync(purchase.id)
+            return checkout.sync_purchase(purchase.id)
 
     def reconcile(self) -> Report:
-        """Compare the last day with Stripe."""
+        """Reconcile the last day."""
         with self.app.app_context():
             return reconciliation.reconcile(self.shop_app.clock.now() - timedelta(days=1))
 
     def differences(self, member: User) -> list[tuple[str, bool]]:
-        """Return what the comparison finds about a member's top-ups."""
+        """Return the reconciliation's differences about a member's top-ups."""
         ids = {each.id for each in self.purchases(member)}
         found = self.reconcile().differences
         return [(each.kind, each.repaired) for each in found if each.purchase_id in ids]
 
     def event(self, purchase: Purchase, kind: str) -> dict[str, Any]:
-        """Return the event of a kind about a top-up's payment."""
+        """Return the event of a type about a top-up's payment."""
         query = "SELECT body FROM objects WHERE kind = 'event' AND body LIKE ? ORDER BY seq"
         with State.of(self.shop_app.gateway.sandbox).transaction() as books:
             rows = books.connection.execute(query, (f"%{purchase.id}%",)).fetchall()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import stripe
 
-from creditapp.payments.stripe import client
+from creditapp.payments.stripe import connection
 from creditapp.stripe_sandbox import parameters as p
 from creditapp.stripe_sandbox.objects import event
 from creditapp.stripe_sandbox.routes import ROUTES, Route
@@ -192,7 +192,7 @@ def test_what_stripe_forbids_is_refused(lone_sandbox: Any, route: Route, bad: Ba
 
 
 def test_the_versions_of_sdk_gateway_and_sandbox_are_one() -> None:
-    assert stripe.api_version == client.API_VERSION == event.API_VERSION
+    assert stripe.api_version == connection.API_VERSION == event.API_VERSION
 
 
 def _get(sandbox: Sandbox, path: str) -> dict[str, Any]:

@@ -95,7 +95,7 @@ def test_reloading_the_return_page_adds_nothing(shop_app: ShopApp, alice: Person
     shop_app.pay(purchase)
     for _ in range(3):
         assert back(alice, purchase).location == "/credits?purchase=success"
-    assert (shop_app.grants(purchase), alice.balance()) == (1, 160)
+    assert (shop_app.count_grants(purchase), alice.balance()) == (1, 160)
 
 
 def test_the_back_button_after_paying_tells_how_it_went_and_buys_nothing(
@@ -141,7 +141,7 @@ def test_paying_later_says_so_and_the_notice_asks_until_it_is_decided(
     assert f'hx-get="{poll}"' in notice.text
     assert "HX-Trigger" not in notice.headers
 
-    shop_app.press(f"/payments/{shop_app.intent(purchase)}/settle", outcome=outcome)
+    shop_app.press(f"/payments/{shop_app.payment_intent_id(purchase)}/settle", outcome=outcome)
     shop_app.deliver(purchase)
     notice = alice.browser.get(poll, headers=HTMX)
     assert "hx-get" not in notice.text
@@ -169,11 +169,11 @@ def test_back_from_paying_while_stripe_cannot_be_asked_waits_for_the_webhook(
 ) -> None:
     purchase = the_purchase(shop_app, str(press(alice).location))
     shop_app.pay(purchase)
-    shop_app.line.before = cut("retrieve_checkout")
+    shop_app.flaky_gateway.before = cut("retrieve_checkout")
     home = back(alice, purchase)
     assert home.location == "/credits?purchase=success"
     assert "on its way" in alice.browser.get(str(home.location)).text
-    shop_app.line.before = lambda name: None
+    shop_app.flaky_gateway.before = lambda name: None
     shop_app.deliver(purchase, COMPLETED)
     notice = alice.browser.get(f"/credits/purchases/{purchase.id}/notice", headers=HTMX)
     assert "110 credits added" in notice.text
@@ -181,7 +181,7 @@ def test_back_from_paying_while_stripe_cannot_be_asked_waits_for_the_webhook(
 
 def test_a_payment_that_differs_is_looked_at_by_a_person(shop_app: ShopApp, alice: Person) -> None:
     purchase = the_purchase(shop_app, str(press(alice).location))
-    shop_app.alter(purchase, amount_subtotal=1)
+    shop_app.change_session(purchase, amount_subtotal=1)
     shop_app.pay(purchase)
     home = back(alice, purchase)
     assert "looked at by a person" in alice.browser.get(str(home.location)).text

@@ -28,7 +28,7 @@ def nowhere(shop_app: ShopApp) -> Iterator[None]:
     gateway = StripeGateway("sk_test_x", "whsec_x", "http://127.0.0.1:9", max_network_retries=0)
     provide(shop_app.app, StripeGateway, gateway)
     yield
-    provide(shop_app.app, StripeGateway, shop_app.line)
+    provide(shop_app.app, StripeGateway, shop_app.flaky_gateway)
 
 
 REFUSALS = [
@@ -84,7 +84,7 @@ def test_while_stripe_is_down_each_form_says_that_nothing_was_paid(
     )
     assert "sk_test" not in page.text + part.text + said.text
 
-    provide(shop_app.app, StripeGateway, shop_app.line)
+    provide(shop_app.app, StripeGateway, shop_app.flaky_gateway)
     again = press(alice, fields)
     assert again.status_code == 303
     purchase = the_purchase(shop_app, str(again.location))

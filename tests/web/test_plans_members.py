@@ -15,17 +15,17 @@ from creditapp.db import snapshot
 from tests.app_factory import Person
 from tests.payments.plan_shop import PlanShop
 from tests.payments.test_plan_kinds import catalog
-from tests.shop_app import opened
+from tests.shop_app import open_shop_app
 
 
 @pytest.fixture
 def plans(tmp_path: Path) -> Iterator[PlanShop]:
     """A till of a shop that sells a team's plan, on SQLite: a page is the same on both."""
     environ = {"CREDITAPP_CATALOG": str(catalog(tmp_path))}
-    with opened("sqlite", tmp_path, None, environ=environ) as made:
-        made.begin()
+    with open_shop_app("sqlite", tmp_path, None, environ=environ) as made:
+        made.reset()
         yield PlanShop(made)
-        made.prove()
+        made.check_ledger()
 
 
 @pytest.fixture

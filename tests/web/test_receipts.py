@@ -22,7 +22,7 @@ def bought(shop_app: ShopApp, person: Person, **altered: object) -> Purchase:
     """Buy a pack in the browser and come back."""
     purchase = the_purchase(shop_app, str(press(person).location))
     if altered:
-        shop_app.alter(purchase, **altered)
+        shop_app.change_session(purchase, **altered)
     shop_app.pay(purchase)
     assert back(person, purchase).status_code == 303
     return shop_app.row(purchase)

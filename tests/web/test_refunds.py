@@ -45,7 +45,7 @@ def test_the_figure_is_the_unspent_share(shop_app: ShopApp) -> None:
             assert email is not None
             user = accounts.find_by_email(session, email[0])
     assert user is not None
-    shop_app.bought(user)
+    shop_app.buy_and_pay(user)
     shop_app.spend(user, 50 + 64)
     page = alice.browser.get("/credits/refunds").text
     assert "46 of 110 credits" in page

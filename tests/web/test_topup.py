@@ -115,9 +115,9 @@ def test_prices_that_changed_are_shown_before_they_are_agreed_to(shop_app: ShopA
 
 def test_while_stripe_is_silent_the_page_says_so_and_nothing_is_on(shop_app: ShopApp) -> None:
     alice = shop_app.person()
-    shop_app.line.before = cut("create_setup_checkout")
+    shop_app.flaky_gateway.before = cut("create_setup_checkout")
     answer = agree(alice)
-    shop_app.line.before = lambda name: None
+    shop_app.flaky_gateway.before = lambda name: None
     assert answer.status_code == 503
     assert "Payment is not available right now" in answer.text
     assert "Switch off" not in section(alice)

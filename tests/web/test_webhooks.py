@@ -13,14 +13,14 @@ from creditapp.payments import webhooks
 from creditapp.payments.stripe.client import StripeGateway
 from creditapp.payments.stripe.records import SignatureInvalid
 from creditapp.stripe_sandbox.deliveries import signature
-from tests.payments.test_inbox import made_up
+from tests.payments.test_webhooks import fake_event
 from tests.shop_app import COMPLETED, CREATOR, Json, ShopApp
 
 
 def paid_event(shop_app: ShopApp) -> tuple[Any, Json, str]:
     """Return a buyer who has paid, the event not yet sent, and its body."""
     alice = shop_app.member()
-    purchase = shop_app.start(alice)
+    purchase = shop_app.start_checkout(alice)
     shop_app.pay(purchase)
     event = shop_app.event(purchase, COMPLETED)
     return alice, event, json.dumps(event, indent=2, ensure_ascii=False)
@@ -77,7 +77,7 @@ def test_an_event_without_a_recent_signature_is_refused_and_not_stored(shop_app:
         assert answer.json, what
         assert answer.json["code"] == "malformed_request", what
         assert shop_app.secret not in answer.text
-    assert (shop_app.stored(event), shop_app.credits(alice)) == (None, 0)
+    assert (shop_app.stored_event(event), shop_app.credits(alice)) == (None, 0)
     assert shop_app.send(event).status_code == 200
     assert shop_app.credits(alice) == CREATOR
 
@@ -121,7 +121,7 @@ def test_an_event_of_the_other_mode_is_accepted_without_effect(shop_app: ShopApp
 
 
 def test_an_event_that_is_not_ours_is_accepted(shop_app: ShopApp) -> None:
-    event = made_up("foreign", COMPLETED, {"id": "cs_x", "object": "checkout.session"})
+    event = fake_event("foreign", COMPLETED, {"id": "cs_x", "object": "checkout.session"})
     assert shop_app.send(event).json == {"received": True}
 
 
@@ -147,4 +147,4 @@ def test_a_signed_request_needs_no_csrf_token_and_sets_no_cookie(shop_app: ShopA
     )
     assert answer.status_code == 200
     assert "Set-Cookie" not in answer.headers
-    assert shop_app.stored(event)
+    assert shop_app.stored_event(event)

@@ -1,8 +1,8 @@
-"""Filling up a low balance: decide under the row's lock, charge with no transaction open.
+"""Charges of automatic top-ups: decided under the row's lock, made with no transaction open.
 
-There is one purchase at a time for a member: its number stands on the member's row from before it
-is charged until its end is known. When Stripe stays silent the sweep looks the payment up and, if
-there is none, charges again under the same key, so that a lost answer is never a second charge.
+A member has one automatic purchase at a time: the row holds its id from before it is charged until
+its outcome is known. When Stripe does not answer, the sweep looks the payment up and, if there is
+none, charges again with the same key, so a lost answer never leads to a second charge.
 """
 
 from __future__ import annotations
@@ -23,12 +23,11 @@ from creditapp.db import changed, reading, snapshot, stop_reading, transaction
 from creditapp.ids import new_id
 from creditapp.ledger.models import Wallet
 from creditapp.payments import customers
-from creditapp.payments.auto_topup import limits as topup_limits
-from creditapp.payments.auto_topup import outcomes as topup_outcomes
-from creditapp.payments.auto_topup.consent import running
+from creditapp.payments.auto_topup import outcomes
+from creditapp.payments.auto_topup.consent import is_on
+from creditapp.payments.auto_topup.limits import monthly_usage, start_of_next_month
 from creditapp.payments.auto_topup.models import AutoTopup
-from creditapp.payments.auto_topup.outcomes import COOLDOWN
-from creditapp.payments.purchases import checkout
+from creditapp.payments.purchases.checkout import end_unpaid, sync_purchase
 from creditapp.payments.purchases.idempotency import new_purchase
 from creditapp.payments.purchases.models import Purchase
 from creditapp.payments.stripe.client import StripeGateway
@@ -38,10 +37,10 @@ from creditapp.units import credits_text
 
 JOB: Final = "top-up"
 ANSWER_LOST_AFTER: Final = timedelta(minutes=1)
-"""After so long without an end a purchase is looked up: longer than a request to Stripe takes."""
+"""An unfinished purchase is looked up after this long: longer than a request to Stripe takes."""
 
 CHARGE_WITHIN: Final = timedelta(hours=23)
-"""Stripe knows a request's key for a day; later the same charge would be another one."""
+"""Stripe keeps a request's key for a day; after that the same charge would be a second one."""
 
 _BATCH: Final = 50
 _WAIT: Final = timedelta(minutes=1)
@@ -49,57 +48,57 @@ _WAIT: Final = timedelta(minutes=1)
 log = structlog.get_logger(__name__)
 
 
-def after_spending(user_id: str, available_micro: int) -> None:
-    """Ask for a top-up where what is left needs one; call it after the commit.
+def enqueue_if_low(user_id: str, available_micro: int) -> None:
+    """Enqueue a top-up if the balance is below its threshold; call it after the commit.
 
-    Where the jobs' store cannot be reached nothing is raised: the sweep sees the balance too.
+    Nothing is raised when the job store is unreachable: the sweep checks the balance too.
     """
-    wanted = select(AutoTopup.version).where(
-        AutoTopup.user_id == user_id, running(), AutoTopup.threshold_micro > available_micro
+    query = select(AutoTopup.version).where(
+        AutoTopup.user_id == user_id, is_on(), AutoTopup.threshold_micro > available_micro
     )
-    version = reading().scalar(wanted)
+    version = reading().scalar(query)
     stop_reading()
     if version is not None:
-        # One job a member and state of the row, however many holds are made at once.
+        # One job for each member and version of the row, however many holds are made at once.
         jobs.enqueue(JOB, f"{user_id}.{version}")
 
 
-def consider(user_id: str) -> None:
-    """Fill up a member's balance, if it is low and everything else allows it.
+def charge_if_low(user_id: str) -> None:
+    """Top up a member's balance, if it is low and the terms allow it.
 
-    Safe to call at any time and at once elsewhere: of several one charges.
+    Safe to call at any time; of several calls at once, one charges.
     """
     stop_reading()
     with transaction() as session:
-        purchase = _begin(session, user_id)
+        purchase = _start_purchase(session, user_id)
     if purchase is not None:
-        _charge(purchase)
+        _charge_card(purchase)
 
 
-def sweep() -> None:
-    """Begin what was missed, and bring to an end what Stripe has not answered."""
-    for user_id in _low():
-        _one(user_id, consider)
-    for user_id in _waiting():
-        _one(user_id, _resume)
+def sweep_topups() -> None:
+    """Charge low balances that no job was enqueued for, and finish unanswered charges."""
+    for user_id in _users_with_low_balance():
+        _run_logged(user_id, charge_if_low)
+    for user_id in _users_with_unfinished_purchase():
+        _run_logged(user_id, _resume)
 
 
-def _begin(session: Session, user_id: str) -> Purchase | None:
-    """Store a purchase and put it on the member's row, or say there when to look again."""
+def _start_purchase(session: Session, user_id: str) -> Purchase | None:
+    """Store a purchase and its id on the member's row, or set when to check again."""
     moment = now()
     row = session.scalar(
-        select(AutoTopup).where(AutoTopup.user_id == user_id, running()).with_for_update()
+        select(AutoTopup).where(AutoTopup.user_id == user_id, is_on()).with_for_update()
     )
     if row is None or row.purchase_id is not None:
         return None
-    if row.last_try_at is not None and row.last_try_at > moment - COOLDOWN:
+    if row.last_try_at is not None and row.last_try_at > moment - outcomes.COOLDOWN:
         return None
-    look_again_at = _not_before(session, row, moment)
-    if look_again_at is not None:
-        _set(session, row, next_look_at=look_again_at)
+    postponed_until = _postponed_until(session, row, moment)
+    if postponed_until is not None:
+        _set_columns(session, row, next_look_at=postponed_until)
         return None
-    purchase = _purchase(row)
-    taken = session.execute(
+    purchase = _new_purchase(row)
+    claimed = session.execute(
         update(AutoTopup)
         .where(
             AutoTopup.user_id == user_id,
@@ -114,34 +113,33 @@ def _begin(session: Session, user_id: str) -> Purchase | None:
         )
         .execution_options(synchronize_session=False)
     )
-    if changed(taken) == 0:
+    if changed(claimed) == 0:
         return None
     session.add(purchase)
     return purchase
 
 
-def _not_before(session: Session, row: AutoTopup, moment: datetime) -> datetime | None:
-    """Return when to look again, or None where the member may be charged now."""
-    if not _sound(session, row, moment):
+def _postponed_until(session: Session, row: AutoTopup, moment: datetime) -> datetime | None:
+    """Return when to check again, or None if the member may be charged now."""
+    if not _needs_credits(session, row, moment):
         return moment + _WAIT
     pack = get(Catalog).pack(row.pack_id)
     agreed = (row.price_minor, row.currency, row.credits_micro)
     if pack is None or agreed != (pack.price_minor, pack.currency, pack.credits_micro):
-        _set(session, row, stopped_at=moment, stopped_reason="pack")
-        topup_outcomes.tell_stopped(
-            session, row, "pack", f"topup_stopped:pack:{row.user_id}:{row.version}"
-        )
+        _set_columns(session, row, stopped_at=moment, stopped_reason="pack")
+        key = f"topup_stopped:pack:{row.user_id}:{row.version}"
+        outcomes.notify_stopped(session, row, "pack", key)
         return moment + _WAIT
-    month = topup_limits.month_of(session, row, moment)
-    if month.full_for(row):
+    usage = monthly_usage(session, row, moment)
+    if usage.is_exhausted(row):
         key = f"topup_stopped:limit:{row.user_id}:{moment:%Y-%m}"
-        topup_outcomes.tell_stopped(session, row, "limit", key)
-        return topup_limits.start_of_next_month(moment)
-    return None if month.room_for(row) else moment + COOLDOWN
+        outcomes.notify_stopped(session, row, "limit", key)
+        return start_of_next_month(moment)
+    return None if usage.allows_charge(row) else moment + outcomes.COOLDOWN
 
 
-def _sound(session: Session, row: AutoTopup, moment: datetime) -> bool:
-    """Whether the balance is low, nothing is owed or frozen, and the account may be charged."""
+def _needs_credits(session: Session, row: AutoTopup, moment: datetime) -> bool:
+    """Whether the balance is low, nothing is owed or frozen, and the account is active."""
     user = accounts.find(session, row.user_id)
     if user is None or not user.is_active:
         return False
@@ -155,9 +153,9 @@ def _sound(session: Session, row: AutoTopup, moment: datetime) -> bool:
     return balance.available_micro < row.threshold_micro
 
 
-def _purchase(row: AutoTopup) -> Purchase:
+def _new_purchase(row: AutoTopup) -> Purchase:
     pack = get(Catalog).pack(row.pack_id)
-    assert pack is not None  # compared with what was agreed just before
+    assert pack is not None  # compared with the agreed pack just before
     return new_purchase(
         row.user_id,
         f"topup:{new_id('req')}",
@@ -172,8 +170,8 @@ def _purchase(row: AutoTopup) -> Purchase:
     )
 
 
-def _charge(purchase: Purchase) -> None:
-    """Charge the saved card, and sync what came of it."""
+def _charge_card(purchase: Purchase) -> None:
+    """Charge the saved card and sync the purchase."""
     with snapshot() as session:
         row = session.get_one(AutoTopup, purchase.user_id)
         customer_id = customers.find(session, purchase.user_id)
@@ -192,18 +190,18 @@ def _charge(purchase: Purchase) -> None:
     except GatewayError as error:
         if not error.permanent or error.code == "idempotency_key_in_use":
             log.warning("top-up not answered", purchase=purchase.id, code=error.code)
-            return  # the sweep looks it up, and asks again under the same key
+            return  # the sweep looks it up, and charges again with the same key
         log.info("top-up refused", purchase=purchase.id, code=error.code)
         refusal = error
     else:
-        _note_payment(purchase, payment_intent_id)
-    synced = checkout.sync(purchase.id)
+        _store_payment(purchase, payment_intent_id)
+    synced = sync_purchase(purchase.id)
     if refusal is not None and synced.state == "open":
-        # Refused without a payment: the card is gone, say. There is nothing to look up later.
-        checkout.end_unpaid(purchase.id, "failed", refusal.code or "refused")
+        # Refused without a payment, because the card was removed, say: nothing to look up later.
+        end_unpaid(purchase.id, "failed", refusal.code or "refused")
 
 
-def _note_payment(purchase: Purchase, payment_intent_id: str) -> None:
+def _store_payment(purchase: Purchase, payment_intent_id: str) -> None:
     with transaction() as session:
         session.execute(
             update(Purchase)
@@ -213,7 +211,7 @@ def _note_payment(purchase: Purchase, payment_intent_id: str) -> None:
 
 
 def _resume(user_id: str) -> None:
-    """Look up a purchase without an end, and charge again where Stripe has no payment of it."""
+    """Sync an unfinished purchase, and charge again if Stripe has no payment of it."""
     moment = now()
     with transaction() as session:
         row = session.scalar(
@@ -224,30 +222,29 @@ def _resume(user_id: str) -> None:
         if row is None or row.purchase_id is None:
             return
         purchase_id = row.purchase_id
-        _set(session, row, next_look_at=moment + ANSWER_LOST_AFTER)
-        wanted = (
-            row.on and row.livemode == get(StripeGateway).livemode and _sound(session, row, moment)
-        )
-    purchase = checkout.sync(purchase_id)
+        _set_columns(session, row, next_look_at=moment + ANSWER_LOST_AFTER)
+        right_mode = row.livemode == get(StripeGateway).livemode
+        charge_again = row.on and right_mode and _needs_credits(session, row, moment)
+    purchase = sync_purchase(purchase_id)
     if purchase.state != "open" or purchase.payment_intent_id is not None:
         return
-    if wanted and moment - purchase.created_at < CHARGE_WITHIN:
-        _charge(purchase)
+    if charge_again and moment - purchase.created_at < CHARGE_WITHIN:
+        _charge_card(purchase)
     else:
-        checkout.end_unpaid(purchase_id, "expired", None)
+        end_unpaid(purchase_id, "expired", None)
 
 
-def _low() -> list[str]:
+def _users_with_low_balance() -> list[str]:
     moment = now()
     query = (
         select(AutoTopup.user_id)
         .join(Wallet, Wallet.owner_id == AutoTopup.user_id)
         .where(
-            running(),
+            is_on(),
             AutoTopup.purchase_id.is_(None),
             AutoTopup.next_look_at <= moment,
             Wallet.owner_kind == "user",
-            # What has expired is subtracted when it is looked at closely.
+            # Expired credits are subtracted later, by ``_needs_credits``.
             or_(
                 Wallet.available_micro < AutoTopup.threshold_micro,
                 Wallet.next_expiry_at <= moment,
@@ -260,7 +257,7 @@ def _low() -> list[str]:
         return list(session.scalars(query))
 
 
-def _waiting() -> list[str]:
+def _users_with_unfinished_purchase() -> list[str]:
     query = (
         select(AutoTopup.user_id)
         .where(AutoTopup.purchase_id.is_not(None), AutoTopup.next_look_at <= now())
@@ -271,15 +268,15 @@ def _waiting() -> list[str]:
         return list(session.scalars(query))
 
 
-def _one(user_id: str, act: Callable[[str], None]) -> None:
+def _run_logged(user_id: str, action: Callable[[str], None]) -> None:
     try:
-        act(user_id)
+        action(user_id)
     except Exception as error:
-        # One member whose payment cannot be asked about must not keep the others waiting.
+        # One member whose top-up fails must not delay the others.
         log.warning("top-up failed", user=user_id, error_type=type(error).__name__)
 
 
-def _set(session: Session, row: AutoTopup, **values: object) -> None:
+def _set_columns(session: Session, row: AutoTopup, **values: object) -> None:
     for name, value in values.items():
         setattr(row, name, value)
     session.flush()

@@ -1,7 +1,7 @@
-"""The member's own side of the automatic top-up: agree to it, change it, switch it off.
+"""Consent to automatic top-ups: give it, change it, withdraw it.
 
-Agreeing is apart from any purchase. Without a saved card it leads through a page of Stripe's that
-saves one, and nothing is charged before the member has come back from there.
+Consent is separate from any purchase. A member without a saved card first saves one on a page of
+Stripe's, and nothing is charged before that is complete.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from creditapp.payments.stripe.records import SavedCard
 from creditapp.services import get
 
 CONSENT_VERSION: Final = "1"
-"""Which words a member agrees to: those of ``templates/components/topup_terms.html``.
+"""The version of the terms in ``templates/components/topup_terms.html``.
 
-A test holds their digest, so that they cannot change under an old number.
+A test compares their digest, so the terms cannot change without a new version.
 """
 
-BACK: Final = "/settings/top-up/back"
-"""Where Stripe sends a member whose card it was to save."""
+RETURN_PATH: Final = "/settings/top-up/back"
+"""The path to which Stripe sends a member after saving a card."""
 
 
 @dataclass(frozen=True)
 class Consent:
-    """What a member agrees to: when, what, and how much in a month."""
+    """Terms that a member agrees to: the threshold, the pack and the monthly limit."""
 
     pack_id: str
     threshold_micro: int
@@ -48,13 +48,13 @@ class Consent:
     catalog_shown: str = ""
 
 
-def find(session: Session, user_id: str) -> AutoTopup | None:
-    """Return what a member agreed to, on or not; None where there never was anything."""
+def find_auto_topup(session: Session, user_id: str) -> AutoTopup | None:
+    """Return a member's automatic top-up, on or off; None where there never was one."""
     return session.get(AutoTopup, user_id)
 
 
-def running() -> ColumnElement[bool]:
-    """Return the condition of the rows that fill up low balances, in today's mode."""
+def is_on() -> ColumnElement[bool]:
+    """Return the condition for rows that are on, in the gateway's mode (test or live)."""
     return and_(
         AutoTopup.on_at.is_not(None),
         AutoTopup.stopped_at.is_(None),
@@ -62,85 +62,85 @@ def running() -> ColumnElement[bool]:
     )
 
 
-def switch_on(consent: Consent, member: User, *, new_card: bool = False) -> str | None:
-    """Keep a member's consent; return where to save a card first, or None when it is on.
+def enable(consent: Consent, member: User, *, new_card: bool = False) -> str | None:
+    """Store a member's consent; return the page that saves a card, or None when it is on.
 
-    With ``new_card`` another card is saved even where there is one. Agreeing again changes the
-    terms of what is on. Raises ``ValidationFailed``, ``PackChanged`` and ``GatewayError``; no
-    transaction is open while Stripe is asked.
+    ``new_card`` saves another card even where there is one. A new consent replaces the terms of
+    the last one. Raises ``ValidationFailed``, ``PackChanged`` and ``GatewayError``; no transaction
+    is open while Stripe is asked.
     """
-    pack = _checked(consent)
+    pack = _validate(consent)
     stop_reading()
     gateway, customer_id = get(StripeGateway), customers.ensure(member)
     cards = () if new_card else gateway.list_cards(customer_id)
     moment = now()
     with transaction() as session:
-        row = _keep(session, consent, pack, member, moment)
+        row = _store_terms(session, consent, pack, member, moment)
         if cards:
-            _begin(session, row, cards[0], moment)
+            _start(session, row, cards[0], moment)
             return None
         if not new_card:
-            # Whatever it ran with before is no longer there.
-            _write(session, row, on_at=None, card_id=None, card_brand=None, card_last4=None)
-    back = f"{get(Settings).site_url}{BACK}"
+            # The card it used before no longer exists.
+            _set_columns(session, row, on_at=None, card_id=None, card_brand=None, card_last4=None)
+    return_url = f"{get(Settings).site_url}{RETURN_PATH}"
     created = gateway.create_setup_checkout(
         key=f"{member.id}:{row.version}",
         customer_id=customer_id,
         currency=pack.currency,
-        success_url=f"{back}?session_id={{CHECKOUT_SESSION_ID}}",
-        cancel_url=f"{back}?cancelled=1",
+        success_url=f"{return_url}?session_id={{CHECKOUT_SESSION_ID}}",
+        cancel_url=f"{return_url}?cancelled=1",
     )
     with transaction() as session:
-        _write(session, row, setup_checkout_id=created.id)
+        _set_columns(session, row, setup_checkout_id=created.id)
     return created.url
 
 
 def finish_setup(member: User) -> AutoTopup | None:
-    """Finish switching on, if a card has been saved; return how it stands. Repeating is harmless.
+    """Turn it on if a card has been saved, and return the row; safe to repeat.
 
-    Raises ``GatewayError``. A member who has switched it off meanwhile stays without.
+    Raises ``GatewayError``. It stays off for a member who has disabled it meanwhile.
     """
     stop_reading()
     with snapshot() as session:
-        row = find(session, member.id)
+        row = find_auto_topup(session, member.id)
     if row is not None:
-        _finish(row)
+        _complete_setup(row)
     return row
 
 
 def is_pending_setup(session: Session, checkout_id: str) -> bool:
-    """Whether somebody's consent waits for this checkout to save a card."""
-    awaited = select(AutoTopup.user_id).where(AutoTopup.setup_checkout_id == checkout_id)
-    return session.scalar(awaited) is not None
+    """Whether a consent waits for this checkout to save a card."""
+    query = select(AutoTopup.user_id).where(AutoTopup.setup_checkout_id == checkout_id)
+    return session.scalar(query) is not None
 
 
 def on_setup_completed(checkout_id: str) -> None:
-    """Finish switching on when Stripe says that a checkout is done; harmless for any other.
+    """Turn it on when a setup checkout completes; ignore any other checkout.
 
-    For who saved a card and closed the window. Raises ``GatewayError``.
+    This serves members who saved a card and closed the window. Raises ``GatewayError``.
     """
     with snapshot() as session:
         row = session.scalar(select(AutoTopup).where(AutoTopup.setup_checkout_id == checkout_id))
     if row is not None:
-        _finish(row)
+        _complete_setup(row)
 
 
-def _finish(row: AutoTopup) -> None:
-    """Begin with the card that was saved, if there was one to save and it has been."""
+def _complete_setup(row: AutoTopup) -> None:
+    """Turn it on with the saved card, if its setup checkout is complete."""
     if row.setup_checkout_id is None:
         return
     gateway = get(StripeGateway)
-    saved = gateway.retrieve_checkout(row.setup_checkout_id)
-    if saved.status != "complete" or saved.customer_id is None:
+    state = gateway.retrieve_checkout(row.setup_checkout_id)
+    if state is None or state.status != "complete" or state.customer_id is None:
         return
-    cards = gateway.list_cards(saved.customer_id)
+    cards = gateway.list_cards(state.customer_id)
     if cards:
         with transaction() as session:
-            _begin(session, row, cards[0], now())
+            _start(session, row, cards[0], now())
 
 
-def switch_off(session: Session, member: User) -> None:
-    """Stop at once; what is being charged at this moment is finished, and nothing after it."""
+def disable(session: Session, member: User) -> None:
+    """Stop at once; a charge already in progress is finished, and none follows it."""
     session.execute(
         update(AutoTopup)
         .where(AutoTopup.user_id == member.id, AutoTopup.stopped_at.is_(None))
@@ -154,19 +154,18 @@ def switch_off(session: Session, member: User) -> None:
     )
 
 
-def _checked(consent: Consent) -> Pack:
+def _validate(consent: Consent) -> Pack:
     catalog = get(Catalog)
     pack = catalog.pack(consent.pack_id)
     if pack is None:
         raise ValidationFailed.of("pack", "Choose one of the packs.")
     if consent.catalog_shown and consent.catalog_shown != catalog.digest:
-        raise PackChanged(
-            "Prices were changed while the page was open. Look at them and press again."
-        )
+        raise PackChanged
     if not 0 < consent.threshold_micro <= pack.credits_micro:
-        gives = units.credits_text(pack.credits_micro)
+        credits = units.credits_text(pack.credits_micro)
         raise ValidationFailed.of(
-            "threshold", f"The {pack.name} pack gives {gives}: enter more than 0, at most {gives}."
+            "threshold",
+            f"The {pack.name} pack gives {credits}: enter more than 0, at most {credits}.",
         )
     if consent.limit_minor < pack.price_minor:
         price = units.money_text(pack.price_minor, pack.currency)
@@ -174,10 +173,10 @@ def _checked(consent: Consent) -> Pack:
     return pack
 
 
-def _keep(
+def _store_terms(
     session: Session, consent: Consent, pack: Pack, member: User, moment: datetime
 ) -> AutoTopup:
-    """Write the terms, on whatever was agreed before; a purchase under way stays noted."""
+    """Store the terms over any earlier ones; an unfinished purchase stays on the row."""
     terms: dict[str, object] = {
         "livemode": get(StripeGateway).livemode,
         "pack_id": pack.id,
@@ -196,14 +195,14 @@ def _keep(
         return new
     row = session.get_one(AutoTopup, member.id, with_for_update=True)
     if row.livemode != terms["livemode"]:
-        # Cards and customers of the other mode do not exist in this one.
+        # Cards and customers of the other mode (test or live) do not exist in this one.
         terms |= {"on_at": None, "card_id": None}
-    _write(session, row, **terms, version=row.version + 1)
+    _set_columns(session, row, **terms, version=row.version + 1)
     return row
 
 
-def _begin(session: Session, row: AutoTopup, card: SavedCard, moment: datetime) -> None:
-    """Let it run with a card; only where nothing else was decided since ``row`` was read."""
+def _start(session: Session, row: AutoTopup, card: SavedCard, moment: datetime) -> None:
+    """Turn it on with a card, unless the member changed it since ``row`` was read."""
     values: dict[str, object] = {
         "on_at": moment,
         "stopped_at": None,
@@ -215,7 +214,7 @@ def _begin(session: Session, row: AutoTopup, card: SavedCard, moment: datetime) 
         "declines": 0,
         "next_look_at": moment,
     }
-    begun = session.execute(
+    started = session.execute(
         update(AutoTopup)
         .where(
             AutoTopup.user_id == row.user_id,
@@ -226,12 +225,12 @@ def _begin(session: Session, row: AutoTopup, card: SavedCard, moment: datetime) 
         .values(**values, version=AutoTopup.version + 1)
         .execution_options(synchronize_session=False)
     )
-    if changed(begun) == 1:
+    if changed(started) == 1:
         for name, value in values.items():
             setattr(row, name, value)
 
 
-def _write(session: Session, row: AutoTopup, **values: object) -> None:
+def _set_columns(session: Session, row: AutoTopup, **values: object) -> None:
     session.execute(
         update(AutoTopup)
         .where(AutoTopup.user_id == row.user_id)

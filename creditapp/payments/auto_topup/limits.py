@@ -1,4 +1,4 @@
-"""How much a member's automatic top-up has taken this month, and whether one more may."""
+"""Monthly limit of an automatic top-up: what this month has charged, and whether more may be."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from creditapp.payments.purchases.models import Purchase
 
 
 @dataclass(frozen=True)
-class Month:
+class MonthlyUsage:
     """The calendar month in UTC so far, in minor units of the agreed currency."""
 
     at: datetime
-    """The moment that was asked about."""
-    taken_minor: int
-    """Paid, or under way."""
-    perhaps_minor: int
-    """Checkouts that the member has open and may still pay; of automatic purchases none."""
+    """The moment for which it was read."""
+    charged_minor: int
+    """Paid or pending purchases."""
+    open_minor: int
+    """Checkouts that the member has open and may still pay; automatic purchases have none."""
 
-    def room_for(self, row: AutoTopup) -> bool:
-        """Whether one more purchase stays within the limit, whatever becomes of the open ones."""
-        return self.taken_minor + self.perhaps_minor + row.price_minor <= row.limit_minor
+    def allows_charge(self, row: AutoTopup) -> bool:
+        """Whether another purchase stays within the limit even if all open checkouts are paid."""
+        return self.charged_minor + self.open_minor + row.price_minor <= row.limit_minor
 
-    def full_for(self, row: AutoTopup) -> bool:
-        """Whether it is sure that this month has no room any more."""
-        return self.taken_minor + row.price_minor > row.limit_minor
+    def is_exhausted(self, row: AutoTopup) -> bool:
+        """Whether no purchase fits into this month any more, open checkouts aside."""
+        return self.charged_minor + row.price_minor > row.limit_minor
 
 
-def month_of(session: Session, row: AutoTopup, moment: datetime) -> Month:
+def monthly_usage(session: Session, row: AutoTopup, moment: datetime) -> MonthlyUsage:
     """Return what counts against the limit in the month of ``moment``, in one query.
 
-    A plan and its invoices never count: they are a contract of their own.
+    Plans and their invoices never count: they are a contract of their own.
     """
     since = start_of_month(moment)
     unpaid = Purchase.state.in_(["open", "pending", "review"])
@@ -57,13 +57,13 @@ def month_of(session: Session, row: AutoTopup, moment: datetime) -> Month:
         )
         .group_by(Purchase.automatic, Purchase.state)
     )
-    taken = perhaps = 0
+    charged_minor = open_minor = 0
     for automatic, state, amount_minor in session.execute(query):
         if automatic or (row.counts_manual and state != "open"):
-            taken += int(amount_minor)
+            charged_minor += int(amount_minor)
         elif row.counts_manual:
-            perhaps += int(amount_minor)
-    return Month(moment, taken, perhaps)
+            open_minor += int(amount_minor)
+    return MonthlyUsage(moment, charged_minor, open_minor)
 
 
 def start_of_month(moment: datetime) -> datetime:
@@ -72,7 +72,7 @@ def start_of_month(moment: datetime) -> datetime:
 
 
 def start_of_next_month(moment: datetime) -> datetime:
-    """Return the moment at which the limit begins anew."""
+    """Return the first moment of the next month, when the limit starts over."""
     first = start_of_month(moment)
     year, month = (first.year + 1, 1) if first.month == 12 else (first.year, first.month + 1)
     return first.replace(year=year, month=month)

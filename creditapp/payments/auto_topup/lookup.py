@@ -1,4 +1,4 @@
-"""What Stripe says about an automatic purchase: its payment, in the terms of a checkout."""
+"""Look-up of an automatic purchase's payment at Stripe."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from creditapp.payments.stripe.records import CheckoutState
 from creditapp.services import get
 
 
-def payment_of(purchase: Purchase) -> CheckoutState | None:
-    """Return the payment of a purchase that has no checkout, or None where none was made.
+def fetch_payment(purchase: Purchase) -> CheckoutState | None:
+    """Return the payment of an automatic purchase as a checkout's state, or None without one.
 
-    Raises ``GatewayError``. A payment whose id never reached us is looked for by the purchase's
-    number: the process died, or the line, between Stripe's answer and our note of it.
+    Raises ``GatewayError``. A payment without a stored id is found by the purchase's id: the
+    process may have died, or the connection failed, between Stripe's answer and the write.
     """
     gateway = get(StripeGateway)
     if purchase.payment_intent_id is not None:

@@ -1,4 +1,4 @@
-"""Automatic top-ups: what a member agreed to, and how it stands."""
+"""Automatic top-ups: each member's consent, its limits and its state."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from creditapp.payments.stripe.records import STRIPE_ID_LENGTH
 
 
 class AutoTopup(Base):
-    """One member's consent to be charged without being asked each time, and its limits.
+    """One member's consent to be charged without confirming each time, and its limits.
 
-    It names the pack as it was agreed to: at another price it buys nothing. ``purchase_id`` is the
-    one purchase under way; it is set and cleared by compare-and-set, so there are never two.
+    It stores the pack as agreed: at another price it buys nothing. ``purchase_id`` is the one
+    unfinished purchase; it is set and cleared by compare-and-set, so there are never two.
     """
 
     __tablename__ = "auto_topups"
@@ -32,39 +32,39 @@ class AutoTopup(Base):
     credits_micro: Mapped[int] = mapped_column(BigInteger)
     threshold_micro: Mapped[int] = mapped_column(BigInteger)
     limit_minor: Mapped[int] = mapped_column(BigInteger)
-    """The most that is charged within a calendar month in UTC."""
+    """The most that may be charged in a calendar month in UTC."""
     counts_manual: Mapped[bool] = mapped_column()
-    """Whether packs that the member buys by hand count against the limit."""
+    """Whether packs that the member buys manually count against the limit."""
     consented_at: Mapped[datetime] = mapped_column(UtcDateTime)
     consent_version: Mapped[str] = mapped_column(String(16))
-    """Which words the member agreed to."""
+    """The version of the terms that the member agreed to."""
 
     on_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    """Since when there is a card for it; null until the first one is saved."""
+    """When it first had a card; null until one is saved."""
     stopped_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     stopped_reason: Mapped[str | None] = mapped_column(String(24))
-    """``member``, ``declined``, ``authentication``, ``pack`` (it costs something else now) or
-    ``review`` (a payment that a person must look at)."""
+    """``member``, ``declined``, ``authentication``, ``pack`` (its price changed) or ``review`` (an
+    operator must look at a payment)."""
     setup_checkout_id: Mapped[str | None] = mapped_column(String(STRIPE_ID_LENGTH))
-    """The checkout that is to save a card; switching on is complete when it is."""
+    """The checkout that saves a card; the top-up starts when it completes."""
     card_id: Mapped[str | None] = mapped_column(String(STRIPE_ID_LENGTH))
     card_brand: Mapped[str | None] = mapped_column(String(40))
     card_last4: Mapped[str | None] = mapped_column(String(4))
 
     purchase_id: Mapped[str | None] = mapped_column(String(40))
     declines: Mapped[int] = mapped_column(Integer, default=0)
-    """How many payments in a row the card refused."""
+    """How many payments in a row were declined."""
     last_try_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     next_look_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    """Before this moment the sweep leaves it alone."""
+    """The sweep ignores it before this moment."""
     version: Mapped[int] = mapped_column(Integer, default=1)
 
     @property
     def on(self) -> bool:
-        """Whether a low balance is filled up."""
+        """Whether a low balance is topped up."""
         return self.on_at is not None and self.stopped_at is None
 
     @property
     def card(self) -> str:
-        """The card in words."""
+        """The card's brand and last digits, as text."""
         return f"{(self.card_brand or 'card').capitalize()} ending in {self.card_last4 or '????'}"

@@ -1,7 +1,7 @@
-"""What the end of an automatic purchase means to the consent behind it, and what its owner is told.
+"""Outcomes of automatic purchases: stop or continue the top-up, and email the member.
 
-Called by ``posting`` within its transaction and under the purchase's lock, so that each end counts
-once and is told once, whoever heard of it first: the job, the webhook, the sweep, the comparison.
+``posting`` calls these within its transaction and under the purchase's lock, so each outcome counts
+once and is emailed once, whether the job, the webhook, the sweep or the reconciliation finds it.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ from creditapp.payments.purchases import receipts
 from creditapp.payments.purchases.models import Purchase
 
 COOLDOWN: Final = timedelta(minutes=10)
-"""The least time between two tries to charge the same member."""
+"""The shortest time between two attempts to charge the same member."""
 
 DECLINES_MAX: Final = 2
-"""After so many refusals of the card in a row it stops by itself."""
+"""The top-up stops after this many declined payments in a row."""
 
 log = structlog.get_logger(__name__)
 
 
-def note(session: Session, purchase: Purchase, failure: str | None) -> None:
-    """Note that an automatic purchase has ended; one that has not, or that was noted, is left.
+def record_outcome(session: Session, purchase: Purchase, failure: str | None) -> None:
+    """Record the end of an automatic purchase, once; ignore one that has not ended.
 
-    ``failure`` is Stripe's code where the card refused.
+    ``failure`` is Stripe's code where the card was declined.
     """
     if purchase.state in ("open", "pending"):
         return
     row = session.get(AutoTopup, purchase.user_id)
     if row is None or row.purchase_id != purchase.id:
         return
-    reason = _why_to_stop(purchase, failure, row.declines + 1)
+    reason = _stop_reason(purchase, failure, row.declines + 1)
     values: dict[str, object] = {
         "purchase_id": None,
         "next_look_at": (row.last_try_at or now()) + COOLDOWN,
@@ -53,16 +53,16 @@ def note(session: Session, purchase: Purchase, failure: str | None) -> None:
     stops = reason is not None and row.on
     if stops:
         values |= {"stopped_at": now(), "stopped_reason": reason}
-    if not _released(session, row, purchase.id, values):
+    if not _clear_purchase(session, row, purchase.id, values):
         return
     if stops and reason is not None:
         log.info("automatic top-up stopped", user=row.user_id, reason=reason)
-        if reason != "review":  # a person looks at that payment, and is the one to write
-            tell_stopped(session, row, reason, f"topup_stopped:{purchase.id}")
+        if reason != "review":  # the operator who reviews that payment writes to the member
+            notify_stopped(session, row, reason, f"topup_stopped:{purchase.id}")
 
 
-def tell_stopped(session: Session, row: AutoTopup, reason: str, key: str) -> None:
-    """Queue the mail that it stopped, or (``limit``) that it waits for the next month."""
+def notify_stopped(session: Session, row: AutoTopup, reason: str, key: str) -> None:
+    """Queue the email that it stopped or, for ``limit``, that it waits for the next month."""
     user = accounts.find(session, row.user_id)
     if user is None:
         return
@@ -77,8 +77,8 @@ def tell_stopped(session: Session, row: AutoTopup, reason: str, key: str) -> Non
     emails.notify(session, "topup_stopped", user, context, key, now=now())
 
 
-def tell_done(session: Session, purchase: Purchase, user: User) -> None:
-    """Queue the mail that a balance was filled up; it leads to the receipt and stands for it."""
+def notify_done(session: Session, purchase: Purchase, user: User) -> None:
+    """Queue the email about a top-up; it links to the receipt and replaces the receipt's email."""
     connection, moment = session.connection(), now()
     wallet_id = ledger.ensure_wallet(connection, "user", user.id, now=moment)
     row = session.get(AutoTopup, user.id)
@@ -95,7 +95,7 @@ def tell_done(session: Session, purchase: Purchase, user: User) -> None:
     emails.notify(session, "topup_done", user, context, f"topup_done:{purchase.id}", now=moment)
 
 
-def _why_to_stop(purchase: Purchase, failure: str | None, declines: int) -> str | None:
+def _stop_reason(purchase: Purchase, failure: str | None, declines: int) -> str | None:
     if purchase.state == "review":
         return "review"
     if purchase.state != "failed":
@@ -105,13 +105,13 @@ def _why_to_stop(purchase: Purchase, failure: str | None, declines: int) -> str 
     return "declined" if declines >= DECLINES_MAX else None
 
 
-def _released(
+def _clear_purchase(
     session: Session, row: AutoTopup, purchase_id: str, values: dict[str, object]
 ) -> bool:
-    released = session.execute(
+    cleared = session.execute(
         update(AutoTopup)
         .where(AutoTopup.user_id == row.user_id, AutoTopup.purchase_id == purchase_id)
         .values(**values)
         .execution_options(synchronize_session=False)
     )
-    return changed(released) == 1
+    return changed(cleared) == 1

@@ -1,1 +1,1 @@
-"""Purchases of packs: from the checkout to the grant."""
+"""Purchases: from the checkout to the grant."""

@@ -1,4 +1,4 @@
-"""A buyer's keys: each stores one purchase, however often its request comes."""
+"""Idempotent purchases: each key of a buyer stores one purchase, however often it is sent."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from creditapp.payments.stripe.client import StripeGateway
 from creditapp.rate_limits import OPEN_CHECKOUTS
 from creditapp.services import get
 
-FIRST_LOOK: Final = timedelta(minutes=1)
-"""After so long the sweep looks at a purchase of which nobody spoke."""
+FIRST_SYNC_AFTER: Final = timedelta(minutes=1)
+"""The sweep syncs a purchase after this long, if neither an event nor the buyer did."""
 
-OPEN_AN_HOUR_MAX = OPEN_CHECKOUTS.limit
+OPEN_PER_HOUR_MAX = OPEN_CHECKOUTS.limit
 """How many unpaid checkouts one buyer may open within an hour."""
 
 
-def new_purchase(buyer_id: str, key: str, digest: str, **sold: Any) -> Purchase:
-    """Return a purchase that nobody has stored yet; ``sold`` is what is bought, and where it leads.
+def new_purchase(buyer_id: str, key: str, digest: str, **columns: Any) -> Purchase:
+    """Return a new purchase, not stored yet, with the columns that every purchase shares.
 
-    What is so for each of them stands here: its number, whose money it moves, when it is looked at.
+    ``columns`` are the product, its price and the return path.
     """
     moment = now()
     return Purchase(
@@ -47,52 +47,52 @@ def new_purchase(buyer_id: str, key: str, digest: str, **sold: Any) -> Purchase:
         attempt=1,
         refunded_minor=0,
         created_at=moment,
-        next_sync_at=moment + FIRST_LOOK,
-        **sold,
+        next_sync_at=moment + FIRST_SYNC_AFTER,
+        **columns,
     )
 
 
 def store_once(
-    session: Session, buyer: User, key: str, digest: str, make: Callable[[], Purchase]
+    session: Session, buyer: User, key: str, digest: str, create: Callable[[], Purchase]
 ) -> Purchase:
-    """Store what ``make`` returns, or return what this buyer's key stored before (``replayed``).
+    """Store the purchase that ``create`` returns, or return the one of this key (``replayed``).
 
     Raises ``IdempotencyKeyReused`` where the key bought something else, and ``RateLimited``.
     """
-    earlier = find_existing(session, buyer, key, digest)
-    if earlier is not None:
-        return earlier
-    _refuse_a_heap(session, buyer)
-    purchase = make()
+    existing = find_existing(session, buyer, key, digest)
+    if existing is not None:
+        return existing
+    _limit_open_checkouts(session, buyer)
+    purchase = create()
     if insert_once(session, purchase, ["user_id", "request_key"]):
         return purchase
-    return _again(session.scalars(_of(buyer, key)).one(), digest)
+    return _replay(session.scalars(_by_key(buyer, key)).one(), digest)
 
 
 def find_existing(session: Session, buyer: User, key: str, digest: str) -> Purchase | None:
-    """Return what this buyer's key stored before (``replayed``), or None; store nothing.
+    """Return the purchase of this buyer's key (``replayed``), or None; store nothing.
 
     Raises ``IdempotencyKeyReused`` where the key bought something else.
     """
-    earlier = session.scalar(_of(buyer, key))
-    return None if earlier is None else _again(earlier, digest)
+    existing = session.scalar(_by_key(buyer, key))
+    return None if existing is None else _replay(existing, digest)
 
 
-def _of(buyer: User, key: str) -> Select[Purchase]:
+def _by_key(buyer: User, key: str) -> Select[Purchase]:
     return select(Purchase).where(Purchase.user_id == buyer.id, Purchase.request_key == key)
 
 
-def _again(earlier: Purchase, digest: str) -> Purchase:
-    if earlier.request_digest != digest:
+def _replay(existing: Purchase, digest: str) -> Purchase:
+    if existing.request_digest != digest:
         raise IdempotencyKeyReused("This key was used to buy something else.")
-    earlier.replayed = True
-    return earlier
+    existing.replayed = True
+    return existing
 
 
-def _refuse_a_heap(session: Session, buyer: User) -> None:
-    """Refuse one more checkout to somebody who leaves them all unpaid.
+def _limit_open_checkouts(session: Session, buyer: User) -> None:
+    """Refuse another checkout to a buyer with many unpaid ones.
 
-    Each open one is looked at until it ends, at Stripe, and everybody's look takes its turn.
+    The sweep asks Stripe about each open checkout until it ends, and they all take turns.
     """
     moment = now()
     query = (
@@ -104,9 +104,8 @@ def _refuse_a_heap(session: Session, buyer: User) -> None:
             Purchase.created_at > moment - timedelta(hours=1),
         )
     )
-    if (session.scalar(query) or 0) >= OPEN_AN_HOUR_MAX:
-        refusal = RateLimited(
-            "You have many unpaid checkouts. Pay one of them, or come back later."
+    if (session.scalar(query) or 0) >= OPEN_PER_HOUR_MAX:
+        raise RateLimited(
+            "You have many unpaid checkouts. Pay one of them, or come back later.",
+            headers={"Retry-After": "3600"},
         )
-        refusal.headers["Retry-After"] = "3600"
-        raise refusal

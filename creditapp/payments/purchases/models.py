@@ -1,4 +1,4 @@
-"""Purchases, and the events that Stripe sent about them."""
+"""Purchases: one row for each pack or plan that a buyer set out to buy."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PURCHASE_STATES = ("open", "pending", "paid", "failed", "expired", "review")
 
 
 class Purchase(Base):
-    """One pack or plan that somebody set out to buy: what it cost and gives, as it was then.
+    """One pack or plan that a buyer set out to buy, with its price and credits at that time.
 
     It is committed before Stripe is called. Credits come from this row, never from the amount that
     was paid. ``version`` moves with every change, so that two syncs cannot both post a difference.
@@ -41,20 +41,20 @@ class Purchase(Base):
     credits_micro: Mapped[int] = mapped_column(BigInteger)
     stripe_price_id: Mapped[str | None] = mapped_column(String(STRIPE_ID_LENGTH))
     cycle: Mapped[str | None] = mapped_column(String(8))
-    """``month`` or ``year`` where a plan is bought, whose credits its invoices give; else null."""
+    """``month`` or ``year`` for a plan, whose credits its invoices grant; null for a pack."""
     seats: Mapped[int] = mapped_column(Integer, default=1)
     trial_days: Mapped[int] = mapped_column(Integer, default=0)
     subscription_id: Mapped[str | None] = mapped_column(String(STRIPE_ID_LENGTH))
     livemode: Mapped[bool] = mapped_column()
     sandbox: Mapped[bool] = mapped_column(default=False)
-    """Whether it was paid, if at all, on the payment sandbox that comes with the app."""
+    """Whether its payments go to the payment sandbox that comes with the app."""
     automatic: Mapped[bool] = mapped_column(default=False)
-    """Whether the automatic top-up buys it: a payment with a saved card, and no checkout."""
+    """Whether the automatic top-up bought it: a payment with a saved card, without a checkout."""
 
     state: Mapped[str] = mapped_column(String(12), default="open")
     version: Mapped[int] = mapped_column(Integer, default=1)
     attempt: Mapped[int] = mapped_column(Integer, default=1)
-    """The attempt at opening its checkout; it grows when one has failed."""
+    """The number of the attempt to open its checkout; it grows when one fails."""
     checkout_id: Mapped[str | None] = mapped_column(String(STRIPE_ID_LENGTH), index=True)
     checkout_url: Mapped[str | None] = mapped_column(String(2048))
     payment_intent_id: Mapped[str | None] = mapped_column(String(STRIPE_ID_LENGTH), index=True)
@@ -62,7 +62,7 @@ class Purchase(Base):
     grant_id: Mapped[int | None] = mapped_column(BigInteger)
     refunded_minor: Mapped[int] = mapped_column(BigInteger, default=0)
     total_minor: Mapped[int | None] = mapped_column(BigInteger)
-    """What was paid, by Stripe's word once it is; so are the two below."""
+    """The total paid, as Stripe reports it; null until then, like the two below."""
     discount_minor: Mapped[int | None] = mapped_column(BigInteger)
     tax_minor: Mapped[int | None] = mapped_column(BigInteger)
     review_reason: Mapped[str | None] = mapped_column(String(120))
@@ -70,37 +70,19 @@ class Purchase(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     paid_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     next_sync_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    """When the sweep looks at it again, should no event come; 9999-12-31 once nothing is open."""
+    """When the sweep syncs it, if no event arrives; 9999-12-31 once nothing is open."""
 
     replayed = False
-    """Whether the request that holds this object found it rather than made it; not stored."""
+    """Whether this request found the purchase rather than created it; not stored."""
+
+    @property
+    def kind(self) -> str:
+        """The name of its kind: ``purchases.kinds`` lists how they differ."""
+        if self.cycle is not None:
+            return "plan"
+        return "auto_topup" if self.automatic else "pack"
 
     @property
     def ended(self) -> bool:
-        """Whether its checkout, if there is one, leads nowhere any more."""
+        """Whether it can no longer be paid at its checkout."""
         return self.state != "open"
-
-
-class StripeEvent(Base):
-    """One event of Stripe's, stored once by its id before anything is done about it."""
-
-    __tablename__ = "stripe_events"
-    __table_args__ = (
-        CheckConstraint("state IN ('received', 'done', 'ignored', 'dead')", name="state"),
-        Index("ix_stripe_events_open", "state", "next_try_at"),
-    )
-
-    id: Mapped[str] = mapped_column(String(STRIPE_ID_LENGTH), primary_key=True)
-    type: Mapped[str] = mapped_column(String(80))
-    object_id: Mapped[str] = mapped_column(String(STRIPE_ID_LENGTH))
-    purchase_id: Mapped[str | None] = mapped_column(String(40))
-    payment_intent_id: Mapped[str | None] = mapped_column(String(STRIPE_ID_LENGTH))
-    subscription_id: Mapped[str | None] = mapped_column(String(STRIPE_ID_LENGTH))
-    livemode: Mapped[bool] = mapped_column()
-    state: Mapped[str] = mapped_column(String(12), default="received")
-    attempts: Mapped[int] = mapped_column(Integer, default=0)
-    last_error: Mapped[str | None] = mapped_column(String(120))
-    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    received_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    next_try_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    done_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -1,7 +1,7 @@
-"""What a purchase and the ledger become when Stripe has said how a checkout stands.
+"""Posting of a purchase: bring its row and the ledger to the state that Stripe reports.
 
-One function, called by ``checkout.sync`` under the purchase's lock. It posts differences: what
-should be granted, revoked in total and frozen, less what is; saying the same twice posts nothing.
+``checkout.sync_purchase`` calls ``post`` under the purchase's lock. It posts differences: the
+grants, revocations and freezes that should exist, less those that do; repeating it posts nothing.
 """
 
 from __future__ import annotations
@@ -14,86 +14,87 @@ from sqlalchemy.orm import Session
 
 from creditapp import ledger
 from creditapp.clock import NEVER, now
-from creditapp.payments.auto_topup import outcomes as topup_outcomes
 from creditapp.payments.purchases import notifications
+from creditapp.payments.purchases.kinds import kind_of
 from creditapp.payments.purchases.models import Purchase
 from creditapp.payments.stripe.records import CheckoutState
 
 PENDING_DAYS = 30
-"""How long the sweep asks about money that is on its way; the slowest bank debits take half."""
+"""How long the sweep asks about a delayed payment; the slowest bank debits take half of it."""
 
 log = structlog.get_logger(__name__)
 
 
 def post(
-    session: Session, purchase: Purchase, checkout: CheckoutState, *, failed_by_event: bool
+    session: Session, purchase: Purchase, state: CheckoutState, *, failed_by_event: bool
 ) -> None:
-    """Bring row and ledger to what Stripe says, within the caller's transaction."""
-    noted: dict[str, object] = {"payment_intent_id": checkout.payment_intent_id}
-    if not purchase.automatic:  # that one is paid without a checkout
-        noted["checkout_id"] = checkout.id
+    """Bring the row and the ledger to Stripe's state, within the caller's transaction."""
+    kind = kind_of(purchase)
+    columns: dict[str, object] = {"payment_intent_id": state.payment_intent_id}
+    if kind.create_checkout is not None:
+        columns["checkout_id"] = state.id
     before = notifications.snapshot(session, purchase)
-    difference = _difference(purchase, checkout)
-    if purchase.grant_id is None and checkout.paid and difference:
-        log.error("payment needs review", purchase=purchase.id, reason=difference)
-        noted |= {"state": "review", "review_reason": difference, "next_sync_at": NEVER}
-    elif checkout.paid and purchase.cycle is not None:
-        # Its invoices give the credits, and have given the first of them: ``subscriptions.sync``.
-        noted |= {"state": "paid", "subscription_id": checkout.subscription_id}
-        noted |= {"paid_at": purchase.paid_at or now(), "next_sync_at": NEVER}
-    elif checkout.paid:
-        noted |= _grant_once(session, purchase)
-        noted |= _reverse(session, purchase, checkout)
-        noted |= {
-            "total_minor": checkout.amount_total,
-            "discount_minor": checkout.discount_minor,
-            "tax_minor": checkout.tax_minor,
-        }
+    mismatch = _mismatch(purchase, state)
+    if purchase.grant_id is None and state.paid and mismatch:
+        log.error("payment needs review", purchase=purchase.id, reason=mismatch)
+        columns |= {"state": "review", "review_reason": mismatch, "next_sync_at": NEVER}
+    elif state.paid:
+        columns |= kind.post_paid(session, purchase, state)
     elif purchase.grant_id is not None:
-        # Stripe takes no payment back except by refund or dispute; a person must look at this.
+        # Stripe takes a payment back only by refund or dispute; an operator must look at this.
         log.error("a granted purchase is no longer paid", purchase=purchase.id)
-        noted = {"next_sync_at": NEVER}
-    elif checkout.failure is not None:
-        noted |= {"state": "failed", "next_sync_at": NEVER}
-    elif checkout.status == "expired":
-        noted |= {"state": "expired", "next_sync_at": NEVER}
-    elif checkout.status == "complete":
-        noted |= _pending(purchase, failed_by_event=failed_by_event)
+        columns = {"next_sync_at": NEVER}
+    elif state.failure is not None:
+        columns |= {"state": "failed", "next_sync_at": NEVER}
+    elif state.status == "expired":
+        columns |= {"state": "expired", "next_sync_at": NEVER}
+    elif state.status == "complete":
+        columns |= _delayed_payment(purchase, failed_by_event=failed_by_event)
     else:
-        noted |= {"checkout_url": checkout.url, "next_sync_at": next_look(purchase)}
-    write(session, purchase, **noted)
-    if checkout.paid:
-        notifications.notify(session, purchase, checkout, before)
-    if purchase.automatic:
-        topup_outcomes.note(session, purchase, checkout.failure)
+        columns |= {"checkout_url": state.url, "next_sync_at": next_sync_at(purchase)}
+    set_columns(session, purchase, **columns)
+    if state.paid:
+        notifications.notify(session, purchase, state, before)
+    kind.on_posted(session, purchase, state.failure)
 
 
-def next_look(purchase: Purchase) -> datetime:
-    """Return when the sweep asks again about a checkout that nobody has paid yet.
+def post_credits(session: Session, purchase: Purchase, state: CheckoutState) -> dict[str, object]:
+    """Grant a paid purchase once and reverse what was refunded; return the columns to set."""
+    return {
+        **_grant_once(session, purchase),
+        **_reverse(session, purchase, state),
+        "total_minor": state.amount_total,
+        "discount_minor": state.discount_minor,
+        "tax_minor": state.tax_minor,
+    }
 
-    A webhook may never come and the buyer may have closed the window, so the longest pause is also
-    how long somebody who has paid can be without the credits.
+
+def next_sync_at(purchase: Purchase) -> datetime:
+    """Return when the sweep asks again about a checkout that is not paid yet.
+
+    A webhook may never arrive and the buyer may have closed the window, so the longest pause is
+    also the longest time that a buyer who has paid can be without the credits.
     """
     age = now() - purchase.created_at
     if purchase.checkout_id is None:
-        return now() + timedelta(minutes=10)  # its address never left the house: nobody can pay it
+        return now() + timedelta(minutes=10)  # the buyer never got its address and cannot pay it
     return now() + (timedelta(minutes=1) if age < timedelta(hours=1) else timedelta(minutes=2))
 
 
-def write(session: Session, purchase: Purchase, **values: object) -> None:
+def set_columns(session: Session, purchase: Purchase, **columns: object) -> None:
     """Change columns of the purchase, in the row and in the object alike."""
     session.execute(
         update(Purchase)
         .where(Purchase.id == purchase.id)
-        .values(**values)
+        .values(**columns)
         .execution_options(synchronize_session=False)
     )
-    for name, value in values.items():
+    for name, value in columns.items():
         setattr(purchase, name, value)
 
 
-def _pending(purchase: Purchase, *, failed_by_event: bool) -> dict[str, object]:
-    """Say that the money comes later, or not at all; whatever Stripe says next still counts."""
+def _delayed_payment(purchase: Purchase, *, failed_by_event: bool) -> dict[str, object]:
+    """Return the columns of a payment that arrives later or not at all; a later sync may differ."""
     age = now() - purchase.created_at
     if failed_by_event or purchase.state == "failed" or age > timedelta(days=PENDING_DAYS):
         return {"state": "failed", "next_sync_at": NEVER}
@@ -101,17 +102,17 @@ def _pending(purchase: Purchase, *, failed_by_event: bool) -> dict[str, object]:
     return {"state": "pending", "next_sync_at": now() + pause}
 
 
-def _difference(purchase: Purchase, checkout: CheckoutState) -> str | None:
-    """Say in what the checkout is not the one that was priced, or None when it is."""
-    if checkout.metadata.get("purchase_id") != purchase.id:
+def _mismatch(purchase: Purchase, state: CheckoutState) -> str | None:
+    """Return how the payment differs from the purchase as it was priced, or None."""
+    if state.metadata.get("purchase_id") != purchase.id:
         return "the checkout belongs to another purchase"
-    if checkout.livemode != purchase.livemode:
+    if state.livemode != purchase.livemode:
         return "live and test mode differ"
-    if (checkout.currency or "").lower() != purchase.currency.lower():
-        return f"paid in {checkout.currency}"
-    expected = 0 if purchase.trial_days else purchase.price_minor * purchase.seats
-    if checkout.amount_subtotal != expected:
-        return f"the subtotal is {checkout.amount_subtotal}"
+    if (state.currency or "").lower() != purchase.currency.lower():
+        return f"paid in {state.currency}"
+    expected_minor = 0 if purchase.trial_days else purchase.price_minor * purchase.seats
+    if state.amount_subtotal != expected_minor:
+        return f"the subtotal is {state.amount_subtotal}"
     return None
 
 
@@ -134,33 +135,28 @@ def _grant_once(session: Session, purchase: Purchase) -> dict[str, object]:
         note=f"{purchase.pack_name} pack",
     )
     if grant is None:
-        # The origin is unique over all wallets; a grant that the row does not know of is a bug.
-        raise RuntimeError(f"{purchase.id} was granted without a note of it")
+        # The origin is unique over all wallets; a grant missing from the purchase's row is a bug.
+        raise RuntimeError(f"{purchase.id} has a grant that its row does not name")
+    purchase.grant_id = grant.id
     return {"state": "paid", "grant_id": grant.id, "paid_at": moment, "next_sync_at": NEVER}
 
 
-def _reverse(session: Session, purchase: Purchase, checkout: CheckoutState) -> dict[str, object]:
-    """Take back in proportion what was refunded or lost in a dispute; freeze what is disputed."""
-    grant_id = purchase.grant_id or _grant_id(session, purchase)
-    lost_minor = sum(each.amount_minor for each in checkout.disputes if each.status == "lost")
-    back_minor = min(checkout.refunded_minor + lost_minor, checkout.amount_total or 0)
+def _reverse(session: Session, purchase: Purchase, state: CheckoutState) -> dict[str, object]:
+    """Revoke in proportion to refunds and lost disputes; freeze while a dispute is open."""
+    grant_id = purchase.grant_id
+    assert grant_id is not None  # granted just before
+    lost_minor = sum(dispute.amount_minor for dispute in state.disputes if dispute.status == "lost")
+    reversed_minor = min(state.refunded_minor + lost_minor, state.amount_total or 0)
     connection, moment = session.connection(), now()
-    noted: dict[str, object] = {"refunded_minor": back_minor}
-    if back_minor != purchase.refunded_minor and checkout.amount_total:
-        revoked_micro = purchase.credits_micro * back_minor // checkout.amount_total
+    columns: dict[str, object] = {"refunded_minor": reversed_minor}
+    if reversed_minor != purchase.refunded_minor and state.amount_total:
+        revoked_micro = purchase.credits_micro * reversed_minor // state.amount_total
         reason = "dispute" if lost_minor else "refund"
         ledger.revoke(connection, grant_id, revoked_micro, now=moment, reason=reason)
-    if any(each.open for each in checkout.disputes):
+    if any(dispute.open for dispute in state.disputes):
         ledger.freeze(connection, grant_id, now=moment)
-        # A dispute takes weeks, and the event that ends it may be the one that never comes.
-        noted["next_sync_at"] = moment + timedelta(days=1)
-    elif checkout.disputes:
+        # A dispute takes weeks, and the event that ends it may be the one that never arrives.
+        columns["next_sync_at"] = moment + timedelta(days=1)
+    elif state.disputes:
         ledger.unfreeze(connection, grant_id, now=moment)
-    return noted
-
-
-def _grant_id(session: Session, purchase: Purchase) -> int:
-    grant = ledger.find_grant(session.connection(), f"purchase:{purchase.id}")
-    if grant is None:
-        raise RuntimeError(f"{purchase.id} has no grant")
-    return grant.id
+    return columns

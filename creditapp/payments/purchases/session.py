@@ -1,92 +1,94 @@
-"""Opening a purchase's checkout at Stripe, once, whatever fails on the way there and back."""
+"""Checkout sessions: open a purchase's page at Stripe exactly once, and read it again."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import TypedDict
 
 from sqlalchemy import select, update
 
-from creditapp import units
 from creditapp.accounts import User
 from creditapp.clock import now
 from creditapp.config import Settings
 from creditapp.db import transaction
 from creditapp.errors import Conflict
-from creditapp.payments import customers
+from creditapp.payments.purchases.kinds import kind_of
 from creditapp.payments.purchases.models import Purchase
 from creditapp.payments.stripe.client import StripeGateway
-from creditapp.payments.stripe.records import CheckoutCreated, GatewayError
+from creditapp.payments.stripe.records import CheckoutCreated, CheckoutState, GatewayError
 from creditapp.services import get
 
 CHECKOUT_HOURS = 24
-"""After so long a purchase that nobody paid has ended: Stripe's own longest."""
+"""An unpaid purchase ends after this long, the longest that Stripe keeps a checkout open."""
+
+
+class ReturnUrls(TypedDict):
+    """Addresses to which Stripe sends the buyer after the checkout."""
+
+    success_url: str
+    cancel_url: str
 
 
 class PurchaseEnded(Conflict):
-    """The purchase of this key is over, and its checkout was never opened."""
+    """The purchase of this key has ended, and its checkout was never opened."""
 
     title = "This purchase has ended"
 
 
 def open_checkout(purchase: Purchase, buyer: User) -> None:
-    """Open the page at Stripe and note it on the row; the same purchase gives the same page.
+    """Create the checkout at Stripe and store it on the row; one purchase has one checkout.
 
     Raises ``PurchaseEnded`` and ``GatewayError``. No transaction is open while Stripe is asked.
-    Stripe repeats its answer to an idempotency key for a day, a failure too, so each attempt has a
-    key of its own; before a further one the last is looked up, or there would be two to pay.
+    Stripe repeats its answer to an idempotency key for a day, failures included, so each attempt
+    has a key of its own. A second attempt first looks for the checkout of the last one; otherwise
+    there could be two to pay.
     """
     closes_at = purchase.created_at + timedelta(hours=CHECKOUT_HOURS - 1)
     if purchase.ended or now() > closes_at - timedelta(hours=1):
-        raise PurchaseEnded("Open the page of the packs again and buy anew; nothing was paid.")
+        raise PurchaseEnded("This checkout has expired. You were not charged; please start again.")
     try:
-        created = _opened_before(purchase) or _create_checkout(purchase, buyer, closes_at)
+        created = _find_earlier_attempt(purchase) or _create_checkout(purchase, buyer, closes_at)
     except GatewayError:
         _count_attempt(purchase)
         raise
-    _note_checkout(purchase, created)
+    _store_checkout(purchase, created)
 
 
-def _opened_before(purchase: Purchase) -> CheckoutCreated | None:
+def fetch_checkout(purchase: Purchase) -> CheckoutState | None:
+    """Return the purchase's checkout at Stripe, or None where Stripe knows none.
+
+    Raises ``GatewayError``. A checkout without a stored id is found by the purchase's id: the
+    process may have died between Stripe's answer and the write.
+    """
+    gateway = get(StripeGateway)
+    if purchase.checkout_id is None:
+        return gateway.find_checkout_for(purchase.id, created_after=purchase.created_at)
+    return gateway.retrieve_checkout(purchase.checkout_id)
+
+
+def return_urls(purchase: Purchase) -> ReturnUrls:
+    """Return the addresses of the purchase's return page."""
+    url = f"{get(Settings).site_url}/credits/purchases/{purchase.id}/back"
+    return {
+        "success_url": f"{url}?session_id={{CHECKOUT_SESSION_ID}}",
+        "cancel_url": f"{url}?cancelled=1",
+    }
+
+
+def _find_earlier_attempt(purchase: Purchase) -> CheckoutCreated | None:
     if purchase.attempt == 1:
         return None
-    found = get(StripeGateway).find_checkout_for(purchase.id, created_after=purchase.created_at)
-    if found is None or found.status == "expired":
+    state = get(StripeGateway).find_checkout_for(purchase.id, created_after=purchase.created_at)
+    if state is None or state.status == "expired":
         return None
-    return CheckoutCreated(found.id, found.url or "")
+    return CheckoutCreated(state.id, state.url or "")
 
 
 def _create_checkout(purchase: Purchase, buyer: User, closes_at: datetime) -> CheckoutCreated:
-    if purchase.cycle is not None:
-        return _create_plan_checkout(purchase, buyer, closes_at)
-    back = f"{get(Settings).site_url}/credits/purchases/{purchase.id}/back"
-    return get(StripeGateway).create_checkout(
-        purchase_id=purchase.id,
-        attempt=purchase.attempt,
-        title=f"{purchase.pack_name}: {units.credits_text(purchase.credits_micro)} credits",
-        description="One payment, no subscription. These credits never expire.",
-        price_minor=purchase.price_minor,
-        currency=purchase.currency,
-        success_url=f"{back}?session_id={{CHECKOUT_SESSION_ID}}",
-        cancel_url=f"{back}?cancelled=1",
-        email=buyer.email,
-        price_id=purchase.stripe_price_id,
-        expires_at=closes_at,
-    )
-
-
-def _create_plan_checkout(purchase: Purchase, buyer: User, closes_at: datetime) -> CheckoutCreated:
-    back = f"{get(Settings).site_url}/credits/purchases/{purchase.id}/back"
-    return get(StripeGateway).create_plan_checkout(
-        purchase_id=purchase.id,
-        customer_id=customers.ensure(buyer),
-        price_id=purchase.stripe_price_id or "",
-        quantity=purchase.seats,
-        success_url=f"{back}?session_id={{CHECKOUT_SESSION_ID}}",
-        cancel_url=f"{back}?cancelled=1",
-        trial_days=purchase.trial_days,
-        attempt=purchase.attempt,
-        expires_at=closes_at,
-    )
+    create = kind_of(purchase).create_checkout
+    if create is None:
+        raise RuntimeError(f"{purchase.id} is paid without a checkout")
+    return create(purchase, buyer, closes_at)
 
 
 def _count_attempt(purchase: Purchase) -> None:
@@ -99,15 +101,15 @@ def _count_attempt(purchase: Purchase) -> None:
         )
 
 
-def _note_checkout(purchase: Purchase, created: CheckoutCreated) -> None:
-    """Note the page, unless another request of the same key was first; then its page is the one."""
+def _store_checkout(purchase: Purchase, created: CheckoutCreated) -> None:
+    """Store the checkout, unless another request with the same key stored its own first."""
     with transaction() as session:
         session.execute(
             update(Purchase)
             .where(Purchase.id == purchase.id, Purchase.checkout_id.is_(None))
             .values(checkout_id=created.id, checkout_url=created.url)
         )
-        noted = session.execute(
+        stored = session.execute(
             select(Purchase.checkout_id, Purchase.checkout_url).where(Purchase.id == purchase.id)
         ).one()
-    purchase.checkout_id, purchase.checkout_url = noted
+    purchase.checkout_id, purchase.checkout_url = stored

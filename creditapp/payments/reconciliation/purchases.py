@@ -97,7 +97,7 @@ def _sync_purchase(purchase: Purchase) -> list[Difference]:
     """Sync one purchase; return what that repaired, and what it could not repair."""
     before = _ledger_text(purchase)
     try:
-        synced = checkout.sync(purchase.id)
+        synced = checkout.sync_purchase(purchase.id)
         state = checkout.fetch_state(synced)
     except (GatewayError, Conflict) as error:
         return [Difference("unanswered", purchase.id, type(error).__name__, before)]
@@ -122,7 +122,7 @@ def _sync_plan_purchase(purchase: Purchase) -> list[Difference]:
     if purchase.state == "paid":
         return []
     try:
-        synced = checkout.sync(purchase.id)
+        synced = checkout.sync_purchase(purchase.id)
     except (GatewayError, Conflict) as error:
         return [Difference("unanswered", purchase.id, type(error).__name__, purchase.state)]
     if synced.state != "paid":

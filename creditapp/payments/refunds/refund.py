@@ -111,7 +111,7 @@ def _finish(request: Refund, payment: Payment, *, is_done: bool) -> Refund:
     if payment.subscription_id is not None:
         sync_subscription(payment.subscription_id, invoice_id=payment.target_id)
     else:
-        checkout.sync(payment.target_id)
+        checkout.sync_purchase(payment.target_id)
     log.info("refunded", target=payment.target_id, refund=request.id)
     return request
 

@@ -1,1 +1,1 @@
-"""The Stripe client: the only package that imports Stripe's SDK."""
+"""Stripe client: the only package that imports Stripe's SDK."""

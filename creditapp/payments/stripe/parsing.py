@@ -1,4 +1,4 @@
-"""Stripe's objects turned into records: no calls, and no import of its SDK."""
+"""Parsing of Stripe's objects into records: no requests, and no import of the SDK."""
 
 from __future__ import annotations
 
@@ -17,59 +17,60 @@ if TYPE_CHECKING:
     from stripe import Invoice, InvoiceLineItem, Price, Subscription
 
 
-def read_subscription(found: Subscription) -> SubscriptionState:
-    """Return a subscription; this shop's have one item each."""
-    item = found["items"].data[0]  # ``items`` is also the name of a method
+def read_subscription(subscription: Subscription) -> SubscriptionState:
+    """Return a subscription; ours have one item each."""
+    item = subscription["items"].data[0]  # ``items`` is also the name of a method
     return SubscriptionState(
-        id=found.id,
-        status=found.status,
-        customer_id=id_of(found.customer) or "",
+        id=subscription.id,
+        status=subscription.status,
+        customer_id=id_of(subscription.customer) or "",
         item_id=item.id,
         price_id=item.price.id,
         quantity=item.quantity or 1,
         period_start=_moment(item.current_period_start),
         period_end=_moment(item.current_period_end),
-        cancel_at_period_end=found.cancel_at_period_end or found.cancel_at is not None,
-        trial_end=_moment(found.trial_end) if found.trial_end else None,
-        created=_moment(found.created),
-        ended_at=_moment(found.ended_at) if found.ended_at else None,
-        metadata=found.metadata.to_dict() if found.metadata else {},
-        livemode=found.livemode,
+        cancel_at_period_end=subscription.cancel_at_period_end
+        or subscription.cancel_at is not None,
+        trial_end=_moment(subscription.trial_end) if subscription.trial_end else None,
+        created=_moment(subscription.created),
+        ended_at=_moment(subscription.ended_at) if subscription.ended_at else None,
+        metadata=subscription.metadata.to_dict() if subscription.metadata else {},
+        livemode=subscription.livemode,
     )
 
 
-def read_invoice(found: Invoice, lines: Iterable[InvoiceLineItem]) -> InvoiceState:
-    """Return an invoice with its lines, of which Stripe puts only the first ten into it."""
-    paid_at = found.status_transitions.paid_at
-    about_prices = (_line(each) for each in lines)
+def read_invoice(invoice: Invoice, lines: Iterable[InvoiceLineItem]) -> InvoiceState:
+    """Return an invoice with all its ``lines``, of which Stripe includes only the first ten."""
+    paid_at = invoice.status_transitions.paid_at
+    parsed_lines = (_line(line) for line in lines)
     return InvoiceState(
-        id=found.id,
-        number=found.number,
-        status=found.status or "draft",
-        billing_reason=found.billing_reason or "manual",
-        subscription_id=subscription_of(found),
-        currency=found.currency,
-        subtotal_minor=found.subtotal,
-        total_minor=found.total,
-        tax_minor=sum(each.amount for each in found.total_taxes or ()),
-        paid_minor=found.amount_paid,
-        created=_moment(found.created),
+        id=invoice.id,
+        number=invoice.number,
+        status=invoice.status or "draft",
+        billing_reason=invoice.billing_reason or "manual",
+        subscription_id=subscription_of(invoice),
+        currency=invoice.currency,
+        subtotal_minor=invoice.subtotal,
+        total_minor=invoice.total,
+        tax_minor=sum(tax.amount for tax in invoice.total_taxes or ()),
+        paid_minor=invoice.amount_paid,
+        created=_moment(invoice.created),
         paid_at=_moment(paid_at) if paid_at else None,
-        next_try_at=_moment(found.next_payment_attempt) if found.next_payment_attempt else None,
-        page_url=found.hosted_invoice_url,
-        lines=tuple(each for each in about_prices if each is not None),
-        livemode=found.livemode,
+        next_try_at=_moment(invoice.next_payment_attempt) if invoice.next_payment_attempt else None,
+        page_url=invoice.hosted_invoice_url,
+        lines=tuple(line for line in parsed_lines if line is not None),
+        livemode=invoice.livemode,
     )
 
 
-def subscription_of(found: Invoice) -> str | None:
+def subscription_of(invoice: Invoice) -> str | None:
     """Return the id of the subscription that an invoice bills, or None for another invoice."""
-    details = found.parent.subscription_details if found.parent else None
+    details = invoice.parent.subscription_details if invoice.parent else None
     return id_of(details.subscription) if details else None
 
 
 def _line(line: InvoiceLineItem) -> InvoiceLine | None:
-    """Return a line that is about a price, or None for an adjustment made by hand."""
+    """Return a line with a price, or None for a manual adjustment."""
     details = line.pricing.price_details if line.pricing else None
     if details is None:
         return None
@@ -84,24 +85,24 @@ def _line(line: InvoiceLineItem) -> InvoiceLine | None:
     )
 
 
-def read_price(found: Price) -> PriceState:
+def read_price(price: Price) -> PriceState:
     """Return a price with its product, which must be expanded."""
-    product: Any = found.product
-    carried = product.metadata.to_dict() if getattr(product, "metadata", None) else {}
-    carried |= found.metadata.to_dict() if found.metadata else {}
+    product: Any = price.product
+    metadata = product.metadata.to_dict() if getattr(product, "metadata", None) else {}
+    metadata |= price.metadata.to_dict() if price.metadata else {}
     cycle = None
-    if found.recurring:
-        single = found.recurring.interval_count == 1
-        cycle = found.recurring.interval if single else "other"
+    if price.recurring:
+        single = price.recurring.interval_count == 1
+        cycle = price.recurring.interval if single else "other"
         cycle = cycle if cycle in ("month", "year") else "other"
     return PriceState(
-        id=found.id,
-        active=bool(found.active and getattr(product, "active", True)),
+        id=price.id,
+        active=bool(price.active and getattr(product, "active", True)),
         product_name=str(getattr(product, "name", "")),
-        price_minor=found.unit_amount,
-        currency=found.currency,
+        price_minor=price.unit_amount,
+        currency=price.currency,
         cycle=cycle,
-        metadata=carried,
+        metadata=metadata,
     )
 
 
@@ -110,7 +111,7 @@ def _moment(seconds: int) -> datetime:
 
 
 def id_of(reference: object) -> str | None:
-    """Return the id of what Stripe gives as an id or, when it was expanded, as the object."""
+    """Return the id of a reference, which Stripe expands to the object on request."""
     if reference is None or isinstance(reference, str):
         return reference
     return str(getattr(reference, "id", "")) or None

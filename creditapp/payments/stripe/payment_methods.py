@@ -1,7 +1,4 @@
-"""The part of the door to Stripe that automatic top-ups go through: saved cards and their charges.
-
-``StripeGateway`` is made of it, as of ``StripePlans``; nothing of Stripe's SDK is imported here.
-"""
+"""Saved cards at Stripe, and the payments that automatic top-ups make with them."""
 
 from __future__ import annotations
 
@@ -9,6 +6,11 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from creditapp.payments.stripe.connection import (
+    StripeConnection,
+    gateway_errors,
+    none_if_missing,
+)
 from creditapp.payments.stripe.parsing import id_of
 from creditapp.payments.stripe.records import (
     CheckoutCreated,
@@ -16,135 +18,147 @@ from creditapp.payments.stripe.records import (
     GatewayError,
     SavedCard,
 )
-from creditapp.payments.stripe.subscriptions import StripePlans
+from creditapp.payments.stripe.refunds import reversals_of
 
 if TYPE_CHECKING:
     from stripe import PaymentIntent
 
 KIND = "topup"
-"""How our own payments of this kind are marked; a checkout's payment carries the purchase too."""
+"""The metadata that marks these payments; a checkout's payment carries a purchase id too."""
 
-_CLOCKS_APART = timedelta(days=1)
+_CLOCK_SKEW = timedelta(days=1)
 _PAYMENT_KEPT_FOR = timedelta(days=365)
 
 
-class StripeTopups(StripePlans):
-    """Automatic top-ups on Stripe's API; see ``TopupGateway`` for what each method promises."""
-
-    def list_cards(self, customer_id: str) -> tuple[SavedCard, ...]:
-        """Read the customer's cards; Stripe lists the newest first."""
-        with self._errors():
-            page = self._stripe().v1.customers.payment_methods.list(
-                customer_id, {"type": "card", "limit": 100}
+def list_cards(connection: StripeConnection, customer_id: str) -> tuple[SavedCard, ...]:
+    """Return the customer's cards, the newest first."""
+    with gateway_errors():
+        page = connection.sdk().v1.customers.payment_methods.list(
+            customer_id, {"type": "card", "limit": 100}
+        )
+        return tuple(
+            SavedCard(
+                card.id,
+                card.card.brand,
+                card.card.last4,
+                card.card.exp_month,
+                card.card.exp_year,
             )
-            return tuple(
-                SavedCard(
-                    each.id,
-                    each.card.brand,
-                    each.card.last4,
-                    each.card.exp_month,
-                    each.card.exp_year,
-                )
-                for each in page.data
-                if each.card
-            )
+            for card in page.data
+            if card.card
+        )
 
-    def create_setup_checkout(
-        self, *, key: str, customer_id: str, currency: str, success_url: str, cancel_url: str
-    ) -> CheckoutCreated:
-        """Open a Checkout Session in setup mode."""
-        with self._errors():
-            session = self._stripe().v1.checkout.sessions.create(
-                {
-                    "mode": "setup",
-                    "customer": customer_id,
-                    "currency": currency.lower(),
-                    "success_url": success_url,
-                    "cancel_url": cancel_url,
-                },
-                {"idempotency_key": f"topup:{key}:setup"},
-            )
-        if not session.url:
-            raise GatewayError("Stripe opened a checkout without a page.", permanent=True)
-        return CheckoutCreated(session.id, session.url)
 
-    def charge_saved_card(
-        self,
-        *,
-        purchase_id: str,
-        attempt: int,
-        customer_id: str,
-        card_id: str,
-        amount_minor: int,
-        currency: str,
-        description: str,
-    ) -> str:
-        """Create and confirm a payment intent off session, with the purchase's id on it."""
-        with self._errors():
-            intent = self._stripe().v1.payment_intents.create(
-                {
-                    "amount": amount_minor,
-                    "currency": currency.lower(),
-                    "customer": customer_id,
-                    "payment_method": card_id,
-                    "off_session": True,
-                    "confirm": True,
-                    "description": description,
-                    "metadata": {"purchase_id": purchase_id, "kind": KIND},
-                },
-                {"idempotency_key": f"purchase:{purchase_id}:topup:{attempt}"},
-            )
-        return intent.id
+def create_setup_checkout(
+    connection: StripeConnection,
+    *,
+    key: str,
+    customer_id: str,
+    currency: str,
+    success_url: str,
+    cancel_url: str,
+) -> CheckoutCreated:
+    """Open a Checkout Session in setup mode, which saves a card and charges nothing."""
+    with gateway_errors():
+        session = connection.sdk().v1.checkout.sessions.create(
+            {
+                "mode": "setup",
+                "customer": customer_id,
+                "currency": currency.lower(),
+                "success_url": success_url,
+                "cancel_url": cancel_url,
+            },
+            {"idempotency_key": f"topup:{key}:setup"},
+        )
+    if not session.url:
+        raise GatewayError("Stripe opened a checkout without a page.", permanent=True)
+    return CheckoutCreated(session.id, session.url)
 
-    def retrieve_payment(self, payment_intent_id: str) -> CheckoutState:
-        """Return a payment intent with its refunds and disputes, read one after the other."""
-        with self._errors():
-            found = _payment_state(self._stripe().v1.payment_intents.retrieve(payment_intent_id))
-        return self._with_what_went_back(found)
 
-    def find_payment_for(
-        self, purchase_id: str, *, customer_id: str, created_after: datetime
-    ) -> CheckoutState | None:
-        """Look through the customer's payments; one that succeeded wins.
+def charge_saved_card(
+    connection: StripeConnection,
+    *,
+    purchase_id: str,
+    attempt: int,
+    customer_id: str,
+    card_id: str,
+    amount_minor: int,
+    currency: str,
+    description: str,
+) -> str:
+    """Charge a card off session; return the id of the payment intent, which names the purchase."""
+    with gateway_errors():
+        intent = connection.sdk().v1.payment_intents.create(
+            {
+                "amount": amount_minor,
+                "currency": currency.lower(),
+                "customer": customer_id,
+                "payment_method": card_id,
+                "off_session": True,
+                "confirm": True,
+                "description": description,
+                "metadata": {"purchase_id": purchase_id, "kind": KIND},
+            },
+            {"idempotency_key": f"purchase:{purchase_id}:topup:{attempt}"},
+        )
+    return intent.id
 
-        As with checkouts, Stripe's search would find a payment only about a minute after it is
-        made. Their clock is not ours, so a day more is looked through.
-        """
-        since = int((created_after - _CLOCKS_APART).timestamp())
-        found: list[CheckoutState] = []
-        with self._errors():
-            page = self._stripe().v1.payment_intents.list({"customer": customer_id, "limit": 100})
-            for intent in page.auto_paging_iter():
-                if intent.created < since:
-                    break
-                if intent.metadata and intent.metadata.to_dict().get("purchase_id") == purchase_id:
-                    found.append(_payment_state(intent))
-        if not found:
-            return None
-        best = min(found, key=lambda each: (not each.paid, each.status != "complete"))
-        return self._with_what_went_back(best)
 
-    def list_topups(self, *, created_after: datetime) -> tuple[CheckoutState, ...]:
-        """Read the list of payment intents, a hundred at a time; those of checkouts are left."""
-        with self._errors():
-            page = self._stripe().v1.payment_intents.list(
-                {"limit": 100, "created": {"gte": int(created_after.timestamp())}}
-            )
-            return tuple(
-                _payment_state(intent)
-                for intent in page.auto_paging_iter()
-                if intent.metadata and intent.metadata.to_dict().get("kind") == KIND
-            )
+@none_if_missing
+def retrieve_payment(connection: StripeConnection, payment_intent_id: str) -> CheckoutState:
+    """Return a payment with its refunds and disputes; None where Stripe has none."""
+    with gateway_errors():
+        state = _payment_state(connection.sdk().v1.payment_intents.retrieve(payment_intent_id))
+    return _with_reversals(connection, state)
 
-    def _with_what_went_back(self, state: CheckoutState) -> CheckoutState:
-        if not state.paid:
-            return state
-        back = self.reversals_of(state.id)
-        return replace(state, refunds=back.refunds, disputes=back.disputes)
+
+def find_payment_for(
+    connection: StripeConnection, purchase_id: str, *, customer_id: str, created_after: datetime
+) -> CheckoutState | None:
+    """Find the purchase's payment among the customer's; prefer one that succeeded.
+
+    As with checkouts, Stripe's search would find a payment only about a minute after it is made.
+    Stripe's clock is not ours, so the look-up begins a day earlier.
+    """
+    since = int((created_after - _CLOCK_SKEW).timestamp())
+    payments: list[CheckoutState] = []
+    with gateway_errors():
+        page = connection.sdk().v1.payment_intents.list({"customer": customer_id, "limit": 100})
+        for intent in page.auto_paging_iter():
+            if intent.created < since:
+                break
+            if intent.metadata and intent.metadata.to_dict().get("purchase_id") == purchase_id:
+                payments.append(_payment_state(intent))
+    if not payments:
+        return None
+    best = min(payments, key=lambda state: (not state.paid, state.status != "complete"))
+    return _with_reversals(connection, best)
+
+
+def list_topups(
+    connection: StripeConnection, *, created_after: datetime
+) -> tuple[CheckoutState, ...]:
+    """Return the payments of automatic top-ups created since."""
+    with gateway_errors():
+        page = connection.sdk().v1.payment_intents.list(
+            {"limit": 100, "created": {"gte": int(created_after.timestamp())}}
+        )
+        return tuple(
+            _payment_state(intent)
+            for intent in page.auto_paging_iter()
+            if intent.metadata and intent.metadata.to_dict().get("kind") == KIND
+        )
+
+
+def _with_reversals(connection: StripeConnection, state: CheckoutState) -> CheckoutState:
+    if not state.paid:
+        return state
+    reversals = reversals_of(connection, state.id)
+    return replace(state, refunds=reversals.refunds, disputes=reversals.disputes)
 
 
 def _payment_state(intent: PaymentIntent) -> CheckoutState:
-    """Return a payment that was tried once and at once: in the words of a checkout."""
+    """Return the payment in the form of a checkout that was paid or failed at once."""
     created = datetime.fromtimestamp(intent.created, UTC)
     return CheckoutState(
         id=intent.id,
@@ -171,7 +185,7 @@ def _failure(intent: PaymentIntent) -> str | None:
     if intent.status != "requires_payment_method":
         return None
     error = intent.last_payment_error
-    # Stripe leaves out what does not apply: a debit that bounced has no decline code.
+    # Stripe omits what does not apply: a bounced debit has no decline code.
     codes = (getattr(error, "code", None), getattr(error, "decline_code", None)) if error else ()
     if "authentication_required" in codes:
         return "authentication_required"

@@ -1,4 +1,4 @@
-"""Records in which the Stripe client answers, and its errors.
+"""Records that the Stripe gateway returns, and its errors.
 
 Amounts are integers of the currency's minor unit, currencies lowercase as Stripe writes them, times
 aware and in UTC.
@@ -23,9 +23,9 @@ STRIPE_ID_LENGTH = 255
 
 
 class GatewayError(Exception):
-    """Stripe did not do what was asked.
+    """A request to Stripe failed.
 
-    ``permanent`` means that asking again cannot help, ``declined`` that the card was not charged.
+    ``permanent`` means that another try cannot help, ``declined`` that the card was declined.
     """
 
     def __init__(
@@ -38,14 +38,14 @@ class GatewayError(Exception):
 
 
 class SignatureInvalid(MalformedRequest):
-    """A webhook that Stripe did not sign for us, or signed too long ago."""
+    """The webhook was not signed by Stripe for us, or its signature is too old."""
 
     title = "The signature does not match"
 
 
 @dataclass(frozen=True)
 class CheckoutCreated:
-    """A new checkout page: where to send the buyer."""
+    """A new checkout: its id and the address of its page."""
 
     id: str
     url: str
@@ -53,17 +53,17 @@ class CheckoutCreated:
 
 @dataclass(frozen=True)
 class RefundState:
-    """One refund of a payment; ``failed`` and ``canceled`` ones gave nothing back."""
+    """One refund of a payment; a ``failed`` or ``canceled`` one returned no money."""
 
     id: str
     amount_minor: int
     status: str
     refund_id: str | None = None
-    """Our own number of it, where it was asked for from here."""
+    """Our id of it, if it was created here."""
 
     @property
     def counts(self) -> bool:
-        """Whether the money went back or is on its way."""
+        """Whether the money was returned or is on its way."""
         return self.status not in ("failed", "canceled")
 
 
@@ -78,7 +78,7 @@ class DisputeState:
 
     @property
     def open(self) -> bool:
-        """Whether the money is away and the outcome unknown; a mere inquiry is not."""
+        """Whether the money is withdrawn and the outcome unknown; false for an inquiry."""
         return self.status in (
             "needs_response",
             "under_review",
@@ -89,23 +89,23 @@ class DisputeState:
 
 @dataclass(frozen=True)
 class PriceState:
-    """A price of the account, with the product that it sells."""
+    """A price of the account, with its product."""
 
     id: str
     active: bool
-    """Whether both price and product are on sale."""
+    """Whether both the price and its product are active."""
     product_name: str
     price_minor: int | None
     currency: str
     cycle: str | None
-    """``month`` or ``year``; None for one payment, ``other`` for what is neither."""
+    """``month`` or ``year``; None for a single payment, ``other`` for another interval."""
     metadata: Mapping[str, str]
-    """The product's, and the price's own over it."""
+    """The product's metadata, overridden by the price's own."""
 
 
 @dataclass(frozen=True)
 class CheckoutState:
-    """What Stripe says about a checkout now."""
+    """State of a checkout, or of an automatic payment in the same form."""
 
     id: str
     status: str
@@ -125,27 +125,27 @@ class CheckoutState:
     discount_minor: int | None = None
     tax_minor: int | None = None
     failure: str | None = None
-    """Why a payment that nobody was asked about came to nothing: Stripe's code; else None."""
+    """Stripe's code of why an automatic payment failed; else None."""
     refunds: tuple[RefundState, ...] = ()
     disputes: tuple[DisputeState, ...] = ()
 
     @property
     def paid(self) -> bool:
-        """Whether the buyer owes nothing more: the condition for giving the goods.
+        """Whether the payment is complete: the condition for granting credits.
 
-        A checkout over nothing needs no payment from the moment it opens, and is not yet bought.
+        A checkout of zero requires no payment from the moment it opens, and is not complete yet.
         """
         return self.status == "complete" and self.payment_status in ("paid", "no_payment_required")
 
     @property
     def refunded_minor(self) -> int:
-        """What went back to the buyer in total; it falls when a refund fails."""
+        """The total refunded; it falls when a refund fails."""
         return sum(refund.amount_minor for refund in self.refunds if refund.counts)
 
 
 @dataclass(frozen=True)
 class Event:
-    """A verified webhook event: it only names what to look at."""
+    """A verified webhook event: it only names the object to sync."""
 
     id: str
     type: str
@@ -159,7 +159,7 @@ class Event:
 
 
 def read_event(raw_body: bytes) -> Event:
-    """Return the event in a verified body; raise ``SignatureInvalid`` for what is none."""
+    """Return the event of a verified body; raise ``SignatureInvalid`` for any other body."""
     try:
         body = json.loads(raw_body)
         data = body["data"]["object"]
@@ -178,12 +178,12 @@ def read_event(raw_body: bytes) -> Event:
 
 
 LIVE_STATUSES = ("active", "trialing", "past_due")
-"""A subscription in one of these is somebody's plan; ``incomplete`` has never been paid."""
+"""Statuses in which a subscription is its owner's plan; ``incomplete`` was never paid."""
 
 
 @dataclass(frozen=True)
 class SubscriptionState:
-    """What Stripe says about a subscription now."""
+    """State of a subscription."""
 
     id: str
     status: str
@@ -191,7 +191,7 @@ class SubscriptionState:
     customer_id: str
     item_id: str
     price_id: str
-    """What the next invoice will charge; what is paid already is said by the invoices."""
+    """The price of the next invoice; the invoices show what is paid already."""
     quantity: int
     period_start: datetime
     period_end: datetime
@@ -204,13 +204,13 @@ class SubscriptionState:
 
     @property
     def live(self) -> bool:
-        """Whether it is somebody's plan now."""
+        """Whether it is its owner's plan now."""
         return self.status in LIVE_STATUSES
 
 
 @dataclass(frozen=True)
 class InvoiceLine:
-    """One line of an invoice: a price for a stretch of time; negative where time is given back."""
+    """One line of an invoice: a price for a period; negative for a credited one."""
 
     price_id: str
     amount_minor: int
@@ -222,7 +222,7 @@ class InvoiceLine:
 
 @dataclass(frozen=True)
 class InvoiceState:
-    """What Stripe says about an invoice now."""
+    """State of an invoice."""
 
     id: str
     number: str | None
@@ -244,13 +244,13 @@ class InvoiceState:
 
     @property
     def paid(self) -> bool:
-        """Whether nothing more is owed on it: the condition for a cycle's credits."""
+        """Whether it is paid: the condition for granting its credits."""
         return self.status == "paid"
 
 
 @dataclass(frozen=True)
 class Reversals:
-    """What went back of a payment, and what is disputed."""
+    """Refunds and disputes of a payment."""
 
     refunds: tuple[RefundState, ...] = ()
     disputes: tuple[DisputeState, ...] = ()
@@ -258,12 +258,12 @@ class Reversals:
 
 @dataclass(frozen=True)
 class SavedCard:
-    """A card that a customer left for later payments."""
+    """A card that a customer saved for later payments."""
 
     id: str
     brand: str
-    """Stripe's word: ``visa``, ``mastercard``, ``amex``, …"""
+    """As Stripe writes it: ``visa``, ``mastercard``, ``amex``, …"""
     last4: str
     exp_month: int
     exp_year: int
-    """It is good until the end of this month."""
+    """It is valid until the end of this month."""

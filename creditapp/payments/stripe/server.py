@@ -1,7 +1,7 @@
-"""The payment sandbox inside the demo: its pages on this site, its API on a port of its own.
+"""Payment sandbox of the demo: its pages on this site, its API on a port of its own.
 
 The app talks to it over HTTP with the same SDK as to Stripe; only the address differs. The API
-listens on loopback alone and begins when it is first called.
+listens on the loopback interface alone, and starts with the first call.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from creditapp.clock import Clock
 from creditapp.config import Settings
 from creditapp.payments.stripe.client import StripeGateway
-from creditapp.services import get, provide
+from creditapp.services import provide
 from creditapp.stripe_sandbox import Server, create_sandbox, serve, start_deliveries
 from creditapp.stripe_sandbox.clock import offset as clock_offset
 from creditapp.stripe_sandbox.state import State
@@ -32,7 +32,7 @@ Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
 
 class SandboxClock(Clock):
-    """The demo's time: the sandbox's, so that a month moved on there has passed here too."""
+    """Clock of the demo: the sandbox's, so that time advanced there passes here too."""
 
     def __init__(self, sandbox: Flask) -> None:
         self._sandbox = sandbox
@@ -41,7 +41,7 @@ class SandboxClock(Clock):
         self._moves = 0
 
     def now(self) -> datetime:
-        """Return the moved moment; another process's move is seen within a second."""
+        """Return the sandbox's time; an advance by another process is seen within a second."""
         state = State.of(self._sandbox)
         moves, read_at = state.clock_moves, time.monotonic()
         if moves != self._moves or read_at - self._read_at >= CLOCK_READ_SECONDS:
@@ -51,8 +51,8 @@ class SandboxClock(Clock):
         return datetime.now(UTC) + self._offset
 
 
-class EmbeddedSandbox(StripeGateway):
-    """The gateway to the sandbox in this process."""
+class SandboxGateway(StripeGateway):
+    """Gateway to the payment sandbox in this process."""
 
     def __init__(self, sandbox: Flask, secret_key: str, settings: Settings) -> None:
         super().__init__(
@@ -67,22 +67,22 @@ class EmbeddedSandbox(StripeGateway):
         self._server_lock = threading.Lock()
 
     def start_deliveries(self) -> Deliveries:
-        """Begin to send webhooks to the app; call it once in the process that serves."""
+        """Start sending webhooks to the app; call it once, in the serving process."""
         return start_deliveries(self.sandbox)
 
     def api_base(self) -> str:
-        """Return the address of the sandbox's API, which begins to listen with the first call."""
+        """Return the address of the sandbox's API; the first call starts it."""
         with self._server_lock:
             if self._server is None:
                 self._server = serve(self.sandbox, "127.0.0.1", 0)
             return self._server.url
 
 
-def mount_sandbox(app: Flask, settings: Settings) -> EmbeddedSandbox:
-    """Put the sandbox's pages under ``/sandbox`` of this site and return the gateway to it."""
+def mount_sandbox(app: Flask, settings: Settings) -> SandboxGateway:
+    """Mount the sandbox's pages under ``/sandbox`` of this site; return the gateway to it."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104
-    # Its API is below this site's address too: only this process knows the key that opens it.
+    # Its API is reachable under this site's address too; only this process knows its key.
     secret_key = f"sk_test_{settings.derived_key('sandbox-api')[:32]}"
     sandbox = create_sandbox(
         settings.data_dir / "sandbox.sqlite",
@@ -92,26 +92,21 @@ def mount_sandbox(app: Flask, settings: Settings) -> EmbeddedSandbox:
         app_name=settings.site_name,
         secret_key=secret_key,
     )
-    # Whoever plays the bank sees all buyers and may refund them: that is for the one who runs the
-    # demo on this machine. Where others reach it, they get the checkout alone.
-    alone = settings.host.startswith("127.") or settings.host in ("localhost", "::1")
-    pages = sandbox.wsgi_app if alone else _checkout_alone(sandbox.wsgi_app)
+    # The bank's pages show all buyers and can refund them: they are for the operator of a demo on
+    # this machine. Where others can reach the demo, they get the checkout alone.
+    local_only = settings.host.startswith("127.") or settings.host in ("localhost", "::1")
+    pages = sandbox.wsgi_app if local_only else _checkout_pages_only(sandbox.wsgi_app)
     app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {MOUNT: pages})  # type: ignore[method-assign]
-    embedded = EmbeddedSandbox(sandbox, secret_key, settings)
-    provide(app, EmbeddedSandbox, embedded)
-    return embedded
+    gateway = SandboxGateway(sandbox, secret_key, settings)
+    provide(app, SandboxGateway, gateway)
+    return gateway
 
 
-def _checkout_alone(sandbox: Wsgi) -> Wsgi:
-    def serve_some(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+def _checkout_pages_only(sandbox: Wsgi) -> Wsgi:
+    def serve_checkout(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         if environ.get("PATH_INFO", "").startswith(("/pay/", "/portal/", "/invoices/", "/static/")):
             return sandbox(environ, start_response)
         start_response("404 Not Found", [("Content-Type", "text/plain")])
         return [b"The bank is played on the machine that runs this demo.\n"]
 
-    return serve_some
-
-
-def embedded_sandbox() -> EmbeddedSandbox:
-    """Return the current app's sandbox; only where the settings chose it."""
-    return get(EmbeddedSandbox)
+    return serve_checkout

@@ -23,7 +23,7 @@ from creditapp.payments.stripe.client import StripeGateway
 from creditapp.payments.stripe.records import GatewayError
 from creditapp.payments.subscriptions import prices as plan_prices
 from creditapp.payments.subscriptions.models import Invoice, PlanPrice, Subscription
-from creditapp.payments.subscriptions.sync import sync_subscription
+from creditapp.payments.subscriptions.sync import fetch_subscription, sync_subscription
 from creditapp.services import get
 
 UPGRADE_RETRY = timedelta(hours=1)
@@ -133,7 +133,7 @@ def _upgrade(
         # Stripe must prorate from the paid price, not from the scheduled one.
         _set_next_price(subscription, price.id, subscription.quantity)
     try:
-        state = gateway.retrieve_subscription(subscription.id)
+        state = fetch_subscription(subscription.id)
         gateway.change_subscription(
             state,
             price_id=new_price.id,
@@ -187,7 +187,7 @@ def _restore_scheduled_change(subscription: Subscription, price: PlanPrice) -> S
     """
     try:
         if subscription.will_change:
-            state = get(StripeGateway).retrieve_subscription(subscription.id)
+            state = fetch_subscription(subscription.id)
             if (state.price_id, state.quantity) == (price.id, subscription.quantity):
                 _set_next_price(
                     subscription, subscription.next_price_id, subscription.next_quantity
@@ -238,7 +238,7 @@ def _set_next_price(
     """Set what the next invoice charges, without proration."""
     gateway = get(StripeGateway)
     gateway.change_subscription(
-        gateway.retrieve_subscription(subscription.id),
+        fetch_subscription(subscription.id),
         price_id=price_id,
         quantity=quantity,
         prorate_at=None,

@@ -34,7 +34,7 @@ def start_plan_checkout(order: PlanOrder, plan: Plan, buyer: User, *, key: str) 
     """Store a purchase of a plan and open its checkout; the same key returns the same ones.
 
     For a buyer without a plan. Raises ``PlanUnchanged`` if they have just subscribed to or chosen a
-    plan in another window; otherwise like ``checkout.start``.
+    plan in another window; otherwise like ``checkout.start_checkout``.
     """
     _close_other_checkouts(buyer, key)
     price = plan_prices.ensure_price(plan, order.cycle)
@@ -147,7 +147,7 @@ def _close(purchase: Purchase) -> Purchase:
     """Expire the purchase's checkout at Stripe, if there is one, and return it synced."""
     if purchase.checkout_id is not None:
         get(StripeGateway).expire_checkout(purchase.checkout_id)
-    return checkout.sync(purchase.id)
+    return checkout.sync_purchase(purchase.id)
 
 
 def _open_plan_purchases(session: Session, user_id: str) -> Sequence[Purchase]:

@@ -146,9 +146,7 @@ def _find_plan(order: PlanOrder) -> Plan:
         seats = f"{plan.seats_min} to {plan.seats_max} seats" if plan.seats_max > 1 else "one seat"
         raise ValidationFailed.of("seats", f"{plan.name} has {seats}.")
     if order.catalog_shown and order.catalog_shown != catalog.digest:
-        raise checkout.PackChanged(
-            "Prices were changed while the page was open. Check them and try again."
-        )
+        raise checkout.PackChanged
     return plan
 
 

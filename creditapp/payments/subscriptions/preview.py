@@ -16,6 +16,7 @@ from creditapp.payments.subscriptions import prices as plan_prices
 from creditapp.payments.subscriptions import proration, scheduled_grants
 from creditapp.payments.subscriptions.changes import PlanOrder, is_upgrade, refuse_after_reversal
 from creditapp.payments.subscriptions.models import Subscription
+from creditapp.payments.subscriptions.sync import fetch_subscription
 from creditapp.services import get
 
 
@@ -48,9 +49,8 @@ def preview_upgrade(
         return None
     refuse_after_reversal(subscription)
     new_price = plan_prices.ensure_price(plan, order.cycle)
-    gateway = get(StripeGateway)
-    state = gateway.retrieve_subscription(subscription.id)
-    invoice = gateway.preview_change(
+    state = fetch_subscription(subscription.id)
+    invoice = get(StripeGateway).preview_change(
         state,
         price_id=new_price.id,
         quantity=order.seats,

@@ -1,9 +1,9 @@
 """Sync of a subscription and its invoices with Stripe.
 
 A service: it calls Stripe with no transaction open and commits its own short transactions. As
-``checkout.sync`` for packs, ``sync_subscription`` is the one function behind webhooks, the return
-page, the sweep, the buttons and the reconciliation. Events only name what to sync, so neither their
-order nor their number matters.
+``checkout.sync_purchase`` for packs, ``sync_subscription`` is the one function behind webhooks, the
+return page, the sweep, the buttons and the reconciliation. Events only name what to sync, so
+neither their order nor their number matters.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from creditapp.errors import Conflict, NotFound
 from creditapp.payments import customers
 from creditapp.payments.purchases.models import Purchase
 from creditapp.payments.stripe.client import StripeGateway
-from creditapp.payments.stripe.records import GatewayError, SubscriptionState
+from creditapp.payments.stripe.records import SubscriptionState
 from creditapp.payments.subscriptions import posting as plan_posting
 from creditapp.payments.subscriptions import prices as plan_prices
 from creditapp.payments.subscriptions.models import Invoice, Subscription
@@ -89,6 +89,14 @@ def sweep_subscriptions() -> None:
             )
 
 
+def fetch_subscription(subscription_id: str) -> SubscriptionState:
+    """Return a subscription's state at Stripe; raise ``NotFound`` where Stripe has none."""
+    state = get(StripeGateway).retrieve_subscription(subscription_id)
+    if state is None:
+        raise NotFound("Stripe knows no such subscription.")
+    return state
+
+
 def find_current(session: Session, user_id: str) -> Subscription | None:
     """Return a user's current subscription; the newest, if there are two."""
     return next(
@@ -124,12 +132,7 @@ def _fetch_stripe_state(
 ) -> StripeState:
     """Read the subscription, its invoices, and refunds and disputes of those that may change."""
     gateway = get(StripeGateway)
-    try:
-        subscription = gateway.retrieve_subscription(subscription_id)
-    except GatewayError as error:
-        if error.code != "resource_missing":
-            raise
-        raise NotFound("Stripe knows no such subscription.") from None
+    subscription = fetch_subscription(subscription_id)
     state = StripeState(subscription, gateway.list_invoices(subscription_id))
     paid = [invoice for invoice in state.invoices if invoice.paid and invoice.paid_minor > 0]
     for number, invoice in enumerate(paid, 1):

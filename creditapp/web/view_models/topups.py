@@ -7,13 +7,15 @@ from decimal import Decimal
 
 from creditapp import units
 from creditapp.catalog import Catalog
-from creditapp.payments.auto_topup.limits import Month, start_of_next_month
+from creditapp.payments.auto_topup.limits import MonthlyUsage, start_of_next_month
 from creditapp.payments.auto_topup.models import AutoTopup
 from creditapp.services import get
 from creditapp.web.view_models.view_model import ViewModel
 
 
-def topup(row: AutoTopup | None, month: Month | None, sent: Mapping[str, str] | None) -> ViewModel:
+def topup(
+    row: AutoTopup | None, month: MonthlyUsage | None, sent: Mapping[str, str] | None
+) -> ViewModel:
     """Return what is agreed and the form; ``sent`` are the values of a form that was refused."""
     catalog = get(Catalog)
     shape: ViewModel = {
@@ -41,10 +43,10 @@ def topup(row: AutoTopup | None, month: Month | None, sent: Mapping[str, str] | 
         "credits_micro": row.credits_micro,
         "threshold_micro": row.threshold_micro,
         "limit_minor": row.limit_minor,
-        "taken_minor": month.taken_minor,
+        "taken_minor": month.charged_minor,
         "counts_manual": row.counts_manual,
         "agreed_at": row.consented_at,
-        "full_until": f"{begins.day} {begins:%b %Y}" if month.full_for(row) else None,
+        "full_until": f"{begins.day} {begins:%b %Y}" if month.is_exhausted(row) else None,
     }
 
 

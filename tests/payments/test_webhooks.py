@@ -1,4 +1,4 @@
-"""Stripe's events: stored once, tried until done, and each that is not ours left alone."""
+"""Stripe webhooks: stored once, retried until done; other applications' events are ignored."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from structlog.testing import capture_logs
 
 from creditapp.db import snapshot
 from creditapp.payments import webhooks
-from creditapp.payments.purchases.models import StripeEvent
+from creditapp.payments.webhooks import StripeEvent
 from tests.flaky_gateway import cut
 from tests.shop_app import COMPLETED, CREATOR, Json, ShopApp, values
 
 
 def state(shop_app: ShopApp, event: Json) -> str:
-    stored = shop_app.stored(event)
+    stored = shop_app.stored_event(event)
     assert stored
     return stored.state
 
 
-def made_up(number: str, kind: str, thing: Json, **more: Any) -> Json:
+def fake_event(number: str, kind: str, thing: Json, **more: Any) -> Json:
     """Return an event that the sandbox never sent."""
     return {
         "id": f"evt_{number}",
@@ -36,9 +36,9 @@ def made_up(number: str, kind: str, thing: Json, **more: Any) -> Json:
     }
 
 
-def test_an_event_is_stored_once_however_often_it_comes(shop_app: ShopApp) -> None:
+def test_a_repeated_event_is_stored_once(shop_app: ShopApp) -> None:
     alice = shop_app.member()
-    purchase = shop_app.start(alice)
+    purchase = shop_app.start_checkout(alice)
     shop_app.pay(purchase)
     event = shop_app.event(purchase, COMPLETED)
     answers = values(shop_app.at_once(*[lambda: shop_app.send(event).status_code] * 5))
@@ -47,31 +47,31 @@ def test_an_event_is_stored_once_however_often_it_comes(shop_app: ShopApp) -> No
         query = select(func.count()).where(StripeEvent.id == event["id"])
         assert session.execute(query).scalar_one() == 1
     assert state(shop_app, event) == "done"
-    assert (shop_app.grants(purchase), shop_app.credits(alice)) == (1, CREATOR)
+    assert (shop_app.count_grants(purchase), shop_app.credits(alice)) == (1, CREATOR)
 
 
-def test_while_stripe_cannot_be_asked_an_event_waits_and_is_tried_again(shop_app: ShopApp) -> None:
+def test_an_event_is_retried_after_stripe_was_down(shop_app: ShopApp) -> None:
     alice = shop_app.member()
-    purchase = shop_app.start(alice)
+    purchase = shop_app.start_checkout(alice)
     shop_app.pay(purchase)
     event = shop_app.event(purchase, COMPLETED)
-    shop_app.line.before = cut("retrieve_checkout")
+    shop_app.flaky_gateway.before = cut("retrieve_checkout")
     assert shop_app.send(event).status_code == 200, "it is stored, so Stripe need not send it again"
     assert (state(shop_app, event), shop_app.credits(alice)) == ("received", 0)
     shop_app.sweep(after=timedelta(seconds=4))
-    stored = shop_app.stored(event)
+    stored = shop_app.stored_event(event)
     assert stored
     assert (stored.attempts, stored.last_error) == (1, "GatewayError")
 
-    shop_app.line.before = lambda name: None
+    shop_app.flaky_gateway.before = lambda name: None
     shop_app.sweep(after=timedelta(seconds=2))
     assert (state(shop_app, event), shop_app.credits(alice)) == ("done", CREATOR)
 
 
-def test_an_event_a_day_late_still_counts(shop_app: ShopApp) -> None:
-    """Stripe signs each retry anew, so that its age is not the signature's."""
+def test_an_event_a_day_late_is_processed(shop_app: ShopApp) -> None:
+    """Stripe signs each retry anew, so an old event has a recent signature."""
     alice = shop_app.member()
-    purchase = shop_app.start(alice)
+    purchase = shop_app.start_checkout(alice)
     shop_app.pay(purchase)
     event = shop_app.event(purchase, COMPLETED) | {"created": 1_700_000_000}
     shop_app.clock.advance(timedelta(days=1))
@@ -79,12 +79,12 @@ def test_an_event_a_day_late_still_counts(shop_app: ShopApp) -> None:
     assert shop_app.credits(alice) == CREATOR
 
 
-def test_an_event_for_a_purchase_we_do_not_know_is_retried_then_raises_an_alarm(
+def test_an_event_of_an_unknown_purchase_is_retried_then_dead(
     shop_app: ShopApp,
 ) -> None:
     metadata = {"purchase_id": "pur_" + "0" * 26}
     thing = {"id": "cs_unknown", "object": "checkout.session", "metadata": metadata}
-    event = made_up(f"unknown_{shop_app.settings.database_url[:6]}", COMPLETED, thing)
+    event = fake_event(f"unknown_{shop_app.settings.database_url[:6]}", COMPLETED, thing)
     with capture_logs() as logs:
         assert shop_app.send(event).status_code == 200
         for seconds in webhooks.RETRY_SECONDS[:-1]:
@@ -96,17 +96,17 @@ def test_an_event_for_a_purchase_we_do_not_know_is_retried_then_raises_an_alarm(
     assert alarm["reason"] == "unknown purchase"
 
 
-def test_an_event_that_overtakes_its_purchase_is_done_when_it_is_there(shop_app: ShopApp) -> None:
-    """Another process has stored the event before this one's commit could be seen."""
+def test_an_event_before_its_purchase_is_processed_later(shop_app: ShopApp) -> None:
+    """The event was stored before the purchase's commit was visible."""
     alice = shop_app.member()
-    purchase = shop_app.start(alice)
+    purchase = shop_app.start_checkout(alice)
     shop_app.pay(purchase)
     event = shop_app.event(purchase, COMPLETED)
-    real, webhooks.checkout.sync = webhooks.checkout.sync, _not_found  # type: ignore[assignment]
+    real, webhooks.checkout.sync_purchase = webhooks.checkout.sync_purchase, _not_found  # type: ignore[assignment]
     try:
         assert shop_app.send(event).status_code == 200
     finally:
-        webhooks.checkout.sync = real
+        webhooks.checkout.sync_purchase = real
     assert state(shop_app, event) == "received"
     shop_app.sweep(after=timedelta(seconds=6))
     assert (state(shop_app, event), shop_app.credits(alice)) == ("done", CREATOR)
@@ -132,23 +132,23 @@ def _not_found(*_args: object, **_given: object) -> None:
         ("other_mode", COMPLETED, {"id": "cs_live", "metadata": {"purchase_id": "MINE"}}),
     ],
 )
-def test_what_is_not_ours_is_taken_and_ignored(
+def test_foreign_events_are_accepted_and_ignored(
     shop_app: ShopApp, number: str, kind: str, thing: Json
 ) -> None:
-    purchase = shop_app.start(shop_app.member())
+    purchase = shop_app.start_checkout(shop_app.member())
     if number == "other_mode":
         thing = {**thing, "metadata": {"purchase_id": purchase.id}}
-    event = made_up(number, kind, {"object": "thing", **thing}, livemode=number == "other_mode")
+    event = fake_event(number, kind, {"object": "thing", **thing}, livemode=number == "other_mode")
     assert shop_app.send(event).json == {"received": True}
     assert state(shop_app, event) == "ignored"
-    assert shop_app.line.calls["retrieve_checkout"] == 0
+    assert shop_app.flaky_gateway.calls["retrieve_checkout"] == 0
 
 
-def test_a_refund_of_somebody_elses_payment_is_looked_up_for_a_minute_then_ignored(
+def test_a_refund_of_a_foreign_payment_is_retried_for_a_minute_then_ignored(
     shop_app: ShopApp,
 ) -> None:
     thing = {"id": "re_x", "object": "refund", "metadata": {}, "payment_intent": "pi_not_ours"}
-    event = made_up("stray_refund", "refund.created", thing)
+    event = fake_event("stray_refund", "refund.created", thing)
     with capture_logs() as logs:
         assert shop_app.send(event).status_code == 200
         for seconds in (5, 15, 60):
@@ -159,25 +159,23 @@ def test_a_refund_of_somebody_elses_payment_is_looked_up_for_a_minute_then_ignor
 
 
 @pytest.mark.parametrize("expanded", [False, True])
-def test_a_payment_reaches_its_purchase_by_the_id_it_is_known_by(
-    shop_app: ShopApp, expanded: bool
-) -> None:
+def test_an_event_finds_its_purchase_by_each_known_id(shop_app: ShopApp, expanded: bool) -> None:
     alice = shop_app.member()
-    purchase = shop_app.bought(alice)
+    purchase = shop_app.buy_and_pay(alice)
     shop_app.refund(purchase)
-    intent: object = shop_app.intent(purchase)
+    intent: object = shop_app.payment_intent_id(purchase)
     if expanded:
         intent = {"id": intent, "object": "payment_intent"}
     thing = {"id": "re_y", "object": "refund", "metadata": {}, "payment_intent": intent}
-    event = made_up(f"by_intent_{expanded}", "refund.updated", thing)
+    event = fake_event(f"by_intent_{expanded}", "refund.updated", thing)
     assert shop_app.send(event).status_code == 200
     assert (state(shop_app, event), shop_app.credits(alice)) == ("done", 0)
 
 
-def test_one_event_that_cannot_be_worked_on_does_not_keep_the_others(shop_app: ShopApp) -> None:
+def test_one_failing_event_does_not_delay_the_others(shop_app: ShopApp) -> None:
     alice = shop_app.member()
-    first, second = shop_app.start(alice), shop_app.start(alice)
-    shop_app.line.before = cut("retrieve_checkout")
+    first, second = shop_app.start_checkout(alice), shop_app.start_checkout(alice)
+    shop_app.flaky_gateway.before = cut("retrieve_checkout")
     for purchase in (first, second):
         shop_app.pay(purchase)
         shop_app.deliver(purchase, COMPLETED)
@@ -188,8 +186,8 @@ def test_one_event_that_cannot_be_worked_on_does_not_keep_the_others(shop_app: S
         if len(calls) == 1:
             raise RuntimeError
 
-    shop_app.line.before = fail_first
+    shop_app.flaky_gateway.before = fail_first
     with shop_app.app.app_context():
         shop_app.clock.advance(timedelta(seconds=6))
-        webhooks.sweep()
+        webhooks.sweep_events()
     assert shop_app.credits(alice) == CREATOR

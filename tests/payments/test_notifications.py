@@ -1,4 +1,4 @@
-"""What buyers are told of their money: each thing once, whatever is delivered twice or dies."""
+"""Emails about purchases: each once, despite repeated events and killed processes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MICRO = 1_000_000
 
 
 def mails(shop_app: ShopApp, buyer: User, *events: str) -> list[dict[str, Any]]:
-    """Return the contexts of the queued mails of some kinds, in their order."""
+    """Return the contexts of the queued emails of some events, in order."""
     with shop_app.app.app_context(), snapshot() as session:
         query = select(Mail).where(Mail.user_id == buyer.id).order_by(Mail.created_at, Mail.id)
         return [
@@ -30,11 +30,11 @@ def mails(shop_app: ShopApp, buyer: User, *events: str) -> list[dict[str, Any]]:
         ]
 
 
-def test_a_paid_pack_is_one_receipt_however_often_it_is_delivered(shop_app: ShopApp) -> None:
+def test_a_paid_pack_sends_one_receipt_despite_repeated_events(shop_app: ShopApp) -> None:
     alice = shop_app.member()
-    purchase = shop_app.start(alice)
+    purchase = shop_app.start_checkout(alice)
     shop_app.deliver(purchase)
-    assert shop_app.told(alice) == [], "nothing is paid yet"
+    assert shop_app.emails_sent(alice) == [], "nothing is paid yet"
     shop_app.pay(purchase)
     for _ in range(2):
         shop_app.deliver(purchase)
@@ -51,20 +51,20 @@ def test_a_paid_pack_is_one_receipt_however_often_it_is_delivered(shop_app: Shop
     assert (row.total_minor, row.discount_minor, row.tax_minor) == (1499, 0, 0)
 
 
-def test_syncs_at_the_same_moment_tell_once(shop_app: ShopApp) -> None:
+def test_concurrent_syncs_send_one_email(shop_app: ShopApp) -> None:
     alice = shop_app.member()
-    purchase = shop_app.start(alice)
+    purchase = shop_app.start_checkout(alice)
     shop_app.pay(purchase)
     shop_app.at_once(*(lambda: shop_app.sync(purchase) for _ in range(4)))
     shop_app.sync(purchase)
-    assert shop_app.told(alice) == ["receipt"]
+    assert shop_app.emails_sent(alice) == ["receipt"]
 
 
-def test_discount_and_tax_are_kept_as_stripe_says_them(shop_app: ShopApp) -> None:
+def test_discount_and_tax_are_stored_as_stripe_reports_them(shop_app: ShopApp) -> None:
     alice = shop_app.member()
-    purchase = shop_app.start(alice)
+    purchase = shop_app.start_checkout(alice)
     details = {"amount_discount": 150, "amount_shipping": 0, "amount_tax": 256}
-    shop_app.alter(purchase, amount_total=1605, total_details=details)
+    shop_app.change_session(purchase, amount_total=1605, total_details=details)
     shop_app.pay(purchase)
     shop_app.deliver(purchase)
     row = shop_app.row(purchase)
@@ -74,11 +74,11 @@ def test_discount_and_tax_are_kept_as_stripe_says_them(shop_app: ShopApp) -> Non
     assert receipt["total_minor"] == 1605
 
 
-def test_what_dies_with_its_transaction_is_told_by_the_next(
+def test_an_email_of_a_rolled_back_posting_is_queued_by_the_next(
     shop_app: ShopApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alice = shop_app.member()
-    purchase = shop_app.start(alice)
+    purchase = shop_app.start_checkout(alice)
     shop_app.pay(purchase)
     queue = emails.notify
 
@@ -90,16 +90,16 @@ def test_what_dies_with_its_transaction_is_told_by_the_next(
         patch.setattr("creditapp.payments.purchases.notifications.emails.notify", queued_and_killed)
         with pytest.raises(RuntimeError):
             shop_app.sync(purchase)
-    assert shop_app.told(alice) == []
+    assert shop_app.emails_sent(alice) == []
     assert shop_app.credits(alice) == 0
     shop_app.sync(purchase)
-    assert shop_app.told(alice) == ["receipt"]
+    assert shop_app.emails_sent(alice) == ["receipt"]
     assert shop_app.credits(alice) == CREATOR
 
 
-def test_each_refund_is_told_with_what_went_back_and_in_total(shop_app: ShopApp) -> None:
+def test_each_refund_email_has_its_amount_and_the_total(shop_app: ShopApp) -> None:
     alice = shop_app.member()
-    purchase = shop_app.bought(alice)
+    purchase = shop_app.buy_and_pay(alice)
     for text in ("3.33", "5.00"):
         shop_app.refund(purchase, text)
         shop_app.deliver(purchase)
@@ -111,9 +111,9 @@ def test_each_refund_is_told_with_what_went_back_and_in_total(shop_app: ShopApp)
     assert (first["undone"], second["total_minor"]) == (False, 1499)
 
 
-def test_a_refund_that_failed_is_told_as_undone_and_may_come_again(shop_app: ShopApp) -> None:
+def test_a_failed_refund_is_emailed_as_undone_and_may_be_repeated(shop_app: ShopApp) -> None:
     alice = shop_app.member()
-    purchase = shop_app.bought(alice)
+    purchase = shop_app.buy_and_pay(alice)
     refund = shop_app.refund(purchase, "5.00")
     shop_app.sync(purchase)
     shop_app.press(f"/refunds/{refund}/fail")
@@ -127,23 +127,23 @@ def test_a_refund_that_failed_is_told_as_undone_and_may_come_again(shop_app: Sho
     assert amounts == [(False, 500, 500), (True, 500, 0), (False, 500, 500)]
 
 
-def test_a_refund_told_before_the_payment_is_a_receipt_and_a_refund(shop_app: ShopApp) -> None:
+def test_a_refund_before_the_payment_event_sends_receipt_and_refund(shop_app: ShopApp) -> None:
     alice = shop_app.member()
-    purchase = shop_app.start(alice)
+    purchase = shop_app.start_checkout(alice)
     shop_app.pay(purchase)
     shop_app.refund(purchase, "7.49")
     shop_app.deliver(purchase)
-    assert sorted(shop_app.told(alice)) == ["receipt", "refund"]
+    assert sorted(shop_app.emails_sent(alice)) == ["receipt", "refund"]
 
 
-def test_a_dispute_is_told_when_it_opens_and_when_it_is_won(shop_app: ShopApp) -> None:
+def test_an_opened_and_a_won_dispute_send_an_email_each(shop_app: ShopApp) -> None:
     alice = shop_app.member()
-    purchase = shop_app.bought(alice)
+    purchase = shop_app.buy_and_pay(alice)
     shop_app.spend(alice, 80)  # 50 free ones and 30 of the pack's
     dispute = shop_app.dispute(purchase)
     for _ in range(2):
         shop_app.deliver(purchase)
-    assert shop_app.told(alice) == ["receipt", "dispute_opened"]
+    assert shop_app.emails_sent(alice) == ["receipt", "dispute_opened"]
     shop_app.press(f"/disputes/{dispute}/close", outcome="won")
     for _ in range(2):
         shop_app.deliver(purchase)
@@ -151,12 +151,12 @@ def test_a_dispute_is_told_when_it_opens_and_when_it_is_won(shop_app: ShopApp) -
     opened, closed = mails(shop_app, alice, "dispute_opened", "dispute_closed")
     assert (opened["amount_minor"], opened["credits_micro"]) == (1499, (CREATOR - 30) * MICRO)
     assert (closed["outcome"], closed["credits_micro"]) == ("won", (CREATOR - 30) * MICRO)
-    assert len(shop_app.told(alice)) == 3
+    assert len(shop_app.emails_sent(alice)) == 3
 
 
-def test_a_lost_dispute_is_told_as_that_and_not_as_a_refund(shop_app: ShopApp) -> None:
+def test_a_lost_dispute_is_not_emailed_as_a_refund(shop_app: ShopApp) -> None:
     alice = shop_app.member()
-    purchase = shop_app.bought(alice)
+    purchase = shop_app.buy_and_pay(alice)
     shop_app.refund(purchase, "5.00")
     shop_app.sync(purchase)
     dispute = shop_app.dispute(purchase)
@@ -164,43 +164,43 @@ def test_a_lost_dispute_is_told_as_that_and_not_as_a_refund(shop_app: ShopApp) -
     shop_app.press(f"/disputes/{dispute}/close", outcome="lost")
     for _ in range(2):
         shop_app.sync(purchase)
-    assert shop_app.told(alice) == ["receipt", "refund", "dispute_opened", "dispute_closed"]
+    assert shop_app.emails_sent(alice) == ["receipt", "refund", "dispute_opened", "dispute_closed"]
     closed = mails(shop_app, alice, "dispute_closed")[0]
     assert closed["outcome"] == "lost"
     assert closed["credits_micro"] == CREATOR * MICRO * 999 // 1499
 
 
-def test_a_dispute_that_was_lost_before_we_heard_of_it_is_told_once(shop_app: ShopApp) -> None:
+def test_a_dispute_lost_before_its_first_event_sends_one_email(shop_app: ShopApp) -> None:
     alice = shop_app.member()
-    purchase = shop_app.bought(alice)
+    purchase = shop_app.buy_and_pay(alice)
     dispute = shop_app.dispute(purchase)
     shop_app.press(f"/disputes/{dispute}/close", outcome="lost")
     shop_app.deliver(purchase)
-    assert shop_app.told(alice) == ["receipt", "dispute_closed"]
+    assert shop_app.emails_sent(alice) == ["receipt", "dispute_closed"]
 
 
-def test_what_needs_a_person_is_no_receipt_and_who_is_gone_gets_none(shop_app: ShopApp) -> None:
+def test_a_payment_under_review_and_a_deleted_user_get_no_receipt(shop_app: ShopApp) -> None:
     alice = shop_app.member()
-    purchase = shop_app.start(alice)
-    shop_app.alter(purchase, amount_subtotal=1)
+    purchase = shop_app.start_checkout(alice)
+    shop_app.change_session(purchase, amount_subtotal=1)
     shop_app.pay(purchase)
     shop_app.sync(purchase)
     assert shop_app.row(purchase).state == "review"
-    assert shop_app.told(alice) == []
+    assert shop_app.emails_sent(alice) == []
 
     bob = shop_app.member()
-    left = shop_app.start(bob)
+    left = shop_app.start_checkout(bob)
     shop_app.pay(left)
     with shop_app.app.app_context(), transaction() as session:
         gone = accounts.find(session, bob.id)
         assert gone
         accounts.delete_account(session, gone, now=now())
     shop_app.sync(left)
-    assert shop_app.told(bob) == []
+    assert shop_app.emails_sent(bob) == []
     assert shop_app.row(left).state == "paid"
 
 
-def test_the_mail_reaches_a_server_with_all_that_it_says(shop_app: ShopApp) -> None:
+def test_the_receipt_reaches_a_mail_server_complete(shop_app: ShopApp) -> None:
     from email.message import EmailMessage
 
     from creditapp.emails import EmailService, SmtpMailer
@@ -208,7 +208,7 @@ def test_the_mail_reaches_a_server_with_all_that_it_says(shop_app: ShopApp) -> N
     from tests.fakes.smtp_server import SmtpStandIn
 
     alice = shop_app.member()
-    purchase: Purchase = shop_app.bought(alice)
+    purchase: Purchase = shop_app.buy_and_pay(alice)
     with SmtpStandIn() as server, shop_app.app.app_context():
         post = get(EmailService)
         from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Stripe's prices in the catalog: created, changed, archived, and the bad ones reported by id."""
+"""Catalog import: prices created, changed, archived; unsellable ones reported by id."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_new_price_becomes_a_pack() -> None:
     assert diff.as_text() == "+ pack gold: 9.99 USD for 70 credits"
 
 
-def test_the_same_again_changes_nothing() -> None:
+def test_a_second_import_changes_nothing() -> None:
     same = price(
         "price_starter",
         product_name="Starter",
@@ -69,7 +69,7 @@ def test_the_same_again_changes_nothing() -> None:
     assert diff.as_text() == "The catalog says what Stripe says."
 
 
-def test_a_changed_price_keeps_what_the_catalog_adds() -> None:
+def test_a_changed_price_keeps_the_catalogs_own_fields() -> None:
     pack = {**PACK, "best_value": True}
     changed = price("price_starter", product_name="Starter", price_minor=599)
     diff = compare([changed], {"packs": [pack]}, "USD")
@@ -78,12 +78,12 @@ def test_a_changed_price_keeps_what_the_catalog_adds() -> None:
     assert diff.document["packs"][0]["price"] == "5.99"
 
 
-def test_an_archived_price_leaves_the_shelf_also_without_its_mark() -> None:
+def test_an_archived_price_is_removed_even_without_metadata() -> None:
     diff = compare([price("price_starter", active=False, metadata={})], {"packs": [PACK]}, "USD")
     assert (diff.archived, diff.document["packs"]) == (["starter"], [])
 
 
-def test_prices_without_the_mark_are_nobodys_business() -> None:
+def test_prices_without_the_metadata_are_ignored() -> None:
     assert compare([price("price_1", metadata={})], {"packs": []}, "USD").empty
 
 
@@ -115,7 +115,9 @@ def test_two_cycles_are_a_plan_and_one_is_not() -> None:
         ({"product_name": "***"}, "creditappId"),
     ],
 )
-def test_a_bad_price_is_named_and_changes_nothing(more: dict[str, Any], words: str) -> None:
+def test_an_unsellable_price_is_reported_and_changes_nothing(
+    more: dict[str, Any], words: str
+) -> None:
     diff = compare([price("price_bad", **more), price("price_good")], {"packs": []}, "USD")
     ((problem),) = diff.problems
     assert problem.price_id == "price_bad"
@@ -141,7 +143,7 @@ FREE = {"id": "free", "name": "Free", "tagline": "To begin with"}
 
 
 def synced(prices: list[PriceState], document: dict[str, Any]) -> Diff:
-    """Return what a first sync changes; a second one finds nothing more to do."""
+    """Return the changes of a first import, after which a second one finds none."""
     first = compare(prices, document, "USD")
     again = compare(prices[::-1], first.document, "USD")
     assert again.empty, again.as_text()
@@ -154,7 +156,7 @@ def problems(diff: Diff) -> list[tuple[str, str]]:
     return [(each.price_id, each.text) for each in diff.problems]
 
 
-def test_a_replaced_price_keeps_the_packs_place_and_all_else() -> None:
+def test_a_replaced_price_keeps_the_packs_position_and_fields() -> None:
     pack = {**PACK, "best_value": True, "prices": {"EUR": "4.50"}}
     other = {"id": "pro", "name": "Pro", "price": "9.99", "credits": "60"}
     old = price("price_starter", product_name="Starter", active=False)
@@ -185,7 +187,7 @@ def test_a_replaced_price_is_found_where_the_catalog_has_an_id_of_its_own(
     )
 
 
-def test_the_price_that_is_in_the_catalog_stays_beside_a_second_one() -> None:
+def test_the_catalogs_price_stays_beside_a_second_one() -> None:
     second = price("price_0", product_name="Starter")
     mine = price("price_starter", product_name="Starter", price_minor=499)
     document = {"packs": [{**PACK, "credits": "70"}]}
@@ -197,7 +199,7 @@ def test_the_price_that_is_in_the_catalog_stays_beside_a_second_one() -> None:
     ]
 
 
-def test_a_second_price_takes_no_place_from_one_that_lost_its_mark() -> None:
+def test_a_second_price_does_not_replace_one_that_lost_its_metadata() -> None:
     second = price("price_0", product_name="Starter")
     mine = price("price_starter", product_name="Starter", metadata={})
     diff = synced([second, mine], {"packs": [PACK]})
@@ -227,7 +229,7 @@ def test_a_pack_by_its_own_id_may_join_another_of_its_product_later(known: str) 
     assert (len(diff.created), diff.problems) == (1, [])
 
 
-def test_an_id_that_was_given_is_no_name_of_another_pack() -> None:
+def test_an_explicit_id_is_not_the_slug_of_another_pack() -> None:
     """The catalog sells the product Gold as ``small``; an operator gives a price the id gold."""
     mine = price("price_starter", price_minor=499, metadata={"includedCredits": "25"})
     given = price("price_1", metadata={"includedCredits": "70", "creditappId": "gold"})
@@ -242,7 +244,7 @@ def test_a_price_without_the_id_of_the_one_it_replaces_finds_its_place() -> None
     assert (diff.created, diff.changed, diff.archived) == ([], ["starter"], [])
 
 
-def test_names_without_a_letter_of_ours_are_not_one_name() -> None:
+def test_names_with_an_empty_slug_are_different() -> None:
     old = price("price_starter", product_name="银", active=False)
     diff = synced([old, price("price_2", product_name="金")], {"packs": [PACK]})
     assert diff.archived == ["starter"]
@@ -261,7 +263,7 @@ def test_two_packs_that_the_catalog_sells_of_one_product_are_both_kept() -> None
 @pytest.mark.parametrize(
     ("gone", "left", "cycle"), [("price_m", "price_y", "month"), ("price_y", "price_m", "year")]
 )
-def test_a_plan_of_which_one_price_was_archived_is_named_and_stays(
+def test_a_plan_with_one_archived_price_is_reported_and_stays(
     gone: str, left: str, cycle: str
 ) -> None:
     states = {"price_m": price("price_m", **MONTH), "price_y": price("price_y", **YEAR)}
@@ -274,14 +276,14 @@ def test_a_plan_of_which_one_price_was_archived_is_named_and_stays(
     ]
 
 
-def test_half_an_archived_plan_is_named_also_beside_a_bad_price() -> None:
+def test_a_half_archived_plan_is_reported_beside_an_unsellable_price() -> None:
     year = price("price_y", **YEAR, metadata={"includedCredits": "many"})
     diff = synced([price("price_m", **MONTH, active=False), year], {"plans": [PLAN]})
     assert (diff.empty, diff.document["plans"]) == (True, [PLAN])
     assert [price_id for price_id, _ in problems(diff)] == ["price_y", "price_m"]
 
 
-def test_a_plan_of_which_both_prices_were_archived_leaves_the_shelf() -> None:
+def test_a_plan_with_both_prices_archived_is_removed() -> None:
     both = [price("price_m", **MONTH, active=False), price("price_y", **YEAR, active=False)]
     by_the_week = price("price_w", cycle="other")
     diff = synced([*both, by_the_week], {"plans": [FREE, PLAN]})
@@ -290,7 +292,7 @@ def test_a_plan_of_which_both_prices_were_archived_leaves_the_shelf() -> None:
 
 
 @pytest.mark.parametrize("plan_id", ["gold", "best"])
-def test_a_plans_replaced_price_keeps_its_place_and_all_else(plan_id: str) -> None:
+def test_a_plans_replaced_price_keeps_its_position_and_fields(plan_id: str) -> None:
     plan = {**PLAN, "id": plan_id, "unused": "carry", "trial_days": 7}
     prices = [
         price("price_m", **MONTH, active=False),
@@ -337,10 +339,10 @@ def app(tmp_path: Path) -> Iterator[Flask]:
 
 
 def make(app: Flask, name: str, minor: int, included: str, cycle: str | None = None) -> str:
-    """Create a price at the bank, as an operator does on Stripe's dashboard."""
+    """Create a price in the sandbox, as on Stripe's dashboard."""
     with app.app_context():
         gateway = get(StripeGateway)
-        client = gateway._stripe()  # type: ignore[attr-defined]
+        client = gateway.sdk()
         return str(
             client.v1.prices.create(
                 {
@@ -354,7 +356,7 @@ def make(app: Flask, name: str, minor: int, included: str, cycle: str | None = N
         )
 
 
-def test_the_route_takes_prices_into_the_shop(app: Flask) -> None:
+def test_the_route_imports_prices(app: Flask) -> None:
     browser = app.test_client()
     gold = make(app, "Gold", 9900, "1500")
     bad = make(app, "Bad", 100, "lots")
@@ -380,11 +382,11 @@ def test_the_route_takes_prices_into_the_shop(app: Flask) -> None:
     assert (again.json["created"], again.json["changed"]) == ([], [])
 
 
-def test_without_the_operators_key_the_route_is_not_there(sqlite_app: Flask) -> None:
+def test_without_the_operators_key_the_route_is_not_found(sqlite_app: Flask) -> None:
     assert sqlite_app.test_client().post("/api/billing/sync-prices").status_code == 404
 
 
-def test_a_catalog_that_would_not_stand_is_refused_whole(app: Flask) -> None:
+def test_an_invalid_catalog_is_refused_whole(app: Flask) -> None:
     make(app, "Same as starter", 499, "30")  # two packs of one price cannot both be sold
     before = _version(app)
     answer = app.test_client().post("/api/billing/sync-prices", headers={"x-admin-key": KEY})
@@ -402,4 +404,4 @@ def _version(app: Flask) -> str:
         return get(Catalog).version
 
 
-assert catalog_import.MARK == "includedCredits"
+assert catalog_import.CREDITS_KEY == "includedCredits"
