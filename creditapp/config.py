@@ -17,9 +17,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 ENVIRONMENTS = ("demo", "production", "testing")
-_PLACEHOLDER = re.compile(
-    r"change.?(me|this)|replace.?(me|this)|your.?secret|default|insecure", re.I
-)
+_PLACEHOLDER = re.compile(r"(change|replace).?(me|this)|your.?secret|default|insecure", re.I)
 """Words of copied examples, which a random key does not contain."""
 STRIPE_PRICE_NAMES = ("STARTER", "PRO", "ENTERPRISE", "MONTHLY", "YEARLY")
 

@@ -17,12 +17,13 @@ ROOT = Path(__file__).resolve().parent.parent
 ROUTES = ("get", "post", "put", "patch", "delete", "route")
 CALLED_BY_LIBRARIES = [
     *(f"@*.{method}" for method in ROUTES),
-    *("@*.command", "@*.group", "@jobs.*", "@*.user_loader", "@*.errorhandler"),
+    *("@*.command", "@*.group", "@jobs.*", "@every", "@*.user_loader", "@*.errorhandler"),
     *("@field_validator", "@model_validator", "@field_serializer", "@event.listens_for"),
 ]
 NAMES_OF_LIBRARIES = [
     *("is_anonymous", "get_id"),  # Flask-Login
     "get_timestamp",  # itsdangerous
+    "MethodNotAllowed",  # listed with all subclasses of AppError
     *("process_bind_param", "process_result_value"),  # SQLAlchemy
     "collect",  # prometheus_client
     *("do_GET", "do_POST", "log_message", "log_request"),  # http.server

@@ -6,7 +6,6 @@ cost. Each quote has a sentence that explains the price.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from creditapp.catalog.formatting import amount, count
@@ -16,10 +15,10 @@ from creditapp.catalog.models import (
     TEXT_TO_IMAGE,
     TOKEN_OPERATIONS,
     Catalog,
-    LanguageModel,
     Model,
     Operation,
 )
+from creditapp.catalog.selection import accepted_qualities, image_model, language_model
 from creditapp.catalog.tokens import TOKENS_MAX, Line, estimated_tokens, token_lines
 from creditapp.errors import ValidationFailed
 from creditapp.units import divide_up
@@ -126,42 +125,15 @@ def guest_refusal(catalog: Catalog, request: PriceRequest) -> str | None:
     return None
 
 
-def image_model(catalog: Catalog, request: PriceRequest) -> Model:
-    """Return the model of the request, or the default; it supports the operation."""
-    wanted = request.model or _default_model(catalog, request.operation)
-    model = catalog.model(wanted)
-    able = [other for other in catalog.models if other.can(request.operation)]
-    if model is None:
-        raise ValidationFailed.of("model", _choose(f"There is no model {wanted!r}.", able))
-    if model not in able:
-        named = f"{model.name} does not do {request.operation}."
-        raise ValidationFailed.of("model", _choose(named, able))
-    return model
-
-
-def language_model(catalog: Catalog, request: PriceRequest) -> LanguageModel:
-    """Return the token-priced model of the request, or the first one for its operation."""
-    able = [model for model in catalog.language_models if model.can(request.operation)]
-    if request.model is None:
-        return able[0]
-    model = catalog.language_model(request.model)
-    if model is None:
-        raise ValidationFailed.of("model", _choose(f"There is no model {request.model!r}.", able))
-    if model not in able:
-        named = f"{model.name} does not do {request.operation}."
-        raise ValidationFailed.of("model", _choose(named, able))
-    return model
-
-
 def _images(catalog: Catalog, operation: Operation, request: PriceRequest) -> Quote:
-    model = image_model(catalog, request)
+    model = image_model(catalog, request.operation, request.model)
     errors = []
     if not _is_whole(request.n, 1, model.max_images):
         most = model.max_images
         allowed = "one image" if most == 1 else f"1 to {most} images"
         errors.append({"field": "n", "message": f"{model.name} makes {allowed} at once."})
-    if request.quality is not None and request.quality not in _qualities(catalog, model):
-        choices = ", ".join(_qualities(catalog, model)) or "none"
+    if request.quality is not None and request.quality not in accepted_qualities(catalog, model):
+        choices = ", ".join(accepted_qualities(catalog, model)) or "none"
         errors.append({"field": "quality", "message": f"Choose one of these qualities: {choices}."})
     if model.shape(request.size) is None:
         choices = ", ".join(f"{shape.aspect} ({shape.size})" for shape in model.shapes)
@@ -229,7 +201,7 @@ def _length(operation: Operation, request: PriceRequest) -> tuple[int, bool]:
 
 
 def _tokens(catalog: Catalog, operation: Operation, request: PriceRequest) -> Quote:
-    model = language_model(catalog, request)
+    model = language_model(catalog, request.operation, request.model)
     numbers = (request.input_tokens, request.cached_tokens, request.output_tokens)
     if not all(number is None or _is_whole(number, 0, TOKENS_MAX) for number in numbers):
         raise ValidationFailed.of("tokens", f"Tokens are whole numbers up to {TOKENS_MAX:,}.")
@@ -289,33 +261,10 @@ def _quote(
     )
 
 
-def _default_model(catalog: Catalog, operation: str) -> str:
-    """Return the default model, or the first that supports the operation if it does not."""
-    default = catalog.model(catalog.default_model)
-    if default is not None and default.can(operation):
-        return default.id
-    return next(model.id for model in catalog.models if model.can(operation))
-
-
-def _qualities(catalog: Catalog, model: Model) -> tuple[str, ...]:
-    """Return the qualities that the model accepts.
-
-    A model with one price accepts every quality of the catalog, because a form still sends the
-    quality that was chosen for another model.
-    """
-    if model.qualities:
-        return model.qualities
-    return tuple(dict.fromkeys(name for other in catalog.models for name in other.qualities))
-
-
 def _unknown_operation(catalog: Catalog, wanted: str) -> str:
     if wanted in OPERATIONS:
         return f"This shop does not offer {wanted}."
     return f"Choose one of these: {', '.join(operation.id for operation in catalog.operations)}."
-
-
-def _choose(problem: str, models: Sequence[Model | LanguageModel]) -> str:
-    return f"{problem} Choose one of these: {', '.join(model.id for model in models)}."
 
 
 def _is_whole(value: object, least: int, most: int) -> bool:

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 
 from creditapp.catalog.formatting import amount, count, figure
 from creditapp.catalog.models import TEXT_TO_IMAGE, TIERS, Catalog, Model
-from creditapp.catalog.pricing import PriceRequest, Quote, guest_refusal, image_model
+from creditapp.catalog.pricing import PriceRequest, Quote, guest_refusal
+from creditapp.catalog.selection import image_model
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +196,7 @@ def _ways(catalog: Catalog, request: PriceRequest, balance_micro: int) -> Iterat
     """Yield changes to an image request that make it affordable."""
     if catalog.operation(request.operation) is None or request.operation not in _images(catalog):
         return
-    model = image_model(catalog, request)
+    model = image_model(catalog, request.operation, request.model)
     price = model.price_at(request.quality)
     cheaper = [
         (other, name)
@@ -220,7 +221,7 @@ def _other_model(
     """Yield the cheapest other model that the balance affords."""
     if request.operation not in _images(catalog):
         return
-    chosen = image_model(catalog, request)
+    chosen = image_model(catalog, request.operation, request.model)
     others = [
         model
         for model in catalog.models
