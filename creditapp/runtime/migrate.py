@@ -14,7 +14,7 @@ from creditapp.config import Settings, SettingsInvalid
 from creditapp.db import Base, db, snapshot
 from creditapp.generation import models as generation_models
 from creditapp.ledger import models as ledger_models
-from creditapp.payments import customers
+from creditapp.payments import customers, webhooks
 from creditapp.payments.auto_topup import models as auto_topup_models
 from creditapp.payments.purchases import models as purchases_models
 from creditapp.payments.subscriptions import models as subscriptions_models
@@ -31,6 +31,7 @@ TABLES_IN = (
     purchases_models,
     subscriptions_models,
     versions,
+    webhooks,
 )
 """Importing these modules completes ``Base.metadata``."""
 
