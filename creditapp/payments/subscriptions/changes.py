@@ -76,8 +76,7 @@ class PlanChange:
 def change_plan(subscription: Subscription, plan: Plan, order: PlanOrder) -> PlanChange:
     """Change a current subscription to the chosen plan; see ``plans.choose_plan``."""
     if plan.free:
-        ending = set_cancel_at_period_end(subscription, cancel=True)
-        return PlanChange("will_end", subscription=ending)
+        return PlanChange("will_end", subscription=set_cancellation(subscription, cancel=True))
     price = plan_prices.find_prices({subscription.price_id}).get(subscription.price_id)
     if price is None:
         raise PlanUnchanged("Your plan was made elsewhere. Change it under Manage subscription.")
@@ -97,8 +96,7 @@ def _keep_plan(subscription: Subscription, price: PlanPrice) -> PlanChange:
         _set_next_price(subscription, price.id, subscription.quantity, goes_on=True)
         return PlanChange("kept", subscription=sync_subscription(subscription.id))
     if subscription.cancel_at_period_end:
-        resumed = set_cancel_at_period_end(subscription, cancel=False)
-        return PlanChange("resumed", subscription=resumed)
+        return PlanChange("resumed", subscription=set_cancellation(subscription, cancel=False))
     raise PlanUnchanged("You are on this plan already.")
 
 
@@ -257,7 +255,7 @@ def is_upgrade(plan: Plan, cycle: str, seats: int, price: PlanPrice, quantity: i
     return cycle == "year" and plan.month.price_minor * seats >= paid_minor
 
 
-def set_cancel_at_period_end(subscription: Subscription, *, cancel: bool) -> Subscription:
+def set_cancellation(subscription: Subscription, *, cancel: bool) -> Subscription:
     """Cancel a subscription at the period's end, or resume it; idempotent."""
     if subscription.cancel_at_period_end != cancel:
         get(StripeGateway).cancel_at_period_end(subscription.id, cancel=cancel)

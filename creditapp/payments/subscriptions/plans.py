@@ -107,12 +107,12 @@ def cancel(buyer: User) -> Subscription:
 
     Raises ``PlanUnchanged`` without a plan, and ``GatewayError``.
     """
-    return plan_changes.set_cancel_at_period_end(_require_subscription(buyer), cancel=True)
+    return plan_changes.set_cancellation(_require_subscription(buyer), cancel=True)
 
 
 def resume(buyer: User) -> Subscription:
     """Take back a cancellation; raises like ``cancel``."""
-    return plan_changes.set_cancel_at_period_end(_require_subscription(buyer), cancel=False)
+    return plan_changes.set_cancellation(_require_subscription(buyer), cancel=False)
 
 
 def portal_url(buyer: User, flow: str = "") -> str:

@@ -57,47 +57,38 @@ def get_status(session: Session, user_id: str) -> PlanStatus:
     return PlanStatus(plan.id, plan.name, plan.kind, None, "free", currency=plan.currency)
 
 
-def describe(session: Session, subscription: Subscription) -> PlanStatus:
+def describe(session: Session, row: Subscription) -> PlanStatus:
     """Return the status of one subscription, in one query."""
-    price_ids = {subscription.price_id, subscription.next_price_id}
+    price_ids = {row.price_id, row.next_price_id}
     prices = {
         price.id: price
         for price in session.scalars(select(PlanPrice).where(PlanPrice.id.in_(price_ids)))
     }
-    price = prices.get(subscription.price_id)
+    price = prices.get(row.price_id)
     if price is None:
         # It was created with a price of another shop on the account, whose name is unknown here.
         return PlanStatus(
-            "",
-            "Another plan",
-            "credits",
-            "month",
-            subscription.status,
-            subscription_id=subscription.id,
+            "", "Another plan", "credits", "month", row.status, subscription_id=row.id
         )
-    ends = subscription.cancel_at_period_end
-    next_price = None
-    if subscription.will_change and not ends:
-        next_price = prices.get(subscription.next_price_id)
+    ends = row.cancel_at_period_end
+    next_price = prices.get(row.next_price_id) if row.will_change and not ends else None
     return PlanStatus(
         plan_id=price.plan_id,
         name=price.plan_name,
         kind=price.kind,
         cycle=price.cycle,
-        status=subscription.status,
-        seats=subscription.quantity,
-        price_minor=price.price_minor * subscription.quantity,
+        status=row.status,
+        seats=row.quantity,
+        price_minor=price.price_minor * row.quantity,
         currency=price.currency.upper(),
-        credits_micro=price.credits_micro * subscription.quantity,
-        renews_at=None if ends else subscription.period_end,
-        ends_at=subscription.period_end if ends else subscription.ended_at,
-        trial_end=subscription.trial_end if subscription.status == "trialing" else None,
-        past_due_since=subscription.past_due_since,
-        next_try_at=subscription.next_try_at,
+        credits_micro=price.credits_micro * row.quantity,
+        renews_at=None if ends else row.period_end,
+        ends_at=row.period_end if ends else row.ended_at,
+        trial_end=row.trial_end if row.status == "trialing" else None,
+        past_due_since=row.past_due_since,
+        next_try_at=row.next_try_at,
         next_name=next_price.plan_name if next_price else None,
-        next_seats=subscription.next_quantity,
-        next_price_minor=(
-            next_price.price_minor * subscription.next_quantity if next_price else None
-        ),
-        subscription_id=subscription.id,
+        next_seats=row.next_quantity,
+        next_price_minor=next_price.price_minor * row.next_quantity if next_price else None,
+        subscription_id=row.id,
     )
