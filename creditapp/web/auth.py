@@ -1,4 +1,4 @@
-"""Signing up, logging in and out, confirming an address, a forgotten password."""
+"""Sign-up, login, logout, email confirmation and password reset."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ auth = Blueprint("auth", __name__, url_prefix="/auth")
 @auth.get("/signup")
 @policy("public")
 def sign_up() -> Response:
-    """Show the form that opens an account."""
+    """Show the sign-up form."""
     if current_member() is not None:
         return go(safe_path(request.args.get("next")))
     return _form("signup", kept_images=_kept_images())
@@ -42,12 +42,12 @@ def sign_up() -> Response:
 @auth.post("/signup")
 @policy("public")
 def join() -> Response:
-    """Open an account and begin its session; the guest's pictures come along.
+    """Create an account, log in, and keep the guest's images.
 
-    An address that has an account already is told to look into its mail, where its owner is told
-    so. Whoever tries addresses can tell the two apart; they are counted, and it ends after a few.
+    For an email address that already has an account, its owner gets an email and the page says to
+    check it. The two responses differ, so attempts are counted and refused after a few.
     """
-    email, goes_to = request.form.get("email", ""), safe_path(request.form.get("next"))
+    email, next_path = request.form.get("email", ""), safe_path(request.form.get("next"))
     visitor, rules = current_visitor(), get(AccountRules)
     try:
         application = accounts.check_application(email, request.form.get("password", ""))
@@ -56,21 +56,21 @@ def join() -> Response:
             rules = accounts.rules_for(session, visitor.network, rules, now=now())
     except AppError as refusal:
         return _form("signup", refusal, kept_images=_kept_images())
-    new = application.prepare()
-    kept = _kept_images()
+    new_user = application.prepare()
+    kept_images = _kept_images()
     try:
         with transaction() as session:
-            joined = accounts.sign_up(session, new, rules, now=now(), guest=visitor.cookie_id)
-            waiting_micro = accounts.gifts_waiting(session, joined.user, rules)
+            signup = accounts.sign_up(session, new_user, rules, now=now(), guest=visitor.cookie_id)
+            waiting_micro = accounts.gifts_waiting(session, signup.user, rules)
     except EmailTaken as taken:
-        # Once a day: whoever types somebody's address again and again must not fill their mailbox.
-        _mail(taken.user, "account_exists", f"{now():%Y%m%d}")
-        return _check_mail("signup", email)
-    sign_in(joined.user)
+        # Once a day, so that repeated attempts cannot fill the owner's mailbox.
+        _send_email(taken.user, "account_exists", f"{now():%Y%m%d}")
+        return _check_email("signup", email)
+    sign_in(signup.user)
     forget_viewer()
-    notify("welcome", micro=joined.given_micro, waiting_micro=waiting_micro, count=kept)
-    _send_waiting_mail()
-    return go(goes_to)
+    notify("welcome", micro=signup.given_micro, waiting_micro=waiting_micro, count=kept_images)
+    _send_queued_emails()
+    return go(next_path)
 
 
 @auth.get("/login")
@@ -85,8 +85,8 @@ def log_in() -> Response:
 @auth.post("/login")
 @policy("public")
 def begin_session() -> Response:
-    """Log in: the same time and words for an unknown address and a wrong password."""
-    email, goes_to = request.form.get("email", ""), safe_path(request.form.get("next"))
+    """Log in; an unknown address and a wrong password take the same time and get the same words."""
+    email, next_path = request.form.get("email", ""), safe_path(request.form.get("next"))
     rules = get(AccountRules)
     try:
         with transaction() as session:
@@ -100,15 +100,15 @@ def begin_session() -> Response:
     except AppError as refusal:
         return _form("login", refusal)
     sign_in(user)
-    return go(goes_to)
+    return go(next_path)
 
 
 @auth.post("/logout")
 @policy("public")
 def log_out() -> Response:
-    """End this browser's session; with ``everywhere`` that of every device.
+    """End this browser's session; with ``everywhere`` those of all devices.
 
-    A session lives in its cookie: a copy of it ends only with the others, or after its 30 days.
+    A session is its cookie: a copied cookie ends only with ``everywhere``, or after its 30 days.
     """
     member = current_member()
     if member is not None and request.form.get("everywhere") == "1":
@@ -119,8 +119,8 @@ def log_out() -> Response:
     sign_out()
     notify("logged_out")
     response = go("/")
-    # Pictures stay in the browser's cache for a year, and what was typed in its tab; whoever sits
-    # here next must not find them.
+    # The cache keeps images for a year and the tab what was typed: the next user of this browser
+    # must not find them.
     response.headers["Clear-Site-Data"] = '"cache", "storage"'
     return response
 
@@ -135,7 +135,7 @@ def forgot() -> Response:
 @auth.post("/forgot")
 @policy("public")
 def send_reset() -> Response:
-    """Mail a link to set a new password, if the address has an account; the page never tells."""
+    """Email a reset link; the page never reveals whether the address has an account."""
     email, rules = request.form.get("email", ""), get(AccountRules)
     try:
         with transaction() as session:
@@ -143,18 +143,18 @@ def send_reset() -> Response:
                 session, email, current_visitor().network, rules, now=now()
             )
             if user is not None:
-                _queue_mail(session, user, "reset", f"{now():%Y%m%d%H%M}")
+                _queue_email(session, user, "reset", f"{now():%Y%m%d%H%M}")
     except AppError as refusal:
         return _form("forgot", refusal)
-    # Asked for in both cases, so that the time it takes does not tell one from the other.
-    _send_waiting_mail()
-    return _check_mail("reset", email)
+    # Called in both cases, so that the time it takes does not reveal whether there is an account.
+    _send_queued_emails()
+    return _check_email("reset", email)
 
 
 @auth.get("/reset/<token>")
 @policy("public")
 def reset(token: str) -> Response:
-    """Show the form for a new password, or that the link has ended."""
+    """Show the form for a new password, or that the link has expired."""
     try:
         accounts.whose_reset(reading(), token, get(AccountRules), now=now())
     except LinkInvalid as refusal:
@@ -165,13 +165,13 @@ def reset(token: str) -> Response:
 @auth.post("/reset/<token>")
 @policy("public")
 def set_password(token: str) -> Response:
-    """Set the new password, end every other session and begin one here."""
+    """Set the new password, end every other session and log in here."""
     rules = get(AccountRules)
     try:
         owner = accounts.whose_reset(reading(), token, rules, now=now())
-        new = accounts.new_password(request.form.get("password", ""), address=owner.email)
+        password = accounts.new_password(request.form.get("password", ""), address=owner.email)
         with transaction() as session:
-            user = accounts.reset_password(session, token, new, rules, now=now())
+            user = accounts.reset_password(session, token, password, rules, now=now())
     except LinkInvalid as refusal:
         return _form("reset", status=refusal.status, token=token, expired=True)
     except ValidationFailed as refusal:
@@ -184,12 +184,12 @@ def set_password(token: str) -> Response:
 @auth.get("/verify/<token>")
 @policy("public")
 def verify(token: str) -> Response:
-    """Show the button that confirms: programs that follow links in mails confirm nothing."""
+    """Show the button that confirms the address, so that a link scanner confirms nothing."""
     session, rules = reading(), get(AccountRules)
     try:
         owner = accounts.whose_verification(session, token, rules, now=now())
     except LinkInvalid as refusal:
-        return _ended_link(token, refusal)
+        return _expired_link(token, refusal)
     waiting_micro = accounts.gifts_waiting(session, owner, rules)
     return _form("verify", token=token, state="ready", micro=waiting_micro)
 
@@ -197,12 +197,12 @@ def verify(token: str) -> Response:
 @auth.post("/verify/<token>")
 @policy("public")
 def confirm(token: str) -> Response:
-    """Confirm the address and give Free's credits, once a person."""
+    """Confirm the address and grant the credits of Free, once per person."""
     try:
         with transaction() as session:
             confirmed = accounts.verify_address(session, token, get(AccountRules), now=now())
     except LinkInvalid as refusal:
-        return _ended_link(token, refusal)
+        return _expired_link(token, refusal)
     member = current_member()
     if member is None or member.id != confirmed.user.id:
         return _form("verify", token=token, state="done", micro=0)
@@ -214,18 +214,18 @@ def confirm(token: str) -> Response:
 @auth.post("/verify")
 @policy("user")
 def send_verification() -> Response:
-    """Send the link again."""
+    """Send the confirmation link again."""
     member = require_member()
     if member.verified:
-        notify("info", text="Your address is confirmed already.")
+        notify("info", text="Your email address is already confirmed.")
     else:
-        _mail(member, "verify", f"{now():%Y%m%d%H}")
-        notify("mail_sent")
+        _send_email(member, "verify", f"{now():%Y%m%d%H}")
+        notify("email_sent")
     return go("/settings")
 
 
-def _ended_link(token: str, refusal: LinkInvalid) -> Response:
-    """Say that a link has ended; to whom it has confirmed already, that it has."""
+def _expired_link(token: str, refusal: LinkInvalid) -> Response:
+    """Show that a link has expired, or to a confirmed member that the address is confirmed."""
     member = current_member()
     if member is not None and member.verified:
         return _form("verify", token=token, state="done", micro=0)
@@ -233,11 +233,11 @@ def _ended_link(token: str, refusal: LinkInvalid) -> Response:
 
 
 def _form(page: str, refusal: AppError | None = None, status: int = 200, **extra: Any) -> Response:
-    """Render one of the account pages, with what was typed and what is wrong with it."""
+    """Render one of the account pages, with the values and errors of a refused form."""
     errors: dict[str, str] = {}
     problem = None
     if isinstance(refusal, ValidationFailed):
-        errors = {each["field"]: each["message"] for each in refusal.errors}
+        errors = {error["field"]: error["message"] for error in refusal.errors}
     elif refusal is not None:
         problem = view_models.problem(refusal)
     body = render_page(
@@ -254,24 +254,24 @@ def _form(page: str, refusal: AppError | None = None, status: int = 200, **extra
     return make_response(body, refusal.status if refusal else status, headers)
 
 
-def _check_mail(kind: str, email: str) -> Response:
+def _check_email(kind: str, email: str) -> Response:
     settings = get(Settings)
     folder = "" if settings.mail_url else str(settings.data_dir / "mail")
     return make_response(
         render_page(
-            "pages/auth/check_mail/index.html", kind=kind, email=email[:320], mail_folder=folder
+            "pages/auth/check_email/index.html", kind=kind, email=email[:320], email_folder=folder
         )
     )
 
 
-def _mail(user: User, event: str, once_per: str) -> None:
-    """Queue a mail to a person, at most one in the span that ``once_per`` names, and send it."""
+def _send_email(user: User, event: str, once_per: str) -> None:
+    """Queue an email, at most one for each value of ``once_per``, and send it."""
     with transaction() as session:
-        _queue_mail(session, user, event, once_per)
-    _send_waiting_mail()
+        _queue_email(session, user, event, once_per)
+    _send_queued_emails()
 
 
-def _queue_mail(session: Session, user: User, event: str, once_per: str) -> None:
+def _queue_email(session: Session, user: User, event: str, once_per: str) -> None:
     emails.queue(
         session,
         event,
@@ -283,8 +283,8 @@ def _queue_mail(session: Session, user: User, event: str, once_per: str) -> None
     )
 
 
-def _send_waiting_mail() -> None:
-    """Ask for the mails that were queued; the sweep would find them a minute later."""
+def _send_queued_emails() -> None:
+    """Send queued emails now; the sweep would send them a minute later."""
     jobs.enqueue("mails", f"now:{now():%Y%m%d%H%M%S%f}")
 
 

@@ -1,4 +1,4 @@
-"""Buying credits: packs, the pack modal, the way to the checkout and back."""
+"""Buying credits: packs, the pack dialog, checkout and the return from it."""
 
 from __future__ import annotations
 
@@ -42,19 +42,19 @@ credits_pages = Blueprint("checkout", __name__, url_prefix="/credits")
 def packs() -> Response:
     """Show the packs: as a page, and as the dialog over any other page."""
     context = _packs(
-        goes_to=safe_path(request.args.get("next"), "/credits"),
+        next_path=safe_path(request.args.get("next"), "/credits"),
         selected=request.args.get("pack", ""),
     )
     if wants_fragment():
         return make_response(render_block(FRAGMENTS, "modal", **context))
-    # Plans are for who is here to compare; the dialog over a page is the short way to more credits.
-    return make_response(render_page(PAGE, **context, offers=_offers(context["next"])))
+    # The page compares packs and plans; the dialog is the short way to more credits.
+    return make_response(render_page(PAGE, **context, offers=_plan_context(context["next"])))
 
 
 @credits_pages.get("/balance")
 @policy("public")
 def balance() -> str:
-    """Show the balance in the header anew."""
+    """Return the balance of the header."""
     return render_block(FRAGMENTS, "balance")
 
 
@@ -62,11 +62,11 @@ def balance() -> str:
 @policy("user")
 def buy() -> Response:
     """Store a purchase and send the buyer to its checkout; a double click buys once."""
-    goes_to = safe_path(request.form.get("next"), "/credits")
+    next_path = safe_path(request.form.get("next"), "/credits")
     order = Order(
         pack_id=request.form.get("pack", "")[:64],
         catalog_shown=request.form.get("catalog", "")[:64],
-        return_to=goes_to,
+        return_to=next_path,
         currency=_currency(request.form.get("currency")),
     )
     nonce = request.form.get("nonce", "")
@@ -77,45 +77,45 @@ def buy() -> Response:
             order, require_member(), key=f"form:{nonce}:{order.digest()[:32]}"
         )
     except GatewayError:
-        return _refused(PaymentUnavailable(), goes_to)
+        return _refused(PaymentUnavailable(), next_path)
     except AppError as refusal:
-        return _refused(refusal, goes_to)
+        return _refused(refusal, next_path)
     if purchase.ended or not purchase.checkout_url:
-        # Pressed again after paying, by the back button: its own end says how it went.
+        # Submitted again after paying, with the back button: show how the purchase ended.
         return go(url_for("checkout.back", purchase_id=purchase.id))
     return go(purchase.checkout_url)
 
 
 @credits_pages.errorhandler(AuthenticationRequired)
-def ask_who_buys(refusal: AuthenticationRequired) -> AnyResponse:
-    """Send a buyer whose session ended to log in, and from there back to the pack."""
+def require_login(refusal: AuthenticationRequired) -> AnyResponse:
+    """Send a buyer whose session has ended to the login, which returns to the pack."""
     if request.method != "POST" or wants_json():
         return refuse(refusal)
     if "plan" in request.form:
         return go(url_for("auth.log_in", next=url_for("checkout.plans.compare")))
-    back_to = url_for(
+    return_path = url_for(
         "checkout.packs",
         pack=request.form.get("pack", "")[:64],
         next=safe_path(request.form.get("next"), "/credits"),
     )
-    return go(url_for("auth.log_in", next=back_to))
+    return go(url_for("auth.log_in", next=return_path))
 
 
 @credits_pages.get("/purchases/<purchase_id>/back")
 @policy("user")
 def back(purchase_id: str) -> Response:
-    """Come back from the checkout: ask what was paid, then go on to where the buyer was."""
+    """Return from checkout: sync the purchase, then go to the page the buyer came from."""
     member = require_member()
     purchase = payments.find_purchase(reading(), purchase_id, member)
-    asked = True
+    synced = True
     try:
         purchase = payments.sync_purchase(purchase.id)
     except (GatewayError, AppError):
-        # The webhook or the sweep will know it; the notice below keeps asking.
-        asked = False
+        # The webhook or the sweep syncs it later; the notice below polls until then.
+        synced = False
         purchase = payments.find_purchase(reading(), purchase_id, member)
     forget_viewer()
-    unpaid = purchase.state == "open" and (asked or "cancelled" in request.args)
+    unpaid = purchase.state == "open" and (synced or "cancelled" in request.args)
     cancelled = unpaid or purchase.state in ("failed", "expired")
     notify(**_notice(purchase, cancelled=cancelled))
     return go(_with_outcome(purchase.return_to, "cancelled" if cancelled else "success"))
@@ -124,7 +124,7 @@ def back(purchase_id: str) -> Response:
 @credits_pages.get("/purchases/<purchase_id>/notice")
 @policy("user")
 def purchase_notice(purchase_id: str) -> Response:
-    """Answer the notice of a purchase that was still pending."""
+    """Return the notice of a pending purchase, which polls this route."""
     purchase = payments.find_purchase(reading(), purchase_id, require_member())
     response = make_response(render_block(FRAGMENTS, "notice", notice=_notice(purchase)))
     if purchase.state == "paid":
@@ -132,10 +132,10 @@ def purchase_notice(purchase_id: str) -> Response:
     return response
 
 
-def _packs(*, goes_to: str, selected: str) -> dict[str, Any]:
+def _packs(*, next_path: str, selected: str) -> dict[str, Any]:
     catalog = get(Catalog)
-    best = next((pack.id for pack in catalog.packs if pack.best_value), "")
-    known = catalog.pack(selected)
+    best_value = next((pack.id for pack in catalog.packs if pack.best_value), "")
+    pack = catalog.pack(selected)
     currency = _currency()
     return {
         "packs": view_models.packs(currency),
@@ -144,39 +144,39 @@ def _packs(*, goes_to: str, selected: str) -> dict[str, Any]:
         "chart": view_models.cost_chart(),
         "catalog": catalog.digest,
         "nonce": secrets.token_urlsafe(16),
-        "next": goes_to,
-        "selected": known.id if known else best,
+        "next": next_path,
+        "selected": pack.id if pack else best_value,
         "problem": None,
     }
 
 
-def _currency(asked: str | None = None) -> str:
-    """Return the currency that a buyer chose, now or before; the catalog's own at first."""
-    known = get(Catalog).currencies
-    chosen = asked or request.args.get("currency")
-    if chosen in known:
-        session["currency"] = chosen
-    kept = session.get("currency")
-    return str(kept) if kept in known else known[0]
+def _currency(requested: str | None = None) -> str:
+    """Return the currency that the buyer selected, now or before, else the catalog's own."""
+    currencies = get(Catalog).currencies
+    selected = requested or request.args.get("currency")
+    if selected in currencies:
+        session["currency"] = selected
+    stored = session.get("currency")
+    return str(stored) if stored in currencies else currencies[0]
 
 
-def _offers(goes_to: str) -> dict[str, Any]:
+def _plan_context(next_path: str) -> dict[str, Any]:
     from creditapp.web.plans import plan_context
 
-    return plan_context(goes_to=goes_to)
+    return plan_context(next_path=next_path)
 
 
-def _refused(refusal: AppError, goes_to: str) -> Response:
+def _refused(refusal: AppError, next_path: str) -> Response:
     if wants_fragment() or wants_json():
         raise refusal
-    context = _packs(goes_to=goes_to, selected=request.form.get("pack", ""))
-    context["offers"] = _offers(goes_to)
+    context = _packs(next_path=next_path, selected=request.form.get("pack", ""))
+    context["offers"] = _plan_context(next_path)
     context["problem"] = view_models.problem(refusal)
     return make_response(render_page(PAGE, **context), refusal.status, refusal.headers)
 
 
 def _notice(purchase: Purchase, *, cancelled: bool = False) -> dict[str, Any]:
-    """Say how a purchase stands, as the notice shows it."""
+    """Return the notice about the state of a purchase."""
     match purchase.state:
         case "paid":
             return {
@@ -188,22 +188,22 @@ def _notice(purchase: Purchase, *, cancelled: bool = False) -> dict[str, Any]:
         case "failed":
             return {"code": "purchase_failed"}
         case "review":
-            return {"code": "info", "text": "Your payment is being looked at by a person."}
+            return {"code": "info", "text": "Your payment is under review."}
         case "expired":
             return {"code": "purchase_cancelled"}
         case _ if cancelled:
             return {"code": "purchase_cancelled"}
         case _:
-            waits = now() - purchase.created_at < timedelta(hours=1)
+            polls = now() - purchase.created_at < timedelta(hours=1)
             return {
                 "code": "purchase_pending",
                 "micro": purchase.credits_micro,
-                "poll_url": f"/credits/purchases/{purchase.id}/notice" if waits else None,
+                "poll_url": f"/credits/purchases/{purchase.id}/notice" if polls else None,
             }
 
 
 def _with_outcome(path: str, outcome: str) -> str:
     parts = urlsplit(path)
-    given = parse_qsl(parts.query, keep_blank_values=True)
-    query = [(name, value) for name, value in given if name != "purchase"]
+    fields = parse_qsl(parts.query, keep_blank_values=True)
+    query = [(name, value) for name, value in fields if name != "purchase"]
     return f"{parts.path}?{urlencode([*query, ('purchase', outcome)])}"

@@ -1,4 +1,4 @@
-"""The designers' pages: every component in every state with its call, and every mail."""
+"""Designers' pages: every component in every state with its code, and every email."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from creditapp.http.headers import content_security_policy
 from creditapp.http.policies import policy
 from creditapp.http.rendering import render_page
 from creditapp.services import get
-from creditapp.web.examples import Component, Mail, MailExample, load_examples, load_mails
+from creditapp.web.examples import Component, Email, EmailExample, load_emails, load_examples
 
-MAIL_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'; sandbox"
-"""What a mail shown in a frame may do: bring its own looks, and nothing else."""
+EMAIL_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'; sandbox"
+"""Content security policy of an email in a frame: its own styles and nothing else."""
 
 site = Blueprint("site", __name__)
 
@@ -32,27 +32,27 @@ def components() -> str:
 
 @site.get("/credits-demo/mails")
 @policy("public")
-def mails() -> str:
-    """List all mails with their states and subjects."""
-    listed = [
-        (mail, [(each, _part(mail, each, "subject")) for each in mail.examples])
-        for mail in _mails()
+def email_list() -> str:
+    """List all emails with their states and subjects."""
+    rows = [
+        (email, [(example, _part(email, example, "subject")) for example in email.examples])
+        for email in _emails()
     ]
-    return render_page("pages/credits_demo/mails.html", mails=listed)
+    return render_page("pages/credits_demo/emails.html", emails=rows)
 
 
 @site.get("/credits-demo/mails/<event>/<state>")
 @policy("public")
-def mail(event: str, state: str) -> Response:
-    """Show one mail in one state: its subject, its HTML in a frame, its text."""
-    found, example = _find_mail(event, state)
+def email(event: str, state: str) -> Response:
+    """Show one email in one state: its subject, its HTML in a frame, its text."""
+    email_type, example = _find_email(event, state)
     response = make_response(
         render_page(
-            "pages/credits_demo/mail.html",
-            mail=found,
+            "pages/credits_demo/email.html",
+            email=email_type,
             example=example,
-            subject=_part(found, example, "subject"),
-            text=_part(found, example, "text"),
+            subject=_part(email_type, example, "subject"),
+            text=_part(email_type, example, "text"),
         )
     )
     with_frames = f"{content_security_policy(get(Settings))}; frame-src 'self'"
@@ -62,10 +62,10 @@ def mail(event: str, state: str) -> Response:
 
 @site.get("/credits-demo/mails/<event>/<state>/html")
 @policy("public")
-def mail_html(event: str, state: str) -> Response:
-    """Show the HTML of one mail in one state, as a mail program would."""
-    response = make_response(_part(*_find_mail(event, state), "html"))
-    response.headers["Content-Security-Policy"] = MAIL_POLICY
+def email_html(event: str, state: str) -> Response:
+    """Show the HTML of one email in one state, as an email program would."""
+    response = make_response(_part(*_find_email(event, state), "html"))
+    response.headers["Content-Security-Policy"] = EMAIL_POLICY
     response.headers["X-Frame-Options"] = "SAMEORIGIN"
     return response
 
@@ -74,38 +74,42 @@ def mail_html(event: str, state: str) -> Response:
 @policy("public")
 def state(component: str, state: str) -> str:
     """Show one state of one component, alone."""
-    found = next((each for each in _components() if each.name == component), None)
-    example = next((each for each in found.examples if each.name == state), None) if found else None
-    if found is None or example is None:
-        raise NotFound("There is no such component or state.")
-    return render_page("pages/credits_demo/state.html", component=found, example=example)
+    for candidate in _components():
+        for example in candidate.examples:
+            if (candidate.name, example.name) == (component, state):
+                return render_page(
+                    "pages/credits_demo/state.html", component=candidate, example=example
+                )
+    raise NotFound("There is no such component or state.")
 
 
 def _components() -> tuple[Component, ...]:
     return load_examples(_templates() / "examples", now())
 
 
-def _mails() -> tuple[Mail, ...]:
-    return load_mails(_templates() / "emails", now())
+def _emails() -> tuple[Email, ...]:
+    return load_emails(_templates() / "emails", now())
 
 
-def _find_mail(event: str, state: str) -> tuple[Mail, MailExample]:
-    for found in _mails():
-        for example in found.examples:
-            if (found.event, example.name) == (event, state):
-                return found, example
-    raise NotFound("There is no such mail or state.")
+def _find_email(event: str, state: str) -> tuple[Email, EmailExample]:
+    for email in _emails():
+        for example in email.examples:
+            if (email.event, example.name) == (event, state):
+                return email, example
+    raise NotFound("There is no such email or state.")
 
 
-def _part(found: Mail, example: MailExample, part: str) -> str:
-    """Render one part by the same road as the mails that are sent; its links lead nowhere."""
-    post = get(EmailService)
-    context = {**example.context, "site_url": post.site_url}
-    if found.event in emails.LINKS:
-        context["link"] = post.site_url + emails.LINKS[found.event][1].replace("{token}", "example")
-    if found.event in emails.OPTIONAL:
-        context["unsubscribe_link"] = f"{post.site_url}/unsubscribe/example"
-    return post.render(found.event, part, context)
+def _part(email: Email, example: EmailExample, part: str) -> str:
+    """Render one part like an email that is sent; its links carry an example token."""
+    service = get(EmailService)
+    context = {**example.context, "site_url": service.site_url}
+    if email.event in emails.LINKS:
+        context["link"] = service.site_url + emails.LINKS[email.event][1].replace(
+            "{token}", "example"
+        )
+    if email.event in emails.OPTIONAL:
+        context["unsubscribe_link"] = f"{service.site_url}/unsubscribe/example"
+    return service.render(email.event, part, context)
 
 
 def _templates() -> Path:

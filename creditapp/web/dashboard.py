@@ -1,4 +1,4 @@
-"""The dashboard: what there is, when it ends, where it went."""
+"""Dashboard: balance, plan, spending and transaction history."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from creditapp.http.policies import policy
 from creditapp.http.rendering import page_or_block
 from creditapp.http.sessions import require_member
 from creditapp.http.viewer import viewer
-from creditapp.ledger import Grant
 from creditapp.payments.subscriptions import status as plan_status
 from creditapp.web import view_models
+from creditapp.web.view_models import BalancePart
 
 PAGE_SIZE = 25
 CSV_PAGE = 500
@@ -40,10 +40,10 @@ FILTERS = {
 }
 _LABELS = {
     "welcome": "Welcome credits",
-    "free": "Address credits",
+    "free": "Confirmation credits",
     "purchase": "Pack credits",
     "subscription": "Plan credits",
-    "refund": "Given back",
+    "refund": "Returned credits",
     "promotion": "Promotion",
     "admin": "From support",
 }
@@ -54,52 +54,53 @@ account = Blueprint("account", __name__)
 @account.get("/dashboard")
 @policy("user")
 def dashboard() -> Response:
-    """Show balance, what expires, a week of spending, and the history."""
-    looks, chosen = viewer(), _filter()
-    lines = _lines(looks.wallet_id, chosen, _cursor(), PAGE_SIZE + 1)
+    """Show the balance and what expires, a week of spending, and the history."""
+    current_viewer, type_filter = viewer(), _type_filter()
+    lines = _lines(current_viewer.wallet_id, type_filter, _cursor(), PAGE_SIZE + 1)
     shown, more = lines[:PAGE_SIZE], len(lines) > PAGE_SIZE
     next_url = None
     if more:
-        query = {"type": chosen, "cursor": shown[-1].seq}
-        next_url = f"/dashboard?{urlencode({k: v for k, v in query.items() if v})}"
+        query = {"type": type_filter, "cursor": shown[-1].seq}
+        next_url = (
+            f"/dashboard?{urlencode({name: value for name, value in query.items() if value})}"
+        )
     return page_or_block(
         "pages/dashboard/index.html",
         "history",
-        wallet=view_models.purse(looks, _parts(looks.wallet_id)),
+        wallet=view_models.balance(current_viewer, _balance_parts(current_viewer.wallet_id)),
         plan=view_models.plan(plan_status.get_status(reading(), require_member().id)),
         usage=_usage(require_member().id),
-        lines=[view_models.line(each) for each in shown],
-        filter=chosen,
+        lines=[view_models.history_line(line) for line in shown],
+        filter=type_filter,
         next_url=next_url,
-        csv_url="/dashboard/history.csv" + (f"?type={chosen}" if chosen else ""),
+        csv_url="/dashboard/history.csv" + (f"?type={type_filter}" if type_filter else ""),
     )
 
 
 @account.get("/dashboard/history.csv")
 @policy("user")
 def history_csv() -> Response:
-    """Send the whole history as CSV, oldest line last."""
-    wallet_id, chosen = viewer().wallet_id, _filter()
-    rows = list(_csv_rows(wallet_id, chosen))
+    """Send the whole history as CSV, the newest line first."""
+    rows = list(_csv_rows(viewer().wallet_id, _type_filter()))
     response = Response("".join(rows), mimetype="text/csv")
     response.headers["Content-Disposition"] = 'attachment; filename="credits.csv"'
     response.headers["Cache-Control"] = "no-store"
     return response
 
 
-def _csv_rows(wallet_id: int | None, chosen: str) -> Iterator[str]:
+def _csv_rows(wallet_id: int | None, type_filter: str) -> Iterator[str]:
     yield _csv_row(["time", "type", "what", "credits", "total after", "id"])
     before: int | None = None
     while True:
-        page = _lines(wallet_id, chosen, before, CSV_PAGE)
+        page = _lines(wallet_id, type_filter, before, CSV_PAGE)
         for entry in page:
-            shape = view_models.line(entry)
-            detail = f": {shape['detail']}" if shape["detail"] else ""
+            line = view_models.history_line(entry)
+            detail = f": {line['detail']}" if line["detail"] else ""
             yield _csv_row(
                 [
                     rfc3339(entry.effective_at),
                     entry.type,
-                    _harmless(f"{shape['title']}{detail}"),
+                    _escape_formula(f"{line['title']}{detail}"),
                     str(units.credits_number(entry.amount_micro)),
                     str(units.credits_number(entry.balance_after_micro)),
                     entry.id,
@@ -116,16 +117,16 @@ def _csv_row(cells: list[str]) -> str:
     return buffer.getvalue()
 
 
-def _harmless(text: str) -> str:
+def _escape_formula(text: str) -> str:
     """Keep a spreadsheet from running a cell as a formula (OWASP: CSV injection)."""
     return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
 
 
-def _filter() -> str:
-    chosen = request.args.get("type", "")
-    if chosen not in FILTERS:
+def _type_filter() -> str:
+    type_filter = request.args.get("type", "")
+    if type_filter not in FILTERS:
         raise ValidationFailed.of("type", f"Choose one of {', '.join(filter(None, FILTERS))}.")
-    return chosen
+    return type_filter
 
 
 def _cursor() -> int | None:
@@ -134,7 +135,7 @@ def _cursor() -> int | None:
 
 
 def _lines(
-    wallet_id: int | None, chosen: str, before: int | None, limit: int
+    wallet_id: int | None, type_filter: str, before: int | None, limit: int
 ) -> list[ledger.StatementLine]:
     if wallet_id is None:
         return []
@@ -144,18 +145,19 @@ def _lines(
         now=now(),
         limit=limit,
         before_seq=before,
-        types=FILTERS[chosen],
+        types=FILTERS[type_filter],
     )
 
 
-def _parts(wallet_id: int | None) -> list[dict[str, Any]]:
-    """Return what the balance is made of, in the order in which it is spent."""
+def _balance_parts(wallet_id: int | None) -> list[BalancePart]:
+    """Return the grants of a balance by source and expiry, in the order they are spent."""
     if wallet_id is None:
         return []
     merged: dict[tuple[str, datetime | None], int] = {}
     for grant in ledger.list_grants(reading().connection(), wallet_id):
         if grant.frozen_at is None and grant.expires_at > now():
-            key = (grant.source, _end(grant))
+            expires_at = None if grant.expires_at >= NEVER else grant.expires_at
+            key = (grant.source, expires_at)
             merged[key] = merged.get(key, 0) + grant.remaining_micro
     return [
         {
@@ -168,12 +170,8 @@ def _parts(wallet_id: int | None) -> list[dict[str, Any]]:
     ]
 
 
-def _end(grant: Grant) -> datetime | None:
-    return None if grant.expires_at >= NEVER else grant.expires_at
-
-
 def _usage(user_id: str) -> dict[str, Any]:
-    """Return what was spent and made on each of the last days, in one query."""
+    """Return the credits spent and images made on each of the last days, in one query."""
     today = now().date()
     first = today - timedelta(days=DAYS - 1)
     since = datetime(first.year, first.month, first.day, tzinfo=UTC)
@@ -185,24 +183,24 @@ def _usage(user_id: str) -> dict[str, Any]:
             Generation.state == "succeeded",
         )
     )
-    spent: dict[date, int] = {}
-    made: dict[date, int] = {}
+    spent_micro: dict[date, int] = {}
+    images: dict[date, int] = {}
     for finished_at, charged_micro, delivered in rows:
         if finished_at is not None:
             day = finished_at.date()
-            spent[day] = spent.get(day, 0) + charged_micro
-            made[day] = made.get(day, 0) + delivered
+            spent_micro[day] = spent_micro.get(day, 0) + charged_micro
+            images[day] = images.get(day, 0) + delivered
     days = [first + timedelta(days=number) for number in range(DAYS)]
     return {
         "days": [
             {
                 "date": day,
-                "spent_micro": spent.get(day, 0),
-                "made": _images(made.get(day, 0)),
+                "spent_micro": spent_micro.get(day, 0),
+                "made": _images(images.get(day, 0)),
             }
             for day in days
         ],
-        "total_micro": sum(spent.values()),
+        "total_micro": sum(spent_micro.values()),
     }
 
 

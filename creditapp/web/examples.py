@@ -1,9 +1,10 @@
-"""The components' examples: data that a designer writes, shown on ``/credits-demo`` and tested.
+"""Examples of components and emails: data that a designer writes, shown and tested.
 
 ``templates/examples/<component>.json`` holds ``{"about", "examples": {state: {"title", "args"}}}``.
-JSON knows no time, so ``"now+3h"`` stands for a moment and ``"today-2"`` for a day.
+JSON has no times, so ``"now+3h"`` means a moment and ``"today-2"`` a day.
 
-A mail's examples are ``templates/emails/<event>/examples.json``, with a ``context`` for each state.
+The examples of an email are in ``templates/emails/<event>/examples.json``, with a ``context`` for
+each state.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 _MOMENT = re.compile(r"now([+-])(\d+)([smhd])")
 _DAY = re.compile(r"today-(\d+)")
 LITERAL_CHARACTERS_MAX = 120
-"""Longer data stands in the example's file alone."""
+"""Longer data is only in the file of the example, not in the code shown."""
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -31,7 +32,7 @@ class Example:
     title: str
     args: dict[str, Any]
     code: str
-    """The call, as a designer would write it into a template."""
+    """The call as written in a template."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,8 @@ class Component:
 
 
 @dataclass(frozen=True)
-class MailExample:
-    """One state of a mail, with what its templates are given."""
+class EmailExample:
+    """One state of an email, with the context of its templates."""
 
     name: str
     title: str
@@ -53,36 +54,38 @@ class MailExample:
 
 
 @dataclass(frozen=True)
-class Mail:
-    """A mail with all its states."""
+class Email:
+    """An email with all its states."""
 
     event: str
     about: str
-    examples: tuple[MailExample, ...]
+    examples: tuple[EmailExample, ...]
 
 
-def load_mails(folder: Path, present: datetime) -> tuple[Mail, ...]:
-    """Return every mail that has examples, by event; moments are text, as mails are stored."""
-    return tuple(_mail(file, present) for file in sorted(folder.glob("*/examples.json")))
+def load_emails(folder: Path, present: datetime) -> tuple[Email, ...]:
+    """Return every email that has examples, by event; times are text, as in stored emails."""
+    return tuple(_email(file, present) for file in sorted(folder.glob("*/examples.json")))
 
 
-def _mail(file: Path, present: datetime) -> Mail:
-    found = json.loads(file.read_text())
-    return Mail(
+def _email(file: Path, present: datetime) -> Email:
+    data = json.loads(file.read_text())
+    return Email(
         file.parent.name,
-        found["about"],
+        data["about"],
         tuple(
-            MailExample(name, each["title"], _as_stored(_with_times(each["context"], present)))
-            for name, each in found["examples"].items()
+            EmailExample(
+                name, example["title"], _as_stored(_with_times(example["context"], present))
+            )
+            for name, example in data["examples"].items()
         ),
     )
 
 
 def _as_stored(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _as_stored(each) for name, each in value.items()}
+        return {name: _as_stored(item) for name, item in value.items()}
     if isinstance(value, list):
-        return [_as_stored(each) for each in value]
+        return [_as_stored(item) for item in value]
     return value.isoformat() if isinstance(value, datetime) else value
 
 
@@ -92,10 +95,10 @@ def load_examples(folder: Path, present: datetime) -> tuple[Component, ...]:
 
 
 def _component(file: Path, present: datetime) -> Component:
-    found = json.loads(file.read_text())
+    data = json.loads(file.read_text())
     return Component(
         file.stem,
-        found["about"],
+        data["about"],
         tuple(
             Example(
                 name,
@@ -103,7 +106,7 @@ def _component(file: Path, present: datetime) -> Component:
                 _with_times(example["args"], present),
                 _call(file.stem, example["args"]),
             )
-            for name, example in found["examples"].items()
+            for name, example in data["examples"].items()
         ),
     )
 
@@ -116,22 +119,22 @@ def _call(component: str, args: dict[str, Any]) -> str:
 
 
 def _argument(name: str, value: object) -> str:
-    """Return a value as it is written into the call; long data as a page has it, by its name."""
+    """Return a value as written in the call; long data by its name, as on a page."""
     text = _literal(value)
     return name if isinstance(value, dict | list) and len(text) > LITERAL_CHARACTERS_MAX else text
 
 
 def _literal(value: object) -> str:
-    """Return a value as Jinja writes it, which is JSON with true, false and none of its own."""
+    """Return a value in Jinja's syntax: JSON with none for null."""
     text = json.dumps(value, ensure_ascii=False, indent=2)
     return re.sub(r"\bnull\b", "none", text).replace("\n", "\n  ")
 
 
 def _with_times(value: Any, present: datetime) -> Any:
     if isinstance(value, dict):
-        return {name: _with_times(each, present) for name, each in value.items()}
+        return {name: _with_times(item, present) for name, item in value.items()}
     if isinstance(value, list):
-        return [_with_times(each, present) for each in value]
+        return [_with_times(item, present) for item in value]
     if isinstance(value, str):
         if moment := _MOMENT.fullmatch(value):
             span = timedelta(**{_UNITS[moment[3]]: int(moment[2])})

@@ -1,4 +1,4 @@
-"""The gallery, and the pictures themselves, which only their owner may see."""
+"""Gallery, and the image files, which only their owner may see."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ log = structlog.get_logger(__name__)
 @pages.get("/gallery")
 @policy("user")
 def gallery() -> Response:
-    """Show everything that a member made, newest first, with a search in the prompts."""
+    """Show a member's images, newest first, with a search in the prompts."""
     member = require_member()
-    words = request.args.get("q", "").strip()[:200]
+    search = request.args.get("q", "").strip()[:200]
     session = reading()
     owned: list[Any] = [
         Generation.owner_kind == "user",
         Generation.owner_id == member.id,
         Generation.deleted_at.is_(None),
     ]
-    if words:
-        pattern = words.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-        # Both sides are lowered by the database: SQLite and Python differ beyond ASCII.
+    if search:
+        pattern = search.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+        # The database lowers both sides: SQLite and Python differ beyond ASCII.
         owned.append(Generation.prompt.ilike(f"%{pattern}%", escape="\\"))
     starred = request.args.get("starred") == "1"
     if starred:
@@ -63,15 +63,15 @@ def gallery() -> Response:
         .where(*owned)
     )
     page, more = rows[:PAGE_SIZE], len(rows) > PAGE_SIZE
-    narrowed = {"q": words, "starred": "1" if starred else ""}
+    filters = {"q": search, "starred": "1" if starred else ""}
     return page_or_block(
         "pages/gallery/index.html",
         "grid",
-        items=[view_models.item(GenerationResult(made), asset) for made, asset in page],
-        q=words,
+        items=[view_models.image_card(GenerationResult(row), asset) for row, asset in page],
+        q=search,
         starred=starred,
-        here=_address(narrowed),
-        next_url=_address(narrowed | {"cursor": page[-1][1].id}) if more else None,
+        here=_gallery_url(filters),
+        next_url=_gallery_url(filters | {"cursor": page[-1][1].id}) if more else None,
         total=total or 0,
     )
 
@@ -79,7 +79,7 @@ def gallery() -> Response:
 @pages.post("/generations/<generation_id>/star")
 @policy("user")
 def star(generation_id: str) -> Response:
-    """Make a picture a favourite, or no longer, and go back to where it hangs."""
+    """Add an image to the favourites or remove it, and return to its page."""
     with transaction() as writing:
         feedback.star(writing, generation_id, caller(), starred=request.form.get("starred") == "1")
     return go(safe_path(request.form.get("next"), "/gallery"))
@@ -88,20 +88,20 @@ def star(generation_id: str) -> Response:
 @pages.post("/generations/<generation_id>/report")
 @policy("public")
 def report(generation_id: str) -> Response:
-    """Tell the operator what is wrong with a picture."""
+    """Report a problem with an image to the operator."""
     with transaction() as writing:
         feedback.report(writing, generation_id, caller(), request.form.get("report", ""))
-    log.warning("picture reported", generation=generation_id)
-    notify("info", text="Thank you. Your report is with the people who run this site.")
+    log.warning("image reported", generation=generation_id)
+    notify("info", text="Thank you. We have received your report.")
     return go(f"/generations/{generation_id}")
 
 
 @pages.get("/media/<asset_id>")
 @policy("public")
 def media(asset_id: str) -> Response:
-    """Send a picture to its owner; to anybody else there is none."""
+    """Send an image to its owner; 404 for everyone else."""
     kind, owner_id = caller().owner
-    found = (
+    row = (
         reading()
         .execute(
             select(Asset, Generation.prompt)
@@ -115,9 +115,9 @@ def media(asset_id: str) -> Response:
         )
         .first()
     )
-    if found is None:
-        raise NotFound("There is no such picture here.")
-    asset, prompt = found
+    if row is None:
+        raise NotFound("There is no such image here.")
+    asset, prompt = row
     try:
         response = send_file(
             get(Media).path(asset.media_key),
@@ -128,18 +128,18 @@ def media(asset_id: str) -> Response:
             max_age=31536000,
         )
     except FileNotFoundError:
-        # Deleted between the row's reading and the file's opening, or lost with a disk.
-        raise NotFound("This picture is gone.") from None
-    # Private: a shared cache must never hand one person's picture to another.
+        # Deleted after the row was read, or lost with a disk.
+        raise NotFound("This image no longer exists.") from None
+    # Private: a shared cache must never serve one user's image to another.
     response.headers["Cache-Control"] = "private, max-age=31536000, immutable"
     return response
 
 
-def _address(query: dict[str, str]) -> str:
-    said = urlencode({name: text for name, text in query.items() if text})
-    return f"/gallery?{said}" if said else "/gallery"
+def _gallery_url(filters: dict[str, str]) -> str:
+    query = urlencode({name: text for name, text in filters.items() if text})
+    return f"/gallery?{query}" if query else "/gallery"
 
 
 def _file_name(prompt: str) -> str:
     words = "".join(c if c.isalnum() and c.isascii() else " " for c in prompt).split()
-    return "-".join(words[:8]).lower()[:60] or "picture"
+    return "-".join(words[:8]).lower()[:60] or "image"

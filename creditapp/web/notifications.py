@@ -1,4 +1,4 @@
-"""Which mails come: the choices on the settings, and the link that a mail brings with it."""
+"""Email preferences: the choices in the settings, and the unsubscribe link of each email."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pages = Blueprint("notifications", __name__)
 
 
 def notifications_of(user_id: str) -> dict[str, Any]:
-    """Return the optional mails with whether they come, and those that always come."""
+    """Return the optional emails with their setting, and those that are always sent."""
     off = emails.switched_off(reading(), user_id)
     return {
         "choices": [{"event": event, "on": event not in off} for event in emails.OPTIONAL],
@@ -33,11 +33,11 @@ def notifications_of(user_id: str) -> dict[str, Any]:
 @pages.post("/settings/notifications")
 @policy("user")
 def save_notifications() -> Response:
-    """Keep which optional mails come; what is not ticked does not."""
+    """Store which optional emails to send: those that are ticked."""
     member = require_member()
-    chosen = set(request.form.getlist("notify"))
+    events = set(request.form.getlist("notify"))
     with transaction() as session:
-        emails.choose(session, member.id, chosen, now=now())
+        emails.choose(session, member.id, events, now=now())
     notify("profile_saved")
     return go("/settings")
 
@@ -45,9 +45,9 @@ def save_notifications() -> Response:
 @pages.get("/unsubscribe/<token>")
 @policy("public")
 def unsubscribe(token: str) -> str:
-    """Ask whether to end mails of one kind; opening the link alone changes nothing.
+    """Ask whether to stop one kind of email; opening the link changes nothing.
 
-    Programs open the links of a mail to look for danger, and must not unsubscribe anybody.
+    Security scanners open the links of an email and must not unsubscribe the user.
     """
     user, event = emails.read_unsubscribe(reading(), token, get(EmailService).secret)
     off = emails.switched_off(reading(), user.id)
@@ -56,11 +56,11 @@ def unsubscribe(token: str) -> str:
 
 @pages.post("/unsubscribe/<token>")
 @policy("signature")
-def stop_mails(token: str) -> str:
-    """End mails of one kind for whoever the signed link was sent to, signed in or not.
+def stop_emails(token: str) -> str:
+    """Stop one kind of email for the user of the signed link, logged in or not.
 
-    A mail program posts here by itself when its reader presses "Unsubscribe" (RFC 8058): without
-    cookies and without our token, so the link's signature is what is believed.
+    An email program posts here when its user presses "Unsubscribe" (RFC 8058), without cookies and
+    without our CSRF token: the signature of the link authenticates the request.
     """
     with transaction() as session:
         user, event = emails.read_unsubscribe(session, token, get(EmailService).secret)

@@ -1,4 +1,4 @@
-"""Plans in the browser: compare, subscribe, change, let end, resume, manage at Stripe."""
+"""Plan pages: compare, subscribe, change, cancel, resume, and the billing portal."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ pages = Blueprint("plans", __name__)
 @policy("public")
 def compare() -> Response:
     """Show the plans: as a page, and as the dialog over any other page."""
-    context = plan_context(goes_to=safe_path(request.args.get("next"), "/dashboard"))
+    context = plan_context(next_path=safe_path(request.args.get("next"), "/dashboard"))
     if wants_fragment():
         return make_response(render_block(PAGE, "modal", **context))
     return make_response(render_page(PAGE, **context))
@@ -43,27 +43,27 @@ def compare() -> Response:
 @pages.get("/plan")
 @policy("user")
 def preview() -> Response:
-    """Show what an upgrade charges and gives now, with the button that does it.
+    """Show what an upgrade charges and grants now, with the button to confirm it.
 
-    Of a team's own plan also what another number of seats means.
+    For the team plan of a member, show a change of seats too.
     """
-    goes_to = safe_path(request.args.get("next"), "/dashboard")
+    next_path = safe_path(request.args.get("next"), "/dashboard")
     order = PlanOrder(
         request.args.get("plan", "")[:64], request.args.get("cycle", "")[:8], _seats(request.args)
     )
     member = require_member()
     try:
-        shown = plans.preview_upgrade(order, member)
+        upgrade = plans.preview_upgrade(order, member)
     except GatewayError:
         raise PaymentUnavailable from None
-    mine, plan = plan_status.get_status(reading(), member.id), get(Catalog).plan(order.plan_id)
-    seats = view_models.seats(mine, plan, order.cycle, order.seats) if plan else None
-    if shown is None and (seats is None or seats["has"] is None):
-        return go(url_for("checkout.plans.compare", next=goes_to))
+    status, plan = plan_status.get_status(reading(), member.id), get(Catalog).plan(order.plan_id)
+    seats = view_models.seats(status, plan, order.cycle, order.seats) if plan else None
+    if upgrade is None and (seats is None or seats["has"] is None):
+        return go(url_for("checkout.plans.compare", next=next_path))
     return make_response(
         render_page(
             "pages/plans/upgrade.html",
-            offer=view_models.upgrade(shown) if shown else None,
+            offer=view_models.upgrade(upgrade) if upgrade else None,
             seats=seats,
             sent={
                 "plan": order.plan_id,
@@ -71,7 +71,7 @@ def preview() -> Response:
                 "seats": order.seats,
                 "catalog": get(Catalog).digest,
                 "nonce": secrets.token_urlsafe(16),
-                "next": goes_to,
+                "next": next_path,
             },
         )
     )
@@ -81,74 +81,74 @@ def preview() -> Response:
 @policy("user")
 def choose() -> Response:
     """Subscribe or change the plan; a double click does it once."""
-    goes_to = safe_path(request.form.get("next"), "/dashboard")
+    next_path = safe_path(request.form.get("next"), "/dashboard")
     order = PlanOrder(
         plan_id=request.form.get("plan", "")[:64],
         cycle=request.form.get("cycle", "")[:8],
         seats=_seats(request.form),
         catalog_shown=request.form.get("catalog", "")[:64],
-        return_to=goes_to,
+        return_to=next_path,
     )
     nonce = request.form.get("nonce", "")
     try:
         if not 8 <= len(nonce) <= 64:
             raise ValidationFailed.of("nonce", "Reload the page and try again.")
-        chosen = plans.choose_plan(
+        change = plans.choose_plan(
             order, require_member(), key=f"form:{nonce}:{order.digest()[:32]}"
         )
     except GatewayError:
-        return _refused(PaymentUnavailable(), goes_to)
+        return _refused(PaymentUnavailable(), next_path)
     except AppError as refusal:
-        return _refused(refusal, goes_to)
-    if chosen.purchase is None:
+        return _refused(refusal, next_path)
+    if change.purchase is None:
         forget_viewer()
-        notify("info", text=_said(chosen))
-        return go(goes_to)
-    if chosen.purchase.ended or not chosen.purchase.checkout_url:
-        return go(url_for("checkout.back", purchase_id=chosen.purchase.id))
-    return go(chosen.purchase.checkout_url)
+        notify("info", text=_describe(change))
+        return go(next_path)
+    if change.purchase.ended or not change.purchase.checkout_url:
+        return go(url_for("checkout.back", purchase_id=change.purchase.id))
+    return go(change.purchase.checkout_url)
 
 
 @pages.post("/plan/cancel")
 @policy("user")
 def cancel() -> Response:
-    """Let the plan end with the time that is paid."""
+    """Cancel the plan at the end of the paid period."""
     return _end(cancel=True)
 
 
 @pages.post("/plan/resume")
 @policy("user")
 def resume() -> Response:
-    """Let a plan that was to end go on."""
+    """Resume a canceled plan before it ends."""
     return _end(cancel=False)
 
 
 @pages.post("/portal")
 @policy("user")
 def manage() -> AnyResponse:
-    """Go to where card, invoices and plan are managed."""
+    """Go to the billing portal, for the card, the invoices and the plan."""
     try:
         return redirect(plans.portal_url(require_member(), request.form.get("flow", "")), 303)
     except GatewayError:
         return _refused(PaymentUnavailable(), "/dashboard")
 
 
-def plan_context(*, goes_to: str) -> dict[str, Any]:
-    """Return what the list of plans needs, wherever it stands; two queries for a member."""
+def plan_context(*, next_path: str) -> dict[str, Any]:
+    """Return the context of the list of plans; two queries for a member."""
     member, session = current_member(), reading()
-    mine = plan_status.get_status(session, member.id) if member else None
-    tries = {
+    status = plan_status.get_status(session, member.id) if member else None
+    trials = {
         plan.id
         for plan in get(Catalog).plans
         if plan.trial_days and member and plan_checkout.is_trial_eligible(session, plan, member.id)
     }
     return {
-        "plans": view_models.plans(mine, tries),
-        "cycle": mine.cycle if mine and mine.cycle else "month",
+        "plans": view_models.plans(status, trials),
+        "cycle": status.cycle if status and status.cycle else "month",
         "catalog": get(Catalog).digest,
         "nonce": secrets.token_urlsafe(16),
-        "next": goes_to,
-        "mine": view_models.plan(mine) if mine else None,
+        "next": next_path,
+        "mine": view_models.plan(status) if status else None,
         "problem": None,
     }
 
@@ -163,36 +163,36 @@ def _end(*, cancel: bool) -> Response:
         return _refused(refusal, "/dashboard")
     until = f"{row.period_end:%-d %B %Y}"
     text = (
-        f"Your plan ends on {until}. Until then everything stays, and you can resume it."
+        f"Your plan ends on {until}. Until then nothing changes, and you can resume it."
         if cancel
-        else f"Your plan goes on. The next payment is on {until}."
+        else f"Your plan continues. The next payment is on {until}."
     )
     notify("info", text=text)
     return go("/dashboard")
 
 
-def _seats(sent: MultiDict[str, str]) -> int:
-    text = sent.get("seats", "1")
+def _seats(fields: MultiDict[str, str]) -> int:
+    text = fields.get("seats", "1")
     if not text.isascii() or not text.isdecimal() or len(text) > 4:
-        return 0  # refused by the verb, in words that name the bounds
+        return 0  # refused later, with a message that names the bounds
     return int(text)
 
 
-def _said(chosen: PlanChange) -> str:
-    row = chosen.subscription
+def _describe(change: PlanChange) -> str:
+    row = change.subscription
     until = f"{row.period_end:%-d %B %Y}" if row else ""
     return {
-        "upgraded": "Your plan is upgraded. Its credits for the time left are in your balance.",
-        "will_change": f"Your plan changes on {until}. Until then it is as it was paid.",
-        "will_end": f"Your plan ends on {until}. Until then everything stays.",
-        "resumed": f"Your plan goes on. The next payment is on {until}.",
-        "kept": "You keep your plan; the change that was planned is taken back.",
-    }[chosen.outcome]
+        "upgraded": "Your plan is upgraded and its credits are in your balance.",
+        "will_change": f"Your plan changes on {until}. Until then you keep your current plan.",
+        "will_end": f"Your plan ends on {until}. Until then nothing changes.",
+        "resumed": f"Your plan continues. The next payment is on {until}.",
+        "kept": "You keep your plan. The planned change is canceled.",
+    }[change.outcome]
 
 
-def _refused(refusal: AppError, goes_to: str) -> Response:
+def _refused(refusal: AppError, next_path: str) -> Response:
     if wants_fragment() or wants_json():
         raise refusal
-    context = plan_context(goes_to=goes_to)
+    context = plan_context(next_path=next_path)
     context["problem"] = view_models.problem(refusal)
     return make_response(render_page(PAGE, **context), refusal.status, refusal.headers)

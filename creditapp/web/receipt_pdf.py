@@ -1,4 +1,4 @@
-"""A receipt drawn as a PDF of one page, from the same shape as the page."""
+"""PDF of a receipt, from the view model of the page."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from reportlab.platypus import Paragraph, SimpleDocTemplate, Spacer, Table
 
 from creditapp import units
 from creditapp.http.rendering import day
+from creditapp.web.view_models import ReceiptView
 
 _FONTS: Final = (
     (
@@ -27,15 +28,15 @@ _FONTS: Final = (
     ),
     ("Vera.ttf", "VeraBd.ttf"),
 )
-"""Plain and bold: Debian's package, which has most alphabets, else what the library brings."""
+"""Plain and bold: Debian's fonts, which have most alphabets, else those of reportlab."""
 
 _QUIET: Final = HexColor("#4c5952")
 _LINE: Final = HexColor("#d5dbd2")
 _WIDTH: Final = A4[0] - 50 * mm - 12
-"""Between the margins and the six points that a frame keeps on either side."""
+"""Width between the margins and the frame's padding of six points on either side."""
 
 
-def draw(receipt: Mapping[str, Any]) -> bytes:
+def draw(receipt: ReceiptView) -> bytes:
     """Return the receipt as a PDF; the same receipt gives the same bytes."""
     _register_fonts()
     title = f"Receipt {receipt['number']}"
@@ -55,7 +56,7 @@ def draw(receipt: Mapping[str, Any]) -> bytes:
     return buffer.getvalue()
 
 
-def _story(receipt: Mapping[str, Any]) -> list[Any]:
+def _story(receipt: ReceiptView) -> list[Any]:
     parties = [
         [_words("From", color=_QUIET), _words("To", color=_QUIET)],
         [_lines(receipt["seller"]), _lines(receipt["buyer"])],
@@ -67,7 +68,7 @@ def _story(receipt: Mapping[str, Any]) -> list[Any]:
     ]
     story = [_words("Receipt", size=22, bold=True), Spacer(1, 8 * mm)]
     if receipt["sandbox"]:
-        story += [_words("Paid on the sandbox: no real money.", bold=True), Spacer(1, 6 * mm)]
+        story += [_words("Paid in the sandbox: no real money.", bold=True), Spacer(1, 6 * mm)]
     return [
         *story,
         Table(facts, colWidths=[30 * mm, _WIDTH - 30 * mm], style=_PLAIN),
@@ -80,7 +81,7 @@ def _story(receipt: Mapping[str, Any]) -> list[Any]:
     ]
 
 
-def _sum(receipt: Mapping[str, Any]) -> list[list[Any]]:
+def _sum(receipt: ReceiptView) -> list[list[Any]]:
     return [
         [
             _words(row["label"], bold=row["strong"]),
@@ -117,7 +118,7 @@ def _words(
         splitLongWords=1,
         **({"textColor": color} if color else {}),
     )
-    # A paragraph reads markup, and a name may look like it.
+    # A paragraph parses markup, and a name may look like markup.
     return Paragraph(escape(_drawable(text)), style)
 
 
@@ -126,16 +127,16 @@ def _lines(texts: list[str]) -> list[Paragraph]:
 
 
 def _drawable(text: str) -> str:
-    """Return the text with what the font lacks replaced: by its plain letter, else by "?"."""
-    known = pdfmetrics.getFont("plain").face.charToGlyph
-    return "".join(_nearest(character, known) for character in text)
+    """Replace characters that the font lacks by their base letter, else by "?"."""
+    glyphs = pdfmetrics.getFont("plain").face.charToGlyph
+    return "".join(_nearest(character, glyphs) for character in text)
 
 
-def _nearest(character: str, known: Mapping[int, int]) -> str:
-    if ord(character) in known:
+def _nearest(character: str, glyphs: Mapping[int, int]) -> str:
+    if ord(character) in glyphs:
         return character
-    plain = "".join(each for each in unicodedata.normalize("NFKD", character) if ord(each) in known)
-    return plain or "?"
+    parts = unicodedata.normalize("NFKD", character)
+    return "".join(part for part in parts if ord(part) in glyphs) or "?"
 
 
 @cache

@@ -1,8 +1,6 @@
-"""Receipts of what was bought: a page to read and print, and the same as a PDF."""
+"""Receipts, as a page and as a PDF."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from flask import Blueprint, Response, url_for
 
@@ -12,6 +10,7 @@ from creditapp.http.policies import policy
 from creditapp.http.rendering import render_page
 from creditapp.http.sessions import require_member
 from creditapp.web import view_models
+from creditapp.web.view_models import ReceiptView
 
 pages = Blueprint("receipts", __name__)
 
@@ -19,17 +18,16 @@ pages = Blueprint("receipts", __name__)
 @pages.get("/receipts/<purchase_id>")
 @policy("user")
 def receipt(purchase_id: str) -> str:
-    """Show the receipt of a purchase to who paid it."""
-    shape = _receipt(purchase_id)
+    """Show the receipt of a purchase to its buyer."""
     pdf_url = url_for("account.receipts.receipt_pdf", purchase_id=purchase_id)
-    return render_page("pages/receipts/index.html", receipt=shape, pdf_url=pdf_url)
+    return render_page("pages/receipts/index.html", receipt=_receipt(purchase_id), pdf_url=pdf_url)
 
 
 @pages.get("/receipts/<purchase_id>.pdf")
 @policy("user")
 def receipt_pdf(purchase_id: str) -> Response:
-    """Send the same receipt as a PDF."""
-    # Its library takes a third of a second to import, which only who wants a PDF waits for.
+    """Send the receipt as a PDF."""
+    # The PDF library takes a third of a second to import: only this request waits for it.
     from creditapp.web.receipt_pdf import draw
 
     response = Response(draw(_receipt(purchase_id)), mimetype="application/pdf")
@@ -39,6 +37,6 @@ def receipt_pdf(purchase_id: str) -> Response:
     return response
 
 
-def _receipt(purchase_id: str) -> dict[str, Any]:
+def _receipt(purchase_id: str) -> ReceiptView:
     member = require_member()
     return view_models.receipt(payments.find_receipt(reading(), purchase_id, member), member)

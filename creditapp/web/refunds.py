@@ -1,4 +1,4 @@
-"""The refund policy, with the numbers computed for whoever looks."""
+"""Refund policy, with the refunds that a member could get today."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ pages = Blueprint("refunds", __name__)
 @pages.get("/refunds")
 @policy("public")
 def policy_page() -> Response:
-    """Say what is refunded and how, and to a member what it would come to today."""
+    """Show the refund policy and, to a member, today's refund of each payment."""
     member = current_member()
-    found = refund_policy.list_refundable(reading(), member.id) if member else []
+    payments = refund_policy.list_refundable(reading(), member.id) if member else []
     return make_response(
         render_page(
             "pages/refunds/index.html",
             days=get(Settings).refund_days,
-            payments=[view_models.refundable(each) for each in found],
+            payments=[view_models.refundable(payment) for payment in payments],
         )
     )

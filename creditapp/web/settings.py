@@ -1,4 +1,4 @@
-"""A member's own settings: profile, top-up, password, and which mails come."""
+"""A member's settings: profile, automatic top-up, password and notifications."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from creditapp.payments.auto_topup import limits as topup_limits
 from creditapp.services import get
 from creditapp.web import view_models
 from creditapp.web.notifications import notifications_of
+from creditapp.web.view_models import Topup
 
 pages = Blueprint("settings", __name__)
 
@@ -27,19 +28,21 @@ pages = Blueprint("settings", __name__)
 @pages.get("/settings")
 @policy("user")
 def settings() -> Response:
-    """Show profile and password."""
+    """Show the settings."""
     return page(require_member())
 
 
 @pages.post("/settings/profile")
 @policy("user")
 def save_profile() -> Response:
-    """Change the name and the balance below which to be told."""
+    """Change the name and the low balance warning."""
     member = require_member()
     try:
         low_micro = _low_balance(request.form.get("low_balance", ""))
         with transaction() as session:
-            user = _fresh(session.get(User, member.id))
+            user = session.get(User, member.id)
+            if user is None:
+                raise NotFound
             accounts.change_profile(
                 session, user, name=request.form.get("name", ""), low_balance_micro=low_micro
             )
@@ -74,7 +77,7 @@ def change_password() -> Response:
 
 
 def page(member: User, refusal: AppError | None = None) -> Response:
-    """Return the settings, with what a refused form of theirs held."""
+    """Return the settings, with the values and errors of a refused form."""
     fresh = reading().get(User, member.id) or member
     low = units.credits_number(low_at_micro(fresh))
     form: dict[str, Any] = {"name": fresh.name, "email": fresh.email, "low_balance": str(low)}
@@ -82,8 +85,8 @@ def page(member: User, refusal: AppError | None = None) -> Response:
     problem = None
     if isinstance(refusal, ValidationFailed):
         errors = {
-            each["field"].replace("lowBalance", "low_balance"): each["message"]
-            for each in refusal.errors
+            error["field"].replace("lowBalance", "low_balance"): error["message"]
+            for error in refusal.errors
         }
         form |= {
             name: request.form[name] for name in ("name", "low_balance") if name in request.form
@@ -104,7 +107,7 @@ def page(member: User, refusal: AppError | None = None) -> Response:
     return make_response(body, refusal.status if refusal else 200, headers)
 
 
-def _topup(member: User, *, sent: bool) -> dict[str, Any]:
+def _topup(member: User, *, sent: bool) -> Topup:
     session = reading()
     row = topup_consent.find_auto_topup(session, member.id)
     month = topup_limits.monthly_usage(session, row, now()) if row else None
@@ -118,9 +121,3 @@ def _low_balance(text: str) -> int:
         return units.micro_from_text(text)
     except units.AmountInvalid as error:
         raise ValidationFailed.of("low_balance", str(error)) from None
-
-
-def _fresh(user: User | None) -> User:
-    if user is None:
-        raise NotFound
-    return user

@@ -1,4 +1,4 @@
-"""The automatic top-up on the settings: agree, save a card, come back, switch off."""
+"""Automatic top-up in the settings: agree, save a card, switch off."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from creditapp.payments.stripe.records import GatewayError
 from creditapp.services import get
 from creditapp.web.settings import page
 
-PLACE = "/settings#top-up"
+SETTINGS_PATH = "/settings#top-up"
 
 pages = Blueprint("topup", __name__)
 
@@ -26,7 +26,7 @@ pages = Blueprint("topup", __name__)
 @pages.post("/settings/top-up")
 @policy("user")
 def agree_to_top_up() -> Response:
-    """Keep what the member agrees to; go where a card is saved, if there is none."""
+    """Store the agreement, and go to Stripe's page to save a card where there is none."""
     member = require_member()
     try:
         url = topup_consent.enable(_consent(), member, new_card=request.form.get("card") == "new")
@@ -37,13 +37,13 @@ def agree_to_top_up() -> Response:
     if url is not None:
         return go(url)
     notify("info", text="Automatic top-up is on.")
-    return go(PLACE)
+    return go(SETTINGS_PATH)
 
 
 @pages.get("/settings/top-up/back")
 @policy("user")
 def back_from_saving_a_card() -> Response:
-    """Come back from where a card was to be saved; only a saved card switches it on."""
+    """Return from the page that saves a card; only a saved card switches the top-up on."""
     member = require_member()
     try:
         row = topup_consent.finish_setup(member)
@@ -52,18 +52,18 @@ def back_from_saving_a_card() -> Response:
     if row is not None and row.on and row.setup_checkout_id is None:
         notify("info", text=f"Automatic top-up is on, with {row.card}.")
     else:
-        notify("info", text="No card was saved. Automatic top-up is as it was before.")
-    return go(PLACE)
+        notify("info", text="No card was saved. Automatic top-up is unchanged.")
+    return go(SETTINGS_PATH)
 
 
 @pages.post("/settings/top-up/off")
 @policy("user")
 def stop_top_up() -> Response:
-    """Switch it off, at once."""
+    """Switch the top-up off at once."""
     with transaction() as session:
         topup_consent.disable(session, require_member())
-    notify("info", text="Automatic top-up is off. Nothing is charged any more.")
-    return go(PLACE)
+    notify("info", text="Automatic top-up is off. You will not be charged.")
+    return go(SETTINGS_PATH)
 
 
 def _consent() -> Consent:
@@ -83,7 +83,9 @@ def _consent() -> Consent:
     if form.get("agree") != "1":
         problems.append(("agree", "Tick the box to agree to these charges."))
     if problems:
-        raise ValidationFailed([{"field": field, "message": said} for field, said in problems])
+        raise ValidationFailed(
+            [{"field": field, "message": message} for field, message in problems]
+        )
     return Consent(
         pack_id=form.get("pack", "")[:64],
         threshold_micro=threshold_micro,

@@ -12,7 +12,7 @@ from tests.app_factory import Person
 from tests.flaky_gateway import cut
 from tests.payments.plan_shop import PlanShop
 from tests.shop_app import ShopApp
-from tests.web.paying import the_purchase
+from tests.web.checkout import find_purchase
 
 SAME = {"Sec-Fetch-Site": "same-origin"}
 UPGRADE = "/api/upgrade-plan"
@@ -104,7 +104,7 @@ def subscribe(shop_app: ShopApp, person: Person, path: str, key: str) -> dict[st
     """Buy Basic by the month with a key, pay, and send the events; return the response."""
     sent = post(person, path, {"planId": "basic"}, **{"Idempotency-Key": key})
     assert sent.status_code == 200, sent.text
-    purchase = the_purchase(shop_app, sent.json["url"])
+    purchase = find_purchase(shop_app, sent.json["url"])
     shop_app.pay(purchase)
     shop_app.sync(purchase)
     return dict(sent.json)

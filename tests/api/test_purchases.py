@@ -12,7 +12,7 @@ from creditapp.services import get, provide
 from tests.app_factory import Person
 from tests.flaky_gateway import cut
 from tests.shop_app import ShopApp
-from tests.web.paying import the_purchase
+from tests.web.checkout import find_purchase
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def test_a_checkout_session_by_json(shop_app: ShopApp, alice: Person) -> None:
     assert answer.status_code == 200
     assert answer.json
     assert set(answer.json) == {"id", "url"}
-    purchase = the_purchase(shop_app, answer.json["url"])
+    purchase = find_purchase(shop_app, answer.json["url"])
     assert purchase.checkout_id == answer.json["id"]
     shop_app.pay(purchase)
     shop_app.deliver(purchase)
@@ -41,7 +41,7 @@ def test_a_checkout_by_its_exact_price(shop_app: ShopApp, alice: Person, amount:
     assert answer.status_code == 200
     assert answer.json
     assert set(answer.json) == {"url"}
-    purchase = the_purchase(shop_app, answer.json["url"])
+    purchase = find_purchase(shop_app, answer.json["url"])
     assert purchase.price_minor == round(amount * 100)
 
 

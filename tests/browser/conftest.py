@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, e
 
 START_SECONDS_MAX = 60
 WAIT_MS_MAX = 20_000
-"""For a page's answer while other tests use both cores; a first picture imports an SDK."""
+"""For a page's answer while other tests use both cores; a first image imports an SDK."""
 
 expect.set_options(timeout=WAIT_MS_MAX)
 ROOT = Path(__file__).resolve().parents[2]

@@ -34,7 +34,7 @@ def test_a_changed_token_component_and_page_show_on_reload(
     cast = Cast(chromium, base)
     designer = cast.person()
     page = designer.open("/")
-    expect(page.locator("h1")).to_have_text("Make a picture")
+    expect(page.locator("h1")).to_have_text("Make an image")
 
     tokens = tree / "static/css/tokens.css"
     tokens.write_text(tokens.read_text() + "\n@layer tokens { :root { --wall: rgb(1, 2, 3); } }\n")
@@ -48,8 +48,8 @@ def test_a_changed_token_component_and_page_show_on_reload(
     expect(page.locator("svg[data-changed=yes]").first).to_be_attached()
 
     studio = tree / "templates/pages/studio/index.html"
-    studio.write_text(studio.read_text().replace("Make a picture", "Paint a picture"))
+    studio.write_text(studio.read_text().replace("Make an image", "Draw a picture"))
     page.reload()
-    expect(page.locator("h1")).to_have_text("Paint a picture")
+    expect(page.locator("h1")).to_have_text("Draw a picture")
     for context in cast.contexts:
         context.close()

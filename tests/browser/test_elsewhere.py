@@ -52,7 +52,7 @@ def elsewhere(tmp_path: Path) -> Iterator[tuple[str, FakeOpenAI]]:
     stop_server(bank)
 
 
-def test_a_picture_is_made_by_the_vendor_and_a_pack_is_paid_at_the_other_server(
+def test_an_image_is_made_by_the_vendor_and_a_pack_is_paid_at_the_other_server(
     chromium: Browser, elsewhere: tuple[str, FakeOpenAI]
 ) -> None:
     base, vendor = elsewhere

@@ -68,7 +68,7 @@ def test_subscribe_upgrade_cancel_resume(alice: Person) -> None:
     pay = page.get_by_role("button", name=re.compile(r"^Pay \$1[34]\.\d\d and upgrade$"))
     pay.click()
     page.wait_for_url("**/dashboard**")
-    expect(page.get_by_text("Your plan is upgraded.")).to_be_visible()
+    expect(page.get_by_text("Your plan is upgraded")).to_be_visible()
     expect(page.locator("#balance")).to_contain_text(re.compile(r"1,2(49\.\d\d|50)"))
     assert "1,200 credits a month" in card_of_plan(page)
 

@@ -13,19 +13,19 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-def test_a_stranger_makes_pictures_signs_up_buys_a_pack_and_makes_more(
+def test_a_stranger_makes_images_signs_up_buys_a_pack_and_makes_more(
     cast: Cast, width: int
 ) -> None:
     stranger = cast.person(width=width)
     page = stranger.open("/")
-    if width == 1280:  # both widths come from one address, which gets three pictures in all
+    if width == 1280:  # both widths come from one address, which gets three images in all
         for number in range(3):
             page.get_by_label("What should it show?").fill(f"A harbour at dusk, print {number}")
             page.locator("#generate").click()
             expect(page.locator(".job-succeeded")).to_have_count(number + 1)
             expect(page.locator("#balance")).to_contain_text(f"{2 - number} of 3")
-    expect(page.locator("#till")).to_contain_text(re.compile(r"come back\s+in 23 h"))
-    invitation = page.locator("#till").get_by_role("link", name=re.compile("Sign up"))
+    expect(page.locator("#price-panel")).to_contain_text(re.compile(r"available again\s+in 23 h"))
+    invitation = page.locator("#price-panel").get_by_role("link", name=re.compile("Sign up"))
     expect(invitation).to_contain_text("50")
     invitation.click()
     page.get_by_label("Email").fill(f"stranger{width}@example.com")
@@ -105,7 +105,7 @@ def test_the_keyboard_alone_is_enough(cast: Cast) -> None:
     assert page.evaluate("document.activeElement.closest('header') !== null")
 
 
-def test_a_double_click_makes_one_picture(cast: Cast) -> None:
+def test_a_double_click_makes_one_image(cast: Cast) -> None:
     alice = cast.person()
     alice.sign_up("double@example.com")
     page = alice.page

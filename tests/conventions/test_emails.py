@@ -13,18 +13,18 @@ from flask import Flask
 from creditapp import emails
 from creditapp.emails import EmailService
 from creditapp.services import get
-from creditapp.web.examples import load_mails
+from creditapp.web.examples import load_emails
 from tests.conventions.files import ROOT
 
 FOLDER = ROOT / "templates" / "emails"
-MAILS = load_mails(FOLDER, datetime(2026, 11, 21, 12, tzinfo=UTC))
+MAILS = load_emails(FOLDER, datetime(2026, 11, 21, 12, tzinfo=UTC))
 STATES = [(mail.event, example.name) for mail in MAILS for example in mail.examples]
 LINKS = {
     "site_url": "https://shop.example",
     "link": "https://shop.example/auth/verify/token",
     "unsubscribe_link": "https://shop.example/unsubscribe/token",
 }
-_ONLY_HTML = "The button does not work? Open this address:"
+_ONLY_HTML = "If the button does not work, open this link:"
 """Words that only the HTML version needs."""
 
 

@@ -1,4 +1,4 @@
-"""Pages, components and examples go together, and name nothing that is not there."""
+"""Pages, components and examples match each other, and name only what exists."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ EXAMPLES = [
 ]
 
 FAMILIES = {
-    # One generation is shown by the studio's module: its card is the studio's own block.
+    # The studio's module shows single generations too: their card is a block of the studio.
     "generation": "studio",
 }
-"""Page folders that belong to a module of another name."""
+"""Page folders whose module has another name."""
 
-NO_PAGES = {"examples", "health", "metrics", "receipt_pdf", "topup"}
-"""Modules of ``web`` that render no page of their own, such as ``topup``, whose part of the
-settings is a component; ``webhooks`` answers machines."""
+NO_PAGES = {"examples", "health", "metrics", "receipt_pdf", "studio_form", "topup"}
+"""Modules of ``web`` without a page of their own: helpers, answers to machines, and ``topup``,
+whose part of the settings is a component."""
 
 _INLINE = re.compile(r"<[a-z][^>]*?\s(style|on[a-z]+|hx-on[:\w-]*)=", re.IGNORECASE)
 _SCRIPT = re.compile(r"<script(?![^>]*\ssrc=)[^>]*>|<style\b", re.IGNORECASE)
@@ -86,7 +86,7 @@ def test_no_template_imports_another_and_none_has_inline_style_or_script() -> No
         assert not list(tree.find_all((nodes.Import, nodes.FromImport))), name
         text = (ROOT / name).read_text(encoding="utf-8")
         assert _INLINE.findall(text) == [], name
-        # A mail cannot ask for a style sheet: the frame of mails alone has its looks in itself.
+        # An email cannot load a style sheet: only the layout of emails has a style element.
         if name != "templates/emails/layout.html":
             assert _SCRIPT.findall(text) == [], name
 
@@ -108,7 +108,7 @@ def test_every_icon_that_a_template_names_exists() -> None:
             pytest.fail(f"{name} names the icon {icon!r}")
 
 
-def test_every_address_in_the_templates_leads_somewhere(looked_at: Flask) -> None:
+def test_every_path_in_the_templates_has_a_route(looked_at: Flask) -> None:
     for name, tree in parsed():
         for call in tree.find_all(nodes.Call):
             if isinstance(call.node, nodes.Name) and call.node.name == "url_for":
@@ -118,7 +118,7 @@ def test_every_address_in_the_templates_leads_somewhere(looked_at: Flask) -> Non
     routes = looked_at.url_map.bind("localhost")
     for name, path in paths:
         allowed = set(routes.allowed_methods(path))
-        assert allowed - {"OPTIONS"}, f"{name} leads to {path}"
+        assert allowed - {"OPTIONS"}, f"{name} links to {path}"
 
 
 def test_every_file_of_styles_and_scripts_is_loaded_or_named() -> None:
@@ -158,7 +158,7 @@ def _icons(tree: nodes.Template) -> Iterator[str]:
 
 
 def _values(expression: nodes.Expr) -> Iterator[str]:
-    """Yield the texts that an expression may come to; its conditions are not among them."""
+    """Yield the strings that an expression can evaluate to, its conditions excluded."""
     if isinstance(expression, nodes.Const) and isinstance(expression.value, str):
         yield expression.value
     elif isinstance(expression, nodes.CondExpr):
@@ -171,13 +171,13 @@ def _values(expression: nodes.Expr) -> Iterator[str]:
 
 
 def _static_paths() -> set[tuple[str, str]]:
-    """Return every address in the templates that is written out in full, without its query."""
+    """Return every literal path in the templates, without its query."""
     found = set()
     for path in TEMPLATES.rglob("*.html"):
         if "emails" in path.parts:
             continue
         text = path.read_text(encoding="utf-8")
         pattern = r'(?:href|action|formaction|hx-get|hx-post)="(/[^"{?#]*)["?#]'
-        found |= {(path.name, each) for each in re.findall(pattern, text)}
-        found |= {(path.name, each) for each in re.findall(r'href="(/[^"{?#]*)["?#]', text)}
+        found |= {(path.name, link) for link in re.findall(pattern, text)}
+        found |= {(path.name, link) for link in re.findall(r'href="(/[^"{?#]*)["?#]', text)}
     return found

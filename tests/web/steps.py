@@ -1,4 +1,4 @@
-"""What people do on the pages, in one line each; shared by the tests of this folder."""
+"""Steps that users take on the pages, shared by the tests of this folder."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ def submit(person: Person, prompt: str = "a harbour at dusk", **fields: str) -> 
 
 
 def make(person: Person, queue: Queue, prompt: str = "a harbour at dusk", **fields: str) -> str:
-    """Make pictures, wait until they are there, and return the generation's path."""
+    """Make images, wait until they are there, and return the generation's path."""
     answer = submit(person, prompt, model="nano-banana", **fields)
     assert answer.status_code == 303, answer.text
     queue.run()
     return str(answer.location)
 
 
-def pictures(page: str) -> list[str]:
-    """Return the addresses of the pictures that a page shows, each once."""
+def image_urls(page: str) -> list[str]:
+    """Return the URLs of the images on a page, each once."""
     return list(dict.fromkeys(re.findall(r'src="(/media/[^"?]+)"', page)))
 
 
@@ -43,33 +43,33 @@ def log_in(person: Person, email: str, password: str = PASSWORD, **fields: str) 
     return person.post("/auth/login", {"email": email, "password": password, **fields})
 
 
-def mailed(outbox: Outbox, queue: Queue, event_name: str, to: str) -> list[str]:
-    """Send what waits; return the paths that the mails of one kind to one person link to."""
+def emailed_paths(outbox: Outbox, queue: Queue, event_name: str, to: str) -> list[str]:
+    """Deliver queued emails; return the paths that those of one event to one address link to."""
     queue.run()
-    texts = [each.text for each in outbox.sent if (each.event, each.to) == (event_name, to)]
-    return [found[0] for text in texts if (found := re.findall(r"http://localhost(/\S+)", text))]
+    texts = [email.text for email in outbox.sent if (email.event, email.to) == (event_name, to)]
+    return [links[0] for text in texts if (links := re.findall(r"http://localhost(/\S+)", text))]
 
 
 def hidden_fields(form: str) -> dict[str, str]:
-    """Return what a browser would send of a form: its hidden fields and its text areas."""
-    found = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', form)
+    """Return the hidden fields and text areas that a browser sends for a form."""
+    hidden = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', form)
     texts = re.findall(r'<textarea[^>]*name="([^"]+)"[^>]*>\n?(.*?)</textarea>', form, re.DOTALL)
-    return {name: unescape(text) for name, text in [*found, *texts]}
+    return {name: unescape(text) for name, text in [*hidden, *texts]}
 
 
 @contextmanager
 def queries(app: Flask) -> Iterator[list[str]]:
-    """Collect the statements that the database gets meanwhile."""
-    seen: list[str] = []
+    """Collect the SQL statements executed in the block."""
+    statements: list[str] = []
 
-    def note(_conn: object, _cursor: object, statement: str, *_rest: object) -> None:
+    def record(_conn: object, _cursor: object, statement: str, *_rest: object) -> None:
         if not statement.startswith(("BEGIN", "PRAGMA", "SELECT pg_catalog")):
-            seen.append(statement)
+            statements.append(statement)
 
     with app.app_context():
         engine = db.engine
-    event.listen(engine, "before_cursor_execute", note)
+    event.listen(engine, "before_cursor_execute", record)
     try:
-        yield seen
+        yield statements
     finally:
-        event.remove(engine, "before_cursor_execute", note)
+        event.remove(engine, "before_cursor_execute", record)

@@ -10,7 +10,7 @@ from flask import Flask
 
 from creditapp.clock import StoppedClock
 from tests.app_factory import Outbox, Person, Queue
-from tests.web.steps import PASSWORD, log_in, mailed, make, pictures
+from tests.web.steps import PASSWORD, emailed_paths, image_urls, log_in, make
 
 
 def test_signing_up_gives_fifty_credits_and_signs_in(guest: Person) -> None:
@@ -24,28 +24,28 @@ def test_signing_up_gives_fifty_credits_and_signs_in(guest: Person) -> None:
     assert guest.balance() == 50
 
 
-def test_the_pictures_of_a_guest_come_along(guest: Person, queue: Queue) -> None:
+def test_the_images_of_a_guest_come_along(guest: Person, queue: Queue) -> None:
     made = make(guest, queue)
-    picture = pictures(guest.browser.get(made).text)[0]
-    assert "1 picture" in guest.browser.get("/auth/signup").text
+    image = image_urls(guest.browser.get(made).text)[0]
+    assert "1 image" in guest.browser.get("/auth/signup").text
     guest.sign_up("dora@example.com")
-    assert "Your 1 picture is" in guest.browser.get("/").text
-    assert picture in guest.browser.get("/gallery").text
-    assert guest.browser.get(picture).status_code == 200
+    assert "Your image is" in guest.browser.get("/").text
+    assert image in guest.browser.get("/gallery").text
+    assert guest.browser.get(image).status_code == 200
     assert guest.balance() == 50
 
 
-def test_logging_in_brings_the_pictures_of_the_guest_too(
+def test_logging_in_brings_the_images_of_the_guest_too(
     app: Flask, alice: Person, queue: Queue
 ) -> None:
     elsewhere = Person(app)
     made = make(elsewhere, queue)
     log_in(elsewhere, "alice@example.com")
-    picture = pictures(elsewhere.browser.get(made).text)[0]
-    assert alice.browser.get(picture).status_code == 200
+    image = image_urls(elsewhere.browser.get(made).text)[0]
+    assert alice.browser.get(image).status_code == 200
 
 
-def test_a_guest_who_used_a_key_of_the_member_logs_in_and_keeps_both_pictures(
+def test_a_guest_who_used_a_key_of_the_member_logs_in_and_keeps_both_images(
     app: Flask, alice: Person
 ) -> None:
     def make_with_key(person: Person) -> str:
@@ -71,14 +71,14 @@ def test_a_taken_address_gets_a_neutral_page_and_its_owner_one_mail_a_day(
             "/auth/signup", {"email": "ALICE@example.com", "password": "another long password"}
         )
         assert answer.status_code == 200
-        assert "Check your mail" in answer.text
+        assert "Check your email" in answer.text
         for telling in ("already", "has an account", "exists"):
             assert telling not in answer.text.split("<main")[1]
     assert guest.browser.get("/dashboard").status_code == 303
-    assert len(mailed(outbox, queue, "account_exists", "alice@example.com")) == 1
+    assert len(emailed_paths(outbox, queue, "account_exists", "alice@example.com")) == 1
     clock.advance(timedelta(days=1))
     guest.post("/auth/signup", {"email": "alice@example.com", "password": "another long password"})
-    assert len(mailed(outbox, queue, "account_exists", "alice@example.com")) == 2
+    assert len(emailed_paths(outbox, queue, "account_exists", "alice@example.com")) == 2
     assert log_in(guest, "alice@example.com").status_code == 303
 
 
@@ -238,18 +238,18 @@ def test_a_forgotten_password_is_set_anew_by_mail_once(
     unknown = person.post("/auth/forgot", {"email": "nobody@example.com"})
     assert known.status_code == unknown.status_code == 200
     assert _without_ids(known.text) == _without_ids(unknown.text).replace("nobody@", "alice@")
-    (link,) = mailed(outbox, queue, "reset", "alice@example.com")
-    assert mailed(outbox, queue, "reset", "nobody@example.com") == []
+    (link,) = emailed_paths(outbox, queue, "reset", "alice@example.com")
+    assert emailed_paths(outbox, queue, "reset", "nobody@example.com") == []
     assert "New password" in person.browser.get(link).text
     weak = person.post(link, {"password": "short"})
     assert (weak.status_code, "at least 10" in weak.text) == (422, True)
     done = person.post(link, {"password": "a brand new password"})
     assert (done.status_code, done.location) == (303, "/")
-    assert "Every other session has ended." in person.browser.get("/").text
+    assert "You are logged out on all other devices." in person.browser.get("/").text
     assert alice.browser.get("/dashboard").status_code == 303
     again = person.post(link, {"password": "yet another password"})
     assert again.status_code == 401
-    assert "This link has ended" in again.text
+    assert "This link has expired" in again.text
     assert person.browser.get(link).status_code == 401
     assert log_in(Person(app), "alice@example.com").status_code == 401
     assert log_in(Person(app), "alice@example.com", "a brand new password").status_code == 303
@@ -260,12 +260,12 @@ def test_a_reset_link_ends_after_an_hour_and_with_a_password_change(
 ) -> None:
     person = Person(app)
     person.post("/auth/forgot", {"email": "alice@example.com"})
-    (link,) = mailed(outbox, queue, "reset", "alice@example.com")
+    (link,) = emailed_paths(outbox, queue, "reset", "alice@example.com")
     clock.advance(timedelta(minutes=61))
     late = person.browser.get(link)
-    assert (late.status_code, "This link has ended" in late.text) == (401, True)
+    assert (late.status_code, "This link has expired" in late.text) == (401, True)
     person.post("/auth/forgot", {"email": "alice@example.com"})
-    fresh = mailed(outbox, queue, "reset", "alice@example.com")[-1]
+    fresh = emailed_paths(outbox, queue, "reset", "alice@example.com")[-1]
     assert person.browser.get(fresh).status_code == 200
     alice.post(
         "/settings/password", {"current_password": PASSWORD, "password": "changed by herself"}
@@ -281,38 +281,38 @@ def test_a_made_up_link_says_that_it_has_ended(sqlite_app: Flask, token: str) ->
     for purpose in ("reset", "verify"):
         answer = person.post(f"/auth/{purpose}/{token}", {"password": "a brand new password"})
         assert answer.status_code == 401
-        assert "This link has ended" in answer.text
+        assert "This link has expired" in answer.text
 
 
 def test_confirming_the_address_gives_sixty_once(
     guest: Person, alice: Person, queue: Queue, outbox: Outbox
 ) -> None:
-    (link,) = mailed(outbox, queue, "verify", "alice@example.com")
+    (link,) = emailed_paths(outbox, queue, "verify", "alice@example.com")
     # A program that follows the link confirms nothing.
     assert guest.browser.get(link).status_code == 200
     assert alice.balance() == 50
-    assert "60 credits come with it" in alice.browser.get(link).text
+    assert "You get 60 credits for it" in alice.browser.get(link).text
     assert alice.post(link).status_code == 303
     page = alice.browser.get("/").text
-    assert "Your address is confirmed." in page
+    assert "Your email address is confirmed." in page
     assert "60 credits added" in page
     assert alice.balance() == 110
     for again in (alice.post(link), alice.browser.get(link)):
         assert again.status_code == 200
-        assert "Your address is confirmed" in again.text
+        assert "Your email address is confirmed" in again.text
     elsewhere = guest.post(link)
     assert elsewhere.status_code == 401
-    assert "This link has ended" in elsewhere.text
+    assert "This link has expired" in elsewhere.text
     assert alice.balance() == 110
 
 
 def test_an_address_confirmed_in_another_browser_says_nothing_of_the_account(
     app: Flask, alice: Person, queue: Queue, outbox: Outbox
 ) -> None:
-    (link,) = mailed(outbox, queue, "verify", "alice@example.com")
+    (link,) = emailed_paths(outbox, queue, "verify", "alice@example.com")
     elsewhere = Person(app)
     answer = elsewhere.post(link)
-    assert "Your address is confirmed" in answer.text
+    assert "Your email address is confirmed" in answer.text
     assert "110" not in answer.text
     assert alice.balance() == 110
     assert elsewhere.browser.get("/dashboard").status_code == 303
@@ -322,16 +322,16 @@ def test_the_link_is_sent_again_and_only_while_it_is_needed(
     alice: Person, queue: Queue, outbox: Outbox, clock: StoppedClock
 ) -> None:
     clock.advance(timedelta(days=8))
-    old = mailed(outbox, queue, "verify", "alice@example.com")
+    old = emailed_paths(outbox, queue, "verify", "alice@example.com")
     assert alice.post("/auth/verify").location == "/settings"
-    links = mailed(outbox, queue, "verify", "alice@example.com")
+    links = emailed_paths(outbox, queue, "verify", "alice@example.com")
     assert len(links) == len(old) + 1
     alice.post(links[-1])
     clock.advance(timedelta(hours=1))
     alice.browser.get("/")
     alice.post("/auth/verify")
-    assert "Your address is confirmed already." in alice.browser.get("/settings").text
-    assert len(mailed(outbox, queue, "verify", "alice@example.com")) == len(links)
+    assert "Your email address is already confirmed." in alice.browser.get("/settings").text
+    assert len(emailed_paths(outbox, queue, "verify", "alice@example.com")) == len(links)
 
 
 def test_only_members_ask_for_the_link_again(guest: Person) -> None:

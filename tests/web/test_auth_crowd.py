@@ -11,7 +11,7 @@ from flask import Flask
 from creditapp.accounts import passwords
 from creditapp.clock import StoppedClock
 from tests.app_factory import Outbox, Person, Queue
-from tests.web.steps import PASSWORD, mailed
+from tests.web.steps import PASSWORD, emailed_paths
 
 
 def test_past_a_networks_daily_share_the_welcome_waits_for_the_confirmation(
@@ -37,16 +37,16 @@ def test_a_second_account_of_one_person_is_promised_nothing(
     second = Person(app).sign_up("dora+2@example.com")
     assert "Welcome. 60 credits come when you confirm your address." in notice(second)
     assert "adds 60 credits to your balance" in second.browser.get("/settings").text
-    (link,) = mailed(outbox, queue, "verify", "dora+2@example.com")
+    (link,) = emailed_paths(outbox, queue, "verify", "dora+2@example.com")
     assert "60 credits come with it" in second.browser.get(link).text
 
-    first.post(mailed(outbox, queue, "verify", "dora@example.com")[0])
+    first.post(emailed_paths(outbox, queue, "verify", "dora@example.com")[0])
     assert "60 credits added." in notice(first)
     assert "credits" not in second.browser.get(link).text.split("<main")[1].split("</form>")[0]
     settings = second.browser.get("/settings").text
-    assert "Your address is not confirmed yet.</span>" in settings
+    assert "Your email address is not confirmed yet.</span>" in settings
     assert second.post(link).status_code == 303
-    assert notice(second) == "Your address is confirmed."
+    assert notice(second) == "Your email address is confirmed."
     third = Person(app).sign_up("dora+3@example.com")
     assert notice(third) == "Welcome. Your account is open."
     assert (first.balance(), second.balance(), third.balance()) == (110, 0, 0)
@@ -55,11 +55,11 @@ def test_a_second_account_of_one_person_is_promised_nothing(
 def test_a_link_that_has_ended_says_so_before_a_button_is_pressed(
     app: Flask, alice: Person, queue: Queue, outbox: Outbox
 ) -> None:
-    (link,) = mailed(outbox, queue, "verify", "alice@example.com")
+    (link,) = emailed_paths(outbox, queue, "verify", "alice@example.com")
     alice.post(link)
     for path in (link, "/auth/verify/made-up"):
         answer = Person(app).browser.get(path)
-        assert (answer.status_code, "This link has ended" in answer.text) == (401, True)
+        assert (answer.status_code, "This link has expired" in answer.text) == (401, True)
 
 
 def test_a_network_that_is_slowed_hashes_no_more_passwords(

@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 
 from tests.app_factory import Outbox, Person, Queue
-from tests.web.steps import PASSWORD, log_in, mailed, make
+from tests.web.steps import PASSWORD, emailed_paths, log_in, make
 
 NEW_PASSWORD = "a brand new password"
 NONCE = "a-nonce-of-the-test"
@@ -73,7 +73,7 @@ def test_a_nul_in_a_field_is_never_our_failure(
         path = route.replace("/generations/<generation_id>", make(alice, queue))
     elif route == "/auth/reset/<token>":
         alice.post("/auth/forgot", {"email": "alice@example.com"})
-        (path,) = mailed(outbox, queue, "reset", "alice@example.com")
+        (path,) = emailed_paths(outbox, queue, "reset", "alice@example.com")
     fields = FORMS[route]
     for field in fields:
         for person in (Person(app), alice):

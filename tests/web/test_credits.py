@@ -11,7 +11,14 @@ import pytest
 from tests.app_factory import Person
 from tests.flaky_gateway import cut
 from tests.shop_app import COMPLETED, ShopApp
-from tests.web.paying import HTMX, back, buyer, form, press, the_purchase
+from tests.web.checkout import (
+    HTMX,
+    buyer_of,
+    checkout_form,
+    find_purchase,
+    return_from_checkout,
+    submit_checkout,
+)
 
 EVIL = [
     "//evil.example",
@@ -41,10 +48,10 @@ def alice(shop_app: ShopApp) -> Person:
 def test_pay_leads_to_the_checkout_and_back_to_where_the_buyer_was(
     shop_app: ShopApp, alice: Person
 ) -> None:
-    answer = press(alice, form(alice, next="/gallery?page=2&q="))
+    answer = submit_checkout(alice, checkout_form(alice, next="/gallery?page=2&q="))
     assert answer.status_code == 303
     assert str(answer.location).startswith("http://localhost/sandbox/pay/")
-    purchase = the_purchase(shop_app, str(answer.location))
+    purchase = find_purchase(shop_app, str(answer.location))
     paid = shop_app.pay(purchase)
     assert str(paid.location).startswith(
         f"http://localhost/credits/purchases/{purchase.id}/back?session_id=cs_test"
@@ -61,83 +68,88 @@ def test_pay_leads_to_the_checkout_and_back_to_where_the_buyer_was(
 def test_with_htmx_the_browser_is_sent_to_the_checkout_itself(
     shop_app: ShopApp, alice: Person
 ) -> None:
-    answer = press(alice, **HTMX)
+    answer = submit_checkout(alice, **HTMX)
     assert answer.status_code == 204
     assert "/sandbox/pay/" in answer.headers["HX-Redirect"]
 
 
 def test_leaving_the_checkout_says_that_nothing_was_paid(shop_app: ShopApp, alice: Person) -> None:
-    purchase = the_purchase(shop_app, str(press(alice).location))
-    home = back(alice, purchase, "?cancelled=1")
+    purchase = find_purchase(shop_app, str(submit_checkout(alice).location))
+    home = return_from_checkout(alice, purchase, "?cancelled=1")
     assert home.location == "/credits?purchase=cancelled"
-    assert "Nothing was paid" in alice.browser.get(str(home.location)).text
+    assert "You were not charged" in alice.browser.get(str(home.location)).text
 
 
 def test_cancelled_in_one_tab_and_paid_in_another_counts_as_paid(
     shop_app: ShopApp, alice: Person
 ) -> None:
-    purchase = the_purchase(shop_app, str(press(alice).location))
+    purchase = find_purchase(shop_app, str(submit_checkout(alice).location))
     shop_app.pay(purchase)
-    assert back(alice, purchase, "?cancelled=1").location == "/credits?purchase=success"
+    assert (
+        return_from_checkout(alice, purchase, "?cancelled=1").location
+        == "/credits?purchase=success"
+    )
     assert alice.balance() == 160
 
 
 def test_opening_the_return_address_without_paying_gives_nothing(
     shop_app: ShopApp, alice: Person
 ) -> None:
-    purchase = the_purchase(shop_app, str(press(alice).location))
-    assert back(alice, purchase).location == "/credits?purchase=cancelled"
+    purchase = find_purchase(shop_app, str(submit_checkout(alice).location))
+    assert return_from_checkout(alice, purchase).location == "/credits?purchase=cancelled"
     assert alice.balance() == 50
 
 
 def test_reloading_the_return_page_adds_nothing(shop_app: ShopApp, alice: Person) -> None:
-    purchase = the_purchase(shop_app, str(press(alice).location))
+    purchase = find_purchase(shop_app, str(submit_checkout(alice).location))
     shop_app.pay(purchase)
     for _ in range(3):
-        assert back(alice, purchase).location == "/credits?purchase=success"
+        assert return_from_checkout(alice, purchase).location == "/credits?purchase=success"
     assert (shop_app.count_grants(purchase), alice.balance()) == (1, 160)
 
 
 def test_the_back_button_after_paying_tells_how_it_went_and_buys_nothing(
     shop_app: ShopApp, alice: Person
 ) -> None:
-    fields = form(alice)
-    purchase = the_purchase(shop_app, str(press(alice, fields).location))
+    fields = checkout_form(alice)
+    purchase = find_purchase(shop_app, str(submit_checkout(alice, fields).location))
     shop_app.pay(purchase)
     shop_app.deliver(purchase)
-    again = press(alice, fields)
+    again = submit_checkout(alice, fields)
     assert again.location == f"/credits/purchases/{purchase.id}/back"
     assert alice.browser.get(str(again.location)).location == "/credits?purchase=success"
-    assert len(shop_app.purchases(buyer(shop_app, purchase))) == 1
-    assert str(press(alice).location) != str(again.location), "the page as it is now buys anew"
+    assert len(shop_app.purchases(buyer_of(shop_app, purchase))) == 1
+    assert str(submit_checkout(alice).location) != str(again.location), (
+        "the page as it is now buys anew"
+    )
 
 
 def test_a_double_click_is_one_purchase_and_two_tabs_are_two(
     shop_app: ShopApp, alice: Person
 ) -> None:
-    fields = form(alice)
-    first, second = press(alice, fields).location, press(alice, fields).location
+    fields = checkout_form(alice)
+    first, second = submit_checkout(alice, fields).location, submit_checkout(alice, fields).location
     assert first == second
-    other = press(alice, form(alice)).location
+    other = submit_checkout(alice, checkout_form(alice)).location
     assert other != first
-    purchase = the_purchase(shop_app, str(first))
-    assert len(shop_app.purchases(buyer(shop_app, purchase))) == 2
+    purchase = find_purchase(shop_app, str(first))
+    assert len(shop_app.purchases(buyer_of(shop_app, purchase))) == 2
 
 
 @pytest.mark.parametrize(("outcome", "word"), [("succeeds", "success"), ("fails", "cancelled")])
 def test_paying_later_says_so_and_the_notice_asks_until_it_is_decided(
     shop_app: ShopApp, alice: Person, outcome: str, word: str
 ) -> None:
-    purchase = the_purchase(shop_app, str(press(alice).location))
+    purchase = find_purchase(shop_app, str(submit_checkout(alice).location))
     shop_app.pay(purchase, "pays-later")
-    home = back(alice, purchase)
+    home = return_from_checkout(alice, purchase)
     assert home.location == "/credits?purchase=success"
     page = alice.browser.get(str(home.location)).text
-    assert "on its way" in page
+    assert "being processed" in page
     poll = f"/credits/purchases/{purchase.id}/notice"
     assert f'hx-get="{poll}"' in page
     notice = alice.browser.get(poll, headers=HTMX)
-    assert "on its way" in notice.text
+    assert "being processed" in notice.text
     assert f'hx-get="{poll}"' in notice.text
     assert "HX-Trigger" not in notice.headers
 
@@ -151,28 +163,28 @@ def test_paying_later_says_so_and_the_notice_asks_until_it_is_decided(
         assert "160 credits" in notice.text
     else:
         assert "did not go through" in notice.text
-    assert back(alice, purchase).location == f"/credits?purchase={word}"
+    assert return_from_checkout(alice, purchase).location == f"/credits?purchase={word}"
 
 
 def test_the_notice_does_not_ask_for_ever(shop_app: ShopApp, alice: Person) -> None:
-    purchase = the_purchase(shop_app, str(press(alice).location))
+    purchase = find_purchase(shop_app, str(submit_checkout(alice).location))
     shop_app.pay(purchase, "pays-later")
     shop_app.sync(purchase)
     shop_app.clock.advance(timedelta(hours=2))
     notice = alice.browser.get(f"/credits/purchases/{purchase.id}/notice", headers=HTMX)
-    assert "on its way" in notice.text
+    assert "being processed" in notice.text
     assert "hx-get" not in notice.text
 
 
 def test_back_from_paying_while_stripe_cannot_be_asked_waits_for_the_webhook(
     shop_app: ShopApp, alice: Person
 ) -> None:
-    purchase = the_purchase(shop_app, str(press(alice).location))
+    purchase = find_purchase(shop_app, str(submit_checkout(alice).location))
     shop_app.pay(purchase)
     shop_app.flaky_gateway.before = cut("retrieve_checkout")
-    home = back(alice, purchase)
+    home = return_from_checkout(alice, purchase)
     assert home.location == "/credits?purchase=success"
-    assert "on its way" in alice.browser.get(str(home.location)).text
+    assert "being processed" in alice.browser.get(str(home.location)).text
     shop_app.flaky_gateway.before = lambda name: None
     shop_app.deliver(purchase, COMPLETED)
     notice = alice.browser.get(f"/credits/purchases/{purchase.id}/notice", headers=HTMX)
@@ -180,11 +192,11 @@ def test_back_from_paying_while_stripe_cannot_be_asked_waits_for_the_webhook(
 
 
 def test_a_payment_that_differs_is_looked_at_by_a_person(shop_app: ShopApp, alice: Person) -> None:
-    purchase = the_purchase(shop_app, str(press(alice).location))
+    purchase = find_purchase(shop_app, str(submit_checkout(alice).location))
     shop_app.change_session(purchase, amount_subtotal=1)
     shop_app.pay(purchase)
-    home = back(alice, purchase)
-    assert "looked at by a person" in alice.browser.get(str(home.location)).text
+    home = return_from_checkout(alice, purchase)
+    assert "under review" in alice.browser.get(str(home.location)).text
     assert alice.balance() == 50
 
 
@@ -197,10 +209,10 @@ def test_the_way_back_never_leads_to_another_site(
 ) -> None:
     page = alice.browser.get("/credits", query_string={"next": target}).text
     assert 'name="next" value="/credits"' in page
-    answer = press(alice, form(alice, next=target))
-    purchase = the_purchase(shop_app, str(answer.location))
+    answer = submit_checkout(alice, checkout_form(alice, next=target))
+    purchase = find_purchase(shop_app, str(answer.location))
     assert purchase.return_to == "/credits"
-    assert back(alice, purchase).location == "/credits?purchase=cancelled"
+    assert return_from_checkout(alice, purchase).location == "/credits?purchase=cancelled"
 
 
 @pytest.mark.parametrize(
@@ -215,15 +227,17 @@ def test_the_way_back_never_leads_to_another_site(
 def test_the_way_back_keeps_its_query_and_one_outcome(
     shop_app: ShopApp, alice: Person, target: str, home: str
 ) -> None:
-    purchase = the_purchase(shop_app, str(press(alice, form(alice, next=target)).location))
-    assert back(alice, purchase, "?cancelled=1").location == home
+    purchase = find_purchase(
+        shop_app, str(submit_checkout(alice, checkout_form(alice, next=target)).location)
+    )
+    assert return_from_checkout(alice, purchase, "?cancelled=1").location == home
 
 
 # --- whose purchase it is ---------------------------------------------------------------------
 
 
 def test_another_buyers_purchase_is_not_there(shop_app: ShopApp, alice: Person) -> None:
-    purchase = the_purchase(shop_app, str(press(alice).location))
+    purchase = find_purchase(shop_app, str(submit_checkout(alice).location))
     charlie = shop_app.person()
     for path in ("back", "notice"):
         address = f"/credits/purchases/{purchase.id}/{path}"
@@ -235,19 +249,19 @@ def test_another_buyers_purchase_is_not_there(shop_app: ShopApp, alice: Person) 
 
 
 def test_another_buyers_nonce_is_another_purchase(shop_app: ShopApp, alice: Person) -> None:
-    fields = form(alice)
-    mine = press(alice, fields).location
+    fields = checkout_form(alice)
+    mine = submit_checkout(alice, fields).location
     charlie = shop_app.person()
-    assert press(charlie, fields).location != mine
+    assert submit_checkout(charlie, fields).location != mine
 
 
 def test_a_buyer_whose_session_ended_comes_back_to_the_purchase_after_logging_in(
     shop_app: ShopApp, alice: Person
 ) -> None:
-    purchase = the_purchase(shop_app, str(press(alice).location))
+    purchase = find_purchase(shop_app, str(submit_checkout(alice).location))
     shop_app.pay(purchase)
     stranger = Person(shop_app.app)
-    answer = back(stranger, purchase)
+    answer = return_from_checkout(stranger, purchase)
     assert answer.status_code == 303
     target = urlsplit(str(answer.location))
     assert target.path == "/auth/login"
@@ -259,9 +273,9 @@ def test_a_buyer_whose_session_ended_comes_back_to_the_purchase_after_logging_in
 def test_an_anonymous_buyer_logs_in_and_finds_the_pack_again(
     shop_app: ShopApp, alice: Person
 ) -> None:
-    fields = {**form(alice), "next": "/gallery"}
+    fields = {**checkout_form(alice), "next": "/gallery"}
     guest = Person(shop_app.app)
-    answer = press(guest, fields)
+    answer = submit_checkout(guest, fields)
     assert answer.status_code == 303
     target = urlsplit(str(answer.location))
     assert target.path == "/auth/login"
@@ -270,7 +284,7 @@ def test_an_anonymous_buyer_logs_in_and_finds_the_pack_again(
     page = alice.browser.get(next_page).text
     assert re.search(r'value="creator" checked', page)
     assert 'name="next" value="/gallery"' in page
-    with_htmx = press(guest, fields, **HTMX)
+    with_htmx = submit_checkout(guest, fields, **HTMX)
     assert (with_htmx.status_code, with_htmx.headers["HX-Redirect"]) == (204, answer.location)
 
 

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 
 from flask import Flask
 
-from creditapp.web.examples import load_examples, load_mails
+from creditapp.web.examples import load_emails, load_examples
 from tests.app_factory import Person
 from tests.conventions.files import ROOT
 
-MAILS = load_mails(ROOT / "templates" / "emails", datetime(2026, 11, 21, tzinfo=UTC))
+MAILS = load_emails(ROOT / "templates" / "emails", datetime(2026, 11, 21, tzinfo=UTC))
 EXAMPLES = load_examples(ROOT / "templates" / "examples", datetime(2026, 11, 21, tzinfo=UTC))
 
 

@@ -12,7 +12,7 @@ from creditapp.payments.stripe.client import StripeGateway
 from creditapp.services import get, provide
 from tests.app_factory import Person
 from tests.shop_app import ShopApp
-from tests.web.paying import HTMX, buyer, form, press, the_purchase
+from tests.web.checkout import HTMX, buyer_of, checkout_form, find_purchase, submit_checkout
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ REFUSALS = [
 def test_refusals_as_page_component_and_json(
     shop_app: ShopApp, alice: Person, what: str, wrong: dict[str, str], status: int, code: str
 ) -> None:
-    page = press(alice, form(alice, **wrong))
+    page = submit_checkout(alice, checkout_form(alice, **wrong))
     assert page.status_code == status, what
     assert f'data-code="{code}"' in page.text
     assert "<html" in page.text
@@ -54,11 +54,11 @@ def test_refusals_as_page_component_and_json(
         assert fresh
         assert fresh[1] == get(Catalog).digest
 
-    part = press(alice, form(alice, **wrong), **HTMX)
+    part = submit_checkout(alice, checkout_form(alice, **wrong), **HTMX)
     assert (part.status_code, "<html" in part.text) == (status, False)
     assert f'data-code="{code}"' in part.text
 
-    said = press(alice, form(alice, **wrong), Accept="application/json")
+    said = submit_checkout(alice, checkout_form(alice, **wrong), Accept="application/json")
     assert (said.status_code, said.content_type) == (status, "application/problem+json")
     assert said.json
     assert said.json["code"] == code
@@ -68,14 +68,14 @@ def test_refusals_as_page_component_and_json(
 def test_while_stripe_is_down_each_form_says_that_nothing_was_paid(
     shop_app: ShopApp, alice: Person
 ) -> None:
-    fields = form(alice)
-    page = press(alice, fields)
+    fields = checkout_form(alice)
+    page = submit_checkout(alice, fields)
     assert page.status_code == 503
-    assert "Nothing was paid" in page.text
+    assert "You were not charged" in page.text
     assert page.headers["Retry-After"] == "30"
-    part = press(alice, fields, **HTMX)
+    part = submit_checkout(alice, fields, **HTMX)
     assert (part.status_code, "<html" in part.text) == (503, False)
-    said = press(alice, fields, Accept="application/json")
+    said = submit_checkout(alice, fields, Accept="application/json")
     assert said.json
     assert (said.status_code, said.json["code"], said.json["creditsCharged"]) == (
         503,
@@ -85,13 +85,15 @@ def test_while_stripe_is_down_each_form_says_that_nothing_was_paid(
     assert "sk_test" not in page.text + part.text + said.text
 
     provide(shop_app.app, StripeGateway, shop_app.flaky_gateway)
-    again = press(alice, fields)
+    again = submit_checkout(alice, fields)
     assert again.status_code == 303
-    purchase = the_purchase(shop_app, str(again.location))
-    assert len(shop_app.purchases(buyer(shop_app, purchase))) == 1, "the same purchase, tried again"
+    purchase = find_purchase(shop_app, str(again.location))
+    assert len(shop_app.purchases(buyer_of(shop_app, purchase))) == 1, (
+        "the same purchase, tried again"
+    )
 
 
 def test_a_form_without_its_token_is_refused(shop_app: ShopApp, alice: Person) -> None:
-    answer = alice.browser.post("/credits/checkout", data=form(alice))
+    answer = alice.browser.post("/credits/checkout", data=checkout_form(alice))
     assert answer.status_code == 403
     assert 'data-code="csrf_failed"' in answer.text

@@ -99,7 +99,7 @@ def test_the_numbers_are_those_of_the_ledger(app: Flask, alice: Person, queue: Q
     assert Decimal(totals[0]["total after"]) == total
 
 
-def test_a_week_of_spending_is_what_the_pictures_cost(
+def test_a_week_of_spending_is_what_the_images_cost(
     app: Flask, alice: Person, queue: Queue, clock: StoppedClock
 ) -> None:
     make(alice, queue, "today", n="3")
@@ -217,3 +217,44 @@ def test_guests_are_asked_to_log_in_and_other_methods_refused(guest: Person) -> 
         told = guest.browser.get(path, headers={"Accept": "application/json"})
         assert (told.status_code, told.json["code"]) == (401, "authentication_required")
     assert guest.post("/dashboard").status_code == 405
+
+
+def test_the_history_says_why_credits_were_removed(sqlite_app: Flask) -> None:
+    alice = Person(sqlite_app).sign_up("alice@example.com")
+    give(sqlite_app, "alice@example.com", 10, source="purchase", paid_minor=499, currency="usd")
+    give(sqlite_app, "alice@example.com", 20, source="purchase", paid_minor=999, currency="usd")
+    with sqlite_app.app_context():
+        wallet_id = wallet_of("alice@example.com")
+        with transaction() as session:
+            connection = session.connection()
+            _, first, second = ledger.list_grants(connection, wallet_id)
+            ledger.revoke(connection, first.id, 10_000_000, now=now(), reason="refund")
+            ledger.revoke(connection, second.id, 20_000_000, now=now(), reason="dispute")
+    titles = [row[0] for row in rows(alice.browser.get("/dashboard").text)]
+    assert titles[0].startswith("Lost dispute")
+    assert titles[1].startswith("Refunded purchase")
+    sheet = table(alice.browser.get("/dashboard/history.csv").text)
+    assert [line["what"].partition(":")[0] for line in sheet[:2]] == [
+        "Lost dispute",
+        "Refunded purchase",
+    ]
+
+
+def test_the_history_shows_that_new_credits_repaid_a_debt(sqlite_app: Flask) -> None:
+    alice = Person(sqlite_app).sign_up("alice@example.com")
+    give(sqlite_app, "alice@example.com", 10, source="purchase", paid_minor=499, currency="usd")
+    spend(sqlite_app, "alice@example.com", 60, "test:all")
+    with sqlite_app.app_context():
+        wallet_id = wallet_of("alice@example.com")
+        with transaction() as session:
+            connection = session.connection()
+            (pack,) = [
+                grant
+                for grant in ledger.list_grants(connection, wallet_id, include_spent=True)
+                if grant.source == "purchase"
+            ]
+            ledger.revoke(connection, pack.id, 10_000_000, now=now(), reason="refund")
+    give(sqlite_app, "alice@example.com", 25, source="purchase", paid_minor=1499, currency="usd")
+    newest = rows(alice.browser.get("/dashboard").text)[0]
+    assert newest[0].startswith("Repaid debt")
+    assert newest[2] == "−10"

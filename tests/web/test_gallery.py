@@ -1,4 +1,4 @@
-"""The gallery and the pictures in it belong to whoever made them."""
+"""The gallery and the images in it belong to whoever made them."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from creditapp.ids import new_id
 from creditapp.media import Media
 from creditapp.services import get
 from tests.app_factory import Person, Queue
-from tests.web.steps import HTMX, make, pictures
+from tests.web.steps import HTMX, image_urls, make
 
 
 def hang(app: Flask, person: Person, count: int, prompt: str = "a boat") -> None:
-    """Put pictures into a gallery without drawing them."""
+    """Put images into a gallery without drawing them."""
     with person.browser.session_transaction() as session:
         owner = session["_user_id"].partition(".")[0]
     with app.app_context(), transaction() as session:
@@ -47,7 +47,7 @@ def hang(app: Flask, person: Person, count: int, prompt: str = "a boat") -> None
 
 def test_an_empty_gallery_invites(alice: Person) -> None:
     page = alice.browser.get("/gallery").text
-    assert "Nothing on the wall yet" in page
+    assert "No images yet" in page
     assert 'href="/"' in page
 
 
@@ -55,15 +55,13 @@ def test_what_was_made_hangs_there_newest_first(alice: Person, queue: Queue) -> 
     first = make(alice, queue, "a fox in the snow")
     second = make(alice, queue, "two boats", n="2")
     page = alice.browser.get("/gallery").text
-    assert len(pictures(page)) == 3
+    assert len(image_urls(page)) == 3
     assert page.index("two boats") < page.index("a fox in the snow")
     for made in (first, second):
         assert made in page
 
 
-def test_what_several_pictures_cost_together_is_told_as_one_sum(
-    alice: Person, queue: Queue
-) -> None:
+def test_what_several_images_cost_together_is_told_as_one_sum(alice: Person, queue: Queue) -> None:
     make(alice, queue, "two boats", n="2")
     make(alice, queue, "a fox in the snow")
     fox, boats = alice.browser.get("/gallery").text.split("two boats", 1)
@@ -80,10 +78,10 @@ def test_a_search_finds_words_as_they_were_typed(app: Flask, alice: Person) -> N
     }  # fmt: skip
     for words, found in searches.items():
         page = alice.browser.get("/gallery", query_string={"q": words}).text
-        assert len(pictures(page)) == found, words
+        assert len(image_urls(page)) == found, words
         fragment = alice.browser.get("/gallery", query_string={"q": words}, headers=HTMX)
         assert "<html" not in fragment.text
-        assert len(pictures(fragment.text)) == found
+        assert len(image_urls(fragment.text)) == found
         assert "HX-Request" in fragment.headers["Vary"]
 
 
@@ -100,9 +98,9 @@ def test_a_large_gallery_comes_in_pages_that_keep_the_search(app: Flask, alice: 
     link = re.search(r'"(/gallery\?[^"]*cursor=[^"]+)"', first)
     assert link is not None
     second = alice.browser.get(unescape(link[1])).text
-    assert (len(pictures(first)), len(pictures(second))) == (24, 2)
-    assert not set(pictures(first)) & set(pictures(second))
-    assert "26 pictures" in first
+    assert (len(image_urls(first)), len(image_urls(second))) == (24, 2)
+    assert not set(image_urls(first)) & set(image_urls(second))
+    assert "26 images" in first
     assert "cursor=" not in second
 
 
@@ -111,18 +109,18 @@ def test_a_strangers_gallery_is_empty_and_guests_are_asked_in(
 ) -> None:
     make(alice, queue, "a fox in the snow")
     page = charlie.browser.get("/gallery?q=fox").text
-    assert pictures(page) == []
+    assert image_urls(page) == []
     sent_on = guest.browser.get("/gallery?q=fox")
     assert (sent_on.status_code, sent_on.location) == (303, "/auth/login?next=/gallery?q%3Dfox")
     assert guest.post("/gallery").status_code == 405
 
 
-def test_a_picture_is_sent_to_its_owner_alone(
+def test_an_image_is_sent_to_its_owner_alone(
     alice: Person, charlie: Person, guest: Person, queue: Queue
 ) -> None:
     made = make(alice, queue, "A Fox in the snow!")
-    (picture,) = pictures(alice.browser.get(made).text)
-    answer = alice.browser.get(picture)
+    (image,) = image_urls(alice.browser.get(made).text)
+    answer = alice.browser.get(image)
     assert answer.status_code == 200
     assert answer.mimetype == "image/png"
     assert answer.data.startswith(b"\x89PNG")
@@ -130,40 +128,40 @@ def test_a_picture_is_sent_to_its_owner_alone(
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
     assert "attachment" not in answer.headers.get("Content-Disposition", "")
-    saved = alice.browser.get(f"{picture}?download=1")
+    saved = alice.browser.get(f"{image}?download=1")
     assert saved.headers["Content-Disposition"] == "attachment; filename=a-fox-in-the-snow.png"
-    unchanged = alice.browser.get(picture, headers={"If-None-Match": answer.headers["ETag"]})
+    unchanged = alice.browser.get(image, headers={"If-None-Match": answer.headers["ETag"]})
     assert unchanged.status_code == 304
     for stranger in (charlie, guest):
-        for path in (picture, made, f"{made}/card"):
+        for path in (image, made, f"{made}/card"):
             assert stranger.browser.get(path).status_code == 404
         for action in ("cancel", "delete"):
             assert stranger.post(f"{made}/{action}").status_code == 404
-        told = stranger.browser.get(picture, headers={"Accept": "application/json"})
+        told = stranger.browser.get(image, headers={"Accept": "application/json"})
         assert told.json["code"] == "not_found"
-    assert alice.browser.get(picture).status_code == 200
-    assert alice.post(picture).status_code == 405
+    assert alice.browser.get(image).status_code == 200
+    assert alice.post(image).status_code == 405
 
 
-def test_a_guests_picture_is_that_browsers_alone(app: Flask, guest: Person, queue: Queue) -> None:
+def test_a_guests_image_is_that_browsers_alone(app: Flask, guest: Person, queue: Queue) -> None:
     made = make(guest, queue)
-    (picture,) = pictures(guest.browser.get(made).text)
-    assert guest.browser.get(picture).status_code == 200
-    assert Person(app).browser.get(picture).status_code == 404
+    (image,) = image_urls(guest.browser.get(made).text)
+    assert guest.browser.get(image).status_code == 200
+    assert Person(app).browser.get(image).status_code == 404
 
 
 def test_what_is_deleted_is_gone_with_its_file_and_its_cost_stays_told(
     app: Flask, alice: Person, queue: Queue
 ) -> None:
     made = make(alice, queue, "a fox in the snow")
-    (picture,) = pictures(alice.browser.get(made).text)
+    (image,) = image_urls(alice.browser.get(made).text)
     with app.app_context():
         folder = get(Media).path("0" * 32 + ".png").parents[2]
     assert len(list(folder.rglob("*.png"))) == 1
     answer = alice.post(f"{made}/delete")
     assert (answer.status_code, answer.location) == (303, "/gallery")
     assert "Deleted." in alice.browser.get("/gallery").text
-    for path in (made, picture, f"{made}/card"):
+    for path in (made, image, f"{made}/card"):
         assert alice.browser.get(path).status_code == 404
     assert alice.post(f"{made}/delete").status_code == 404
     assert list(folder.rglob("*.png")) == []
@@ -171,12 +169,10 @@ def test_what_is_deleted_is_gone_with_its_file_and_its_cost_stays_told(
     assert "0.5" in alice.browser.get("/dashboard").text.split('id="history"')[1]
 
 
-def test_a_file_that_was_lost_is_a_missing_picture_and_no_failure(
-    alice: Person, app: Flask
-) -> None:
+def test_a_file_that_was_lost_is_a_missing_image_and_no_failure(alice: Person, app: Flask) -> None:
     hang(app, alice, 1)
-    (picture,) = pictures(alice.browser.get("/gallery").text)
-    assert alice.browser.get(picture).status_code == 404
+    (image,) = image_urls(alice.browser.get("/gallery").text)
+    assert alice.browser.get(image).status_code == 404
 
 
 def test_a_favourite_is_kept_apart_and_only_by_its_owner(sqlite_app: Flask) -> None:
@@ -204,14 +200,14 @@ def test_a_star_and_a_deletion_come_back_to_the_search_they_were_made_in(
     for headers in ({}, HTMX):
         page = alice.browser.get(here, headers=headers).text
         assert page.count(f'name="next" value="{escape(here)}"') == 4
-        assert "Delete these 2 pictures?" in page
+        assert "Delete these 2 images?" in page
         assert 'href="/gallery?q=boats%20%26%20a"' in page
     assert 'name="starred" value="1"' in alice.browser.get(here).text.split("</form>")[1]
     for act in ("star", "delete"):
         sent = alice.post(f"{made}/{act}", {"next": here})
         assert (sent.status_code, sent.location) == (303, here)
     other = make(alice, queue)
-    assert "Delete this picture?" in alice.browser.get("/gallery").text
+    assert "Delete this image?" in alice.browser.get("/gallery").text
     assert alice.post(f"{other}/delete", {"next": "//evil.example"}).location == "/gallery"
 
 

@@ -53,7 +53,7 @@ def boxes(person: Person) -> dict[str, bool]:
 def test_everything_comes_until_somebody_says_otherwise(alice: Person) -> None:
     assert boxes(alice) == dict.fromkeys(emails.OPTIONAL, True)
     page = alice.browser.get("/settings").text
-    assert "about your money" in page
+    assert "about payments" in page
     for event in emails.ABOUT_MONEY:
         assert f'value="{event}"' not in page
 

@@ -9,7 +9,7 @@ from flask import Flask
 
 from tests.app_factory import Person
 from tests.shop_app import ShopApp
-from tests.web.paying import the_purchase
+from tests.web.checkout import find_purchase
 
 
 def test_a_guest_compares_and_is_asked_to_sign_up(sqlite_app: Flask) -> None:
@@ -91,7 +91,9 @@ def fields(person: Person, **more: str) -> dict[str, str]:
 def subscribe(shop_app: ShopApp, person: Person, plan: str) -> dict[str, str]:
     """Choose a plan, pay, and let the shop hear of it; return the form that was sent."""
     sent = fields(person, plan=plan)
-    purchase = the_purchase(shop_app, str(person.browser.post("/credits/plan", data=sent).location))
+    purchase = find_purchase(
+        shop_app, str(person.browser.post("/credits/plan", data=sent).location)
+    )
     shop_app.pay(purchase)
     shop_app.sync(purchase)
     return sent
@@ -100,7 +102,7 @@ def subscribe(shop_app: ShopApp, person: Person, plan: str) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("first", "then", "words"),
     [
-        ("basic", "premium", "Your plan is upgraded."),
+        ("basic", "premium", "Your plan is upgraded"),
         ("premium", "basic", "Your plan changes on"),
         ("basic", "free", "Your plan ends on"),
     ],

@@ -15,16 +15,16 @@ from creditapp.services import get, provide
 from creditapp.web.receipt_pdf import draw
 from tests.app_factory import Person
 from tests.shop_app import ShopApp
-from tests.web.paying import back, buyer, press, the_purchase
+from tests.web.checkout import buyer_of, find_purchase, return_from_checkout, submit_checkout
 
 
 def bought(shop_app: ShopApp, person: Person, **altered: object) -> Purchase:
     """Buy a pack in the browser and come back."""
-    purchase = the_purchase(shop_app, str(press(person).location))
+    purchase = find_purchase(shop_app, str(submit_checkout(person).location))
     if altered:
         shop_app.change_session(purchase, **altered)
     shop_app.pay(purchase)
-    assert back(person, purchase).status_code == 303
+    assert return_from_checkout(person, purchase).status_code == 303
     return shop_app.row(purchase)
 
 
@@ -38,9 +38,9 @@ def test_the_receipt_says_what_was_bought_by_whom_and_from_whom(shop_app: ShopAp
     purchase = bought(shop_app, alice)
     page = alice.browser.get(f"/receipts/{purchase.id}").text
     assert rows(page) == {"Price": "$14.99", "Total paid": "$14.99"}
-    for words in (purchase.id, "Creator pack, 110 credits", buyer(shop_app, purchase).email):
+    for words in (purchase.id, "Creator pack, 110 credits", buyer_of(shop_app, purchase).email):
         assert words in page
-    assert "Paid on the sandbox: no real money." in page
+    assert "Paid in the sandbox: no real money." in page
     assert purchase.paid_at
     assert f"{purchase.paid_at.day} {purchase.paid_at:%B %Y}" in page
     assert f'href="/receipts/{purchase.id}.pdf"' in page
@@ -86,7 +86,7 @@ def test_the_seller_is_who_the_operator_says(shop_app: ShopApp) -> None:
 def test_strangers_guests_and_the_unpaid_get_none(shop_app: ShopApp) -> None:
     alice, charlie = shop_app.person(), shop_app.person()
     purchase = bought(shop_app, alice)
-    unpaid = the_purchase(shop_app, str(press(alice).location))
+    unpaid = find_purchase(shop_app, str(submit_checkout(alice).location))
     for ending in ("", ".pdf"):
         assert charlie.browser.get(f"/receipts/{purchase.id}{ending}").status_code == 404
         assert alice.browser.get(f"/receipts/{unpaid.id}{ending}").status_code == 404

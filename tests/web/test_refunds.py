@@ -16,13 +16,13 @@ from tests.shop_app import ShopApp
 
 def test_a_guest_reads_the_policy(sqlite_app: Flask) -> None:
     page = sqlite_app.test_client().get("/credits/refunds").text
-    assert "for 14 days after you paid" in page
+    assert "within 14 days of paying" in page
     assert "/auth/login?next=/credits/refunds" in page
 
 
 def test_who_paid_nothing_is_told_so(sqlite_app: Flask) -> None:
     alice = Person(sqlite_app).sign_up("alice@example.com")
-    assert "You paid nothing" in alice.browser.get("/credits/refunds").text
+    assert "You have no payments" in alice.browser.get("/credits/refunds").text
 
 
 def test_an_operator_may_refund_nothing_on_request(tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_the_figure_is_the_unspent_share(shop_app: ShopApp) -> None:
     page = alice.browser.get("/credits/refunds").text
     assert "46 of 110 credits" in page
     assert "$6.26" in page
-    assert "Write to those who run this site and name <code>" in page
+    assert "Write to the operator of this site and quote <code>" in page
     with shop_app.app.app_context():
         provide(shop_app.app, Settings, replace(get(Settings), support_email="help@example.com"))
     page = alice.browser.get("/credits/refunds").text

@@ -10,7 +10,7 @@ from tests.app_factory import Person, Queue
 from tests.web.steps import HTMX, PASSWORD, hidden_fields
 
 
-def test_a_guest_makes_three_pictures_and_is_then_invited_to_sign_up(
+def test_a_guest_makes_three_images_and_is_then_invited_to_sign_up(
     guest: Person, queue: Queue
 ) -> None:
     for number in range(3):
@@ -69,7 +69,7 @@ def test_a_press_with_htmx_answers_the_card_and_the_new_price(alice: Person, que
     assert answer.headers["HX-Trigger-After-Settle"] == "balance-changed"
     assert "<html" not in answer.text
     assert "job-queued" in answer.text
-    assert 'id="till"' in answer.text
+    assert 'id="price-panel"' in answer.text
     assert "hx-swap-oob" in answer.text
     # The nonce is a new one, so that the next press is a wish of its own.
     assert f'value="{nonce}"' not in answer.text

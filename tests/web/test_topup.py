@@ -20,7 +20,7 @@ from tests.flaky_gateway import cut
 from tests.shop_app import ShopApp
 from tests.web.steps import make
 
-WORDS = {"1": "cfbd683183895d4d"}  # pragma: allowlist secret
+WORDS = {"1": "77c5acc0a77e941a"}  # pragma: allowlist secret
 """The digest of the words that each version stands for; an old version's are never changed."""
 
 
@@ -45,14 +45,14 @@ def section(person: Person) -> str:
 
 def test_from_off_to_on_over_a_saved_card_and_off_again(shop_app: ShopApp) -> None:
     alice = shop_app.person()
-    assert "It is off until you switch it on here." in section(alice)
+    assert "It is off until you switch it on." in section(alice)
     answer = agree(alice)
     assert answer.status_code == 303
     assert "/pay/" in answer.location
-    assert "no card has been saved" in section(alice)
+    assert "no card is saved" in section(alice)
 
     assert alice.browser.get("/settings/top-up/back?cancelled=1").status_code == 303
-    assert "no card has been saved" in section(alice)
+    assert "no card is saved" in section(alice)
     shop_app.press(
         f"/pay/{answer.location.rsplit('/', 1)[1]}", card="succeeds", email="a@example.com"
     )

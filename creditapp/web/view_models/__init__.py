@@ -1,46 +1,52 @@
-"""What the templates are handed: plain data in the shapes that the components document."""
+"""View models: typed dictionaries under the names that the components document."""
 
 from creditapp.http.problem_view import problem_view as problem
 from creditapp.web.view_models.choices import (
     available_ids,
     counts,
     models,
+    price_panel,
     qualities,
     sizes,
-    till,
-    ways,
 )
-from creditapp.web.view_models.credit import cost_chart, credits_words, line, packs, purse
-from creditapp.web.view_models.images import again_url, asset, item, job
+from creditapp.web.view_models.credit import (
+    Balance,
+    BalancePart,
+    balance,
+    cost_chart,
+    credits_words,
+    history_line,
+    packs,
+)
+from creditapp.web.view_models.images import image_card, job
 from creditapp.web.view_models.plans import plan, plans, refundable, seats, upgrade
-from creditapp.web.view_models.receipts import receipt
-from creditapp.web.view_models.topups import topup
-from creditapp.web.view_models.view_model import ViewModel
+from creditapp.web.view_models.receipts import ReceiptView, receipt
+from creditapp.web.view_models.topups import Topup, topup
 
 __all__ = [
-    "ViewModel",
-    "again_url",
-    "asset",
+    "Balance",
+    "BalancePart",
+    "ReceiptView",
+    "Topup",
     "available_ids",
+    "balance",
     "cost_chart",
     "counts",
     "credits_words",
-    "item",
+    "history_line",
+    "image_card",
     "job",
-    "line",
     "models",
     "packs",
     "plan",
     "plans",
+    "price_panel",
     "problem",
-    "purse",
     "qualities",
     "receipt",
     "refundable",
     "seats",
     "sizes",
-    "till",
     "topup",
     "upgrade",
-    "ways",
 ]

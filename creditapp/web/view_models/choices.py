@@ -1,8 +1,10 @@
-"""What the studio offers: models, sizes, counts, and what the till says of them."""
+"""Studio form: models, sizes, qualities and counts to choose from, and the price panel."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
+from typing import NotRequired, TypedDict
 from urllib.parse import urlencode
 
 from creditapp.catalog import Catalog, Model, PriceRequest, Quote
@@ -11,25 +13,85 @@ from creditapp.generation.operations.text_to_image import ImageOrder
 from creditapp.generation.providers import Providers, Unavailable
 from creditapp.http.viewer import Viewer
 from creditapp.services import get
-from creditapp.web.view_models.view_model import ViewModel
 
 _SIZE_NAMES = {"1:1": "Square", "3:2": "Wide", "2:3": "Tall", "16:9": "Film", "9:16": "Phone"}
 
 
-def models(order: ImageOrder, looks: Viewer) -> list[ViewModel]:
-    """Return every model of the catalog as the picker shows it to this viewer."""
-    request_ = PriceRequest(model=None, n=order.n, quality=order.quality)
-    balance = looks.balance_micro if looks.kind == "user" else None
+class Suggestion(TypedDict):
+    """A link, or with ``choose`` a button that changes the studio's form."""
+
+    label: str
+    href: NotRequired[str]
+    choose: NotRequired[str]
+
+
+class Blocked(TypedDict):
+    """Why a model cannot be selected, and what would work."""
+
+    text: str
+    suggestions: list[Suggestion]
+
+
+class ModelChoice(TypedDict):
+    """A radio card of the ``model_picker`` component."""
+
+    id: str
+    name: str
+    tier: str
+    best_for: str
+    abilities: list[str]
+    cost_micro: int
+    price_note: str | None
+    by_quality: bool
+    seconds: int
+    recommended: bool
+    reason: str | None
+    available: bool
+    blocked: Blocked | None
+
+
+class Choice(TypedDict):
+    """A radio button of the ``choice`` component."""
+
+    value: str | int
+    label: NotRequired[str]
+    name: NotRequired[str]
+    width: NotRequired[int]
+    height: NotRequired[int]
+    cost_micro: NotRequired[int]
+    blocked: NotRequired[bool]
+
+
+class PricePanel(TypedDict):
+    """The ``cost_indicator`` component."""
+
+    state: str
+    sentence: str
+    cost_micro: int
+    was_micro: int | None
+    balance_micro: int
+    after_micro: int
+    shortfall_micro: int
+    suggestions: list[Suggestion]
+    guest_remaining: int
+    guest_limit: int
+    guest_reset_at: datetime | None
+
+
+def models(order: ImageOrder, viewer: Viewer) -> list[ModelChoice]:
+    """Return every model of the catalog for the model picker of this viewer."""
+    price_request = PriceRequest(model=None, n=order.n, quality=order.quality)
+    balance_micro = viewer.balance_micro if viewer.kind == "user" else None
     # A model is recommended to a guest for being free, which ends with the free images.
-    recommending = looks.kind == "user" or looks.guest_remaining > 0
+    show_recommendation = viewer.kind == "user" or viewer.guest_remaining > 0
     return [
-        _offer(each, recommending)
-        for each in offers(get(Catalog), balance, available_ids(), request_)
+        _model_choice(offer, show_recommendation)
+        for offer in offers(get(Catalog), balance_micro, available_ids(), price_request)
     ]
 
 
 def available_ids() -> set[str]:
-    """Return the models that somebody serves on this server now."""
+    """Return the ids of the models that a provider of this server serves now."""
     providers = get(Providers)
     return {
         model.id
@@ -38,14 +100,14 @@ def available_ids() -> set[str]:
     }
 
 
-def _offer(offer: ModelOffer, recommending: bool) -> ViewModel:
+def _model_choice(offer: ModelOffer, show_recommendation: bool) -> ModelChoice:
     model = offer.model
-    blocked = None
+    blocked: Blocked | None = None
     if offer.reason:
-        links = ways(offer.ways)
+        links = suggestions(offer.ways)
         if offer.available and not links:
             links = [{"label": "Sign up", "href": "/auth/signup?next=/"}]
-        blocked = {"text": offer.reason, "ways": links}
+        blocked = {"text": offer.reason, "suggestions": links}
     return {
         "id": model.id,
         "name": model.name,
@@ -56,56 +118,58 @@ def _offer(offer: ModelOffer, recommending: bool) -> ViewModel:
         "price_note": f"at {offer.quality} quality" if model.qualities else None,
         "by_quality": bool(model.qualities),
         "seconds": model.typical_seconds,
-        "recommended": offer.recommended and recommending,
+        "recommended": offer.recommended and show_recommendation,
         "reason": offer.why or None,
         "available": offer.available,
         "blocked": blocked,
     }
 
 
-def ways(found: Sequence[Way]) -> list[ViewModel]:
-    """Return the links that lead out of a price that is too high."""
-    links: list[ViewModel] = []
-    for way in found:
+def suggestions(ways: Sequence[Way]) -> list[Suggestion]:
+    """Return the links that make a price affordable."""
+    links: list[Suggestion] = []
+    for way in ways:
         if way.kind == "credits":
             links.append({"label": way.label, "href": "/credits"})
             continue
-        choice = {"model": way.model, "quality": way.quality, "n": way.n}
-        chosen = urlencode({name: value for name, value in choice.items() if value is not None})
-        links.append({"label": way.label, "choose": chosen})
+        fields = {"model": way.model, "quality": way.quality, "n": way.n}
+        query = urlencode({name: value for name, value in fields.items() if value is not None})
+        links.append({"label": way.label, "choose": query})
     return links
 
 
-def till(
-    order: ImageOrder, quoted: Quote, looks: Viewer, was_micro: int | None = None
-) -> ViewModel:
-    """Return the cost and what it means for this viewer, as the till shows it."""
-    shape: ViewModel = {
-        "sentence": quoted.sentence,
-        "cost_micro": quoted.cost_micro,
-        "was_micro": was_micro if was_micro != quoted.cost_micro else None,
-        "balance_micro": looks.balance_micro,
-        "after_micro": max(0, looks.balance_micro - quoted.cost_micro),
-        "shortfall_micro": max(0, quoted.cost_micro - looks.balance_micro),
-        "ways": [],
-        "guest_remaining": looks.guest_remaining,
-        "guest_limit": looks.guest_limit,
-        "guest_reset_at": looks.guest_reset_at,
+def price_panel(
+    order: ImageOrder, quote: Quote, viewer: Viewer, was_micro: int | None = None
+) -> PricePanel:
+    """Return the cost of an order and what it means for this viewer's balance."""
+    panel: PricePanel = {
+        "state": "guest" if viewer.guest_remaining else "guest_out",
+        "sentence": quote.sentence,
+        "cost_micro": quote.cost_micro,
+        "was_micro": was_micro if was_micro != quote.cost_micro else None,
+        "balance_micro": viewer.balance_micro,
+        "after_micro": max(0, viewer.balance_micro - quote.cost_micro),
+        "shortfall_micro": max(0, quote.cost_micro - viewer.balance_micro),
+        "suggestions": [],
+        "guest_remaining": viewer.guest_remaining,
+        "guest_limit": viewer.guest_limit,
+        "guest_reset_at": viewer.guest_reset_at,
     }
-    if looks.kind == "guest":
-        return shape | {"state": "guest" if looks.guest_remaining else "guest_out"}
-    stands = standing(
-        get(Catalog),
-        PriceRequest(model=quoted.model, n=order.n, quality=order.quality),
-        quoted,
-        looks.balance_micro,
-        available_ids=available_ids(),
-        low_balance_micro=looks.low_at_micro,
-    )
-    return shape | {"state": stands.state, "ways": ways(stands.ways)}
+    if viewer.kind == "user":
+        affordability = standing(
+            get(Catalog),
+            PriceRequest(model=quote.model, n=order.n, quality=order.quality),
+            quote,
+            viewer.balance_micro,
+            available_ids=available_ids(),
+            low_balance_micro=viewer.low_at_micro,
+        )
+        panel["state"] = affordability.state
+        panel["suggestions"] = suggestions(affordability.ways)
+    return panel
 
 
-def sizes(model: Model) -> list[ViewModel]:
+def sizes(model: Model) -> list[Choice]:
     """Return the shapes that a model can make."""
     return [
         {
@@ -119,7 +183,7 @@ def sizes(model: Model) -> list[ViewModel]:
     ]
 
 
-def qualities(model: Model) -> list[ViewModel]:
+def qualities(model: Model) -> list[Choice]:
     """Return the qualities that change a model's price."""
     return [
         {"value": name, "label": name.capitalize(), "cost_micro": model.price_at(name)}
@@ -127,15 +191,15 @@ def qualities(model: Model) -> list[ViewModel]:
     ]
 
 
-def counts(model: Model, quality: str | None, looks: Viewer) -> list[ViewModel]:
-    """Return how many images may be asked for at once, each with its cost."""
-    most = 1 if looks.kind == "guest" else model.max_images
+def counts(model: Model, quality: str | None, viewer: Viewer) -> list[Choice]:
+    """Return the numbers of images to choose from, each with its cost."""
+    most = 1 if viewer.kind == "guest" else model.max_images
     unit_micro = model.price_at(quality)
     return [
         {
             "value": n,
             "cost_micro": unit_micro * n,
-            "blocked": looks.kind == "user" and unit_micro * n > looks.balance_micro,
+            "blocked": viewer.kind == "user" and unit_micro * n > viewer.balance_micro,
         }
         for n in range(1, most + 1)
     ]

@@ -1,8 +1,10 @@
-"""Credits in numbers and words: packs, costs, lines of history, the purse."""
+"""Credits: packs, costs, the transaction history and the balance."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
+from typing import TypedDict
 
 from creditapp.catalog import Catalog
 from creditapp.catalog import amount as amount_text
@@ -11,29 +13,110 @@ from creditapp.http.viewer import Viewer
 from creditapp.ledger import StatementLine
 from creditapp.payments.purchases import receipts
 from creditapp.services import get
-from creditapp.web.view_models.view_model import ViewModel
 
 _OPERATION_NAMES = {
     "text-to-image": "Text to image",
     "welcome": "Welcome credits",
-    "free": "Address confirmed",
+    "free": "Email address confirmed",
     "purchase": "Pack",
     "promotion": "Promotion",
     "gift": "Gift",
     "referral": "Referral",
-    "admin": "Given by support",
-    "refund": "Given back",
+    "admin": "From support",
+    "refund": "Returned credits",
     "subscription": "Plan credits",
     "transfer": "Transfer",
 }
 
 
-def packs(currency: str = "") -> list[ViewModel]:
-    """Return the packs on sale as the pack list compares them, priced in a currency."""
+class Yield(TypedDict):
+    """How many images of a model a pack makes."""
+
+    name: str
+    images: int
+
+
+class Pack(TypedDict):
+    """A row of the ``pack_list`` component."""
+
+    id: str
+    name: str
+    credits_micro: int
+    price_minor: int
+    currency: str
+    each: str
+    bonus_micro: int
+    saving_percent: int
+    best_value: bool
+    makes: list[Yield]
+
+
+class ModelCost(TypedDict):
+    """A row of the ``cost_chart`` component."""
+
+    name: str
+    cost_micro: int
+    max_micro: int | None
+
+
+class HistoryLine(TypedDict):
+    """A row of the ``history_table`` component."""
+
+    id: str
+    type: str
+    title: str
+    detail: str | None
+    href: str | None
+    amount_micro: int
+    after_micro: int
+    at: datetime
+
+
+class BalancePart(TypedDict):
+    """Credits of one source that expire together, or never."""
+
+    label: str
+    source: str
+    micro: int
+    expires_at: datetime | None
+
+
+class BalanceYield(TypedDict):
+    """How many images of a model the balance makes, or what it is short of one."""
+
+    name: str
+    images: int
+    short_micro: int
+
+
+class Balance(TypedDict):
+    """The ``balance`` component in full."""
+
+    kind: str
+    email: str | None
+    is_admin: bool
+    balance_micro: int
+    held_micro: int
+    frozen_micro: int
+    owed_micro: int
+    low: bool
+    low_at_micro: int
+    mode: str
+    guest_remaining: int
+    guest_limit: int
+    guest_reset_at: datetime | None
+    parts: list[BalancePart]
+    makes: list[BalanceYield]
+    from_minor: int
+    currency: str
+
+
+def packs(currency: str = "") -> list[Pack]:
+    """Return the packs on sale, compared and priced in a currency."""
     catalog = get(Catalog)
     cheapest = min(catalog.models, key=lambda model: model.lowest_micro)
-    usual = catalog.model(catalog.default_model) or cheapest
-    compared = [cheapest] if usual is cheapest else [cheapest, usual]
+    default = catalog.model(catalog.default_model) or cheapest
+    compared = [cheapest] if default is cheapest else [cheapest, default]
     return [
         {
             "id": view.pack.id,
@@ -54,8 +137,8 @@ def packs(currency: str = "") -> list[ViewModel]:
     ]
 
 
-def cost_chart() -> list[ViewModel]:
-    """Return what each model costs, for the chart beside the packs."""
+def cost_chart() -> list[ModelCost]:
+    """Return the cost of one image by model, for the chart beside the packs."""
     return [
         {
             "name": model.name,
@@ -66,15 +149,13 @@ def cost_chart() -> list[ViewModel]:
     ]
 
 
-def line(entry: StatementLine) -> ViewModel:
-    """Return one line of history in words."""
-    title, detail = _entry_words(entry)
+def history_line(entry: StatementLine) -> HistoryLine:
+    """Return a ledger entry in words, with a link to what caused it."""
+    title, detail = _describe(entry)
     href = None
     if entry.charge_key and entry.charge_key.startswith("generation:"):
         href = f"/generations/{entry.charge_key.partition(':')[2]}"
-    elif entry.grant_origin and entry.grant_origin.startswith("purchase:"):
-        href = receipts.PATH.format(entry.grant_origin.partition(":")[2])
-    elif entry.grant_origin and entry.grant_origin.startswith("invoice:"):
+    elif entry.grant_origin and entry.grant_origin.startswith(("purchase:", "invoice:")):
         href = receipts.PATH.format(entry.grant_origin.split(":")[1])
     return {
         "id": entry.id,
@@ -88,38 +169,47 @@ def line(entry: StatementLine) -> ViewModel:
     }
 
 
-def _entry_words(entry: StatementLine) -> tuple[str, str | None]:
+def _describe(entry: StatementLine) -> tuple[str, str | None]:
     name = _OPERATION_NAMES.get(entry.operation, entry.operation.replace("-", " ").capitalize())
     match entry.kind:
         case "release":
             return f"{name}, not made", "Nothing was charged"
+        case "debt":
+            return "Repaid debt", "Credits owed after a refund or a lost dispute"
+        case "revoke" if entry.charge_id is not None:
+            # Returned by a charge to a grant that owes: it never became spendable.
+            return "Repaid debt", "Credits owed after a refund or a lost dispute"
+        case "revoke" if entry.note == "dispute":
+            return "Lost dispute", "Credits of the disputed payment were removed"
         case "revoke":
-            return "Refunded purchase", "These credits went back with the money"
+            return "Refunded purchase", "Credits of the refunded payment were removed"
+        case "restore":
+            return "Restored credits", "A refund failed or a dispute was won"
         case "expiry":
             return f"{name} expired", None
         case "refund":
-            return "Given back", entry.note
+            return "Returned", entry.note
         case _:
             if entry.type == "PURCHASE" and entry.note:
                 return entry.note, None
             return name, entry.note
 
 
-def purse(looks: Viewer, parts: Sequence[ViewModel]) -> ViewModel:
-    """Return a member's balance in full, as the dashboard shows it."""
+def balance(viewer: Viewer, parts: Sequence[BalancePart]) -> Balance:
+    """Return a member's balance in full, for the dashboard."""
     catalog = get(Catalog)
     cheapest = min(catalog.packs, key=lambda pack: pack.price_minor, default=None)
     return {
-        "kind": looks.kind,
-        "email": looks.email,
-        "is_admin": looks.is_admin,
-        "balance_micro": looks.balance_micro,
-        "held_micro": looks.held_micro,
-        "frozen_micro": looks.frozen_micro,
-        "owed_micro": looks.owed_micro,
-        "low": looks.low,
-        "low_at_micro": looks.low_at_micro,
-        "mode": looks.mode,
+        "kind": viewer.kind,
+        "email": viewer.email,
+        "is_admin": viewer.is_admin,
+        "balance_micro": viewer.balance_micro,
+        "held_micro": viewer.held_micro,
+        "frozen_micro": viewer.frozen_micro,
+        "owed_micro": viewer.owed_micro,
+        "low": viewer.low,
+        "low_at_micro": viewer.low_at_micro,
+        "mode": viewer.mode,
         "guest_remaining": 0,
         "guest_limit": 0,
         "guest_reset_at": None,
@@ -129,8 +219,8 @@ def purse(looks: Viewer, parts: Sequence[ViewModel]) -> ViewModel:
                 "name": f"{model.name} ({model.default_quality})"
                 if model.qualities
                 else model.name,
-                "images": looks.balance_micro // model.price_micro,
-                "short_micro": max(0, model.price_micro - looks.balance_micro),
+                "images": viewer.balance_micro // model.price_micro,
+                "short_micro": max(0, model.price_micro - viewer.balance_micro),
             }
             for model in catalog.models
         ],

@@ -1,7 +1,9 @@
-"""What was made, and what is being made, for the job card and the gallery."""
+"""Generations and their images, for the job card and the gallery."""
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import TypedDict
 from urllib.parse import urlencode
 
 from creditapp.catalog import Catalog
@@ -9,17 +11,75 @@ from creditapp.clock import now
 from creditapp.generation import GenerationResult
 from creditapp.generation.models import Asset
 from creditapp.services import get
-from creditapp.web.view_models.view_model import ViewModel
 
 
-def job(made: GenerationResult) -> ViewModel:
-    """Return one generation as the job card shows it."""
-    generation = made.generation
+class Image(TypedDict):
+    """Addresses and size of one image."""
+
+    url: str
+    download_url: str
+    width: int
+    height: int
+    seconds: None
+
+
+class Failure(TypedDict):
+    """Why a generation failed, and whether trying again can help."""
+
+    text: str
+    retry: bool
+
+
+class Job(TypedDict):
+    """The ``job_card`` component."""
+
+    id: str
+    state: str
+    prompt: str
+    model_name: str
+    n: int
+    quality: str | None
+    width: int
+    height: int
+    assets: list[Image]
+    progress: int | None
+    eta_seconds: int | None
+    ahead: int | None
+    funding: str
+    held_micro: int
+    charged_micro: int
+    created_at: datetime
+    failure: Failure | None
+    preview: bool
+    cancel_requested: bool
+    again_url: str
+    again_micro: int
+
+
+class ImageCard(TypedDict):
+    """The ``image_card`` component."""
+
+    generation_id: str
+    asset: Image
+    prompt: str
+    model_name: str
+    charged_micro: int
+    images: int
+    funding: str
+    created_at: datetime
+    preview: bool
+    again_url: str
+    starred: bool
+
+
+def job(result: GenerationResult) -> Job:
+    """Return one generation with its images."""
+    generation = result.generation
     width, _, height = generation.size.partition("x")
-    failure = None
+    failure: Failure | None = None
     if generation.state == "failed":
         failure = {
-            "text": generation.error_text or "It could not be made.",
+            "text": generation.error_text or "The image could not be made.",
             "retry": generation.error_code != "prompt_rejected",
         }
     return {
@@ -31,9 +91,9 @@ def job(made: GenerationResult) -> ViewModel:
         "quality": generation.quality,
         "width": int(width),
         "height": int(height),
-        "assets": [asset(each) for each in made.assets],
+        "assets": [image(asset) for asset in result.assets],
         "progress": generation.progress,
-        "eta_seconds": _seconds_left(made),
+        "eta_seconds": _seconds_left(result),
         "ahead": None,
         "funding": generation.funding,
         "held_micro": generation.quoted_micro,
@@ -42,29 +102,29 @@ def job(made: GenerationResult) -> ViewModel:
         "failure": failure,
         "preview": generation.preview,
         "cancel_requested": generation.cancel_requested_at is not None,
-        "again_url": again_url(made),
+        "again_url": again_url(result),
         "again_micro": generation.quoted_micro,
     }
 
 
-def asset(stored: Asset) -> ViewModel:
-    """Return one picture's addresses and size."""
-    url = f"/media/{stored.id}"
+def image(asset: Asset) -> Image:
+    """Return the addresses and the size of one image."""
+    url = f"/media/{asset.id}"
     return {
         "url": url,
         "download_url": f"{url}?download=1",
-        "width": stored.width,
-        "height": stored.height,
+        "width": asset.width,
+        "height": asset.height,
         "seconds": None,
     }
 
 
-def item(made: GenerationResult, stored: Asset) -> ViewModel:
-    """Return one picture as the gallery shows it."""
-    generation = made.generation
+def image_card(result: GenerationResult, asset: Asset) -> ImageCard:
+    """Return one image of the gallery."""
+    generation = result.generation
     return {
         "generation_id": generation.id,
-        "asset": asset(stored),
+        "asset": image(asset),
         "prompt": generation.prompt,
         "model_name": generation.model_name,
         "charged_micro": generation.charged_micro,
@@ -72,31 +132,31 @@ def item(made: GenerationResult, stored: Asset) -> ViewModel:
         "funding": generation.funding,
         "created_at": generation.created_at,
         "preview": generation.preview,
-        "again_url": again_url(made),
+        "again_url": again_url(result),
         "starred": generation.starred_at is not None,
     }
 
 
-def again_url(made: GenerationResult) -> str:
-    """Return the studio's address with the same wish filled in."""
-    generation = made.generation
-    wish = {
+def again_url(result: GenerationResult) -> str:
+    """Return the studio's address with the form filled in like this generation."""
+    generation = result.generation
+    form = {
         "prompt": generation.prompt,
         "model": generation.model,
         "n": generation.n,
         "size": generation.size,
         "quality": generation.quality,
     }
-    return "/?" + urlencode({name: value for name, value in wish.items() if value})
+    return "/?" + urlencode({name: value for name, value in form.items() if value})
 
 
-def _seconds_left(made: GenerationResult) -> int | None:
-    generation = made.generation
+def _seconds_left(result: GenerationResult) -> int | None:
+    generation = result.generation
     if generation.state != "running" or generation.provider_started_at is None:
         return None
     model = get(Catalog).model(generation.model)
     if model is None:
         return None
-    spent = (now() - generation.provider_started_at).total_seconds()
-    left = model.typical_seconds - int(spent)
+    elapsed = (now() - generation.provider_started_at).total_seconds()
+    left = model.typical_seconds - int(elapsed)
     return left if left > 1 else None

@@ -1,9 +1,10 @@
-"""Plans in words: what each costs and gives, and what choosing it would do."""
+"""Plans: prices, the current plan, and what choosing another one does."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime
+from typing import TypedDict
 from urllib.parse import urlencode
 
 from creditapp.catalog import Catalog, Plan
@@ -15,86 +16,182 @@ from creditapp.payments.subscriptions.preview import UpgradePreview
 from creditapp.payments.subscriptions.status import PlanStatus
 from creditapp.services import get
 from creditapp.units import money_text
-from creditapp.web.view_models.view_model import ViewModel
 
-_CYCLES = {"month": "by the month", "year": "by the year"}
+_CYCLES = {"month": "monthly", "year": "yearly"}
 
 
-def plans(mine: PlanStatus | None, tries: Collection[str] = ()) -> list[ViewModel]:
-    """Return the plans as their list compares them, for a guest (None) or for a plan's owner.
+class Fact(TypedDict):
+    """A labelled value of the ``plan_card`` component."""
 
-    ``tries`` are the plans that this person may try before paying.
+    label: str
+    text: str
+
+
+class PlanCard(TypedDict):
+    """The ``plan_card`` component."""
+
+    name: str
+    free: bool
+    status: str
+    facts: list[Fact]
+    ends_on: str | None
+    past_due: bool
+    next_try_on: str | None
+
+
+class PlanPrice(TypedDict):
+    """Price of a plan by billing cycle."""
+
+    cycle: str
+    text: str
+    saving: str | None
+
+
+class PlanAction(TypedDict):
+    """Button of a plan by billing cycle (none without a label), with a note that explains it.
+
+    ``question`` asks before the change, ``href`` shows a preview first, and ``seats`` is the number
+    that is sent without a field for it.
     """
-    return [_offer(view, mine, view.plan.id in tries) for view in plans_view(get(Catalog))]
+
+    cycle: str
+    label: str | None
+    note: str
+    question: str | None
+    href: str | None
+    seats: int | None
 
 
-def plan(mine: PlanStatus) -> ViewModel:
-    """Return the plan that somebody is on, as the dashboard's card shows it."""
+class PlanOffer(TypedDict):
+    """A row of the ``plan_list`` component."""
+
+    id: str
+    name: str
+    tagline: str
+    credits: str
+    unused: str
+    makes: str
+    current: bool
+    free: bool
+    seats_min: int
+    seats_max: int
+    prices: list[PlanPrice]
+    actions: list[PlanAction]
+
+
+class Upgrade(TypedDict):
+    """Charge and credits of an upgrade."""
+
+    name: str
+    paid: str
+    from_name: str
+    charged_minor: int
+    currency: str
+    credits_micro: int
+    renews: str
+
+
+class Seats(TypedDict):
+    """Choice of a number of seats; ``later`` is the next payment where they apply from then on."""
+
+    name: str
+    asked: int
+    has: int | None
+    least: int
+    most: int
+    later: str | None
+
+
+class RefundView(TypedDict):
+    """A payment of the refund page."""
+
+    id: str
+    title: str
+    paid_minor: int
+    refunded_minor: int
+    back_minor: int
+    currency: str
+    paid_on: str
+    until: str
+    credits_micro: int
+    unspent_micro: int
+
+
+def plans(status: PlanStatus | None, trials: Collection[str] = ()) -> list[PlanOffer]:
+    """Return the plans to compare, for a member or a guest (``None``).
+
+    ``trials`` are the ids of the plans with a free trial for this member.
+    """
+    return [_offer(view, status, view.plan.id in trials) for view in plans_view(get(Catalog))]
+
+
+def plan(status: PlanStatus) -> PlanCard:
+    """Return the current plan."""
     catalog = get(Catalog)
-    facts: list[ViewModel] = []
-    if not mine.free:
-        facts.append({"label": "Paid", "text": _CYCLES[mine.cycle or "month"]})
-        monthly = f"{amount_text(catalog, mine.credits_micro)} a month"
-        facts.append({"label": "Credits", "text": PLAN_KINDS[mine.kind].describe(monthly)})
-        if mine.seats > 1:
-            facts.append({"label": "Seats", "text": str(mine.seats)})
-    if mine.trial_end is not None:
-        facts.append({"label": "Trial ends", "text": _day(mine.trial_end)})
-    if mine.renews_at is not None and mine.past_due_since is None:
-        price = mine.next_price_minor if mine.next_price_minor is not None else mine.price_minor
-        money = money_text(price, mine.currency)
-        facts.append({"label": "Next payment", "text": f"{money} on {_day(mine.renews_at)}"})
-    if mine.next_name is not None:
-        seats = f", {mine.next_seats} seats" if mine.next_seats > 1 else ""
-        facts.append({"label": "Changes to", "text": f"{mine.next_name}{seats}"})
+    facts: list[Fact] = []
+    if not status.free:
+        facts.append({"label": "Billing", "text": _CYCLES[status.cycle or "month"]})
+        allowance = f"{amount_text(catalog, status.credits_micro)} a month"
+        facts.append({"label": "Credits", "text": PLAN_KINDS[status.kind].describe(allowance)})
+        if status.seats > 1:
+            facts.append({"label": "Seats", "text": str(status.seats)})
+    if status.trial_end is not None:
+        facts.append({"label": "Trial ends", "text": _day(status.trial_end)})
+    if status.renews_at is not None and status.past_due_since is None:
+        price_minor = status.price_minor
+        if status.next_price_minor is not None:
+            price_minor = status.next_price_minor
+        money = money_text(price_minor, status.currency)
+        facts.append({"label": "Next payment", "text": f"{money} on {_day(status.renews_at)}"})
+    if status.next_name is not None:
+        seats = f", {status.next_seats} seats" if status.next_seats > 1 else ""
+        facts.append({"label": "Changes to", "text": f"{status.next_name}{seats}"})
     return {
-        "name": mine.name,
-        "free": mine.free,
-        "status": mine.status,
+        "name": status.name,
+        "free": status.free,
+        "status": status.status,
         "facts": facts,
-        "ends_on": _day(mine.ends_at) if mine.ends_at else None,
-        "past_due": mine.past_due_since is not None,
-        "next_try_on": _day(mine.next_try_at) if mine.next_try_at else None,
+        "ends_on": _day(status.ends_at) if status.ends_at else None,
+        "past_due": status.past_due_since is not None,
+        "next_try_on": _day(status.next_try_at) if status.next_try_at else None,
     }
 
 
-def upgrade(offer: UpgradePreview) -> ViewModel:
-    """Return what an upgrade charges and gives, as its page shows it."""
+def upgrade(preview: UpgradePreview) -> Upgrade:
+    """Return what an upgrade charges and grants."""
+    renewal = money_text(preview.renews_minor, preview.currency)
     return {
-        "name": offer.plan_name,
-        "paid": _CYCLES[offer.cycle],
-        "from_name": offer.current_name,
-        "charged_minor": offer.charged_minor,
-        "currency": offer.currency,
-        "credits_micro": offer.credits_micro,
-        "renews": f"{money_text(offer.renews_minor, offer.currency)} on {_day(offer.renews_at)}",
+        "name": preview.plan_name,
+        "paid": _CYCLES[preview.cycle],
+        "from_name": preview.current_name,
+        "charged_minor": preview.charged_minor,
+        "currency": preview.currency,
+        "credits_micro": preview.credits_micro,
+        "renews": f"{renewal} on {_day(preview.renews_at)}",
     }
 
 
-def seats(mine: PlanStatus, plan: Plan, cycle: str, asked: int) -> ViewModel | None:
-    """Return the choice of a number of seats, and what fewer of them mean; None for one person.
-
-    ``later`` is set where the number counts from the next payment on.
-    """
+def seats(status: PlanStatus, plan: Plan, cycle: str, asked: int) -> Seats | None:
+    """Return the choice of a number of seats; ``None`` for a plan of one person."""
     if plan.seats_max == 1:
         return None
-    same = (mine.plan_id, mine.cycle) == (plan.id, cycle)
+    current = (status.plan_id, status.cycle) == (plan.id, cycle)
     later = None
-    if same and asked < mine.seats:
+    if current and asked < status.seats:
         money = money_text(plan.price(cycle).price_minor * asked, plan.currency)
-        later = f"{money} on {_day(mine.renews_at or mine.ends_at)}"
+        later = f"{money} on {_day(status.renews_at or status.ends_at)}"
     return {
         "name": plan.name,
         "asked": asked,
-        "has": mine.seats if same else None,
+        "has": status.seats if current else None,
         "least": plan.seats_min,
         "most": plan.seats_max,
         "later": later,
     }
 
 
-def refundable(payment: RefundablePayment) -> ViewModel:
-    """Return what a payment would give back, as the refund page shows it."""
+def refundable(payment: RefundablePayment) -> RefundView:
+    """Return what a payment would refund today."""
     return {
         "id": payment.id,
         "title": payment.title,
@@ -109,10 +206,12 @@ def refundable(payment: RefundablePayment) -> ViewModel:
     }
 
 
-def _offer(view: PlanView, mine: PlanStatus | None, may_try: bool) -> ViewModel:
+def _offer(view: PlanView, status: PlanStatus | None, has_trial: bool) -> PlanOffer:
     plan = view.plan
-    current = mine is not None and mine.plan_id == plan.id
-    ways = [] if mine is None else [_way(view, cycle, mine, may_try) for cycle in _CYCLES]
+    actions: list[PlanAction] = []
+    if status is not None:
+        cycles = ["month"] if plan.free else list(_CYCLES)
+        actions = [_action(view, cycle, status, has_trial) for cycle in cycles]
     return {
         "id": plan.id,
         "name": plan.name,
@@ -120,7 +219,7 @@ def _offer(view: PlanView, mine: PlanStatus | None, may_try: bool) -> ViewModel:
         "credits": view.credits,
         "unused": "" if plan.free else view.unused,
         "makes": view.makes,
-        "current": current,
+        "current": status is not None and status.plan_id == plan.id,
         "free": plan.free,
         "seats_min": plan.seats_min,
         "seats_max": plan.seats_max,
@@ -128,67 +227,71 @@ def _offer(view: PlanView, mine: PlanStatus | None, may_try: bool) -> ViewModel:
             {"cycle": "month", "text": view.month, "saving": None},
             {"cycle": "year", "text": view.year, "saving": view.saving},
         ],
-        "ways": ways[:1] if plan.free else ways,
+        "actions": actions,
     }
 
 
-def _way(view: PlanView, cycle: str, mine: PlanStatus, may_try: bool) -> ViewModel:
-    """Return what choosing a plan in a cycle does: its word, and a sentence."""
-    plan, today = view.plan, mine
-    until = _day(today.renews_at or today.ends_at)
-    shape: ViewModel = {
-        "cycle": cycle, "word": None, "says": "", "asks": None, "href": None, "seats": None,
+def _action(view: PlanView, cycle: str, status: PlanStatus, has_trial: bool) -> PlanAction:
+    """Return what choosing a plan in a cycle does."""
+    plan = view.plan
+    until = _day(status.renews_at or status.ends_at)
+    action: PlanAction = {
+        "cycle": cycle, "label": None, "note": "", "question": None, "href": None, "seats": None,
     }  # fmt: skip
-    if today.free:
-        if plan.free:
-            return shape
-        then = view.month if cycle == "month" else view.year
-        trial = f"Free for {plan.trial_days} days, then {then}."
-        says = trial if may_try else "Renews by itself until you cancel."
-        return shape | {"word": "Try it" if may_try else "Subscribe", "says": says}
-    if plan.free:
-        if today.ends_at is not None:
-            return shape | {"says": f"Yours from {until}."}
-        says = f"{today.name} ends on {until}; what you have stays."
-        return shape | {"word": "Cancel plan", "says": says, "asks": f"Cancel {today.name}?"}
-    if plan.id == today.plan_id and cycle == today.cycle:
-        if today.next_name is not None:
-            shape |= {"word": f"Keep {plan.name}", "says": "Takes the change back."}
-        elif today.ends_at is not None:
-            shape |= {"word": "Resume", "says": f"It would end on {until}."}
+    if status.free:
+        if not plan.free:
+            price = view.month if cycle == "month" else view.year
+            trial = f"Free for {plan.trial_days} days, then {price}."
+            action["label"] = "Try it" if has_trial else "Subscribe"
+            action["note"] = trial if has_trial else "Renews automatically until you cancel."
+    elif plan.free:
+        if status.ends_at is not None:
+            action["note"] = f"Starts on {until}."
+        else:
+            action["label"] = "Cancel plan"
+            action["note"] = f"You keep {status.name} until {until}."
+            action["question"] = f"Cancel {status.name}?"
+    elif plan.id == status.plan_id and cycle == status.cycle:
+        action["seats"] = status.seats
+        if status.next_name is not None:
+            action["label"], action["note"] = f"Keep {plan.name}", "Cancels the planned change."
+        elif status.ends_at is not None:
+            action["label"], action["note"] = "Resume", f"Otherwise it ends on {until}."
         elif plan.seats_max > 1:
-            shape |= {"word": "Change seats", "href": _shown_first(plan, cycle, today.seats)}
-        return shape | {"seats": today.seats}
-    if today.past_due_since is not None:
-        return shape | {"says": "Change your card first."}
-    return shape | _change(plan, cycle, today, until)
+            action["label"] = "Change seats"
+            action["href"] = _preview_url(plan, cycle, status.seats)
+    elif status.past_due_since is not None:
+        action["note"] = "Change your card first."
+    else:
+        _add_change(action, plan, status, until)
+    return action
 
 
-def _change(plan: Plan, cycle: str, today: PlanStatus, until: str) -> ViewModel:
-    price = plan.price(cycle).price_minor
-    paid = today.price_minor
-    same = cycle == today.cycle
-    seats = min(max(today.seats, plan.seats_min), plan.seats_max)
-    monthly_better = cycle == "year" and plan.month.price_minor * seats >= paid
-    if today.status != "trialing" and ((same and price * seats > paid) or monthly_better):
-        return {
-            "word": "Upgrade",
-            "says": "You see what it costs now, for the time left, before you pay.",
-            "href": _shown_first(plan, cycle, seats),
-        }
-    if same or today.status == "trialing":
-        return {
-            "word": f"Change to {plan.name}",
-            "says": f"From {until}; until then you keep {today.name}.",
-            "asks": f"Change to {plan.name}?",
-        }
-    return {"says": f"Possible when your {today.cycle} ends on {until}."}
+def _add_change(action: PlanAction, plan: Plan, status: PlanStatus, until: str) -> None:
+    """Fill in a change between two paid plans: an upgrade now, or another plan later."""
+    cycle = action["cycle"]
+    same_cycle = cycle == status.cycle
+    seats = min(max(status.seats, plan.seats_min), plan.seats_max)
+    larger = same_cycle and plan.price(cycle).price_minor * seats > status.price_minor
+    to_yearly = cycle == "year" and plan.month.price_minor * seats >= status.price_minor
+    if status.status != "trialing" and (larger or to_yearly):
+        action["label"] = "Upgrade"
+        action["note"] = "You see the price for the rest of the period before you pay."
+        action["href"] = _preview_url(plan, cycle, seats)
+    elif same_cycle or status.status == "trialing":
+        action["label"] = f"Change to {plan.name}"
+        action["note"] = f"From {until}; until then you keep {status.name}."
+        action["question"] = f"Change to {plan.name}?"
+    else:
+        action["note"] = f"Available when your {status.cycle} ends on {until}."
 
 
-def _shown_first(plan: Plan, cycle: str, seats: int) -> str:
-    asked: dict[str, str | int] = {"plan": plan.id, "cycle": cycle}
-    return f"/credits/plan?{urlencode(asked | ({'seats': seats} if plan.seats_max > 1 else {}))}"
+def _preview_url(plan: Plan, cycle: str, seats: int) -> str:
+    query: dict[str, str | int] = {"plan": plan.id, "cycle": cycle}
+    if plan.seats_max > 1:
+        query["seats"] = seats
+    return f"/credits/plan?{urlencode(query)}"
 
 
 def _day(moment: datetime | None) -> str:
-    return f"{moment.day} {moment:%b %Y}" if moment else "the end of what is paid"
+    return f"{moment.day} {moment:%b %Y}" if moment else "the end of the paid period"

@@ -1,26 +1,65 @@
-"""The automatic top-up, as its part of the settings shows it."""
+"""Automatic top-up, for the settings."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from decimal import Decimal
+from typing import NotRequired, TypedDict
 
 from creditapp import units
 from creditapp.catalog import Catalog
 from creditapp.payments.auto_topup.limits import MonthlyUsage, start_of_next_month
 from creditapp.payments.auto_topup.models import AutoTopup
 from creditapp.services import get
-from creditapp.web.view_models.view_model import ViewModel
+
+
+class TopupForm(TypedDict):
+    """Values of the ``topup_form`` component."""
+
+    pack: str
+    threshold: str
+    limit: str
+    counts_manual: bool
+
+
+class TopupPack(TypedDict):
+    """A pack that the automatic top-up can buy."""
+
+    id: str
+    name: str
+    credits_micro: int
+    price_minor: int
+    currency: str
+
+
+class Topup(TypedDict):
+    """The ``topup_state`` component with the form; the optional keys need an agreement."""
+
+    state: str
+    form: TopupForm
+    packs: list[TopupPack]
+    catalog: str
+    card: NotRequired[str]
+    price_minor: NotRequired[int]
+    currency: NotRequired[str]
+    credits_micro: NotRequired[int]
+    threshold_micro: NotRequired[int]
+    limit_minor: NotRequired[int]
+    taken_minor: NotRequired[int]
+    counts_manual: NotRequired[bool]
+    agreed_at: NotRequired[datetime]
+    full_until: NotRequired[str | None]
 
 
 def topup(
     row: AutoTopup | None, month: MonthlyUsage | None, sent: Mapping[str, str] | None
-) -> ViewModel:
-    """Return what is agreed and the form; ``sent`` are the values of a form that was refused."""
+) -> Topup:
+    """Return the agreement and the form; ``sent`` has the values of a refused form."""
     catalog = get(Catalog)
-    shape: ViewModel = {
+    view: Topup = {
         "state": _state(row),
-        "form": _form(row) if sent is None else _kept(sent),
+        "form": _form(row) if sent is None else _sent_form(sent),
         "packs": [
             {
                 "id": pack.id,
@@ -34,9 +73,10 @@ def topup(
         "catalog": catalog.digest,
     }
     if row is None or month is None:
-        return shape
-    begins = start_of_next_month(month.at)
-    return shape | {
+        return view
+    next_month = start_of_next_month(month.at)
+    return {
+        **view,
         "card": row.card if row.card_id else "",
         "price_minor": row.price_minor,
         "currency": row.currency,
@@ -46,7 +86,7 @@ def topup(
         "taken_minor": month.charged_minor,
         "counts_manual": row.counts_manual,
         "agreed_at": row.consented_at,
-        "full_until": f"{begins.day} {begins:%b %Y}" if month.is_exhausted(row) else None,
+        "full_until": f"{next_month.day} {next_month:%b %Y}" if month.is_exhausted(row) else None,
     }
 
 
@@ -58,12 +98,12 @@ def _state(row: AutoTopup | None) -> str:
     return "on" if row.on else "card"
 
 
-def _form(row: AutoTopup | None) -> ViewModel:
+def _form(row: AutoTopup | None) -> TopupForm:
     catalog = get(Catalog)
     if row is None:
-        chosen = next((pack.id for pack in catalog.packs if pack.best_value), "")
+        best_value = next((pack.id for pack in catalog.packs if pack.best_value), "")
         threshold = str(units.credits_number(catalog.low_balance_micro))
-        return {"pack": chosen, "threshold": threshold, "limit": "", "counts_manual": False}
+        return {"pack": best_value, "threshold": threshold, "limit": "", "counts_manual": False}
     digits = units.minor_digits(row.currency)
     return {
         "pack": row.pack_id,
@@ -73,7 +113,7 @@ def _form(row: AutoTopup | None) -> ViewModel:
     }
 
 
-def _kept(sent: Mapping[str, str]) -> ViewModel:
+def _sent_form(sent: Mapping[str, str]) -> TopupForm:
     return {
         "pack": sent.get("pack", ""),
         "threshold": sent.get("threshold", ""),
