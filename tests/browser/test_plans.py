@@ -77,7 +77,7 @@ def test_subscribe_upgrade_cancel_resume(alice: Person) -> None:
     expect(page.get_by_text(re.compile(r"^Your plan ends on "))).to_be_visible()
     assert "Ends" in card_of_plan(page)
     page.get_by_role("button", name="Resume").click()
-    expect(page.get_by_text(re.compile(r"^Your plan goes on\."))).to_be_visible()
+    expect(page.get_by_text(re.compile(r"^Your plan continues\."))).to_be_visible()
     assert "Next payment" in card_of_plan(page)
 
 

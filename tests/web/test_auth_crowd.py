@@ -22,7 +22,7 @@ def test_past_a_networks_daily_share_the_welcome_waits_for_the_confirmation(
     clock.advance(timedelta(hours=2))
     late = Person(app).sign_up("late@example.com")
     assert late.balance() == 0
-    assert "110 credits come when you confirm your address." in notice(late)
+    assert "Confirm your email address to get 110 credits." in notice(late)
     clock.advance(timedelta(days=1))
     assert Person(app).sign_up("tomorrow@example.com").balance() == 50
 
@@ -32,13 +32,13 @@ def test_a_second_account_of_one_person_is_promised_nothing(
 ) -> None:
     first = Person(app).sign_up("dora@example.com")
     assert notice(first).startswith(
-        "Welcome. You got 50 credits to start with. 60 more come when you confirm your address."
+        "Welcome. You have 50 credits to start with. Confirm your email address to get 60 more."
     )
     second = Person(app).sign_up("dora+2@example.com")
-    assert "Welcome. 60 credits come when you confirm your address." in notice(second)
-    assert "adds 60 credits to your balance" in second.browser.get("/settings").text
+    assert "Welcome. Confirm your email address to get 60 credits." in notice(second)
+    assert "Confirm it to get 60 credits" in second.browser.get("/settings").text
     (link,) = emailed_paths(outbox, queue, "verify", "dora+2@example.com")
-    assert "60 credits come with it" in second.browser.get(link).text
+    assert "You get 60 credits for it" in second.browser.get(link).text
 
     first.post(emailed_paths(outbox, queue, "verify", "dora@example.com")[0])
     assert "60 credits added." in notice(first)
