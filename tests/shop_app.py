@@ -81,7 +81,7 @@ class ShopApp:
         close_app(self.app)
         if self.gateway._server is not None:
             self.gateway._server.stop()
-        State.of(self.gateway.sandbox).store.close()
+        State.of(self.gateway.sandbox).database.close()
 
     # --- people and purchases ---
 

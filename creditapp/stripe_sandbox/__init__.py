@@ -1,8 +1,7 @@
-"""The payment sandbox: a small stand-in for Stripe, with pages, an API and signed webhooks.
+"""Payment sandbox: a small replacement for Stripe with an API, pages and signed webhooks.
 
-It is state apart and an app of its own: it imports neither the SDK nor anything of CreditApp, so
-that the shop talks to it exactly as it talks to Stripe. No money moves here, and a live key is
-refused.
+It is a separate app with its own database. It imports neither the SDK nor the rest of CreditApp, so
+CreditApp talks to it exactly as it talks to Stripe. It moves no money and refuses live keys.
 
     sandbox = create_sandbox(Path("sandbox.sqlite"), public_url="http://127.0.0.1:8421",
                              webhook_url="http://127.0.0.1:8000/api/webhooks/stripe",

@@ -1,4 +1,4 @@
-"""The sandbox as a WSGI app: the API under ``/v1``, the pages at the root."""
+"""Sandbox WSGI app: the API under ``/v1``, the pages at the root."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from flask import Flask
 from creditapp.stripe_sandbox.api import install as install_api
 from creditapp.stripe_sandbox.pages import install as install_pages
 from creditapp.stripe_sandbox.state import State
-from creditapp.stripe_sandbox.store import Store
+from creditapp.stripe_sandbox.store import Database
 
 
 def create_sandbox(
@@ -21,12 +21,12 @@ def create_sandbox(
     app_name: str = "CreditApp",
     secret_key: str | None = None,
 ) -> Flask:
-    """Return the sandbox whose state is the SQLite file at ``data_path``.
+    """Return a sandbox that stores its state in the SQLite file at ``data_path``.
 
-    ``public_url`` is where browsers reach its pages, a prefix included; ``webhook_url`` is where
-    events go once ``start_deliveries`` runs, or None for nowhere. ``secret_key`` is the one key
-    its API accepts; None accepts every ``sk_test_…``. Raises ``ValueError`` on an empty webhook
-    secret or a live key.
+    ``public_url`` is the address of its pages for browsers, including any prefix. Events are sent
+    to ``webhook_url`` once ``start_deliveries`` runs; with None they are not sent. The API accepts
+    only ``secret_key``, or every ``sk_test_…`` if it is None. Raises ``ValueError`` on an empty
+    webhook secret or a live key.
     """
     if webhook_url and not webhook_secret:
         raise ValueError("webhooks need a secret to be signed with")
@@ -36,7 +36,7 @@ def create_sandbox(
     app.config["MAX_CONTENT_LENGTH"] = 1_000_000
     app.config["MAX_FORM_PARTS"] = 5_000
     State(
-        store=Store(data_path),
+        database=Database(data_path),
         public_url=public_url.rstrip("/"),
         webhook_url=webhook_url,
         webhook_secret=webhook_secret,

@@ -1,7 +1,7 @@
-"""The sandbox's time: the real one plus an offset that people may move on.
+"""Sandbox clock: the real time plus an offset that can only be advanced.
 
-Objects and their expiry go by this clock; deliveries and signatures go by the real one, because
-the receiver compares them with its own.
+Objects and their expiry use this clock. Deliveries and signatures use the real time, because the
+receiver compares them with its own clock.
 """
 
 from __future__ import annotations
@@ -13,27 +13,27 @@ _OFFSET = "clock_offset_seconds"
 
 
 class HasSettings(Protocol):
-    """Where the offset is kept."""
+    """A store of settings, which holds the clock offset."""
 
     def setting(self, name: str, default: str) -> str:
-        """Return a kept value."""
+        """Return a stored value, or the default."""
 
     def set_setting(self, name: str, value: str) -> None:
-        """Keep a value."""
+        """Store a value."""
 
 
-def offset(books: HasSettings) -> int:
-    """Return by how many seconds the clock was moved on."""
-    return int(books.setting(_OFFSET, "0"))
+def offset(store: HasSettings) -> int:
+    """Return the offset of the clock in seconds."""
+    return int(store.setting(_OFFSET, "0"))
 
 
-def now(books: HasSettings) -> int:
-    """Return the sandbox's present moment in seconds since 1970."""
-    return int(time.time()) + offset(books)
+def now(store: HasSettings) -> int:
+    """Return the sandbox's current time in seconds since 1970."""
+    return int(time.time()) + offset(store)
 
 
-def advance(books: HasSettings, seconds: int) -> None:
-    """Move the clock on; it never goes back."""
+def advance(store: HasSettings, seconds: int) -> None:
+    """Advance the clock; raise ``ValueError`` for negative seconds."""
     if seconds < 0:
         raise ValueError("the clock moves forward only")
-    books.set_setting(_OFFSET, str(offset(books) + seconds))
+    store.set_setting(_OFFSET, str(offset(store) + seconds))

@@ -1,7 +1,7 @@
-"""The post: signed webhooks from a queue, at least once, tried again with growing pauses.
+"""Webhook deliveries: signed, queued, sent at least once and retried with growing delays.
 
-Stripe promises neither order nor that an event comes only once, and neither does this: the
-overview can send an event twice, late, or never, to see what the shop makes of it.
+Like Stripe, this promises neither order nor single delivery. The overview page can send an event
+twice, late or never, to test how the shop handles it.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from urllib.parse import urlsplit
 
 from flask import Flask
 
-from creditapp.stripe_sandbox import payment
+from creditapp.stripe_sandbox import checkout
 from creditapp.stripe_sandbox.state import State
 from creditapp.stripe_sandbox.store import Json
 
 RETRY_SECONDS = (1, 3, 10, 30, 60, 120, 300, 600)
-"""The pauses after each failure; after the last one the event is given up."""
+"""Delay after each failed attempt; after the last one the delivery fails for good."""
 
 TIMEOUT_SECONDS = 10.0
 LEASE_SECONDS = 3 * TIMEOUT_SECONDS
-LOOK_SECONDS = 1.0
+POLL_SECONDS = 1.0
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Parcel:
-    """One delivery that this thread has taken."""
+class Delivery:
+    """One delivery leased by this thread."""
 
     id: int
     event: Json
@@ -42,7 +42,7 @@ class Parcel:
 
 
 class Deliveries:
-    """The thread that delivers; several may share one file, each delivery is taken by one."""
+    """Delivery thread. Several may share one database; each delivery is leased by one of them."""
 
     def __init__(self, state: State) -> None:
         self._state = state
@@ -50,41 +50,41 @@ class Deliveries:
         self._thread = threading.Thread(target=self._run, name="sandbox-deliveries", daemon=True)
 
     def start(self) -> None:
-        """Begin; what a killed process had taken and not finished is sent again."""
+        """Start the thread; deliveries left unfinished by a killed process are sent again."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Finish the delivery in hand and end."""
+        """Finish the current delivery and stop the thread."""
         self._stopping.set()
-        self._state.post_arrived.set()
+        self._state.delivery_queued.set()
         self._thread.join(TIMEOUT_SECONDS + 5)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
-                busy = self._round()
-            except Exception:  # a full disk or a locked file passes; the post must go on
+                busy = self._deliver_next()
+            except Exception:  # a full disk or a locked file may recover, so keep delivering
                 log.exception("sandbox deliveries failed, trying again")
                 busy = False
             if not busy:
-                self._state.post_arrived.wait(LOOK_SECONDS)
-                self._state.post_arrived.clear()
+                self._state.delivery_queued.wait(POLL_SECONDS)
+                self._state.delivery_queued.clear()
 
-    def _round(self) -> bool:
-        parcel = self._take()
-        if parcel is not None:
-            status, error = self._send(parcel.event)
-            self._note(parcel, status, error)
-        return parcel is not None
+    def _deliver_next(self) -> bool:
+        delivery = self._lease_next()
+        if delivery is not None:
+            status, error = self._send(delivery.event)
+            self._record_result(delivery, status, error)
+        return delivery is not None
 
-    def _take(self) -> Parcel | None:
-        """Lease what is due next: a lease that has run out means that its holder was killed."""
+    def _lease_next(self) -> Delivery | None:
+        """Lease the next due delivery. An expired lease means that its holder was killed."""
         if not self._state.webhook_url:
             return None
         now = time.time()
-        with self._state.store.transaction() as books:
-            payment.tick(books)
-            row = books.connection.execute(
+        with self._state.database.transaction() as store:
+            checkout.run_due_work(store)
+            row = store.connection.execute(
                 "SELECT id, event_id, attempts FROM deliveries"
                 " WHERE state IN ('waiting', 'sending') AND due_at <= ?"
                 " ORDER BY due_at, id LIMIT 1",
@@ -92,12 +92,12 @@ class Deliveries:
             ).fetchone()
             if row is None:
                 return None
-            books.connection.execute(
+            store.connection.execute(
                 "UPDATE deliveries SET state = 'sending', due_at = ? WHERE id = ?",
                 (now + LEASE_SECONDS, row["id"]),
             )
-            event = books.get("event", row["event_id"])
-        return Parcel(row["id"], event or {}, row["attempts"])
+            event = store.get("event", row["event_id"])
+        return Delivery(row["id"], event or {}, row["attempts"])
 
     def _send(self, event: Json) -> tuple[int | None, str | None]:
         payload = json.dumps(event, indent=2, ensure_ascii=False)
@@ -121,21 +121,21 @@ class Deliveries:
         finally:
             connection.close()
 
-    def _note(self, parcel: Parcel, status: int | None, error: str | None) -> None:
-        attempts = parcel.attempts + 1
+    def _record_result(self, delivery: Delivery, status: int | None, error: str | None) -> None:
+        attempts = delivery.attempts + 1
         delivered = status is not None and 200 <= status < 300
         given_up = attempts > len(RETRY_SECONDS)
         outcome = "delivered" if delivered else "failed" if given_up else "waiting"
         pause = 0 if delivered or given_up else RETRY_SECONDS[attempts - 1]
         now = time.time()
-        with self._state.store.transaction() as books:
-            books.connection.execute(
+        with self._state.database.transaction() as store:
+            store.connection.execute(
                 "UPDATE deliveries SET state = ?, attempts = ?, due_at = ?, last_status = ?,"
                 " last_error = ?, last_at = ? WHERE id = ? AND state = 'sending'",
-                (outcome, attempts, now + pause, status, error, now, parcel.id),
+                (outcome, attempts, now + pause, status, error, now, delivery.id),
             )
             if delivered:
-                books.put(parcel.event | {"pending_webhooks": 0})
+                store.put(delivery.event | {"pending_webhooks": 0})
 
 
 def signature(payload: str, secret: str, at: int | None = None) -> str:
@@ -146,11 +146,11 @@ def signature(payload: str, secret: str, at: int | None = None) -> str:
 
 
 def start_deliveries(sandbox: Flask) -> Deliveries:
-    """Start delivering a sandbox's webhooks in a thread; ``stop()`` of the answer ends it."""
+    """Start delivering a sandbox's webhooks in a thread; ``stop()`` on the result ends it."""
     deliveries = Deliveries(State.of(sandbox))
-    with State.of(sandbox).store.transaction() as books:
-        # Who was sending these was killed, or will at worst send them once more.
-        books.connection.execute(
+    with State.of(sandbox).database.transaction() as store:
+        # Their sender was killed; if it is still alive, these are sent twice at worst.
+        store.connection.execute(
             "UPDATE deliveries SET state = 'waiting', due_at = ? WHERE state = 'sending'",
             (time.time(),),
         )

@@ -1,4 +1,4 @@
-"""Refusals in Stripe's own words and shape."""
+"""API errors in Stripe's wording and format."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 _DOCS = "https://docs.stripe.com/error-codes#"
 
 
-class Refused(Exception):
-    """A request that Stripe would refuse; becomes ``{"error": {...}}`` with its status."""
+class StripeAPIError(Exception):
+    """An error that Stripe would return, sent as ``{"error": {...}}`` with its HTTP status."""
 
     def __init__(
         self,
@@ -18,23 +18,25 @@ class Refused(Exception):
         kind: str = "invalid_request_error",
         code: str | None = None,
         param: str | None = None,
-        kept: bool = False,
+        keep_changes: bool = False,
     ) -> None:
         super().__init__(message)
         self.status = status
-        self.kept = kept
-        """Whether what was done before stays: a card's refusal leaves a failed payment."""
-        self.error: dict[str, Any] = {"message": message, "type": kind}
+        self.keep_changes = keep_changes
+        """Whether earlier changes are kept: a card error leaves a failed payment behind."""
+        self.body: dict[str, Any] = {"message": message, "type": kind}
         if code:
-            self.error["code"] = code
-            self.error["doc_url"] = _DOCS + code.replace("_", "-")
+            self.body["code"] = code
+            self.body["doc_url"] = _DOCS + code.replace("_", "-")
         if param:
-            self.error["param"] = param
+            self.body["param"] = param
 
 
-def missing_object(kind: str, object_id: str, *, param: str, in_path: bool = False) -> Refused:
-    """Return the refusal of an id that names nothing: 404 in a path, 400 in a parameter."""
-    return Refused(
+def missing_object(
+    kind: str, object_id: str, *, param: str, in_path: bool = False
+) -> StripeAPIError:
+    """Return the error for an unknown id: 404 in a path, 400 in a parameter."""
+    return StripeAPIError(
         f"No such {kind.replace('_', '')}: '{object_id}'",
         status=404 if in_path else 400,
         code="resource_missing",

@@ -1,12 +1,12 @@
-"""``expand``: an id in an answer replaced by the object it names, as Stripe does on request."""
+"""``expand``: replace ids in a response with the objects they refer to."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from creditapp.stripe_sandbox.errors import Refused
-from creditapp.stripe_sandbox.store import Books, Json, public
+from creditapp.stripe_sandbox.errors import StripeAPIError
+from creditapp.stripe_sandbox.store import Json, Store, public
 
 DEPTH_MAX = 4
 
@@ -48,78 +48,78 @@ REFERENCES = {
     ("invoice_payment", "payment.payment_intent"): "payment_intent",
     ("line_item", "pricing.price_details.price"): "price",
 }
-"""Fields that hold an id, and the kind of object it names."""
+"""Fields that hold an id, and the type of the object it refers to."""
 
 
-def _line_items(_books: Books, session: Json) -> list[Json]:
+def _line_items(_books: Store, session: Json) -> list[Json]:
     items: list[Json] = session["_line_items"]
     return items
 
 
-def _refunds(books: Books, charge: Json) -> list[Json]:
-    return books.find("refund", {"charge": charge["id"]}, limit=10)
+def _refunds(store: Store, charge: Json) -> list[Json]:
+    return store.find("refund", {"charge": charge["id"]}, limit=10)
 
 
-def _invoice_payments(books: Books, invoice: Json) -> list[Json]:
-    return books.find("invoice_payment", {"invoice": invoice["id"]}, limit=10)
+def _invoice_payments(store: Store, invoice: Json) -> list[Json]:
+    return store.find("invoice_payment", {"invoice": invoice["id"]}, limit=10)
 
 
-INCLUDED: dict[tuple[str, str], tuple[str, Callable[[Books, Json], list[Json]]]] = {
+EXPANDABLE_LISTS: dict[tuple[str, str], tuple[str, Callable[[Store, Json], list[Json]]]] = {
     ("checkout.session", "line_items"): ("/v1/checkout/sessions/{id}/line_items", _line_items),
     ("invoice", "payments"): ("/v1/invoice_payments?invoice={id}", _invoice_payments),
     ("charge", "refunds"): ("/v1/charges/{id}/refunds", _refunds),
 }
-"""Lists that an object has only on request: their address and how they are found."""
+"""Lists that an object includes only when expanded: their URL and query."""
 
 
-def expanded(books: Books, thing: Json, paths: list[str]) -> Json:
-    """Return a public copy of an object (or of a list of objects) with ``paths`` filled in."""
-    answer = public(thing)
+def expand(store: Store, resource: Json, paths: list[str]) -> Json:
+    """Return a public copy of an object, or of a list of objects, with ``paths`` expanded."""
+    answer = public(resource)
     if answer["object"] == "list":
-        answer["data"] = [expanded(books, each, _below(paths, "data")) for each in thing["data"]]
+        answer["data"] = [expand(store, item, _below(paths, "data")) for item in resource["data"]]
         _refuse_others(paths, "data")
         return answer
     for path in paths:
         if path.count(".") >= DEPTH_MAX:
-            raise Refused(
+            raise StripeAPIError(
                 f"You cannot expand more than {DEPTH_MAX} levels of a property. Property: {path}"
             )
     for name in dict.fromkeys(path.split(".")[0] for path in paths):
-        answer[name] = _value(books, thing, name, _below(paths, name))
+        answer[name] = _value(store, resource, name, _below(paths, name))
     return answer
 
 
-def _value(books: Books, thing: Json, name: str, paths: list[str]) -> Any:
-    place = (thing["object"], name)
-    if place in INCLUDED:
-        url, find = INCLUDED[place]
-        data = find(books, thing)
+def _value(store: Store, resource: Json, name: str, paths: list[str]) -> Any:
+    place = (resource["object"], name)
+    if place in EXPANDABLE_LISTS:
+        url, find = EXPANDABLE_LISTS[place]
+        data = find(store, resource)
         page = {
             "object": "list",
             "data": data,
             "has_more": False,
-            "url": url.format(id=thing["id"]),
+            "url": url.format(id=resource["id"]),
         }
-        return expanded(books, page, paths)
-    shown = public(thing).get(name)
+        return expand(store, page, paths)
+    shown = public(resource).get(name)
     if isinstance(shown, dict) and "object" in shown:
-        return expanded(books, shown, paths)
-    return _inside(books, thing["object"], name, shown, paths)
+        return expand(store, shown, paths)
+    return _inside(store, resource["object"], name, shown, paths)
 
 
-def _inside(books: Books, kind: str, place: str, value: Any, paths: list[str]) -> Any:
-    """Expand below a plain part of an object, such as ``parent.subscription_details``."""
+def _inside(store: Store, kind: str, place: str, value: Any, paths: list[str]) -> Any:
+    """Expand inside a nested field of an object, such as ``parent.subscription_details``."""
     if isinstance(value, list) and ((kind, place) in REFERENCES or paths):
-        return [_inside(books, kind, place, each, paths) for each in value]
+        return [_inside(store, kind, place, item, paths) for item in value]
     if (kind, place) in REFERENCES:
-        named = value and books.get(REFERENCES[kind, place], value)
-        return expanded(books, named, paths) if named else value
+        referenced = value and store.get(REFERENCES[kind, place], value)
+        return expand(store, referenced, paths) if referenced else value
     if not paths or not isinstance(value, dict):
-        raise Refused(f"This property cannot be expanded ({place}).")
+        raise StripeAPIError(f"This property cannot be expanded ({place}).")
     filled = dict(value)
     for name in dict.fromkeys(path.split(".")[0] for path in paths):
         inner = f"{place}.{name}"
-        filled[name] = _inside(books, kind, inner, value.get(name), _below(paths, name))
+        filled[name] = _inside(store, kind, inner, value.get(name), _below(paths, name))
     return filled
 
 
@@ -130,7 +130,7 @@ def _below(paths: list[str], name: str) -> list[str]:
 def _refuse_others(paths: list[str], name: str) -> None:
     for path in paths:
         if path.split(".")[0] != name or path == name:
-            raise Refused(
+            raise StripeAPIError(
                 f"This property cannot be expanded ({path}). You may want to try expanding"
                 f" '{name}.{path}' instead."
             )

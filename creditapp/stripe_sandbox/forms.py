@@ -1,4 +1,4 @@
-"""The pages' blueprint, and the guard that lets only our own forms in."""
+"""Blueprint of the pages, and CSRF protection of their forms."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ View = Callable[..., Any]
 pages = Blueprint("pages", __name__)
 
 
-def our_form(view: View) -> View:
-    """Let a form in only with the token that our pages put into it."""
+def require_form_token(view: View) -> View:
+    """Answer 403 to a form without the token of the sandbox's own pages."""
 
     @wraps(view)
-    def guarded(*args: Any, **path: Any) -> Any:
-        given = request.form.get("token", "")
-        if not hmac.compare_digest(given.encode(), State.of(current_app).form_token().encode()):
+    def protected(*args: Any, **path: Any) -> Any:
+        params = request.form.get("token", "")
+        if not hmac.compare_digest(params.encode(), State.of(current_app).form_token().encode()):
             return render_template("stale.html"), 403
         return view(*args, **path)
 
-    return guarded
+    return protected

@@ -1,4 +1,4 @@
-"""Identifiers that look like Stripe's: a prefix that names the kind, then random letters."""
+"""Object ids in Stripe's format: a prefix for the type, then random characters."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ _LETTERS = string.ascii_letters + string.digits
 
 
 def new_id(prefix: str, length: int = 24) -> str:
-    """Return a new id such as ``pi_3Qx…``; it cannot be guessed."""
+    """Return a new unguessable id such as ``pi_3Qx…``."""
     return prefix + "".join(secrets.choice(_LETTERS) for _ in range(length))

@@ -1,15 +1,15 @@
-"""What the overview shows: the newest payments and events, and the state of the post."""
+"""Data of the overview page: newest payments, subscriptions, events and deliveries."""
 
 from __future__ import annotations
 
 import time
 from typing import Any
 
-from creditapp.stripe_sandbox import payment as stripe_sandbox_payment
-from creditapp.stripe_sandbox.formatting import every, money
+from creditapp.stripe_sandbox import checkout
+from creditapp.stripe_sandbox.formatting import billing_interval, money
 from creditapp.stripe_sandbox.objects import event, invoice_line, invoice_payment
 from creditapp.stripe_sandbox.objects.subscription import ENDED, period_of
-from creditapp.stripe_sandbox.store import Books, Json
+from creditapp.stripe_sandbox.store import Json, Store
 
 PAYMENTS_SHOWN = 25
 EVENTS_SHOWN = 30
@@ -20,7 +20,7 @@ MODES = (
     ("drop", "Never", "Webhooks of what happens from now on are not sent."),
 )
 
-SAID = {
+MESSAGES = {
     "expired": "The checkout has expired.",
     "settled": "The bank has answered.",
     "refunded": "The refund is made.",
@@ -57,41 +57,46 @@ _STATUS = {
 }
 
 
-def read(books: Books) -> dict[str, Any]:
-    """Return everything the page needs."""
+def overview_context(store: Store) -> dict[str, Any]:
+    """Return the template context of the overview page."""
     return {
-        "mode": event.mode(books),
-        "now": books.now,
-        "ahead": books.now - int(time.time()) >= 60,
+        "mode": event.mode(store),
+        "now": store.now,
+        "ahead": store.now - int(time.time()) >= 60,
         "subscriptions": [
-            subscription_of(books, subscription)
-            for subscription in books.find("subscription", limit=PAYMENTS_SHOWN)
+            subscription_row(store, subscription)
+            for subscription in store.find("subscription", limit=PAYMENTS_SHOWN)
         ],
-        "payments": _payments(books),
+        "payments": _payments(store),
         "events": [
-            {"event": told, "deliveries": deliveries_of(books, told["id"])}
-            for told in books.find("event", limit=EVENTS_SHOWN)
+            {"event": item, "deliveries": event_deliveries(store, item["id"])}
+            for item in store.find("event", limit=EVENTS_SHOWN)
         ],
-        "post": _post(books),
+        "delivery_counts": _delivery_counts(store),
     }
 
 
-def _payments(books: Books) -> list[dict[str, Any]]:
-    """Return checkouts, and the invoices that no checkout paid, the newest first."""
-    later: dict[str, object] = {"billing_reason": ["subscription_cycle", "subscription_update"]}
-    shown = [
+def _payments(store: Store) -> list[dict[str, Any]]:
+    """Return checkouts, and invoices that were not paid by a checkout, newest first."""
+    not_from_checkout: dict[str, object] = {
+        "billing_reason": ["subscription_cycle", "subscription_update"]
+    }
+    rows = [
         *(
-            _of_checkout(books, each)
-            for each in books.find("checkout.session", limit=PAYMENTS_SHOWN)
+            _checkout_row(store, session)
+            for session in store.find("checkout.session", limit=PAYMENTS_SHOWN)
         ),
-        *(_of_invoice(books, each) for each in books.find("invoice", later, limit=PAYMENTS_SHOWN)),
+        *(
+            _invoice_row(store, invoice)
+            for invoice in store.find("invoice", not_from_checkout, limit=PAYMENTS_SHOWN)
+        ),
     ]
-    return sorted(shown, key=lambda each: each["created"], reverse=True)[:PAYMENTS_SHOWN]
+    return sorted(rows, key=lambda row: row["created"], reverse=True)[:PAYMENTS_SHOWN]
 
 
-def deliveries_of(books: Books, event_id: str) -> list[Json]:
-    """Return the deliveries of an event in the order they were posted."""
-    rows = books.connection.execute(
+def event_deliveries(store: Store, event_id: str) -> list[Json]:
+    """Return the deliveries of an event in the order they were queued."""
+    rows = store.connection.execute(
         "SELECT * FROM deliveries WHERE event_id = ? ORDER BY id", (event_id,)
     ).fetchall()
     return [_delivery(dict(row)) for row in rows]
@@ -103,8 +108,8 @@ def _delivery(row: Json) -> Json:
     return row | {"answer": answer, "wait": wait}
 
 
-def _post(books: Books) -> dict[str, int]:
-    rows = books.connection.execute("SELECT state, count(*) FROM deliveries GROUP BY state")
+def _delivery_counts(store: Store) -> dict[str, int]:
+    rows = store.connection.execute("SELECT state, count(*) FROM deliveries GROUP BY state")
     counts = {row[0]: row[1] for row in rows}
     waiting = counts.get("waiting", 0) + counts.get("sending", 0)
     return {
@@ -113,26 +118,26 @@ def _post(books: Books) -> dict[str, int]:
     }
 
 
-def _of_checkout(books: Books, session: Json) -> dict[str, Any]:
-    intent = stripe_sandbox_payment.intent_of(books, session)
-    charge = books.get("charge", (intent or {}).get("latest_charge") or "")
-    sold = [item["description"] or "Item" for item in session["_line_items"]]
-    title = ", ".join(sold) or "A saved card"
+def _checkout_row(store: Store, session: Json) -> dict[str, Any]:
+    intent = checkout.intent_of(store, session)
+    charge = store.get("charge", (intent or {}).get("latest_charge") or "")
+    descriptions = [item["description"] or "Item" for item in session["_line_items"]]
+    title = ", ".join(descriptions) or "A saved card"
     about = {
         "session": session,
         "amount": session["amount_total"] or 0,
         "email": session["_email"],
         "code": f"{session['id'][:16]}…{session['id'][-6:]}",
     }
-    state = _state_of_checkout(session, intent, charge)
-    return _entry(books, session, intent, charge, title=title, state=state) | about
+    state = _checkout_state(session, intent, charge)
+    return _payment_row(store, session, intent, charge, title=title, state=state) | about
 
 
-def _of_invoice(books: Books, invoice: Json) -> dict[str, Any]:
-    payment = invoice_payment.of_invoice(books, invoice)
-    named = payment["payment"]["payment_intent"] if payment else ""
-    intent = books.get("payment_intent", named)
-    charge = books.get("charge", (intent or {}).get("latest_charge") or "")
+def _invoice_row(store: Store, invoice: Json) -> dict[str, Any]:
+    payment = invoice_payment.of_invoice(store, invoice)
+    intent_id = payment["payment"]["payment_intent"] if payment else ""
+    intent = store.get("payment_intent", intent_id)
+    charge = store.get("charge", (intent or {}).get("latest_charge") or "")
     title = invoice["lines"]["data"][-1]["description"]
     about = {
         "session": None,
@@ -140,13 +145,13 @@ def _of_invoice(books: Books, invoice: Json) -> dict[str, Any]:
         "email": invoice["customer_email"],
         "code": invoice["number"],
     }
-    state = _state_of_charge(charge) or f"invoice-{invoice['status']}"
-    return _entry(books, invoice, intent, charge, title=title, state=state) | about
+    state = _charge_state(charge) or f"invoice-{invoice['status']}"
+    return _payment_row(store, invoice, intent, charge, title=title, state=state) | about
 
 
-def _entry(
-    books: Books,
-    paid: Json,
+def _payment_row(
+    store: Store,
+    source: Json,
     intent: Json | None,
     charge: Json | None,
     *,
@@ -158,10 +163,10 @@ def _entry(
         "intent": intent,
         "charge": charge,
         "title": title,
-        "created": paid["created"],
-        "currency": paid["currency"],
-        "refunds": books.find("refund", {"charge": charge["id"]}) if charge else [],
-        "disputes": books.find("dispute", {"charge": charge["id"]}) if charge else [],
+        "created": source["created"],
+        "currency": source["currency"],
+        "refunds": store.find("refund", {"charge": charge["id"]}) if charge else [],
+        "disputes": store.find("dispute", {"charge": charge["id"]}) if charge else [],
         "tone": tone,
         "word": word,
         "refundable": bool(
@@ -173,7 +178,7 @@ def _entry(
     }
 
 
-def _state_of_charge(charge: Json | None) -> str | None:
+def _charge_state(charge: Json | None) -> str | None:
     if charge and charge["disputed"]:
         return "disputed"
     if charge and charge["amount_refunded"]:
@@ -181,22 +186,22 @@ def _state_of_charge(charge: Json | None) -> str | None:
     return None
 
 
-def _state_of_checkout(session: Json, intent: Json | None, charge: Json | None) -> str:
+def _checkout_state(session: Json, intent: Json | None, charge: Json | None) -> str:
     if session["status"] != "complete":
         return str(session["status"])
     if session["payment_status"] == "unpaid":
         return "processing" if intent and intent["status"] == "processing" else "failed"
-    return _state_of_charge(charge) or str(session["payment_status"])
+    return _charge_state(charge) or str(session["payment_status"])
 
 
-def subscription_of(books: Books, subscription: Json) -> dict[str, Any]:
-    """Return what a page shows of a subscription."""
-    customer = books.get("customer", subscription["customer"])
+def subscription_row(store: Store, subscription: Json) -> dict[str, Any]:
+    """Return the data that pages show of a subscription."""
+    customer = store.get("customer", subscription["customer"])
     tone, word = _STATUS[f"subscription-{subscription['status']}"]
-    method = books.get("payment_method", subscription["default_payment_method"] or "")
+    method = store.get("payment_method", subscription["default_payment_method"] or "")
     return {
         "subscription": subscription,
-        "title": title_of(books, subscription),
+        "title": subscription_title(store, subscription),
         "email": customer["email"] if customer else None,
         "card": method["card"]["last4"] if method else None,
         "period_end": period_of(subscription)[1],
@@ -206,18 +211,20 @@ def subscription_of(books: Books, subscription: Json) -> dict[str, Any]:
     }
 
 
-def title_of(books: Books, subscription: Json) -> str:
-    """Return what a subscription is to, and at which price."""
+def subscription_title(store: Store, subscription: Json) -> str:
+    """Return the products and the price of a subscription."""
     items = subscription["items"]["data"]
     if len(items) == 1 and items[0]["quantity"] == 1:
-        return price_title(books, items[0]["price"])
+        return price_title(store, items[0]["price"])
     total = sum(item["price"]["unit_amount"] * item["quantity"] for item in items)
-    names = ", ".join(invoice_line.name_of(books, item["price"]) for item in items)
+    names = ", ".join(invoice_line.name_of(store, item["price"]) for item in items)
     price = items[0]["price"]
-    return f"{names}, {money(total, price['currency'])} {every(price['recurring'])}"
+    return f"{names}, {money(total, price['currency'])} {billing_interval(price['recurring'])}"
 
 
-def price_title(books: Books, price: Json) -> str:
-    """Return what a price sells, and for how much."""
-    cost = f"{money(price['unit_amount'], price['currency'])} {every(price['recurring'])}"
-    return f"{invoice_line.name_of(books, price)}, {cost}"
+def price_title(store: Store, price: Json) -> str:
+    """Return the product and the amount of a price."""
+    cost = (
+        f"{money(price['unit_amount'], price['currency'])} {billing_interval(price['recurring'])}"
+    )
+    return f"{invoice_line.name_of(store, price)}, {cost}"

@@ -1,4 +1,4 @@
-"""The checkout's pages: where a buyer pays; and what every page has in common."""
+"""Checkout pages, and the setup that all pages share."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from flask import (
     url_for,
 )
 
-from creditapp.stripe_sandbox import admin_actions as _buttons  # noqa: F401  # joins the blueprint
-from creditapp.stripe_sandbox import payment, portal, promotions
-from creditapp.stripe_sandbox.cards import MEANS
-from creditapp.stripe_sandbox.errors import Refused
-from creditapp.stripe_sandbox.formatting import moment, money, terms_of
-from creditapp.stripe_sandbox.forms import our_form, pages
-from creditapp.stripe_sandbox.objects.checkout_session import needs_means
+from creditapp.stripe_sandbox import admin_actions as _admin_actions  # noqa: F401  # joins the blueprint
+from creditapp.stripe_sandbox import checkout, portal, promotions
+from creditapp.stripe_sandbox.errors import StripeAPIError
+from creditapp.stripe_sandbox.formatting import moment, money, subscription_terms
+from creditapp.stripe_sandbox.forms import pages, require_form_token
+from creditapp.stripe_sandbox.objects.checkout_session import needs_payment_method
+from creditapp.stripe_sandbox.payment_options import PAYMENT_OPTIONS
 from creditapp.stripe_sandbox.state import State
 from creditapp.stripe_sandbox.store import Json
 
@@ -31,25 +31,25 @@ _EMAIL = re.compile(r"^[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)+$")
 
 
 def install(app: Flask) -> None:
-    """Put the pages at the root."""
+    """Register the pages at the root."""
     app.register_blueprint(pages)
     app.jinja_env.filters.update(money=money, moment=moment)
     app.jinja_env.globals["form_token"] = lambda: State.of(app).form_token()
     app.jinja_env.globals["app_name"] = State.of(app).app_name
     app.after_request(_protect)
-    app.register_error_handler(404, _missing)
+    app.register_error_handler(404, _not_found)
 
 
 @pages.get("/pay/<session_id>")
 def pay(session_id: str) -> Any:
-    """The page on which a buyer pays."""
-    with State.of(current_app).transaction() as books:
-        payment.tick(books)
-        session = books.get("checkout.session", session_id) or abort(404)
-        waits = payment.awaits_step(books, session)
-        problem = payment.problem_of(books, session)
+    """Show the checkout page."""
+    with State.of(current_app).transaction() as store:
+        checkout.run_due_work(store)
+        session = store.get("checkout.session", session_id) or abort(404)
+        waits = checkout.awaits_step(store, session)
+        problem = checkout.last_error_message(store, session)
     if session["status"] != "open":
-        return render_template("closed.html", session=session, target=_back(session))
+        return render_template("closed.html", session=session, target=_return_url(session))
     if waits:
         return redirect(url_for("pages.step", session_id=session_id), 303)
     said = {"card": f"{problem} Nothing was charged."} if problem else {}
@@ -57,42 +57,42 @@ def pay(session_id: str) -> Any:
 
 
 @pages.post("/pay/<session_id>")
-@our_form
+@require_form_token
 def submit(session_id: str) -> Any:
-    """Try to pay."""
+    """Submit a payment."""
     email = request.form.get("email", "").strip()
     chosen = request.form.get("card", "")
-    with State.of(current_app).transaction() as books:
-        payment.tick(books)
-        session = books.get("checkout.session", session_id) or abort(404)
+    with State.of(current_app).transaction() as store:
+        checkout.run_due_work(store)
+        session = store.get("checkout.session", session_id) or abort(404)
         if session["_email_fixed"]:
             email = session["_email"]
-        means = {each.key: each for each in payment.offered(session)}
-        problems = _problems(email, chosen in means or not needs_means(session))
+        option = {option.key: option for option in checkout.payment_options(session)}
+        problems = _problems(email, chosen in option or not needs_payment_method(session))
         if session["status"] == "open" and not problems:
-            step_url = f"{books.public_url}/pay/{session_id}/step"
-            way = means.get(chosen, MEANS[0])
-            session = payment.pay(books, session, way, email, step_url)
+            step_url = f"{store.public_url}/pay/{session_id}/step"
+            way = option.get(chosen, PAYMENT_OPTIONS[0])
+            session = checkout.pay(store, session, way, email, step_url)
     if session["status"] == "complete":
-        return redirect(_success(session), 303)
+        return redirect(_success_url(session), 303)
     if problems and session["status"] == "open":
         return _checkout(session | {"_email": email}, problems, chosen), 422
     return redirect(url_for("pages.pay", session_id=session_id), 303)
 
 
 @pages.post("/pay/<session_id>/code")
-@our_form
+@require_form_token
 def enter_code(session_id: str) -> Any:
-    """Put a promotion code on the checkout, or take it off."""
+    """Apply a promotion code to the checkout, or remove it."""
     word = request.form.get("code", "").strip()
-    with State.of(current_app).transaction() as books:
-        payment.tick(books)
-        session = books.get("checkout.session", session_id) or abort(404)
+    with State.of(current_app).transaction() as store:
+        checkout.run_due_work(store)
+        session = store.get("checkout.session", session_id) or abort(404)
         try:
-            promotions.enter(books, session, word)
+            promotions.apply(store, session, word)
             problem = ""
-        except Refused as refused:
-            problem = str(refused)
+        except StripeAPIError as api_error:
+            problem = str(api_error)
     if problem and session["status"] == "open":
         return _checkout(session, {"code": problem}), 422
     return redirect(url_for("pages.pay", session_id=session_id), 303)
@@ -100,36 +100,36 @@ def enter_code(session_id: str) -> Any:
 
 @pages.get("/pay/<session_id>/step")
 def step(session_id: str) -> Any:
-    """The bank's further step: what 3-D Secure looks like."""
-    with State.of(current_app).transaction() as books:
-        session = books.get("checkout.session", session_id) or abort(404)
-        waits = payment.awaits_step(books, session)
+    """Show the bank's authentication step (3-D Secure)."""
+    with State.of(current_app).transaction() as store:
+        session = store.get("checkout.session", session_id) or abort(404)
+        waits = checkout.awaits_step(store, session)
     if not waits:
         return redirect(url_for("pages.pay", session_id=session_id), 303)
     return render_template("step.html", session=session)
 
 
 @pages.post("/pay/<session_id>/step")
-@our_form
+@require_form_token
 def answer_step(session_id: str) -> Any:
-    """The buyer confirms at the bank, or fails to."""
-    with State.of(current_app).transaction() as books:
-        session = books.get("checkout.session", session_id) or abort(404)
+    """Complete or fail the bank's authentication step."""
+    with State.of(current_app).transaction() as store:
+        session = store.get("checkout.session", session_id) or abort(404)
         complete = request.form.get("answer") == "complete"
-        session = payment.answer_step(books, session, complete=complete)
+        session = checkout.answer_step(store, session, complete=complete)
     if session["status"] == "complete":
-        return redirect(_success(session), 303)
+        return redirect(_success_url(session), 303)
     return redirect(url_for("pages.pay", session_id=session_id), 303)
 
 
 def _checkout(session: Json, problems: dict[str, str], chosen: str = "succeeds") -> str:
-    with State.of(current_app).transaction() as books:
-        code = promotions.code_of(books, session)
+    with State.of(current_app).transaction() as store:
+        code = promotions.code_of(store, session)
     return render_template(
         "pay.html",
         session=session,
-        means=payment.offered(session) if needs_means(session) else [],
-        terms=terms_of(session),
+        option=checkout.payment_options(session) if needs_payment_method(session) else [],
+        terms=subscription_terms(session),
         code=code["code"] if code else None,
         problems=problems,
         chosen=chosen,
@@ -145,22 +145,22 @@ def _problems(email: str, card_known: bool) -> dict[str, str]:
     return problems
 
 
-def _success(session: Json) -> str:
+def _success_url(session: Json) -> str:
     address: str = session["success_url"]
     return address.replace("{CHECKOUT_SESSION_ID}", session["id"])
 
 
-def _back(session: Json) -> str | None:
+def _return_url(session: Json) -> str | None:
     if session["status"] == "complete":
-        return _success(session)
+        return _success_url(session)
     target: str | None = session["cancel_url"]
     return target
 
 
 def _protect(response: Response) -> Response:
-    """Set the security headers. A form ends at the shop, so its origin is allowed as a target."""
+    """Set security headers. A form redirects to the shop, so its origin is an allowed target."""
     if response.mimetype == "text/html":
-        targets = " ".join(["'self'", *sorted(_shops())])
+        targets = " ".join(["'self'", *sorted(_form_targets())])
         response.headers.setdefault(
             "Content-Security-Policy",
             "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none';"
@@ -172,18 +172,18 @@ def _protect(response: Response) -> Response:
     return response
 
 
-def _shops() -> set[str]:
-    """Return the origin to which the current page's form may lead."""
+def _form_targets() -> set[str]:
+    """Return the origins to which the current page's form may redirect."""
     path = request.view_args or {}
     if not path.keys() & {"session_id", "portal_id"}:
         return set()
-    with State.of(current_app).store.transaction() as books:
-        session = books.get("checkout.session", path.get("session_id", ""))
-        found = [session["success_url"]] if session else []
-        found += portal.shop_addresses(books, path.get("portal_id", ""))
-    parts = [urlsplit(address) for address in found]
-    return {f"{each.scheme}://{each.netloc}" for each in parts}
+    with State.of(current_app).database.transaction() as store:
+        session = store.get("checkout.session", path.get("session_id", ""))
+        urls = [session["success_url"]] if session else []
+        urls += portal.return_urls(store, path.get("portal_id", ""))
+    parts = [urlsplit(url) for url in urls]
+    return {f"{part.scheme}://{part.netloc}" for part in parts}
 
 
-def _missing(_error: Exception) -> tuple[str, int]:
+def _not_found(_error: Exception) -> tuple[str, int]:
     return render_template("missing.html"), 404

@@ -1,4 +1,4 @@
-"""The customer portal's pages: one's plan, card and invoices, and what one may do about them."""
+"""Customer portal: pages on which a customer manages plan, card and invoices."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Any
 
 from flask import abort, current_app, redirect, render_template, request, url_for
 
-from creditapp.stripe_sandbox import overview, payment, subscription_updates
-from creditapp.stripe_sandbox.cards import DECLINED, MEANS, Means
-from creditapp.stripe_sandbox.errors import Refused
-from creditapp.stripe_sandbox.forms import our_form, pages
+from creditapp.stripe_sandbox import checkout, overview, subscription_updates
+from creditapp.stripe_sandbox.errors import StripeAPIError
+from creditapp.stripe_sandbox.forms import pages, require_form_token
 from creditapp.stripe_sandbox.objects import customer as customers
 from creditapp.stripe_sandbox.objects import payment_method as methods
 from creditapp.stripe_sandbox.objects import subscription as subscriptions
+from creditapp.stripe_sandbox.payment_options import DECLINED, PAYMENT_OPTIONS, PaymentOption
 from creditapp.stripe_sandbox.state import State
-from creditapp.stripe_sandbox.store import Books, Json
+from creditapp.stripe_sandbox.store import Json, Store
 
 PART = {
     "payment_method_update": "card",
@@ -27,64 +27,66 @@ INVOICES_SHOWN = 24
 
 @pages.get("/portal/<portal_id>")
 def portal(portal_id: str) -> Any:
-    """The portal, or the one part of it that the shop led to."""
+    """Show the portal, or the one part that the session's flow selects."""
     flow_done = request.args.get("done") == "1"
     return _page(portal_id, problem=None, done=flow_done)
 
 
 @pages.post("/portal/<portal_id>/<any(cancel, resume, plan, card):action>")
-@our_form
+@require_form_token
 def act_in_portal(portal_id: str, action: str) -> Any:
-    """Do what the customer chose."""
+    """Run the action that the customer chose."""
     problem = None
-    with State.of(current_app).transaction() as books:
-        payment.tick(books)
-        session = books.get("billing_portal.session", portal_id) or abort(404)
-        books.connection.execute("SAVEPOINT portal")
+    with State.of(current_app).transaction() as store:
+        checkout.run_due_work(store)
+        session = store.get("billing_portal.session", portal_id) or abort(404)
+        store.connection.execute("SAVEPOINT portal")
         try:
-            _ACTIONS[action](books, session)
-        except Refused as refused:
-            books.connection.execute("ROLLBACK TO portal")
-            problem = f"{refused} Nothing was changed."
-        books.connection.execute("RELEASE portal")
+            _ACTIONS[action](store, session)
+        except StripeAPIError as api_error:
+            store.connection.execute("ROLLBACK TO portal")
+            problem = f"{api_error} Nothing was changed."
+        store.connection.execute("RELEASE portal")
     if problem:
         return _page(portal_id, problem=problem, done=False), 422
-    return redirect(_after(session, action), 303)
+    return redirect(_next_url(session, action), 303)
 
 
 @pages.get("/invoices/<invoice_id>")
 def show_invoice(invoice_id: str) -> Any:
-    """An invoice, as its customer sees it."""
-    with State.of(current_app).transaction() as books:
-        invoice = books.get("invoice", invoice_id) or abort(404)
+    """Show an invoice to its customer."""
+    with State.of(current_app).transaction() as store:
+        invoice = store.get("invoice", invoice_id) or abort(404)
     return render_template("invoice.html", invoice=invoice)
 
 
-def shop_addresses(books: Books, portal_id: str) -> list[str]:
-    """Return where a portal's forms may lead in the end."""
-    session = books.get("billing_portal.session", portal_id)
+def return_urls(store: Store, portal_id: str) -> list[str]:
+    """Return the URLs to which the forms of a portal may redirect."""
+    session = store.get("billing_portal.session", portal_id)
     if session is None:
         return []
     after = (session["flow"] or {}).get("after_completion") or {}
-    found = [session["return_url"], (after.get("redirect") or {}).get("return_url")]
-    return [address for address in found if address]
+    urls = [session["return_url"], (after.get("redirect") or {}).get("return_url")]
+    return [url for url in urls if url]
 
 
 def _page(portal_id: str, *, problem: str | None, done: bool) -> str:
-    with State.of(current_app).transaction() as books:
-        payment.tick(books)
-        session = books.get("billing_portal.session", portal_id) or abort(404)
+    with State.of(current_app).transaction() as store:
+        checkout.run_due_work(store)
+        session = store.get("billing_portal.session", portal_id) or abort(404)
         flow = session["flow"]
-        mine: dict[str, object] = {"customer": session["customer"]}
-        held = books.find("subscription", mine)
-        named = flow and (flow[flow["type"]] or {}).get("subscription") if _has_part(flow) else None
-        if named:
-            held = [each for each in held if each["id"] == named]
-        shown = {
-            "customer": books.get("customer", session["customer"]),
-            "subscriptions": [overview.subscription_of(books, each) for each in held],
-            "invoices": books.find("invoice", mine, limit=INVOICES_SHOWN),
-            "prices": _prices(books),
+        by_customer: dict[str, object] = {"customer": session["customer"]}
+        owned = store.find("subscription", by_customer)
+        subscription_id = (
+            flow and (flow[flow["type"]] or {}).get("subscription") if _has_part(flow) else None
+        )
+        if subscription_id:
+            owned = [item for item in owned if item["id"] == subscription_id]
+        context = {
+            "customer": store.get("customer", session["customer"]),
+            "subscriptions": [overview.subscription_row(store, item) for item in owned],
+            "invoices": store.find("invoice", by_customer, limit=INVOICES_SHOWN),
+            "prices": _prices(store),
         }
     part = PART[flow["type"]] if flow and not done else "all"
     message = _message(flow) if done else None
@@ -95,13 +97,13 @@ def _page(portal_id: str, *, problem: str | None, done: bool) -> str:
         problem=problem,
         message=message,
         cards=cards(),
-        **shown,
+        **context,
     )
 
 
-def cards() -> list[Means]:
+def cards() -> list[PaymentOption]:
     """Return the cards that can be saved."""
-    return [means for means in MEANS if means.method == "card"]
+    return [option for option in PAYMENT_OPTIONS if option.method == "card"]
 
 
 def _has_part(flow: Json | None) -> bool:
@@ -110,17 +112,17 @@ def _has_part(flow: Json | None) -> bool:
 
 def _message(flow: Json | None) -> str | None:
     after = (flow or {}).get("after_completion") or {}
-    said = (after.get("hosted_confirmation") or {}).get("custom_message")
-    return said or "It is done."
+    message = (after.get("hosted_confirmation") or {}).get("custom_message")
+    return message or "It is done."
 
 
-def _prices(books: Books) -> list[Json]:
-    found = books.find("price", {"active": True, "type": "recurring"}, limit=50)
-    return [{"price": each, "title": overview.price_title(books, each)} for each in found[::-1]]
+def _prices(store: Store) -> list[Json]:
+    prices = store.find("price", {"active": True, "type": "recurring"}, limit=50)
+    return [{"price": price, "title": overview.price_title(store, price)} for price in prices[::-1]]
 
 
-def _after(session: Json, action: str) -> str:
-    """Return where the customer goes from here: the flow's end, or the portal again."""
+def _next_url(session: Json, action: str) -> str:
+    """Return the next URL: the end of the flow, or the portal again."""
     flow = session["flow"]
     page = url_for("pages.portal", portal_id=session["id"])
     if not flow or PART[flow["type"]] != action:
@@ -132,54 +134,58 @@ def _after(session: Json, action: str) -> str:
     return f"{page}?done=1"
 
 
-def _own(books: Books, session: Json) -> Json:
-    """Return the subscription that the form names; it must be the customer's."""
-    subscription = books.get("subscription", request.form.get("subscription", ""))
+def _own_subscription(store: Store, session: Json) -> Json:
+    """Return the form's subscription; answer 404 if it is not the customer's."""
+    subscription = store.get("subscription", request.form.get("subscription", ""))
     if subscription is None or subscription["customer"] != session["customer"]:
         abort(404)
     return subscription
 
 
-def _cancel(books: Books, session: Json) -> None:
-    subscription_updates.update(books, _own(books, session), {"cancel_at_period_end": True})
+def _cancel(store: Store, session: Json) -> None:
+    subscription_updates.update(
+        store, _own_subscription(store, session), {"cancel_at_period_end": True}
+    )
 
 
-def _resume(books: Books, session: Json) -> None:
-    subscription_updates.update(books, _own(books, session), {"cancel_at_period_end": False})
+def _resume(store: Store, session: Json) -> None:
+    subscription_updates.update(
+        store, _own_subscription(store, session), {"cancel_at_period_end": False}
+    )
 
 
-def _change_plan(books: Books, session: Json) -> None:
-    subscription = _own(books, session)
+def _change_plan(store: Store, session: Json) -> None:
+    subscription = _own_subscription(store, session)
     item = subscription["items"]["data"][0]["id"]
-    given = {
+    params = {
         "items": [{"id": item, "price": request.form.get("price", "")}],
         "proration_behavior": "always_invoice",
         "payment_behavior": "error_if_incomplete",
     }
-    subscription_updates.update(books, subscription, given)
+    subscription_updates.update(store, subscription, params)
 
 
-def _change_card(books: Books, session: Json) -> None:
-    """Save another card for the customer and for every plan of theirs."""
-    chosen = {means.key: means for means in cards()}.get(request.form.get("card", ""))
-    if chosen is None:
-        raise Refused("Choose a card.")
-    if chosen.key == "declined":
-        raise Refused(DECLINED[1])
-    customer = books.get("customer", session["customer"])
-    assert customer is not None  # the session was made for them
-    method = methods.create(books, "card", chosen.number, customer["email"] or "")
-    methods.attach(books, method, customer)
-    customers.set_default_method(books, customer, method["id"])
+def _change_card(store: Store, session: Json) -> None:
+    """Save another card for the customer and all running subscriptions."""
+    option = {option.key: option for option in cards()}.get(request.form.get("card", ""))
+    if option is None:
+        raise StripeAPIError("Choose a card.")
+    if option.key == "declined":
+        raise StripeAPIError(DECLINED[1])
+    customer = store.get("customer", session["customer"])
+    assert customer is not None  # the session was created for this customer
+    method = methods.create(store, "card", option.number, customer["email"] or "")
+    methods.attach(store, method, customer)
+    customers.set_default_method(store, customer, method["id"])
     where: dict[str, object] = {
         "customer": customer["id"],
         "status": list(subscriptions.RUNNING),
     }
-    for subscription in books.find("subscription", where):
-        subscriptions.change(books, subscription, {"default_payment_method": method["id"]})
+    for subscription in store.find("subscription", where):
+        subscriptions.change(store, subscription, {"default_payment_method": method["id"]})
 
 
-_ACTIONS: dict[str, Callable[[Books, Json], None]] = {
+_ACTIONS: dict[str, Callable[[Store, Json], None]] = {
     "cancel": _cancel,
     "resume": _resume,
     "plan": _change_plan,

@@ -1,147 +1,157 @@
-"""The API's routes: method, path, parameters, and the verb that answers.
+"""API routes: method, path, parameter schema and handler.
 
-A verb gets the books, the typed parameters, and the ids in the path; it returns the object.
-``books.request_id`` and the clock are the transaction's. Adding a route is adding a line.
+A handler receives the store, the typed parameters and the ids in the path, and returns the object.
+To add a route, add a line to ``ROUTES``.
 """
 
 from __future__ import annotations
 
-from creditapp.stripe_sandbox import tables
+from creditapp.stripe_sandbox import schemas
 from creditapp.stripe_sandbox.objects import checkout_session, customer, price, product, refund
 from creditapp.stripe_sandbox.routes_billing import BILLING_ROUTES
 from creditapp.stripe_sandbox.routes_promotion import PROMOTION_ROUTES
 from creditapp.stripe_sandbox.routing import (
-    Given,
+    Params,
     Route,
-    existing,
-    listing,
-    page_of,
-    page_within,
-    retrieving,
+    get_or_404,
+    list_handler,
+    list_page,
+    nested_page,
+    retrieve_handler,
 )
-from creditapp.stripe_sandbox.store import Books, Json
+from creditapp.stripe_sandbox.store import Json, Store
 
 __all__ = ["ROUTES", "Route"]
 
 
-def _create_session(books: Books, given: Given) -> Json:
-    return checkout_session.create(books, given, books.public_url)
+def _create_session(store: Store, params: Params) -> Json:
+    return checkout_session.create(store, params, store.public_url)
 
 
-def _update_session(books: Books, given: Given, session_id: str) -> Json:
-    return _with_metadata(books, existing(books, "checkout.session", session_id), given)
+def _update_session(store: Store, params: Params, session_id: str) -> Json:
+    return _with_metadata(store, get_or_404(store, "checkout.session", session_id), params)
 
 
-def _expire_session(books: Books, _given: Given, session_id: str) -> Json:
-    return checkout_session.expire(books, existing(books, "checkout.session", session_id))
+def _expire_session(store: Store, _given: Params, session_id: str) -> Json:
+    return checkout_session.expire(store, get_or_404(store, "checkout.session", session_id))
 
 
-def _list_line_items(books: Books, given: Given, session_id: str) -> Json:
-    session = existing(books, "checkout.session", session_id)
+def _list_line_items(store: Store, params: Params, session_id: str) -> Json:
+    session = get_or_404(store, "checkout.session", session_id)
     url = f"{_SESSIONS}/{session_id}/line_items"
-    return page_within(session["_line_items"], "item", url, given)
+    return nested_page(session["_line_items"], "item", url, params)
 
 
-def _update_customer(books: Books, given: Given, customer_id: str) -> Json:
-    return customer.update(books, existing(books, "customer", customer_id), given)
+def _update_customer(store: Store, params: Params, customer_id: str) -> Json:
+    return customer.update(store, get_or_404(store, "customer", customer_id), params)
 
 
-def _create_product(books: Books, given: Given) -> Json:
-    return product.create(books, given)
+def _create_product(store: Store, params: Params) -> Json:
+    return product.create(store, params)
 
 
-def _create_price(books: Books, given: Given) -> Json:
-    return price.create(books, given)
+def _create_price(store: Store, params: Params) -> Json:
+    return price.create(store, params)
 
 
-def _update_refund(books: Books, given: Given, refund_id: str) -> Json:
-    return _with_metadata(books, existing(books, "refund", refund_id), given)
+def _update_refund(store: Store, params: Params, refund_id: str) -> Json:
+    return _with_metadata(store, get_or_404(store, "refund", refund_id), params)
 
 
-def _list_events(books: Books, given: Given) -> Json:
-    wanted = given.get("types") or given.get("type")
-    return page_of(books, "event", "/v1/events", given, {"type": wanted} if wanted else {})
+def _list_events(store: Store, params: Params) -> Json:
+    types = params.get("types") or params.get("type")
+    return list_page(store, "event", "/v1/events", params, {"type": types} if types else {})
 
 
-def _list_prices(books: Books, given: Given) -> Json:
+def _list_prices(store: Store, params: Params) -> Json:
     filters = ("active", "currency", "product", "type")
-    where = {name: given[name] for name in filters if name in given}
-    if "lookup_keys" in given:
-        where["lookup_key"] = given["lookup_keys"]
-    return page_of(books, "price", "/v1/prices", given, where)
+    where = {name: params[name] for name in filters if name in params}
+    if "lookup_keys" in params:
+        where["lookup_key"] = params["lookup_keys"]
+    return list_page(store, "price", "/v1/prices", params, where)
 
 
-def _with_metadata(books: Books, thing: Json, given: Given) -> Json:
-    if "metadata" in given:
-        thing["metadata"] = customer.merged(thing["metadata"], given["metadata"])
-        books.put(thing)
-    return thing
+def _with_metadata(store: Store, resource: Json, params: Params) -> Json:
+    if "metadata" in params:
+        resource["metadata"] = customer.merge_metadata(resource["metadata"], params["metadata"])
+        store.put(resource)
+    return resource
 
 
 _SESSIONS = "/v1/checkout/sessions"
 ROUTES = (
-    Route("POST", _SESSIONS, tables.SESSION_CREATE, _create_session),
-    Route("GET", f"{_SESSIONS}/<id>", tables.SESSION_RETRIEVE, retrieving("checkout.session")),
-    Route("POST", f"{_SESSIONS}/<id>", tables.SESSION_UPDATE, _update_session),
-    Route("POST", f"{_SESSIONS}/<id>/expire", tables.SESSION_EXPIRE, _expire_session),
-    Route("GET", f"{_SESSIONS}/<id>/line_items", tables.LINE_ITEM_LIST, _list_line_items),
+    Route("POST", _SESSIONS, schemas.SESSION_CREATE, _create_session),
+    Route(
+        "GET", f"{_SESSIONS}/<id>", schemas.SESSION_RETRIEVE, retrieve_handler("checkout.session")
+    ),
+    Route("POST", f"{_SESSIONS}/<id>", schemas.SESSION_UPDATE, _update_session),
+    Route("POST", f"{_SESSIONS}/<id>/expire", schemas.SESSION_EXPIRE, _expire_session),
+    Route("GET", f"{_SESSIONS}/<id>/line_items", schemas.LINE_ITEM_LIST, _list_line_items),
     Route(
         "GET",
         _SESSIONS,
-        tables.SESSION_LIST,
-        listing(
+        schemas.SESSION_LIST,
+        list_handler(
             "checkout.session", _SESSIONS, "customer", "payment_intent", "status", "subscription"
         ),
     ),
-    Route("POST", "/v1/customers", tables.CUSTOMER_CREATE, customer.create),
-    Route("GET", "/v1/customers/<id>", tables.CUSTOMER_RETRIEVE, retrieving("customer")),
-    Route("POST", "/v1/customers/<id>", tables.CUSTOMER_UPDATE, _update_customer),
+    Route("POST", "/v1/customers", schemas.CUSTOMER_CREATE, customer.create),
+    Route("GET", "/v1/customers/<id>", schemas.CUSTOMER_RETRIEVE, retrieve_handler("customer")),
+    Route("POST", "/v1/customers/<id>", schemas.CUSTOMER_UPDATE, _update_customer),
     Route(
-        "GET", "/v1/customers", tables.CUSTOMER_LIST, listing("customer", "/v1/customers", "email")
+        "GET",
+        "/v1/customers",
+        schemas.CUSTOMER_LIST,
+        list_handler("customer", "/v1/customers", "email"),
     ),
     Route(
         "GET",
         "/v1/payment_intents/<id>",
-        tables.PAYMENT_INTENT_RETRIEVE,
-        retrieving("payment_intent"),
+        schemas.PAYMENT_INTENT_RETRIEVE,
+        retrieve_handler("payment_intent"),
     ),
     Route(
         "GET",
         "/v1/payment_intents",
-        tables.PAYMENT_INTENT_LIST,
-        listing("payment_intent", "/v1/payment_intents", "customer"),
+        schemas.PAYMENT_INTENT_LIST,
+        list_handler("payment_intent", "/v1/payment_intents", "customer"),
     ),
-    Route("GET", "/v1/charges/<id>", tables.CHARGE_RETRIEVE, retrieving("charge")),
+    Route("GET", "/v1/charges/<id>", schemas.CHARGE_RETRIEVE, retrieve_handler("charge")),
     Route(
         "GET",
         "/v1/charges",
-        tables.CHARGE_LIST,
-        listing("charge", "/v1/charges", "customer", "payment_intent"),
+        schemas.CHARGE_LIST,
+        list_handler("charge", "/v1/charges", "customer", "payment_intent"),
     ),
-    Route("POST", "/v1/refunds", tables.REFUND_CREATE, refund.create),
-    Route("GET", "/v1/refunds/<id>", tables.REFUND_RETRIEVE, retrieving("refund")),
-    Route("POST", "/v1/refunds/<id>", tables.REFUND_UPDATE, _update_refund),
+    Route("POST", "/v1/refunds", schemas.REFUND_CREATE, refund.create),
+    Route("GET", "/v1/refunds/<id>", schemas.REFUND_RETRIEVE, retrieve_handler("refund")),
+    Route("POST", "/v1/refunds/<id>", schemas.REFUND_UPDATE, _update_refund),
     Route(
         "GET",
         "/v1/refunds",
-        tables.REFUND_LIST,
-        listing("refund", "/v1/refunds", "charge", "payment_intent"),
+        schemas.REFUND_LIST,
+        list_handler("refund", "/v1/refunds", "charge", "payment_intent"),
     ),
-    Route("GET", "/v1/disputes/<id>", tables.DISPUTE_RETRIEVE, retrieving("dispute")),
+    Route("GET", "/v1/disputes/<id>", schemas.DISPUTE_RETRIEVE, retrieve_handler("dispute")),
     Route(
         "GET",
         "/v1/disputes",
-        tables.DISPUTE_LIST,
-        listing("dispute", "/v1/disputes", "charge", "payment_intent"),
+        schemas.DISPUTE_LIST,
+        list_handler("dispute", "/v1/disputes", "charge", "payment_intent"),
     ),
-    Route("GET", "/v1/events/<id>", tables.EVENT_RETRIEVE, retrieving("event")),
-    Route("GET", "/v1/events", tables.EVENT_LIST, _list_events),
-    Route("POST", "/v1/products", tables.PRODUCT_CREATE, _create_product),
-    Route("GET", "/v1/products/<id>", tables.PRODUCT_RETRIEVE, retrieving("product")),
-    Route("GET", "/v1/products", tables.PRODUCT_LIST, listing("product", "/v1/products", "active")),
-    Route("POST", "/v1/prices", tables.PRICE_CREATE, _create_price),
-    Route("GET", "/v1/prices/<id>", tables.PRICE_RETRIEVE, retrieving("price")),
-    Route("GET", "/v1/prices", tables.PRICE_LIST, _list_prices),
+    Route("GET", "/v1/events/<id>", schemas.EVENT_RETRIEVE, retrieve_handler("event")),
+    Route("GET", "/v1/events", schemas.EVENT_LIST, _list_events),
+    Route("POST", "/v1/products", schemas.PRODUCT_CREATE, _create_product),
+    Route("GET", "/v1/products/<id>", schemas.PRODUCT_RETRIEVE, retrieve_handler("product")),
+    Route(
+        "GET",
+        "/v1/products",
+        schemas.PRODUCT_LIST,
+        list_handler("product", "/v1/products", "active"),
+    ),
+    Route("POST", "/v1/prices", schemas.PRICE_CREATE, _create_price),
+    Route("GET", "/v1/prices/<id>", schemas.PRICE_RETRIEVE, retrieve_handler("price")),
+    Route("GET", "/v1/prices", schemas.PRICE_LIST, _list_prices),
     *BILLING_ROUTES,
     *PROMOTION_ROUTES,
 )

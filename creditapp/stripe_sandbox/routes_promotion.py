@@ -1,34 +1,43 @@
-"""The API's routes around coupons and promotion codes."""
+"""API routes of coupons and promotion codes."""
 
 from __future__ import annotations
 
-from creditapp.stripe_sandbox import tables_promotion as tables
+from creditapp.stripe_sandbox import schemas_promotion as schemas
 from creditapp.stripe_sandbox.objects import coupon, promotion_code
-from creditapp.stripe_sandbox.routing import Given, Route, existing, listing, page_of, retrieving
-from creditapp.stripe_sandbox.store import Books, Json
+from creditapp.stripe_sandbox.routing import (
+    Params,
+    Route,
+    get_or_404,
+    list_handler,
+    list_page,
+    retrieve_handler,
+)
+from creditapp.stripe_sandbox.store import Json, Store
 
 _COUPONS = "/v1/coupons"
 _CODES = "/v1/promotion_codes"
 
 
-def _update_code(books: Books, given: Given, code_id: str) -> Json:
-    return promotion_code.update(books, existing(books, "promotion_code", code_id), given)
+def _update_code(store: Store, params: Params, code_id: str) -> Json:
+    return promotion_code.update(store, get_or_404(store, "promotion_code", code_id), params)
 
 
-def _list_codes(books: Books, given: Given) -> Json:
+def _list_codes(store: Store, params: Params) -> Json:
     filters = ("active", "code")
-    where: dict[str, object] = {name: given[name] for name in filters if name in given}
-    if "coupon" in given:
-        where["promotion.coupon"] = given["coupon"]
-    return page_of(books, "promotion_code", _CODES, given, where)
+    where: dict[str, object] = {name: params[name] for name in filters if name in params}
+    if "coupon" in params:
+        where["promotion.coupon"] = params["coupon"]
+    return list_page(store, "promotion_code", _CODES, params, where)
 
 
 PROMOTION_ROUTES = (
-    Route("POST", _COUPONS, tables.COUPON_CREATE, coupon.create),
-    Route("GET", _COUPONS, tables.COUPON_LIST, listing("coupon", _COUPONS)),
-    Route("GET", f"{_COUPONS}/<id>", tables.COUPON_RETRIEVE, retrieving("coupon")),
-    Route("POST", _CODES, tables.PROMOTION_CODE_CREATE, promotion_code.create),
-    Route("GET", _CODES, tables.PROMOTION_CODE_LIST, _list_codes),
-    Route("GET", f"{_CODES}/<id>", tables.PROMOTION_CODE_RETRIEVE, retrieving("promotion_code")),
-    Route("POST", f"{_CODES}/<id>", tables.PROMOTION_CODE_UPDATE, _update_code),
+    Route("POST", _COUPONS, schemas.COUPON_CREATE, coupon.create),
+    Route("GET", _COUPONS, schemas.COUPON_LIST, list_handler("coupon", _COUPONS)),
+    Route("GET", f"{_COUPONS}/<id>", schemas.COUPON_RETRIEVE, retrieve_handler("coupon")),
+    Route("POST", _CODES, schemas.PROMOTION_CODE_CREATE, promotion_code.create),
+    Route("GET", _CODES, schemas.PROMOTION_CODE_LIST, _list_codes),
+    Route(
+        "GET", f"{_CODES}/<id>", schemas.PROMOTION_CODE_RETRIEVE, retrieve_handler("promotion_code")
+    ),
+    Route("POST", f"{_CODES}/<id>", schemas.PROMOTION_CODE_UPDATE, _update_code),
 )

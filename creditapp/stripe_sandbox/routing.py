@@ -1,4 +1,4 @@
-"""What a route is, and the two verbs that most kinds of objects have: retrieve and list."""
+"""API route type, and the two handlers most object types share: retrieve and list."""
 
 from __future__ import annotations
 
@@ -7,79 +7,79 @@ from dataclasses import dataclass
 from typing import Any
 
 from creditapp.stripe_sandbox.errors import missing_object
-from creditapp.stripe_sandbox.store import Books, Json
-from creditapp.stripe_sandbox.tables import Table
+from creditapp.stripe_sandbox.schemas import Schema
+from creditapp.stripe_sandbox.store import Json, Store
 
-Given = dict[str, Any]
+Params = dict[str, Any]
 PAGE_SIZE = 10
 
 
 @dataclass(frozen=True)
 class Route:
-    """One line of the API."""
+    """One API route."""
 
     method: str
     path: str
-    table: Table
-    verb: Callable[..., Json]
+    schema: Schema
+    handler: Callable[..., Json]
 
 
-def retrieving(kind: str) -> Callable[..., Json]:
-    """Return the verb that answers with one object by its id."""
+def retrieve_handler(kind: str) -> Callable[..., Json]:
+    """Return a handler that retrieves one object by its id."""
 
-    def verb(books: Books, _given: Given, object_id: str) -> Json:
-        return existing(books, kind, object_id)
+    def handler(store: Store, _given: Params, object_id: str) -> Json:
+        return get_or_404(store, kind, object_id)
 
-    return verb
-
-
-def listing(kind: str, url: str, *filters: str) -> Callable[..., Json]:
-    """Return the verb that answers with a page of a kind, filtered by fields of those names."""
-
-    def verb(books: Books, given: Given) -> Json:
-        where: dict[str, object] = {name: given[name] for name in filters if name in given}
-        return page_of(books, kind, url, given, where)
-
-    return verb
+    return handler
 
 
-def existing(books: Books, kind: str, object_id: str) -> Json:
-    """Return the object a path names; raise the 404 when there is none."""
-    thing = books.get(kind, object_id)
-    if thing is None:
+def list_handler(kind: str, url: str, *filters: str) -> Callable[..., Json]:
+    """Return a handler that lists objects of a type, filtered by the given fields."""
+
+    def handler(store: Store, params: Params) -> Json:
+        where: dict[str, object] = {name: params[name] for name in filters if name in params}
+        return list_page(store, kind, url, params, where)
+
+    return handler
+
+
+def get_or_404(store: Store, kind: str, object_id: str) -> Json:
+    """Return the object with the id in the path; raise the 404 error if there is none."""
+    resource = store.get(kind, object_id)
+    if resource is None:
         raise missing_object(kind, object_id, param="id", in_path=True)
-    return thing
+    return resource
 
 
-def page_of(books: Books, kind: str, url: str, given: Given, where: dict[str, object]) -> Json:
-    """Return one page of objects, the newest first."""
+def list_page(store: Store, kind: str, url: str, params: Params, where: dict[str, object]) -> Json:
+    """Return one page of objects, newest first."""
     for cursor in ("starting_after", "ending_before"):
-        if cursor in given and books.get(kind, given[cursor]) is None:
-            raise missing_object(kind, given[cursor], param=cursor)
-    limit = given.get("limit", PAGE_SIZE)
-    after = given.get("ending_before")
-    found = books.find(
+        if cursor in params and store.get(kind, params[cursor]) is None:
+            raise missing_object(kind, params[cursor], param=cursor)
+    limit = params.get("limit", PAGE_SIZE)
+    after = params.get("ending_before")
+    rows = store.find(
         kind,
         where,
         limit=limit + 1,
-        before=given.get("starting_after"),
+        before=params.get("starting_after"),
         after=after,
-        created=given.get("created"),
+        created=params.get("created"),
     )
-    more = len(found) > limit
-    data = (found[1:] if after else found[:limit]) if more else found
+    more = len(rows) > limit
+    data = (rows[1:] if after else rows[:limit]) if more else rows
     return {"object": "list", "data": data, "has_more": more, "url": url}
 
 
-def page_within(items: list[Json], kind: str, url: str, given: Given) -> Json:
-    """Return one page of a list that belongs to an object, in the list's own order."""
-    places = {each["id"]: number for number, each in enumerate(items)}
+def nested_page(items: list[Json], kind: str, url: str, params: Params) -> Json:
+    """Return one page of a list inside an object, in the order of the list."""
+    positions = {item["id"]: index for index, item in enumerate(items)}
     for cursor in ("starting_after", "ending_before"):
-        if cursor in given and given[cursor] not in places:
-            raise missing_object(kind, given[cursor], param=cursor)
-    limit = given.get("limit", PAGE_SIZE)
-    first = places[given["starting_after"]] + 1 if "starting_after" in given else 0
-    end = places[given["ending_before"]] if "ending_before" in given else len(items)
-    found = items[first:end]
-    data = found[-limit:] if "ending_before" in given else found[:limit]
-    return {"object": "list", "data": data, "has_more": len(found) > limit, "url": url}
+        if cursor in params and params[cursor] not in positions:
+            raise missing_object(kind, params[cursor], param=cursor)
+    limit = params.get("limit", PAGE_SIZE)
+    first = positions[params["starting_after"]] + 1 if "starting_after" in params else 0
+    end = positions[params["ending_before"]] if "ending_before" in params else len(items)
+    rows = items[first:end]
+    data = rows[-limit:] if "ending_before" in params else rows[:limit]
+    return {"object": "list", "data": data, "has_more": len(rows) > limit, "url": url}

@@ -1,4 +1,4 @@
-"""The sandbox behind a socket: for ``./run sandbox``, for tests, and for the app's own thread."""
+"""Threaded HTTP server for ``./run sandbox``, tests and the app's built-in sandbox."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 
 class Server:
-    """A threaded server; begins in a thread of its own with ``start()``."""
+    """A threaded server that runs in its own thread."""
 
     def __init__(self, server: BaseWSGIServer) -> None:
         self._server = server
@@ -35,14 +35,14 @@ class Server:
         self._thread.join(5)
 
 
-class _Quiet(WSGIRequestHandler):
-    """No line for each request."""
+class _QuietHandler(WSGIRequestHandler):
+    """Request handler without an access log."""
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Say nothing: the overview shows what happened."""
+        """Log nothing: the overview page shows what happened."""
 
 
 def serve(sandbox: Flask, host: str, port: int) -> Server:
     """Serve a sandbox on ``host`` and ``port`` (0: a free one, see ``.port``) in a thread."""
-    server = make_server(host, port, sandbox, threaded=True, request_handler=_Quiet)
+    server = make_server(host, port, sandbox, threaded=True, request_handler=_QuietHandler)
     return Server(server).start()

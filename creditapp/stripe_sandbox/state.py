@@ -1,4 +1,4 @@
-"""What one sandbox was made with, and its way to the store."""
+"""State of one sandbox app: its configuration and database."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from typing import cast
 
 from flask import Flask
 
-from creditapp.stripe_sandbox.store import Books, Store
+from creditapp.stripe_sandbox.store import Database, Store
 
 _NAME = "payment_sandbox"
 
 
 @dataclass
 class State:
-    """Shared by the API, the pages and the deliveries of one sandbox."""
+    """State that the API, the pages and the deliveries share."""
 
-    store: Store
+    database: Database
     public_url: str
     webhook_url: str | None
     webhook_secret: str = field(repr=False)
     secret_key: str | None = field(repr=False)
     app_name: str
-    post_arrived: threading.Event = field(default_factory=threading.Event)
-    """Set when there may be something to deliver, so that nobody waits for the next look."""
+    delivery_queued: threading.Event = field(default_factory=threading.Event)
+    """Set when a delivery may be queued, so that the thread does not wait for its next poll."""
     clock_moves: int = 0
-    """How often the clock was moved on in this process."""
+    """Number of clock advances in this process."""
     _form_token: str = field(default="", repr=False)
 
     @classmethod
@@ -38,28 +38,28 @@ class State:
         return cast(State, app.extensions[_NAME])
 
     def attach(self, app: Flask) -> None:
-        """Make this the app's state."""
+        """Attach this state to an app."""
         app.extensions[_NAME] = self
 
     @contextmanager
-    def transaction(self) -> Iterator[Books]:
-        """Yield the books; once they are committed, wake the deliveries if there is post."""
-        with self.store.transaction() as books:
-            books.public_url = self.public_url
-            yield books
-        # Before the post goes out: whoever hears of a renewal then knows that a month has passed.
-        self.clock_moves += books.moved_clock
-        if books.wrote_delivery:
-            self.post_arrived.set()
+    def transaction(self) -> Iterator[Store]:
+        """Yield the store; after the commit, wake the delivery thread if a delivery was queued."""
+        with self.database.transaction() as store:
+            store.public_url = self.public_url
+            yield store
+        # Before the delivery is sent, so that a receiver of a renewal already sees the new time.
+        self.clock_moves += store.clock_moved
+        if store.has_queued_delivery:
+            self.delivery_queued.set()
 
     def form_token(self) -> str:
-        """Return the token that proves a form is ours; it outlives a restart."""
+        """Return the CSRF token of the forms; it survives a restart."""
         if self._form_token:
             return self._form_token
-        with self.store.transaction() as books:
-            token = books.setting("form_token", "")
+        with self.database.transaction() as store:
+            token = store.setting("form_token", "")
             if not token:
                 token = secrets.token_urlsafe(24)
-                books.set_setting("form_token", token)
+                store.set_setting("form_token", token)
         self._form_token = token
         return token

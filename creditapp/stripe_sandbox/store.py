@@ -1,7 +1,7 @@
-"""The sandbox's state: one SQLite file with an object a row, written in whole transactions.
+"""Sandbox database: one SQLite file with one row per object.
 
-An object, the event that tells of it, the event's delivery and the stored answer of an
-idempotency key are committed together or not at all, so a killed process leaves nothing half done.
+An object, its event, the event's delivery and the stored response of an idempotency key are
+committed in one transaction, so a killed process leaves nothing half done.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from creditapp.stripe_sandbox import clock
 Json = dict[str, Any]
 
 BUSY_SECONDS_MAX = 20.0
-"""How long a process waits for another one that writes to the same file."""
+"""Maximum wait for another process that writes to the same file."""
 
 LINES_EMBEDDED_MAX = 10
-"""How many of its lines an invoice shows in itself."""
+"""Maximum number of lines included in an invoice."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS objects (
@@ -63,28 +63,28 @@ CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL)
 """
 
 
-class Books:
-    """The state as one transaction sees and changes it, and who asks: events tell of both."""
+class Store:
+    """Objects, settings and clock within one transaction, and the API request it belongs to."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
         self.request_id: str | None = None
         self.idempotency_key: str | None = None
         self.public_url = ""
-        self.wrote_delivery = False
-        self.moved_clock = False
+        self.has_queued_delivery = False
+        self.clock_moved = False
         self._now: int | None = None
 
     @property
     def now(self) -> int:
-        """The transaction's moment, by the sandbox's clock."""
+        """The time of the transaction, by the sandbox's clock."""
         if self._now is None:
             self._now = clock.now(self)
         return self._now
 
     @contextmanager
     def at(self, moment: int) -> Iterator[None]:
-        """Let what happens inside happen at a moment that has passed: when it fell due."""
+        """Set ``now`` inside the block to a past moment, when the work was due."""
         before, self._now = self._now, moment
         try:
             yield
@@ -92,13 +92,13 @@ class Books:
             self._now = before
 
     def advance(self, seconds: int) -> None:
-        """Move the clock on."""
+        """Advance the clock."""
         clock.advance(self, seconds)
         self._now = None
-        self.moved_clock = True
+        self.clock_moved = True
 
     def earliest_due(self, kind: str) -> Json | None:
-        """Return the object whose ``_due_at`` is the first that has passed, or None."""
+        """Return the object with the earliest ``_due_at`` in the past, or None."""
         row = self.connection.execute(
             "SELECT body FROM objects WHERE kind = ? AND json_extract(body, '$._due_at') <= ?"
             " ORDER BY json_extract(body, '$._due_at'), seq LIMIT 1",
@@ -113,14 +113,14 @@ class Books:
         ).fetchone()
         return json.loads(row[0]) if row else None
 
-    def put(self, thing: Json) -> Json:
+    def put(self, resource: Json) -> Json:
         """Insert or replace an object by its id and return it."""
         self.connection.execute(
             "INSERT INTO objects (id, kind, body) VALUES (?, ?, ?)"
             " ON CONFLICT (id) DO UPDATE SET body = excluded.body",
-            (thing["id"], thing["object"], json.dumps(thing, ensure_ascii=False)),
+            (resource["id"], resource["object"], json.dumps(resource, ensure_ascii=False)),
         )
-        return thing
+        return resource
 
     def find(
         self,
@@ -133,11 +133,10 @@ class Books:
         created: Mapping[str, int] | None = None,
         due: tuple[str, float] | None = None,
     ) -> list[Json]:
-        """Return objects, the newest first: those older than ``before``, newer than ``after``.
+        """Return objects newest first, optionally older than ``before`` or newer than ``after``.
 
         ``where`` compares fields by name with a value or a list of them; ``created`` holds ``gt``,
-        ``gte``, ``lt`` and ``lte``; ``due`` names a field that holds a moment, and the moment it
-        must not lie after.
+        ``gte``, ``lt`` and ``lte``; ``due`` is the name of a time field and its latest value.
         """
         parts = ["kind = ?"]
         arguments: list[object] = [kind]
@@ -157,23 +156,23 @@ class Books:
                 parts.append(f"seq {sign} (SELECT seq FROM objects WHERE id = ?)")  # noqa: S608
                 arguments.append(other)
         order = "ASC" if after else "DESC"
-        # The names of fields and the signs are the sandbox's own words; values are bound.
+        # Field names and operators come from the sandbox's code; values are bound.
         rows = self.connection.execute(
             f"SELECT body FROM objects WHERE {' AND '.join(parts)} ORDER BY seq {order} LIMIT ?",  # noqa: S608
             (*arguments, limit),
         ).fetchall()
-        found = [json.loads(row[0]) for row in rows]
-        return found[::-1] if after else found
+        objects = [json.loads(row[0]) for row in rows]
+        return objects[::-1] if after else objects
 
     def setting(self, name: str, default: str) -> str:
-        """Return a kept value, or the default."""
+        """Return a stored value, or the default."""
         row = self.connection.execute(
             "SELECT value FROM settings WHERE name = ?", (name,)
         ).fetchone()
         return str(row[0]) if row else default
 
     def set_setting(self, name: str, value: str) -> None:
-        """Keep a value."""
+        """Store a value."""
         self.connection.execute(
             "INSERT INTO settings (name, value) VALUES (?, ?)"
             " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
@@ -181,8 +180,8 @@ class Books:
         )
 
 
-class Store:
-    """The file. Safe with many threads, and with several processes on the same file."""
+class Database:
+    """The SQLite file. Safe with many threads and several processes."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -191,16 +190,16 @@ class Store:
         self._pid = 0
 
     @contextmanager
-    def transaction(self) -> Iterator[Books]:
-        """Yield the state for reading and writing; commit at the end, roll back on an error.
+    def transaction(self) -> Iterator[Store]:
+        """Yield the store; commit at the end, roll back on an error.
 
-        Never hold it around a network call: everyone else waits.
+        Never hold it during a network call: it blocks all others.
         """
         with self._lock:
             connection = self._open()
             connection.execute("BEGIN IMMEDIATE")
             try:
-                yield Books(connection)
+                yield Store(connection)
             except BaseException:
                 connection.execute("ROLLBACK")
                 raise
@@ -225,22 +224,22 @@ class Store:
             )
             connection.row_factory = sqlite3.Row
             connection.execute("PRAGMA journal_mode=WAL")
-            # NORMAL outlives a killed process; only a power cut may take back the last commits,
-            # and no money is in here.
+            # NORMAL survives a killed process; only a power cut may lose the last commits, and no
+            # real money is recorded here.
             connection.execute("PRAGMA synchronous=NORMAL")
             connection.executescript(_SCHEMA)
             self._connection, self._pid = connection, os.getpid()
         return self._connection
 
 
-def public(thing: Json) -> Json:
-    """Return an object as the outside sees it: without the sandbox's own ``_`` fields.
+def public(resource: Json) -> Json:
+    """Return an object for the API, without the sandbox's private ``_`` fields.
 
-    Of an invoice's lines it has the first ten, as with Stripe; all of them are on other pages.
+    As with Stripe, an invoice includes its first ten lines; the list endpoint returns all.
     """
-    shown = {name: value for name, value in thing.items() if not name.startswith("_")}
-    if thing["object"] == "invoice":
-        lines = thing["lines"]["data"]
+    shown = {name: value for name, value in resource.items() if not name.startswith("_")}
+    if resource["object"] == "invoice":
+        lines = resource["lines"]["data"]
         first = {"data": lines[:LINES_EMBEDDED_MAX], "has_more": len(lines) > LINES_EMBEDDED_MAX}
-        shown["lines"] = thing["lines"] | first
+        shown["lines"] = resource["lines"] | first
     return shown

@@ -1,203 +1,209 @@
-"""Changes of a running subscription: another price, another card, an end, and what they cost."""
+"""Updates of a running subscription: price, payment method, cancellation, and proration."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-from creditapp.stripe_sandbox import dunning, subscription_starts
-from creditapp.stripe_sandbox.errors import Refused, missing_object
+from creditapp.stripe_sandbox import dunning, subscription_lifecycle
+from creditapp.stripe_sandbox.errors import StripeAPIError, missing_object
 from creditapp.stripe_sandbox.objects import invoice as invoices
 from creditapp.stripe_sandbox.objects import invoice_line
 from creditapp.stripe_sandbox.objects import payment_method as methods
 from creditapp.stripe_sandbox.objects import subscription as subscriptions
-from creditapp.stripe_sandbox.objects.customer import merged
-from creditapp.stripe_sandbox.store import Books, Json
+from creditapp.stripe_sandbox.objects.customer import merge_metadata
+from creditapp.stripe_sandbox.store import Json, Store
 
 
 @dataclass(frozen=True)
 class Repricing:
-    """What other prices or quantities make of a subscription."""
+    """The result of a change of prices or quantities."""
 
     changes: Json
-    """What the subscription becomes."""
+    """Changed fields of the subscription."""
     lines: list[Json]
-    """What is billed for it."""
-    at_once: bool
-    """Whether it is billed now, or with the next period."""
+    """Invoice lines of the change."""
+    bill_now: bool
+    """Whether the change is billed now or with the next period."""
     proration_date: int | None
     whole_period: bool = False
-    """Whether a period begins with the change and is billed in full."""
+    """Whether a new period starts with the change and is billed in full."""
 
 
-def update(books: Books, subscription: Json, given: dict[str, Any]) -> Json:
-    """Change a subscription as the API asks; bill what that costs; return it."""
-    if subscription["status"] in subscriptions.ENDED and set(given) - {"metadata"}:
-        raise Refused(
+def update(store: Store, subscription: Json, params: dict[str, Any]) -> Json:
+    """Update a subscription, bill the change, and return it."""
+    if subscription["status"] in subscriptions.ENDED and set(params) - {"metadata"}:
+        raise StripeAPIError(
             "A canceled subscription can only update its cancellation_details and metadata.",
             code="invalid_canceled_subscription_fields",
         )
-    changes = _plain_changes(books, subscription, given)
-    if not given.get("items"):
-        return subscriptions.change(books, subscription, changes)
-    repricing = reprice(books, subscription | changes, given)
+    changes = _field_changes(store, subscription, params)
+    if not params.get("items"):
+        return subscriptions.change(store, subscription, changes)
+    repricing = reprice(store, subscription | changes, params)
     changes |= repricing.changes
     if (subscription | changes)["cancel_at_period_end"]:
         changes["cancel_at"] = subscriptions.period_of(subscription | changes)[1]
-    subscription = subscriptions.change(books, subscription, changes)
-    if not repricing.at_once:
+    subscription = subscriptions.change(store, subscription, changes)
+    if not repricing.bill_now:
         return subscription
-    draft = draft_of(books, subscription, repricing)
+    draft = draft_invoice(store, subscription, repricing)
     if repricing.whole_period:
-        billed = subscription_starts.billed_for(subscription, draft)
-        subscription = subscriptions.change(books, subscription, {"_billed": billed})
+        billed = subscription_lifecycle.billed_amounts(subscription, draft)
+        subscription = subscriptions.change(store, subscription, {"_billed": billed})
     return dunning.bill(
-        books,
+        store,
         subscription,
         draft,
-        strict=given.get("payment_behavior") == "error_if_incomplete",
+        strict=params.get("payment_behavior") == "error_if_incomplete",
     )
 
 
-def draft_of(books: Books, subscription: Json, repricing: Repricing) -> Json:
-    """Return the invoice of a change, which nobody has seen yet."""
+def draft_invoice(store: Store, subscription: Json, repricing: Repricing) -> Json:
+    """Return the draft invoice of a change."""
     return invoices.draft(
-        books,
+        store,
         subscription,
         repricing.lines,
         reason="subscription_update",
-        period=(books.now, books.now),
+        period=(store.now, store.now),
         proration_date=repricing.proration_date,
     )
 
 
 def reprice(
-    books: Books, subscription: Json, given: dict[str, Any], outer: str = "%s"
+    store: Store, subscription: Json, params: dict[str, Any], param_format: str = "%s"
 ) -> Repricing:
-    """Return what new items make of a subscription and what they cost; nothing is stored.
+    """Return the changes and invoice lines of new items; store nothing.
 
-    ``outer`` is how the parameters of the request are called, for the refusals.
+    ``param_format`` formats parameter names in errors.
     """
     old_items = subscription["items"]["data"]
-    items = _changed_items(books, old_items, given["items"], outer % "items")
+    items = _changed_items(store, old_items, params["items"], param_format % "items")
     old, new = old_items[0]["price"], items[0]["price"]
-    behavior = given.get("proration_behavior", "create_prorations")
-    date = given.get("proration_date", books.now)
+    behavior = params.get("proration_behavior", "create_prorations")
+    date = params.get("proration_date", store.now)
     start, end = subscriptions.period_of(subscription)
     if not start <= date <= end:
-        raise Refused(
+        raise StripeAPIError(
             "Cannot specify a `proration_date` outside of the subscription's current period.",
-            param=outer % "proration_date",
+            param=param_format % "proration_date",
         )
     trial = subscription["status"] == "trialing"
-    other_interval = _interval(old) != _interval(new) and not trial
+    interval_changes = _interval(old) != _interval(new) and not trial
     prorates = behavior != "none" and not trial
-    credits = _unused(books, subscription, items, date, all_of=other_interval) if prorates else []
+    credits = (
+        _unused_time_credits(store, subscription, items, date, all_of=interval_changes)
+        if prorates
+        else []
+    )
     pending = subscription["_pending"]
-    if other_interval:
-        changes = subscriptions.in_period(subscription, books.now, books.now, items)
+    if interval_changes:
+        changes = subscriptions.period_changes(subscription, store.now, store.now, items)
         moved = subscription | changes
-        lines = [*pending, *credits, *subscription_starts.lines_of_period(books, moved)]
+        lines = [*pending, *credits, *subscription_lifecycle.period_lines(store, moved)]
         changes |= {"_pending": []}
-        since = date if prorates else None
-        return Repricing(changes, lines, at_once=True, proration_date=since, whole_period=True)
-    changes = subscriptions.with_items(subscription, items)
+        proration_date = date if prorates else None
+        return Repricing(
+            changes, lines, bill_now=True, proration_date=proration_date, whole_period=True
+        )
+    changes = subscriptions.item_changes(subscription, items)
     if not prorates:
-        return Repricing(changes, [], at_once=False, proration_date=None)
-    lines = [*credits, *_remaining(books, subscription, items, date)]
-    changes |= {"_billed": subscription_starts.billed_for(subscription | changes)}
+        return Repricing(changes, [], bill_now=False, proration_date=None)
+    lines = [*credits, *_remaining_time_lines(store, subscription, items, date)]
+    changes |= {"_billed": subscription_lifecycle.billed_amounts(subscription | changes)}
     if behavior == "always_invoice" and lines:
         changes |= {"_pending": []}
-        return Repricing(changes, [*pending, *lines], at_once=True, proration_date=date)
+        return Repricing(changes, [*pending, *lines], bill_now=True, proration_date=date)
     changes |= {"_pending": [*pending, *lines]}
-    return Repricing(changes, [], at_once=False, proration_date=None)
+    return Repricing(changes, [], bill_now=False, proration_date=None)
 
 
-def _plain_changes(books: Books, subscription: Json, given: dict[str, Any]) -> Json:
+def _field_changes(store: Store, subscription: Json, params: dict[str, Any]) -> Json:
     changes: Json = {}
-    if "metadata" in given:
-        changes["metadata"] = merged(subscription["metadata"], given["metadata"])
-    if "description" in given:
-        changes["description"] = given["description"]
-    if "default_payment_method" in given:
+    if "metadata" in params:
+        changes["metadata"] = merge_metadata(subscription["metadata"], params["metadata"])
+    if "description" in params:
+        changes["description"] = params["description"]
+    if "default_payment_method" in params:
         method = methods.of_customer(
-            books,
-            given["default_payment_method"],
+            store,
+            params["default_payment_method"],
             subscription["customer"],
             param="default_payment_method",
         )
         changes["default_payment_method"] = method["id"]
-    if "cancel_at_period_end" in given:
-        wanted = given["cancel_at_period_end"]
-        if wanted != subscription["cancel_at_period_end"]:
-            changes |= subscriptions.cancelling(subscription, wanted, books.now)
-    if "cancellation_details" in given:
+    if "cancel_at_period_end" in params:
+        cancel = params["cancel_at_period_end"]
+        if cancel != subscription["cancel_at_period_end"]:
+            changes |= subscriptions.cancellation_changes(subscription, cancel, store.now)
+    if "cancellation_details" in params:
         details: Json = (subscription | changes)["cancellation_details"]
-        changes["cancellation_details"] = {**details, **given["cancellation_details"]}
+        changes["cancellation_details"] = {**details, **params["cancellation_details"]}
     return changes
 
 
 def _changed_items(
-    books: Books, items: list[Json], given: list[dict[str, Any]], outer: str
+    store: Store, items: list[Json], params: list[dict[str, Any]], param_format: str
 ) -> list[Json]:
-    wanted: dict[str, dict[str, Any]] = {}
-    for number, each in enumerate(given):
-        name = f"{outer}[{number}]"
-        if "id" not in each:
-            raise Refused(
+    requested: dict[str, dict[str, Any]] = {}
+    for number, item_params in enumerate(params):
+        name = f"{param_format}[{number}]"
+        if "id" not in item_params:
+            raise StripeAPIError(
                 "This sandbox adds no items to a subscription: name the one to change with its id.",
                 param=f"{name}[id]",
             )
-        if each["id"] not in {item["id"] for item in items}:
-            raise missing_object("subscription_item", each["id"], param=f"{name}[id]")
-        wanted[each["id"]] = each | {"_name": name}
-    changed = [_changed_item(books, item, wanted.get(item["id"], {})) for item in items]
+        if item_params["id"] not in {item["id"] for item in items}:
+            raise missing_object("subscription_item", item_params["id"], param=f"{name}[id]")
+        requested[item_params["id"]] = item_params | {"_name": name}
+    changed = [_changed_item(store, item, requested.get(item["id"], {})) for item in items]
     if len({_interval(item["price"]) for item in changed}) > 1:
-        raise Refused(
+        raise StripeAPIError(
             "All prices of a subscription must have the same `interval` and `interval_count`.",
-            param=outer,
+            param=param_format,
         )
     return changed
 
 
-def _changed_item(books: Books, item: Json, given: dict[str, Any]) -> Json:
+def _changed_item(store: Store, item: Json, params: dict[str, Any]) -> Json:
     price = item["price"]
-    if "price" in given:
-        param = f"{given['_name']}[price]"
-        found = books.get("price", given["price"])
-        if found is None:
-            raise missing_object("price", given["price"], param=param)
-        if found["recurring"] is None:
-            raise Refused(
+    if "price" in params:
+        param = f"{params['_name']}[price]"
+        new_price = store.get("price", params["price"])
+        if new_price is None:
+            raise missing_object("price", params["price"], param=param)
+        if new_price["recurring"] is None:
+            raise StripeAPIError(
                 "The price specified is set to `type=one_time` but this field only accepts prices"
                 " with `type=recurring`.",
                 param=param,
             )
-        if not found["active"] and found["id"] != price["id"]:
-            raise Refused(
+        if not new_price["active"] and new_price["id"] != price["id"]:
+            raise StripeAPIError(
                 "The price specified is inactive. This field only accepts active prices.",
                 param=param,
             )
-        if found["currency"] != price["currency"]:
-            raise Refused(
+        if new_price["currency"] != price["currency"]:
+            raise StripeAPIError(
                 "The price specified does not match the subscription's currency.", param=param
             )
-        price = found
-    quantity: int = given.get("quantity") or item["quantity"]
-    return subscriptions.at_price(item, price, quantity)
+        price = new_price
+    quantity: int = params.get("quantity") or item["quantity"]
+    return subscriptions.with_price(item, price, quantity)
 
 
-def _unused(
-    books: Books, subscription: Json, items: list[Json], date: int, *, all_of: bool
+def _unused_time_credits(
+    store: Store, subscription: Json, items: list[Json], date: int, *, all_of: bool
 ) -> list[Json]:
-    """Return lines that give back what is unused of what was billed for each changed item."""
+    """Return credit lines for the unused time of each changed item."""
     lines = []
     for before, after in zip(subscription["items"]["data"], items, strict=True):
         billed = subscription["_billed"].get(before["id"])
-        if billed and (all_of or not _same(before, after)):
+        if billed and (all_of or not _is_unchanged(before, after)):
             lines.append(
                 invoice_line.of_proration(
-                    books,
+                    store,
                     subscription,
                     before,
                     price=billed["price"],
@@ -210,11 +216,13 @@ def _unused(
     return lines
 
 
-def _remaining(books: Books, subscription: Json, items: list[Json], date: int) -> list[Json]:
-    """Return lines that bill the rest of the period for each changed item."""
+def _remaining_time_lines(
+    store: Store, subscription: Json, items: list[Json], date: int
+) -> list[Json]:
+    """Return lines that bill the remaining time of each changed item."""
     return [
         invoice_line.of_proration(
-            books,
+            store,
             subscription,
             after,
             price=after["price"],
@@ -224,11 +232,11 @@ def _remaining(books: Books, subscription: Json, items: list[Json], date: int) -
             unused=False,
         )
         for before, after in zip(subscription["items"]["data"], items, strict=True)
-        if not _same(before, after)
+        if not _is_unchanged(before, after)
     ]
 
 
-def _same(before: Json, after: Json) -> bool:
+def _is_unchanged(before: Json, after: Json) -> bool:
     return bool(
         before["price"]["id"] == after["price"]["id"] and before["quantity"] == after["quantity"]
     )

@@ -10,7 +10,7 @@ import calendar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from creditapp.stripe_sandbox.store import Books, Json
+from creditapp.stripe_sandbox.store import Json, Store
 
 MICRO = 1_000_000
 HUNDREDTH = 10_000
@@ -44,7 +44,7 @@ class Paid:
     """Whether it ever was; its months may have become due meanwhile."""
 
 
-def paid_of(books: Books, subscription_id: str, names: dict[str, tuple[str, str]]) -> list[Paid]:
+def paid_of(books: Store, subscription_id: str, names: dict[str, tuple[str, str]]) -> list[Paid]:
     """Return a subscription's paid invoices, the oldest first; ``names`` are by price id."""
     invoices = [
         invoice
@@ -130,7 +130,7 @@ def _months_before(moment: datetime, count: int) -> datetime:
     return moment.replace(year=year, month=month + 1, day=day)
 
 
-def _paid(books: Books, invoice: Json, names: dict[str, tuple[str, str]]) -> Paid:
+def _paid(books: Store, invoice: Json, names: dict[str, tuple[str, str]]) -> Paid:
     lines = sorted(invoice["lines"]["data"], key=lambda line: int(line["amount"]))
     named = [names[line["pricing"]["price_details"]["price"]] for line in lines]
     changed = invoice["billing_reason"] == "subscription_update"
@@ -149,13 +149,13 @@ def _paid(books: Books, invoice: Json, names: dict[str, tuple[str, str]]) -> Pai
     )
 
 
-def _invoice_reversed_minor(books: Books, invoice: Json) -> tuple[int, bool]:
+def _invoice_reversed_minor(books: Store, invoice: Json) -> tuple[int, bool]:
     payments = books.find("invoice_payment", {"invoice": invoice["id"]})
     intents = [payment["payment"]["payment_intent"] for payment in payments]
     return reversed_minor(books, intents[0]) if intents else (0, False)
 
 
-def reversed_minor(books: Books, intent: str) -> tuple[int, bool]:
+def reversed_minor(books: Store, intent: str) -> tuple[int, bool]:
     """Return the refunded and lost amount of a payment, and whether it was ever disputed."""
     where: dict[str, object] = {"payment_intent": intent}
     refunds, disputes = books.find("refund", where), books.find("dispute", where)

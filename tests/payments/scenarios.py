@@ -22,9 +22,9 @@ from creditapp.emails import Mail
 from creditapp.ledger.models import Grant
 from creditapp.payments.purchases.models import Purchase
 from creditapp.payments.subscriptions.models import Subscription
-from creditapp.stripe_sandbox import payment, subscription_starts, subscription_updates
+from creditapp.stripe_sandbox import checkout, subscription_lifecycle, subscription_updates
 from creditapp.stripe_sandbox.state import State
-from creditapp.stripe_sandbox.store import Books
+from creditapp.stripe_sandbox.store import Store
 from tests.payments.plan_shop import PlanShop
 from tests.shop_app import CREATOR, Json, ShopApp
 
@@ -161,7 +161,7 @@ class ScenarioRun:
         """Stop renewals and syncs that would slow the next scenario down."""
         with State.of(self.shop_app.gateway.sandbox).transaction() as books:
             for each in books.find("subscription", {"status": ["active", "past_due"]}):
-                subscription_starts.cancel(books, each)
+                subscription_lifecycle.cancel(books, each)
         with self.shop_app.app.app_context(), transaction() as session:
             session.execute(update(Subscription).values(next_sync_at=NEVER))
             session.execute(update(Purchase).values(next_sync_at=NEVER))
@@ -170,10 +170,10 @@ class ScenarioRun:
         """Advance sandbox and app by a day."""
         with State.of(self.shop_app.gateway.sandbox).transaction() as books:
             books.advance(int(timedelta(days=1, minutes=10).total_seconds()))
-            payment.tick(books)
+            checkout.run_due_work(books)
         self.plans.sync_clock()
 
-    def _read(self, read: Callable[[Books], T]) -> T:
+    def _read(self, read: Callable[[Store], T]) -> T:
         with State.of(self.shop_app.gateway.sandbox).transaction() as books:
             return read(books)
 
@@ -193,7 +193,7 @@ class Scenario:
     state that was never stored."""
 
 
-def _newest_number(books: Books) -> int:
+def _newest_number(books: Store) -> int:
     row = books.connection.execute("SELECT max(seq) FROM objects").fetchone()
     return int(row[0] or 0)
 

@@ -39,7 +39,7 @@ from creditapp.payments.reconciliation import purchases as reconciliation
 from creditapp.payments.stripe.records import GatewayError
 from creditapp.payments.subscriptions import plans as plan_actions
 from creditapp.payments.subscriptions.models import PlanPrice, Subscription
-from creditapp.stripe_sandbox import payment, subscription_starts
+from creditapp.stripe_sandbox import checkout, subscription_lifecycle
 from creditapp.stripe_sandbox.state import State
 from creditapp.stripe_sandbox.store import Json
 from tests.payments import plans_reference_model as model
@@ -335,7 +335,7 @@ class PlansMachine(RuleBasedStateMachine):
         unpaid = self._unpaid()
         with State.of(self.shop_app.gateway.sandbox).transaction() as books:
             books.advance(int(by.total_seconds()))
-            payment.tick(books)
+            checkout.run_due_work(books)
         self.plans.sync_clock()
         self.seen["renewal unpaid"] += len(self._unpaid() - unpaid)
 
@@ -369,7 +369,7 @@ class PlansMachine(RuleBasedStateMachine):
     def _objects(self, kind: str) -> list[Json]:
         """Return the sandbox's objects of a kind that this run created."""
         query = "SELECT body FROM objects WHERE kind = ? AND seq > ? ORDER BY seq"
-        with State.of(self.shop_app.gateway.sandbox).store.transaction() as books:
+        with State.of(self.shop_app.gateway.sandbox).database.transaction() as books:
             rows = books.connection.execute(query, (kind, self.mark)).fetchall()
         return [json.loads(row[0]) for row in rows]
 
@@ -421,7 +421,7 @@ class PlansMachine(RuleBasedStateMachine):
         """Cancel subscriptions that would renew and slow down the next run."""
         with State.of(self.shop_app.gateway.sandbox).transaction() as books:
             for subscription in books.find("subscription", {"status": ["active", "past_due"]}):
-                subscription_starts.cancel(books, subscription)
+                subscription_lifecycle.cancel(books, subscription)
         with self.shop_app.app.app_context(), transaction() as session:
             session.execute(update(Subscription).values(next_sync_at=NEVER))
             session.execute(update(Purchase).values(next_sync_at=NEVER))

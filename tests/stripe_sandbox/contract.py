@@ -217,22 +217,24 @@ def typed_dict_of(method: str, path: str) -> Any:
     return getattr(importlib.import_module(module), name)
 
 
-def faults_of_table(table: Mapping[str, p.Kind], typed_dict: Any, where: str = "") -> list[str]:
+def faults_of_schema(
+    schema: Mapping[str, p.Parameter], typed_dict: Any, where: str = ""
+) -> list[str]:
     """Return where the sandbox's table allows what the SDK's parameters do not."""
     hints = _hints_of_params(typed_dict)
-    faults = [f"{where}{name}: unknown to Stripe" for name in table if name not in hints]
+    faults = [f"{where}{name}: unknown to Stripe" for name in schema if name not in hints]
     for name, hint in hints.items():
         inner, required = _unwrapped(hint, typed_dict, name)
-        if name in table:
-            faults += _kind_faults(table[name], list(_members(inner)), f"{where}{name}")
-            if required and not table[name].required:
+        if name in schema:
+            faults += _parameter_faults(schema[name], list(_members(inner)), f"{where}{name}")
+            if required and not schema[name].required:
                 faults.append(f"{where}{name}: Stripe requires it")
         elif required:
             faults.append(f"{where}{name}: Stripe requires it, the table has it not")
     return faults
 
 
-def _kind_faults(kind: p.Kind, members: list[Any], where: str) -> list[str]:
+def _parameter_faults(kind: p.Parameter, members: list[Any], where: str) -> list[str]:
     words = {word for each in members if get_origin(each) is Literal for word in get_args(each)}
     dicts = [each for each in members if is_typeddict(each)]
     lists = [each for each in members if get_origin(each) is list]
@@ -241,18 +243,18 @@ def _kind_faults(kind: p.Kind, members: list[Any], where: str) -> list[str]:
     if isinstance(kind, p.Choice):
         foreign = set(kind.of) - words
         return [f"{where}: {sorted(foreign)} are no words of Stripe's"] if foreign else []
-    if isinstance(kind, p.Fields) and dicts:
-        return faults_of_table(kind.of, dicts[0], f"{where}.")
-    if isinstance(kind, p.Items) and lists:
-        return _kind_faults(kind.of, list(_members(get_args(lists[0])[0])), f"{where}[]")
+    if isinstance(kind, p.Object) and dicts:
+        return faults_of_schema(kind.of, dicts[0], f"{where}.")
+    if isinstance(kind, p.Array) and lists:
+        return _parameter_faults(kind.of, list(_members(get_args(lists[0])[0])), f"{where}[]")
     fits = {
         p.Boolean: bool in members,
         p.Integer: int in members,
         p.Percent: float in members,
         p.Text: str in members and not words - {""},
-        p.Address: str in members and not words - {""},
-        p.Moments: int in members and bool(dicts),
-        p.Labels: any(get_origin(each) is dict for each in members),
+        p.Url: str in members and not words - {""},
+        p.TimestampRange: int in members and bool(dicts),
+        p.Metadata: any(get_origin(each) is dict for each in members),
     }
     return [] if fits.get(type(kind)) else [f"{where}: {type(kind).__name__} against {members}"]
 

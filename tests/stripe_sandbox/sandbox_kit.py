@@ -25,8 +25,8 @@ from stripe.params.checkout import SessionCreateParams
 from creditapp.stripe_sandbox import (
     Deliveries,
     Server,
+    checkout,
     create_sandbox,
-    payment,
     serve,
     start_deliveries,
 )
@@ -137,7 +137,7 @@ class Sandbox:
             self._deliveries.stop()
             self._deliveries = None
         self.server.stop()
-        State.of(self.app).store.close()
+        State.of(self.app).database.close()
 
     @property
     def stripe(self) -> stripe.StripeClient:
@@ -207,10 +207,10 @@ class Sandbox:
 
     def wait(self, *, days: float = 0, until: int | None = None) -> None:
         """Move the clock on and let what falls due happen."""
-        with State.of(self.app).transaction() as books:
-            seconds = int(days * 86_400) if until is None else max(0, until - books.now)
-            books.advance(seconds)
-            payment.tick(books)
+        with State.of(self.app).transaction() as store:
+            seconds = int(days * 86_400) if until is None else max(0, until - store.now)
+            store.advance(seconds)
+            checkout.run_due_work(store)
 
     def invoices(self, subscription: str) -> list[stripe.Invoice]:
         """Return a subscription's invoices, the oldest first."""
@@ -232,7 +232,7 @@ class Sandbox:
         """Open a page."""
         return self.app.test_client().get(path)
 
-    def told(self) -> list[str]:
+    def event_types(self) -> list[str]:
         """Return the kinds of all events so far, the oldest first."""
         events = self.stripe.v1.events.list({"limit": 100}).data
         return [event.type for event in reversed(events)]

@@ -145,7 +145,7 @@ def test_sixteen_threads_with_one_key_make_one_customer(sandbox: Sandbox) -> Non
 
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
         assert len(set(pool.map(create, range(32)))) == 1
-    assert sandbox.told() == ["customer.created"]
+    assert sandbox.event_types() == ["customer.created"]
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def test_a_customer_is_changed_and_its_metadata_merged(sandbox: Sandbox) -> None
     changed = customers.retrieve(alice.id)
     assert changed.metadata is not None
     assert changed.metadata.to_dict() == {}
-    assert sandbox.told() == ["customer.created", "customer.updated", "customer.updated"]
+    assert sandbox.event_types() == ["customer.created", "customer.updated", "customer.updated"]
 
 
 @pytest.mark.parametrize("path", ["colour", "metadata", "payment_intent.colour", "id"])

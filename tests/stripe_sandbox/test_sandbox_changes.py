@@ -78,7 +78,7 @@ def test_a_year_instead_of_a_month_begins_now(sandbox: Sandbox) -> None:
     item = changed["items"].data[0]
     bill = sandbox.invoices(subscription.id)[-1]
     assert changed.billing_cycle_anchor == item.current_period_start == bill.created
-    assert item.current_period_end == periods.months_on(bill.created, 12)
+    assert item.current_period_end == periods.add_months(bill.created, 12)
     assert amounts(bill) == [-750, 15000]
     lines: Any = bill.lines.data
     assert [each.parent.subscription_item_details.proration for each in lines] == [True, False]
@@ -90,7 +90,7 @@ def test_a_year_instead_of_a_month_begins_now(sandbox: Sandbox) -> None:
 
 def test_an_upgrade_that_the_card_declines_changes_nothing(sandbox: Sandbox) -> None:
     subscription = sandbox.subscribe(sandbox.price(1500), "declined-later")
-    before = len(sandbox.told())
+    before = len(sandbox.event_types())
 
     with pytest.raises(stripe.CardError) as refused:
         change(sandbox, subscription, sandbox.price(4500))
@@ -99,7 +99,7 @@ def test_an_upgrade_that_the_card_declines_changes_nothing(sandbox: Sandbox) -> 
     now = sandbox.stripe.v1.subscriptions.retrieve(subscription.id)
     assert now.to_dict() == subscription.to_dict()
     assert len(sandbox.invoices(subscription.id)) == 1
-    assert len(sandbox.told()) == before
+    assert len(sandbox.event_types()) == before
 
 
 def test_an_upgrade_may_be_made_and_remain_unpaid(sandbox: Sandbox) -> None:

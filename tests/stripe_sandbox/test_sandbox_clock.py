@@ -10,8 +10,8 @@ from tests.stripe_sandbox.sandbox_kit import Sandbox
 
 
 def now(sandbox: Sandbox) -> int:
-    with State.of(sandbox.app).transaction() as books:
-        return books.now
+    with State.of(sandbox.app).transaction() as store:
+        return store.now
 
 
 @pytest.mark.parametrize(("by", "renewals"), [("day", 0), ("month", 1), ("year", 12)])
@@ -21,7 +21,7 @@ def test_the_clock_is_moved_on_and_plans_renew(sandbox: Sandbox, by: str, renewa
     answer = sandbox.press("/clock", by=by)
     assert "said=clock-moved" in answer.location
     moved = {"day": before + periods.DAY_SECONDS}.get(
-        by, periods.months_on(before, 12 if by == "year" else 1)
+        by, periods.add_months(before, 12 if by == "year" else 1)
     )
     assert 0 <= now(sandbox) - moved <= 60
     assert len(sandbox.invoices(subscription.id)) == 1 + renewals

@@ -14,11 +14,11 @@ from creditapp.payments.stripe import connection
 from creditapp.stripe_sandbox import parameters as p
 from creditapp.stripe_sandbox.objects import event
 from creditapp.stripe_sandbox.routes import ROUTES, Route
-from creditapp.stripe_sandbox.tables import Table
+from creditapp.stripe_sandbox.schemas import Schema
 from tests.stripe_sandbox.contract import (
     faults_of_answer,
     faults_of_error,
-    faults_of_table,
+    faults_of_schema,
     typed_dict_of,
 )
 from tests.stripe_sandbox.sandbox_kit import KEY, Sandbox
@@ -26,30 +26,30 @@ from tests.stripe_sandbox.sandbox_kit import KEY, Sandbox
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
 def test_a_table_allows_nothing_that_stripe_does_not(route: Route) -> None:
-    assert faults_of_table(route.table, typed_dict_of(route.method, route.path)) == []
+    assert faults_of_schema(route.schema, typed_dict_of(route.method, route.path)) == []
 
 
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
-        ({"payment_method_types": p.Items(of=p.Text())}, "unknown to Stripe"),
+        ({"payment_method_types": p.Array(of=p.Text())}, "unknown to Stripe"),
         ({"coupon": p.Text()}, "unknown to Stripe"),
         ({"ui_mode": p.Choice(of=("hosted",))}, "no words of Stripe's"),
         ({"expires_at": p.Text()}, "Text against"),
         ({"allow_promotion_codes": p.Integer()}, "Integer against"),
-        ({"success_url": p.Fields(of={})}, "Fields against"),
-        ({"adaptive_pricing": p.Fields(of={"on": p.Boolean()})}, "adaptive_pricing.on: unknown"),
-        ({"line_items": p.Items(of=p.Fields(of={"amount": p.Integer()}))}, "[].amount: unknown"),
+        ({"success_url": p.Object(of={})}, "Fields against"),
+        ({"adaptive_pricing": p.Object(of={"on": p.Boolean()})}, "adaptive_pricing.on: unknown"),
+        ({"line_items": p.Array(of=p.Object(of={"amount": p.Integer()}))}, "[].amount: unknown"),
         (
-            {"line_items": p.Items(of=p.Fields(of={"price_data": p.Fields(of={})}))},
+            {"line_items": p.Array(of=p.Object(of={"price_data": p.Object(of={})}))},
             "price_data.currency: Stripe requires it",
         ),
         ({"expires_at": p.Integer(unsettable=True)}, "does not let it be unset"),
     ],
 )
-def test_the_checker_of_tables_sees_each_kind_of_fault(change: Table, fault: str) -> None:
+def test_the_checker_of_tables_sees_each_kind_of_fault(change: Schema, fault: str) -> None:
     params = typed_dict_of("POST", "/v1/checkout/sessions")
-    assert any(fault in each for each in faults_of_table(change, params))
+    assert any(fault in each for each in faults_of_schema(change, params))
 
 
 def test_the_checker_of_answers_sees_each_kind_of_fault(sandbox: Sandbox) -> None:
@@ -92,12 +92,12 @@ class Bad:
     why: str
 
 
-def _bad_values(kind: p.Kind, name: str, beside: dict[str, str]) -> Iterator[Bad]:
+def _bad_values(kind: p.Parameter, name: str, beside: dict[str, str]) -> Iterator[Bad]:
     """Yield every wrong type and word for one parameter and those inside it.
 
     ``beside`` are good values for what is required next to it.
     """
-    if isinstance(kind, p.Integer | p.Percent | p.Boolean | p.Choice | p.Address | p.Moments):
+    if isinstance(kind, p.Integer | p.Percent | p.Boolean | p.Choice | p.Url | p.TimestampRange):
         yield Bad({**beside, name: "no such value"}, name, "wrong value")
     if isinstance(kind, p.Text):
         yield Bad({**beside, name: "https://" + "x" * kind.length_max}, name, "too long")
@@ -105,62 +105,62 @@ def _bad_values(kind: p.Kind, name: str, beside: dict[str, str]) -> Iterator[Bad
         for bound, step in ((kind.minimum, -1), (kind.maximum, 1)):
             if bound is not None:
                 yield Bad({**beside, name: str(bound + step)}, name, "out of bounds")
-    if isinstance(kind, p.Fields | p.Items | p.Labels):
+    if isinstance(kind, p.Object | p.Array | p.Metadata):
         yield Bad({**beside, name: "text"}, name, "text for an object or a list")
     else:
-        inner = "no_such" if isinstance(kind, p.Moments) else "inner"
+        inner = "no_such" if isinstance(kind, p.TimestampRange) else "inner"
         yield Bad({**beside, f"{name}[{inner}]": "x"}, name, "an object for a plain value")
-    if isinstance(kind, p.Fields):
+    if isinstance(kind, p.Object):
         unknown = f"{name}[no_such]"
         yield Bad({**beside, unknown: "x"}, unknown, "unknown parameter")
         for each, inside in kind.of.items():
             good = beside | _required(kind.of, but=each, name=f"{name}[%s]")
             yield from _bad_values(inside, f"{name}[{each}]", good)
-    if isinstance(kind, p.Items):
+    if isinstance(kind, p.Array):
         yield from _bad_values(kind.of, f"{name}[0]", beside)
     if not kind.unsettable:
         yield Bad({**beside, name: ""}, name, "empty")
 
 
-def _required(table: Mapping[str, p.Kind], *, but: str, name: str = "%s") -> dict[str, str]:
+def _required(schema: Mapping[str, p.Parameter], *, but: str, name: str = "%s") -> dict[str, str]:
     good: dict[str, str] = {}
-    for each, kind in table.items():
+    for each, kind in schema.items():
         if kind.required and each != but:
             good |= _good(kind, name % each)
     return good
 
 
-def _good(kind: p.Kind, name: str) -> dict[str, str]:
+def _good(kind: p.Parameter, name: str) -> dict[str, str]:
     """Return a right value for one parameter, or for what one must have inside."""
-    if isinstance(kind, p.Fields):
+    if isinstance(kind, p.Object):
         return _required(kind.of, but="", name=f"{name}[%s]")
     if isinstance(kind, p.Choice):
         return {name: kind.of[0]}
     if isinstance(kind, p.Integer):
         return {name: str(kind.minimum or 1)}
-    return {name: "https://x.test/" if isinstance(kind, p.Address) else "usd"}
+    return {name: "https://x.test/" if isinstance(kind, p.Url) else "usd"}
 
 
-def _missing(table: Mapping[str, p.Kind], name: str = "%s") -> Iterator[Bad]:
+def _missing(schema: Mapping[str, p.Parameter], name: str = "%s") -> Iterator[Bad]:
     """Yield requests that lack one required parameter, at the top or inside."""
-    for each, kind in table.items():
+    for each, kind in schema.items():
         if kind.required:
-            yield Bad(_required(table, but=each, name=name), name % each, "missing")
-        inner = kind.of if isinstance(kind, p.Items) else kind
-        if isinstance(inner, p.Fields) and any(k.required for k in inner.of.values()):
-            below = name % each + ("[0]" if isinstance(kind, p.Items) else "")
+            yield Bad(_required(schema, but=each, name=name), name % each, "missing")
+        inner = kind.of if isinstance(kind, p.Array) else kind
+        if isinstance(inner, p.Object) and any(k.required for k in inner.of.values()):
+            below = name % each + ("[0]" if isinstance(kind, p.Array) else "")
             for bad in _missing(inner.of, f"{below}[%s]"):
                 if bad.fields:
-                    around = _required(table, but=each, name=name)
+                    around = _required(schema, but=each, name=name)
                     yield Bad(around | bad.fields, bad.param, "missing")
 
 
 def _bad_requests() -> list[Any]:
     requests = []
     for route in ROUTES:
-        bad = [Bad({"no_such": "x"}, "no_such", "unknown parameter"), *_missing(route.table)]
-        for name, kind in route.table.items():
-            bad += _bad_values(kind, name, _required(route.table, but=name))
+        bad = [Bad({"no_such": "x"}, "no_such", "unknown parameter"), *_missing(route.schema)]
+        for name, kind in route.schema.items():
+            bad += _bad_values(kind, name, _required(route.schema, but=name))
         for each in bad:
             label = f"{route.method} {route.path} {each.param} {each.why}"
             requests.append(pytest.param(route, each, id=label))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import stripe
 
-from creditapp.stripe_sandbox import clock, payment
+from creditapp.stripe_sandbox import checkout, clock
 from creditapp.stripe_sandbox.state import State
 from tests.stripe_sandbox.sandbox_kit import Sandbox
 
@@ -35,7 +35,7 @@ def test_a_card_that_succeeds_pays_and_leads_back_to_the_shop(sandbox: Sandbox) 
     assert intent.latest_charge.refunds.data == []
     assert paid.line_items
     assert paid.line_items.data[0].amount_total == 1499
-    assert sandbox.told() == [
+    assert sandbox.event_types() == [
         "payment_intent.created",
         "charge.succeeded",
         "payment_intent.succeeded",
@@ -56,7 +56,7 @@ def test_a_declined_card_charges_nothing_and_the_next_one_may_succeed(sandbox: S
     intent: Any = still.payment_intent
     assert (still.status, still.payment_status) == ("open", "unpaid")
     assert intent.last_payment_error.code == "card_declined"
-    assert sandbox.told()[-2:] == ["charge.failed", "payment_intent.payment_failed"]
+    assert sandbox.event_types()[-2:] == ["charge.failed", "payment_intent.payment_failed"]
 
     assert sandbox.pay(session.id).location == THANKS + session.id
     after = sandbox.stripe.v1.checkout.sessions.retrieve(session.id)
@@ -84,7 +84,7 @@ def test_a_further_step_decides_over_the_payment(sandbox: Sandbox, answer: str) 
     else:
         assert (now.status, now.payment_status) == ("open", "unpaid")
         assert "did not confirm" in sandbox.get(f"/pay/{session.id}").text
-        assert "checkout.session.completed" not in sandbox.told()
+        assert "checkout.session.completed" not in sandbox.event_types()
 
 
 @pytest.mark.parametrize("outcome", ["succeeds", "fails"])
@@ -95,13 +95,13 @@ def test_a_debit_completes_unpaid_and_is_settled_later(sandbox: Sandbox, outcome
 
     waiting = sandbox.stripe.v1.checkout.sessions.retrieve(session.id)
     assert (waiting.status, waiting.payment_status) == ("complete", "unpaid")
-    assert sandbox.told()[-1] == "checkout.session.completed"
+    assert sandbox.event_types()[-1] == "checkout.session.completed"
 
     for _ in range(2):  # pressing twice does it once
         sandbox.press(f"/payments/{waiting.payment_intent}/settle", outcome=outcome)
 
     settled = sandbox.stripe.v1.checkout.sessions.retrieve(session.id)
-    last = sandbox.told()[-3:]
+    last = sandbox.event_types()[-3:]
     if outcome == "succeeds":
         assert settled.payment_status == "paid"
         assert last == [
@@ -121,7 +121,7 @@ def test_a_debit_completes_unpaid_and_is_settled_later(sandbox: Sandbox, outcome
 def test_a_debit_that_arrives_by_itself_does_so(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(payment, "SOON_SECONDS", 0)
+    monkeypatch.setattr(checkout, "BANK_DEBIT_SECONDS", 0)
     session = sandbox.open_checkout()
     sandbox.pay(session.id, "pays-soon")
     assert sandbox.stripe.v1.checkout.sessions.retrieve(session.id).payment_status == "paid"
@@ -134,11 +134,11 @@ def test_a_checkout_expires_when_asked_and_when_its_time_is_over(sandbox: Sandbo
     assert sessions.expire(asked.id).status == "expired"
     with pytest.raises(stripe.InvalidRequestError, match="can be expired"):
         sessions.expire(asked.id)
-    with State.of(sandbox.app).transaction() as books:
-        clock.advance(books, 25 * 3600)
+    with State.of(sandbox.app).transaction() as store:
+        clock.advance(store, 25 * 3600)
 
     assert sessions.retrieve(waited.id).status == "expired"
-    assert sandbox.told().count("checkout.session.expired") == 2
+    assert sandbox.event_types().count("checkout.session.expired") == 2
     assert "has expired" in sandbox.get(f"/pay/{asked.id}").text
     assert sandbox.pay(waited.id).location == f"/pay/{waited.id}"
     assert sessions.retrieve(waited.id).payment_intent is None, "nothing was charged"
@@ -150,7 +150,7 @@ def test_eight_clicks_on_pay_charge_once(sandbox: Sandbox) -> None:
         answers = list(pool.map(lambda _: sandbox.pay(session.id), range(8)))
     assert {answer.location for answer in answers} == {THANKS + session.id}
     assert len(sandbox.stripe.v1.charges.list().data) == 1
-    assert sandbox.told().count("checkout.session.completed") == 1
+    assert sandbox.event_types().count("checkout.session.completed") == 1
 
 
 def test_nothing_to_pay_completes_without_a_payment(sandbox: Sandbox) -> None:
@@ -197,8 +197,8 @@ def test_refunds_add_up_and_a_failed_one_gives_back(sandbox: Sandbox) -> None:
         "succeeded",
         "failed",
     ]
-    assert sandbox.told().count("charge.refunded") == 3
-    assert "refund.failed" in sandbox.told()
+    assert sandbox.event_types().count("charge.refunded") == 3
+    assert "refund.failed" in sandbox.event_types()
 
 
 @pytest.mark.parametrize("outcome", ["won", "lost"])
@@ -216,7 +216,7 @@ def test_a_dispute_takes_the_money_until_it_is_won(sandbox: Sandbox, outcome: st
     assert refused.value.code == "charge_disputed"
     sandbox.press(f"/disputes/{dispute.id}/close", outcome=outcome)
     assert sandbox.stripe.v1.disputes.retrieve(dispute.id).status == outcome
-    assert ("charge.dispute.funds_reinstated" in sandbox.told()) == (outcome == "won")
+    assert ("charge.dispute.funds_reinstated" in sandbox.event_types()) == (outcome == "won")
 
 
 def test_a_checkout_may_make_its_buyer_a_customer(sandbox: Sandbox) -> None:
@@ -229,7 +229,7 @@ def test_a_checkout_may_make_its_buyer_a_customer(sandbox: Sandbox) -> None:
     intent: Any = done.payment_intent
     assert customer.email == "alice@x.test"
     assert intent.customer == customer.id
-    assert "customer.created" in sandbox.told()
+    assert "customer.created" in sandbox.event_types()
 
 
 def test_prices_and_products_are_kept_and_sold(sandbox: Sandbox) -> None:

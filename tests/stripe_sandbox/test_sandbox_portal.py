@@ -55,7 +55,7 @@ def test_another_card_is_saved_for_the_customer_and_the_plan(sandbox: Sandbox) -
     assert customer.invoice_settings
     assert customer.invoice_settings.default_payment_method == method
     assert method != subscription.default_payment_method
-    assert sandbox.told()[-3:] == [
+    assert sandbox.event_types()[-3:] == [
         "payment_method.attached",
         "customer.updated",
         "customer.subscription.updated",
@@ -144,7 +144,7 @@ def test_a_preview_costs_what_the_change_then_does(sandbox: Sandbox, interval: s
         "proration_behavior": "always_invoice",
         "proration_date": date,
     }
-    told = len(sandbox.told())
+    told = len(sandbox.event_types())
     shown = sandbox.stripe.v1.invoices.create_preview(
         {
             "customer": str(subscription.customer),
@@ -153,7 +153,7 @@ def test_a_preview_costs_what_the_change_then_does(sandbox: Sandbox, interval: s
         }
     )
     assert now(sandbox, subscription).to_dict() == subscription.to_dict()
-    assert len(sandbox.told()) == told
+    assert len(sandbox.event_types()) == told
     sandbox.stripe.v1.subscriptions.update(subscription.id, change)
     bill = sandbox.invoices(subscription.id)[-1]
     assert shown.amount_due == bill.amount_paid > 0

@@ -56,7 +56,7 @@ def test_a_code_lowers_the_total_and_is_counted_when_paid(sandbox: Sandbox) -> N
         code.id, {"expand": ["promotion.coupon"]}
     )
     assert (used.times_redeemed, used.promotion.coupon.times_redeemed) == (1, 1)
-    assert "promotion_code.updated" in sandbox.told()
+    assert "promotion_code.updated" in sandbox.event_types()
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ def test_a_coupon_that_does_not_fit_together_is_refused(
 
 
 def test_sums_are_shared_out_to_the_last_cent() -> None:
-    assert totals.shared(67, [333, 333, 0]) == [34, 33, 0]
-    assert totals.shared(100, [1, 1, 1]) == [34, 33, 33]
-    assert totals.shared(-8, [-150, 50]) == [-12, 4]
-    assert totals.shared(0, []) == []
+    assert totals.allocate(67, [333, 333, 0]) == [34, 33, 0]
+    assert totals.allocate(100, [1, 1, 1]) == [34, 33, 33]
+    assert totals.allocate(-8, [-150, 50]) == [-12, 4]
+    assert totals.allocate(0, []) == []

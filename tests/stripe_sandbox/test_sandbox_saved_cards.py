@@ -38,14 +38,14 @@ def pay(sandbox: Sandbox, customer: str, method: str, **more: Any) -> stripe.Pay
 
 def test_a_payment_saves_the_card_and_it_pays_again_alone(sandbox: Sandbox) -> None:
     customer, method = save(sandbox, "succeeds")
-    assert "payment_method.attached" in sandbox.told()
+    assert "payment_method.attached" in sandbox.event_types()
 
     paid = pay(sandbox, customer, method)
 
     assert (paid.status, paid.amount_received, paid.customer) == ("succeeded", 2000, customer)
     assert paid.metadata
     assert paid.metadata["purchase_id"] == "pur_2"
-    assert sandbox.told()[-2:] == ["charge.succeeded", "payment_intent.succeeded"]
+    assert sandbox.event_types()[-2:] == ["charge.succeeded", "payment_intent.succeeded"]
     sandbox.stripe.v1.refunds.create({"payment_intent": paid.id})
 
 
@@ -76,7 +76,7 @@ def test_a_card_that_fails_alone_says_why_and_leaves_its_intent(
     assert kept.status == "requires_payment_method"
     assert kept.last_payment_error
     assert kept.last_payment_error.code == code
-    assert sandbox.told()[-2:] == ["charge.failed", "payment_intent.payment_failed"]
+    assert sandbox.event_types()[-2:] == ["charge.failed", "payment_intent.payment_failed"]
 
 
 def test_a_failed_payment_is_answered_the_same_again(sandbox: Sandbox) -> None:
@@ -97,7 +97,7 @@ def test_a_failed_payment_is_answered_the_same_again(sandbox: Sandbox) -> None:
         assert refused.value.error.payment_intent
         intents.add(refused.value.error.payment_intent.id)
     assert len(intents) == 1
-    assert sandbox.told().count("payment_intent.payment_failed") == 1
+    assert sandbox.event_types().count("payment_intent.payment_failed") == 1
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_a_checkout_may_only_save_a_card(sandbox: Sandbox) -> None:
     assert done.setup_intent.payment_method.customer == alice.id
     assert "The card is saved" in sandbox.get(f"/pay/{session.id}").text
     assert "A saved card" in sandbox.get("/").text
-    told = sandbox.told()
+    told = sandbox.event_types()
     assert told[-3:] == [
         "payment_method.attached",
         "setup_intent.succeeded",

@@ -45,7 +45,7 @@ def test_a_paid_checkout_makes_a_subscription_with_its_first_invoice(sandbox: Sa
     assert subscription.status == "active"
     assert subscription.metadata["plan"] == "pro"
     start, end = period(subscription)
-    assert (start, end) == (subscription.created, periods.months_on(start, 1))
+    assert (start, end) == (subscription.created, periods.add_months(start, 1))
     assert (invoice.status, invoice.billing_reason) == ("paid", "subscription_create")
     assert (invoice.amount_due, invoice.amount_paid, invoice.amount_remaining) == (1500, 1500, 0)
     details = invoice.parent.subscription_details
@@ -60,7 +60,7 @@ def test_a_paid_checkout_makes_a_subscription_with_its_first_invoice(sandbox: Sa
     (method,) = sandbox.stripe.v1.customers.payment_methods.list(done.customer.id).data
     assert subscription.default_payment_method == method.id
     assert done.customer.email == "alice@x.test"
-    assert sandbox.told() == [
+    assert sandbox.event_types() == [
         "payment_intent.created",
         "customer.created",
         "charge.succeeded",
@@ -118,12 +118,12 @@ def test_a_year_of_months_is_twelve_renewals_each_at_its_moment(sandbox: Sandbox
     sandbox.wait(days=366)
 
     bills = sandbox.invoices(subscription.id)
-    assert [bill.created for bill in bills] == [periods.months_on(start, n) for n in range(13)]
+    assert [bill.created for bill in bills] == [periods.add_months(start, n) for n in range(13)]
     assert [bill.billing_reason for bill in bills[1:]] == ["subscription_cycle"] * 12
     assert {bill.status for bill in bills} == {"paid"}
     for number, bill in enumerate(bills):
         line = bill.lines.data[0]
-        bounds = periods.months_on(start, number), periods.months_on(start, number + 1)
+        bounds = periods.add_months(start, number), periods.add_months(start, number + 1)
         assert (line.period.start, line.period.end) == bounds
     assert period(again(sandbox, subscription))[0] == bills[-1].created
     paid = sandbox.stripe.v1.events.list({"type": "invoice.paid", "limit": 50}).data
@@ -134,7 +134,7 @@ def test_a_year_is_one_renewal(sandbox: Sandbox) -> None:
     subscription = sandbox.subscribe(sandbox.price(15000, "year"))
     sandbox.wait(days=367)
     first, second = sandbox.invoices(subscription.id)
-    assert second.created == periods.months_on(first.created, 12)
+    assert second.created == periods.add_months(first.created, 12)
     assert second.lines.data[0].amount == 15000
 
 
@@ -142,14 +142,14 @@ def test_months_from_the_31st_end_on_the_last_day_and_come_back() -> None:
     anchor = int(datetime(2027, 1, 31, 10, 30, tzinfo=UTC).timestamp())
     moment, days = anchor, []
     for _ in range(14):
-        moment = periods.boundary_after(moment, anchor, "month", 1)
+        moment = periods.period_end_after(moment, anchor, "month", 1)
         days.append(datetime.fromtimestamp(moment, UTC).strftime("%d.%m"))
     assert days[:4] == ["28.02", "31.03", "30.04", "31.05"]
     assert days[-2:] == ["29.02", "31.03"], "and a leap year"
     leap = int(datetime(2028, 2, 29, tzinfo=UTC).timestamp())
-    year = periods.boundary_after(leap, leap, "year", 1)
+    year = periods.period_end_after(leap, leap, "year", 1)
     assert datetime.fromtimestamp(year, UTC).strftime("%d.%m.%Y") == "28.02.2029"
-    week = periods.boundary_after(leap, leap, "week", 2)
+    week = periods.period_end_after(leap, leap, "week", 2)
     assert week == leap + 14 * DAY
 
 
@@ -183,18 +183,18 @@ def test_a_trial_costs_nothing_and_becomes_a_paid_month(sandbox: Sandbox) -> Non
     assert sandbox.stripe.v1.charges.list().data == []
 
     sandbox.wait(days=4.5)
-    assert sandbox.told()[-1] == "customer.subscription.trial_will_end"
+    assert sandbox.event_types()[-1] == "customer.subscription.trial_will_end"
     sandbox.wait(days=3)
 
     now = again(sandbox, subscription)
     assert (now.status, now.billing_cycle_anchor) == ("active", subscription.trial_end)
     assert period(now) == (
         subscription.trial_end,
-        periods.months_on(subscription.trial_end or 0, 1),
+        periods.add_months(subscription.trial_end or 0, 1),
     )
     second = sandbox.invoices(subscription.id)[1]
     assert (second.billing_reason, second.amount_paid) == ("subscription_cycle", 1500)
-    assert sandbox.told().count("customer.subscription.trial_will_end") == 1
+    assert sandbox.event_types().count("customer.subscription.trial_will_end") == 1
 
 
 def test_a_trial_may_need_no_card_and_then_fails_to_be_paid(sandbox: Sandbox) -> None:
@@ -222,7 +222,7 @@ def test_a_declined_renewal_is_tried_three_times_more_and_then_ends(sandbox: San
     bill = sandbox.invoices(subscription.id)[-1]
     assert (bill.status, bill.attempt_count) == ("open", 1)
     assert bill.next_payment_attempt == end + 3 * DAY
-    assert sandbox.told()[-2:] == ["invoice.payment_failed", "customer.subscription.updated"]
+    assert sandbox.event_types()[-2:] == ["invoice.payment_failed", "customer.subscription.updated"]
     changed: Any = sandbox.stripe.v1.events.list({"limit": 1}).data[0].data
     assert changed.previous_attributes.to_dict() == {"status": "active"}
     attempts = []
@@ -237,7 +237,7 @@ def test_a_declined_renewal_is_tried_three_times_more_and_then_ends(sandbox: San
     assert over.cancellation_details
     assert over.cancellation_details.reason == "payment_failed"
     assert bill.status == "uncollectible"
-    assert sandbox.told()[-1] == "customer.subscription.deleted"
+    assert sandbox.event_types()[-1] == "customer.subscription.deleted"
     assert sandbox.stripe.v1.subscriptions.list().data == []
     assert len(sandbox.stripe.v1.subscriptions.list({"status": "ended"}).data) == 1
     sandbox.wait(days=100)
@@ -289,7 +289,7 @@ def test_a_cancellation_waits_for_the_end_and_can_be_taken_back(sandbox: Sandbox
     assert over.cancellation_details.feedback == "unused"
     assert over.cancellation_details.reason == "cancellation_requested"
     assert len(sandbox.invoices(subscription.id)) == 2
-    assert sandbox.told()[-1] == "customer.subscription.deleted"
+    assert sandbox.event_types()[-1] == "customer.subscription.deleted"
     with pytest.raises(stripe.InvalidRequestError, match="canceled subscription can only"):
         subscriptions.update(subscription.id, {"cancel_at_period_end": False})
     subscriptions.update(subscription.id, {"metadata": {"why": "unused"}})

@@ -106,15 +106,15 @@ def test_dropped_webhooks_never_come_though_the_event_is_kept(sandbox: Sandbox, 
     sandbox.press("/webhooks/deliver")
     time.sleep(0.3)
     assert shop.received == []
-    assert sandbox.told() == ["customer.created"]
+    assert sandbox.event_types() == ["customer.created"]
     assert "refused" in sandbox.press("/webhooks/mode", mode="nonsense").location
 
 
 def test_what_was_not_delivered_is_delivered_after_a_restart(sandbox: Sandbox, shop: Shop) -> None:
     sandbox.stripe.v1.customers.create({"email": "a@x.test"})
-    with State.of(sandbox.app).transaction() as books:
+    with State.of(sandbox.app).transaction() as store:
         # As a process leaves it that was killed in the middle of sending.
-        books.connection.execute("UPDATE deliveries SET state = 'sending', due_at = due_at + 999")
+        store.connection.execute("UPDATE deliveries SET state = 'sending', due_at = due_at + 999")
     sandbox.stop()
     assert shop.received == []
     sandbox.start()
@@ -138,12 +138,12 @@ _WRITER = """
 import sys
 from pathlib import Path
 from creditapp.stripe_sandbox.objects import customer
-from creditapp.stripe_sandbox.store import Store
-store = Store(Path(sys.argv[1]))
+from creditapp.stripe_sandbox.store import Database
+database = Database(Path(sys.argv[1]))
 while True:
-    with store.transaction() as books:
-        made = customer.create(books, {"email": "a@x.test"})
-    print(made["id"], flush=True)
+    with database.transaction() as store:
+        created = customer.create(store, {"email": "a@x.test"})
+    print(created["id"], flush=True)
 """
 
 
@@ -159,10 +159,10 @@ def test_a_killed_process_loses_nothing_it_has_confirmed(tmp_path: Path, shop: S
         confirmed += [line.strip().decode() for line in writer.stdout if line.endswith(b"\n")]
         writer.wait()
         sandbox = Sandbox(path, shop)
-        with State.of(sandbox.app).transaction() as books:
-            known = {each["id"] for each in books.find("customer", limit=10**6)}
-            told = books.find("event", limit=10**6)
-            posted = books.connection.execute("SELECT count(*) FROM deliveries").fetchone()[0]
+        with State.of(sandbox.app).transaction() as store:
+            known = {each["id"] for each in store.find("customer", limit=10**6)}
+            told = store.find("event", limit=10**6)
+            posted = store.connection.execute("SELECT count(*) FROM deliveries").fetchone()[0]
         sandbox.stop()
         assert set(confirmed) <= known
         assert len(known) == len(told) == posted, "an object, its event and its post are one"

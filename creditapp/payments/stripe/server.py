@@ -45,8 +45,8 @@ class SandboxClock(Clock):
         state = State.of(self._sandbox)
         moves, read_at = state.clock_moves, time.monotonic()
         if moves != self._moves or read_at - self._read_at >= CLOCK_READ_SECONDS:
-            with state.store.transaction() as books:
-                self._offset = timedelta(seconds=clock_offset(books))
+            with state.transaction() as store:
+                self._offset = timedelta(seconds=clock_offset(store))
             self._moves, self._read_at = moves, read_at
         return datetime.now(UTC) + self._offset
 

@@ -1,1 +1,1 @@
-"""Stripe's objects as JSON, one module a kind: every field that Stripe sends is there."""
+"""Stripe's objects as JSON with all fields of Stripe's API, one module per object type."""

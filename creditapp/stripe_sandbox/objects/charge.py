@@ -1,17 +1,17 @@
-"""Charges: one try to move the money of a payment intent."""
+"""Charges: one attempt to pay a payment intent."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from creditapp.stripe_sandbox.ids import new_id
-from creditapp.stripe_sandbox.store import Books, Json
+from creditapp.stripe_sandbox.store import Json, Store
 
 NO_ADDRESS = dict.fromkeys(("city", "country", "line1", "line2", "postal_code", "state"))
 
 
 def create(
-    books: Books,
+    store: Store,
     intent: Json,
     *,
     status: str,
@@ -22,7 +22,7 @@ def create(
     """Store and return a charge in ``status``; ``failure`` is its code and message."""
     charge_id = new_id("ch_3")
     succeeded = status == "succeeded"
-    return books.put(
+    return store.put(
         {
             "id": charge_id,
             "object": "charge",
@@ -43,7 +43,7 @@ def create(
             },
             "calculated_statement_descriptor": "SANDBOX",
             "captured": status != "failed",
-            "created": books.now,
+            "created": store.now,
             "currency": intent["currency"],
             "customer": intent["customer"],
             "description": intent["description"],
@@ -80,7 +80,7 @@ def create(
 
 
 def outcome(status: str) -> Json:
-    """Return the network's word about a charge."""
+    """Return the card network's outcome of a charge."""
     declined = status == "failed"
     return {
         "advice_code": "try_again_later" if declined else None,
@@ -96,7 +96,7 @@ def outcome(status: str) -> Json:
 
 
 def card_details(number: str, *, authenticated: bool = False) -> Json:
-    """Return the payment method of a test card."""
+    """Return the payment method details of a test card."""
     return {
         "card": {
             "amount_authorized": None,
@@ -142,7 +142,7 @@ def _three_d_secure() -> dict[str, Any]:
 
 
 def bank_details() -> Json:
-    """Return the payment method that pays later: a debit from a bank account."""
+    """Return the payment method details of a bank debit, which settles later."""
     return {
         "type": "us_bank_account",
         "us_bank_account": {

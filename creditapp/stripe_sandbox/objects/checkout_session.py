@@ -1,70 +1,70 @@
-"""Checkout sessions: the page on which a buyer pays."""
+"""Checkout sessions: create and expire."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from creditapp.stripe_sandbox import promotions
-from creditapp.stripe_sandbox.errors import Refused, missing_object
+from creditapp.stripe_sandbox.errors import StripeAPIError, missing_object
 from creditapp.stripe_sandbox.ids import new_id
 from creditapp.stripe_sandbox.objects import event, line_item, setup_intent
 from creditapp.stripe_sandbox.objects.checkout_rules import (
-    refuse_prices_that_do_not_fit,
-    refuse_what_does_not_fit,
+    validate_parameters,
+    validate_prices,
 )
-from creditapp.stripe_sandbox.store import Books, Json
+from creditapp.stripe_sandbox.objects.checkout_totals import with_totals
+from creditapp.stripe_sandbox.store import Json, Store
 
 DAY_SECONDS = 86_400
 METHODS = ("card", "us_bank_account")
-"""How one can pay here: a card at once, a bank account later."""
+"""Payment method types: a card pays at once, a bank account later."""
 
 _NO_TEXTS = dict.fromkeys(
     ("after_submit", "shipping_address", "submit", "terms_of_service_acceptance")
 )
 
 
-def create(books: Books, given: dict[str, Any], page_url: str) -> Json:
-    """Check what the table cannot, store and return a session; its page is below ``page_url``."""
-    refuse_what_does_not_fit(given)
+def create(store: Store, params: dict[str, Any], page_url: str) -> Json:
+    """Validate, store and return a session; ``page_url`` is the base URL of its page."""
+    validate_parameters(params)
     customer = None
-    if given.get("customer"):
-        customer = books.get("customer", given["customer"])
+    if params.get("customer"):
+        customer = store.get("customer", params["customer"])
         if customer is None:
-            raise missing_object("customer", given["customer"], param="customer")
+            raise missing_object("customer", params["customer"], param="customer")
     items = [
-        line_item.create(books, item, f"line_items[{number}]")
-        for number, item in enumerate(given.get("line_items") or [])
+        line_item.create(store, item, f"line_items[{number}]")
+        for number, item in enumerate(params.get("line_items") or [])
     ]
-    subscription = given.get("subscription_data", {})
+    subscription = params.get("subscription_data", {})
     if subscription.get("trial_period_days"):
-        items = [line_item.free_at_first(item) for item in items]
-    refuse_prices_that_do_not_fit(given, items)
-    expires_at = given.get("expires_at", books.now + DAY_SECONDS)
-    if not books.now + 1800 - 60 <= expires_at <= books.now + DAY_SECONDS + 60:
-        raise Refused(
+        items = [line_item.with_free_trial(item) for item in items]
+    validate_prices(params, items)
+    expires_at = params.get("expires_at", store.now + DAY_SECONDS)
+    if not store.now + 1800 - 60 <= expires_at <= store.now + DAY_SECONDS + 60:
+        raise StripeAPIError(
             "The `expires_at` timestamp must be less than 24 hours and at least 30 minutes"
             " from Checkout Session creation.",
             param="expires_at",
         )
-    session = _session(books, given, items, customer, expires_at, page_url)
-    return books.put(promotions.reckoned(session, None) if items else session)
+    session = _session(store, params, items, customer, expires_at, page_url)
+    return store.put(with_totals(session, None) if items else session)
 
 
-def expire(books: Books, session: Json) -> Json:
-    """Close an open session; raise ``Refused`` for any other."""
+def expire(store: Store, session: Json) -> Json:
+    """Close an open session; raise ``StripeAPIError`` for any other."""
     if session["status"] != "open":
-        raise Refused(
+        raise StripeAPIError(
             'Only Checkout Sessions with a status in ["open"] can be expired. This Checkout'
             f" Session has a status of `{session['status']}`."
         )
     session |= {"status": "expired", "url": None}
-    books.put(session)
-    event.tell(books, "checkout.session.expired", session)
+    store.put(session)
+    event.emit(store, "checkout.session.expired", session)
     return session
 
 
-def needs_means(session: Json) -> bool:
-    """Return whether one must choose how to pay: now, or later when a trial ends."""
+def needs_payment_method(session: Json) -> bool:
+    """Whether the buyer must choose a payment method, to pay now or after a trial."""
     return bool(
         session["amount_total"]
         or session["mode"] == "setup"
@@ -72,7 +72,7 @@ def needs_means(session: Json) -> bool:
     )
 
 
-_NULL_AT_FIRST = (
+_NULL_FIELDS = (
     "after_expiration",
     "branding_settings",
     "client_secret",
@@ -98,100 +98,102 @@ _NULL_AT_FIRST = (
     "shipping_cost",
     "wallet_options",
 )
-"""Fields of what is not known when a session opens, or of what this sandbox does not play."""
+"""Fields that are unknown when a session opens or that the sandbox does not support."""
 
 
 def _session(
-    books: Books,
-    given: dict[str, Any],
+    store: Store,
+    params: dict[str, Any],
     items: list[Json],
     customer: Json | None,
     expires_at: int,
     page_url: str,
 ) -> Json:
     session_id = new_id("cs_test_a1", 56)
-    saves = given["mode"] == "setup"
+    saves = params["mode"] == "setup"
     total = None if saves else sum(item["amount_total"] for item in items)
-    subscribes = given["mode"] == "subscription"
-    methods = given.get("allowed_payment_method_types", list(METHODS))
-    if subscribes or saves:  # a debit that may fail days later is not played for these
+    subscribes = params["mode"] == "subscription"
+    methods = params.get("allowed_payment_method_types", list(METHODS))
+    if (
+        subscribes or saves
+    ):  # the sandbox supports bank debits, which may fail days later, only for payments
         methods = ["card"]
     return {
-        **dict.fromkeys(_NULL_AT_FIRST),
+        **dict.fromkeys(_NULL_FIELDS),
         "id": session_id,
         "object": "checkout.session",
-        "adaptive_pricing": {"enabled": given.get("adaptive_pricing", {}).get("enabled", False)},
-        "allow_promotion_codes": given.get("allow_promotion_codes"),
-        "allowed_payment_method_types": given.get("allowed_payment_method_types"),
+        "adaptive_pricing": {"enabled": params.get("adaptive_pricing", {}).get("enabled", False)},
+        "allow_promotion_codes": params.get("allow_promotion_codes"),
+        "allowed_payment_method_types": params.get("allowed_payment_method_types"),
         "amount_subtotal": total,
         "amount_total": total,
-        "automatic_tax": _automatic_tax(given),
-        "billing_address_collection": given.get("billing_address_collection"),
-        "cancel_url": given.get("cancel_url"),
-        "client_reference_id": given.get("client_reference_id"),
-        "created": books.now,
-        "currency": items[0]["currency"] if items else given["currency"].lower(),
+        "automatic_tax": _automatic_tax(params),
+        "billing_address_collection": params.get("billing_address_collection"),
+        "cancel_url": params.get("cancel_url"),
+        "client_reference_id": params.get("client_reference_id"),
+        "created": store.now,
+        "currency": items[0]["currency"] if items else params["currency"].lower(),
         "custom_fields": [],
-        "custom_text": _custom_text(given),
+        "custom_text": _custom_text(params),
         "customer": customer["id"] if customer else None,
-        "customer_creation": _customer_creation(given),
-        "customer_email": given.get("customer_email"),
+        "customer_creation": _customer_creation(params),
+        "customer_email": params.get("customer_email"),
         "discounts": [],
         "expires_at": expires_at,
-        "integration_identifier": given.get("integration_identifier"),
+        "integration_identifier": params.get("integration_identifier"),
         "invoice": None,
-        "invoice_creation": _invoice_creation(given),
+        "invoice_creation": _invoice_creation(params),
         "livemode": False,
-        "locale": given.get("locale"),
-        "metadata": given.get("metadata", {}),
-        "mode": given["mode"],
-        "origin_context": given.get("origin_context"),
+        "locale": params.get("locale"),
+        "metadata": params.get("metadata", {}),
+        "mode": params["mode"],
+        "origin_context": params.get("origin_context"),
         "payment_intent": None,
-        "payment_method_collection": given.get(
+        "payment_method_collection": params.get(
             "payment_method_collection", "always" if subscribes else "if_required"
         ),
         "payment_method_options": {"card": {"request_three_d_secure": "automatic"}},
         "payment_method_types": methods,
         "payment_status": "unpaid" if total else "no_payment_required",
         "phone_number_collection": {"enabled": False},
-        "setup_intent": _setup_intent(books, given),
+        "setup_intent": _setup_intent(store, params),
         "shipping_options": [],
         "status": "open",
-        "submit_type": given.get("submit_type"),
+        "submit_type": params.get("submit_type"),
         "subscription": None,
-        "success_url": given["success_url"],
+        "success_url": params["success_url"],
         "tax_id_collection": {"enabled": False, "required": "never"},
         "total_details": {"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0},
         "ui_mode": "hosted_page",
         "url": f"{page_url.rstrip('/')}/pay/{session_id}",
-        **_notes(given, items, customer),
+        **_private_fields(params, items, customer),
     }
 
 
-def _notes(given: dict[str, Any], items: list[Json], customer: Json | None) -> Json:
-    """Return what the sandbox itself remembers of a session; nobody is told."""
+def _private_fields(params: dict[str, Any], items: list[Json], customer: Json | None) -> Json:
+    """Return the private fields of a session, which the API does not return."""
     return {
         "_line_items": items,
-        "_payment_intent_data": given.get("payment_intent_data", {}),
-        "_subscription_data": given.get("subscription_data", {}),
+        "_payment_intent_data": params.get("payment_intent_data", {}),
+        "_subscription_data": params.get("subscription_data", {}),
         "_intent": None,
         "_problem": None,
         "_step": None,
-        "_email": given.get("customer_email") or (customer["email"] if customer else None) or "",
-        "_email_fixed": bool(given.get("customer_email") or (customer and customer["email"])),
+        "_email": params.get("customer_email") or (customer["email"] if customer else None) or "",
+        "_email_fixed": bool(params.get("customer_email") or (customer and customer["email"])),
     }
 
 
-def _invoice_creation(given: dict[str, Any]) -> Json | None:
-    if given["mode"] != "payment":
+def _invoice_creation(params: dict[str, Any]) -> Json | None:
+    if params["mode"] != "payment":
         return None
     names = ("account_tax_ids", "custom_fields", "description", "footer", "issuer")
     data = dict.fromkeys(names) | {"metadata": {}, "rendering_options": None}
     return {"enabled": False, "invoice_data": data}
 
 
-def _automatic_tax(given: dict[str, Any]) -> Json:
-    on = given.get("automatic_tax", {}).get("enabled", False)
+def _automatic_tax(params: dict[str, Any]) -> Json:
+    on = params.get("automatic_tax", {}).get("enabled", False)
     return {
         "enabled": on,
         "liability": {"type": "self"} if on else None,
@@ -200,22 +202,22 @@ def _automatic_tax(given: dict[str, Any]) -> Json:
     }
 
 
-def _setup_intent(books: Books, given: dict[str, Any]) -> str | None:
-    if given["mode"] != "setup":
+def _setup_intent(store: Store, params: dict[str, Any]) -> str | None:
+    if params["mode"] != "setup":
         return None
-    intent = setup_intent.create(books, given.get("customer"), given.get("setup_intent_data", {}))
+    intent = setup_intent.create(store, params.get("customer"), params.get("setup_intent_data", {}))
     return str(intent["id"])
 
 
-def _customer_creation(given: dict[str, Any]) -> str | None:
-    if given.get("customer"):
+def _customer_creation(params: dict[str, Any]) -> str | None:
+    if params.get("customer"):
         return None
-    if given["mode"] == "subscription":
+    if params["mode"] == "subscription":
         return "always"
-    creation: str = given.get("customer_creation", "if_required")
+    creation: str = params.get("customer_creation", "if_required")
     return creation
 
 
-def _custom_text(given: dict[str, Any]) -> dict[str, Any]:
-    texts: dict[str, Any] = given.get("custom_text", {})
+def _custom_text(params: dict[str, Any]) -> dict[str, Any]:
+    texts: dict[str, Any] = params.get("custom_text", {})
     return _NO_TEXTS | texts

@@ -1,4 +1,4 @@
-"""Customers: who pays."""
+"""Customers."""
 
 from __future__ import annotations
 
@@ -6,30 +6,30 @@ from typing import Any
 
 from creditapp.stripe_sandbox.ids import new_id
 from creditapp.stripe_sandbox.objects import event, payment_method
-from creditapp.stripe_sandbox.store import Books, Json
+from creditapp.stripe_sandbox.store import Json, Store
 
 _PLAIN = ("email", "name", "description", "phone", "address", "business_name", "individual_name")
 
 
-def create(books: Books, given: dict[str, Any]) -> Json:
-    """Store and return a customer, and tell of it."""
+def create(store: Store, params: dict[str, Any]) -> Json:
+    """Store and return a customer, and emit the event."""
     customer_id = new_id("cus_", 14)
-    customer = books.put(
+    customer = store.put(
         {
             "id": customer_id,
             "object": "customer",
-            "address": given.get("address"),
+            "address": params.get("address"),
             "balance": 0,
-            "business_name": given.get("business_name"),
-            "created": books.now,
+            "business_name": params.get("business_name"),
+            "created": store.now,
             "currency": None,
             "customer_account": None,
             "default_source": None,
             "delinquent": False,
-            "description": given.get("description"),
+            "description": params.get("description"),
             "discount": None,
-            "email": given.get("email"),
-            "individual_name": given.get("individual_name"),
+            "email": params.get("email"),
+            "individual_name": params.get("individual_name"),
             "invoice_prefix": customer_id[-8:].upper(),
             "invoice_settings": {
                 "custom_fields": None,
@@ -38,52 +38,52 @@ def create(books: Books, given: dict[str, Any]) -> Json:
                 "rendering_options": None,
             },
             "livemode": False,
-            "metadata": given.get("metadata") or {},
-            "name": given.get("name"),
+            "metadata": params.get("metadata") or {},
+            "name": params.get("name"),
             "next_invoice_sequence": 1,
-            "phone": given.get("phone"),
-            "preferred_locales": given.get("preferred_locales", []),
+            "phone": params.get("phone"),
+            "preferred_locales": params.get("preferred_locales", []),
             "shipping": None,
             "tax_exempt": "none",
             "test_clock": None,
         }
     )
-    event.tell(books, "customer.created", customer)
+    event.emit(store, "customer.created", customer)
     return customer
 
 
-def update(books: Books, customer: Json, given: dict[str, Any]) -> Json:
-    """Change a customer and tell of it."""
-    changes: Json = {name: given[name] for name in _PLAIN if name in given}
-    if "metadata" in given:
-        changes["metadata"] = merged(customer["metadata"], given["metadata"])
-    settings = given.get("invoice_settings", {})
+def update(store: Store, customer: Json, params: dict[str, Any]) -> Json:
+    """Update a customer and emit the event."""
+    changes: Json = {name: params[name] for name in _PLAIN if name in params}
+    if "metadata" in params:
+        changes["metadata"] = merge_metadata(customer["metadata"], params["metadata"])
+    settings = params.get("invoice_settings", {})
     if "default_payment_method" in settings:
         param = "invoice_settings[default_payment_method]"
         method = payment_method.of_customer(
-            books, settings["default_payment_method"], customer["id"], param=param
+            store, settings["default_payment_method"], customer["id"], param=param
         )
         chosen = {"default_payment_method": method["id"]}
         changes["invoice_settings"] = {**customer["invoice_settings"], **chosen}
     previous = {name: customer[name] for name in changes if customer[name] != changes[name]}
-    books.put(customer | changes)
+    store.put(customer | changes)
     if previous:
-        event.tell(books, "customer.updated", customer | changes, previous)
+        event.emit(store, "customer.updated", customer | changes, previous)
     return customer | changes
 
 
-def set_default_method(books: Books, customer: Json, method_id: str | None) -> Json:
-    """Choose what a customer's invoices are paid with, and tell of it."""
+def set_default_method(store: Store, customer: Json, method_id: str | None) -> Json:
+    """Set the payment method of a customer's invoices and emit the event."""
     settings = {**customer["invoice_settings"], "default_payment_method": method_id}
     previous = {"invoice_settings": customer["invoice_settings"]}
-    changed = books.put(customer | {"invoice_settings": settings})
+    changed = store.put(customer | {"invoice_settings": settings})
     if previous["invoice_settings"] != settings:
-        event.tell(books, "customer.updated", changed, previous)
+        event.emit(store, "customer.updated", changed, previous)
     return changed
 
 
-def merged(metadata: dict[str, str], given: dict[str, str] | None) -> dict[str, str]:
-    """Return metadata after an update: empty texts remove a name, None removes all."""
-    if given is None:
+def merge_metadata(metadata: dict[str, str], params: dict[str, str] | None) -> dict[str, str]:
+    """Return updated metadata: an empty text removes its key, None removes all."""
+    if params is None:
         return {}
-    return {name: text for name, text in (metadata | given).items() if text != ""}
+    return {name: text for name, text in (metadata | params).items() if text != ""}

@@ -1,11 +1,11 @@
-"""Disputes: a buyer takes the money back through the bank, and the shop wins or loses."""
+"""Disputes: a buyer's bank withdraws a payment, and the shop wins or loses."""
 
 from __future__ import annotations
 
-from creditapp.stripe_sandbox.errors import Refused
+from creditapp.stripe_sandbox.errors import StripeAPIError
 from creditapp.stripe_sandbox.ids import new_id
 from creditapp.stripe_sandbox.objects import event
-from creditapp.stripe_sandbox.store import Books, Json
+from creditapp.stripe_sandbox.store import Json, Store
 
 _EVIDENCE = (
     "access_activity_log billing_address cancellation_policy cancellation_policy_disclosure"
@@ -18,43 +18,43 @@ _EVIDENCE = (
 ).split()
 
 
-def open_for(books: Books, charge: Json) -> Json:
-    """Dispute the whole of a charge; the money is away until the dispute is won."""
+def open_for(store: Store, charge: Json) -> Json:
+    """Dispute the full amount of a charge; the funds are withdrawn until the dispute is won."""
     if charge["status"] != "succeeded" or charge["disputed"]:
-        raise Refused(f"Charge {charge['id']} cannot be disputed.")
-    dispute = books.put(_dispute(books, charge))
-    books.put(charge | {"disputed": True})
-    event.tell(books, "charge.dispute.created", dispute)
-    event.tell(books, "charge.dispute.funds_withdrawn", dispute)
+        raise StripeAPIError(f"Charge {charge['id']} cannot be disputed.")
+    dispute = store.put(_dispute(store, charge))
+    store.put(charge | {"disputed": True})
+    event.emit(store, "charge.dispute.created", dispute)
+    event.emit(store, "charge.dispute.funds_withdrawn", dispute)
     return dispute
 
 
-def close(books: Books, dispute: Json, *, won: bool) -> Json:
-    """End a dispute; a won one brings the money back."""
+def close(store: Store, dispute: Json, *, won: bool) -> Json:
+    """Close a dispute; winning it reinstates the funds."""
     if dispute["status"] in ("won", "lost"):
         return dispute
     previous = {"status": dispute["status"]}
     dispute |= {"status": "won" if won else "lost", "is_charge_refundable": False}
-    books.put(dispute)
-    event.tell(books, "charge.dispute.closed", dispute, previous)
+    store.put(dispute)
+    event.emit(store, "charge.dispute.closed", dispute, previous)
     if won:
-        event.tell(books, "charge.dispute.funds_reinstated", dispute)
+        event.emit(store, "charge.dispute.funds_reinstated", dispute)
     return dispute
 
 
-def _dispute(books: Books, charge: Json) -> Json:
+def _dispute(store: Store, charge: Json) -> Json:
     return {
         "id": new_id("du_1"),
         "object": "dispute",
         "amount": charge["amount"],
         "balance_transactions": [],
         "charge": charge["id"],
-        "created": books.now,
+        "created": store.now,
         "currency": charge["currency"],
         "enhanced_eligibility_types": [],
         "evidence": dict.fromkeys(_EVIDENCE) | {"appeal": None, "enhanced_evidence": {}},
         "evidence_details": {
-            "due_by": books.now + 7 * 86_400,
+            "due_by": store.now + 7 * 86_400,
             "enhanced_eligibility": {},
             "has_evidence": False,
             "past_due": False,

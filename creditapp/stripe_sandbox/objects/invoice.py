@@ -1,17 +1,17 @@
-"""Invoices: what a subscription asks for, from the draft to the money."""
+"""Invoices of subscriptions, from draft to paid."""
 
 from __future__ import annotations
 
 from creditapp.stripe_sandbox.ids import new_id
 from creditapp.stripe_sandbox.objects import event, invoice_totals
-from creditapp.stripe_sandbox.store import Books, Json
+from creditapp.stripe_sandbox.store import Json, Store
 
 MINIMUM_MINOR = 50
-"""What is less than this is carried to the next invoice in the customer's balance."""
+"""A smaller amount is carried to the next invoice in the customer's balance."""
 
 
 def draft(
-    books: Books,
+    store: Store,
     subscription: Json,
     lines: list[Json],
     *,
@@ -20,15 +20,15 @@ def draft(
     proration_date: int | None = None,
     from_balance: bool = True,
 ) -> Json:
-    """Return an invoice that nobody has seen yet (not stored).
+    """Return a draft invoice, which is not stored yet.
 
-    The first one of a checkout is paid as the page said: without the customer's balance.
+    ``from_balance`` is False for a checkout's first invoice: the page showed the full amount.
     """
-    customer = books.get("customer", subscription["customer"])
-    assert customer is not None  # every subscription has one
+    customer = store.get("customer", subscription["customer"])
+    assert customer is not None  # every subscription has a customer
     invoice_id = new_id("in_1")
     balance = customer["balance"] if from_balance else 0
-    sums = invoice_totals.reckoned(books, subscription, lines)
+    sums = invoice_totals.compute(store, subscription, lines)
     lines = sums.pop("lines")
     return {
         "id": invoice_id,
@@ -37,7 +37,7 @@ def draft(
         **sums,
         **_due(sums["total"], balance),
         "billing_reason": reason,
-        "created": books.now,
+        "created": store.now,
         "currency": subscription["currency"],
         "customer": customer["id"],
         "customer_email": customer["email"],
@@ -67,47 +67,47 @@ def draft(
 
 
 def _due(total: int, balance: int) -> Json:
-    """Return what is due of a total; a balance below zero is credit, one above is owed."""
-    asked = total + balance
-    due = asked if asked >= MINIMUM_MINOR else 0
+    """Return the amount due of a total. A negative balance is credit, a positive one is owed."""
+    payable = total + balance
+    due = payable if payable >= MINIMUM_MINOR else 0
     return {
         "amount_due": due,
         "amount_remaining": due,
-        "ending_balance": asked - due,
+        "ending_balance": payable - due,
     }
 
 
-def issue(books: Books, invoice: Json) -> Json:
-    """Store a draft, finalize it, and settle the customer's balance with it."""
-    books.put(invoice | {"ending_balance": None})
-    event.tell(books, "invoice.created", invoice | {"ending_balance": None})
-    customer = books.get("customer", invoice["customer"])
-    assert customer is not None  # a draft was made for it
+def issue(store: Store, invoice: Json) -> Json:
+    """Store and finalize a draft, and apply the customer's balance."""
+    store.put(invoice | {"ending_balance": None})
+    event.emit(store, "invoice.created", invoice | {"ending_balance": None})
+    customer = store.get("customer", invoice["customer"])
+    assert customer is not None  # the draft was created for this customer
     number = customer["next_invoice_sequence"]
     previous = {"balance": customer["balance"]}
     balance = customer["balance"] + invoice["ending_balance"] - invoice["starting_balance"]
     customer |= {"next_invoice_sequence": number + 1, "balance": balance}
-    books.put(customer)
+    store.put(customer)
     if previous["balance"] != balance:
-        event.tell(books, "customer.updated", customer, previous)
-    invoice = books.put(
+        event.emit(store, "customer.updated", customer, previous)
+    invoice = store.put(
         invoice
         | {
             "auto_advance": True,
-            "effective_at": books.now,
-            "hosted_invoice_url": f"{books.public_url}/invoices/{invoice['id']}",
+            "effective_at": store.now,
+            "hosted_invoice_url": f"{store.public_url}/invoices/{invoice['id']}",
             "number": f"{customer['invoice_prefix']}-{number:04}",
             "status": "open",
-            "status_transitions": {**invoice["status_transitions"], "finalized_at": books.now},
+            "status_transitions": {**invoice["status_transitions"], "finalized_at": store.now},
         }
     )
-    event.tell(books, "invoice.finalized", invoice)
+    event.emit(store, "invoice.finalized", invoice)
     return invoice
 
 
-def paid(books: Books, invoice: Json, amount: int) -> Json:
-    """Mark an invoice as paid and tell of it."""
-    invoice = books.put(
+def mark_paid(store: Store, invoice: Json, amount: int) -> Json:
+    """Mark an invoice as paid and emit the events."""
+    invoice = store.put(
         invoice
         | {
             "amount_paid": amount,
@@ -116,58 +116,58 @@ def paid(books: Books, invoice: Json, amount: int) -> Json:
             "auto_advance": False,
             "next_payment_attempt": None,
             "status": "paid",
-            "status_transitions": {**invoice["status_transitions"], "paid_at": books.now},
+            "status_transitions": {**invoice["status_transitions"], "paid_at": store.now},
             "_due_at": None,
         }
     )
-    event.tell(books, "invoice.paid", invoice)
-    event.tell(books, "invoice.payment_succeeded", invoice)
+    event.emit(store, "invoice.paid", invoice)
+    event.emit(store, "invoice.payment_succeeded", invoice)
     return invoice
 
 
-def failed(books: Books, invoice: Json, *, again_at: int | None) -> Json:
-    """Note that a try to be paid failed, and when the next one is."""
-    invoice = books.put(
-        invoice | {"attempted": True, "next_payment_attempt": again_at, "_due_at": again_at}
+def mark_failed(store: Store, invoice: Json, *, retry_at: int | None) -> Json:
+    """Record a failed payment attempt and the time of the next one."""
+    invoice = store.put(
+        invoice | {"attempted": True, "next_payment_attempt": retry_at, "_due_at": retry_at}
     )
-    event.tell(books, "invoice.payment_failed", invoice)
+    event.emit(store, "invoice.payment_failed", invoice)
     return invoice
 
 
-def give_up(books: Books, invoice: Json) -> Json:
-    """Write an invoice off after the last try."""
-    invoice = books.put(
-        _still(invoice)
+def mark_uncollectible(store: Store, invoice: Json) -> Json:
+    """Write an invoice off after the last attempt."""
+    invoice = store.put(
+        _without_retries(invoice)
         | {
             "status": "uncollectible",
             "status_details": {"uncollectible": {"reason": "max_payment_attempts"}},
             "status_transitions": {
                 **invoice["status_transitions"],
-                "marked_uncollectible_at": books.now,
+                "marked_uncollectible_at": store.now,
             },
         }
     )
-    event.tell(books, "invoice.marked_uncollectible", invoice)
+    event.emit(store, "invoice.marked_uncollectible", invoice)
     return invoice
 
 
-def stop_collecting(books: Books, subscription: Json) -> None:
-    """Leave a cancelled subscription's open invoices open, and try no more."""
+def stop_collecting(store: Store, subscription: Json) -> None:
+    """Stop collecting a cancelled subscription's invoices; open ones stay open."""
     where: dict[str, object] = {
         "parent.subscription_details.subscription": subscription["id"],
         "status": "open",
     }
-    for invoice in books.find("invoice", where):
-        books.put(_still(invoice))
+    for invoice in store.find("invoice", where):
+        store.put(_without_retries(invoice))
 
 
-def _still(invoice: Json) -> Json:
+def _without_retries(invoice: Json) -> Json:
     return invoice | {"auto_advance": False, "next_payment_attempt": None, "_due_at": None}
 
 
 def _constants() -> Json:
-    """Return the fields that are the same in every invoice here."""
-    nothing = (
+    """Return the fields that are the same in every new invoice."""
+    null_fields = (
         "account_tax_ids amount_paid_off_stripe application automatically_finalizes_at"
         " custom_fields customer_account customer_address customer_shipping default_payment_method"
         " default_source description due_date effective_at footer from_invoice hosted_invoice_url"
@@ -176,7 +176,7 @@ def _constants() -> Json:
         " statement_descriptor status_details test_clock threshold_reason webhooks_delivered_at"
     )
     return {
-        **dict.fromkeys(nothing.split()),
+        **dict.fromkeys(null_fields.split()),
         "account_country": "US",
         "account_name": "Sandbox",
         "amount_overpaid": 0,

@@ -1,4 +1,4 @@
-"""Lines of invoices: a period of a price, the part of one that a change bills, or a single sale."""
+"""Invoice lines: a billing period, a proration, or a one-time price."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ from typing import Any
 
 from creditapp.stripe_sandbox.formatting import day, money
 from creditapp.stripe_sandbox.ids import new_id
-from creditapp.stripe_sandbox.store import Books, Json
+from creditapp.stripe_sandbox.store import Json, Store
 
 
-def of_period(books: Books, subscription: Json, item: Json, *, free: bool = False) -> Json:
-    """Return the line that bills an item's present period; a trial is free."""
+def of_period(store: Store, subscription: Json, item: Json, *, free: bool = False) -> Json:
+    """Return the line of an item's current period; a trial is free."""
     price, quantity = item["price"], item["quantity"]
     period = {"start": item["current_period_start"], "end": item["current_period_end"]}
-    name = name_of(books, price)
-    each = money(price["unit_amount"], price["currency"])
-    words = f"{quantity} × {name} (at {each} / {_every(price)})"
+    name = name_of(store, price)
+    unit_price = money(price["unit_amount"], price["currency"])
+    description = f"{quantity} × {name} (at {unit_price} / {_every(price)})"
     return _line(
         price,
         quantity,
         0 if free else price["unit_amount"] * quantity,
-        description=f"Trial period for {name}" if free else words,
+        description=f"Trial period for {name}" if free else description,
         period=period,
         parent=_of_item(subscription, item, proration=False),
     )
 
 
 def of_proration(
-    books: Books,
+    store: Store,
     subscription: Json,
     item: Json,
     *,
@@ -37,27 +37,27 @@ def of_proration(
     since: int,
     unused: bool,
 ) -> Json:
-    """Return the line for the rest of a period, by seconds: paid for, or given back as unused.
+    """Return the line for the rest of a period, prorated by seconds; ``unused`` credits it.
 
-    ``whole`` is what the whole period costs.
+    ``whole`` is the price of the whole period.
     """
     start, finish = item["current_period_start"], item["current_period_end"]
     amount = _rounded(whole * (finish - since), finish - start)
     times = f"{quantity} × " if quantity != 1 else ""
-    what = "Unused" if unused else "Remaining"
+    label = "Unused" if unused else "Remaining"
     return _line(
         price,
         quantity,
         -amount if unused else amount,
-        description=f"{what} time on {times}{name_of(books, price)} after {day(since)}",
+        description=f"{label} time on {times}{name_of(store, price)} after {day(since)}",
         period={"start": since, "end": finish},
         parent=_of_item(subscription, item, proration=True),
         discountable=False,
     )
 
 
-def of_sale(books: Books, subscription: Json, sold: Json) -> Json:
-    """Return the line of something that is sold once, with a subscription's first invoice."""
+def of_one_time_price(store: Store, subscription: Json, line_item: Json) -> Json:
+    """Return the line of a one-time price on a subscription's first invoice."""
     details = {
         "invoice_item": new_id("ii_1"),
         "proration": False,
@@ -65,11 +65,11 @@ def of_sale(books: Books, subscription: Json, sold: Json) -> Json:
         "subscription": subscription["id"],
     }
     return _line(
-        sold["price"],
-        sold["quantity"],
-        sold["amount_subtotal"],
-        description=name_of(books, sold["price"]),
-        period={"start": books.now, "end": books.now},
+        line_item["price"],
+        line_item["quantity"],
+        line_item["amount_subtotal"],
+        description=name_of(store, line_item["price"]),
+        period={"start": store.now, "end": store.now},
         parent={
             "invoice_item_details": details,
             "subscription_item_details": None,
@@ -78,14 +78,14 @@ def of_sale(books: Books, subscription: Json, sold: Json) -> Json:
     )
 
 
-def name_of(books: Books, price: Json) -> str:
-    """Return the name of what a price sells."""
-    product = books.get("product", price["product"])
+def name_of(store: Store, price: Json) -> str:
+    """Return the product name of a price."""
+    product = store.get("product", price["product"])
     return product["name"] if product else "Item"
 
 
 def _rounded(amount: int, parts: int) -> int:
-    """Divide, halves up."""
+    """Divide and round half up."""
     return (2 * amount + parts) // (2 * parts)
 
 

@@ -1,66 +1,69 @@
-"""An invoice's sums: what its lines come to, less a discount, and the tax on top."""
+"""Totals of an invoice: its lines, less a discount, plus tax."""
 
 from __future__ import annotations
 
 from creditapp.stripe_sandbox import totals
 from creditapp.stripe_sandbox.objects import discount as discounts
-from creditapp.stripe_sandbox.store import Books, Json
+from creditapp.stripe_sandbox.store import Json, Store
 
 
-def reckoned(books: Books, subscription: Json, lines: list[Json]) -> Json:
-    """Return an invoice's lines and sums, without the customer's balance."""
+def compute(store: Store, subscription: Json, lines: list[Json]) -> Json:
+    """Return an invoice's lines and totals, without the customer's balance."""
     subtotal = sum(line["amount"] for line in lines)
-    lines, off = _discounted(books, subscription, lines)
-    net = [line["amount"] - _off(line) for line in lines]
+    lines, discounts_applied = _discounted(store, subscription, lines)
+    net = [line["amount"] - _discount_of(line) for line in lines]
     tax = totals.tax_on(sum(net)) if subscription["automatic_tax"]["enabled"] else 0
     if subscription["automatic_tax"]["enabled"]:
-        shares = totals.shared(tax, net)
+        shares = totals.allocate(tax, net)
         lines = [
             line | {"taxes": [_tax(share, amount)]}
             for line, share, amount in zip(lines, shares, net, strict=True)
         ]
-    held = [each["discount"] for each in off]
     return {
         "lines": lines,
         "automatic_tax": _automatic(subscription),
-        "discounts": held,
+        "discounts": [discount["discount"] for discount in discounts_applied],
         "subtotal": subtotal,
         "subtotal_excluding_tax": subtotal,
         "total": sum(net) + tax,
-        "total_discount_amounts": off,
+        "total_discount_amounts": discounts_applied,
         "total_excluding_tax": sum(net),
         "total_taxes": [_tax(tax, sum(net))] if tax else [],
     }
 
 
 def paid_for(line: Json) -> int:
-    """Return what a line asks for after its discount, before tax."""
-    return int(line["amount"]) - _off(line)
+    """Return the amount of a line after its discount, before tax."""
+    return int(line["amount"]) - _discount_of(line)
 
 
 def _discounted(
-    books: Books, subscription: Json, lines: list[Json]
+    store: Store, subscription: Json, lines: list[Json]
 ) -> tuple[list[Json], list[Json]]:
-    begun = subscription["items"]["data"][0]["current_period_start"]
-    held = discounts.of_subscription(books, subscription, begun)
-    fit = [line["amount"] if line["discountable"] else 0 for line in lines]
-    if held is None or not sum(fit):
+    period_start = subscription["items"]["data"][0]["current_period_start"]
+    applied = discounts.of_subscription(store, subscription, period_start)
+    discountable = [line["amount"] if line["discountable"] else 0 for line in lines]
+    if applied is None or not sum(discountable):
         return lines, []
-    discount, coupon = held
-    off = totals.discount_of(coupon, sum(fit))
-    shares = totals.shared(off, fit)
-    named = discount["id"]
-    shown = [
-        line | {"discount_amounts": [{"amount": share, "discount": named}], "discounts": [named]}
+    discount, coupon = applied
+    off = totals.discount_of(coupon, sum(discountable))
+    shares = totals.allocate(off, discountable)
+    discount_id = discount["id"]
+    discounted = [
+        line
+        | {
+            "discount_amounts": [{"amount": share, "discount": discount_id}],
+            "discounts": [discount_id],
+        }
         if share
         else line
         for line, share in zip(lines, shares, strict=True)
     ]
-    return shown, [{"amount": off, "discount": named}]
+    return discounted, [{"amount": off, "discount": discount_id}]
 
 
-def _off(line: Json) -> int:
-    return sum(each["amount"] for each in line["discount_amounts"])
+def _discount_of(line: Json) -> int:
+    return sum(discount["amount"] for discount in line["discount_amounts"])
 
 
 def _tax(amount: int, taxable: int) -> Json:

@@ -1,56 +1,56 @@
-"""Payment intents: one payment from the first try to the money."""
+"""Payment intents: one payment through all its attempts."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from creditapp.stripe_sandbox.ids import new_id
-from creditapp.stripe_sandbox.store import Books, Json
+from creditapp.stripe_sandbox.store import Json, Store
 
 
-def of_checkout(books: Books, session: Json) -> Json:
-    """Store and return the payment intent of a checkout that someone begins to pay."""
-    given: dict[str, Any] = session["_payment_intent_data"]
+def of_checkout(store: Store, session: Json) -> Json:
+    """Store and return the payment intent of a checkout at its first attempt."""
+    params: dict[str, Any] = session["_payment_intent_data"]
     return create(
-        books,
+        store,
         amount=session["amount_total"],
         currency=session["currency"],
         customer=session["customer"],
         method_types=session["payment_method_types"],
-        given=given,
+        params=params,
         session_id=session["id"],
     )
 
 
 def create(
-    books: Books,
+    store: Store,
     *,
     amount: int,
     currency: str,
     customer: str | None,
     method_types: list[str],
-    given: dict[str, Any],
+    params: dict[str, Any],
     session_id: str | None = None,
 ) -> Json:
-    """Store and return a payment intent; ``given`` is what the shop says about it."""
+    """Store and return a payment intent; ``params`` are the shop's optional parameters."""
     intent_id = new_id("pi_3")
-    return books.put(
+    return store.put(
         {
             "id": intent_id,
             "object": "payment_intent",
             **_constants(),
             "amount": amount,
             "client_secret": f"{intent_id}_secret_{new_id('')}",
-            "created": books.now,
+            "created": store.now,
             "currency": currency,
             "customer": customer,
-            "description": given.get("description"),
-            "metadata": given.get("metadata", {}),
+            "description": params.get("description"),
+            "metadata": params.get("metadata", {}),
             "payment_method_types": method_types,
-            "receipt_email": given.get("receipt_email"),
-            "setup_future_usage": given.get("setup_future_usage"),
-            "statement_descriptor": given.get("statement_descriptor"),
-            "statement_descriptor_suffix": given.get("statement_descriptor_suffix"),
+            "receipt_email": params.get("receipt_email"),
+            "setup_future_usage": params.get("setup_future_usage"),
+            "statement_descriptor": params.get("statement_descriptor"),
+            "statement_descriptor_suffix": params.get("statement_descriptor_suffix"),
             "status": "requires_payment_method",
             "_session": session_id,
         }

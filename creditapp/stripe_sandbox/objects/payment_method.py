@@ -1,19 +1,19 @@
-"""Payment methods: a card or an account, and whose it is once it is saved."""
+"""Payment methods: a card or bank account, attached to a customer when saved."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from creditapp.stripe_sandbox.errors import Refused, missing_object
+from creditapp.stripe_sandbox.errors import StripeAPIError, missing_object
 from creditapp.stripe_sandbox.ids import new_id
 from creditapp.stripe_sandbox.objects import event
 from creditapp.stripe_sandbox.objects.charge import NO_ADDRESS
-from creditapp.stripe_sandbox.store import Books, Json
+from creditapp.stripe_sandbox.store import Json, Store
 
 
-def create(books: Books, kind: str, number: str, email: str) -> Json:
-    """Store and return a payment method that belongs to nobody yet."""
-    return books.put(
+def create(store: Store, kind: str, number: str, email: str) -> Json:
+    """Store and return a payment method without a customer."""
+    return store.put(
         {
             "id": new_id("pm_1"),
             "object": "payment_method",
@@ -25,7 +25,7 @@ def create(books: Books, kind: str, number: str, email: str) -> Json:
                 "phone": None,
                 "tax_id": None,
             },
-            "created": books.now,
+            "created": store.now,
             "customer": None,
             "customer_account": None,
             "livemode": False,
@@ -38,30 +38,30 @@ def create(books: Books, kind: str, number: str, email: str) -> Json:
     )
 
 
-def attach(books: Books, method: Json, customer: Json) -> Json:
-    """Save a payment method for its customer."""
-    method = books.put(method | {"customer": customer["id"]})
-    event.tell(books, "payment_method.attached", method)
+def attach(store: Store, method: Json, customer: Json) -> Json:
+    """Attach a payment method to a customer."""
+    method = store.put(method | {"customer": customer["id"]})
+    event.emit(store, "payment_method.attached", method)
     return method
 
 
-def detach(books: Books, method: Json) -> Json:
-    """Forget a saved payment method; it pays nothing any more."""
+def detach(store: Store, method: Json) -> Json:
+    """Detach a payment method from its customer, so that it cannot be charged."""
     if method["customer"] is None:
-        raise Refused(
+        raise StripeAPIError(
             "The payment method you provided is not attached to a customer so detachment is"
             " impossible.",
             param="payment_method",
         )
     previous = {"customer": method["customer"]}
-    method = books.put(method | {"customer": None})
-    event.tell(books, "payment_method.detached", method, previous)
+    method = store.put(method | {"customer": None})
+    event.emit(store, "payment_method.detached", method, previous)
     return method
 
 
-def of_customer(books: Books, method_id: str, customer_id: str, *, param: str) -> Json:
-    """Return a customer's saved payment method; refuse any other."""
-    method = books.get("payment_method", method_id)
+def of_customer(store: Store, method_id: str, customer_id: str, *, param: str) -> Json:
+    """Return a customer's saved payment method; raise ``StripeAPIError`` for any other."""
+    method = store.get("payment_method", method_id)
     if method is None or method["customer"] != customer_id:
         raise missing_object("PaymentMethod", method_id, param=param)
     return method

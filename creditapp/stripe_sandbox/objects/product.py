@@ -1,36 +1,36 @@
-"""Products: what is sold."""
+"""Products."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from creditapp.stripe_sandbox.ids import new_id
-from creditapp.stripe_sandbox.store import Books, Json
+from creditapp.stripe_sandbox.store import Json, Store
 
 
-def create(books: Books, given: dict[str, Any], *, active: bool = True) -> Json:
-    """Store and return a product; an inline one is inactive, as Stripe makes it."""
-    return books.put(
+def create(store: Store, params: dict[str, Any], *, active: bool = True) -> Json:
+    """Store and return a product; an inline one is inactive, as with Stripe."""
+    return store.put(
         {
-            "id": given.get("id") or new_id("prod_", 14),
+            "id": params.get("id") or new_id("prod_", 14),
             "object": "product",
-            "active": given.get("active", active),
-            "created": books.now,
+            "active": params.get("active", active),
+            "created": store.now,
             "default_price": None,
-            "description": given.get("description"),
-            "images": given.get("images", []),
+            "description": params.get("description"),
+            "images": params.get("images", []),
             "livemode": False,
             "marketing_features": [],
-            "metadata": given.get("metadata", {}),
-            "name": given["name"],
+            "metadata": params.get("metadata", {}),
+            "name": params["name"],
             "package_dimensions": None,
             "shippable": None,
-            "statement_descriptor": given.get("statement_descriptor"),
-            "tax_code": given.get("tax_code"),
+            "statement_descriptor": params.get("statement_descriptor"),
+            "tax_code": params.get("tax_code"),
             "tax_details": None,
             "type": "service",
-            "unit_label": given.get("unit_label"),
-            "updated": books.now,
-            "url": given.get("url"),
+            "unit_label": params.get("unit_label"),
+            "updated": store.now,
+            "url": params.get("url"),
         }
     )

@@ -1,4 +1,4 @@
-"""Promotion codes: the words with which buyers claim a coupon."""
+"""Promotion codes, which buyers enter to redeem a coupon."""
 
 from __future__ import annotations
 
@@ -6,38 +6,40 @@ import secrets
 import string
 from typing import Any
 
-from creditapp.stripe_sandbox.errors import Refused, missing_object
+from creditapp.stripe_sandbox.errors import StripeAPIError, missing_object
 from creditapp.stripe_sandbox.ids import new_id
 from creditapp.stripe_sandbox.objects import coupon as coupons
 from creditapp.stripe_sandbox.objects import event
-from creditapp.stripe_sandbox.objects.customer import merged
-from creditapp.stripe_sandbox.store import Books, Json
+from creditapp.stripe_sandbox.objects.customer import merge_metadata
+from creditapp.stripe_sandbox.store import Json, Store
 
 
-def create(books: Books, given: dict[str, Any]) -> Json:
-    """Store and return a promotion code, and tell of it."""
-    named = given["promotion"].get("coupon")
-    coupon = books.get("coupon", named or "")
+def create(store: Store, params: dict[str, Any]) -> Json:
+    """Store and return a promotion code, and emit the event."""
+    coupon_id = params["promotion"].get("coupon")
+    coupon = store.get("coupon", coupon_id or "")
     if coupon is None:
-        raise missing_object("coupon", named or "", param="promotion[coupon]")
-    code = given.get("code") or "".join(
+        raise missing_object("coupon", coupon_id or "", param="promotion[coupon]")
+    code = params.get("code") or "".join(
         secrets.choice(string.ascii_uppercase + string.digits) for _ in range(8)
     )
-    if _named(books, code):
-        raise Refused(f"An active promotion code with `code: {code}` already exists.", param="code")
-    made = books.put(
+    if _active_codes(store, code):
+        raise StripeAPIError(
+            f"An active promotion code with `code: {code}` already exists.", param="code"
+        )
+    promotion_code = store.put(
         {
             "id": new_id("promo_1"),
             "object": "promotion_code",
-            "active": given.get("active", True),
+            "active": params.get("active", True),
             "code": code,
-            "created": books.now,
+            "created": store.now,
             "customer": None,
             "customer_account": None,
-            "expires_at": given.get("expires_at"),
+            "expires_at": params.get("expires_at"),
             "livemode": False,
-            "max_redemptions": given.get("max_redemptions"),
-            "metadata": given.get("metadata", {}),
+            "max_redemptions": params.get("max_redemptions"),
+            "metadata": params.get("metadata", {}),
             "promotion": {"coupon": coupon["id"], "type": "coupon"},
             "restrictions": {
                 "first_time_transaction": False,
@@ -47,54 +49,54 @@ def create(books: Books, given: dict[str, Any]) -> Json:
             "times_redeemed": 0,
         }
     )
-    event.tell(books, "promotion_code.created", made)
-    return made
+    event.emit(store, "promotion_code.created", promotion_code)
+    return promotion_code
 
 
-def update(books: Books, code: Json, given: dict[str, Any]) -> Json:
-    """Switch a code on or off, or change its metadata."""
+def update(store: Store, code: Json, params: dict[str, Any]) -> Json:
+    """Activate or deactivate a code, or change its metadata."""
     changes: Json = {}
-    if "active" in given:
-        changes["active"] = given["active"]
-    if "metadata" in given:
-        changes["metadata"] = merged(code["metadata"], given["metadata"])
-    return _change(books, code, changes)
+    if "active" in params:
+        changes["active"] = params["active"]
+    if "metadata" in params:
+        changes["metadata"] = merge_metadata(code["metadata"], params["metadata"])
+    return _change(store, code, changes)
 
 
-def redeem(books: Books, code: Json) -> None:
-    """Count one use of a code and of its coupon."""
+def redeem(store: Store, code: Json) -> None:
+    """Count one redemption of a code and of its coupon."""
     times = code["times_redeemed"] + 1
     used_up = code["max_redemptions"] is not None and times >= code["max_redemptions"]
-    _change(books, code, {"times_redeemed": times, "active": code["active"] and not used_up})
-    coupon = books.get("coupon", code["promotion"]["coupon"])
+    _change(store, code, {"times_redeemed": times, "active": code["active"] and not used_up})
+    coupon = store.get("coupon", code["promotion"]["coupon"])
     if coupon is not None:
-        coupons.redeem(books, coupon)
+        coupons.redeem(store, coupon)
 
 
-def good_coupon(books: Books, code: Json | None) -> Json | None:
-    """Return the coupon of a code that may be used now, or None."""
+def redeemable_coupon(store: Store, code: Json | None) -> Json | None:
+    """Return the coupon of a code that can be redeemed now, or None."""
     if code is None or not code["active"]:
         return None
-    if code["expires_at"] is not None and code["expires_at"] <= books.now:
+    if code["expires_at"] is not None and code["expires_at"] <= store.now:
         return None
-    coupon = books.get("coupon", code["promotion"]["coupon"])
-    return coupon if coupon and coupons.is_good(books, coupon) else None
+    coupon = store.get("coupon", code["promotion"]["coupon"])
+    return coupon if coupon and coupons.is_redeemable(store, coupon) else None
 
 
-def by_word(books: Books, word: str) -> Json | None:
-    """Return the active code that a buyer wrote, in small or large letters."""
-    found = _named(books, word)
-    return found[0] if found else None
+def by_code(store: Store, text: str) -> Json | None:
+    """Return the active promotion code for an entered text, ignoring case."""
+    matches = _active_codes(store, text)
+    return matches[0] if matches else None
 
 
-def _named(books: Books, word: str) -> list[Json]:
-    active = books.find("promotion_code", {"active": True}, limit=1000)
-    return [code for code in active if code["code"].lower() == word.lower()]
+def _active_codes(store: Store, text: str) -> list[Json]:
+    active = store.find("promotion_code", {"active": True}, limit=1000)
+    return [code for code in active if code["code"].lower() == text.lower()]
 
 
-def _change(books: Books, code: Json, changes: Json) -> Json:
+def _change(store: Store, code: Json, changes: Json) -> Json:
     previous = {name: code[name] for name in changes if code[name] != changes[name]}
-    changed = books.put(code | changes)
+    changed = store.put(code | changes)
     if previous:
-        event.tell(books, "promotion_code.updated", changed, previous)
+        event.emit(store, "promotion_code.updated", changed, previous)
     return changed

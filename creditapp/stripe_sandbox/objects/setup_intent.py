@@ -1,4 +1,4 @@
-"""Setup intents: saving a card for later payments, without one now."""
+"""Setup intents: save a card for later payments without charging it."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ from typing import Any
 
 from creditapp.stripe_sandbox.ids import new_id
 from creditapp.stripe_sandbox.objects import event
-from creditapp.stripe_sandbox.store import Books, Json
+from creditapp.stripe_sandbox.store import Json, Store
 
 
-def create(books: Books, customer: str | None, given: dict[str, Any]) -> Json:
-    """Store and return a setup intent, and tell of it; ``given`` is ``setup_intent_data``."""
+def create(store: Store, customer: str | None, params: dict[str, Any]) -> Json:
+    """Store and return a setup intent, and emit the event."""
     intent_id = new_id("seti_1")
-    nothing = (
+    null_fields = (
         "allowed_payment_method_types application automatic_payment_methods cancellation_reason"
         " customer_account excluded_payment_method_types flow_directions last_setup_error"
         " latest_attempt managed_payments mandate next_action on_behalf_of payment_method"
         " payment_method_configuration_details single_use_mandate"
     )
-    intent = books.put(
+    intent = store.put(
         {
-            **dict.fromkeys(nothing.split()),
+            **dict.fromkeys(null_fields.split()),
             "id": intent_id,
             "object": "setup_intent",
             "client_secret": f"{intent_id}_secret_{new_id('')}",
-            "created": books.now,
+            "created": store.now,
             "customer": customer,
-            "description": given.get("description"),
+            "description": params.get("description"),
             "livemode": False,
-            "metadata": given.get("metadata", {}),
+            "metadata": params.get("metadata", {}),
             "payment_method_options": {
                 "card": {
                     "mandate_options": None,
@@ -41,29 +41,29 @@ def create(books: Books, customer: str | None, given: dict[str, Any]) -> Json:
             "usage": "off_session",
         }
     )
-    event.tell(books, "setup_intent.created", intent)
+    event.emit(store, "setup_intent.created", intent)
     return intent
 
 
-def succeed(books: Books, intent_id: str, method: Json, customer: str | None) -> None:
-    """Note which card was saved and for whom, and tell of it."""
+def succeed(store: Store, intent_id: str, method: Json, customer: str | None) -> None:
+    """Record the saved card and its customer, and emit the event."""
     changes = {
         "customer": customer,
         "last_setup_error": None,
         "payment_method": method["id"],
         "status": "succeeded",
     }
-    intent = books.put(_known(books, intent_id) | changes)
-    event.tell(books, "setup_intent.succeeded", intent)
+    intent = store.put(_get(store, intent_id) | changes)
+    event.emit(store, "setup_intent.succeeded", intent)
 
 
-def fail(books: Books, intent_id: str, error: Json) -> None:
-    """Note why a card was not saved, and tell of it."""
-    intent = books.put(_known(books, intent_id) | {"last_setup_error": error})
-    event.tell(books, "setup_intent.setup_failed", intent)
+def fail(store: Store, intent_id: str, error: Json) -> None:
+    """Record why saving a card failed, and emit the event."""
+    intent = store.put(_get(store, intent_id) | {"last_setup_error": error})
+    event.emit(store, "setup_intent.setup_failed", intent)
 
 
-def _known(books: Books, intent_id: str) -> Json:
-    intent = books.get("setup_intent", intent_id)
-    assert intent is not None  # it was made with its checkout
+def _get(store: Store, intent_id: str) -> Json:
+    intent = store.get("setup_intent", intent_id)
+    assert intent is not None  # it was created with its checkout
     return intent

@@ -1,4 +1,4 @@
-"""Subscriptions: a price paid again and again, and the events that tell of each change."""
+"""Subscriptions, and the events of each change."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from creditapp.stripe_sandbox import periods
 from creditapp.stripe_sandbox.ids import new_id
 from creditapp.stripe_sandbox.objects import event
-from creditapp.stripe_sandbox.store import Books, Json
+from creditapp.stripe_sandbox.store import Json, Store
 
 TRIAL_NOTICE_SECONDS = 3 * periods.DAY_SECONDS
 ENDED = ("canceled", "incomplete_expired")
@@ -17,23 +17,23 @@ _CANCELLATION = {"comment": None, "feedback": None, "feedback_option": None, "re
 
 
 def create(
-    books: Books,
-    sold: list[Json],
+    store: Store,
+    line_items: list[Json],
     *,
     customer: str,
     method: str | None,
-    given: dict[str, Any],
+    params: dict[str, Any],
 ) -> Json:
-    """Store and return a subscription to some line items; ``given`` is ``subscription_data``."""
+    """Store and return a subscription to line items; ``params`` is ``subscription_data``."""
     subscription_id = new_id("sub_1")
-    trial_days = given.get("trial_period_days")
-    trial_end = books.now + trial_days * periods.DAY_SECONDS if trial_days else None
-    anchor = trial_end or books.now
-    subscription = _subscription(books, subscription_id, customer, given)
-    items = [_item(books, subscription_id, each) for each in sold]
+    trial_days = params.get("trial_period_days")
+    trial_end = store.now + trial_days * periods.DAY_SECONDS if trial_days else None
+    anchor = trial_end or store.now
+    subscription = _subscription(store, subscription_id, customer, params)
+    items = [_item(store, subscription_id, line_item) for line_item in line_items]
     subscription |= {
         "billing_cycle_anchor": anchor,
-        "currency": sold[0]["currency"],
+        "currency": line_items[0]["currency"],
         "default_payment_method": method,
         "items": {
             "object": "list",
@@ -43,78 +43,77 @@ def create(
         },
         "status": "trialing" if trial_end else "active",
         "trial_end": trial_end,
-        "trial_start": books.now if trial_end else None,
+        "trial_start": store.now if trial_end else None,
     }
     end = trial_end or _period_end(subscription, anchor)
     for item in items:
-        item |= {"current_period_start": books.now, "current_period_end": end}
-    return _kept(books, subscription)
+        item |= {"current_period_start": store.now, "current_period_end": end}
+    return _save(store, subscription)
 
 
-def change(books: Books, subscription: Json, changes: Json) -> Json:
-    """Change a subscription and tell of it, with what it was before."""
+def change(store: Store, subscription: Json, changes: Json) -> Json:
+    """Update a subscription and emit the event with the previous values."""
     previous = {
         name: subscription[name]
         for name, value in changes.items()
         if not name.startswith("_") and subscription[name] != value
     }
-    changed = _kept(books, subscription | changes)
+    changed = _save(store, subscription | changes)
     if previous:
-        event.tell(books, "customer.subscription.updated", changed, previous)
+        event.emit(store, "customer.subscription.updated", changed, previous)
     return changed
 
 
-def end(books: Books, subscription: Json, *, reason: str) -> Json:
-    """End a subscription now and tell of it."""
-    ended = _kept(
-        books,
+def end(store: Store, subscription: Json, *, reason: str) -> Json:
+    """End a subscription now and emit the event."""
+    ended = _save(
+        store,
         subscription
         | {
             "status": "canceled",
-            "canceled_at": subscription["canceled_at"] or books.now,
+            "canceled_at": subscription["canceled_at"] or store.now,
             "cancellation_details": {**subscription["cancellation_details"], "reason": reason},
-            "ended_at": books.now,
+            "ended_at": store.now,
             "_pending": [],
         },
     )
-    event.tell(books, "customer.subscription.deleted", ended)
+    event.emit(store, "customer.subscription.deleted", ended)
     return ended
 
 
-def tell_of_trial_end(books: Books, subscription: Json) -> None:
-    """Say that the trial ends soon, once."""
-    event.tell(books, "customer.subscription.trial_will_end", subscription)
-    _kept(books, subscription | {"_trial_told": True})
+def notify_trial_end(store: Store, subscription: Json) -> None:
+    """Emit the event that the trial ends soon; it is emitted once."""
+    event.emit(store, "customer.subscription.trial_will_end", subscription)
+    _save(store, subscription | {"_trial_notice_sent": True})
 
 
-def with_items(subscription: Json, items: list[Json]) -> Json:
-    """Return the change that puts other items into a subscription."""
+def item_changes(subscription: Json, items: list[Json]) -> Json:
+    """Return the changes that replace the items of a subscription."""
     return {"items": {**subscription["items"], "data": items}}
 
 
-def in_period(subscription: Json, start: int, anchor: int, items: list[Json]) -> Json:
-    """Return the change that begins a period at ``start``."""
-    lying = subscription | with_items(subscription, items)
-    finish = _period_end(lying, anchor, start)
-    moved = [
-        {**item, "current_period_start": start, "current_period_end": finish} for item in items
+def period_changes(subscription: Json, start: int, anchor: int, items: list[Json]) -> Json:
+    """Return the changes that start a period at ``start``."""
+    period_end = _period_end(subscription | item_changes(subscription, items), anchor, start)
+    items = [
+        {**item, "current_period_start": start, "current_period_end": period_end} for item in items
     ]
-    return {**with_items(subscription, moved), "billing_cycle_anchor": anchor}
+    return {**item_changes(subscription, items), "billing_cycle_anchor": anchor}
 
 
 def period_of(subscription: Json) -> tuple[int, int]:
-    """Return the present period's bounds, which all items share."""
+    """Return start and end of the current period, which all items share."""
     item = subscription["items"]["data"][0]
     return item["current_period_start"], item["current_period_end"]
 
 
-def at_price(item: Json, price: Json, quantity: int) -> Json:
+def with_price(item: Json, price: Json, quantity: int) -> Json:
     """Return an item with another price or quantity."""
     return {**item, "price": price, "plan": _plan(price), "quantity": quantity}
 
 
-def cancelling(subscription: Json, at_period_end: bool, now: int) -> Json:
-    """Return the change that ends a subscription with its period, or takes that back."""
+def cancellation_changes(subscription: Json, at_period_end: bool, now: int) -> Json:
+    """Return the changes that cancel a subscription at its period end, or undo that."""
     details = subscription["cancellation_details"]
     return {
         "cancel_at_period_end": at_period_end,
@@ -127,19 +126,19 @@ def cancelling(subscription: Json, at_period_end: bool, now: int) -> Json:
     }
 
 
-def _kept(books: Books, subscription: Json) -> Json:
-    """Store a subscription with the moment at which something happens to it next."""
+def _save(store: Store, subscription: Json) -> Json:
+    """Store a subscription with the time at which it is next due."""
     due: int | None = period_of(subscription)[1]
     if subscription["status"] in ENDED:
         due = None
-    elif subscription["status"] == "trialing" and not subscription["_trial_told"]:
+    elif subscription["status"] == "trialing" and not subscription["_trial_notice_sent"]:
         due = max(subscription["created"], subscription["trial_end"] - TRIAL_NOTICE_SECONDS)
-    return books.put(subscription | {"_due_at": due})
+    return store.put(subscription | {"_due_at": due})
 
 
 def _period_end(subscription: Json, anchor: int, start: int | None = None) -> int:
     recurring = subscription["items"]["data"][0]["price"]["recurring"]
-    return periods.boundary_after(
+    return periods.period_end_after(
         anchor if start is None else start,
         anchor,
         recurring["interval"],
@@ -147,28 +146,28 @@ def _period_end(subscription: Json, anchor: int, start: int | None = None) -> in
     )
 
 
-def _item(books: Books, subscription_id: str, sold: Json) -> Json:
+def _item(store: Store, subscription_id: str, line_item: Json) -> Json:
     return {
         "id": new_id("si_", 14),
         "object": "subscription_item",
         "billed_until": None,
         "billing_thresholds": None,
-        "created": books.now,
-        "current_period_end": books.now,
-        "current_period_start": books.now,
+        "created": store.now,
+        "current_period_end": store.now,
+        "current_period_start": store.now,
         "current_trial": None,
         "discounts": [],
-        "metadata": sold["metadata"],
-        "plan": _plan(sold["price"]),
-        "price": sold["price"],
-        "quantity": sold["quantity"],
+        "metadata": line_item["metadata"],
+        "plan": _plan(line_item["price"]),
+        "price": line_item["price"],
+        "quantity": line_item["quantity"],
         "subscription": subscription_id,
         "tax_rates": [],
     }
 
 
 def _plan(price: Json) -> Json:
-    """Return a price in its old shape, which items still carry."""
+    """Return a price as the legacy plan object, which items still include."""
     recurring = price["recurring"]
     return {
         "id": price["id"],
@@ -193,7 +192,9 @@ def _plan(price: Json) -> Json:
     }
 
 
-def _subscription(books: Books, subscription_id: str, customer: str, given: dict[str, Any]) -> Json:
+def _subscription(
+    store: Store, subscription_id: str, customer: str, params: dict[str, Any]
+) -> Json:
     return {
         "id": subscription_id,
         "object": "subscription",
@@ -213,20 +214,20 @@ def _subscription(books: Books, subscription_id: str, customer: str, given: dict
         "canceled_at": None,
         "cancellation_details": dict(_CANCELLATION),
         "collection_method": "charge_automatically",
-        "created": books.now,
+        "created": store.now,
         "customer": customer,
         "customer_account": None,
         "days_until_due": None,
         "default_source": None,
         "default_tax_rates": [],
-        "description": given.get("description"),
+        "description": params.get("description"),
         "discounts": [],
         "ended_at": None,
         "invoice_settings": {"account_tax_ids": None, "issuer": {"type": "self"}},
         "latest_invoice": None,
         "livemode": False,
         "managed_payments": None,
-        "metadata": given.get("metadata", {}),
+        "metadata": params.get("metadata", {}),
         "next_pending_invoice_item_invoice": None,
         "on_behalf_of": None,
         "pause_collection": None,
@@ -240,7 +241,7 @@ def _subscription(books: Books, subscription_id: str, customer: str, given: dict
         "pending_update": None,
         "presentment_details": None,
         "schedule": None,
-        "start_date": books.now,
+        "start_date": store.now,
         "status_details": None,
         "test_clock": None,
         "transfer_data": None,
@@ -253,5 +254,5 @@ def _subscription(books: Books, subscription_id: str, customer: str, given: dict
         "_billed": {},
         "_decline_next": False,
         "_pending": [],
-        "_trial_told": False,
+        "_trial_notice_sent": False,
     }

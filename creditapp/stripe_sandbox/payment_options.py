@@ -1,13 +1,13 @@
-"""The ways to pay that the sandbox plays, and what each of them does."""
+"""Payment options of the sandbox: test cards and bank debits, and the outcome of each."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-SOON_SECONDS = 10
+BANK_DEBIT_SECONDS = 10
 
 Failure = tuple[str, str]
-"""A code of Stripe's and its words."""
+"""Stripe's error code and its message."""
 
 DECLINED: Failure = ("card_declined", "Your card was declined.")
 AUTHENTICATION_REQUIRED: Failure = (
@@ -22,68 +22,68 @@ BOUNCED: Failure = ("payment_intent_payment_attempt_failed", "The bank returned 
 
 
 @dataclass(frozen=True)
-class Means:
-    """One way to pay that the pages offer, and what comes of it."""
+class PaymentOption:
+    """One payment option on the pages, and its outcome."""
 
     key: str
     name: str
     outcome: str
     number: str = ""
     method: str = "card"
-    asks: bool = False
-    """Whether the bank asks for one more step while the owner is there."""
-    later: Failure | None = None
-    """How it fails when it is charged without its owner: at a renewal."""
+    requires_action: bool = False
+    """Whether the bank asks for authentication while the customer is present."""
+    off_session_failure: Failure | None = None
+    """The failure when it is charged off session, for example at a renewal; None: it succeeds."""
 
 
-MEANS = (
-    Means("succeeds", "4242 4242 4242 4242", "The payment succeeds.", "4242424242424242"),
-    Means(
+PAYMENT_OPTIONS = (
+    PaymentOption("succeeds", "4242 4242 4242 4242", "The payment succeeds.", "4242424242424242"),
+    PaymentOption(
         "declined",
         "4000 0000 0000 0002",
         "The card is declined.",
         "4000000000000002",
-        later=DECLINED,
+        off_session_failure=DECLINED,
     ),
-    Means(
+    PaymentOption(
         "further-step",
         "4000 0000 0000 3220",
         "The bank asks for one more step.",
         "4000000000003220",
-        asks=True,
+        requires_action=True,
     ),
-    Means(
+    PaymentOption(
         "declined-later",
         "4000 0000 0000 0341",
         "Works now, is declined at the next renewal.",
         "4000000000000341",
-        later=DECLINED,
+        off_session_failure=DECLINED,
     ),
-    Means(
+    PaymentOption(
         "asks-each-time",
         "4000 0027 6000 3184",
         "The bank asks for one more step each time, so it fails when you are not there.",
         "4000002760003184",
-        asks=True,
-        later=AUTHENTICATION_REQUIRED,
+        requires_action=True,
+        off_session_failure=AUTHENTICATION_REQUIRED,
     ),
-    Means(
+    PaymentOption(
         "pays-later",
         "Bank debit, decided by you",
         "The money comes later: say on the sandbox's overview whether it arrives.",
         method="us_bank_account",
     ),
-    Means(
+    PaymentOption(
         "pays-soon",
         "Bank debit, arrives by itself",
-        f"The money comes after {SOON_SECONDS} seconds.",
+        f"The money comes after {BANK_DEBIT_SECONDS} seconds.",
         method="us_bank_account",
     ),
 )
 
-_BY_NUMBER = {means.number: means for means in MEANS if means.number}
+_BY_NUMBER = {option.number: option for option in PAYMENT_OPTIONS if option.number}
 
 
-def failure_later(number: str) -> Failure | None:
-    """Return how a saved card fails when it is charged without its owner, or None."""
-    return _BY_NUMBER[number].later
+def off_session_failure(number: str) -> Failure | None:
+    """Return the failure of a saved card when it is charged off session, or None."""
+    return _BY_NUMBER[number].off_session_failure

@@ -1,25 +1,25 @@
-"""What the requests about subscriptions and their invoices may carry."""
+"""Parameter schemas of subscriptions, invoices, the portal and payment methods."""
 
 from __future__ import annotations
 
 from creditapp.stripe_sandbox.objects.portal_session import FLOWS
 from creditapp.stripe_sandbox.parameters import (
-    Address,
+    Array,
     Boolean,
     Choice,
-    Fields,
     Integer,
-    Items,
+    Object,
     Text,
+    Url,
 )
-from creditapp.stripe_sandbox.tables import (
+from creditapp.stripe_sandbox.schemas import (
     AMOUNT_MAX,
     EXPAND,
     METADATA,
     METADATA_FIRST,
     PAGE,
     PAGE_CREATED,
-    Table,
+    Schema,
 )
 
 _FEEDBACK = Choice(
@@ -35,13 +35,13 @@ _FEEDBACK = Choice(
         "unused",
     ),
 )
-_CANCELLATION = Fields(
+_CANCELLATION = Object(
     of={"comment": Text(unsettable=True, length_max=5000), "feedback": _FEEDBACK}
 )
 _PRORATION = Choice(of=("always_invoice", "create_prorations", "none"))
-_ITEMS = Items(
+_ITEMS = Array(
     length_max=20,
-    of=Fields(
+    of=Object(
         of={
             "id": Text(),
             "price": Text(),
@@ -51,7 +51,7 @@ _ITEMS = Items(
 )
 
 SUBSCRIPTION_RETRIEVE = EXPAND
-SUBSCRIPTION_LIST: Table = {
+SUBSCRIPTION_LIST: Schema = {
     "customer": Text(),
     "status": Choice(
         of=(
@@ -69,7 +69,7 @@ SUBSCRIPTION_LIST: Table = {
     ),
     **PAGE_CREATED,
 }
-SUBSCRIPTION_UPDATE: Table = {
+SUBSCRIPTION_UPDATE: Schema = {
     "cancel_at_period_end": Boolean(),
     "cancellation_details": _CANCELLATION,
     "default_payment_method": Text(),
@@ -81,10 +81,10 @@ SUBSCRIPTION_UPDATE: Table = {
     "proration_date": Integer(),
     **EXPAND,
 }
-SUBSCRIPTION_CANCEL: Table = {"cancellation_details": _CANCELLATION, **EXPAND}
+SUBSCRIPTION_CANCEL: Schema = {"cancellation_details": _CANCELLATION, **EXPAND}
 
 INVOICE_RETRIEVE = EXPAND
-INVOICE_LIST: Table = {
+INVOICE_LIST: Schema = {
     "customer": Text(),
     "status": Choice(of=("draft", "open", "paid", "uncollectible", "void")),
     "subscription": Text(),
@@ -92,9 +92,9 @@ INVOICE_LIST: Table = {
 }
 INVOICE_LINE_LIST = PAGE
 INVOICE_PAYMENT_RETRIEVE = EXPAND
-INVOICE_PAYMENT_LIST: Table = {
+INVOICE_PAYMENT_LIST: Schema = {
     "invoice": Text(),
-    "payment": Fields(
+    "payment": Object(
         of={
             "payment_intent": Text(),
             "type": Choice(required=True, of=("payment_intent",)),
@@ -104,10 +104,10 @@ INVOICE_PAYMENT_LIST: Table = {
     **PAGE_CREATED,
 }
 
-INVOICE_PREVIEW: Table = {
+INVOICE_PREVIEW: Schema = {
     "customer": Text(),
     "subscription": Text(),
-    "subscription_details": Fields(
+    "subscription_details": Object(
         of={
             "items": _ITEMS,
             "proration_behavior": _PRORATION,
@@ -117,15 +117,15 @@ INVOICE_PREVIEW: Table = {
     **EXPAND,
 }
 
-_OF_SUBSCRIPTION = Fields(of={"subscription": Text(required=True)})
-PORTAL_CREATE: Table = {
+_OF_SUBSCRIPTION = Object(of={"subscription": Text(required=True)})
+PORTAL_CREATE: Schema = {
     "customer": Text(),
-    "flow_data": Fields(
+    "flow_data": Object(
         of={
-            "after_completion": Fields(
+            "after_completion": Object(
                 of={
-                    "hosted_confirmation": Fields(of={"custom_message": Text(length_max=500)}),
-                    "redirect": Fields(of={"return_url": Address(required=True)}),
+                    "hosted_confirmation": Object(of={"custom_message": Text(length_max=500)}),
+                    "redirect": Object(of={"return_url": Url(required=True)}),
                     "type": Choice(
                         required=True, of=("hosted_confirmation", "portal_homepage", "redirect")
                     ),
@@ -137,11 +137,11 @@ PORTAL_CREATE: Table = {
         }
     ),
     "locale": Choice(of=("auto", "de", "en", "es", "fr", "it", "ja", "nl", "pl", "pt", "zh")),
-    "return_url": Address(),
+    "return_url": Url(),
     **EXPAND,
 }
 
-PAYMENT_INTENT_CREATE: Table = {
+PAYMENT_INTENT_CREATE: Schema = {
     "amount": Integer(required=True, minimum=1, maximum=AMOUNT_MAX),
     "confirm": Boolean(),
     "currency": Text(required=True, length_max=3),
@@ -153,10 +153,10 @@ PAYMENT_INTENT_CREATE: Table = {
     "receipt_email": Text(length_max=800),
     **EXPAND,
 }
-SETUP_INTENT_RETRIEVE: Table = {"client_secret": Text(), **EXPAND}
+SETUP_INTENT_RETRIEVE: Schema = {"client_secret": Text(), **EXPAND}
 PAYMENT_METHOD_RETRIEVE = EXPAND
 PAYMENT_METHOD_DETACH = EXPAND
-CUSTOMER_PAYMENT_METHOD_LIST: Table = {
+CUSTOMER_PAYMENT_METHOD_LIST: Schema = {
     "type": Choice(of=("card", "us_bank_account")),
     **PAGE,
 }

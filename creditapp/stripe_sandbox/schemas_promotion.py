@@ -1,18 +1,18 @@
-"""What the requests about coupons and promotion codes may carry."""
+"""Parameter schemas of coupons and promotion codes."""
 
 from __future__ import annotations
 
-from creditapp.stripe_sandbox.parameters import Boolean, Choice, Fields, Integer, Percent, Text
-from creditapp.stripe_sandbox.tables import (
+from creditapp.stripe_sandbox.parameters import Boolean, Choice, Integer, Object, Percent, Text
+from creditapp.stripe_sandbox.schemas import (
     AMOUNT_MAX,
     EXPAND,
     METADATA,
     METADATA_FIRST,
     PAGE_CREATED,
-    Table,
+    Schema,
 )
 
-COUPON_CREATE: Table = {
+COUPON_CREATE: Schema = {
     "amount_off": Integer(minimum=1, maximum=AMOUNT_MAX),
     "currency": Text(length_max=3),
     "duration": Choice(of=("forever", "once", "repeating")),
@@ -28,20 +28,20 @@ COUPON_CREATE: Table = {
 COUPON_RETRIEVE = EXPAND
 COUPON_LIST = PAGE_CREATED
 
-PROMOTION_CODE_CREATE: Table = {
+PROMOTION_CODE_CREATE: Schema = {
     "active": Boolean(),
     "code": Text(length_max=500),
     "expires_at": Integer(),
     "max_redemptions": Integer(minimum=1, maximum=AMOUNT_MAX),
     "metadata": METADATA_FIRST,
-    "promotion": Fields(
+    "promotion": Object(
         required=True, of={"coupon": Text(), "type": Choice(required=True, of=("coupon",))}
     ),
     **EXPAND,
 }
 PROMOTION_CODE_RETRIEVE = EXPAND
-PROMOTION_CODE_UPDATE: Table = {"active": Boolean(), "metadata": METADATA, **EXPAND}
-PROMOTION_CODE_LIST: Table = {
+PROMOTION_CODE_UPDATE: Schema = {"active": Boolean(), "metadata": METADATA, **EXPAND}
+PROMOTION_CODE_LIST: Schema = {
     "active": Boolean(),
     "code": Text(),
     "coupon": Text(),
