@@ -63,7 +63,7 @@ def _admin_action(rule: str, message: str, anchor: str) -> Callable[[Callable[..
                     store.connection.execute("ROLLBACK TO admin_action")
                     outcome = "refused"
                 store.connection.execute("RELEASE admin_action")
-            return redirect(url_for("pages.index", message=outcome, _anchor=anchor), 303)
+            return redirect(url_for("pages.index", said=outcome, _anchor=anchor), 303)
 
         pages.add_url_rule(rule, view_func=require_form_token(view), methods=["POST"])
         return view

@@ -1,4 +1,4 @@
-"""Stripe's contract, read out of the SDK's own types: what an answer has, what a request may hold.
+"""Stripe's contract, read from the SDK's types: fields of responses and parameters of requests.
 
 The SDK is generated from Stripe's specification, so its annotations are the newest statement of
 the shapes that is on this machine. Two questions are answered here:
@@ -59,7 +59,7 @@ ONLY_ON_REQUEST = {
         "next_action",
     },
 }
-"""Fields that Stripe leaves out unless they are expanded, or unless there is something to say."""
+"""Fields that Stripe omits unless they are expanded or have a value."""
 
 ONLY_ON_REQUEST["payment_method"] = set(stripe.PaymentMethod.__annotations__) - {
     "allow_redisplay",
@@ -68,7 +68,7 @@ ONLY_ON_REQUEST["payment_method"] = set(stripe.PaymentMethod.__annotations__) - 
     "metadata",
     "radar_options",
 }
-"""Of the kinds of payment methods an object has only its own."""
+"""An object has only the field of its own payment method type."""
 
 _ERROR = set(stripe.ErrorObject.__annotations__)
 _ROOT = Path(stripe.__file__).parent
@@ -78,12 +78,12 @@ _ROOT = Path(stripe.__file__).parent
 
 
 def faults_of_answer(answer: Mapping[str, Any]) -> list[str]:
-    """Return what is wrong with an object, a list of objects or an event; nothing is right."""
+    """Return the faults of an object, a list of objects or an event; an empty list is valid."""
     return list(_object_faults(answer, str(answer.get("object"))))
 
 
 def faults_of_error(answer: Mapping[str, Any]) -> list[str]:
-    """Return what is wrong with a refusal: ``{"error": {...}}`` with Stripe's fields and codes."""
+    """Return the faults of an error: ``{"error": {...}}`` with Stripe's fields and codes."""
     error = answer.get("error")
     if set(answer) != {"error"} or not isinstance(error, Mapping):
         return [f"an error is {{'error': ...}}, not {sorted(answer)}"]
@@ -220,7 +220,7 @@ def typed_dict_of(method: str, path: str) -> Any:
 def faults_of_schema(
     schema: Mapping[str, p.Parameter], typed_dict: Any, where: str = ""
 ) -> list[str]:
-    """Return where the sandbox's table allows what the SDK's parameters do not."""
+    """Return where the sandbox's schema allows what the SDK's parameters do not."""
     hints = _hints_of_params(typed_dict)
     faults = [f"{where}{name}: unknown to Stripe" for name in schema if name not in hints]
     for name, hint in hints.items():

@@ -40,7 +40,7 @@ PATIENCE_SECONDS = 8.0
 
 @dataclass
 class Received:
-    """One webhook as it came."""
+    """One received webhook."""
 
     body: bytes
     signature: str

@@ -1,4 +1,4 @@
-"""The API's manners: keys, idempotency, pages of lists, expansion, and Stripe's way to refuse."""
+"""API behavior: authentication, idempotency, pagination, expansion and errors."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def call(sandbox: Sandbox, method: str, path: str, key: str = KEY, **more: Any) 
 @pytest.mark.parametrize(
     "key", ["", "sk_live_0123456789", "rk_live_0123456789", "pk_test_1", "whatever", "sk_test_"]
 )
-def test_only_a_test_key_opens_the_api(sandbox: Sandbox, key: str) -> None:
+def test_only_a_test_key_is_accepted(sandbox: Sandbox, key: str) -> None:
     answer = call(sandbox, "GET", CUSTOMERS, key)
     assert answer.status_code == 401
     assert key[8:] not in answer.text or not key[8:]
@@ -34,7 +34,7 @@ def test_only_a_test_key_opens_the_api(sandbox: Sandbox, key: str) -> None:
         ).v1.customers.list()
 
 
-def test_a_sandbox_of_one_key_refuses_others(tmp_path: Path) -> None:
+def test_a_sandbox_with_one_key_refuses_others(tmp_path: Path) -> None:
     app = create_sandbox(
         tmp_path / "s.sqlite",
         public_url="http://x",
@@ -49,7 +49,7 @@ def test_a_sandbox_of_one_key_refuses_others(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("bad", [{"secret_key": "sk_live_1"}, {"webhook_url": "http://shop"}])
-def test_a_sandbox_is_not_made_with_a_live_key_or_an_empty_secret(
+def test_a_sandbox_cannot_be_created_with_a_live_key_or_an_empty_secret(
     tmp_path: Path, bad: dict[str, str]
 ) -> None:
     given: dict[str, Any] = {"public_url": "http://x", "webhook_url": None, "webhook_secret": ""}
@@ -67,14 +67,14 @@ def test_a_json_body_is_refused(sandbox: Sandbox) -> None:
     assert call(sandbox, "POST", CUSTOMERS, json={"email": "a@x.test"}).status_code == 400
 
 
-def test_an_unknown_address_is_refused_in_stripes_shape(sandbox: Sandbox) -> None:
+def test_an_unknown_url_is_refused_in_stripes_format(sandbox: Sandbox) -> None:
     answer = call(sandbox, "GET", "/v1/payouts")
     assert answer.status_code == 404
     assert "Unrecognized request URL (GET: /v1/payouts)" in answer.get_json()["error"]["message"]
     assert call(sandbox, "DELETE", "/v1/customers/cus_1").status_code == 404
 
 
-def test_an_id_that_names_nothing_is_404_in_a_path_and_400_in_a_parameter(
+def test_an_unknown_id_is_404_in_a_path_and_400_in_a_parameter(
     sandbox: Sandbox,
 ) -> None:
     with pytest.raises(stripe.InvalidRequestError) as in_path:
@@ -88,7 +88,7 @@ def test_an_id_that_names_nothing_is_404_in_a_path_and_400_in_a_parameter(
     assert "There is nothing here" in sandbox.get("/pay/cs_test_nobody").text
 
 
-def test_the_same_key_and_body_give_the_same_answer_and_do_it_once(sandbox: Sandbox) -> None:
+def test_a_repeated_idempotency_key_replays_the_response_and_runs_once(sandbox: Sandbox) -> None:
     options: Any = {"headers": {"Idempotency-Key": "customer:1:create:1"}}
     first = call(sandbox, "POST", CUSTOMERS, data={"email": "a@x.test"}, **options)
     second = call(sandbox, "POST", CUSTOMERS, data={"email": "a@x.test"}, **options)
@@ -103,7 +103,7 @@ def test_the_same_key_and_body_give_the_same_answer_and_do_it_once(sandbox: Sand
     assert told.request.id == first.headers["Request-Id"]
 
 
-def test_the_same_key_with_another_body_or_address_is_a_conflict(sandbox: Sandbox) -> None:
+def test_an_idempotency_key_with_another_body_or_path_is_refused(sandbox: Sandbox) -> None:
     options: stripe.RequestOptions = {"idempotency_key": "customer:1:create:1"}
     customers = sandbox.stripe.v1.customers
     customers.create({"email": "a@x.test"}, options)
@@ -114,7 +114,7 @@ def test_the_same_key_with_another_body_or_address_is_a_conflict(sandbox: Sandbo
     assert len(customers.list().data) == 1
 
 
-def test_a_key_is_used_up_by_a_refusal_of_the_verb_but_not_by_one_of_the_form(
+def test_an_idempotency_key_is_used_up_by_a_handler_error_but_not_by_a_parameter_error(
     sandbox: Sandbox,
 ) -> None:
     options: Any = {"headers": {"Idempotency-Key": "refund:1"}}
@@ -126,7 +126,7 @@ def test_a_key_is_used_up_by_a_refusal_of_the_verb_but_not_by_one_of_the_form(
     assert again.headers["Idempotent-Replayed"] == "true"
 
 
-def test_a_refused_request_leaves_nothing_behind(sandbox: Sandbox) -> None:
+def test_a_refused_request_stores_nothing(sandbox: Sandbox) -> None:
     good = {"currency": "usd", "unit_amount": 1499, "product_data": {"name": "Creator"}}
     with pytest.raises(stripe.InvalidRequestError):
         sandbox.open_checkout(
@@ -136,7 +136,7 @@ def test_a_refused_request_leaves_nothing_behind(sandbox: Sandbox) -> None:
     assert sandbox.stripe.v1.checkout.sessions.list().data == []
 
 
-def test_sixteen_threads_with_one_key_make_one_customer(sandbox: Sandbox) -> None:
+def test_sixteen_threads_with_one_key_create_one_customer(sandbox: Sandbox) -> None:
     def create(_: int) -> str:
         made = sandbox.stripe.v1.customers.create(
             {"email": "a@x.test"}, {"idempotency_key": "customer:1:create:1"}
@@ -175,7 +175,7 @@ def test_sixteen_threads_with_one_key_make_one_customer(sandbox: Sandbox) -> Non
         ),
     ],
 )
-def test_a_checkout_that_does_not_fit_together_is_refused(
+def test_a_checkout_with_conflicting_parameters_is_refused(
     sandbox: Sandbox, change: dict[str, Any], param: str
 ) -> None:
     with pytest.raises(stripe.InvalidRequestError) as refused:
@@ -184,14 +184,14 @@ def test_a_checkout_that_does_not_fit_together_is_refused(
     assert str(refused.value.param).startswith(param)
 
 
-def test_too_small_an_amount_is_refused(sandbox: Sandbox) -> None:
+def test_an_amount_below_the_minimum_is_refused(sandbox: Sandbox) -> None:
     tiny = {"currency": "usd", "unit_amount": 49, "product_data": {"name": "Crumb"}}
     with pytest.raises(stripe.InvalidRequestError) as refused:
         sandbox.open_checkout(line_items=[{"quantity": 1, "price_data": tiny}])
     assert refused.value.code == "amount_too_small"
 
 
-def test_lists_are_turned_by_cursor_and_filtered(sandbox: Sandbox) -> None:
+def test_lists_are_paged_by_cursor_and_filtered(sandbox: Sandbox) -> None:
     customers = sandbox.stripe.v1.customers
     made = [customers.create({"email": f"{n}@x.test"}).id for n in range(7)]
     newest_first = made[::-1]
@@ -207,7 +207,7 @@ def test_lists_are_turned_by_cursor_and_filtered(sandbox: Sandbox) -> None:
     assert len(customers.list({"created": {"gte": now - 60, "lt": now + 60}}).data) == 7
 
 
-def test_a_customer_is_changed_and_its_metadata_merged(sandbox: Sandbox) -> None:
+def test_a_customer_is_updated_and_its_metadata_merged(sandbox: Sandbox) -> None:
     customers = sandbox.stripe.v1.customers
     alice = customers.create({"email": "a@x.test", "metadata": {"user_id": "u1", "old": "1"}})
     customers.update(alice.id, {"name": "Alice", "metadata": {"old": "", "new": "2"}})
@@ -223,14 +223,14 @@ def test_a_customer_is_changed_and_its_metadata_merged(sandbox: Sandbox) -> None
 
 
 @pytest.mark.parametrize("path", ["colour", "metadata", "payment_intent.colour", "id"])
-def test_what_cannot_be_expanded_is_refused(sandbox: Sandbox, path: str) -> None:
+def test_an_unexpandable_property_is_refused(sandbox: Sandbox, path: str) -> None:
     session = sandbox.open_checkout()
     sandbox.pay(session.id)
     with pytest.raises(stripe.InvalidRequestError, match="cannot be expanded"):
         sandbox.stripe.v1.checkout.sessions.retrieve(session.id, {"expand": [path]})
 
 
-def test_a_list_expands_below_data(sandbox: Sandbox) -> None:
+def test_a_list_expands_its_data(sandbox: Sandbox) -> None:
     session = sandbox.open_checkout()
     sandbox.pay(session.id)
     shown = sandbox.stripe.v1.checkout.sessions.list({"expand": ["data.payment_intent"]}).data

@@ -24,7 +24,7 @@ def open_page(browser: Browser, said: list[str], **options: Any) -> Page:
     return page
 
 
-def test_paying_by_keyboard_without_javascript_leads_to_another_origin(
+def test_paying_by_keyboard_without_javascript_redirects_to_the_shop(
     chromium: Browser, sandbox: Sandbox, shop: Shop
 ) -> None:
     said: list[str] = []
@@ -60,7 +60,7 @@ def test_paying_by_keyboard_without_javascript_leads_to_another_origin(
     assert said == [], "the content security policy lets the form end at the shop"
 
 
-def test_the_overview_acts_as_bank_and_post_without_javascript(
+def test_the_overview_actions_work_without_javascript(
     chromium: Browser, sandbox: Sandbox, shop: Shop
 ) -> None:
     said: list[str] = []

@@ -1,4 +1,4 @@
-"""Another price in the middle of a period: what is given back, what is paid, and when."""
+"""Price changes within a period: credits, charges and their time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.stripe_sandbox.sandbox_kit import Sandbox
 
 
 def change(sandbox: Sandbox, subscription: stripe.Subscription, price: str, **more: Any) -> Any:
-    """Put a subscription on another price, from the middle of its period on."""
+    """Change the price of a subscription in the middle of its period."""
     item = subscription["items"].data[0]
     middle = (item.current_period_start + item.current_period_end) // 2
     sandbox.wait(until=middle)
@@ -35,7 +35,7 @@ def balance(sandbox: Sandbox, subscription: stripe.Subscription) -> int:
     return customer.balance or 0
 
 
-def test_an_upgrade_in_the_middle_is_paid_by_the_second(sandbox: Sandbox) -> None:
+def test_an_upgrade_within_a_period_is_prorated_by_the_second(sandbox: Sandbox) -> None:
     small, large = sandbox.price(1500), sandbox.price(4500)
     subscription = sandbox.subscribe(small)
     item = subscription["items"].data[0]
@@ -70,7 +70,7 @@ def test_an_upgrade_in_the_middle_is_paid_by_the_second(sandbox: Sandbox) -> Non
     assert amounts(sandbox.invoices(subscription.id)[-1]) == [4500]
 
 
-def test_a_year_instead_of_a_month_begins_now(sandbox: Sandbox) -> None:
+def test_a_change_from_month_to_year_starts_a_new_period(sandbox: Sandbox) -> None:
     subscription = sandbox.subscribe(sandbox.price(1500))
 
     changed = change(sandbox, subscription, sandbox.price(15000, "year"))
@@ -102,7 +102,7 @@ def test_an_upgrade_that_the_card_declines_changes_nothing(sandbox: Sandbox) -> 
     assert len(sandbox.event_types()) == before
 
 
-def test_an_upgrade_may_be_made_and_remain_unpaid(sandbox: Sandbox) -> None:
+def test_an_upgrade_may_stay_unpaid(sandbox: Sandbox) -> None:
     subscription = sandbox.subscribe(sandbox.price(1500), "declined-later")
     large = sandbox.price(4500)
     changed = change(sandbox, subscription, large, payment_behavior="allow_incomplete")
@@ -110,7 +110,7 @@ def test_an_upgrade_may_be_made_and_remain_unpaid(sandbox: Sandbox) -> None:
     assert sandbox.invoices(subscription.id)[-1].status == "open"
 
 
-def test_another_price_without_proration_counts_from_the_next_period(sandbox: Sandbox) -> None:
+def test_a_price_change_without_proration_applies_from_the_next_period(sandbox: Sandbox) -> None:
     subscription = sandbox.subscribe(sandbox.price(4500))
     small = sandbox.price(1500)
     more: dict[str, Any] = {"proration_behavior": "none"}
@@ -118,7 +118,7 @@ def test_another_price_without_proration_counts_from_the_next_period(sandbox: Sa
     item = changed["items"].data[0]
     assert item.price.id == small
     assert len(sandbox.invoices(subscription.id)) == 1
-    # Going up again gives back what was paid, which was the large price all the time.
+    # Upgrading again credits the amount paid, which was the larger price throughout.
     change(sandbox, subscription, sandbox.price(9000))
     assert amounts(sandbox.invoices(subscription.id)[-1]) == [-2250, 4500]
     change(sandbox, subscription, small, **more)
@@ -126,7 +126,7 @@ def test_another_price_without_proration_counts_from_the_next_period(sandbox: Sa
     assert amounts(sandbox.invoices(subscription.id)[-1]) == [1500]
 
 
-def test_what_a_cheaper_price_gives_back_pays_later_invoices(sandbox: Sandbox) -> None:
+def test_the_credit_of_a_downgrade_pays_later_invoices(sandbox: Sandbox) -> None:
     subscription = sandbox.subscribe(sandbox.price(9000))
 
     changed = change(sandbox, subscription, sandbox.price(1500))
@@ -155,7 +155,7 @@ def test_prorations_may_wait_for_the_next_invoice(sandbox: Sandbox) -> None:
     assert amounts(sandbox.invoices(subscription.id)[-1]) == [-750, 2250, 4500]
 
 
-def test_another_quantity_is_prorated_too(sandbox: Sandbox) -> None:
+def test_a_quantity_change_is_prorated(sandbox: Sandbox) -> None:
     price = sandbox.price(1000)
     subscription = sandbox.subscribe(price)
     item = subscription["items"].data[0].id
@@ -164,7 +164,7 @@ def test_another_quantity_is_prorated_too(sandbox: Sandbox) -> None:
     assert amounts(sandbox.invoices(subscription.id)[-1]) == [-500, 1500]
 
 
-def test_a_trial_changes_its_price_for_nothing(sandbox: Sandbox) -> None:
+def test_a_price_change_in_a_trial_costs_nothing(sandbox: Sandbox) -> None:
     subscription = sandbox.subscribe(
         sandbox.price(1500), subscription_data={"trial_period_days": 10}
     )
@@ -185,9 +185,7 @@ def test_a_trial_changes_its_price_for_nothing(sandbox: Sandbox) -> None:
         ({"proration_date": 1}, "proration_date"),
     ],
 )
-def test_a_change_that_does_not_fit_is_refused(
-    sandbox: Sandbox, given: dict[str, Any], param: str
-) -> None:
+def test_an_invalid_change_is_refused(sandbox: Sandbox, given: dict[str, Any], param: str) -> None:
     subscription = sandbox.subscribe(sandbox.price(1500))
     once = sandbox.stripe.v1.prices.create(
         {"currency": "usd", "unit_amount": 900, "product_data": {"name": "Once"}}

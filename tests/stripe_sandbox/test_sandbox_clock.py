@@ -1,4 +1,4 @@
-"""The overview's clock, and its buttons for subscriptions and for what their invoices took."""
+"""Admin actions of the overview: clock, subscriptions, and refunds of invoice payments."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def now(sandbox: Sandbox) -> int:
 
 
 @pytest.mark.parametrize(("by", "renewals"), [("day", 0), ("month", 1), ("year", 12)])
-def test_the_clock_is_moved_on_and_plans_renew(sandbox: Sandbox, by: str, renewals: int) -> None:
+def test_advancing_the_clock_renews_plans(sandbox: Sandbox, by: str, renewals: int) -> None:
     subscription = sandbox.subscribe(sandbox.price())
     before = now(sandbox)
     answer = sandbox.press("/clock", by=by)
@@ -28,14 +28,14 @@ def test_the_clock_is_moved_on_and_plans_renew(sandbox: Sandbox, by: str, renewa
     assert "ahead of the real time" in sandbox.get("/").text
 
 
-def test_the_clock_takes_no_other_words(sandbox: Sandbox) -> None:
+def test_the_clock_refuses_other_values(sandbox: Sandbox) -> None:
     before = now(sandbox)
     assert "said=refused" in sandbox.press("/clock", by="century").location
     assert sandbox.app.test_client().post("/clock", data={"by": "day"}).status_code == 403
     assert now(sandbox) - before < 60
 
 
-def test_a_subscription_is_renewed_declined_and_ended_by_buttons(sandbox: Sandbox) -> None:
+def test_the_admin_actions_renew_decline_and_end_a_subscription(sandbox: Sandbox) -> None:
     subscription = sandbox.subscribe(sandbox.price())
     page = sandbox.get("/").text
     for words in ("Plan of 1500, $15.00 a month", "Active", "card ending in 4242", "Renew now"):

@@ -1,4 +1,4 @@
-"""What happens to a payment, seen through Stripe's own SDK and the pages."""
+"""Payments through Stripe's SDK and the pages: success, failure, refunds and disputes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.stripe_sandbox.sandbox_kit import Sandbox
 THANKS = "http://shop.test/credits?purchase=success&id="
 
 
-def test_a_card_that_succeeds_pays_and_leads_back_to_the_shop(sandbox: Sandbox) -> None:
+def test_a_successful_card_pays_and_redirects_to_the_shop(sandbox: Sandbox) -> None:
     session = sandbox.open_checkout()
     assert session.url == f"{sandbox.server.url}/pay/{session.id}"
     assert session.payment_intent is None
@@ -64,7 +64,7 @@ def test_a_declined_card_charges_nothing_and_the_next_one_may_succeed(sandbox: S
 
 
 @pytest.mark.parametrize("answer", ["complete", "fail"])
-def test_a_further_step_decides_over_the_payment(sandbox: Sandbox, answer: str) -> None:
+def test_the_authentication_step_decides_the_payment(sandbox: Sandbox, answer: str) -> None:
     session = sandbox.open_checkout()
     sandbox.pay(session.id, "further-step")
     step = f"/pay/{session.id}/step"
@@ -88,7 +88,7 @@ def test_a_further_step_decides_over_the_payment(sandbox: Sandbox, answer: str) 
 
 
 @pytest.mark.parametrize("outcome", ["succeeds", "fails"])
-def test_a_debit_completes_unpaid_and_is_settled_later(sandbox: Sandbox, outcome: str) -> None:
+def test_a_bank_debit_completes_unpaid_and_settles_later(sandbox: Sandbox, outcome: str) -> None:
     session = sandbox.open_checkout()
 
     assert sandbox.pay(session.id, "pays-later").location == THANKS + session.id
@@ -97,7 +97,7 @@ def test_a_debit_completes_unpaid_and_is_settled_later(sandbox: Sandbox, outcome
     assert (waiting.status, waiting.payment_status) == ("complete", "unpaid")
     assert sandbox.event_types()[-1] == "checkout.session.completed"
 
-    for _ in range(2):  # pressing twice does it once
+    for _ in range(2):  # a repeated action has no effect
         sandbox.press(f"/payments/{waiting.payment_intent}/settle", outcome=outcome)
 
     settled = sandbox.stripe.v1.checkout.sessions.retrieve(session.id)
@@ -118,7 +118,7 @@ def test_a_debit_completes_unpaid_and_is_settled_later(sandbox: Sandbox, outcome
         ]
 
 
-def test_a_debit_that_arrives_by_itself_does_so(
+def test_a_bank_debit_can_settle_by_itself(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checkout, "BANK_DEBIT_SECONDS", 0)
@@ -127,7 +127,7 @@ def test_a_debit_that_arrives_by_itself_does_so(
     assert sandbox.stripe.v1.checkout.sessions.retrieve(session.id).payment_status == "paid"
 
 
-def test_a_checkout_expires_when_asked_and_when_its_time_is_over(sandbox: Sandbox) -> None:
+def test_a_checkout_expires_on_request_and_after_its_expiry_time(sandbox: Sandbox) -> None:
     sessions = sandbox.stripe.v1.checkout.sessions
     asked, waited = sandbox.open_checkout(), sandbox.open_checkout()
 
@@ -153,7 +153,7 @@ def test_eight_clicks_on_pay_charge_once(sandbox: Sandbox) -> None:
     assert sandbox.event_types().count("checkout.session.completed") == 1
 
 
-def test_nothing_to_pay_completes_without_a_payment(sandbox: Sandbox) -> None:
+def test_a_free_checkout_completes_without_a_payment(sandbox: Sandbox) -> None:
     free = {
         "currency": "usd",
         "unit_amount": 0,
@@ -166,7 +166,7 @@ def test_nothing_to_pay_completes_without_a_payment(sandbox: Sandbox) -> None:
     assert done.payment_intent is None
 
 
-def test_refunds_add_up_and_a_failed_one_gives_back(sandbox: Sandbox) -> None:
+def test_refunds_add_up_and_a_failed_one_is_subtracted(sandbox: Sandbox) -> None:
     session = sandbox.open_checkout()
     sandbox.pay(session.id)
     intent = str(sandbox.stripe.v1.checkout.sessions.retrieve(session.id).payment_intent)
@@ -202,7 +202,7 @@ def test_refunds_add_up_and_a_failed_one_gives_back(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("outcome", ["won", "lost"])
-def test_a_dispute_takes_the_money_until_it_is_won(sandbox: Sandbox, outcome: str) -> None:
+def test_a_dispute_withdraws_the_funds_until_it_is_won(sandbox: Sandbox, outcome: str) -> None:
     session = sandbox.open_checkout()
     sandbox.pay(session.id)
     intent = str(sandbox.stripe.v1.checkout.sessions.retrieve(session.id).payment_intent)
@@ -219,7 +219,7 @@ def test_a_dispute_takes_the_money_until_it_is_won(sandbox: Sandbox, outcome: st
     assert ("charge.dispute.funds_reinstated" in sandbox.event_types()) == (outcome == "won")
 
 
-def test_a_checkout_may_make_its_buyer_a_customer(sandbox: Sandbox) -> None:
+def test_a_checkout_may_create_a_customer(sandbox: Sandbox) -> None:
     session = sandbox.open_checkout(customer_creation="always")
     sandbox.pay(session.id)
     done = sandbox.stripe.v1.checkout.sessions.retrieve(
@@ -232,7 +232,7 @@ def test_a_checkout_may_make_its_buyer_a_customer(sandbox: Sandbox) -> None:
     assert "customer.created" in sandbox.event_types()
 
 
-def test_prices_and_products_are_kept_and_sold(sandbox: Sandbox) -> None:
+def test_stored_prices_and_products_can_be_sold(sandbox: Sandbox) -> None:
     v1 = sandbox.stripe.v1
     product = v1.products.create({"name": "Pro", "metadata": {"includedCredits": "300"}})
     price = v1.prices.create({"product": product.id, "currency": "usd", "unit_amount": 2999})

@@ -1,4 +1,4 @@
-"""Long invoices: ten lines inside, the rest on pages of their own, as Stripe answers."""
+"""Long invoices: ten included lines, and pages of the others, as with Stripe."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def amounts(count: int) -> list[int]:
     return [1500, *range(101, 100 + count)]
 
 
-def test_ten_lines_are_all_inside(sandbox: Sandbox) -> None:
+def test_an_invoice_includes_ten_lines(sandbox: Sandbox) -> None:
     invoice = subscribed(sandbox, 10)
     assert [line.amount for line in invoice.lines.data] == amounts(10)
     assert invoice.lines.has_more is False
 
 
-def test_of_more_lines_the_first_ten_are_inside_wherever_the_invoice_is_shown(
+def test_a_longer_invoice_includes_its_first_ten_lines_everywhere(
     sandbox: Sandbox,
 ) -> None:
     invoice = subscribed(sandbox, 12)
@@ -69,7 +69,7 @@ def test_of_more_lines_the_first_ten_are_inside_wherever_the_invoice_is_shown(
     assert "Extra 11" in sandbox.get(f"/invoices/{invoice.id}").text, "people see them all"
 
 
-def test_the_rest_is_read_page_by_page_in_the_invoices_order(sandbox: Sandbox) -> None:
+def test_the_other_lines_are_paged_in_the_invoices_order(sandbox: Sandbox) -> None:
     invoice = subscribed(sandbox, 12)
     lines = sandbox.stripe.v1.invoices.line_items
     everything = list(lines.list(invoice.id, {"limit": 5}).auto_paging_iter())
@@ -93,7 +93,7 @@ def test_the_rest_is_read_page_by_page_in_the_invoices_order(sandbox: Sandbox) -
 
 
 @pytest.mark.parametrize("cursor", ["starting_after", "ending_before"])
-def test_a_page_begins_at_a_line_of_this_invoice(sandbox: Sandbox, cursor: str) -> None:
+def test_a_cursor_must_be_a_line_of_this_invoice(sandbox: Sandbox, cursor: str) -> None:
     invoice, other = subscribed(sandbox, 2), subscribed(sandbox, 2)
     for line_id in ("il_nobody", other.lines.data[0].id):
         given: Any = {cursor: line_id}
@@ -106,14 +106,14 @@ def test_a_page_begins_at_a_line_of_this_invoice(sandbox: Sandbox, cursor: str) 
     assert (unknown.value.http_status, unknown.value.code) == (404, "resource_missing")
 
 
-def test_a_checkouts_lines_are_read_page_by_page_too(sandbox: Sandbox) -> None:
+def test_a_checkouts_line_items_are_paged(sandbox: Sandbox) -> None:
     session_id = long_session(sandbox, 12)
     page = sandbox.stripe.v1.checkout.sessions.line_items.list(session_id, {"limit": 5})
     found = [each.amount_total for each in page.auto_paging_iter()]
     assert found == amounts(12)
 
 
-def test_a_preview_of_many_lines_has_pages_too(sandbox: Sandbox) -> None:
+def test_the_lines_of_a_long_preview_are_paged(sandbox: Sandbox) -> None:
     prices = [sandbox.price(1000 + number) for number in range(12)]
     items = [{"price": each, "quantity": 1} for each in prices]
     subscription = sandbox.subscribe(prices[0], line_items=items)

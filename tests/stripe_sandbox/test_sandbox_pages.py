@@ -1,4 +1,4 @@
-"""The pages: forms that are ours alone, words, headers, and use under a prefix."""
+"""Pages: form tokens, messages, headers, and a URL prefix."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_a_form_without_the_token_does_nothing(sandbox: Sandbox) -> None:
     assert sandbox.stripe.v1.checkout.sessions.retrieve(session.id).status == "open"
 
 
-def test_the_token_outlives_a_restart(sandbox: Sandbox) -> None:
+def test_the_form_token_survives_a_restart(sandbox: Sandbox) -> None:
     session = sandbox.open_checkout()
     token = re.findall(r'name="token" value="([^"]+)"', sandbox.get(f"/pay/{session.id}").text)[0]
     sandbox.stop()
@@ -36,7 +36,7 @@ def test_the_token_outlives_a_restart(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("email", ["", "alice", "alice@", "a b@x.test", "alice@x", "@x.test"])
-def test_a_wrong_address_is_said_and_nothing_is_charged(sandbox: Sandbox, email: str) -> None:
+def test_an_invalid_email_shows_an_error_and_charges_nothing(sandbox: Sandbox, email: str) -> None:
     session = sandbox.open_checkout()
     answer = sandbox.pay(session.id, email=email)
     assert answer.status_code == 422
@@ -44,13 +44,13 @@ def test_a_wrong_address_is_said_and_nothing_is_charged(sandbox: Sandbox, email:
     assert sandbox.stripe.v1.payment_intents.list().data == []
 
 
-def test_an_unknown_card_is_said(sandbox: Sandbox) -> None:
+def test_an_unknown_card_shows_an_error(sandbox: Sandbox) -> None:
     session = sandbox.open_checkout()
     answer = sandbox.pay(session.id, card="gold")
     assert (answer.status_code, "Choose how to pay." in answer.text) == (422, True)
 
 
-def test_a_given_address_is_shown_and_cannot_be_changed(sandbox: Sandbox) -> None:
+def test_a_preset_email_is_shown_and_cannot_be_changed(sandbox: Sandbox) -> None:
     alice = sandbox.stripe.v1.customers.create({"email": "alice@x.test"})
     session = sandbox.open_checkout(customer=alice.id)
     assert 'name="email"' not in sandbox.get(f"/pay/{session.id}").text
@@ -60,7 +60,7 @@ def test_a_given_address_is_shown_and_cannot_be_changed(sandbox: Sandbox) -> Non
     assert paid.customer_details.email == "alice@x.test"
 
 
-def test_what_the_shop_sends_is_shown_as_text(sandbox: Sandbox) -> None:
+def test_text_from_the_shop_is_escaped(sandbox: Sandbox) -> None:
     nasty = {"currency": "usd", "unit_amount": 100, "product_data": {"name": "<script>x</script>"}}
     session = sandbox.open_checkout(
         line_items=[{"quantity": 3, "price_data": nasty}], metadata={"a": "</pre><script>"}
@@ -72,7 +72,7 @@ def test_what_the_shop_sends_is_shown_as_text(sandbox: Sandbox) -> None:
     assert "<script" not in sandbox.get(f"/events/{event.id}").text
 
 
-def test_every_page_says_that_no_money_moves_and_runs_no_script(sandbox: Sandbox) -> None:
+def test_every_page_states_that_no_money_moves_and_runs_no_script(sandbox: Sandbox) -> None:
     session = sandbox.open_checkout()
     sandbox.pay(session.id, "further-step")
     event = sandbox.stripe.v1.events.list().data[0]
@@ -110,11 +110,11 @@ def test_the_pages_work_below_a_prefix(tmp_path: Path) -> None:
         assert target.startswith("/sandbox/")
 
 
-def test_the_overview_of_a_sandbox_that_stands_alone_links_to_no_shop(sandbox: Sandbox) -> None:
+def test_the_overview_of_a_standalone_sandbox_has_no_shop_link(sandbox: Sandbox) -> None:
     assert "Back to" not in sandbox.get("/").text
 
 
-def test_the_sandbox_knows_neither_stripe_nor_the_shop() -> None:
+def test_the_sandbox_imports_neither_stripe_nor_the_shop() -> None:
     for file in PACKAGE.rglob("*.py"):
         text = file.read_text()
         assert not re.search(r"^\s*(?:import|from) stripe\b", text, re.M), file

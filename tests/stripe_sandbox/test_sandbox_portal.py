@@ -1,4 +1,4 @@
-"""The customer portal, and previews of what a change of plan costs."""
+"""Customer portal, and previews of plan changes."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_a_plan_is_cancelled_and_kept_in_the_portal(sandbox: Sandbox) -> None:
     assert not now(sandbox, subscription).cancel_at_period_end
 
 
-def test_another_card_is_saved_for_the_customer_and_the_plan(sandbox: Sandbox) -> None:
+def test_a_new_card_is_saved_for_the_customer_and_the_plan(sandbox: Sandbox) -> None:
     subscription = sandbox.subscribe(sandbox.price(), "declined-later")
     path = f"/portal/{portal(sandbox, subscription).id}"
 
@@ -62,7 +62,7 @@ def test_another_card_is_saved_for_the_customer_and_the_plan(sandbox: Sandbox) -
     ]
 
 
-def test_the_plan_is_changed_in_the_portal_or_says_why_not(sandbox: Sandbox) -> None:
+def test_the_plan_is_changed_in_the_portal_or_an_error_is_shown(sandbox: Sandbox) -> None:
     subscription = sandbox.subscribe(sandbox.price(1500))
     large = sandbox.price(4500)
     path = f"/portal/{portal(sandbox, subscription).id}"
@@ -76,7 +76,7 @@ def test_the_plan_is_changed_in_the_portal_or_says_why_not(sandbox: Sandbox) -> 
     assert now(sandbox, subscription)["items"].data[0].price.id == large
 
 
-def test_a_flow_opens_one_part_and_ends_where_the_shop_wants(sandbox: Sandbox) -> None:
+def test_a_flow_shows_one_part_and_ends_at_the_shops_url(sandbox: Sandbox) -> None:
     subscription = sandbox.subscribe(sandbox.price())
     flow = {
         "type": "subscription_cancel",
@@ -109,7 +109,7 @@ def test_a_flow_opens_one_part_and_ends_where_the_shop_wants(sandbox: Sandbox) -
     assert "Change the plan" in sandbox.get(path).text
 
 
-def test_nobody_acts_on_the_plan_of_another(sandbox: Sandbox) -> None:
+def test_a_customer_cannot_change_the_plan_of_another(sandbox: Sandbox) -> None:
     price = sandbox.price()
     alice = sandbox.subscribe(price)
     bob = sandbox.subscribe(price, customer_email="bob@x.test")
@@ -134,7 +134,7 @@ def test_an_invoice_has_a_page(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("interval", ["month", "year"])
-def test_a_preview_costs_what_the_change_then_does(sandbox: Sandbox, interval: str) -> None:
+def test_a_preview_shows_the_amount_of_the_change(sandbox: Sandbox, interval: str) -> None:
     subscription = sandbox.subscribe(sandbox.price(1500))
     item = subscription["items"].data[0]
     sandbox.wait(days=10)

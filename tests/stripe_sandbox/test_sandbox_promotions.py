@@ -1,4 +1,4 @@
-"""Promotion codes and tax: on the checkout's page, on invoices, and used up."""
+"""Promotion codes and tax on checkouts and invoices."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.stripe_sandbox.sandbox_kit import Sandbox
 
 
 def put_on_offer(sandbox: Sandbox, code: str = "SPRING", **coupon: Any) -> stripe.PromotionCode:
-    """Make a coupon and its code; options of the code begin with ``code_``."""
+    """Create a coupon and its code; options of the code begin with ``code_``."""
     options = {name[5:]: coupon.pop(name) for name in list(coupon) if name.startswith("code_")}
     terms: Any = coupon if "amount_off" in coupon else {"percent_off": 20, **coupon}
     made = sandbox.stripe.v1.coupons.create(terms)
@@ -70,7 +70,7 @@ def test_a_code_lowers_the_total_and_is_counted_when_paid(sandbox: Sandbox) -> N
         ({"percent_off": 99}, "SPRING", "too small"),
     ],
 )
-def test_a_code_that_does_not_fit_is_said(
+def test_an_invalid_code_shows_an_error(
     sandbox: Sandbox, coupon: dict[str, Any], word: str, said: str
 ) -> None:
     put_on_offer(sandbox, **coupon)
@@ -80,14 +80,14 @@ def test_a_code_that_does_not_fit_is_said(
     assert shown(sandbox, session).amount_total == 1499
 
 
-def test_a_checkout_that_takes_no_codes_has_no_field(sandbox: Sandbox) -> None:
+def test_a_checkout_without_codes_has_no_code_field(sandbox: Sandbox) -> None:
     put_on_offer(sandbox)
     session = sandbox.open_checkout().id
     assert "Promotion code" not in sandbox.get(f"/pay/{session}").text
     assert enter(sandbox, session, "SPRING").status_code == 422
 
 
-def test_a_code_that_was_used_up_meanwhile_charges_nothing_yet(sandbox: Sandbox) -> None:
+def test_a_code_used_up_before_payment_charges_nothing(sandbox: Sandbox) -> None:
     code = put_on_offer(sandbox, code_max_redemptions=1)
     first = sandbox.open_checkout(allow_promotion_codes=True).id
     second = sandbox.open_checkout(allow_promotion_codes=True).id
@@ -103,7 +103,7 @@ def test_a_code_that_was_used_up_meanwhile_charges_nothing_yet(sandbox: Sandbox)
     assert shown(sandbox, second).payment_status == "paid"
 
 
-def test_a_code_of_everything_leaves_nothing_to_pay(sandbox: Sandbox) -> None:
+def test_a_code_of_100_percent_leaves_nothing_to_pay(sandbox: Sandbox) -> None:
     put_on_offer(sandbox, percent_off=100)
     session = sandbox.open_checkout(allow_promotion_codes=True).id
     enter(sandbox, session, "SPRING")
@@ -113,7 +113,7 @@ def test_a_code_of_everything_leaves_nothing_to_pay(sandbox: Sandbox) -> None:
     assert (done.amount_subtotal, done.amount_total, done.payment_intent) == (1499, 0, None)
 
 
-def test_tax_comes_on_top_of_what_is_left(sandbox: Sandbox) -> None:
+def test_tax_is_added_to_the_discounted_amount(sandbox: Sandbox) -> None:
     put_on_offer(sandbox, amount_off=499, currency="usd")
     session = sandbox.open_checkout(allow_promotion_codes=True, automatic_tax={"enabled": True}).id
     assert shown(sandbox, session).amount_total == 1499 + 120
@@ -134,7 +134,7 @@ def test_tax_comes_on_top_of_what_is_left(sandbox: Sandbox) -> None:
         ({"duration": "repeating", "duration_in_months": 2}, [1296, 1620]),
     ],
 )
-def test_a_plan_keeps_its_discount_for_its_time_and_is_taxed(
+def test_a_plan_keeps_its_discount_for_its_duration_and_is_taxed(
     sandbox: Sandbox, coupon: dict[str, Any], renewals: list[int]
 ) -> None:
     put_on_offer(sandbox, **coupon)
@@ -158,7 +158,7 @@ def test_a_plan_keeps_its_discount_for_its_time_and_is_taxed(
     assert [bill.amount_paid for bill in sandbox.invoices(subscription)[1:]] == renewals
 
 
-def test_what_a_discount_took_off_is_not_given_back(sandbox: Sandbox) -> None:
+def test_a_discount_is_not_credited(sandbox: Sandbox) -> None:
     put_on_offer(sandbox, percent_off=100, duration="once")
     session = sandbox.open_subscription(sandbox.price(1500), allow_promotion_codes=True).id
     enter(sandbox, session, "SPRING")
@@ -176,7 +176,7 @@ def test_what_a_discount_took_off_is_not_given_back(sandbox: Sandbox) -> None:
     assert [line.amount for line in sandbox.invoices(subscription.id)[-1].lines.data] == [0, 4500]
 
 
-def test_codes_are_listed_and_switched_off(sandbox: Sandbox) -> None:
+def test_codes_are_listed_and_deactivated(sandbox: Sandbox) -> None:
     v1 = sandbox.stripe.v1
     code = put_on_offer(sandbox)
     other = put_on_offer(sandbox, "AUTUMN", percent_off=12.5)
@@ -201,7 +201,7 @@ def test_codes_are_listed_and_switched_off(sandbox: Sandbox) -> None:
         ({"percent_off": 500}, "percent_off"),
     ],
 )
-def test_a_coupon_that_does_not_fit_together_is_refused(
+def test_a_coupon_with_conflicting_parameters_is_refused(
     sandbox: Sandbox, given: Any, param: str
 ) -> None:
     with pytest.raises(stripe.InvalidRequestError) as refused:
@@ -209,7 +209,7 @@ def test_a_coupon_that_does_not_fit_together_is_refused(
     assert refused.value.param == param
 
 
-def test_sums_are_shared_out_to_the_last_cent() -> None:
+def test_totals_are_allocated_to_the_last_cent() -> None:
     assert totals.allocate(67, [333, 333, 0]) == [34, 33, 0]
     assert totals.allocate(100, [1, 1, 1]) == [34, 33, 33]
     assert totals.allocate(-8, [-150, 50]) == [-12, 4]

@@ -1,4 +1,4 @@
-"""Cards that are saved, and paid with while their owner is away."""
+"""Saved cards and off-session payments."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def pay(sandbox: Sandbox, customer: str, method: str, **more: Any) -> stripe.Pay
     return sandbox.stripe.v1.payment_intents.create(given)
 
 
-def test_a_payment_saves_the_card_and_it_pays_again_alone(sandbox: Sandbox) -> None:
+def test_a_payment_saves_the_card_for_off_session_payments(sandbox: Sandbox) -> None:
     customer, method = save(sandbox, "succeeds")
     assert "payment_method.attached" in sandbox.event_types()
 
@@ -49,7 +49,7 @@ def test_a_payment_saves_the_card_and_it_pays_again_alone(sandbox: Sandbox) -> N
     sandbox.stripe.v1.refunds.create({"payment_intent": paid.id})
 
 
-def test_a_payment_that_saves_nothing_saves_nothing(sandbox: Sandbox) -> None:
+def test_a_payment_without_setup_saves_no_card(sandbox: Sandbox) -> None:
     alice = sandbox.stripe.v1.customers.create({"email": "a@x.test"})
     session = sandbox.open_checkout(customer=alice.id)
     sandbox.pay(session.id)
@@ -60,7 +60,7 @@ def test_a_payment_that_saves_nothing_saves_nothing(sandbox: Sandbox) -> None:
     ("card", "code"),
     [("declined-later", "card_declined"), ("asks-each-time", "authentication_required")],
 )
-def test_a_card_that_fails_alone_says_why_and_leaves_its_intent(
+def test_a_failed_off_session_payment_returns_the_error_and_keeps_the_intent(
     sandbox: Sandbox, card: str, code: str
 ) -> None:
     customer, method = save(sandbox, card)
@@ -79,7 +79,7 @@ def test_a_card_that_fails_alone_says_why_and_leaves_its_intent(
     assert sandbox.event_types()[-2:] == ["charge.failed", "payment_intent.payment_failed"]
 
 
-def test_a_failed_payment_is_answered_the_same_again(sandbox: Sandbox) -> None:
+def test_a_failed_payment_is_replayed_for_the_same_key(sandbox: Sandbox) -> None:
     customer, method = save(sandbox, "declined-later")
     given: Any = {
         "amount": 2000,
@@ -110,7 +110,7 @@ def test_a_failed_payment_is_answered_the_same_again(sandbox: Sandbox) -> None:
         ({"method": "pm_nobody"}, "payment_method"),
     ],
 )
-def test_what_cannot_be_paid_alone_is_refused(
+def test_an_invalid_off_session_payment_is_refused(
     sandbox: Sandbox, change: dict[str, Any], param: str
 ) -> None:
     customer, method = save(sandbox, "succeeds")
@@ -119,7 +119,7 @@ def test_what_cannot_be_paid_alone_is_refused(
     assert refused.value.param == param
 
 
-def test_a_checkout_may_only_save_a_card(sandbox: Sandbox) -> None:
+def test_a_setup_checkout_saves_a_card(sandbox: Sandbox) -> None:
     alice = sandbox.stripe.v1.customers.create({"email": "alice@x.test"})
     given: Any = {
         "mode": "setup",
@@ -158,7 +158,7 @@ def test_a_checkout_may_only_save_a_card(sandbox: Sandbox) -> None:
     assert sandbox.stripe.v1.charges.list().data == []
 
 
-def test_a_default_card_pays_the_plan_without_one_and_may_be_removed(sandbox: Sandbox) -> None:
+def test_the_default_card_pays_a_plan_without_a_card_and_can_be_detached(sandbox: Sandbox) -> None:
     customer, method = save(sandbox, "succeeds")
     v1 = sandbox.stripe.v1
     v1.customers.update(customer, {"invoice_settings": {"default_payment_method": method}})

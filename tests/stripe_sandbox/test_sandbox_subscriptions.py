@@ -1,4 +1,4 @@
-"""A subscription's life: begun, renewed, declined, resumed and ended, by the sandbox's clock."""
+"""Subscription lifecycle by the sandbox's clock: start, renewal, decline, cancellation."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def again(sandbox: Sandbox, subscription: stripe.Subscription) -> stripe.Subscri
 
 
 def wait_for_period(sandbox: Sandbox, subscription: stripe.Subscription) -> stripe.Subscription:
-    """Let the present period end."""
+    """Advance the clock past the current period."""
     sandbox.wait(until=period(again(sandbox, subscription))[1])
     return again(sandbox, subscription)
 
 
-def test_a_paid_checkout_makes_a_subscription_with_its_first_invoice(sandbox: Sandbox) -> None:
+def test_a_paid_checkout_creates_a_subscription_with_its_first_invoice(sandbox: Sandbox) -> None:
     price = sandbox.price(1500)
     session = sandbox.open_subscription(price)
     assert (session.amount_total, session.payment_method_types) == (1500, ["card"])
@@ -76,7 +76,7 @@ def test_a_paid_checkout_makes_a_subscription_with_its_first_invoice(sandbox: Sa
     ]
 
 
-def test_a_refund_is_led_back_to_its_invoice(sandbox: Sandbox) -> None:
+def test_a_refund_is_traced_to_its_invoice(sandbox: Sandbox) -> None:
     subscription = sandbox.subscribe(sandbox.price())
     (invoice,) = sandbox.invoices(subscription.id)
     listed = sandbox.stripe.v1.invoice_payments.list({"invoice": invoice.id}).data
@@ -94,7 +94,7 @@ def test_a_refund_is_led_back_to_its_invoice(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize(("card", "first"), [("declined", "declined"), ("further-step", "step")])
-def test_a_card_that_does_not_pay_at_once_begins_nothing_yet(
+def test_a_card_that_does_not_pay_starts_no_subscription(
     sandbox: Sandbox, card: str, first: str
 ) -> None:
     session = sandbox.open_subscription(sandbox.price())
@@ -111,7 +111,7 @@ def test_a_card_that_does_not_pay_at_once_begins_nothing_yet(
     assert (charge.status, charge.customer) == ("succeeded", begun.customer)
 
 
-def test_a_year_of_months_is_twelve_renewals_each_at_its_moment(sandbox: Sandbox) -> None:
+def test_a_monthly_plan_renews_twelve_times_a_year_on_time(sandbox: Sandbox) -> None:
     subscription = sandbox.subscribe(sandbox.price(1500))
     start = subscription.created
 
@@ -130,7 +130,7 @@ def test_a_year_of_months_is_twelve_renewals_each_at_its_moment(sandbox: Sandbox
     assert [event.created for event in paid[::-1]] == [bill.created for bill in bills]
 
 
-def test_a_year_is_one_renewal(sandbox: Sandbox) -> None:
+def test_a_yearly_plan_renews_once_a_year(sandbox: Sandbox) -> None:
     subscription = sandbox.subscribe(sandbox.price(15000, "year"))
     sandbox.wait(days=367)
     first, second = sandbox.invoices(subscription.id)
@@ -138,7 +138,7 @@ def test_a_year_is_one_renewal(sandbox: Sandbox) -> None:
     assert second.lines.data[0].amount == 15000
 
 
-def test_months_from_the_31st_end_on_the_last_day_and_come_back() -> None:
+def test_months_from_the_31st_end_on_the_last_day_of_shorter_months() -> None:
     anchor = int(datetime(2027, 1, 31, 10, 30, tzinfo=UTC).timestamp())
     moment, days = anchor, []
     for _ in range(14):
@@ -153,7 +153,7 @@ def test_months_from_the_31st_end_on_the_last_day_and_come_back() -> None:
     assert week == leap + 14 * DAY
 
 
-def test_a_subscription_of_the_31st_is_renewed_on_the_last_days(sandbox: Sandbox) -> None:
+def test_a_subscription_from_the_31st_renews_on_the_last_day_of_the_month(sandbox: Sandbox) -> None:
     price = sandbox.price()
     now = datetime.now(UTC)
     january = datetime(now.year + 1, 1, 31, 12, tzinfo=UTC)
@@ -166,7 +166,7 @@ def test_a_subscription_of_the_31st_is_renewed_on_the_last_days(sandbox: Sandbox
     assert days[1] in ("28.02", "29.02")
 
 
-def test_a_trial_costs_nothing_and_becomes_a_paid_month(sandbox: Sandbox) -> None:
+def test_a_trial_is_free_and_then_renews_as_a_paid_month(sandbox: Sandbox) -> None:
     session = sandbox.open_subscription(sandbox.price(), subscription_data={"trial_period_days": 7})
     assert session.amount_total == 0
     assert "7 days free, then $15.00 a month" in sandbox.get(f"/pay/{session.id}").text
@@ -197,7 +197,7 @@ def test_a_trial_costs_nothing_and_becomes_a_paid_month(sandbox: Sandbox) -> Non
     assert sandbox.event_types().count("customer.subscription.trial_will_end") == 1
 
 
-def test_a_trial_may_need_no_card_and_then_fails_to_be_paid(sandbox: Sandbox) -> None:
+def test_a_trial_without_a_card_fails_at_its_first_payment(sandbox: Sandbox) -> None:
     session = sandbox.open_subscription(
         sandbox.price(),
         subscription_data={"trial_period_days": 2},
@@ -211,7 +211,7 @@ def test_a_trial_may_need_no_card_and_then_fails_to_be_paid(sandbox: Sandbox) ->
     assert again(sandbox, subscription).status == "past_due"
 
 
-def test_a_declined_renewal_is_tried_three_times_more_and_then_ends(sandbox: Sandbox) -> None:
+def test_a_declined_renewal_is_retried_three_times_and_then_ends(sandbox: Sandbox) -> None:
     subscription = sandbox.subscribe(sandbox.price(), "declined-later")
     start, end = period(subscription)
     assert subscription.status == "active"
@@ -245,7 +245,7 @@ def test_a_declined_renewal_is_tried_three_times_more_and_then_ends(sandbox: San
     assert start < end
 
 
-def test_another_card_pays_at_the_next_try(sandbox: Sandbox) -> None:
+def test_a_new_card_pays_at_the_next_retry(sandbox: Sandbox) -> None:
     subscription = sandbox.subscribe(sandbox.price(), "declined-later")
     other = sandbox.subscribe(sandbox.price(), customer=str(subscription.customer))
     wait_for_period(sandbox, subscription)
@@ -266,7 +266,7 @@ def test_another_card_pays_at_the_next_try(sandbox: Sandbox) -> None:
     assert refused.value.param == "default_payment_method"
 
 
-def test_a_cancellation_waits_for_the_end_and_can_be_taken_back(sandbox: Sandbox) -> None:
+def test_a_cancellation_takes_effect_at_period_end_and_can_be_undone(sandbox: Sandbox) -> None:
     subscriptions = sandbox.stripe.v1.subscriptions
     subscription = sandbox.subscribe(sandbox.price())
     end = period(subscription)[1]
@@ -295,7 +295,7 @@ def test_a_cancellation_waits_for_the_end_and_can_be_taken_back(sandbox: Sandbox
     subscriptions.update(subscription.id, {"metadata": {"why": "unused"}})
 
 
-def test_a_cancellation_now_ends_it_now(sandbox: Sandbox) -> None:
+def test_an_immediate_cancellation_ends_the_subscription(sandbox: Sandbox) -> None:
     subscription = sandbox.subscribe(sandbox.price(), "declined-later")
     wait_for_period(sandbox, subscription)
     gone = sandbox.stripe.v1.subscriptions.cancel(subscription.id)
@@ -340,7 +340,7 @@ def test_lists_are_filtered(sandbox: Sandbox) -> None:
         ({"mode": "payment"}, "subscription_data"),
     ],
 )
-def test_what_does_not_fit_a_subscription_is_refused(
+def test_invalid_subscription_parameters_are_refused(
     sandbox: Sandbox, change: dict[str, Any], words: str
 ) -> None:
     price = sandbox.price()
