@@ -15,26 +15,26 @@ PAYMENTS_SHOWN = 25
 EVENTS_SHOWN = 30
 
 MODES = (
-    ("send", "Send", "Webhooks go out at once and are tried again when the shop fails."),
-    ("hold", "Hold", "Webhooks wait until you let them go."),
-    ("drop", "Never", "Webhooks of what happens from now on are not sent."),
+    ("send", "Send", "Webhooks are sent at once and retried when the shop fails."),
+    ("hold", "Hold", "Webhooks wait until you release them."),
+    ("drop", "Never", "Webhooks of new events are not sent."),
 )
 
 MESSAGES = {
     "expired": "The checkout has expired.",
     "settled": "The bank has answered.",
-    "refunded": "The refund is made.",
-    "refund-failed": "The refund came back.",
+    "refunded": "The refund succeeded.",
+    "refund-failed": "The refund failed.",
     "disputed": "The payment is disputed.",
     "dispute-closed": "The dispute is closed.",
-    "sent": "The event is in the post.",
-    "mode-changed": "The webhooks are set.",
-    "clock-moved": "The clock is moved on, and what fell due has happened.",
+    "sent": "The event is queued for delivery.",
+    "mode-changed": "The webhook mode is set.",
+    "clock-moved": "The clock was advanced, and all due work was run.",
     "subscription-ended": "The subscription has ended.",
     "renewed": "The clock is at the end of the period.",
     "declines-next": "The next renewal will be declined once.",
-    "delivering": "Everything held or waiting goes out now.",
-    "refused": "Nothing was done: the payment is in another state, or the value does not fit.",
+    "delivering": "All held and waiting webhooks are being sent.",
+    "refused": "Nothing was changed: the payment is in another state, or the value is invalid.",
 }
 
 _STATUS = {
@@ -42,8 +42,8 @@ _STATUS = {
     "expired": ("quiet", "Expired"),
     "paid": ("good", "Paid"),
     "no_payment_required": ("good", "Nothing to pay"),
-    "processing": ("open", "On its way"),
-    "failed": ("bad", "Did not arrive"),
+    "processing": ("open", "Processing"),
+    "failed": ("bad", "Failed"),
     "refunded": ("quiet", "Refunded"),
     "partly-refunded": ("quiet", "Refunded in part"),
     "disputed": ("bad", "Disputed"),

@@ -55,7 +55,7 @@ PAYMENT_OPTIONS = (
     PaymentOption(
         "declined-later",
         "4000 0000 0000 0341",
-        "Works now, is declined at the next renewal.",
+        "Succeeds now, is declined at the next renewal.",
         "4000000000000341",
         off_session_failure=DECLINED,
     ),
@@ -70,13 +70,13 @@ PAYMENT_OPTIONS = (
     PaymentOption(
         "pays-later",
         "Bank debit, decided by you",
-        "The money comes later: say on the sandbox's overview whether it arrives.",
+        "The payment settles later: choose the outcome on the sandbox's overview.",
         method="us_bank_account",
     ),
     PaymentOption(
         "pays-soon",
-        "Bank debit, arrives by itself",
-        f"The money comes after {BANK_DEBIT_SECONDS} seconds.",
+        "Bank debit, succeeds automatically",
+        f"The payment succeeds after {BANK_DEBIT_SECONDS} seconds.",
         method="us_bank_account",
     ),
 )

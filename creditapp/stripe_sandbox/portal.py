@@ -113,7 +113,7 @@ def _has_part(flow: Json | None) -> bool:
 def _message(flow: Json | None) -> str | None:
     after = (flow or {}).get("after_completion") or {}
     message = (after.get("hosted_confirmation") or {}).get("custom_message")
-    return message or "It is done."
+    return message or "Your change is saved."
 
 
 def _prices(store: Store) -> list[Json]:

@@ -80,8 +80,8 @@ def test_the_overview_actions_work_without_javascript(
     assert "Nothing was done" in page.get_by_role("status").inner_text()
     page.get_by_label("Never").check()
     page.get_by_role("button", name="Set", exact=True).click()
-    page.get_by_role("button", name="Let it come back: Creator").click()
-    page.wait_for_selector("text=came back")
+    page.get_by_role("button", name="Fail the refund: Creator").click()
+    page.wait_for_selector("text=failed, the money")
     page.get_by_role("button", name="Send refund.failed again").first.click()
     shop.wait_for("refund.failed")
     assert said == []
