@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on now."""
+    """Return a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -83,7 +83,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @dataclass
 class Person:
-    """Somebody at a browser, and everything that the browser complained about."""
+    """A user at a browser, with every error that the browser reported."""
 
     page: Page
     base: str
@@ -120,7 +120,7 @@ class Cast:
     def person(
         self, *, width: int = 1280, dark: bool = False, script: bool = True, still: bool = False
     ) -> Person:
-        """Return somebody new."""
+        """Return a new user."""
         context = self.browser.new_context(
             viewport={"width": width, "height": 844},
             color_scheme="dark" if dark else "light",

@@ -35,7 +35,7 @@ MANY_ON_ONE_PAGE = (
     "page-has-heading-one",
     "region",
 )
-"""What axe says of the designers' page because headers and headings stand there many times."""
+"""Findings of axe on the designers' page, which repeats headers and headings."""
 
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 

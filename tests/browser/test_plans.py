@@ -25,7 +25,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def alice(chromium: Browser, shop: str, request: pytest.FixtureRequest) -> Iterator[Person]:
-    """Somebody who has just signed up; afterwards no console and no policy may have complained."""
+    """A user who has just signed up; fails on any console or policy error."""
     cast = Cast(chromium, shop)
     person = cast.person(width=getattr(request, "param", 1280))
     person.sign_up(f"{request.node.name.replace('[', '-').strip(']')[-40:]}@example.com")

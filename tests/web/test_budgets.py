@@ -1,4 +1,4 @@
-"""What a page may cost: twelve queries, 40 KB, and no more with a thousand rows than with one."""
+"""Budgets of the pages: twelve queries, 40 KB, and no more with a thousand rows than with one."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def queue_of(sqlite_app: Flask) -> Queue:
 
 
 def lived_in(app: Flask, queue: Queue) -> Person:
-    """Return somebody with a history of every kind."""
+    """Return a user with a history of every kind."""
     alice = Person(app).sign_up("alice@example.com")
     make(alice, queue, "a fox")
     make(alice, queue, "two boats", n="2")

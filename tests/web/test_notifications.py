@@ -1,4 +1,4 @@
-"""Which mails come: chosen on the settings, ended by a link, by a button or by a mail program."""
+"""Email preferences: changed in the settings, by a link, by a button or by an email program."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def send(app: Flask) -> None:
 
 
 def link(app: Flask, outbox: Outbox) -> str:
-    """Return the path of the link in a mail about a low balance."""
+    """Return the path of the unsubscribe link in an email about a low balance."""
     tell(app, "low_balance", LOW, "the link")
     send(app)
     mail = outbox.sent[-1]

@@ -1,4 +1,4 @@
-"""The plans' pages, for a guest and for somebody on Free."""
+"""Plan pages, for a guest and for a user on Free."""
 
 from __future__ import annotations
 

@@ -56,6 +56,6 @@ def test_the_figure_is_the_unspent_share(shop_app: ShopApp) -> None:
     page = alice.browser.get("/credits/refunds").text
     assert re.search(
         r'Write to <a href="mailto:help@example\.com\?subject=Refund%20of%20[^"]+">'
-        r"help@example\.com</a> and name <code>",
+        r"help@example\.com</a> and quote <code>",
         page,
     )
