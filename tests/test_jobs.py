@@ -1,7 +1,8 @@
-"""Jobs as a page and a handler see them; what a kill does to them is in ``faults``."""
+"""Jobs as a page and a handler use them; tests of killed workers are in ``faults``."""
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from creditapp import jobs
 from creditapp.clock import Clock, StoppedClock
 from creditapp.jobs import engine, registry
 from creditapp.jobs.engine import JobStore
-from creditapp.jobs.worker_registry import FileRoll
+from creditapp.jobs.worker_registry import FileWorkerRegistry
 from creditapp.services import get, provide
 
 SECRET = "a prompt about a neighbour, and sk-live-123"
@@ -29,9 +30,9 @@ SECRET = "a prompt about a neighbour, and sk-live-123"
 
 @pytest.fixture
 def app(database_url: str, tmp_path: Path) -> Iterator[Flask]:
-    """An app that only asks for jobs, until a test starts them."""
-    kept = dict(registry.handlers), dict(registry.periodics)
-    registry.handlers.clear()  # what the house registers needs the house
+    """An app that only enqueues jobs, until a test starts them."""
+    handlers, periodics = dict(registry.handlers), dict(registry.periodics)
+    registry.handlers.clear()  # the app's own handlers need the whole app
     registry.periodics.clear()
     app = Flask("jobs_under_test")
     provide(app, Clock, Clock())
@@ -41,19 +42,19 @@ def app(database_url: str, tmp_path: Path) -> Iterator[Flask]:
         jobs.stop()
         get(JobStore).records.engine.dispose()
     registry.handlers.clear()
-    registry.handlers.update(kept[0])
+    registry.handlers.update(handlers)
     registry.periodics.clear()
-    registry.periodics.update(kept[1])
+    registry.periodics.update(periodics)
 
 
-def await_until(true: Callable[[], object], seconds: float = 10.0) -> None:
-    give_up_at = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < give_up_at, f"not within {seconds} s"
+def await_until(condition: Callable[[], object], seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds} s"
         time.sleep(0.01)
 
 
-def test_a_job_asked_for_by_eight_threads_runs_once(app: Flask) -> None:
+def test_a_job_enqueued_by_eight_threads_runs_once(app: Flask) -> None:
     done: list[str] = []
     jobs.handler("test.once")(done.append)
     at_once = threading.Barrier(8)
@@ -68,13 +69,15 @@ def test_a_job_asked_for_by_eight_threads_runs_once(app: Flask) -> None:
     assert jobs.health().waiting == 5
     jobs.start(app)
     await_until(lambda: len(done) >= 5)
-    assert jobs.enqueue("test.once", "row0"), "asked again after it ran: known, and not run again"
+    assert jobs.enqueue("test.once", "row0"), (
+        "enqueued again after it ran: known, and not run again"
+    )
     assert jobs.enqueue("test.once", "row0.2"), "another id is another job"
     await_until(lambda: "row0.2" in done)
     assert Counter(done) == Counter([*(f"row{number}" for number in range(5)), "row0.2"])
 
 
-def test_a_process_that_runs_no_jobs_asks_for_them_and_one_that_does_runs_them(
+def test_one_process_enqueues_a_job_and_another_runs_it(
     app: Flask, database_url: str, tmp_path: Path
 ) -> None:
     done: list[str] = []
@@ -99,7 +102,7 @@ def test_a_process_that_runs_no_jobs_asks_for_them_and_one_that_does_runs_them(
         get(JobStore).records.engine.dispose()
 
 
-def test_a_lane_runs_two_at_a_time_and_a_worker_eight_and_the_rest_is_not_held_up(
+def test_a_partition_runs_two_jobs_and_a_worker_eight_and_others_do_not_wait(
     app: Flask,
 ) -> None:
     lock = threading.Lock()
@@ -118,47 +121,47 @@ def test_a_lane_runs_two_at_a_time_and_a_worker_eight_and_the_rest_is_not_held_u
             running.subtract([user, "all"])
             done.append(row_id)
 
-    jobs.handler("test.lane")(work)
+    jobs.handler("test.partition")(work)
     jobs.handler("test.paid")(done.append)
     jobs.handler("test.other")(done.append)
     for number in range(6):
         for user in ("alice", "bob", "charlie", "dora", "emil", "frida"):
-            jobs.enqueue("test.lane", f"{user}-{number}", lane=f"vendor/{user}")
+            jobs.enqueue("test.partition", f"{user}-{number}", partition=f"vendor/{user}")
     jobs.start(app)
     await_until(lambda: running["all"] == 8)
     jobs.enqueue("test.paid", "paid")
-    jobs.enqueue("test.other", "other vendor", lane="quick/alice")
+    jobs.enqueue("test.other", "other vendor", partition="quick/alice")
     await_until(lambda: {"paid", "other vendor"} <= set(done), seconds=5)
-    assert len(done) < 30, "what is not in the full lanes came past them"
+    assert len(done) < 30, "jobs outside the full partitions did not wait for them"
     await_until(lambda: len(done) == 38, seconds=20)
     assert peaks.pop("all") == engine.THREADS == 8
     assert set(peaks.values()) == {engine.PER_USER} == {2}
 
 
-def test_a_job_that_fails_is_tried_again_and_then_given_up_without_a_word_of_it(
+def test_a_failing_job_is_retried_then_fails_for_good_and_its_text_is_not_stored(
     app: Flask, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    tried: list[float] = []
+    attempts: list[float] = []
 
     @jobs.handler("test.failing", retry_seconds=(0.2, 0.2))
     def fail(row_id: str) -> None:
-        tried.append(time.monotonic())
+        attempts.append(time.monotonic())
         raise RuntimeError(SECRET)
 
     @jobs.handler("test.healing", retry_seconds=(0.2,))
     def heal(row_id: str) -> None:
-        tried.append(0.0)
-        if tried.count(0.0) == 1:
+        attempts.append(0.0)
+        if attempts.count(0.0) == 1:
             raise RuntimeError(SECRET)
 
     jobs.start(app)
-    jobs.enqueue("test.healing", "b", lane="vendor/bob")
+    jobs.enqueue("test.healing", "b", partition="vendor/bob")
     jobs.enqueue("test.failing", "a")
     await_until(lambda: jobs.health().dead_letters == 1)
-    await_until(lambda: tried.count(0.0) == 2)
+    await_until(lambda: attempts.count(0.0) == 2)
     jobs.enqueue("test.failing", "a")
     time.sleep(0.5)
-    assert len(tried) == 3 + 2
+    assert len(attempts) == 3 + 2
     (letter,) = jobs.dead_letters()
     assert (letter.name, letter.row_id, letter.attempts, letter.crashed) == (
         "test.failing",
@@ -168,8 +171,8 @@ def test_a_job_that_fails_is_tried_again_and_then_given_up_without_a_word_of_it(
     )
     jobs.stop()
 
-    told = capsys.readouterr()
-    assert SECRET not in caplog.text + told.out + told.err
+    output = capsys.readouterr()
+    assert SECRET not in caplog.text + output.out + output.err
     schema = "" if get(JobStore).records.engine.dialect.name == "sqlite" else "dbos."
     with get(JobStore).records.engine.connect() as connection:
         tables = ("workflow_status", "workflow_input", "workflow_output", "operation_outputs")
@@ -178,14 +181,14 @@ def test_a_job_that_fails_is_tried_again_and_then_given_up_without_a_word_of_it(
             assert "neighbour" not in repr(rows), table
 
 
-def test_a_job_waits_as_long_as_it_was_told(app: Flask) -> None:
+def test_a_delayed_job_waits_for_its_delay(app: Flask) -> None:
     done: dict[str, float] = {}
 
     @jobs.handler("test.later")
     def later(row_id: str) -> None:
         done.setdefault(row_id, time.monotonic())
 
-    # The clock of the app may stand still or be elsewhere: what counts is the distance to it.
+    # The app's clock may be stopped or different: only the difference to it counts.
     stopped = StoppedClock(datetime(2031, 5, 1, tzinfo=UTC))
     provide(app, Clock, stopped)
     jobs.start(app)
@@ -202,26 +205,26 @@ def test_a_job_waits_as_long_as_it_was_told(app: Flask) -> None:
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_a_periodic_job_comes_by_the_clock_and_never_beside_itself(app: Flask) -> None:
+def test_a_periodic_job_runs_by_its_cron_and_never_twice_at_once(app: Flask) -> None:
     ticks: list[float] = []
-    at_work: list[int] = []
+    running: list[int] = []
 
     @jobs.every("test.slow_tick", "* * * * * *")
     def tick() -> None:
         ticks.append(time.monotonic())
-        at_work.append(1)
-        assert len(at_work) == 1
+        running.append(1)
+        assert len(running) == 1
         time.sleep(1.2)
-        at_work.pop()
+        running.pop()
 
     jobs.start(app)
     await_until(lambda: len(ticks) == 2, seconds=12)
     jobs.stop()
-    assert at_work == []
+    assert running == []
     assert all(later - earlier >= 1.2 for earlier, later in itertools.pairwise(ticks))
 
 
-def test_a_sweep_may_ask_for_other_jobs_when_it_is_run_again(app: Flask) -> None:
+def test_a_sweep_may_enqueue_other_jobs_when_it_runs_again(app: Flask) -> None:
     done: list[str] = []
     jobs.handler("test.found")(done.append)
 
@@ -242,7 +245,7 @@ def test_a_sweep_may_ask_for_other_jobs_when_it_is_run_again(app: Flask) -> None
     assert jobs.health().dead_letters == 0
 
 
-def test_records_of_ended_jobs_are_deleted_after_a_while(app: Flask) -> None:
+def test_records_of_ended_jobs_are_deleted_after_their_retention(app: Flask) -> None:
     done: list[str] = []
     jobs.handler("test.old")(done.append)
     jobs.start(app)
@@ -261,7 +264,7 @@ def test_records_of_ended_jobs_are_deleted_after_a_while(app: Flask) -> None:
     assert [key for key in keys if key.startswith("test.old")] == ["test.old:waiting"]
 
 
-def test_a_store_that_cannot_be_reached_is_told_and_not_raised(tmp_path: Path) -> None:
+def test_an_unreachable_store_is_reported_and_not_raised(tmp_path: Path) -> None:
     jobs_before = dict(registry.handlers)
     jobs.handler("test.lost")(lambda row_id: None)
     app = Flask("jobs_under_test")
@@ -276,28 +279,28 @@ def test_a_store_that_cannot_be_reached_is_told_and_not_raised(tmp_path: Path) -
     registry.handlers.update(jobs_before)
 
 
-def test_an_onlooker_never_takes_the_lock_of_a_worker_that_enters(tmp_path: Path) -> None:
-    """Whoever looks takes the lock for an instant; a worker just coming must not lose by it."""
+def test_a_reader_never_takes_the_lock_of_a_worker_that_registers(tmp_path: Path) -> None:
+    """A reader holds the lock for an instant; a worker that registers then must still get it."""
     stop = threading.Event()
 
-    def look() -> None:
+    def read() -> None:
         while not stop.is_set():
-            FileRoll(tmp_path).living()
+            FileWorkerRegistry(tmp_path).live_workers()
 
-    onlookers = [threading.Thread(target=look) for _ in range(3)]
-    for onlooker in onlookers:
-        onlooker.start()
+    readers = [threading.Thread(target=read) for _ in range(3)]
+    for reader in readers:
+        reader.start()
     try:
         for number in range(200):
-            worker = FileRoll(tmp_path)
-            worker.enter(f"worker-{number}")
-            with FileRoll(tmp_path).dead(f"worker-{number}") as is_dead:
+            worker = FileWorkerRegistry(tmp_path)
+            worker.register(f"worker-{number}")
+            with FileWorkerRegistry(tmp_path).lock_if_dead(f"worker-{number}") as is_dead:
                 assert not is_dead
-            worker.leave()
+            worker.unregister()
     finally:
         stop.set()
-        for onlooker in onlookers:
-            onlooker.join()
+        for reader in readers:
+            reader.join()
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -305,9 +308,9 @@ def test_mistakes_in_the_code_are_raised(app: Flask) -> None:
     jobs.handler("test.known")(lambda row_id: None)
     with pytest.raises(KeyError, match="no handler is called"):
         jobs.enqueue("test.unknown", "1")
-    for lane in ("", "/", "vendor/", "Vendor/alice", "a/b/c", "vendor/al ice"):
-        with pytest.raises(ValueError, match="is not a lane"):
-            jobs.enqueue("test.known", "1", lane=lane)
+    for partition in ("", "/", "vendor/", "Vendor/alice", "a/b/c", "vendor/al ice"):
+        with pytest.raises(ValueError, match="is not a partition"):
+            jobs.enqueue("test.known", "1", partition=partition)
     jobs.start(app)
     with pytest.raises(RuntimeError, match="already"):
         jobs.start(app)
@@ -326,8 +329,16 @@ assert "dbos" not in sys.modules
 jobs.start(app)
 print(time.perf_counter() - began_at)
 """
-    ran = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=30
     )
-    assert float(ran.stdout.splitlines()[0]) < 0.2
-    assert "Traceback" not in ran.stderr
+    assert float(result.stdout.splitlines()[0]) < 0.2
+    assert "Traceback" not in result.stderr
+
+
+def test_the_private_dbos_function_that_recovers_jobs_is_as_expected() -> None:
+    """ADR 2 says why it is used; a new release of DBOS may rename it or change its arguments."""
+    from dbos import DBOS
+
+    parameters = inspect.signature(DBOS._recover_pending_workflows).parameters
+    assert list(parameters) == ["executor_ids"]

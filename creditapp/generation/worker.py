@@ -39,7 +39,7 @@ def enqueue(generation: Generation) -> None:
     jobs.enqueue(
         "generate",
         f"{generation.id}.{generation.attempt}",
-        lane=f"{generation.provider}/{generation.owner_kind}:{generation.owner_id}",
+        partition=f"{generation.provider}/{generation.owner_kind}:{generation.owner_id}",
     )
 
 

@@ -1,6 +1,6 @@
-"""DBOS, and nothing else in the house knows of it: where jobs are put, and where they are run.
+"""Job store and worker on DBOS; no other module of the app imports DBOS.
 
-It is imported when the first job is put or run, not before: that takes a third of a second.
+It is imported when the first job is enqueued or run, because that takes a third of a second.
 """
 
 from __future__ import annotations
@@ -27,77 +27,81 @@ if TYPE_CHECKING:
     from dbos import DBOSClient, EnqueueOptions
 
 KILLS_MAX = 5
-"""How many times a job is taken over from a dead worker; then it is a dead letter itself."""
+"""How many times a job is recovered from a dead worker before it becomes a dead letter."""
 
 PER_USER = 2
-"""Jobs of one lane (a user at a provider) that run at once, over all workers."""
+"""Jobs of one partition (a user at a provider) that run at once, over all workers."""
 
 PER_PROVIDER = 16
 """Jobs of one provider that run at once, over all workers."""
 
 THREADS = 8
-"""Jobs of one provider that run at once in one worker: a slow vendor never starves another."""
+"""Jobs of one provider that run at once in one worker: a slow provider never starves another."""
 
-UNLANED_THREADS = 4
-"""Jobs without a lane that run at once in one worker, so that no picture delays a payment."""
+UNPARTITIONED_THREADS = 4
+"""Jobs without a partition that run at once in one worker, so that no image delays a payment."""
 
-BEAT_SECONDS = 2.0
-"""How often a worker says that it lives and looks for the jobs of dead ones."""
+HEARTBEAT_SECONDS = 2.0
+"""How often a worker renews its heartbeat and recovers the jobs of dead workers."""
 
 _APPLICATION = "creditapp"
-# Recovery sees only jobs of its own version. Ours are names and ids, which every version reads.
+# DBOS recovers only jobs of its own version. Ours are names and ids, which every version reads.
 _VERSION = "1"
 _QUEUE = "jobs"
 _POLL_SECONDS = 0.1
-_LANE = re.compile(r"(?:(?P<provider>[a-z0-9][a-z0-9._-]{0,63})/)?(?P<user>[\x21-\x2e\x30-\x7e]+)")
+_PARTITION = re.compile(
+    r"(?:(?P<provider>[a-z0-9][a-z0-9._-]{0,63})/)?(?P<user>[\x21-\x2e\x30-\x7e]+)"
+)
 
 _log = structlog.get_logger(__name__)
 
 
 class JobFailed(Exception):
-    """The only error that reaches DBOS's tables: it names the kind of the true one, no more."""
+    """The only error that DBOS stores; it names only the type of the original error."""
 
 
 class JobStore:
-    """Where an app's jobs are kept, with the door through which they are put there."""
+    """The job store of one app, and the client that enqueues jobs."""
 
     def __init__(self, app: Flask, database_url: str, data_dir: Path) -> None:
         self.app = app
         self.records = Records(database_url, data_dir)
-        self.roll = worker_registry.open_roll(database_url, data_dir, lambda: self.records.engine)
+        self.workers = worker_registry.open_worker_registry(
+            database_url, data_dir, lambda: self.records.engine
+        )
         self._lock = threading.Lock()
         self._client: DBOSClient | None = None
         self._queues: set[str] = set()
 
-    def put(
+    def enqueue(
         self,
         name: str,
         row_id: str,
         *,
-        lane: str | None = None,
-        seconds: float = 0,
+        partition: str | None = None,
+        delay_seconds: float = 0,
         attempt: int = 1,
     ) -> None:
-        """Write one attempt at a job; the same one again changes nothing."""
-        queue, partition = self._queue_of(lane)
+        """Store one attempt at a job; idempotent by name, row and attempt."""
+        queue, partition_key = self._queue_for(partition)
         options: EnqueueOptions = {
             "workflow_name": name,
             "queue_name": queue,
             "workflow_id": job_key(name, row_id, attempt),
             "app_version": _VERSION,
         }
-        if partition is not None:
-            options["queue_partition_key"] = partition
-        if seconds > 0:
-            options["delay_seconds"] = seconds
-        self.client().enqueue(options, row_id, attempt, lane)
+        if partition_key is not None:
+            options["queue_partition_key"] = partition_key
+        if delay_seconds > 0:
+            options["delay_seconds"] = delay_seconds
+        self.client().enqueue(options, row_id, attempt, partition)
 
     def client(self) -> DBOSClient:
-        """Return DBOS's client; the first call imports it and makes its tables.
+        """Return DBOS's client; the first call imports it and creates its tables.
 
-        Handlers put jobs through the client too, not through ``DBOS``: what DBOS is asked inside
-        a workflow becomes a numbered step of it, and a sweep that finds other rows when it is run
-        again would be refused as another program.
+        Handlers enqueue jobs through the client too, not through ``DBOS``: each call of ``DBOS``
+        inside a workflow becomes a numbered step, and DBOS would refuse a sweep that finds other
+        rows when it runs again.
         """
         with self._lock:
             if self._client is None:
@@ -105,36 +109,39 @@ class JobStore:
             return self._client
 
     def prune(self) -> None:
-        """Delete the records of jobs that ended long ago."""
-        while keys := self.records.outdated():
+        """Delete the records of jobs past their retention."""
+        while keys := self.records.expired_keys():
             self.client().delete_workflows(keys)
 
     def _open(self) -> DBOSClient:
-        _quiet()
-        from dbos import DBOSClient, DBOSPortableJSONSerializer
+        _configure_logging()
+        from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer
 
+        url = self.records.engine.url
+        if url.get_backend_name() == "postgresql":
+            url = url.update_query_dict({"connect_timeout": "5"})
+        DBOS.migrate(url.render_as_string(hide_password=False), schema=SCHEMA)
         client = DBOSClient(
             system_database_engine=self.records.engine,
             dbos_system_schema=SCHEMA,
             serializer=DBOSPortableJSONSerializer(),
             application_name=_APPLICATION,
-            # A page would rather be told than wait for the database to come back.
+            # A request must get an error instead of waiting for the database to return.
             retry_connection_errors=False,
             lazy=True,
         )
-        client._sys_db.run_migrations()
         client.register_queue(
-            _QUEUE, worker_concurrency=UNLANED_THREADS, polling_interval_sec=_POLL_SECONDS
+            _QUEUE, worker_concurrency=UNPARTITIONED_THREADS, polling_interval_sec=_POLL_SECONDS
         )
         return client
 
-    def _queue_of(self, lane: str | None) -> tuple[str, str | None]:
-        if lane is None:
+    def _queue_for(self, partition: str | None) -> tuple[str, str | None]:
+        if partition is None:
             return _QUEUE, None
-        parts = _LANE.fullmatch(lane)
-        if parts is None:
-            raise ValueError(f"{lane!r} is not a lane: '<provider>/<user>'")
-        name = f"lane-{parts['provider'] or 'any'}"
+        match = _PARTITION.fullmatch(partition)
+        if match is None:
+            raise ValueError(f"{partition!r} is not a partition: '<provider>/<user>'")
+        name = f"provider-{match['provider'] or 'any'}"
         if name not in self._queues:
             self.client().register_queue(
                 name,
@@ -144,26 +151,26 @@ class JobStore:
                 polling_interval_sec=_POLL_SECONDS,
             )
             self._queues.add(name)
-        return name, parts["user"]
+        return name, match["user"]
 
 
 class Worker:
-    """This process as one that runs jobs: one thread that lives, and DBOS's threads that work."""
+    """The worker of this process: one heartbeat thread, and DBOS's threads that run jobs."""
 
     def __init__(self, store: JobStore) -> None:
         self._store = store
-        self._executor = worker_registry.new_executor()
+        self._executor = worker_registry.new_executor_id()
         self._stopping = threading.Event()
         self._launched = False
         self._running: set[int] = set()
-        self._thread = threading.Thread(target=self._live, name="jobs", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="jobs", daemon=True)
 
-    def begin(self) -> None:
+    def start(self) -> None:
         """Start the thread, which imports DBOS and launches it; return at once."""
         self._thread.start()
 
-    def end(self, grace_seconds: int) -> None:
-        """Stop; keep the lock of jobs still running, so that nobody doubles them meanwhile."""
+    def stop(self, grace_seconds: int) -> None:
+        """Stop; keep the lock while jobs still run, so that no other worker runs them too."""
         self._stopping.set()
         self._thread.join()
         if not self._launched:
@@ -175,9 +182,9 @@ class Worker:
             workflow_completion_timeout_sec=grace_seconds if self._running else 0,
         )
         if not self._running:
-            self._store.roll.leave()
+            self._store.workers.unregister()
 
-    def _live(self) -> None:
+    def _run(self) -> None:
         while not self._stopping.is_set():
             try:
                 self._launch()
@@ -185,22 +192,22 @@ class Worker:
                 break
             except Exception as error:
                 if not threading.main_thread().is_alive():
-                    return  # the process ended before its jobs began, and nothing can start now
-                _log.error("jobs did not start", **_kind_and_place(error))
-                self._stopping.wait(BEAT_SECONDS)
+                    return  # the process ended first, and no thread can start now
+                _log.error("jobs did not start", **_type_and_location(error))
+                self._stopping.wait(HEARTBEAT_SECONDS)
         while not self._stopping.is_set():
             try:
-                self._store.roll.beat()
-                self._take_over()
+                self._store.workers.heartbeat()
+                self._recover_jobs()
             except Exception as error:
-                _log.warning("jobs missed a beat", **_kind_and_place(error))
-            self._stopping.wait(BEAT_SECONDS)
+                _log.warning("heartbeat failed", **_type_and_location(error))
+            self._stopping.wait(HEARTBEAT_SECONDS)
 
     def _launch(self) -> None:
         self._store.client()
         from dbos import DBOS, DBOSPortableJSONSerializer
 
-        self._store.roll.enter(self._executor)
+        self._store.workers.register(self._executor)
         try:
             DBOS(
                 config={
@@ -237,70 +244,73 @@ class Worker:
             )
         except BaseException:
             DBOS.destroy(destroy_registry=True)
-            self._store.roll.leave()
+            self._store.workers.unregister()
             raise
         _log.info("jobs started", executor=self._executor)
 
-    def _take_over(self) -> None:
-        """Put back into their queues the jobs that dead workers had begun."""
+    def _recover_jobs(self) -> None:
+        """Return the running jobs of dead workers to their queues."""
         from dbos import DBOS
 
-        for executor in self._store.records.begun_by():
+        for executor in self._store.records.executors_with_jobs():
             if executor == self._executor:
                 continue
-            with self._store.roll.dead(executor) as is_dead:
+            with self._store.workers.lock_if_dead(executor) as is_dead:
                 if is_dead:
-                    # The private one: the public resume_workflows asks no question, so that two
-                    # peers would both resume, and it forgets the queue and the attempts.
-                    taken = DBOS._recover_pending_workflows([executor])
-                    _log.warning("jobs taken over", executor=executor, count=len(taken))
+                    # Private, and checked by a test: the public resume_workflows does not compare
+                    # the state, so that two peers would both resume a job, and it loses the
+                    # queue and the number of attempts. ADR 2 has the details.
+                    recovered = DBOS._recover_pending_workflows([executor])
+                    _log.warning("jobs recovered", executor=executor, count=len(recovered))
 
     def _workflow(self, name: str) -> Callable[[str, int, str | None], None]:
-        def work(row_id: str, attempt: int, lane: str | None) -> None:
-            with self._counted():
-                self._attempt(name, row_id, attempt, lane)
+        def work(row_id: str, attempt: int, partition: str | None) -> None:
+            with self._count_running():
+                self._attempt(name, row_id, attempt, partition)
 
         return work
 
-    def _attempt(self, name: str, row_id: str, attempt: int, lane: str | None) -> None:
-        job, began_at = handlers[name], time.monotonic()
+    def _attempt(self, name: str, row_id: str, attempt: int, partition: str | None) -> None:
+        job, started_at = handlers[name], time.monotonic()
         try:
             with self._store.app.app_context():
                 job.work(row_id)
         except Exception as error:
-            told = {"job": name, "id": row_id, "attempt": attempt, **_kind_and_place(error)}
+            fields = {"job": name, "id": row_id, "attempt": attempt, **_type_and_location(error)}
             if attempt > len(job.retry_seconds):
-                _log.error("job given up", **told)
+                _log.error("job failed for good", **fields)
                 raise JobFailed(type(error).__name__) from None
-            _log.warning("job failed", **told)
+            _log.warning("job failed", **fields)
         else:
             _log.debug(
-                "job done", job=name, id=row_id, seconds=round(time.monotonic() - began_at, 3)
+                "job done", job=name, id=row_id, seconds=round(time.monotonic() - started_at, 3)
             )
             return
-        self._put_again(name, row_id, attempt + 1, lane, job.retry_seconds[attempt - 1])
+        self._enqueue_retry(name, row_id, attempt + 1, partition, job.retry_seconds[attempt - 1])
 
-    def _put_again(
-        self, name: str, row_id: str, attempt: int, lane: str | None, seconds: float
+    def _enqueue_retry(
+        self, name: str, row_id: str, attempt: int, partition: str | None, delay_seconds: float
     ) -> None:
         while True:
             try:
-                return self._store.put(name, row_id, lane=lane, seconds=seconds, attempt=attempt)
+                return self._store.enqueue(
+                    name, row_id, partition=partition, delay_seconds=delay_seconds, attempt=attempt
+                )
             except SQLAlchemyError:
-                # The store is away. This job waits for it, as DBOS does to write its end.
+                # The store cannot be reached. Wait for it, as DBOS does to store a job's result.
                 time.sleep(1.0)
 
     def _tick(self, name: str) -> Callable[[datetime, Any], None]:
         def work(scheduled_at: datetime, context: Any) -> None:
             periodic = periodics[name]
             if not periodic.busy.acquire(blocking=False):
-                _log.info("tick left out", job=name)
+                _log.info("tick skipped", job=name)
                 return
             try:
-                with self._counted(), self._store.app.app_context():
+                with self._count_running(), self._store.app.app_context():
                     periodic.work()
             except Exception as error:
-                _log.error("tick failed", job=name, **_kind_and_place(error))
+                _log.error("tick failed", job=name, **_type_and_location(error))
                 raise JobFailed(type(error).__name__) from None
             finally:
                 periodic.busy.release()
@@ -308,7 +318,7 @@ class Worker:
         return work
 
     @contextmanager
-    def _counted(self) -> Iterator[None]:
+    def _count_running(self) -> Iterator[None]:
         thread = threading.get_ident()
         self._running.add(thread)
         try:
@@ -317,17 +327,17 @@ class Worker:
             self._running.discard(thread)
 
 
-def _kind_and_place(error: BaseException) -> dict[str, str]:
-    """Return what a log may say of an error: its text may quote a prompt or a key."""
+def _type_and_location(error: BaseException) -> dict[str, str]:
+    """Return the loggable parts of an error: its text may quote a prompt or a key."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
-    place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else ""
-    return {"error": type(error).__name__, "place": place}
+    location = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else ""
+    return {"error": type(error).__name__, "location": location}
 
 
-def _quiet() -> None:
-    """Send DBOS's log where ours goes, warnings only, without the failures we told already."""
+def _configure_logging() -> None:
+    """Send DBOS's warnings to our log, without the failures that are logged already."""
     logger = logging.getLogger("dbos")
     if not logger.handlers:
         logger.addHandler(logging.NullHandler())  # else DBOS adds one that writes to the terminal

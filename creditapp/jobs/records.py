@@ -1,8 +1,8 @@
-"""What the jobs' own tables say: who waits, who runs, who was given up.
+"""Queries on the job tables: backlog, dead letters, expired records.
 
-The tables are DBOS's, in a file or a schema of their own, and written by it alone. They are read
-here without it, so that a health check costs a page no import. The columns named are those of the
-release that the lock file pins; a test fails when they change.
+The tables belong to DBOS, in a file or a schema of their own, and only DBOS writes them. They are
+read here without importing DBOS, so that a health check is cheap. The column names are those of
+the release that the lock file pins; a test fails when they change.
 """
 
 from __future__ import annotations
@@ -35,34 +35,34 @@ from creditapp.db import prepare_engine
 KEEP_DAYS = 1
 KEEP_DEAD_DAYS = 90
 SCHEMA = "dbos"
-"""The jobs' schema in a PostgreSQL database."""
+"""The schema of the job tables in a PostgreSQL database."""
 
 _DONE = ("SUCCESS", "CANCELLED")
 _DEAD = ("ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
-_PRUNED_AT_ONCE = 500
+_PRUNE_BATCH = 500
 
 
 @dataclass(frozen=True)
 class Backlog:
-    """How many jobs there are of each kind that somebody may have to look at."""
+    """Numbers of unfinished and failed jobs."""
 
     waiting: int
     running: int
     dead_letters: int
     lag_seconds: float
-    """How long the oldest job that could run has waited."""
+    """How long the oldest job that is due has waited."""
 
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """A job that was given up."""
+    """A job that failed for good."""
 
     name: str
     row_id: str
     attempts: int
     ended_at: datetime
     crashed: bool
-    """Whether it was given up because it took its workers with it."""
+    """Whether it failed because its workers crashed too often."""
 
 
 def job_key(name: str, row_id: str, attempt: int) -> str:
@@ -71,7 +71,7 @@ def job_key(name: str, row_id: str, attempt: int) -> str:
 
 
 class Records:
-    """The jobs' store of one app, opened when it is first looked at."""
+    """The job tables of one app, opened at first use."""
 
     def __init__(self, database_url: str, data_dir: Path) -> None:
         self._url = database_url
@@ -82,11 +82,11 @@ class Records:
 
     @cached_property
     def engine(self) -> Engine:
-        """The connections to the store, opened when they are first needed."""
+        """The connection pool of the job tables, created at first use."""
         return _new_engine(self._url, self._data_dir)
 
     def backlog(self) -> Backlog:
-        """Count the jobs; a tick that failed is no dead letter, the next one replaces it."""
+        """Count the jobs; a failed tick is not a dead letter, because the next one replaces it."""
         job = self._job
         due_at = func.coalesce(job.c.delay_until_epoch_ms, job.c.created_at)
         query = (
@@ -95,17 +95,17 @@ class Records:
             .where(job.c.schedule_name.is_(None) | job.c.status.not_in(_DEAD))
             .group_by(job.c.status)
         )
-        found = {status: (count, first_ms) for status, count, first_ms in self._rows(query)}
-        waiting, first_ms = found.get("ENQUEUED", (0, None))
+        counts = {status: (count, first_ms) for status, count, first_ms in self._rows(query)}
+        waiting, first_ms = counts.get("ENQUEUED", (0, None))
         return Backlog(
             waiting=waiting,
-            running=found.get("PENDING", (0, None))[0],
-            dead_letters=sum(found.get(status, (0, None))[0] for status in _DEAD),
+            running=counts.get("PENDING", (0, None))[0],
+            dead_letters=sum(counts.get(status, (0, None))[0] for status in _DEAD),
             lag_seconds=max(0.0, time.time() - first_ms / 1000) if first_ms else 0.0,
         )
 
     def dead_letters(self, limit: int) -> list[DeadLetter]:
-        """Return the jobs that were given up, the latest first."""
+        """Return the jobs that failed for good, the latest first."""
         job = self._job
         query = (
             select(job)
@@ -115,21 +115,21 @@ class Records:
         )
         return [_dead_letter(row) for row in self._rows(query)]
 
-    def begun_by(self) -> list[str]:
-        """Return the executors, living or dead, that began jobs which have not ended."""
+    def executors_with_jobs(self) -> list[str]:
+        """Return the executors, alive or dead, that have running jobs."""
         job = self._job
         query = select(job.c.executor_id).where(job.c.status == "PENDING").distinct()
         return [executor for (executor,) in self._rows(query) if executor]
 
-    def outdated(self) -> list[str]:
-        """Return the keys of some jobs that ended long ago; empty when there is none left."""
+    def expired_keys(self) -> list[str]:
+        """Return the keys of one batch of jobs past their retention; empty when none are left."""
         job = self._job
         for statuses, days in ((_DONE, KEEP_DAYS), (_DEAD, KEEP_DEAD_DAYS)):
             query = (
                 select(job.c.workflow_uuid)
                 .where(job.c.status.in_(statuses))
                 .where(job.c.updated_at < (time.time() - days * 86_400) * 1000)
-                .limit(_PRUNED_AT_ONCE)
+                .limit(_PRUNE_BATCH)
             )
             if keys := [key for (key,) in self._rows(query)]:
                 return keys
@@ -146,7 +146,7 @@ class Records:
         except ProgrammingError:
             if self._complete:
                 raise
-            # Some columns are missing: the first process to start makes the tables just now.
+            # Some columns are missing: another process is creating the tables at this moment.
             return []
         self._complete = True
         return rows
@@ -173,10 +173,10 @@ def _dead_letter(row: Any) -> DeadLetter:
 
 
 def _new_engine(database_url: str, data_dir: Path) -> Engine:
-    """Return connections of the jobs' own: a job's bookkeeping must not wait for a page's."""
+    """Return an engine for the job tables alone: jobs must not wait for pages' connections."""
     if not database_url.startswith("sqlite"):
-        # DBOS's own guard: a frozen process must not keep rows locked. A power cut may take back
-        # the last jobs, and the sweeps put them again.
+        # The timeout is DBOS's own guard: a frozen process must not keep rows locked. A power cut
+        # may lose the last jobs, and the sweeps enqueue them again.
         options = "-c idle_in_transaction_session_timeout=60000 -c synchronous_commit=off"
         engine = create_engine(
             database_url,
@@ -204,9 +204,9 @@ def _new_engine(database_url: str, data_dir: Path) -> Engine:
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
-    # As DBOS does on its own connections: a transaction that writes begins as one that writes.
+    # As DBOS does on its own connections: a transaction takes the write lock at its start.
     connection.isolation_level = "IMMEDIATE"
     connection.execute("PRAGMA journal_mode=WAL")
-    # NORMAL: a power cut may take back the last jobs, and the sweeps put them again.
+    # NORMAL: a power cut may lose the last jobs, and the sweeps enqueue them again.
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute("PRAGMA foreign_keys=ON")

@@ -1,4 +1,4 @@
-"""What can be asked for: the handlers and the periodic work, by name."""
+"""Registered handlers and periodic jobs, by name."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 RETRY_SECONDS = (2.0, 10.0, 60.0, 300.0)
-"""How long a failed job waits before each further attempt; one attempt more than entries."""
+"""The wait before each retry of a failed job; there is one attempt more than entries."""
 
 F = TypeVar("F", bound=Callable[..., None])
 
 
 @dataclass(frozen=True)
 class Handler:
-    """Work for one row, and how often it may fail."""
+    """A job's function, with the wait before each retry."""
 
     work: Callable[[str], None]
     retry_seconds: Sequence[float]
@@ -23,7 +23,7 @@ class Handler:
 
 @dataclass(frozen=True)
 class Periodic:
-    """Work that comes again by the clock; ``busy`` while this process is at it."""
+    """A scheduled job; ``busy`` is locked while this process runs it."""
 
     work: Callable[[], None]
     cron: str
@@ -35,7 +35,7 @@ periodics: dict[str, Periodic] = {}
 
 
 def handler(name: str, retry_seconds: Sequence[float] = RETRY_SECONDS) -> Callable[[F], F]:
-    """Register the decorated function, which takes a row's id, as the work called ``name``."""
+    """Register the decorated function, which takes a row's id, as the job ``name``."""
 
     def register(work: F) -> F:
         handlers[name] = Handler(work, tuple(retry_seconds))
@@ -45,11 +45,10 @@ def handler(name: str, retry_seconds: Sequence[float] = RETRY_SECONDS) -> Callab
 
 
 def every(name: str, cron: str) -> Callable[[F], F]:
-    """Register the decorated function, which takes nothing, to run by ``cron`` (UTC).
+    """Register the decorated function, which takes no arguments, to run by ``cron`` (UTC).
 
     ``cron`` has five fields, or six with the seconds first. Each tick runs on one worker only; a
-    worker that is still at the last tick leaves out this one. A tick that fails is not tried
-    again: the next one comes.
+    worker that still runs the previous tick skips this one. A failed tick is not retried.
     """
 
     def register(work: F) -> F:

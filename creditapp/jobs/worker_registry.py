@@ -1,13 +1,13 @@
-"""Which worker processes are alive, so that the jobs of a dead one are taken over.
+"""Registry of live worker processes, so that peers take over the jobs of a dead one.
 
-Each process that runs jobs holds a lock that the operating system or PostgreSQL lets go of by
-itself when the process dies, however it dies: a session advisory lock on PostgreSQL, ``flock`` on
-a file elsewhere. Whoever can take an executor's lock has proved that nobody holds it.
+Each worker process holds a lock that the operating system or PostgreSQL releases when the process
+dies, however it dies: a session advisory lock on PostgreSQL, ``flock`` on a file elsewhere. A
+process that acquires another executor's lock has proved that the executor is dead.
 
-A lock can be lost while its process lives on (PostgreSQL restarted, a connection cut). Its jobs
-may then run a second time beside the first, until it has taken the lock again at its next beat.
-That is why handlers compare-and-set their own rows: the lock keeps this rare, not impossible. A
-pooler that shares sessions (PgBouncer in transaction mode) cannot carry session locks at all.
+A live process can lose its lock (PostgreSQL restarts, a connection is cut). Its jobs may then run
+a second time in parallel, until its next heartbeat acquires the lock again. Handlers therefore
+compare-and-set their own rows: the lock makes this rare, not impossible. A pooler that shares
+sessions (PgBouncer in transaction mode) cannot be used, because it breaks session locks.
 """
 
 from __future__ import annotations
@@ -27,96 +27,98 @@ from typing import Protocol
 from sqlalchemy import Connection, Engine, NullPool, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
-_LOCK_CLASS = 0x6A6F6273  # "jobs": our corner of the database's advisory locks
+_LOCK_CLASS = 0x6A6F6273  # "jobs": the namespace of our advisory locks
 _SESSION_PREFIX = "creditapp worker "
 
-# A host that vanishes closes no connection; without these the server would keep the lock for two
-# hours. With them it gives up after about seven seconds.
+# A host that vanishes closes no connection: by default the server would keep its lock for two
+# hours. With these settings it drops the session after about seven seconds.
 _KEEPALIVE = "-c tcp_keepalives_idle=3 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=2"
 
 
 @dataclass(frozen=True)
-class Living:
-    """A worker process whose lock is held, and when it was last heard of."""
+class LiveWorker:
+    """A worker process that holds its lock, with the time of its last heartbeat."""
 
     executor: str
-    beat_at: datetime
+    heartbeat_at: datetime
 
 
-class Roll(Protocol):
-    """The roll of worker processes, as one of them or an onlooker sees it."""
+class WorkerRegistry(Protocol):
+    """Registry of worker processes, used by the workers and by processes that only read it."""
 
-    def enter(self, executor: str) -> None:
-        """Take the lock of ``executor``, which is this process from now on."""
+    def register(self, executor: str) -> None:
+        """Acquire the lock of ``executor``, the id of this process from now on."""
 
-    def beat(self) -> None:
-        """Say that this process lives; take its lock again if that was lost."""
+    def heartbeat(self) -> None:
+        """Renew this process's heartbeat; acquire its lock again if it was lost."""
 
-    def leave(self) -> None:
-        """Let go of this process's lock."""
+    def unregister(self) -> None:
+        """Release this process's lock."""
 
-    def dead(self, executor: str) -> AbstractContextManager[bool]:
-        """Tell whether another executor is dead, and keep peers off it inside ``with``."""
+    def lock_if_dead(self, executor: str) -> AbstractContextManager[bool]:
+        """Yield whether another executor is dead, and lock it against peers inside ``with``."""
 
-    def living(self) -> list[Living]:
-        """Return the worker processes that live now."""
+    def live_workers(self) -> list[LiveWorker]:
+        """Return the worker processes that are alive now."""
 
 
-def new_executor() -> str:
-    """Return a name no other process has had: DBOS gives two of one name the same job."""
+def new_executor_id() -> str:
+    """Return a unique executor id: DBOS gives two executors with one id the same job."""
     return f"{socket.gethostname()[:20]}-{os.getpid()}-{secrets.token_hex(4)}"
 
 
-def open_roll(database_url: str, data_dir: Path, pool: Callable[[], Engine]) -> Roll:
-    """Return the roll that belongs to the database: sessions of PostgreSQL, or files.
+def open_worker_registry(
+    database_url: str, data_dir: Path, pool: Callable[[], Engine]
+) -> WorkerRegistry:
+    """Return the registry for the database: PostgreSQL sessions, or lock files.
 
-    ``pool`` gives the connections through which an onlooker asks.
+    ``pool`` returns the engine that ``live_workers`` reads through.
     """
     if database_url.startswith("sqlite"):
-        return FileRoll(data_dir / "workers")
-    return PostgresRoll(database_url, pool)
+        return FileWorkerRegistry(data_dir / "workers")
+    return PostgresWorkerRegistry(database_url, pool)
 
 
-class FileRoll:
-    """Locks on files, for processes that share one machine and one SQLite file."""
+class FileWorkerRegistry:
+    """Lock files, for processes that share one machine and one SQLite file."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._executor = ""
         self._file: int | None = None
 
-    def enter(self, executor: str) -> None:
-        """Take the lock of ``executor``, which is this process from now on."""
+    def register(self, executor: str) -> None:
+        """Acquire the lock of ``executor``, the id of this process from now on."""
         self._folder.mkdir(parents=True, exist_ok=True)
         self._executor = executor
         path = self._path(executor)
         while self._file is None:
             file = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
             fcntl.flock(file, fcntl.LOCK_EX)
-            # A peer that looked between the two lines above has removed the file as a dead one's.
+            # A peer that checked between the two lines above removed the file as a dead worker's.
             if os.path.exists(path) and os.path.samefile(path, file):
                 self._file = file
             else:
                 os.close(file)
 
-    def beat(self) -> None:
-        """Touch the file; make it anew if somebody cleared the folder."""
+    def heartbeat(self) -> None:
+        """Touch the file; create it again if the folder was cleared."""
         try:
             os.utime(self._path(self._executor))
         except FileNotFoundError:
-            self.leave()
-            self.enter(self._executor)
+            self.unregister()
+            self.register(self._executor)
 
-    def leave(self) -> None:
-        """Let go of this process's lock."""
+    def unregister(self) -> None:
+        """Release this process's lock."""
         if self._file is not None:
             self._path(self._executor).unlink(missing_ok=True)
             os.close(self._file)
             self._file = None
 
     @contextmanager
-    def dead(self, executor: str) -> Iterator[bool]:
-        """Yield whether ``executor`` is dead; its file goes when the block ends well."""
+    def lock_if_dead(self, executor: str) -> Iterator[bool]:
+        """Yield whether ``executor`` is dead; delete its file if the block succeeds."""
         path = self._path(executor)
         try:
             file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
@@ -124,7 +126,7 @@ class FileRoll:
             yield True
             return
         try:
-            if not _lock_at_once(file):
+            if not _try_lock(file):
                 yield False
                 return
             yield True
@@ -132,22 +134,22 @@ class FileRoll:
         finally:
             os.close(file)
 
-    def living(self) -> list[Living]:
-        """Return the processes that hold their files."""
-        found = []
+    def live_workers(self) -> list[LiveWorker]:
+        """Return the processes that hold the lock of their file."""
+        workers = []
         for path in sorted(self._folder.glob("*.lock")):
-            with self.dead(path.stem) as is_dead:
+            with self.lock_if_dead(path.stem) as is_dead:
                 if not is_dead:
                     with suppress(FileNotFoundError):
-                        beat_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-                        found.append(Living(path.stem, beat_at))
-        return found
+                        heartbeat_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+                        workers.append(LiveWorker(path.stem, heartbeat_at))
+        return workers
 
     def _path(self, executor: str) -> Path:
         return self._folder / f"{executor}.lock"
 
 
-def _lock_at_once(file: int) -> bool:
+def _try_lock(file: int) -> bool:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -155,7 +157,7 @@ def _lock_at_once(file: int) -> bool:
     return True
 
 
-class PostgresRoll:
+class PostgresWorkerRegistry:
     """Session advisory locks, for processes on any number of machines."""
 
     def __init__(self, database_url: str, pool: Callable[[], Engine]) -> None:
@@ -164,37 +166,37 @@ class PostgresRoll:
         self._executor = ""
         self._session: Connection | None = None
 
-    def enter(self, executor: str) -> None:
-        """Open this process's session and take its lock there."""
+    def register(self, executor: str) -> None:
+        """Open this process's session and acquire its lock there."""
         self._executor = executor
         session = self._open_session()
-        taken = session.scalar(text("SELECT pg_try_advisory_lock(:c, :k)"), _lock_key(executor))
-        if not taken:
+        acquired = session.scalar(text("SELECT pg_try_advisory_lock(:c, :k)"), _lock_key(executor))
+        if not acquired:
             session.close()
             raise LockTaken(executor)
         self._session = session
 
-    def beat(self) -> None:
-        """Use the session, and open it again if it was cut."""
+    def heartbeat(self) -> None:
+        """Use the session, and open it again if it was closed."""
         try:
             if self._session is None:
-                self.enter(self._executor)
+                self.register(self._executor)
             else:
                 self._session.execute(text("SELECT 1"))
         except DBAPIError:
-            self.leave()
-            self.enter(self._executor)
+            self.unregister()
+            self.register(self._executor)
 
-    def leave(self) -> None:
-        """Close this process's session, and its lock with it."""
+    def unregister(self) -> None:
+        """Close this process's session, which releases its lock."""
         session, self._session = self._session, None
         if session is not None:
             session.invalidate()
             session.close()
 
     @contextmanager
-    def dead(self, executor: str) -> Iterator[bool]:
-        """Yield whether ``executor`` is dead; no other peer can take it over meanwhile."""
+    def lock_if_dead(self, executor: str) -> Iterator[bool]:
+        """Yield whether ``executor`` is dead; inside ``with`` no peer can take over its jobs."""
         if self._session is None:
             yield False
             return
@@ -206,8 +208,8 @@ class PostgresRoll:
             if is_dead:
                 self._session.execute(text("SELECT pg_advisory_unlock(:c, :k)"), key)
 
-    def living(self) -> list[Living]:
-        """Return the processes whose sessions are open, by what the server says of them."""
+    def live_workers(self) -> list[LiveWorker]:
+        """Return the processes with an open session, from ``pg_stat_activity``."""
         statement = text(
             "SELECT application_name, state_change FROM pg_stat_activity"
             " WHERE datname = current_database() AND starts_with(application_name, :prefix)"
@@ -216,7 +218,7 @@ class PostgresRoll:
         with self._pool().connect() as connection:
             rows = connection.execute(statement, {"prefix": _SESSION_PREFIX}).all()
         return [
-            Living(name.removeprefix(_SESSION_PREFIX), at.astimezone(UTC))
+            LiveWorker(name.removeprefix(_SESSION_PREFIX), at.astimezone(UTC))
             for name, at in rows
             if at is not None
         ]
@@ -236,7 +238,7 @@ class PostgresRoll:
 
 
 class LockTaken(Exception):
-    """A peer holds this executor's lock at this moment, because it takes over its jobs."""
+    """A peer holds this executor's lock at this moment, to take over its jobs."""
 
 
 def _lock_key(executor: str) -> dict[str, int]:

@@ -1,7 +1,7 @@
-"""A worker process of its own, to be killed: it runs jobs that write down what they do.
+"""Worker process for tests that kill it: its jobs record their progress.
 
 Each fact is one line of JSON, written by one ``write`` to a file opened for appending, so that the
-lines of several processes do not mix and those of a killed one are whole.
+lines of several processes do not mix and those of a killed process are whole.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from creditapp.jobs import engine, registry
 from creditapp.services import provide
 
 
-def note(facts: Path, **fact: Any) -> None:
+def record(facts: Path, **fact: Any) -> None:
     line = json.dumps({**fact, "pid": os.getpid(), "at": time.time()}) + "\n"
     file = os.open(facts, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     try:
@@ -39,20 +39,20 @@ def read_facts(facts: Path) -> list[dict[str, Any]]:
 
 
 def register(facts: Path) -> None:
-    """Register the handlers under test; the test process asks for them, the children run them."""
+    """Register the handlers under test; the test enqueues their jobs, the children run them."""
 
-    def told(name: str, between: Callable[[str], None]) -> None:
+    def recorded(name: str, between: Callable[[str], None]) -> None:
         def work(row_id: str) -> None:
-            note(facts, did=f"{name} begun", id=row_id)
+            record(facts, did=f"{name} begun", id=row_id)
             between(row_id)
-            note(facts, did=f"{name} ended", id=row_id)
+            record(facts, did=f"{name} ended", id=row_id)
 
         jobs.handler(f"test.{name}", retry_seconds=())(work)
 
-    told("quick", lambda row_id: None)
-    told("short", lambda row_id: time.sleep(0.15))
-    told("gated", lambda row_id: wait_for(facts.with_name("gate")))
-    told("bomb", lambda row_id: os.kill(os.getpid(), signal.SIGKILL))
+    recorded("quick", lambda row_id: None)
+    recorded("short", lambda row_id: time.sleep(0.15))
+    recorded("gated", lambda row_id: wait_for(facts.with_name("gate")))
+    recorded("bomb", lambda row_id: os.kill(os.getpid(), signal.SIGKILL))
 
 
 def wait_for(gate: Path) -> None:
@@ -67,14 +67,14 @@ def new_app(database_url: str, data_dir: Path) -> Flask:
     return app
 
 
-def work(database_url: str, data_dir: Path, facts: Path, manners: tuple[str, ...]) -> None:
-    """Be a worker until SIGTERM, or until something worse."""
-    registry.handlers.clear()  # what the house registers needs the house
+def work(database_url: str, data_dir: Path, facts: Path, options: tuple[str, ...]) -> None:
+    """Run jobs until SIGTERM or a kill."""
+    registry.handlers.clear()  # the app's own handlers need the whole app
     registry.periodics.clear()
     register(facts)
-    if "ticking" in manners:
-        jobs.every("test.tick", "* * * * * *")(lambda: note(facts, did="tick"))
-    if "brittle" in manners:
+    if "ticking" in options:
+        jobs.every("test.tick", "* * * * * *")(lambda: record(facts, did="tick"))
+    if "brittle" in options:
         engine.KILLS_MAX = 1
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())

@@ -1,4 +1,4 @@
-"""Worker processes are killed without warning; no job is lost, and none waits for a person.
+"""Jobs of killed workers: none is lost, and none needs an operator.
 
 The workers are forked from a server that has imported everything and started nothing, because two
 dozen of them would otherwise spend half a minute importing.
@@ -25,7 +25,7 @@ from creditapp.jobs.engine import JobStore
 from creditapp.services import get
 from tests.faults.jobs_worker import new_app, read_facts, register, work
 
-TAKEN_OVER_WITHIN_SECONDS = 10.0
+RECOVERED_WITHIN_SECONDS = 10.0
 
 _processes = multiprocessing.get_context("forkserver")
 _processes.set_forkserver_preload(["pytest", "dbos", "tests.faults.jobs_worker"])
@@ -33,13 +33,13 @@ _killed = Counter[str]()
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _count_the_killed() -> Iterator[None]:
+def _report_kills() -> Iterator[None]:
     yield
     print(f"\nworkers killed by SIGKILL: {_killed.total()} {dict(_killed)}")
 
 
 class Workshop:
-    """One store, the test's own app that only asks, and the children that work."""
+    """One store, the test's own app that only enqueues, and the worker processes."""
 
     def __init__(self, database_url: str, folder: Path) -> None:
         self.database_url = database_url
@@ -49,28 +49,28 @@ class Workshop:
         register(self.facts_file)
         self.app: Flask = new_app(database_url, self.data_dir)
 
-    def hire(self, *manners: str) -> ForkServerProcess:
+    def start_worker(self, *options: str) -> ForkServerProcess:
         child = _processes.Process(
-            target=work, args=(self.database_url, self.data_dir, self.facts_file, manners)
+            target=work, args=(self.database_url, self.data_dir, self.facts_file, options)
         )
         child.start()
         self.children.append(child)
         return child
 
     def kill(self, child: ForkServerProcess, why: str) -> float:
-        """Kill a child and prove that nothing gentler ended it; return when."""
+        """Kill a child, check that SIGKILL ended it, and return when."""
         child.kill()
         at = time.time()
         self.await_killed(child, why)
         return at
 
     def await_killed(self, child: ForkServerProcess, why: str) -> None:
-        assert ended(child) == -signal.SIGKILL
+        assert exit_code(child) == -signal.SIGKILL
         _killed[why] += 1
 
-    def ask(self, name: str, row_id: str, lane: str | None = None) -> None:
+    def enqueue(self, name: str, row_id: str, partition: str | None = None) -> None:
         with self.app.app_context():
-            assert jobs.enqueue(f"test.{name}", row_id, lane=lane)
+            assert jobs.enqueue(f"test.{name}", row_id, partition=partition)
 
     def facts(self, did: str, row_id: str | None = None) -> list[dict[str, Any]]:
         return [
@@ -79,8 +79,8 @@ class Workshop:
             if fact["did"] == did and row_id in (None, fact.get("id"))
         ]
 
-    def at_work(self) -> bool:
-        """Tell whether a job has begun and not ended at this moment."""
+    def has_running_job(self) -> bool:
+        """Whether a job has begun and not ended at this moment."""
         last = Counter(fact["did"].rsplit(" ")[-1] for fact in read_facts(self.facts_file))
         return last["begun"] > last["ended"]
 
@@ -91,10 +91,10 @@ class Workshop:
         with self.app.app_context():
             return jobs.health()
 
-    def await_until(self, true: Callable[[], object], seconds: float = 20.0) -> None:
-        give_up_at = time.monotonic() + seconds
-        while not true():
-            if time.monotonic() > give_up_at:
+    def await_until(self, condition: Callable[[], object], seconds: float = 20.0) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > deadline:
                 pytest.fail(f"not within {seconds} s; facts: {read_facts(self.facts_file)[-20:]}")
             time.sleep(0.02)
 
@@ -103,7 +103,7 @@ class Workshop:
         self.await_until(lambda: len(self.facts(f"{name} ended")) >= before + more)
 
     def await_idle(self) -> None:
-        """Wait out also what runs a second time because only its end was not written down."""
+        """Wait also for jobs that run a second time because only their end was not recorded."""
 
         def idle() -> bool:
             health = self.health()
@@ -119,8 +119,8 @@ class Workshop:
             get(JobStore).records.engine.dispose()
 
 
-def ended(child: ForkServerProcess) -> int | None:
-    """Return how a child ended: 0, or the signal with a minus."""
+def exit_code(child: ForkServerProcess) -> int | None:
+    """Return a child's exit code: 0, or the negative signal."""
     child.join(timeout=20)
     return child.exitcode
 
@@ -135,22 +135,22 @@ def workshop(database_url: str, tmp_path: Path) -> Iterator[Workshop]:
     registry.handlers.update(before)
 
 
-def test_a_worker_killed_in_the_middle_of_a_job_is_replaced_and_the_job_ends(
+def test_a_job_of_a_killed_worker_ends_on_the_restarted_one(
     workshop: Workshop,
 ) -> None:
-    first = workshop.hire()
-    workshop.ask("gated", "a", lane="vendor/alice")
-    workshop.ask("gated", "b", lane="vendor/alice")
+    first = workshop.start_worker()
+    workshop.enqueue("gated", "a", partition="vendor/alice")
+    workshop.enqueue("gated", "b", partition="vendor/alice")
     workshop.await_until(lambda: len(workshop.facts("gated begun")) == 2)
     for number in range(5):
-        workshop.ask("quick", f"{number}", lane="vendor/alice")
+        workshop.enqueue("quick", f"{number}", partition="vendor/alice")
     workshop.kill(first, "in the middle, restarted")
     assert workshop.facts("gated ended") == []
-    assert workshop.facts("quick begun") == [], "the lane was full: these must still be queued"
+    assert workshop.facts("quick begun") == [], "the partition was full: these must still be queued"
 
     workshop.open_gate()
     restarted_at = time.time()
-    second = workshop.hire()
+    second = workshop.start_worker()
     workshop.await_until(lambda: len(workshop.facts("quick ended")) == 5)
     workshop.await_until(lambda: len(workshop.facts("gated ended")) == 2)
 
@@ -161,86 +161,88 @@ def test_a_worker_killed_in_the_middle_of_a_job_is_replaced_and_the_job_ends(
     workshop.await_idle()
 
 
-def test_a_dead_workers_job_ends_on_the_one_that_lives(workshop: Workshop) -> None:
-    first = workshop.hire()
-    workshop.ask("gated", "a")
+def test_a_job_of_a_killed_worker_ends_on_a_live_one(workshop: Workshop) -> None:
+    first = workshop.start_worker()
+    workshop.enqueue("gated", "a")
     workshop.await_until(lambda: workshop.facts("gated begun"))
-    second = workshop.hire()
+    second = workshop.start_worker()
     workshop.await_until(lambda: workshop.health().workers == 2)
     killed_at = workshop.kill(first, "in the middle, peer alive")
     workshop.open_gate()
 
     workshop.await_until(lambda: len(workshop.facts("gated begun")) == 2)
-    taken = workshop.facts("gated begun")[1]
-    assert taken["pid"] == second.pid
-    assert taken["at"] - killed_at < TAKEN_OVER_WITHIN_SECONDS
+    recovered = workshop.facts("gated begun")[1]
+    assert recovered["pid"] == second.pid
+    assert recovered["at"] - killed_at < RECOVERED_WITHIN_SECONDS
     workshop.await_until(lambda: workshop.facts("gated ended"))
     ended = workshop.facts("gated ended")
     assert [fact["pid"] for fact in ended] == [second.pid]
-    print(f"\ntaken over {taken['at'] - killed_at:.2f} s after the kill")
+    print(f"\nrecovered {recovered['at'] - killed_at:.2f} s after the kill")
 
 
-def test_workers_die_again_and_again_and_every_job_ends(workshop: Workshop) -> None:
-    wanted = {f"job-{number}" for number in range(24)}
-    for number, row_id in enumerate(sorted(wanted)):
-        workshop.ask("short", row_id, lane=f"vendor/user{number % 5}")
+def test_every_job_ends_although_workers_are_killed_repeatedly(workshop: Workshop) -> None:
+    row_ids = {f"job-{number}" for number in range(24)}
+    for number, row_id in enumerate(sorted(row_ids)):
+        workshop.enqueue("short", row_id, partition=f"vendor/user{number % 5}")
     for _ in range(2):
-        child = workshop.hire()
+        child = workshop.start_worker()
         workshop.await_ended("short", 4)
-        workshop.await_until(workshop.at_work)
+        workshop.await_until(workshop.has_running_job)
         workshop.kill(child, "again and again")
-    assert len(workshop.facts("short ended")) < len(wanted), "the kills came too late to prove much"
+    assert len(workshop.facts("short ended")) < len(row_ids), (
+        "the kills came too late to prove much"
+    )
 
-    workshop.hire()
+    workshop.start_worker()
     workshop.await_until(
-        lambda: {fact["id"] for fact in workshop.facts("short ended")} == wanted, seconds=30
+        lambda: {fact["id"] for fact in workshop.facts("short ended")} == row_ids, seconds=30
     )
     workshop.await_idle()
     assert workshop.health().dead_letters == 0
-    assert len(workshop.facts("short begun")) > len(wanted), "no kill met a job at work"
+    assert len(workshop.facts("short begun")) > len(row_ids), "no kill hit a running job"
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_a_job_that_kills_its_workers_is_given_up(workshop: Workshop) -> None:
-    workshop.ask("bomb", "boom")
+def test_a_job_that_kills_its_workers_fails_for_good(workshop: Workshop) -> None:
+    workshop.enqueue("bomb", "boom")
     for _ in range(2):
-        child = workshop.hire("brittle")
+        child = workshop.start_worker("brittle")
         workshop.await_killed(child, "by its own job")
-    survivor = workshop.hire("brittle")
+    survivor = workshop.start_worker("brittle")
     workshop.await_until(lambda: workshop.health().dead_letters == 1)
 
     assert len(workshop.facts("bomb begun")) == 2
     with workshop.app.app_context():
         (letter,) = jobs.dead_letters()
     assert (letter.name, letter.row_id, letter.crashed) == ("test.bomb", "boom", True)
-    workshop.ask("quick", "after")
+    workshop.enqueue("quick", "after")
     workshop.await_until(lambda: workshop.facts("quick ended", "after"))
     assert survivor.is_alive()
 
 
-def test_a_worker_told_to_stop_lets_its_job_end(workshop: Workshop) -> None:
-    child = workshop.hire()
-    workshop.ask("gated", "a")
+def test_a_stopped_worker_lets_its_job_end(workshop: Workshop) -> None:
+    child = workshop.start_worker()
+    workshop.enqueue("gated", "a")
     workshop.await_until(lambda: workshop.facts("gated begun"))
     child.terminate()
     time.sleep(0.3)
-    assert child.is_alive(), "it waits for its job"
+    assert child.is_alive(), "the worker waits for its job"
     workshop.open_gate()
-    assert ended(child) == 0
+    assert exit_code(child) == 0
     assert len(workshop.facts("gated ended")) == 1
     assert workshop.health() == jobs.Health(False, 0, None, 0, 0, 0.0, 0)
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-def test_a_tick_comes_once_however_many_workers_there_are(workshop: Workshop) -> None:
-    workers = [workshop.hire("ticking"), workshop.hire("ticking")]
+def test_a_tick_runs_once_with_several_workers(workshop: Workshop) -> None:
+    workers = [workshop.start_worker("ticking"), workshop.start_worker("ticking")]
     workshop.await_until(lambda: workshop.health().workers == 2)
     began_at = time.time()
     workshop.await_until(lambda: time.time() > began_at + 4, seconds=10)
     for worker in workers:
         worker.terminate()
     for worker in workers:
-        assert ended(worker) == 0
+        assert exit_code(worker) == 0
 
     ticks = workshop.facts("tick")
     with workshop.app.app_context(), get(JobStore).records.engine.connect() as connection:
@@ -254,27 +256,27 @@ def test_a_tick_comes_once_however_many_workers_there_are(workshop: Workshop) ->
             )
             if row.status == "SUCCESS"
         ]
-    assert len(ticks) == len(due) == len(set(due)), "a tick was doubled or left out"
+    assert len(ticks) == len(due) == len(set(due)), "a tick ran twice or was skipped"
     assert len(ticks) >= 3
     print(f"\n{len(ticks)} ticks by {len({tick['pid'] for tick in ticks})} workers")
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-def test_a_worker_whose_session_is_cut_takes_its_lock_again(workshop: Workshop) -> None:
-    worker = workshop.hire()
+def test_a_worker_whose_session_is_closed_acquires_its_lock_again(workshop: Workshop) -> None:
+    worker = workshop.start_worker()
     workshop.await_until(lambda: workshop.health().workers == 1)
 
-    def sessions(ask: str) -> list[int]:
+    def sessions(expression: str) -> list[int]:
         with workshop.app.app_context(), get(JobStore).records.engine.connect() as connection:
             where = "datname = current_database() AND application_name LIKE 'creditapp worker %'"
             return list(
-                connection.scalars(text(f"SELECT {ask} FROM pg_stat_activity WHERE {where}"))
+                connection.scalars(text(f"SELECT {expression} FROM pg_stat_activity WHERE {where}"))
             )
 
     before = sessions("pid")
     assert sessions("pg_terminate_backend(pid)") == [True]
     workshop.await_until(lambda: len(sessions("pid")) == 1 and sessions("pid") != before, 6)
     workshop.await_until(lambda: workshop.health().alive)
-    workshop.ask("quick", "after")
+    workshop.enqueue("quick", "after")
     workshop.await_until(lambda: workshop.facts("quick ended", "after"))
     assert worker.is_alive()
