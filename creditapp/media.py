@@ -1,7 +1,7 @@
-"""Where made pictures, sounds and films are kept: bytes in, an unguessable key out.
+"""Storage of generated images, audio and video under unguessable keys.
 
-Who may see a file is not decided here: the row that holds the key belongs to somebody, and the
-route that serves it asks. A key says nothing but the kind of file, so it may stand in a log.
+Access is not decided here: the row that holds the key has an owner, and the route that serves the
+file checks it. A key shows only the type of file, so it may be logged.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _KEY = re.compile(rf"[0-9a-f]{{32}}\.({'|'.join(_MIME_TYPES)})", re.ASCII)
 
 
 class MediaKeyInvalid(ValueError):
-    """What was given is no key that ``store`` ever returned."""
+    """The text is not a key that ``store`` returned."""
 
 
 class MediaTypeUnknown(ValueError):
@@ -82,7 +82,7 @@ class FileMedia:
     def store(self, data: bytes, mime_type: str) -> str:
         """Write to a temporary file, force it to the disk, then give it its name.
 
-        Whoever finds the key finds the whole file: also after a crash, also on another thread.
+        A reader that has the key always finds the whole file, even after a crash.
         """
         extension = EXTENSIONS.get(mime_type)
         if extension is None:

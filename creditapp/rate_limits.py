@@ -52,13 +52,7 @@ SIGN_UP_OF_NETWORK: Final = RateLimit(20, _HOUR, "network")
 WELCOME_OF_NETWORK: Final = RateLimit(20, _DAY, "network")
 """Against collecting welcome credits with many accounts; later sign-ups get them when verified."""
 
-# Guests. The catalog's [guests] decides for a running app; these are the defaults of the functions.
-
-GUEST_IMAGES: Final = RateLimit(3, _DAY, "guest cookie, and network")
-"""Free images of one guest; deleting the cookie gives no more."""
-
-GUEST_BUDGET: Final = RateLimit(1000, _DAY, "all guests together")
-"""Bounds what free images can cost in a day."""
+# Guests: the catalog's [guests] decides.
 
 # Payments.
 

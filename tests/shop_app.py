@@ -27,7 +27,7 @@ from creditapp.catalog import Catalog
 from creditapp.clock import NEVER, StoppedClock, now
 from creditapp.config import Settings
 from creditapp.db import snapshot, transaction
-from creditapp.emails import ABOUT_MONEY, Mail
+from creditapp.emails import ABOUT_MONEY, Email
 from creditapp.ledger.models import Grant
 from creditapp.payments import webhooks
 from creditapp.payments.purchases import checkout
@@ -137,9 +137,9 @@ class ShopApp:
 
     def emails_sent(self, buyer: User) -> list[str]:
         """Return the events of the emails about money queued for a buyer, in order."""
-        query = select(Mail.event).where(Mail.user_id == buyer.id, Mail.event.in_(ABOUT_MONEY))
+        query = select(Email.event).where(Email.user_id == buyer.id, Email.event.in_(ABOUT_MONEY))
         with self.app.app_context(), snapshot() as session:
-            return list(session.scalars(query.order_by(Mail.created_at, Mail.id)))
+            return list(session.scalars(query.order_by(Email.created_at, Email.id)))
 
     # --- the bank ---
 

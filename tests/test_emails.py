@@ -1,4 +1,4 @@
-"""Mails: queued with their reason, rendered when sent, sent once, by SMTP or as files."""
+"""Emails: queued with their event, rendered when sent, sent once, by SMTP or as files."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from creditapp.accounts import AccountRules, AddressInvalid, SignUpCredits, User
 from creditapp.clock import StoppedClock
 from creditapp.config import SettingsInvalid
 from creditapp.db import transaction
-from creditapp.emails import EmailService, FileMailer, Mail, MailFailed, Message, SmtpMailer
+from creditapp.emails import Email, EmailFailed, EmailService, FileMailer, Message, SmtpMailer
 from creditapp.emails.mailers import as_email
 from tests.fakes.databases import at_once, database, empty
-from tests.fakes.smtp_server import SmtpStandIn, loopback_certificate
+from tests.fakes.smtp_server import FakeSmtpServer, loopback_certificate
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 SENDER = "CreditApp <credits@shop.example>"
@@ -37,12 +37,12 @@ HELLO = Message(
     subject="Grüße",
     text="Hello Alice,\n.\nwelcome.\n",
     html="<p>Hello</p>",
-    made_at=NOW,
+    created_at=NOW,
 )
 
 
-class KeptMails:
-    """A mailer that keeps what it is given, or fails as told."""
+class RecordingMailer:
+    """A mailer that records messages, or fails on request."""
 
     def __init__(self) -> None:
         self.sent: list[Message] = []
@@ -79,8 +79,8 @@ def engine(shared_engine: Engine) -> Engine:
 
 
 @pytest.fixture
-def mailer() -> KeptMails:
-    return KeptMails()
+def mailer() -> RecordingMailer:
+    return RecordingMailer()
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def clock() -> StoppedClock:
 
 
 @pytest.fixture
-def post(engine: Engine, mailer: KeptMails, clock: StoppedClock) -> EmailService:
+def service(engine: Engine, mailer: RecordingMailer, clock: StoppedClock) -> EmailService:
     return EmailService(mailer, render, "https://shop.example/", RULES.secret, clock, engine)
 
 
@@ -115,41 +115,41 @@ def queue(
         )
 
 
-def row(engine: Engine, mail_id: str | None) -> Mail:
+def row(engine: Engine, email_id: str | None) -> Email:
     with transaction(engine) as session:
-        return session.get_one(Mail, mail_id)
+        return session.get_one(Email, email_id)
 
 
-# The way of a mail.
+# Delivery.
 
 
 def test_a_queued_mail_is_rendered_and_sent_once(
-    engine: Engine, post: EmailService, mailer: KeptMails
+    engine: Engine, service: EmailService, mailer: RecordingMailer
 ) -> None:
-    mail_id = queue(engine)
-    assert mail_id is not None
-    assert emails.deliver(mail_id, post) is None
-    emails.deliver(mail_id, post)
-    assert emails.deliver_due(post) == 0
+    email_id = queue(engine)
+    assert email_id is not None
+    assert emails.deliver(email_id, service) is None
+    emails.deliver(email_id, service)
+    assert emails.deliver_due(service) == 0
     (sent,) = mailer.sent
-    assert (sent.to, sent.subject, sent.made_at) == (
+    assert (sent.to, sent.subject, sent.created_at) == (
         "alice@example.com",
         "hello subject: 50 ",
         NOW,
     )
-    assert (row(engine, mail_id).state, row(engine, mail_id).sent_at) == ("sent", NOW)
+    assert (row(engine, email_id).state, row(engine, email_id).sent_at) == ("sent", NOW)
 
 
-def test_the_same_thing_is_mailed_once(
-    engine: Engine, post: EmailService, mailer: KeptMails
+def test_the_same_key_is_emailed_once(
+    engine: Engine, service: EmailService, mailer: RecordingMailer
 ) -> None:
     assert queue(engine) is not None
     assert queue(engine) is None
     assert at_once(5, lambda _: queue(engine, key="other")).count(None) == 4
-    assert emails.deliver_due(post) == 2
+    assert emails.deliver_due(service) == 2
 
 
-def test_what_is_rolled_back_is_not_mailed(engine: Engine, post: EmailService) -> None:
+def test_a_rolled_back_change_sends_no_email(engine: Engine, service: EmailService) -> None:
     def change() -> None:
         with transaction(engine) as session:
             emails.queue(session, "hello", "alice@example.com", {}, "k", now=NOW)
@@ -157,21 +157,23 @@ def test_what_is_rolled_back_is_not_mailed(engine: Engine, post: EmailService) -
 
     with pytest.raises(RuntimeError):
         change()
-    assert emails.deliver_due(post) == 0
+    assert emails.deliver_due(service) == 0
 
 
-def test_many_workers_send_it_once(engine: Engine, post: EmailService, mailer: KeptMails) -> None:
-    mail_id = queue(engine)
-    assert mail_id
-    at_once(8, lambda _: emails.deliver(mail_id, post))
+def test_many_workers_send_it_once(
+    engine: Engine, service: EmailService, mailer: RecordingMailer
+) -> None:
+    email_id = queue(engine)
+    assert email_id
+    at_once(8, lambda _: emails.deliver(email_id, service))
     assert len(mailer.sent) == 1
 
 
 def test_no_transaction_is_open_while_the_mailer_works(
-    engine: Engine, post: EmailService, mailer: KeptMails
+    engine: Engine, service: EmailService, mailer: RecordingMailer
 ) -> None:
-    mail_id = queue(engine)
-    assert mail_id
+    email_id = queue(engine)
+    assert email_id
     free = []
 
     def write_elsewhere() -> None:
@@ -180,72 +182,72 @@ def test_no_transaction_is_open_while_the_mailer_works(
         writer.join(5)
 
     mailer.while_sending = write_elsewhere
-    emails.deliver(mail_id, post)
+    emails.deliver(email_id, service)
     assert len(free) == 1
 
 
 def test_a_passing_failure_is_tried_again_later_and_later(
-    engine: Engine, post: EmailService, mailer: KeptMails, clock: StoppedClock
+    engine: Engine, service: EmailService, mailer: RecordingMailer, clock: StoppedClock
 ) -> None:
-    mail_id = queue(engine)
-    assert mail_id
-    mailer.failure = MailFailed("server 421", permanent=False)
-    again_at = emails.deliver(mail_id, post)
-    assert again_at == NOW + timedelta(minutes=1)
-    emails.deliver(mail_id, post)  # too early: left alone
-    waiting = row(engine, mail_id)
+    email_id = queue(engine)
+    assert email_id
+    mailer.failure = EmailFailed("server 421", permanent=False)
+    retry_at = emails.deliver(email_id, service)
+    assert retry_at == NOW + timedelta(minutes=1)
+    emails.deliver(email_id, service)  # too early: left alone
+    waiting = row(engine, email_id)
     assert (waiting.state, waiting.attempts, waiting.last_error) == ("queued", 1, "server 421")
     waits = []
-    while again_at:
-        waits.append(again_at - clock.now())
-        clock.advance(again_at - clock.now())
-        again_at = emails.deliver(mail_id, post)
+    while retry_at:
+        waits.append(retry_at - clock.now())
+        clock.advance(retry_at - clock.now())
+        retry_at = emails.deliver(email_id, service)
     assert waits == sorted(waits)
     assert sum(waits, timedelta()) > timedelta(days=1)
-    given_up = row(engine, mail_id)
+    given_up = row(engine, email_id)
     assert (given_up.state, given_up.attempts) == ("failed", 8)
 
 
 def test_after_a_passing_failure_the_next_try_sends(
-    engine: Engine, post: EmailService, mailer: KeptMails, clock: StoppedClock
+    engine: Engine, service: EmailService, mailer: RecordingMailer, clock: StoppedClock
 ) -> None:
-    mail_id = queue(engine)
-    mailer.failure = MailFailed("server 421", permanent=False)
-    emails.deliver_due(post)
+    email_id = queue(engine)
+    mailer.failure = EmailFailed("server 421", permanent=False)
+    emails.deliver_due(service)
     mailer.failure = None
     clock.advance(timedelta(minutes=1))
-    assert emails.deliver_due(post) == 1
-    sent = row(engine, mail_id)
+    assert emails.deliver_due(service) == 1
+    sent = row(engine, email_id)
     assert (sent.state, sent.last_error) == ("sent", None)
 
 
 def test_a_refused_address_is_given_up_at_once(
-    engine: Engine, post: EmailService, mailer: KeptMails
+    engine: Engine, service: EmailService, mailer: RecordingMailer
 ) -> None:
-    mail_id = queue(engine)
-    mailer.failure = MailFailed("recipient 550", permanent=True)
-    emails.deliver_due(post)
-    assert row(engine, mail_id).state == "failed"
+    email_id = queue(engine)
+    mailer.failure = EmailFailed("recipient 550", permanent=True)
+    emails.deliver_due(service)
+    assert row(engine, email_id).state == "failed"
 
 
-def test_a_template_with_a_mistake_delays_the_mail_and_names_the_place(
-    engine: Engine, post: EmailService, mailer: KeptMails, caplog: pytest.LogCaptureFixture
+def test_a_template_with_a_mistake_delays_the_email_and_names_the_place(
+    engine: Engine, service: EmailService, mailer: RecordingMailer, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(event: str, part: str, context: dict[str, object]) -> str:
         raise KeyError(f"no such name for alice@example.com in {event}")
 
-    mail_id = queue(engine)
-    assert emails.deliver(str(mail_id), replace(post, render=broken)) is not None
-    delayed = row(engine, mail_id)
+    email_id = queue(engine)
+    assert emails.deliver(str(email_id), replace(service, render=broken)) is not None
+    delayed = row(engine, email_id)
     assert delayed.state == "queued"
     assert (delayed.last_error or "").startswith("KeyError in test_emails.py:")
     assert "alice" not in caplog.text
 
 
-def test_a_mail_lost_with_its_worker_is_sent_by_another(
-    engine: Engine, post: EmailService, mailer: KeptMails, clock: StoppedClock
+def test_an_email_lost_with_its_worker_is_sent_by_another(
+    engine: Engine, service: EmailService, mailer: RecordingMailer, clock: StoppedClock
 ) -> None:
-    mail_id = queue(engine)
+    email_id = queue(engine)
 
     class Killed(BaseException):
         pass
@@ -255,48 +257,48 @@ def test_a_mail_lost_with_its_worker_is_sent_by_another(
 
     mailer.while_sending = die
     with pytest.raises(Killed):
-        emails.deliver(str(mail_id), post)
+        emails.deliver(str(email_id), service)
     mailer.while_sending = lambda: None
-    assert emails.deliver_due(post) == 0
+    assert emails.deliver_due(service) == 0
     clock.advance(timedelta(minutes=6))
-    assert emails.deliver_due(post) == 1
+    assert emails.deliver_due(service) == 1
     assert len(mailer.sent) == 1
 
 
 def test_an_attempt_that_took_too_long_does_not_undo_the_next(
-    engine: Engine, post: EmailService, mailer: KeptMails, clock: StoppedClock
+    engine: Engine, service: EmailService, mailer: RecordingMailer, clock: StoppedClock
 ) -> None:
-    mail_id = queue(engine)
+    email_id = queue(engine)
 
     def meanwhile() -> None:
         mailer.while_sending = lambda: None
         clock.advance(timedelta(minutes=6))
-        emails.deliver(str(mail_id), post)
-        mailer.failure = MailFailed("server 421", permanent=False)
+        emails.deliver(str(email_id), service)
+        mailer.failure = EmailFailed("server 421", permanent=False)
 
     mailer.while_sending = meanwhile
-    emails.deliver(str(mail_id), post)
-    assert row(engine, mail_id).state == "sent"
+    emails.deliver(str(email_id), service)
+    assert row(engine, email_id).state == "sent"
 
 
 # Links.
 
 
-def test_a_link_is_made_when_the_mail_is_rendered_and_stored_nowhere(
+def test_a_link_is_made_when_the_email_is_rendered_and_stored_nowhere(
     engine: Engine,
-    post: EmailService,
-    mailer: KeptMails,
+    service: EmailService,
+    mailer: RecordingMailer,
     alice: User,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level("DEBUG")
-    mail_id = queue(engine, "verify", user=alice)
-    emails.deliver_due(post)
+    email_id = queue(engine, "verify", user=alice)
+    emails.deliver_due(service)
     (sent,) = mailer.sent
     link = sent.text.split()[-1]
     assert link.startswith("https://shop.example/auth/verify/")
     token = link.rpartition("/")[2]
-    assert token not in str(vars(row(engine, mail_id)))
+    assert token not in str(vars(row(engine, email_id)))
     for secret in (token, "alice@example.com", "Alice@"):
         assert secret not in caplog.text
         assert secret not in repr(sent)
@@ -305,10 +307,10 @@ def test_a_link_is_made_when_the_mail_is_rendered_and_stored_nowhere(
 
 
 def test_a_reset_link_opens_the_reset(
-    engine: Engine, post: EmailService, mailer: KeptMails, alice: User
+    engine: Engine, service: EmailService, mailer: RecordingMailer, alice: User
 ) -> None:
     queue(engine, "reset", user=alice)
-    emails.deliver_due(post)
+    emails.deliver_due(service)
     link = mailer.sent[0].html.split()[-1]
     assert link.startswith("https://shop.example/auth/reset/")
     with transaction(engine) as session:
@@ -316,22 +318,22 @@ def test_a_reset_link_opens_the_reset(
         assert accounts.whose_reset(session, token, RULES, now=NOW).id == alice.id
 
 
-def test_a_link_that_nobody_needs_any_more_is_not_mailed(
-    engine: Engine, post: EmailService, mailer: KeptMails, alice: User
+def test_a_link_that_is_no_longer_needed_is_not_sent(
+    engine: Engine, service: EmailService, mailer: RecordingMailer, alice: User
 ) -> None:
     verify, reset = queue(engine, "verify", user=alice), queue(engine, "reset", key="r", user=alice)
     with transaction(engine) as session:
         mine = session.get_one(User, alice.id)
         accounts.confirm_address(session, mine, RULES, now=NOW)
-    emails.deliver(str(verify), post)
+    emails.deliver(str(verify), service)
     with transaction(engine) as session:
         accounts.delete_account(session, session.get_one(User, alice.id), now=NOW)
-    emails.deliver(str(reset), post)
+    emails.deliver(str(reset), service)
     assert mailer.sent == []
     assert {row(engine, verify).state, row(engine, reset).state} == {"dropped"}
 
 
-def test_what_would_be_stored_may_not_be_secret(engine: Engine) -> None:
+def test_a_secret_in_the_context_is_refused(engine: Engine) -> None:
     with transaction(engine) as session:
         for name in ("token", "resetToken", "link", "password"):
             with pytest.raises(ValueError, match="would be stored"):
@@ -342,19 +344,19 @@ def test_what_would_be_stored_may_not_be_secret(engine: Engine) -> None:
             emails.queue(session, "hello", "a@example.com\nBcc: b@example.com", {}, "k", now=NOW)
 
 
-def test_old_mails_are_forgotten(engine: Engine, post: EmailService) -> None:
+def test_old_emails_are_deleted(engine: Engine, service: EmailService) -> None:
     queue(engine)
-    emails.deliver_due(post)
+    emails.deliver_due(service)
     queue(engine, key="still waiting")
     with transaction(engine) as session:
         emails.sweep(session, now=NOW + timedelta(days=31))
-        assert [mail.key for mail in session.scalars(select(Mail))] == ["still waiting"]
+        assert [email.key for email in session.scalars(select(Email))] == ["still waiting"]
 
 
 # As files.
 
 
-def test_a_mail_is_a_file_that_a_person_finds(tmp_path: Path) -> None:
+def test_an_email_is_a_file_that_a_person_finds(tmp_path: Path) -> None:
     FileMailer(tmp_path / "mail", SENDER).send(HELLO)
     FileMailer(tmp_path / "mail", SENDER).send(HELLO)
     (path,) = (tmp_path / "mail").iterdir()
@@ -371,7 +373,7 @@ def test_a_mail_is_a_file_that_a_person_finds(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_is_a_passing_failure(tmp_path: Path) -> None:
     (tmp_path / "mail").write_text("in the way")
-    with pytest.raises(MailFailed) as failed:
+    with pytest.raises(EmailFailed) as failed:
         FileMailer(tmp_path / "mail").send(HELLO)
     assert not failed.value.permanent
 
@@ -384,7 +386,7 @@ def test_no_value_smuggles_a_header(subject: str, to: str) -> None:
     hostile = replace(HELLO, subject=subject + "\r\nBcc: eve@example.com", to=to + "@example.com")
     try:
         wire = as_email(hostile, Address("CreditApp", addr_spec="credits@shop.example")).as_bytes()
-    except MailFailed:
+    except EmailFailed:
         return
     email = message_from_bytes(wire, policy=policy.default)
     assert {name for name in email if not name.startswith("Content-")} == HEADERS
@@ -402,16 +404,16 @@ def certificates(
 
 
 @pytest.fixture
-def server() -> Iterator[SmtpStandIn]:
-    with SmtpStandIn() as standin:
-        yield standin
+def server() -> Iterator[FakeSmtpServer]:
+    with FakeSmtpServer() as server:
+        yield server
 
 
-def mailer_at(server: SmtpStandIn, timeout_seconds: float = 5) -> SmtpMailer:
+def mailer_at(server: FakeSmtpServer, timeout_seconds: float = 5) -> SmtpMailer:
     return SmtpMailer(f"smtp://127.0.0.1:{server.port}", SENDER, timeout_seconds=timeout_seconds)
 
 
-def test_a_mail_arrives_whole(server: SmtpStandIn) -> None:
+def test_an_email_arrives_whole(server: FakeSmtpServer) -> None:
     mailer_at(server).send(HELLO)
     (received,) = server.received
     assert (received.sender, received.recipients) == (
@@ -434,7 +436,7 @@ def test_the_line_is_encrypted_whenever_that_is_offered(
 ) -> None:
     shown, trusted = certificates
     logins = {"shop@example.com": "a:b/c @?"}
-    with SmtpStandIn(certificate=shown, tls_at_once=tls_at_once, logins=logins) as server:
+    with FakeSmtpServer(certificate=shown, tls_at_once=tls_at_once, logins=logins) as server:
         scheme = "smtps" if tls_at_once else "smtp"
         url = f"{scheme}://shop%40example.com:a%3Ab%2Fc%20%40%3F@127.0.0.1:{server.port}"
         SmtpMailer(url, SENDER, tls=trusted).send(HELLO)
@@ -446,21 +448,21 @@ def test_the_line_is_encrypted_whenever_that_is_offered(
 def test_a_stranger_with_a_certificate_of_their_own_gets_nothing(
     certificates: tuple[ssl.SSLContext, ssl.SSLContext],
 ) -> None:
-    with SmtpStandIn(certificate=certificates[0]) as server:
-        with pytest.raises(MailFailed) as failed:
+    with FakeSmtpServer(certificate=certificates[0]) as server:
+        with pytest.raises(EmailFailed) as failed:
             mailer_at(server).send(HELLO)
         assert not failed.value.permanent
         assert server.received == []
 
 
 def test_a_password_goes_over_no_open_line(
-    server: SmtpStandIn, monkeypatch: pytest.MonkeyPatch
+    server: FakeSmtpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.logins = {"shop": "secret"}
     mailer = SmtpMailer(f"smtp://shop:secret@127.0.0.1:{server.port}", SENDER)
     mailer.send(HELLO)  # this machine itself
     monkeypatch.setattr("creditapp.emails.mailers._LOOPBACK", set())
-    with pytest.raises(MailFailed, match="no encryption"):
+    with pytest.raises(EmailFailed, match="no encryption"):
         mailer.send(HELLO)
     assert len(server.received) == 1
     assert "secret" not in repr(mailer)
@@ -479,12 +481,12 @@ def test_a_password_goes_over_no_open_line(
     ],
 )
 def test_a_refusal_says_whether_trying_again_helps(
-    server: SmtpStandIn, at: str, answer: str, permanent: bool, reason: str
+    server: FakeSmtpServer, at: str, answer: str, permanent: bool, reason: str
 ) -> None:
     server.behaviour.answers[at] = answer
     if at == "EHLO":
         server.behaviour.answers["HELO"] = answer
-    with pytest.raises(MailFailed) as failed:
+    with pytest.raises(EmailFailed) as failed:
         mailer_at(server).send(HELLO)
     assert failed.value.permanent is permanent
     assert failed.value.reason.startswith(reason) or at == "EHLO"
@@ -492,28 +494,28 @@ def test_a_refusal_says_whether_trying_again_helps(
 
 
 def test_a_wrong_password_is_the_operators_and_passes() -> None:
-    with SmtpStandIn(logins={"shop": "right"}) as server:
-        with pytest.raises(MailFailed, match="login 535") as failed:
+    with FakeSmtpServer(logins={"shop": "right"}) as server:
+        with pytest.raises(EmailFailed, match="login 535") as failed:
             SmtpMailer(f"smtp://shop:wrong@127.0.0.1:{server.port}", SENDER).send(HELLO)
         assert not failed.value.permanent
 
 
 @pytest.mark.parametrize("at", ["EHLO", "RCPT", "DATA"])
-def test_a_server_that_hangs_up_or_falls_silent_passes(server: SmtpStandIn, at: str) -> None:
+def test_a_server_that_hangs_up_or_falls_silent_passes(server: FakeSmtpServer, at: str) -> None:
     server.behaviour.hang_up_at = at
-    with pytest.raises(MailFailed) as failed:
+    with pytest.raises(EmailFailed) as failed:
         mailer_at(server).send(HELLO)
     assert not failed.value.permanent
     server.behaviour.hang_up_at = ""
     server.behaviour.silent_at = at
-    with pytest.raises(MailFailed) as failed:
+    with pytest.raises(EmailFailed) as failed:
         mailer_at(server, timeout_seconds=0.2).send(HELLO)
     assert not failed.value.permanent
 
 
 @pytest.mark.parametrize("answer", ["", "500 what", "421 bye"])
-def test_a_mail_that_was_accepted_is_sent_however_the_server_parts(
-    server: SmtpStandIn, answer: str
+def test_an_email_that_was_accepted_is_sent_however_the_server_parts(
+    server: FakeSmtpServer, answer: str
 ) -> None:
     if answer:
         server.behaviour.answers["QUIT"] = answer
@@ -523,32 +525,32 @@ def test_a_mail_that_was_accepted_is_sent_however_the_server_parts(
     assert len(server.received) == 1
 
 
-def test_no_server_at_all_passes(server: SmtpStandIn) -> None:
+def test_no_server_at_all_passes(server: FakeSmtpServer) -> None:
     server._server.server_close()
-    with pytest.raises(MailFailed) as failed:
+    with pytest.raises(EmailFailed) as failed:
         mailer_at(server).send(HELLO)
     assert not failed.value.permanent
 
 
-def test_a_mail_goes_from_the_table_to_the_server(
-    engine: Engine, post: EmailService, server: SmtpStandIn
+def test_an_email_goes_from_the_table_to_the_server(
+    engine: Engine, service: EmailService, server: FakeSmtpServer
 ) -> None:
-    mail_id = queue(engine)
+    email_id = queue(engine)
     server.behaviour.answers["BODY"] = "451 disk full"
-    assert emails.deliver(str(mail_id), replace(post, mailer=mailer_at(server))) is not None
+    assert emails.deliver(str(email_id), replace(service, mailer=mailer_at(server))) is not None
     server.behaviour.answers.clear()
-    assert isinstance(post.clock, StoppedClock)
-    post.clock.advance(timedelta(minutes=1))
-    emails.deliver(str(mail_id), replace(post, mailer=mailer_at(server)))
-    assert row(engine, mail_id).state == "sent"
-    assert server.received[0].email["Message-ID"] == f"<{mail_id}@shop.example>"
+    assert isinstance(service.clock, StoppedClock)
+    service.clock.advance(timedelta(minutes=1))
+    emails.deliver(str(email_id), replace(service, mailer=mailer_at(server)))
+    assert row(engine, email_id).state == "sent"
+    assert server.received[0].email["Message-ID"] == f"<{email_id}@shop.example>"
 
 
 @pytest.mark.parametrize(
     "url",
     ["smtp:", "smtp://", "http://mail.example", "smtp://host:port", "smtp://[", "mail.example"],
 )
-def test_a_mail_url_that_cannot_be_used_says_so(url: str) -> None:
+def test_an_email_url_that_cannot_be_used_says_so(url: str) -> None:
     with pytest.raises(SettingsInvalid, match="MAIL_URL"):
         SmtpMailer(url, SENDER)
 
@@ -559,7 +561,7 @@ def test_a_sender_that_cannot_be_used_says_so(sender: str) -> None:
         FileMailer(Path(), sender)
 
 
-def test_the_mail_url_chooses_the_mailer(tmp_path: Path) -> None:
+def test_the_email_url_chooses_the_mailer(tmp_path: Path) -> None:
     assert isinstance(emails.mailer_for("", SENDER, tmp_path), FileMailer)
     assert isinstance(emails.mailer_for(f"file:{tmp_path}", SENDER, tmp_path), FileMailer)
     assert repr(emails.mailer_for("smtps://u:pw@host", SENDER, tmp_path)) == "SmtpMailer(host:465)"

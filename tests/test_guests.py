@@ -1,4 +1,4 @@
-"""Guests: three pictures a day by cookie and by network, whoever asks at the same moment."""
+"""Guests: three images a day by cookie and by network, whoever asks at the same moment."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ from tests.fakes.guest_process import claim_many, wait_for_all
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 SECRET = "the secret of the tests"
+LIMITS = {"limit": 3, "window_hours": 24}
 ANN = Visitor("cookie-ann", "network-home")
 
 
@@ -65,24 +66,24 @@ def processes() -> Iterator[ProcessPoolExecutor]:
 
 def claim(engine: Engine, visitor: Visitor = ANN, now: datetime = NOW, **more: Any) -> GuestClaim:
     with transaction(engine) as session:
-        return guests.claim(session, visitor, now, **more)
+        return guests.claim(session, visitor, now, **{**LIMITS, "daily_budget": 1000, **more})
 
 
 def left(engine: Engine, visitor: Visitor = ANN, now: datetime = NOW) -> tuple[int, object]:
     with transaction(engine) as session:
-        allowance = guests.state(session, visitor, now)
+        allowance = guests.get_allowance(session, visitor, now, **LIMITS)
     return allowance.remaining, allowance.reset_at
 
 
-def give_back(engine: Engine, made: GuestClaim) -> bool:
+def release(engine: Engine, taken: GuestClaim) -> bool:
     with transaction(engine) as session:
-        return guests.give_back(session, made.id)
+        return guests.release(session, taken.id)
 
 
 # What a guest gets.
 
 
-def test_three_pictures_and_all_come_back_a_day_after_the_first(engine: Engine) -> None:
+def test_three_images_and_all_come_back_a_day_after_the_first(engine: Engine) -> None:
     assert left(engine) == (3, None)
     for number, remaining in enumerate((2, 1, 0)):
         claim(engine, now=NOW + number * HOUR)
@@ -98,7 +99,14 @@ def test_the_refusal_says_when_it_ends_and_what_an_account_gives(engine: Engine)
     for _ in range(3):
         claim(engine)
     with pytest.raises(GuestLimitReached) as refused, transaction(engine) as session:
-        guests.claim(session, ANN, NOW + HOUR / 2, signup_credits_micro=50_000_000)
+        guests.claim(
+            session,
+            ANN,
+            NOW + HOUR / 2,
+            **LIMITS,
+            daily_budget=1000,
+            signup_credits_micro=50_000_000,
+        )
     assert (refused.value.status, refused.value.code) == (429, "guest_limit_reached")
     assert refused.value.headers == {"Retry-After": str(int(23.5 * 3600))}
     assert refused.value.fields == {
@@ -153,16 +161,16 @@ def test_a_catalog_may_give_none_or_more(engine: Engine) -> None:
 # Giving back.
 
 
-def test_a_failed_picture_is_given_back_once(engine: Engine) -> None:
+def test_a_failed_image_is_released_once(engine: Engine) -> None:
     claim(engine)
     made = claim(engine, now=NOW + HOUR)
     assert left(engine)[0] == 1
-    assert give_back(engine, made)
+    assert release(engine, made)
     assert left(engine) == (2, NOW + 24 * HOUR)
-    assert not give_back(engine, made)
+    assert not release(engine, made)
     assert left(engine)[0] == 2
     with transaction(engine) as session:
-        assert not guests.give_back(session, "clm_unknown")
+        assert not guests.release(session, "clm_unknown")
         assert session.scalar(select(func.sum(GuestBudget.used))) == 1
 
 
@@ -170,7 +178,7 @@ def test_a_late_failure_gives_nothing_to_the_next_window(engine: Engine) -> None
     old = claim(engine)
     for _ in range(3):
         claim(engine, now=NOW + 25 * HOUR)
-    assert give_back(engine, old)
+    assert release(engine, old)
     assert left(engine, now=NOW + 25 * HOUR)[0] == 0
 
 
@@ -179,7 +187,7 @@ def test_a_late_failure_gives_back_to_whichever_window_still_stands(engine: Engi
     made = claim(engine, ANN, NOW)
     later = NOW + 5 * HOUR
     claim(engine, Visitor("cookie-bob", ANN.network), later)  # the network's window is a new one
-    give_back(engine, made)
+    release(engine, made)
     with transaction(engine) as session:
         windows = {row.key: row.used for row in session.scalars(select(GuestWindow))}
     assert windows[ANN.cookie_key] == 0
@@ -187,32 +195,32 @@ def test_a_late_failure_gives_back_to_whichever_window_still_stands(engine: Engi
 
 
 def test_a_window_emptied_by_giving_back_opens_anew_with_the_next_use(engine: Engine) -> None:
-    give_back(engine, claim(engine))
+    release(engine, claim(engine))
     assert left(engine) == (3, None)
     claim(engine, now=NOW + 20 * HOUR)
     assert left(engine, now=NOW + 20 * HOUR) == (2, NOW + 44 * HOUR)
 
 
-def test_a_delivered_picture_is_never_given_back(engine: Engine) -> None:
+def test_a_delivered_image_is_never_released(engine: Engine) -> None:
     made = claim(engine)
     with transaction(engine) as session:
         assert guests.keep(session, made.id)
         assert not guests.keep(session, made.id)
-    assert not give_back(engine, made)
+    assert not release(engine, made)
     assert left(engine)[0] == 2
 
 
 def test_giving_back_at_one_moment_returns_one(engine: Engine) -> None:
     claim(engine)
     made = claim(engine)
-    assert at_once(6, lambda _: give_back(engine, made)).count(True) == 1
+    assert at_once(6, lambda _: release(engine, made)).count(True) == 1
     assert left(engine)[0] == 2
 
 
 def test_what_the_caller_rolls_back_was_never_used(engine: Engine) -> None:
     def submit() -> None:
         with transaction(engine) as session:
-            guests.claim(session, ANN, NOW)
+            guests.claim(session, ANN, NOW, **LIMITS, daily_budget=1000)
             raise RuntimeError("the generation could not be written")
 
     with pytest.raises(RuntimeError):
@@ -225,7 +233,7 @@ def test_a_caller_may_go_on_after_a_refusal(engine: Engine) -> None:
         claim(engine)
     fresh = Visitor("cookie-new", ANN.network)
     with transaction(engine) as session, pytest.raises(GuestLimitReached):
-        guests.claim(session, fresh, NOW)
+        guests.claim(session, fresh, NOW, **LIMITS, daily_budget=1000)
     with transaction(engine) as session:
         assert session.get(GuestWindow, fresh.cookie_key) is None
 
@@ -247,11 +255,11 @@ def test_a_daily_budget_over_all_guests(engine: Engine) -> None:
     claim(engine, Visitor("c10", "n10"), late + timedelta(seconds=30), daily_budget=10)
 
 
-def test_what_is_given_back_returns_to_the_budget(engine: Engine) -> None:
+def test_what_is_released_returns_to_the_budget(engine: Engine) -> None:
     made = [claim(engine, Visitor(f"c{n}", f"n{n}"), daily_budget=3) for n in range(3)]
     with pytest.raises(GuestBudgetReached):
         claim(engine, Visitor("c3", "n3"), daily_budget=3)
-    give_back(engine, made[1])
+    release(engine, made[1])
     claim(engine, Visitor("c3", "n3"), daily_budget=3)
 
 
@@ -265,10 +273,13 @@ def test_one_guest_does_not_wait_for_anothers_commit(engine: Engine) -> None:
         return  # one writer at a time, by its nature
     claim(engine, Visitor("c", "n"))
     with transaction(engine) as session:
-        guests.claim(session, Visitor("c0", "n0"), NOW)
+        guests.claim(session, Visitor("c0", "n0"), NOW, **LIMITS, daily_budget=1000)
         with transaction(engine) as other:
             other.execute(text("SET LOCAL lock_timeout = '500ms'"))
-            assert guests.claim(other, Visitor("c1", "n1"), NOW).state == "claimed"
+            assert (
+                guests.claim(other, Visitor("c1", "n1"), NOW, **LIMITS, daily_budget=1000).state
+                == "claimed"
+            )
 
 
 # Crowds.
@@ -443,7 +454,7 @@ def test_a_sweep_forgets_what_has_ended(engine: Engine) -> None:
     made = claim(engine)
     for days, (windows, claims) in {0: (2, 1), 1: (0, 1), 31: (0, 0)}.items():
         with transaction(engine) as session:
-            guests.sweep(session, now=NOW + timedelta(days=days))
+            guests.sweep(session, now=NOW + timedelta(days=days), window_hours=24)
             assert session.scalar(select(func.count()).select_from(GuestWindow)) == windows
             assert session.scalar(select(func.count()).select_from(GuestClaim)) == claims
-    assert not give_back(engine, made)
+    assert not release(engine, made)

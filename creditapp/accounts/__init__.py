@@ -27,7 +27,6 @@ from creditapp.accounts.profile import (
     find_by_email,
     find_by_session,
     set_password,
-    use_standard_low_balance,
 )
 from creditapp.accounts.recovery import request_reset, reset_password, whose_reset
 from creditapp.accounts.signup import (
@@ -93,7 +92,6 @@ __all__ = [
     "set_password",
     "sign_up",
     "sweep_tries",
-    "use_standard_low_balance",
     "verify_address",
     "whose_reset",
     "whose_verification",

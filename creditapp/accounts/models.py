@@ -43,7 +43,7 @@ class User(Base):
 
     @property
     def session_id(self) -> str:
-        """What a session remembers: the person and the epoch, for ``find_by_session``."""
+        """The user id and session epoch that a session stores, for ``find_by_session``."""
         return f"{self.id}.{self.session_epoch}"
 
     @property
@@ -59,7 +59,7 @@ class User(Base):
 
     @property
     def is_authenticated(self) -> bool:
-        """A row is always somebody."""
+        """Always true."""
         return True
 
     @property
@@ -69,7 +69,7 @@ class User(Base):
 
     @property
     def is_anonymous(self) -> bool:
-        """A row is never nobody."""
+        """Never true."""
         return False
 
     def get_id(self) -> str:

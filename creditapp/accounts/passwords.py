@@ -1,4 +1,4 @@
-"""Passwords: what is a good enough one, and how it is kept.
+"""Passwords: rules for new ones, hashing and verification.
 
 Hashing takes 30 to 40 ms on purpose. It is done outside every transaction: on SQLite the others
 would wait for it, on PostgreSQL it would hold row locks.

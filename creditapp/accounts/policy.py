@@ -1,4 +1,4 @@
-"""What the assembling app decides about accounts, handed to the verbs as one thing."""
+"""Account rules that ``create_app`` passes to the functions of this package."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class SignUpCredits:
 
 @dataclass(frozen=True)
 class SignedUp:
-    """Somebody has an account since this transaction."""
+    """Event: a user signed up in this transaction."""
 
     user: User
     guest: str | None
-    """The guest cookie's id that this browser carried, whose pictures move into the account."""
+    """The guest cookie's id that this browser carried, whose images move into the account."""
     now: datetime
 
 

@@ -49,7 +49,7 @@ def change_profile(
 ) -> User:
     """Change what is given; ``low_balance_micro`` 0 is never warned, ``None`` is left as it is.
 
-    Raises ``ValidationFailed``. ``use_standard_low_balance`` goes back to the catalog's threshold.
+    Raises ``ValidationFailed``.
     """
     if name is not None:
         name = " ".join(name.split())
@@ -62,12 +62,6 @@ def change_profile(
         user.low_balance_micro = low_balance_micro
     session.flush()
     return user
-
-
-def use_standard_low_balance(session: Session, user: User) -> None:
-    """Warn at the catalog's threshold again."""
-    user.low_balance_micro = None
-    session.flush()
 
 
 def change_password(session: Session, proof: Proof, new: NewPassword) -> User:

@@ -1,4 +1,4 @@
-"""Joining: an account, its welcome credits, and the confirmation of its address."""
+"""Signing up: an account, its welcome credits, and the confirmation of its address."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Welcomed:
 
 @dataclass(frozen=True)
 class Application:
-    """What somebody typed, found right; its password is not hashed yet."""
+    """A valid sign-up form; its password is not hashed yet."""
 
     address: Address
     password: str = field(repr=False)
@@ -137,7 +137,7 @@ def sign_up(
 ) -> Welcomed:
     """Open an account with its wallet and, unless held back, its welcome credits.
 
-    Raises ``AddressTaken`` before anything is written; of two sign-ups at the same moment one wins.
+    Raises ``EmailTaken`` before anything is written; of two sign-ups at the same moment one wins.
     ``guest`` is the guest cookie's id. The password must be hashed already (``prepare_account``).
     """
     user = _insert(session, new, rules, now)

@@ -1,4 +1,4 @@
-"""Mails: queued with what happened, rendered and sent by a job, by SMTP or as files."""
+"""Emails: queued in the transaction of their event, then sent by a job over SMTP or to files."""
 
 from creditapp.emails import preferences
 from creditapp.emails.delivery import (
@@ -13,21 +13,21 @@ from creditapp.emails.delivery import (
 )
 from creditapp.emails.events import ABOUT_MONEY, ACCOUNT, EVENTS, OPTIONAL
 from creditapp.emails.mailers import (
+    EmailFailed,
     FileMailer,
     Mailer,
-    MailFailed,
     Message,
     SmtpMailer,
     mailer_for,
 )
-from creditapp.emails.models import Mail
+from creditapp.emails.models import Email
 from creditapp.emails.preferences import (
-    choose,
     read_unsubscribe,
-    switch_off,
-    switched_off,
+    save_preferences,
+    unsubscribe,
+    unsubscribed_events,
 )
-from creditapp.emails.reminders import warn_low_balance, warn_of_expiry
+from creditapp.emails.reminders import queue_expiry_reminders, queue_low_balance_reminders
 
 __all__ = [
     "ABOUT_MONEY",
@@ -35,25 +35,25 @@ __all__ = [
     "EVENTS",
     "LINKS",
     "OPTIONAL",
+    "Email",
+    "EmailFailed",
     "EmailService",
     "FileMailer",
-    "Mail",
-    "MailFailed",
     "Mailer",
     "Message",
     "Renderer",
     "SmtpMailer",
-    "choose",
     "deliver",
     "deliver_due",
     "mailer_for",
     "notify",
     "preferences",
     "queue",
+    "queue_expiry_reminders",
+    "queue_low_balance_reminders",
     "read_unsubscribe",
+    "save_preferences",
     "sweep",
-    "switch_off",
-    "switched_off",
-    "warn_low_balance",
-    "warn_of_expiry",
+    "unsubscribe",
+    "unsubscribed_events",
 ]

@@ -1,4 +1,4 @@
-"""The mails that there are, by what they tell of: money, the account, or what one may do without.
+"""Events that have an email: about money, about the account, and optional ones.
 
 Each has a folder of its name in ``templates/emails``; a test compares the two.
 """
@@ -17,12 +17,12 @@ ABOUT_MONEY: Final = (
     "topup_done",
     "topup_stopped",
 )
-"""Mails that nobody can switch off: whoever pays is told what became of the money."""
+"""Emails that cannot be unsubscribed: a buyer must learn what happened to the money."""
 
 OPTIONAL: Final = ("low_balance", "credits_expiring", "card_expiring", "plan_changed")
-"""Mails that a person may switch off, on the settings or by the link in them."""
+"""Emails that a user may unsubscribe from, in the settings or by the link in them."""
 
 ACCOUNT: Final = ("verify", "reset", "account_exists")
-"""Mails about getting in, sent because somebody has just asked for them."""
+"""Emails about access to the account, sent on request."""
 
 EVENTS: Final = (*ACCOUNT, *ABOUT_MONEY, *OPTIONAL)

@@ -1,4 +1,4 @@
-"""How a mail leaves: by SMTP, or as a file that a developer can open."""
+"""Mailers: SMTP, or files that a developer can open."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from urllib.parse import unquote, urlsplit
 
 from creditapp.config import SettingsInvalid
 
-# A header is not folded: the library folds a long address by encoding it, which no program reads.
+# A header is not folded: the library folds a long address by encoding it, which programs cannot read.
 _POLICY = SMTP.clone(max_line_length=998)
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
-class MailFailed(Exception):
+class EmailFailed(Exception):
     """The mail did not leave; ``permanent`` says that trying again would not help."""
 
     def __init__(self, reason: str, *, permanent: bool) -> None:
@@ -35,7 +35,7 @@ class MailFailed(Exception):
 
 @dataclass(frozen=True)
 class Message:
-    """A rendered mail to one person."""
+    """A rendered email to one recipient."""
 
     id: str
     event: str
@@ -43,21 +43,21 @@ class Message:
     subject: str = field(repr=False)
     text: str = field(repr=False)
     html: str = field(repr=False)
-    """Empty where there is only text."""
-    made_at: datetime
+    """Empty if there is only text."""
+    created_at: datetime
     unsubscribe_url: str = field(default="", repr=False)
-    """Where one request ends mails of this kind; empty where they cannot be ended."""
+    """The link that unsubscribes from emails of this kind; empty if they are not optional."""
 
 
 class Mailer(Protocol):
-    """Something that sends."""
+    """Interface of the mailers."""
 
     def send(self, message: Message) -> None:
-        """Send, or raise ``MailFailed``; called with no transaction open."""
+        """Send, or raise ``EmailFailed``; called with no transaction open."""
 
 
 def mailer_for(mail_url: str, sender: str, folder: Path) -> Mailer:
-    """Return the mailer that ``MAIL_URL`` names; without one, mails become files in ``folder``."""
+    """Return the mailer that ``MAIL_URL`` names; without one, emails become files in ``folder``."""
     if not mail_url or mail_url.startswith("file:"):
         return FileMailer(Path(mail_url.removeprefix("file:")) if mail_url else folder, sender)
     return SmtpMailer(mail_url, sender)
@@ -73,7 +73,7 @@ class FileMailer:
     def send(self, message: Message) -> None:
         """Write the file whole or not at all; sending the same mail again writes the same file."""
         content = as_email(message, self._sender).as_bytes()
-        time = message.made_at.strftime("%Y%m%dT%H%M%SZ")
+        time = message.created_at.strftime("%Y%m%dT%H%M%SZ")
         to = re.sub(r"[^a-z0-9]+", "-", message.to.lower()).strip("-")[:60]
         path = self._folder / f"{time}-{message.event}-{to}-{message.id[-8:]}.eml"
         try:
@@ -84,13 +84,13 @@ class FileMailer:
             draft.write_bytes(content)
             draft.replace(path)
         except OSError as error:
-            raise MailFailed(f"file: {type(error).__name__}", permanent=False) from error
+            raise EmailFailed(f"file: {type(error).__name__}", permanent=False) from error
 
 
 class SmtpMailer:
     """Sends by ``smtp://user:password@host:port`` or ``smtps://``; TLS whenever it is offered.
 
-    A password goes over an encrypted line only, except to this machine itself.
+    A password is sent over an encrypted connection only, except to this machine itself.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class SmtpMailer:
         return f"SmtpMailer({self._host}:{self._port})"
 
     def send(self, message: Message) -> None:
-        """Send over a connection of its own; raise ``MailFailed``."""
+        """Send over a connection of its own; raise ``EmailFailed``."""
         email = as_email(message, self._sender)
         smtp: smtplib.SMTP | None = None
         try:
@@ -129,17 +129,17 @@ class SmtpMailer:
             smtp.send_message(email, self._sender.addr_spec, [message.to])
         except smtplib.SMTPRecipientsRefused as error:
             code = max((answer[0] for answer in error.recipients.values()), default=450)
-            raise _failed("recipient", code) from None
+            raise _failure("recipient", code) from None
         except smtplib.SMTPAuthenticationError as error:
-            # The operator's mistake, to be put right: the mail itself is as good as before.
-            raise MailFailed(f"login {error.smtp_code}", permanent=False) from None
+            # The operator's mistake, not the email's: it is sent once the login is corrected.
+            raise EmailFailed(f"login {error.smtp_code}", permanent=False) from None
         except smtplib.SMTPResponseException as error:
-            raise _failed("server", error.smtp_code) from None
+            raise _failure("server", error.smtp_code) from None
         except (smtplib.SMTPException, OSError) as error:
-            raise MailFailed(f"smtp: {type(error).__name__}", permanent=False) from None
+            raise EmailFailed(f"smtp: {type(error).__name__}", permanent=False) from None
         finally:
             if smtp is not None:
-                _hang_up(smtp)
+                _close(smtp)
 
     def _connect(self) -> smtplib.SMTP:
         # Our own name, or smtplib would look ours up and may wait for a name server.
@@ -158,35 +158,35 @@ class SmtpMailer:
                 encrypted = True
             if self._user:
                 if not encrypted and self._host not in _LOOPBACK:
-                    raise MailFailed("server offers no encryption", permanent=False)
+                    raise EmailFailed("server offers no encryption", permanent=False)
                 smtp.login(self._user, self._password)
         except BaseException:
-            _hang_up(smtp)
+            _close(smtp)
             raise
         return smtp
 
 
 def as_email(message: Message, sender: Address) -> EmailMessage:
-    """Return the mail in its form for the wire; no header can be smuggled in by any value.
+    """Return the email in its form for the wire; no header can be smuggled in by any value.
 
-    Raises ``MailFailed`` for an address that is none.
+    Raises ``EmailFailed`` for an address that is none.
     """
     email = EmailMessage(policy=_POLICY)
     try:
         email["To"] = Address(addr_spec=message.to)
         email["From"] = sender
-        # A header has one line; whatever a template or a name breaks is joined again.
+        # A header has one line: line breaks from a template or a name become spaces.
         email["Subject"] = " ".join(message.subject.split())
-        email["Date"] = format_datetime(message.made_at)
-        # The same for every attempt, so that a mail sent twice is shown once.
+        email["Date"] = format_datetime(message.created_at)
+        # The same for every attempt, so that an email sent twice is shown once.
         email["Message-ID"] = f"<{message.id}@{sender.domain}>"
         email["Auto-Submitted"] = "auto-generated"
         if message.unsubscribe_url:
-            # RFC 8058: the mail program posts to it at once, without asking anybody to log in.
+            # RFC 8058: the email program posts to it at once, without a login.
             email["List-Unsubscribe"] = f"<{message.unsubscribe_url}>"
             email["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     except (ValueError, IndexError, MessageError):
-        raise MailFailed("address", permanent=True) from None
+        raise EmailFailed("address", permanent=True) from None
     email.set_content(message.text)
     if message.html:
         email.add_alternative(message.html, subtype="html")
@@ -203,11 +203,11 @@ def _sender(text: str) -> Address:
         ) from None
 
 
-def _failed(who: str, code: int) -> MailFailed:
-    return MailFailed(f"{who} {code}", permanent=500 <= code < 600)
+def _failure(command: str, code: int) -> EmailFailed:
+    return EmailFailed(f"{command} {code}", permanent=500 <= code < 600)
 
 
-def _hang_up(smtp: smtplib.SMTP) -> None:
+def _close(smtp: smtplib.SMTP) -> None:
     # The mail is accepted or refused by now; a server that hangs up first changes neither.
     try:
         smtp.quit()

@@ -1,4 +1,4 @@
-"""The tables of mails: to be sent and sent, not wanted, and what was told of credits that end."""
+"""Tables of emails, of unsubscribed events, and of expiry reminders that were sent."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 from creditapp.db import Base, UtcDateTime
 
 
-class Mail(Base):
-    """One mail: what happened and to whom. Its text and its links exist only while it is sent."""
+class Email(Base):
+    """One email; its text and its links exist only while it is sent."""
 
     __tablename__ = "mails"
     __table_args__ = (
@@ -24,11 +24,11 @@ class Mail(Base):
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     event: Mapped[str] = mapped_column(String(60))
     key: Mapped[str] = mapped_column(String(200), unique=True)
-    """What the mail is about, so that the same thing is mailed once."""
+    """Identifies the event, so that it is emailed once."""
     address: Mapped[str] = mapped_column(String(254))
     user_id: Mapped[str | None] = mapped_column(String(40), index=True)
     context: Mapped[dict[str, object]] = mapped_column(JSON)
-    """What the template needs; no token, no password: links are made when the mail is rendered."""
+    """Values for the template; no token, no password: links are created when it is rendered."""
     state: Mapped[str] = mapped_column(String(10))
     attempts: Mapped[int] = mapped_column(Integer, default=0)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
@@ -36,11 +36,11 @@ class Mail(Base):
     """When to try next; while sending, when the attempt counts as lost."""
     sent_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     last_error: Mapped[str | None] = mapped_column(String(120))
-    """The kind of the last failure; never the server's words, which may quote the address."""
+    """The type of the last failure; never the server's text, which may quote the address."""
 
 
-class MailRefusal(Base):
-    """A person who does without the mails of one event, and since when."""
+class EmailOptOut(Base):
+    """An event that a user has unsubscribed from."""
 
     __tablename__ = "mail_refusals"
 
@@ -50,7 +50,7 @@ class MailRefusal(Base):
 
 
 class ExpiryNotice(Base):
-    """That the end of a grant was told so many days before; an end put off is told anew."""
+    """An expiry reminder that was queued; a changed expiry date gets a new one."""
 
     __tablename__ = "expiry_notices"
 

@@ -1,4 +1,4 @@
-"""Which mails a person does without, and the link in a mail that switches its kind off."""
+"""Email preferences of a user, and the unsubscribe link in an email."""
 
 from __future__ import annotations
 
@@ -13,50 +13,52 @@ from sqlalchemy.orm import Session
 from creditapp.accounts import LinkInvalid, User, find
 from creditapp.db import insert_once
 from creditapp.emails.events import OPTIONAL
-from creditapp.emails.models import MailRefusal
+from creditapp.emails.models import EmailOptOut
 
 UNSUBSCRIBE_PATH = "/unsubscribe/{token}"
 
 
-def switched_off(session: Session, user_id: str) -> frozenset[str]:
-    """Return the events whose mails this person does without."""
-    query = select(MailRefusal.event).where(MailRefusal.user_id == user_id)
+def unsubscribed_events(session: Session, user_id: str) -> frozenset[str]:
+    """Return the events that this user has unsubscribed from."""
+    query = select(EmailOptOut.event).where(EmailOptOut.user_id == user_id)
     return frozenset(session.scalars(query))
 
 
-def wanted(session: Session, user_id: str, event: str) -> bool:
-    """Whether this person is to be mailed about an event; about money everybody is."""
-    return event not in OPTIONAL or event not in switched_off(session, user_id)
+def is_subscribed(session: Session, user_id: str, event: str) -> bool:
+    """Whether this user gets emails about an event; every user gets those about money."""
+    return event not in OPTIONAL or event not in unsubscribed_events(session, user_id)
 
 
-def choose(session: Session, user_id: str, events: Collection[str], *, now: datetime) -> None:
-    """Switch the optional mails in ``events`` on and all others off."""
+def save_preferences(
+    session: Session, user_id: str, events: Collection[str], *, now: datetime
+) -> None:
+    """Subscribe to the optional events in ``events`` and unsubscribe from all others."""
     for event in OPTIONAL:
         if event in events:
             session.execute(
-                delete(MailRefusal).where(
-                    MailRefusal.user_id == user_id, MailRefusal.event == event
+                delete(EmailOptOut).where(
+                    EmailOptOut.user_id == user_id, EmailOptOut.event == event
                 )
             )
         else:
-            switch_off(session, user_id, event, now=now)
+            unsubscribe(session, user_id, event, now=now)
 
 
-def switch_off(session: Session, user_id: str, event: str, *, now: datetime) -> None:
-    """Send no more mails of an optional kind; again is harmless, and keeps the first moment."""
+def unsubscribe(session: Session, user_id: str, event: str, *, now: datetime) -> None:
+    """Unsubscribe from an optional event; idempotent, and keeps the first time."""
     if event not in OPTIONAL:
-        raise ValueError(f"{event!r} cannot be switched off")
-    refusal = MailRefusal(user_id=user_id, event=event, refused_at=now)
-    insert_once(session, refusal, ["user_id", "event"])
+        raise ValueError(f"{event!r} cannot be unsubscribed")
+    opt_out = EmailOptOut(user_id=user_id, event=event, refused_at=now)
+    insert_once(session, opt_out, ["user_id", "event"])
 
 
 def mint_unsubscribe(user_id: str, event: str, secret: str) -> str:
-    """Return the token of the link in a mail; it stays good, because the mail does."""
+    """Return the token of an unsubscribe link; it never expires."""
     return str(_serializer(secret).dumps([user_id, event]))
 
 
 def read_unsubscribe(session: Session, token: str, secret: str) -> tuple[User, str]:
-    """Return whose link this is and which mails it ends; raise ``LinkInvalid``. Changes nothing."""
+    """Return the link's user and event; raise ``LinkInvalid``. Changes nothing."""
     try:
         user_id, event = (str(part) for part in _serializer(secret).loads(token))
     except (BadData, TypeError, ValueError):

@@ -81,6 +81,6 @@ def release(session: Session, generation: Generation, at: datetime) -> None:
     """Release the hold, or return the guest's claim."""
     if generation.funding == "guest":
         if generation.claim_id:
-            guests.give_back(session, generation.claim_id)
+            guests.release(session, generation.claim_id)
     elif generation.charge_id:
         ledger.release(session.connection(), generation.charge_id, now=at)

@@ -1,9 +1,9 @@
-"""Guests: a few free pictures for people without an account.
+"""Guests: a few free images for visitors without an account.
 
-A guest is known by a signed cookie and by the network the request comes from; what counts is
-whichever of the two was used more. Each has a window that opens with its first use, and when the
-window ends everything comes back at once. A claim is a row that remembers the windows it was
-taken from, so that a picture that fails late gives back to those and not to the next ones.
+A guest is identified by a signed cookie and by the network of the request; the one of the two that
+was used more counts. Each has a window that opens with its first use; when the window ends, all
+free images are available again. A claim stores the windows it was taken from, so that an image that
+fails late is released to those and not to later ones.
 """
 
 from creditapp.guests.claims import (
@@ -11,9 +11,9 @@ from creditapp.guests.claims import (
     GuestBudgetReached,
     GuestLimitReached,
     claim,
-    give_back,
+    get_allowance,
     keep,
-    state,
+    release,
     sweep,
 )
 from creditapp.guests.models import GuestBudget, GuestClaim, GuestWindow
@@ -29,10 +29,10 @@ __all__ = [
     "Visitor",
     "claim",
     "client_address",
-    "give_back",
+    "get_allowance",
     "keep",
     "network_of",
-    "state",
+    "release",
     "sweep",
     "visitor_of",
 ]

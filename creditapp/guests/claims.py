@@ -1,7 +1,7 @@
-"""Taking and giving back free pictures.
+"""Claims of free images: claim, keep, release.
 
 Counts change by guarded statements alone: the database compares and adds while it holds the row,
-so that the limit stands however many processes ask at the same moment, under READ COMMITTED too.
+so that the limit holds however many processes ask at the same moment, under READ COMMITTED too.
 Rows are always taken in the order cookie, network, budget, so that no two claims deadlock.
 """
 
@@ -20,12 +20,8 @@ from sqlalchemy.orm import Session
 from creditapp.errors import AppError
 from creditapp.guests.models import GuestBudget, GuestClaim, GuestWindow
 from creditapp.guests.visitors import Visitor
-from creditapp.rate_limits import GUEST_BUDGET, GUEST_IMAGES
 from creditapp.units import credits_number
 
-LIMIT = GUEST_IMAGES.limit
-WINDOW_HOURS = GUEST_IMAGES.window // timedelta(hours=1)
-DAILY_BUDGET = GUEST_BUDGET.limit
 SIGNUP_URL = "/auth/signup"
 
 BUDGET_SHARDS = 8
@@ -39,7 +35,7 @@ _CLAIMS_KEPT = timedelta(days=30)
 
 @dataclass(frozen=True)
 class GuestAllowance:
-    """What a guest has left; ``reset_at`` is when all of it comes back, None while it is whole."""
+    """Free images left to a guest; ``reset_at`` is when all are available again, None if unused."""
 
     limit: int
     remaining: int
@@ -47,13 +43,13 @@ class GuestAllowance:
 
 
 class GuestLimitReached(AppError):
-    """This visitor has used what a guest gets."""
+    """This visitor has no free images left."""
 
     status, code, title = 429, "guest_limit_reached", "Your free images are used up"
 
 
 class GuestBudgetReached(AppError):
-    """All guests together have used what they get in a day."""
+    """All guests together have used the free images of the day."""
 
     status, code, title = 429, "guest_budget_reached", "Today's free images are used up"
 
@@ -71,15 +67,16 @@ def claim(
     visitor: Visitor,
     now: datetime,
     *,
-    limit: int = LIMIT,
-    window_hours: int = WINDOW_HOURS,
-    daily_budget: int = DAILY_BUDGET,
+    limit: int,
+    window_hours: int,
+    daily_budget: int,
     generation_id: str | None = None,
     signup_credits_micro: int = 0,
 ) -> GuestClaim:
-    """Take one free picture, or raise ``GuestLimitReached`` or ``GuestBudgetReached``.
+    """Claim one free image, or raise ``GuestLimitReached`` or ``GuestBudgetReached``.
 
-    Never more than ``limit`` in a window, whatever runs at the same moment. An error of the
+    ``limit``, ``window_hours`` and ``daily_budget`` are the catalog's. Never more than ``limit`` in
+    a window, however many claims run at the same moment. An error of the
     database refuses as well. A refusal leaves nothing behind in the caller's transaction.
     """
     window = timedelta(hours=window_hours)
@@ -89,7 +86,7 @@ def claim(
             cookie_started_at = _use_window(session, visitor.cookie_key, now, limit, window)
             network_started_at = _use_window(session, visitor.network_key, now, limit, window)
             day = now.astimezone(UTC).date()
-            made = GuestClaim(
+            new_claim = GuestClaim(
                 cookie_key=visitor.cookie_key,
                 cookie_window_started_at=cookie_started_at,
                 network_key=visitor.network_key,
@@ -100,11 +97,11 @@ def claim(
                 state="claimed",
                 generation_id=generation_id,
             )
-            session.add(made)
-        return made
+            session.add(new_claim)
+        return new_claim
     except _Exhausted:
-        allowance = state(session, visitor, now, limit=limit, window_hours=window_hours)
-        # None: it was given back between the refusal and this look.
+        allowance = get_allowance(session, visitor, now, limit=limit, window_hours=window_hours)
+        # None: a claim was released between the refusal and this query.
         reset_at = allowance.reset_at or now
         detail = "You have used your free images."
         raise _refusal(
@@ -117,7 +114,7 @@ def claim(
             GuestBudgetReached, detail, limit, reset_at, signup_credits_micro, now
         ) from None
     except SQLAlchemyError as error:
-        # Fails closed: what cannot be counted is not given.
+        # Fails closed: without a count, no free image.
         reset_at = now + timedelta(seconds=_CLOSED_SECONDS)
         detail = "Free images cannot be counted right now."
         raise _refusal(
@@ -126,21 +123,21 @@ def claim(
 
 
 def keep(session: Session, claim_id: str) -> bool:
-    """Note that the picture was delivered, so that it is never given back."""
+    """Mark the image as delivered, so that its claim is never released."""
     return _settle(session, claim_id, "kept") is not None
 
 
-def give_back(session: Session, claim_id: str) -> bool:
+def release(session: Session, claim_id: str) -> bool:
     """Return a claim to the windows and the day it was taken from; a second time does nothing.
 
-    A window that has ended since stays as it is: what it would get back came back already.
+    A window that has ended since is left unchanged: it was reset already.
     """
-    made = _settle(session, claim_id, "given_back")
-    if made is None:
+    released = _settle(session, claim_id, "given_back")
+    if released is None:
         return False
     for key, started_at in (
-        (made.cookie_key, made.cookie_window_started_at),
-        (made.network_key, made.network_window_started_at),
+        (released.cookie_key, released.cookie_window_started_at),
+        (released.network_key, released.network_window_started_at),
     ):
         session.execute(
             update(GuestWindow)
@@ -155,8 +152,8 @@ def give_back(session: Session, claim_id: str) -> bool:
     session.execute(
         update(GuestBudget)
         .where(
-            GuestBudget.day == made.budget_day,
-            GuestBudget.shard == made.budget_shard,
+            GuestBudget.day == released.budget_day,
+            GuestBudget.shard == released.budget_shard,
             GuestBudget.used > 0,
         )
         .values(used=GuestBudget.used - 1),
@@ -165,15 +162,15 @@ def give_back(session: Session, claim_id: str) -> bool:
     return True
 
 
-def state(
+def get_allowance(
     session: Session,
     visitor: Visitor,
     now: datetime,
     *,
-    limit: int = LIMIT,
-    window_hours: int = WINDOW_HOURS,
+    limit: int,
+    window_hours: int,
 ) -> GuestAllowance:
-    """Return what the visitor has left; nothing when the database cannot say. Reads only."""
+    """Return the visitor's allowance; none is left if the database fails. Reads only."""
     window = timedelta(hours=window_hours)
     query = select(GuestWindow.used, GuestWindow.started_at).where(
         GuestWindow.key.in_([visitor.cookie_key, visitor.network_key]),
@@ -187,8 +184,8 @@ def state(
     return _allowance(open_windows, limit, window)
 
 
-def sweep(session: Session, *, now: datetime, window_hours: int = WINDOW_HOURS) -> None:
-    """Forget ended windows, past days and old claims; for a daily job."""
+def sweep(session: Session, *, now: datetime, window_hours: int) -> None:
+    """Delete ended windows, past days and old claims; for a daily job."""
     ended = now - timedelta(hours=window_hours)
     session.execute(delete(GuestWindow).where(GuestWindow.started_at <= ended))
     oldest = now - _CLAIMS_KEPT
@@ -202,7 +199,7 @@ def _allowance(
     used = min(limit, max((used for used, _ in windows), default=0))
     if used == 0:
         return GuestAllowance(limit, limit, None)
-    # Where both bind equally, only the later end brings everything back.
+    # If both are equally used, only the later end makes all available again.
     reset_at = max(started_at for count, started_at in windows if count >= used) + window
     return GuestAllowance(limit, limit - used, reset_at)
 
@@ -213,7 +210,7 @@ def _use_window(
     """Count one use, in a new window where the last has ended; return when the window opened."""
     if limit < 1:
         raise _Exhausted
-    # A window in which everything was given back is as good as none: the next use opens a new one.
+    # A window whose claims were all released counts as none: the next use opens a new one.
     over = or_(GuestWindow.started_at <= now - window, GuestWindow.used == 0)
     insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     started_at = session.execute(
@@ -272,8 +269,8 @@ def _use_shard(session: Session, day: date, budget: int, *, wait: bool) -> int |
 
 
 def _has_left(budget: int) -> ColumnElement[bool]:
-    each, rest = divmod(max(budget, 0), BUDGET_SHARDS)
-    return GuestBudget.used < each + case((GuestBudget.shard < rest, 1), else_=0)
+    share, rest = divmod(max(budget, 0), BUDGET_SHARDS)
+    return GuestBudget.used < share + case((GuestBudget.shard < rest, 1), else_=0)
 
 
 def _open_day(session: Session, day: date) -> None:

@@ -1,4 +1,4 @@
-"""The tables of what guests have used."""
+"""Tables of guest windows, daily budgets and claims."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class GuestBudget(Base):
 
 
 class GuestClaim(Base):
-    """One free picture, taken from the two windows and the share of the day that it names."""
+    """One free image, claimed from the two windows and the share of the day that it names."""
 
     __tablename__ = "guest_claims"
     __table_args__ = (

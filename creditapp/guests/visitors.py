@@ -1,4 +1,4 @@
-"""Who a guest is: a signed cookie, and a network that is never stored as an address."""
+"""Identity of a guest: a signed cookie, and a network that is never stored as an address."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from creditapp.accounts import keyed_hash
 
 _COOKIE_CHARACTERS_MAX = 200
 _IPV6_SITE_BITS = 64
-"""What one subscriber gets of IPv6 at least, and can choose addresses within (RFC 6177)."""
+"""The smallest IPv6 prefix of one subscriber, who can use any address in it (RFC 6177)."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Visitor:
 def visitor_of(
     cookie_value: str | None, remote_addr: str, secret: str
 ) -> tuple[Visitor, str | None]:
-    """Return who visits, and the cookie to set when the browser brought none that we signed.
+    """Return the visitor, and the cookie to set if the browser sent none that we signed.
 
     ``remote_addr`` is the client's address behind the proxies (``client_address``).
     """
@@ -55,8 +55,7 @@ def visitor_of(
 def network_of(remote_addr: str, secret: str) -> str:
     """Return a keyed hash of the IPv4 address or of the IPv6 address's /64.
 
-    Whoever comes from no readable address shares one network with all of their kind, so that
-    hiding the address gains nothing.
+    All requests without a readable address share one network, so that hiding it gains nothing.
     """
     address = _parse(remote_addr)
     if address is None:

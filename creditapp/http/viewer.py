@@ -88,7 +88,7 @@ def _member(member: User) -> Viewer:
 
 def _guest() -> Viewer:
     catalog = get(Catalog)
-    allowance = guests.state(
+    allowance = guests.get_allowance(
         reading(),
         current_visitor(),
         now(),

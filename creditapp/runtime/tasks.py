@@ -84,13 +84,13 @@ def sweep_emails() -> None:
 @jobs.every("warn-low-balance", "*/20 * * * * *")
 def warn_low_balance() -> None:
     """Queue an email for each balance that fell below its owner's threshold."""
-    emails.warn_low_balance()
+    emails.queue_low_balance_reminders()
 
 
 @jobs.every("warn-of-expiry", "0 8 * * *")
 def warn_of_expiry() -> None:
     """Queue an email for credits that expire in 30, 7 or 1 days."""
-    emails.warn_of_expiry()
+    emails.queue_expiry_reminders()
 
 
 @jobs.every("expire-credits", "30 * * * * *")

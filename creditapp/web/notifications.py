@@ -23,7 +23,7 @@ pages = Blueprint("notifications", __name__)
 
 def notifications_of(user_id: str) -> dict[str, Any]:
     """Return the optional emails with their setting, and those that are always sent."""
-    off = emails.switched_off(reading(), user_id)
+    off = emails.unsubscribed_events(reading(), user_id)
     return {
         "choices": [{"event": event, "on": event not in off} for event in emails.OPTIONAL],
         "fixed": emails.ABOUT_MONEY,
@@ -37,7 +37,7 @@ def save_notifications() -> Response:
     member = require_member()
     events = set(request.form.getlist("notify"))
     with transaction() as session:
-        emails.choose(session, member.id, events, now=now())
+        emails.save_preferences(session, member.id, events, now=now())
     notify("profile_saved")
     return go("/settings")
 
@@ -50,7 +50,7 @@ def unsubscribe(token: str) -> str:
     Security scanners open the links of an email and must not unsubscribe the user.
     """
     user, event = emails.read_unsubscribe(reading(), token, get(EmailService).secret)
-    off = emails.switched_off(reading(), user.id)
+    off = emails.unsubscribed_events(reading(), user.id)
     return render_page(PAGE, event=event, email=user.email, done=event in off)
 
 
@@ -64,6 +64,6 @@ def stop_emails(token: str) -> str:
     """
     with transaction() as session:
         user, event = emails.read_unsubscribe(session, token, get(EmailService).secret)
-        emails.switch_off(session, user.id, event, now=now())
+        emails.unsubscribe(session, user.id, event, now=now())
         email = user.email
     return render_page(PAGE, event=event, email=email, done=True)

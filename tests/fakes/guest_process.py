@@ -27,7 +27,14 @@ def claim_many(url: str, visitors: list[Visitor], now: datetime, daily_budget: i
     def claim(number: int) -> str:
         try:
             with transaction(engine) as session:
-                guests.claim(session, visitors[number], now, daily_budget=daily_budget)
+                guests.claim(
+                    session,
+                    visitors[number],
+                    now,
+                    limit=3,
+                    window_hours=24,
+                    daily_budget=daily_budget,
+                )
                 time.sleep(0.002)  # the caller writes its own rows before it commits
         except (GuestLimitReached, GuestBudgetReached) as refusal:
             # A cause is an error of the database: a refusal too, but not the one that is counted.

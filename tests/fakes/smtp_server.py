@@ -1,4 +1,4 @@
-"""A small mail server on loopback: it keeps what it gets, and misbehaves on request."""
+"""Small SMTP server on loopback: it records emails, and fails on request."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from cryptography.x509.oid import NameOID
 
 @dataclass(frozen=True)
 class Received:
-    """One mail as it came over the wire."""
+    """One email as it was received."""
 
     sender: str
     recipients: tuple[str, ...]
@@ -33,22 +33,22 @@ class Received:
 
     @property
     def email(self) -> EmailMessage:
-        """The mail, parsed."""
+        """The parsed email."""
         return message_from_bytes(self.content, policy=policy.default)
 
 
 @dataclass
 class Behaviour:
-    """What the server does; change it while it runs."""
+    """Failures of the server; change them while it runs."""
 
     answers: dict[str, str] = field(default_factory=dict)
-    """A command, such as ``RCPT`` or ``BODY`` (the end of the data), and what it is told."""
+    """A command, such as ``RCPT`` or ``BODY`` (the end of the data), and the answer to it."""
     hang_up_at: str = ""
     silent_at: str = ""
 
 
-class SmtpStandIn:
-    """``with SmtpStandIn() as server:`` listens on ``server.port`` until the end."""
+class FakeSmtpServer:
+    """``with FakeSmtpServer() as server:`` listens on ``server.port`` until the end."""
 
     def __init__(
         self,
@@ -63,12 +63,12 @@ class SmtpStandIn:
         self.behaviour = Behaviour()
         self.received: list[Received] = []
         self.released = threading.Event()
-        standin = self
+        server = self
 
         class Handler(socketserver.StreamRequestHandler):
             def handle(self) -> None:
                 with contextlib.suppress(OSError, ValueError):
-                    _Dialogue(standin, self).run()
+                    _Dialogue(server, self).run()
 
         class Server(socketserver.ThreadingTCPServer):
             daemon_threads = True
@@ -79,10 +79,10 @@ class SmtpStandIn:
 
     @property
     def port(self) -> int:
-        """Where it listens on 127.0.0.1."""
+        """The port on 127.0.0.1."""
         return int(self._server.server_address[1])
 
-    def __enter__(self) -> SmtpStandIn:
+    def __enter__(self) -> FakeSmtpServer:
         self._thread.start()
         return self
 
@@ -101,8 +101,8 @@ class SmtpStandIn:
 class _Dialogue:
     """One connection, from greeting to QUIT."""
 
-    def __init__(self, standin: SmtpStandIn, handler: socketserver.StreamRequestHandler) -> None:
-        self.standin = standin
+    def __init__(self, server: FakeSmtpServer, handler: socketserver.StreamRequestHandler) -> None:
+        self.server = server
         self.socket = handler.request
         self.encrypted = False
         self.login: tuple[str, str] | None = None
@@ -110,10 +110,10 @@ class _Dialogue:
         self.recipients: list[str] = []
 
     def run(self) -> None:
-        if self.standin.tls_at_once:
+        if self.server.tls_at_once:
             self.start_tls()
         self.lines = self.socket.makefile("rb")
-        self.say("220 standin.test ESMTP")
+        self.say("220 fake.test ESMTP")
         while line := self.lines.readline():
             text = line.decode().rstrip("\r\n")
             command = text.partition(" ")[0].partition(":")[0].upper()
@@ -122,11 +122,11 @@ class _Dialogue:
 
     def obey(self, command: str, text: str) -> bool:
         """Answer one command; return whether the dialogue goes on."""
-        behaviour = self.standin.behaviour
+        behaviour = self.server.behaviour
         if command == behaviour.hang_up_at:
             return False
         if command == behaviour.silent_at:
-            self.standin.released.wait(20)
+            self.server.released.wait(20)
             return False
         if command in behaviour.answers:
             self.say(behaviour.answers[command])
@@ -141,14 +141,14 @@ class _Dialogue:
             self.authenticate(text)
         elif command == "MAIL":
             self.sender = _address(text)
-            needs = self.standin.logins is not None and self.login is None
+            needs = self.server.logins is not None and self.login is None
             self.say("530 log in first" if needs else "250 ok")
         elif command == "RCPT":
             self.recipients.append(_address(text))
             self.say("250 ok")
         elif command == "DATA":
             self.say("354 end with a dot")
-            return self.take_mail()
+            return self.receive_email()
         elif command == "QUIT":
             self.say("221 bye")
             return False
@@ -157,10 +157,10 @@ class _Dialogue:
         return True
 
     def greet(self) -> None:
-        offers = ["standin.test", "8BITMIME"]
-        if self.standin.certificate and not self.encrypted:
+        offers = ["fake.test", "8BITMIME"]
+        if self.server.certificate and not self.encrypted:
             offers.append("STARTTLS")
-        if self.standin.logins is not None:
+        if self.server.logins is not None:
             offers.append("AUTH PLAIN")
         for offer in offers[:-1]:
             self.say(f"250-{offer}")
@@ -169,28 +169,28 @@ class _Dialogue:
     def authenticate(self, text: str) -> None:
         _, _, given = text.partition("PLAIN ")
         _, user, password = base64.b64decode(given).decode().split("\0")
-        if (self.standin.logins or {}).get(user) == password:
+        if (self.server.logins or {}).get(user) == password:
             self.login = (user, password)
             self.say("235 welcome")
         else:
             self.say("535 wrong user or password")
 
-    def take_mail(self) -> bool:
+    def receive_email(self) -> bool:
         content = b""
         while (line := self.lines.readline()) not in (b".\r\n", b""):
             content += line[1:] if line.startswith(b".") else line
         received = Received(
             self.sender, tuple(self.recipients), content, self.encrypted, self.login
         )
-        refusal = self.standin.behaviour.answers.get("BODY")
+        refusal = self.server.behaviour.answers.get("BODY")
         if refusal is None:
-            self.standin.received.append(received)
+            self.server.received.append(received)
         self.say(refusal or "250 queued")
         return True
 
     def start_tls(self) -> None:
-        assert self.standin.certificate
-        self.socket = self.standin.certificate.wrap_socket(self.socket, server_side=True)
+        assert self.server.certificate
+        self.socket = self.server.certificate.wrap_socket(self.socket, server_side=True)
         self.encrypted = True
 
     def say(self, text: str) -> None:
@@ -202,7 +202,7 @@ def _address(text: str) -> str:
 
 
 def loopback_certificate(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """Return what a server on 127.0.0.1 shows, and what a client trusts that knows it."""
+    """Return the TLS contexts of a server on 127.0.0.1 and of a client that trusts it."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
     address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))

@@ -84,9 +84,9 @@ def test_nobody_switches_off_mails_about_money_by_a_form_of_their_own(
     with app.app_context(), snapshot() as session:
         user = accounts.find_by_email(session, "alice@example.com")
         assert user
-        assert emails.switched_off(session, user.id) == set(emails.OPTIONAL)
+        assert emails.unsubscribed_events(session, user.id) == set(emails.OPTIONAL)
         with pytest.raises(ValueError, match="cannot be switched off"):
-            emails.switch_off(session, user.id, "receipt", now=now())
+            emails.unsubscribe(session, user.id, "receipt", now=now())
     with pytest.raises(ValueError, match="no mail to tell"):
         tell(app, "verify", {})
 

@@ -1,4 +1,4 @@
-"""Credits that end soon and a balance that fell: told once, at the right moment."""
+"""Reminders of expiring credits and of a low balance: sent once, at the right moment."""
 
 from __future__ import annotations
 
@@ -61,97 +61,99 @@ def hold(app: Flask, count: float, low: int = 10) -> Charge:
         )
 
 
-def end(app: Flask, charge: Charge, *, keep: bool) -> None:
+def settle(app: Flask, charge: Charge, *, capture: bool) -> None:
     with app.app_context(), transaction() as session:
-        if keep:
+        if capture:
             ledger.capture(session.connection(), charge.id, charge.amount_micro, now=now())
         else:
             ledger.release(session.connection(), charge.id, now=now())
 
 
-def look(app: Flask, outbox: Outbox, event: str) -> list[tuple[str, str]]:
-    """Let the jobs look and the mails go; return subject and address of those of one kind."""
+def send_reminders(app: Flask, outbox: Outbox, event: str) -> list[tuple[str, str]]:
+    """Run the jobs and send the emails; return subject and address of those of one event."""
     with app.app_context():
         tasks.warn_of_expiry()
         tasks.warn_low_balance()
         emails.deliver_due()
-    return [(each.subject.strip(), each.to) for each in outbox.sent if each.event == event]
+    return [
+        (message.subject.strip(), message.to) for message in outbox.sent if message.event == event
+    ]
 
 
-def test_credits_that_end_are_told_of_thirty_seven_and_one_days_before(
+def test_expiring_credits_are_reminded_of_thirty_seven_and_one_days_before(
     app: Flask, alice: Person, charlie: Person, outbox: Outbox, clock: StoppedClock
 ) -> None:
     give(app, 60, 40 * DAY)
-    told: dict[int, str] = {}
+    reminders: dict[int, str] = {}
     for passed in range(42):
-        before = len(look(app, outbox, "credits_expiring"))
-        look(app, outbox, "credits_expiring")
-        mails = look(app, outbox, "credits_expiring")
-        assert len(mails) - before == 0, "a second look tells nothing new"
-        if len(mails) > len(told):
-            assert len(mails) == len(told) + 1
-            told[passed] = mails[-1][0]
-            assert mails[-1][1] == "alice@example.com"
+        before = len(send_reminders(app, outbox, "credits_expiring"))
+        send_reminders(app, outbox, "credits_expiring")
+        messages = send_reminders(app, outbox, "credits_expiring")
+        assert len(messages) - before == 0, "a second run sends nothing new"
+        if len(messages) > len(reminders):
+            assert len(messages) == len(reminders) + 1
+            reminders[passed] = messages[-1][0]
+            assert messages[-1][1] == "alice@example.com"
         clock.advance(DAY)
-    assert told == {
+    assert reminders == {
         10: "60 credits end within 30 days",
         33: "60 credits end within 7 days",
         39: "60 credits end within a day",
     }
 
 
-def test_lots_that_end_together_are_one_mail_and_later_ones_another(
+def test_credits_that_expire_together_are_one_email_and_later_ones_another(
     app: Flask, alice: Person, outbox: Outbox, clock: StoppedClock
 ) -> None:
     for count, days in ((1, 36), (2, 36), (4, 36.5), (8, 38)):
         give(app, count, days * DAY)
     clock.advance(7 * DAY)
-    assert [subject for subject, _ in look(app, outbox, "credits_expiring")] == [
+    assert [subject for subject, _ in send_reminders(app, outbox, "credits_expiring")] == [
         "7 credits end within 30 days"
     ]
-    mail = next(each for each in outbox.sent if each.event == "credits_expiring")
-    assert mail.text.count("Until ") == 2
-    assert "3 credits" in mail.text
-    assert "Together: 7 credits" in mail.text
+    message = next(message for message in outbox.sent if message.event == "credits_expiring")
+    assert message.text.count("Until ") == 2
+    assert "3 credits" in message.text
+    assert "Together: 7 credits" in message.text
     clock.advance(2 * DAY)
-    assert look(app, outbox, "credits_expiring")[-1][0] == "8 credits end within 30 days"
+    assert send_reminders(app, outbox, "credits_expiring")[-1][0] == "8 credits end within 30 days"
 
 
-def test_a_missed_day_is_made_up_for_and_a_missed_moment_is_not_told_late(
+def test_a_missed_day_is_made_up_for_but_a_past_reminder_is_not_sent_late(
     app: Flask, alice: Person, outbox: Outbox, clock: StoppedClock
 ) -> None:
     give(app, 60, 40 * DAY)
     clock.advance(15 * DAY)  # nobody looked at 30 days
-    assert look(app, outbox, "credits_expiring")[-1][0] == "60 credits end within 30 days"
+    assert send_reminders(app, outbox, "credits_expiring")[-1][0] == "60 credits end within 30 days"
     clock.advance(24.5 * DAY)  # nor at 7
-    assert len(look(app, outbox, "credits_expiring")) == 2
-    assert look(app, outbox, "credits_expiring")[-1][0] == "60 credits end within a day"
+    assert len(send_reminders(app, outbox, "credits_expiring")) == 2
+    assert send_reminders(app, outbox, "credits_expiring")[-1][0] == "60 credits end within a day"
 
 
-def test_what_never_had_so_long_is_spent_or_is_frozen_is_not_told_of(
+def test_short_lived_and_frozen_credits_get_no_reminder(
     app: Flask, alice: Person, outbox: Outbox, clock: StoppedClock
 ) -> None:
     give(app, 5, 6 * DAY)
     frozen = give(app, 7, 40 * DAY)
     with app.app_context(), transaction() as session:
         ledger.freeze(session.connection(), frozen, now=now())
-    assert look(app, outbox, "credits_expiring") == []
+    assert send_reminders(app, outbox, "credits_expiring") == []
     clock.advance(12 * DAY)
-    assert look(app, outbox, "credits_expiring") == []
+    assert send_reminders(app, outbox, "credits_expiring") == []
 
 
-def test_who_switched_it_off_is_not_told(
+def test_an_unsubscribed_user_gets_no_reminder(
     app: Flask, alice: Person, outbox: Outbox, clock: StoppedClock
 ) -> None:
     alice.post("/settings/notifications")
     give(app, 60, 31 * DAY)
     hold(app, 105)
     clock.advance(DAY)
-    assert look(app, outbox, "credits_expiring") == []
-    assert look(app, outbox, "low_balance") == []
+    assert send_reminders(app, outbox, "credits_expiring") == []
+    assert send_reminders(app, outbox, "low_balance") == []
 
 
-def test_a_job_that_dies_before_its_commit_tells_it_the_next_time(
+def test_a_job_that_dies_before_its_commit_sends_the_reminder_next_time(
     app: Flask,
     alice: Person,
     outbox: Outbox,
@@ -160,73 +162,75 @@ def test_a_job_that_dies_before_its_commit_tells_it_the_next_time(
 ) -> None:
     give(app, 60, 31 * DAY)
     clock.advance(DAY)
-    end(app, hold(app, 1, low=110), keep=True)
+    settle(app, hold(app, 1, low=110), capture=True)
 
-    def dies(*_: object, **__: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise RuntimeError("killed")
 
     with monkeypatch.context() as patch, app.app_context():
-        patch.setattr("creditapp.emails.reminders.tell", dies)
+        patch.setattr("creditapp.emails.reminders.notify", fail)
         tasks.warn_of_expiry()
         with pytest.raises(RuntimeError):
             tasks.warn_low_balance()
     clock.advance(ledger.outbox.LEASE)
     for _ in range(3):
-        ending = look(app, outbox, "credits_expiring")
+        ending = send_reminders(app, outbox, "credits_expiring")
         assert [subject for subject, _ in ending] == ["59 credits end within 30 days"]
-        low = look(app, outbox, "low_balance")
+        low = send_reminders(app, outbox, "low_balance")
         assert [subject for subject, _ in low] == ["Your balance is low: 109 credits left"]
 
 
-def test_a_low_balance_is_told_once_until_it_has_risen(
+def test_a_low_balance_is_reminded_of_once_until_it_rises(
     app: Flask, alice: Person, outbox: Outbox
 ) -> None:
-    end(app, hold(app, 40), keep=True)
-    assert look(app, outbox, "low_balance") == [], "ten are not below ten"
-    end(app, hold(app, 1), keep=True)
-    assert look(app, outbox, "low_balance") == [
+    settle(app, hold(app, 40), capture=True)
+    assert send_reminders(app, outbox, "low_balance") == [], "ten are not below ten"
+    settle(app, hold(app, 1), capture=True)
+    assert send_reminders(app, outbox, "low_balance") == [
         ("Your balance is low: 9 credits left", "alice@example.com")
     ]
-    end(app, hold(app, 1), keep=True)
-    assert len(look(app, outbox, "low_balance")) == 1, "it was told already"
+    settle(app, hold(app, 1), capture=True)
+    assert len(send_reminders(app, outbox, "low_balance")) == 1, "it was sent already"
     give(app, 5)
-    end(app, hold(app, 4), keep=True)
-    assert [each[0] for each in look(app, outbox, "low_balance")] == [
+    settle(app, hold(app, 4), capture=True)
+    assert [subject for subject, _ in send_reminders(app, outbox, "low_balance")] == [
         "Your balance is low: 9 credits left"
     ] * 2
 
 
-def test_what_is_set_aside_and_comes_back_alarms_nobody(
+def test_held_credits_that_return_cause_no_reminder(
     app: Flask, alice: Person, outbox: Outbox, clock: StoppedClock
 ) -> None:
     charge = hold(app, 45)
-    assert look(app, outbox, "low_balance") == []
-    end(app, charge, keep=False)
+    assert send_reminders(app, outbox, "low_balance") == []
+    settle(app, charge, capture=False)
     clock.advance(ledger.outbox.LEASE)
-    assert look(app, outbox, "low_balance") == []
+    assert send_reminders(app, outbox, "low_balance") == []
 
     hold(app, 45)
-    assert look(app, outbox, "low_balance") == []
+    assert send_reminders(app, outbox, "low_balance") == []
     for _ in range(4):
         clock.advance(ledger.outbox.LEASE)
-        look(app, outbox, "low_balance")
-    assert len(look(app, outbox, "low_balance")) == 1, "a hold that stays is as good as spent"
+        send_reminders(app, outbox, "low_balance")
+    assert len(send_reminders(app, outbox, "low_balance")) == 1, (
+        "a hold that stays is as good as spent"
+    )
 
 
-def test_a_picture_that_makes_the_balance_low_is_told_at_the_persons_own_threshold(
+def test_an_image_that_makes_the_balance_low_is_reminded_of_at_the_users_threshold(
     app: Flask, alice: Person, outbox: Outbox, queue: Queue
 ) -> None:
     alice.post("/settings/profile", {"name": "Alice", "low_balance": "50"})
     make(alice, queue)
-    assert len(look(app, outbox, "low_balance")) == 1
-    mail = outbox.sent[-1]
-    assert "falls below 50 credits" in mail.text
-    assert "Hello Alice," in mail.text
+    assert len(send_reminders(app, outbox, "low_balance")) == 1
+    message = outbox.sent[-1]
+    assert "falls below 50 credits" in message.text
+    assert "Hello Alice," in message.text
     make(alice, queue)
-    assert len(look(app, outbox, "low_balance")) == 1
+    assert len(send_reminders(app, outbox, "low_balance")) == 1
 
 
-def test_the_nightly_forgetting_keeps_what_is_still_to_be_told(
+def test_the_nightly_cleanup_keeps_unsent_reminders(
     app: Flask, alice: Person, clock: StoppedClock
 ) -> None:
     hold(app, 45)
