@@ -34,7 +34,7 @@ from tests.fakes.guest_process import claim_many, wait_for_all
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 SECRET = "the secret of the tests"
-LIMITS = {"limit": 3, "window_hours": 24}
+LIMITS: dict[str, Any] = {"limit": 3, "window_hours": 24}
 ANN = Visitor("cookie-ann", "network-home")
 
 

@@ -35,7 +35,7 @@ class Address:
 
     @property
     def deliverable(self) -> str:
-        """The address for the mail server: the local part as typed, the domain in its ASCII form."""
+        """The form to send to: the local part as typed, the domain in its ASCII form."""
         return f"{self.typed.rpartition('@')[0]}@{self.key.rpartition('@')[2]}"
 
     @property

@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 from creditapp.config import SettingsInvalid
 
-# A header is not folded: the library folds a long address by encoding it, which programs cannot read.
+# No header folding: the library folds a long address by encoding it, which nothing can read.
 _POLICY = SMTP.clone(max_line_length=998)
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
