@@ -48,7 +48,7 @@ def test_a_second_account_of_one_person_is_promised_nothing(
     assert second.post(link).status_code == 303
     assert notice(second) == "Your email address is confirmed."
     third = Person(app).sign_up("dora+3@example.com")
-    assert notice(third) == "Welcome. Your account is open."
+    assert notice(third) == "Welcome. Your account is ready."
     assert (first.balance(), second.balance(), third.balance()) == (110, 0, 0)
 
 
