@@ -38,7 +38,6 @@ _MESSAGES = {
 
 _FIELD_MESSAGES = {
     ("n", "greater_than_equal"): "At least {ge} image.",
-    ("n", "less_than_equal"): "Up to {le} images at once.",
 }
 """Messages for fields whose name means nothing to a user."""
 

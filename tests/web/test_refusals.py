@@ -194,7 +194,7 @@ def test_a_higher_price_than_shown_needs_another_click(sqlite_app: Flask) -> Non
     assert alice.balance() == 50
     many = submit(alice, "a fox", model="nano-banana-pro", n="9")
     assert many.status_code == 422
-    assert "Up to 4 images at once." in many.text
+    assert "Nano Banana Pro makes 1 to 4 images at once." in many.text
     accepted = submit(alice, "a fox", model="nano-banana-pro", shown_micro="2000000")
     assert accepted.status_code == 303
 
