@@ -5,12 +5,9 @@ from __future__ import annotations
 import multiprocessing
 import signal
 from collections import Counter
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from tests.faults.payments_worker import NEVER_KILLED, Action, fork_server
 from tests.shop_app import ShopApp
@@ -65,21 +62,3 @@ class CrashWorker:
     def stop(self) -> None:
         self._pipe.send(None)
         self._process.join(5)
-
-
-@pytest.fixture(scope="module")
-def killed() -> Iterator[Counter[str]]:
-    """Kills by action and database, printed after a module's tests."""
-    counted = Counter[str]()
-    yield counted
-    print(f"\nkilled by SIGKILL: {counted.total()} {dict(counted)}")
-
-
-@pytest.fixture(scope="module")
-def crash_worker(
-    shared_shop_app: ShopApp, tmp_path_factory: pytest.TempPathFactory, killed: Counter[str]
-) -> Iterator[CrashWorker]:
-    """A CrashWorker on the module's ShopApp."""
-    worker = CrashWorker(shared_shop_app, tmp_path_factory.mktemp("fork_server"), killed)
-    yield worker
-    worker.stop()
