@@ -61,12 +61,12 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Proof:
-    """What comparing a password showed."""
+    """The result of comparing a password."""
 
     attempt: Attempt
     matched: bool
     better: passwords.NewPassword | None = field(repr=False)
-    """The same password under today's parameters, where the stored hash is an older one."""
+    """A new hash of the same password, where the stored one has older parameters."""
 
 
 def begin_log_in(

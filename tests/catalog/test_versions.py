@@ -90,25 +90,25 @@ class Shop:
     @property
     def welcome(self) -> int:
         """The welcome credits in force."""
-        catalog = self.look(versions.active)
+        catalog = self.read(versions.active)
         assert catalog is not None
         return catalog.welcome_micro // 1_000_000
 
     @property
     def count(self) -> int:
         """How many versions there are."""
-        return self.look(lambda session: len(session.scalars(select(CatalogVersion)).all()))
+        return self.read(lambda session: len(session.scalars(select(CatalogVersion)).all()))
 
-    def look(self, read: Callable[[Session], Seen]) -> Seen:
+    def read(self, query: Callable[[Session], Seen]) -> Seen:
         """Read from the database."""
         with Session(self.engine) as session:
-            return read(session)
+            return query(session)
 
 
 def test_the_first_start_puts_the_file_in_force(shop: Shop) -> None:
-    assert shop.look(versions.active) is None
+    assert shop.read(versions.active) is None
     assert shop.start() is None
-    catalog = shop.look(versions.active)
+    catalog = shop.read(versions.active)
     assert catalog is not None
     assert catalog.digest == load_catalog("studio").digest
     assert catalog.version == catalog.version_id
@@ -117,9 +117,9 @@ def test_the_first_start_puts_the_file_in_force(shop: Shop) -> None:
 
 def test_a_second_start_changes_nothing(shop: Shop) -> None:
     shop.start()
-    before = shop.look(versions.active)
+    before = shop.read(versions.active)
     assert shop.start() is None
-    assert shop.look(versions.active) is before
+    assert shop.read(versions.active) is before
     assert shop.count == 1
 
 
@@ -191,22 +191,22 @@ def test_another_preset_is_taken_up_where_it_was_left(shop: Shop) -> None:
     shop.edit(70)
     with transaction(shop.engine) as session:
         assert versions.import_file(session, "dollars", now=NOW).catalog.name == "dollars"
-    assert shop.look(versions.history)[0].name == "dollars"
+    assert shop.read(versions.history)[0].name == "dollars"
     assert shop.start() is None
     assert shop.welcome == 70
 
 
 def test_what_was_pinned_can_be_read_again(shop: Shop) -> None:
     shop.start()
-    old = shop.look(versions.active)
+    old = shop.read(versions.active)
     assert old is not None
     shop.write(51)
     shop.start()
-    found = shop.look(lambda session: versions.pinned(session, old.version))
+    found = shop.read(lambda session: versions.pinned(session, old.version))
     assert found == old
-    assert shop.look(lambda session: versions.pinned(session, "cat_0")) is None
-    assert shop.look(lambda session: versions.document(session, "cat_0")) == {}
-    assert [row.source for row in shop.look(versions.history)] == ["file", "file"]
+    assert shop.read(lambda session: versions.pinned(session, "cat_0")) is None
+    assert shop.read(lambda session: versions.document(session, "cat_0")) == {}
+    assert [row.source for row in shop.read(versions.history)] == ["file", "file"]
 
 
 def test_a_clock_that_goes_back_does_not_bring_an_old_catalog_back(shop: Shop) -> None:

@@ -22,7 +22,7 @@ REFUND = {
 }  # fmt: skip
 
 
-def tell(app: Flask, event: str, context: dict[str, object], key: str = "k") -> str | None:
+def notify(app: Flask, event: str, context: dict[str, object], key: str = "k") -> str | None:
     with app.app_context(), transaction() as session:
         user = accounts.find_by_email(session, "alice@example.com")
         assert user
@@ -36,7 +36,7 @@ def send(app: Flask) -> None:
 
 def link(app: Flask, outbox: Outbox) -> str:
     """Return the path of the unsubscribe link in an email about a low balance."""
-    tell(app, "low_balance", LOW, "the link")
+    notify(app, "low_balance", LOW, "the link")
     send(app)
     mail = outbox.sent[-1]
     assert mail.unsubscribe_url in mail.text
@@ -64,8 +64,8 @@ def test_what_is_switched_off_does_not_come_and_what_is_about_money_does(
     answer = alice.post("/settings/notifications", {"notify": "card_expiring"})
     assert (answer.status_code, answer.location) == (303, "/settings")
     assert boxes(alice) == {event: event == "card_expiring" for event in emails.OPTIONAL}
-    assert tell(app, "low_balance", LOW) is None
-    assert tell(app, "refund", REFUND, "refund") is not None
+    assert notify(app, "low_balance", LOW) is None
+    assert notify(app, "refund", REFUND, "refund") is not None
     send(app)
     assert "low_balance" not in {each.event for each in outbox.sent}
     refund = outbox.sent[-1]
@@ -74,7 +74,7 @@ def test_what_is_switched_off_does_not_come_and_what_is_about_money_does(
 
     alice.post("/settings/notifications", {"notify": "low_balance"})
     assert boxes(alice)["low_balance"]
-    assert tell(app, "low_balance", LOW) is not None
+    assert notify(app, "low_balance", LOW) is not None
 
 
 def test_nobody_switches_off_mails_about_money_by_a_form_of_their_own(
@@ -88,13 +88,13 @@ def test_nobody_switches_off_mails_about_money_by_a_form_of_their_own(
         with pytest.raises(ValueError, match="cannot be switched off"):
             emails.unsubscribe(session, user.id, "receipt", now=now())
     with pytest.raises(ValueError, match="no mail to tell"):
-        tell(app, "verify", {})
+        notify(app, "verify", {})
 
 
 def test_a_mail_that_waits_is_dropped_when_its_kind_is_switched_off(
     app: Flask, alice: Person, outbox: Outbox
 ) -> None:
-    assert tell(app, "low_balance", LOW)
+    assert notify(app, "low_balance", LOW)
     alice.post("/settings/notifications")
     send(app)
     assert "low_balance" not in {each.event for each in outbox.sent}
@@ -178,7 +178,7 @@ def test_the_headers_of_the_mail_are_those_that_programs_read(
     assert f"List-Unsubscribe: <{url}>\r\n".encode() in sent
     assert b"List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n" in sent
     assert message_from_bytes(sent, policy=policy.default)["List-Unsubscribe"] == f"<{url}>"
-    tell(app, "refund", REFUND, "refund")
+    notify(app, "refund", REFUND, "refund")
     send(app)
     plain = as_email(outbox.sent[-1], Address("Shop", "credits", "shop.example"))
     assert "List-Unsubscribe" not in plain
