@@ -34,7 +34,7 @@ MESSAGES = {
     "renewed": "The clock is at the end of the period.",
     "declines-next": "The next renewal will be declined once.",
     "delivering": "All held and waiting webhooks are being sent.",
-    "refused": "Nothing was changed: the payment is in another state, or the value is invalid.",
+    "refused": "Nothing was done: the payment is in another state, or the value is invalid.",
 }
 
 _STATUS = {

@@ -46,14 +46,14 @@ def pay(session_id: str) -> Any:
     with State.of(current_app).transaction() as store:
         checkout.run_due_work(store)
         session = store.get("checkout.session", session_id) or abort(404)
-        waits = checkout.awaits_step(store, session)
+        awaits_step = checkout.awaits_step(store, session)
         problem = checkout.last_error_message(store, session)
     if session["status"] != "open":
         return render_template("closed.html", session=session, target=_return_url(session))
-    if waits:
+    if awaits_step:
         return redirect(url_for("pages.step", session_id=session_id), 303)
-    said = {"card": f"{problem} Nothing was charged."} if problem else {}
-    return _checkout(session, said)
+    problems = {"card": f"{problem} Nothing was charged."} if problem else {}
+    return _checkout(session, problems)
 
 
 @pages.post("/pay/<session_id>")
@@ -67,12 +67,12 @@ def submit(session_id: str) -> Any:
         session = store.get("checkout.session", session_id) or abort(404)
         if session["_email_fixed"]:
             email = session["_email"]
-        option = {option.key: option for option in checkout.payment_options(session)}
-        problems = _problems(email, chosen in option or not needs_payment_method(session))
+        options = {option.key: option for option in checkout.payment_options(session)}
+        problems = _problems(email, chosen in options or not needs_payment_method(session))
         if session["status"] == "open" and not problems:
             step_url = f"{store.public_url}/pay/{session_id}/step"
-            way = option.get(chosen, PAYMENT_OPTIONS[0])
-            session = checkout.pay(store, session, way, email, step_url)
+            option = options.get(chosen, PAYMENT_OPTIONS[0])
+            session = checkout.pay(store, session, option, email, step_url)
     if session["status"] == "complete":
         return redirect(_success_url(session), 303)
     if problems and session["status"] == "open":
@@ -84,12 +84,12 @@ def submit(session_id: str) -> Any:
 @require_form_token
 def enter_code(session_id: str) -> Any:
     """Apply a promotion code to the checkout, or remove it."""
-    word = request.form.get("code", "").strip()
+    code = request.form.get("code", "").strip()
     with State.of(current_app).transaction() as store:
         checkout.run_due_work(store)
         session = store.get("checkout.session", session_id) or abort(404)
         try:
-            promotions.apply(store, session, word)
+            promotions.apply(store, session, code)
             problem = ""
         except StripeAPIError as api_error:
             problem = str(api_error)
@@ -103,8 +103,8 @@ def step(session_id: str) -> Any:
     """Show the bank's authentication step (3-D Secure)."""
     with State.of(current_app).transaction() as store:
         session = store.get("checkout.session", session_id) or abort(404)
-        waits = checkout.awaits_step(store, session)
-    if not waits:
+        awaits_step = checkout.awaits_step(store, session)
+    if not awaits_step:
         return redirect(url_for("pages.pay", session_id=session_id), 303)
     return render_template("step.html", session=session)
 
@@ -128,7 +128,7 @@ def _checkout(session: Json, problems: dict[str, str], chosen: str = "succeeds")
     return render_template(
         "pay.html",
         session=session,
-        option=checkout.payment_options(session) if needs_payment_method(session) else [],
+        options=checkout.payment_options(session) if needs_payment_method(session) else [],
         terms=subscription_terms(session),
         code=code["code"] if code else None,
         problems=problems,

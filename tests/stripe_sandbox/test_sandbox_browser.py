@@ -74,7 +74,7 @@ def test_the_overview_actions_work_without_javascript(
     shop.wait_for("checkout.session.async_payment_succeeded")
     page.get_by_label("Amount to refund: Creator").fill("4.99")
     page.get_by_role("button", name="Refund: Creator").click()
-    page.wait_for_selector("text=Refund of $4.99: made.")
+    page.wait_for_selector("text=Refund of $4.99: succeeded.")
     page.get_by_label("Amount to refund: Creator").fill("99")
     page.get_by_role("button", name="Refund: Creator").click()
     assert "Nothing was done" in page.get_by_role("status").inner_text()
