@@ -37,7 +37,7 @@ def test_a_schema_allows_only_what_stripe_allows(route: Route) -> None:
         ({"ui_mode": p.Choice(of=("hosted",))}, "no words of Stripe's"),
         ({"expires_at": p.Text()}, "Text against"),
         ({"allow_promotion_codes": p.Integer()}, "Integer against"),
-        ({"success_url": p.Object(of={})}, "Fields against"),
+        ({"success_url": p.Object(of={})}, "Object against"),
         ({"adaptive_pricing": p.Object(of={"on": p.Boolean()})}, "adaptive_pricing.on: unknown"),
         ({"line_items": p.Array(of=p.Object(of={"amount": p.Integer()}))}, "[].amount: unknown"),
         (

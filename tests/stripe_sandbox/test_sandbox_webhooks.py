@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deliveries, "RETRY_SECONDS", (0.05, 0.1, 0.1))
-    monkeypatch.setattr(deliveries, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(deliveries, "POLL_SECONDS", 0.05)
 
 
 def test_webhooks_are_signed_as_stripe_signs_them(sandbox: Sandbox, shop: Shop) -> None:
