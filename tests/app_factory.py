@@ -58,7 +58,7 @@ class Queue(JobStore):
         self.seen: set[tuple[str, str]] = set()
         self.waiting: deque[tuple[str, str]] = deque()
 
-    def put(self, name: str, row_id: str, **_options: object) -> None:
+    def enqueue(self, name: str, row_id: str, **_options: object) -> None:
         """Queue a job once by name and id, as the real store does."""
         if (name, row_id) not in self.seen:
             self.seen.add((name, row_id))
