@@ -26,7 +26,7 @@ AREAS = {
     " ledger/test_expiry.py ledger/test_queries.py ledger/test_idempotency.py"
     " ledger/test_outbox.py ledger/test_proof.py",
     "pricing": "catalog/pricing.py catalog/tokens.py catalog/packs.py catalog/products.py"
-    " catalog/build_products.py catalog/price_list.py catalog/formatting.py catalog/test_pricing.py"
+    " catalog/catalog.py catalog/price_list.py catalog/formatting.py catalog/test_pricing.py"
     " catalog/test_packs.py catalog/test_price_list.py catalog/test_presets.py"
     " catalog/test_bad_catalogs.py catalog/test_pricing_properties.py",
     "proration": "payments/subscriptions/proration.py payments/subscriptions/reversals.py"

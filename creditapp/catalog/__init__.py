@@ -1,7 +1,8 @@
 """The catalog: models, prices, packs, plans, and what follows from them."""
 
+from creditapp.catalog.catalog import Catalog
 from creditapp.catalog.formatting import amount, figure
-from creditapp.catalog.load import load_catalog
+from creditapp.catalog.load import CatalogInvalid, load_catalog
 from creditapp.catalog.models import (
     IMAGE_OPERATIONS,
     IMAGE_TO_IMAGE,
@@ -10,7 +11,6 @@ from creditapp.catalog.models import (
     TEXT_TO_IMAGE,
     TIERS,
     TOKEN_OPERATIONS,
-    Catalog,
     LanguageModel,
     Model,
     Operation,
@@ -35,7 +35,6 @@ from creditapp.catalog.recommendations import (
     recommend,
     standing,
 )
-from creditapp.catalog.refusals import CatalogInvalid
 from creditapp.catalog.tokens import Line, affordable_output_tokens, token_cost_micro
 
 __all__ = [

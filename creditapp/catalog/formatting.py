@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from creditapp.catalog.models import Catalog
+from creditapp.catalog.catalog import Catalog
 from creditapp.units import MICRO_PER_CREDIT, credits_text, dollars_text
 
 

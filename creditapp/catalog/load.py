@@ -11,16 +11,25 @@ import json
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
-from creditapp.catalog import build
-from creditapp.catalog.models import Catalog
-from creditapp.catalog.refusals import CatalogInvalid
-from creditapp.catalog.schema import CatalogTable
+from creditapp.catalog.catalog import Catalog
+from creditapp.catalog.fields import UNKNOWN_KEY
 
 PRESETS = ("studio", "dollars", "agents")
 _FOLDER = Path(__file__).parent
+
+
+class CatalogInvalid(Exception):
+    """A catalog that cannot be used; its text is one line with file, key and reason."""
+
+    def __init__(self, file: str, key: str, reason: str) -> None:
+        self.file = file
+        self.key = key
+        self.reason = " ".join(reason.split())
+        super().__init__(": ".join(part for part in (file, key, self.reason) if part))
 
 
 def load_catalog(name_or_path: str | Path) -> Catalog:
@@ -54,15 +63,17 @@ def parse(document: Mapping[str, object], *, file: str, version_id: str | None =
     do not change it.
     """
     _refuse_inexact(document, file, ())
+    currency = str(document.get("currency"))
     try:
-        table = CatalogTable.model_validate(document)
+        catalog = Catalog.model_validate(document, context={"currency": currency})
     except ValidationError as error:
         # A misspelt key comes first: what it leaves missing is only its echo.
         errors = error.errors(include_url=False)
         first = min(errors, key=lambda each: each["type"] != "extra_forbidden")
-        key = _key(document, first["loc"])
+        cause = first.get("ctx", {}).get("error")
+        key = _key(document, (*first["loc"], getattr(cause, "key", "")))
         raise CatalogInvalid(file, key, _reason(first["type"], first["msg"])) from None
-    return build.catalog(table, file=file, digest=digest(document), version_id=version_id)
+    return catalog.model_copy(update={"digest": digest(document), "version_id": version_id})
 
 
 def canonical_text(document: Mapping[str, object]) -> str:
@@ -113,27 +124,28 @@ def _refuse_inexact(value: object, file: str, where: tuple[str | int, ...]) -> N
 def _key(document: object, location: tuple[str | int, ...]) -> str:
     """Return a place as an operator finds it: ``models.flux-dev.price``, not ``models.1.price``."""
     parts: list[str] = []
-    here = document
+    value: Any = document
     for step in location:
-        if isinstance(step, int) and isinstance(here, list) and step < len(here):
-            here = here[step]
-            label = here.get("id") if isinstance(here, Mapping) else None
+        try:
+            value = value[step]
+        except (KeyError, IndexError, TypeError):
+            value = None
+        label = value.get("id") if isinstance(step, int) and isinstance(value, Mapping) else None
+        if isinstance(step, int):
             parts.append(label if isinstance(label, str) else f"{step + 1}")
-        elif isinstance(here, Mapping) and step in here:
-            here = here[str(step)]
-            parts.append(str(step))
-        elif step != "[key]":
-            parts.append(str(step))
+        elif step not in ("", "[key]"):
+            parts.append(step)
     return ".".join(parts)
 
 
 _REASONS = {
     "missing": "is missing",
-    "extra_forbidden": "is not a key that a catalog has here",
+    "extra_forbidden": UNKNOWN_KEY,
     "bool_type": "must be true or false",
+    "greater_than": "must be greater than zero",
     "int_type": "must be a whole number",
     "string_type": "must be text in quotes",
-    "list_type": "must be a list",
+    "tuple_type": "must be a list",
     "dict_type": "must be a table",
     "model_type": "must be a table",
 }
@@ -143,4 +155,5 @@ def _reason(kind: str, message: str) -> str:
     if kind in _REASONS:
         return _REASONS[kind]
     text = message.removeprefix("Value error, ").removeprefix("Input ").rstrip(".")
+    text = text.replace("Tuple ", "List ")
     return text.replace(" after validation", "").replace("should ", "must ")

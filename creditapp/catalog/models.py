@@ -1,50 +1,55 @@
-"""The catalog: models, operations, prices, packs and plans, as an operator decides them.
-
-Frozen data with look-ups by id. Amounts of credits are microcredits
-(``…_micro``), money is minor units of its currency (``…_minor``). ``load`` builds it from a file,
-``pricing`` and ``packs`` compute with it.
-"""
+"""Models and operations of a catalog, with their prices."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import pairwise
+from math import gcd
+from typing import Annotated, ClassVar, Final, Literal, Self, get_args
 
-from creditapp.catalog.products import Agents, Pack, Plan
+from pydantic import (
+    ConfigDict,
+    Field,
+    PlainValidator,
+    TypeAdapter,
+    model_validator,
+)
 
-TEXT_TO_IMAGE = "text-to-image"
-IMAGE_TO_IMAGE = "image-to-image"
-IMAGE_OPERATIONS = (TEXT_TO_IMAGE, IMAGE_TO_IMAGE)
+from creditapp.catalog.fields import (
+    Address,
+    Aspect,
+    Computed,
+    Credits,
+    Id,
+    KeyInvalid,
+    Many,
+    MicrosUsd,
+    Name,
+    Seconds,
+    Size,
+    Table,
+    Variable,
+)
+
+TEXT_TO_IMAGE: Final = "text-to-image"
+IMAGE_TO_IMAGE: Final = "image-to-image"
+ImageOperation = Literal["text-to-image", "image-to-image"]
+IMAGE_OPERATIONS: Final[tuple[ImageOperation, ...]] = get_args(ImageOperation)
 """Priced by their model, for each image."""
 
-MEDIA_OPERATIONS = ("upscale", "video", "audio", "lipsync")
+MEDIA_OPERATIONS: Final = ("upscale", "video", "audio", "lipsync")
 """Priced by the operation: for each result, or by its length in seconds."""
 
-TOKEN_OPERATIONS = ("chat", "agent", "summarize", "embeddings")
+TokenOperation = Literal["chat", "agent", "summarize", "embeddings"]
+TOKEN_OPERATIONS: Final[tuple[TokenOperation, ...]] = get_args(TokenOperation)
 """Priced by their model's tokens."""
 
-OPERATIONS = (*IMAGE_OPERATIONS, *MEDIA_OPERATIONS, *TOKEN_OPERATIONS)
+OPERATIONS: Final[tuple[str, ...]] = (*IMAGE_OPERATIONS, *MEDIA_OPERATIONS, *TOKEN_OPERATIONS)
 """Every operation, in the order of the pages; also the scopes of a grant."""
 
-TIERS = ("budget", "standard", "premium")
+Tier = Literal["budget", "standard", "premium"]
+TIERS: Final[tuple[Tier, ...]] = get_args(Tier)
 """From plain to best: a recommendation takes the best tier that the balance affords."""
-
-
-@dataclass(frozen=True, slots=True)
-class Served:
-    """The provider of an entry: the adapter, the vendor's name of the model, its key and base URL.
-
-    ``provider`` is ``openai`` (any OpenAI-compatible endpoint) or ``offline``. ``key_env`` and
-    ``base_url_env`` name variables; ``base_url`` is the address when that variable is unset.
-    ``gateway`` means that OpenAI itself does not serve the model: it needs a base URL.
-    """
-
-    provider: str
-    provider_model: str
-    key_env: str
-    base_url_env: str
-    base_url: str | None
-    gateway: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,28 +66,91 @@ class Shape:
         return f"{self.width}x{self.height}"
 
 
-@dataclass(frozen=True, slots=True)
-class Model(Served):
-    """An image model.
+_SHAPES: TypeAdapter[dict[str, str]] = TypeAdapter(
+    Annotated[dict[Aspect, Size], Field(min_length=1)], config=ConfigDict(strict=True)
+)
+
+
+def _shapes(value: object) -> tuple[Shape, ...]:
+    """Return the shapes of a table such as ``"3:2" = "1536x1024"``."""
+    shapes = []
+    for aspect, size in _SHAPES.validate_python(value).items():
+        width, height = (int(side) for side in size.split("x"))
+        across, down = (int(side) for side in aspect.split(":"))
+        # Vendors round sides to steps of 16, so 16:9 need not be exact.
+        if gcd(across, down) != 1 or abs(width * down - height * across) > 32 * (across + down):
+            raise KeyInvalid(aspect, f"{size} does not have this shape")
+        shapes.append(Shape(aspect, width, height))
+    return tuple(shapes)
+
+
+Shapes = Annotated[tuple[Shape, ...], PlainValidator(_shapes)]
+
+
+class Served(Table):
+    """The provider of an entry: the adapter, the vendor's name of the model, its key and base URL.
+
+    ``provider`` is ``openai`` (any OpenAI-compatible endpoint) or ``offline``. ``key_env`` and
+    ``base_url_env`` name variables; ``base_url`` is the address when that variable is unset.
+    ``gateway`` means that OpenAI itself does not serve the model: it needs a base URL.
+    """
+
+    provider: Literal["openai", "offline"] = "openai"
+    provider_model: Name = ""
+    key_env: Variable = "OPENAI_API_KEY"
+    base_url_env: Variable = "OPENAI_BASE_URL"
+    base_url: Address | None = None
+    gateway: bool = False
+
+
+class ServedModel(Served):
+    """A model that people choose by its name."""
+
+    provider_model: Name
+    id: Id
+    name: Name
+    best_for: Name
+    operations: tuple[str, ...]
+
+    def can(self, operation: str) -> bool:
+        """Whether the model does ``operation``."""
+        return operation in self.operations
+
+
+class Model(ServedModel):
+    """``[[models]]``: an image model.
 
     ``price_micro`` is the price of one image. Where ``prices_micro`` has a price for each quality,
     ``price_micro`` is the default quality's.
     """
 
-    id: str
-    name: str
-    tier: str
-    best_for: str
-    operations: tuple[str, ...]
-    shapes: tuple[Shape, ...]
-    max_images: int
-    price_micro: int
-    prices_micro: Mapping[str, int] = field(hash=False)
-    default_quality: str | None
-    guests: bool
-    typical_seconds: int
-    native_n: bool
+    tier: Tier
+    operations: Annotated[Many[ImageOperation], Field(min_length=1)] = IMAGE_OPERATIONS
+    shapes: Shapes = ()
+    """The catalog's shapes unless it has its own."""
+    max_images: Annotated[int, Field(ge=1, le=10)] = 4
+    prices_micro: Annotated[dict[Id, Credits], Field(min_length=1)] = Field({}, alias="prices")
+    default_quality: Id | None = None
+    price_micro: Credits = Field(
+        default_factory=lambda data: data["prices_micro"].get(data["default_quality"], 0),
+        alias="price",
+    )
+    guests: bool = False
+    typical_seconds: Seconds = 10
+    native_n: bool = False
     """Whether one call may ask the provider for several images."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if ("price_micro" in self.model_fields_set) == ("prices_micro" in self.model_fields_set):
+            raise KeyInvalid("price", "give either price, or prices by quality")
+        if not self.prices_micro and self.default_quality is not None:
+            raise KeyInvalid("default_quality", "needs prices by quality")
+        if self.prices_micro and self.default_quality not in self.prices_micro:
+            raise KeyInvalid("default_quality", "must be one of the qualities in prices")
+        if self.guests and not self.can(TEXT_TO_IMAGE):
+            raise KeyInvalid("guests", "guests make images from text; this model does not")
+        return self
 
     @property
     def qualities(self) -> tuple[str, ...]:
@@ -93,10 +161,6 @@ class Model(Served):
     def lowest_micro(self) -> int:
         """The price of its cheapest image."""
         return min(self.prices_micro.values(), default=self.price_micro)
-
-    def can(self, operation: str) -> bool:
-        """Whether the model does ``operation``."""
-        return operation in self.operations
 
     def price_at(self, quality: str | None) -> int:
         """Return the price of one image; a quality without a price of its own changes nothing."""
@@ -109,133 +173,84 @@ class Model(Served):
         return next((shape for shape in self.shapes if size in (shape.aspect, shape.size)), None)
 
 
-@dataclass(frozen=True, slots=True)
-class LanguageModel(Served):
-    """A model priced by the token, in millionths of a US dollar for a million tokens."""
+class LanguageModel(ServedModel):
+    """``[[language_models]]``: priced by the token, in US dollars for a million tokens."""
 
-    id: str
-    name: str
-    best_for: str
-    operations: tuple[str, ...]
-    input_micros_usd: int
-    cached_input_micros_usd: int
-    output_micros_usd: int
-    max_output_tokens: int
+    operations: Annotated[Many[TokenOperation], Field(min_length=1)] = (
+        "chat",
+        "agent",
+        "summarize",
+    )
+    input_micros_usd: Annotated[MicrosUsd, Field(alias="input", gt=0)]
+    cached_input_micros_usd: MicrosUsd = Field(
+        default_factory=lambda data: data["input_micros_usd"], alias="cached_input"
+    )
+    output_micros_usd: MicrosUsd = Field(alias="output")
+    max_output_tokens: Annotated[int, Field(ge=0, le=1_000_000)]
 
-    def can(self, operation: str) -> bool:
-        """Whether the model does ``operation``."""
-        return operation in self.operations
+    @model_validator(mode="after")
+    def _check_cached_input(self) -> Self:
+        if self.cached_input_micros_usd > self.input_micros_usd:
+            raise KeyInvalid("cached_input", "must not be dearer than input")
+        return self
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Table):
     """The price of a result of at most ``up_to_seconds``."""
 
-    up_to_seconds: int
-    price_micro: int
+    up_to_seconds: Seconds
+    price_micro: Credits = Field(alias="price")
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+class Operation(Served):
     """One operation, with its price unless the model sets it.
 
     Exactly one of these holds: ``steps`` (video), ``block_seconds`` with ``price_micro`` (audio,
     lipsync), ``price_micro`` alone (upscale), or nothing (images and tokens: by model).
     """
 
-    id: str
-    name: str
-    price_micro: int | None = None
-    block_seconds: int | None = None
-    steps: tuple[Step, ...] = ()
-    max_seconds: int | None = None
-    characters_per_second: int | None = None
+    id: Computed[str] = ""
+    name: Name
+    price_micro: Credits | None = Field(None, alias="price")
+    block_seconds: Seconds | None = Field(None, alias="per_seconds")
+    steps: Annotated[Many[Step], Field(min_length=1)] = ()
+    max_seconds: Seconds | None = Field(
+        default_factory=lambda data: data["steps"][-1].up_to_seconds if data["steps"] else None
+    )
+    characters_per_second: Annotated[int, Field(ge=1, le=100)] | None = None
     """The speed of speech, to estimate a length before the audio exists."""
-    typical_seconds: int = 10
-    voices: tuple[str, ...] = ()
-    served: Served | None = None
+    typical_seconds: Seconds = 30
+    voices: Many[Id] = ()
+    native_n: ClassVar[bool] = False
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.price_micro is None) == (not self.steps):
+            raise KeyInvalid("price", "give either price, or steps by length")
+        if self.block_seconds is not None and self.steps:
+            raise KeyInvalid("per_seconds", "needs price, and no steps")
+        if self.block_seconds is not None and self.max_seconds is None:
+            raise KeyInvalid("max_seconds", "is missing: say how long a piece may be")
+        for step, following in pairwise(self.steps):
+            longer = following.up_to_seconds > step.up_to_seconds
+            if not longer or following.price_micro < step.price_micro:
+                raise KeyInvalid("steps", "must rise: each longer and not cheaper")
+        return self
 
 
-@dataclass(frozen=True, slots=True)
-class Catalog:
-    """A whole catalog. ``version_id`` is set when it was read from the database."""
+class MediaOperations(Table):
+    """``[operations]``: those with a price of their own; what is left out is not offered."""
 
-    name: str
-    digest: str
-    version_id: str | None
-    unit: str
-    """``credits``, or ``dollars`` where one credit is a dollar and shown as ``$12.34``."""
-    currency: str
-    api_key_mode: str
-    """The API-key mode of a new account: ``credits`` (our keys) or ``own``."""
-    credits_per_provider_dollar: int
-    welcome_micro: int
-    low_balance_micro: int
-    token_minimum_micro: int
-    """The balance below which no chat begins."""
-    guest_limit: int
-    guest_window_hours: int
-    guest_daily_budget: int
-    default_model: str
-    recommended_images: int
-    """How many images the balance must afford for a model to be recommended."""
-    examples: tuple[str, ...]
-    """The prompts that an empty studio offers."""
-    models: tuple[Model, ...]
-    language_models: tuple[LanguageModel, ...]
-    operations: tuple[Operation, ...]
-    packs: tuple[Pack, ...]
-    plans: tuple[Plan, ...]
-    agents: Agents
+    upscale: Operation | None = None
+    video: Operation | None = None
+    audio: Operation | None = None
+    lipsync: Operation | None = None
 
-    @property
-    def version(self) -> str:
-        """The version that quotes and purchases pin: the row's id, or the digest of a file."""
-        return self.version_id or self.digest
-
-    @property
-    def free_micro(self) -> int:
-        """The free plan's credits, granted once when the email address is confirmed."""
-        return self.plans[0].credits_micro
-
-    @property
-    def environment(self) -> tuple[str, ...]:
-        """The environment variables that entries refer to, sorted."""
-        served: list[Served] = [*self.models, *self.language_models]
-        served += [operation.served for operation in self.operations if operation.served]
-        prices = [pack.stripe_price_env for pack in self.packs]
-        for plan in self.plans:
-            prices += [plan.month.stripe_price_env, plan.year.stripe_price_env]
-        names = {name for entry in served for name in (entry.key_env, entry.base_url_env)}
-        return tuple(sorted(names | {name for name in prices if name}))
-
-    @property
-    def currencies(self) -> tuple[str, ...]:
-        """The currencies in which every pack is sold, the catalog's own first."""
-        others = [set(pack.elsewhere_minor) for pack in self.packs]
-        common = set.intersection(*others) if others else set()
-        return (self.currency, *sorted(common))
-
-    def model(self, model_id: str) -> Model | None:
-        """Return the image model with this id."""
-        return next((model for model in self.models if model.id == model_id), None)
-
-    def language_model(self, language_model_id: str) -> LanguageModel | None:
-        """Return the token-priced model with this id."""
-        return next(
-            (model for model in self.language_models if model.id == language_model_id), None
-        )
-
-    def operation(self, operation_id: str) -> Operation | None:
-        """Return the operation with this id, if the catalog offers it."""
-        return next(
-            (operation for operation in self.operations if operation.id == operation_id), None
-        )
-
-    def pack(self, pack_id: str) -> Pack | None:
-        """Return the pack with this id."""
-        return next((pack for pack in self.packs if pack.id == pack_id), None)
-
-    def plan(self, plan_id: str) -> Plan | None:
-        """Return the plan with this id."""
-        return next((plan for plan in self.plans if plan.id == plan_id), None)
+    @model_validator(mode="after")
+    def _check_audio(self) -> Self:
+        audio = self.audio
+        if audio and audio.block_seconds and audio.characters_per_second is None:
+            raise KeyInvalid(
+                "audio.characters_per_second", "is missing: a text's length is estimated with it"
+            )
+        return self

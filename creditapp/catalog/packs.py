@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 
+from creditapp.catalog.catalog import Catalog
 from creditapp.catalog.formatting import amount, count, figure
-from creditapp.catalog.models import Catalog, Model
+from creditapp.catalog.models import Model
 from creditapp.catalog.plan_kinds import PLAN_KINDS
 from creditapp.catalog.products import Pack, Plan
 from creditapp.units import MICRO_PER_CREDIT, minor_digits, money_text

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from creditapp.catalog.catalog import Catalog
 from creditapp.catalog.formatting import amount, count
 from creditapp.catalog.models import (
     IMAGE_OPERATIONS,
     TOKEN_OPERATIONS,
-    Catalog,
     LanguageModel,
     Model,
     Operation,

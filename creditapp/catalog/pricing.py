@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from creditapp.catalog.catalog import Catalog
 from creditapp.catalog.formatting import amount, count
 from creditapp.catalog.models import (
     IMAGE_OPERATIONS,
     OPERATIONS,
     TEXT_TO_IMAGE,
     TOKEN_OPERATIONS,
-    Catalog,
     Model,
     Operation,
 )

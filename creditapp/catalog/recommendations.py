@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 
+from creditapp.catalog.catalog import Catalog
 from creditapp.catalog.formatting import amount, count, figure
-from creditapp.catalog.models import TEXT_TO_IMAGE, TIERS, Catalog, Model
+from creditapp.catalog.models import TEXT_TO_IMAGE, TIERS, Model
 from creditapp.catalog.pricing import PriceRequest, Quote, guest_refusal
 from creditapp.catalog.selection import image_model
 

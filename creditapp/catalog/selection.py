@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from creditapp.catalog.models import Catalog, LanguageModel, Model
+from creditapp.catalog.catalog import Catalog
+from creditapp.catalog.models import LanguageModel, Model
 from creditapp.errors import ValidationFailed
 
 

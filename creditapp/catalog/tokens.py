@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from creditapp.catalog.catalog import Catalog
 from creditapp.catalog.formatting import count
-from creditapp.catalog.models import Catalog, LanguageModel
+from creditapp.catalog.models import LanguageModel
 from creditapp.units import divide_up
 
 TOKENS_MAX = 100_000_000

@@ -17,8 +17,8 @@ from pathlib import Path
 from sqlalchemy import CheckConstraint, Index, Select, String, Text, UniqueConstraint, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from creditapp.catalog.catalog import Catalog
 from creditapp.catalog.load import canonical_text, parse, read_catalog_file
-from creditapp.catalog.models import Catalog
 from creditapp.db import Base, UtcDateTime, insert_once
 from creditapp.ids import new_id
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -71,7 +70,7 @@ def test_in_production_a_model_without_a_key_is_unavailable_and_never_a_preview(
 def test_a_used_up_guest_budget_returns_when_it_resets(app: Flask, studio: Studio) -> None:
     with app.app_context():
         catalog = get(Catalog)
-    provide(app, Catalog, replace(catalog, guest_daily_budget=0))
+    provide(app, Catalog, catalog.model_copy(update={"guest_daily_budget": 0}))
     try:
         late = newcomer(app)
         answer = late.call("POST", "/api/generate-image", {"prompt": "a quay"})

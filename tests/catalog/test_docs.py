@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
-from creditapp.catalog import Catalog, CatalogInvalid, PriceRequest, load_catalog, quote
+from creditapp.catalog import Catalog, CatalogInvalid, Model, PriceRequest, load_catalog, quote
 from creditapp.catalog.load import PRESETS, parse, read_catalog_file
-from creditapp.catalog.schema import ModelTable
 
 PAGE = (Path(__file__).parents[2] / "docs" / "catalog.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
@@ -73,7 +72,7 @@ def test_the_mistake_on_the_page_is_what_the_start_says(edited: Callable[[str, s
 def test_the_page_names_the_presets_and_the_defaults() -> None:
     for name in PRESETS:
         assert f"| `{name}` |" in PAGE
-    defaults = {name: field.default for name, field in ModelTable.model_fields.items()}
+    defaults = {name: field.default for name, field in Model.model_fields.items()}
     rows = dict(re.findall(r"^\| `(\w+)` \|.*\| `?([\w ]+?)`? \|$", PAGE, re.MULTILINE))
     assert int(rows["max_images"]) == defaults["max_images"]
     assert int(rows["typical_seconds"]) == defaults["typical_seconds"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -264,8 +263,11 @@ def test_at_another_price_it_stops_before_it_charges(shop_app: ShopApp, tops: To
     alice = tops.switched_on()
     with shop_app.app.app_context():
         catalog = get(Catalog)
-        dearer = tuple(replace(each, price_minor=each.price_minor + 100) for each in catalog.packs)
-        provide(shop_app.app, Catalog, replace(catalog, packs=dearer))
+        dearer = tuple(
+            pack.model_copy(update={"price_minor": pack.price_minor + 100})
+            for pack in catalog.packs
+        )
+        provide(shop_app.app, Catalog, catalog.model_copy(update={"packs": dearer}))
     try:
         tops.run_low(alice)
     finally:

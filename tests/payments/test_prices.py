@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -36,7 +35,7 @@ class NamedPriceShop:
         self.stored_before = {price.id for price in self._all_rows()}
         plan = self.plan
         self.named = self.create_price(plan)
-        self.offer(month=replace(plan.month, stripe_price_id=self.named))
+        self.offer(stripe_month_id=self.named)
 
     @property
     def plan(self) -> Plan:
@@ -60,9 +59,10 @@ class NamedPriceShop:
         """Change the plan in the catalog."""
         catalog = self.plans.catalog
         changed = tuple(
-            replace(plan, **changes) if plan.id == self.plan_id else plan for plan in catalog.plans
+            plan.model_copy(update=changes) if plan.id == self.plan_id else plan
+            for plan in catalog.plans
         )
-        provide(self.plans.app, Catalog, replace(catalog, plans=changed))
+        provide(self.plans.app, Catalog, catalog.model_copy(update={"plans": changed}))
 
     def ensure(self) -> PlanPrice:
         """Return the stored price of the plan's current terms."""
@@ -184,7 +184,7 @@ def test_old_and_new_terms_at_once_share_no_price(open_shop: OpenShop) -> None:
     time: one of them gets it, the other creates its own."""
     shop = open_shop("basic")
     old = shop.plan
-    new = replace(old, credits_micro=900 * MICRO)
+    new = old.model_copy(update={"credits_micro": 900 * MICRO})
     acts = [lambda plan=plan: plan_prices.ensure_price(plan, "month") for plan in [old, new] * 3]
     prices = values(shop.plans.shop_app.at_once(*acts))
     by_credits = {price.credits_micro // MICRO: price.id for price in prices}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-from dataclasses import replace
 
 import pytest
 from flask import Flask
@@ -94,10 +93,12 @@ def test_a_catalog_with_many_models_costs_no_further_query(sqlite_app: Flask) ->
     with sqlite_app.app_context():
         catalog = get(Catalog)
         more = tuple(
-            replace(catalog.models[0], id=f"model-{number}", name=f"Model {number}")
+            catalog.models[0].model_copy(
+                update={"id": f"model-{number}", "name": f"Model {number}"}
+            )
             for number in range(20)
         )
-        provide(sqlite_app, Catalog, replace(catalog, models=catalog.models + more))
+        provide(sqlite_app, Catalog, catalog.model_copy(update={"models": catalog.models + more}))
     assert asked(alice, "/") == before
 
 

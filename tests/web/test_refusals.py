@@ -152,10 +152,9 @@ def test_a_guest_without_images_left_sees_when_they_reset(guest: Person, queue: 
 
 
 def test_a_used_up_guest_budget_refuses_every_guest(sqlite_app: Flask) -> None:
-    from dataclasses import replace
 
     with sqlite_app.app_context():
-        provide(sqlite_app, Catalog, replace(get(Catalog), guest_daily_budget=1))
+        provide(sqlite_app, Catalog, get(Catalog).model_copy(update={"guest_daily_budget": 1}))
     assert submit(Person(sqlite_app), model="nano-banana").status_code == 303
     other = Person(sqlite_app)
     refused = submit(other, "a fox", model="nano-banana")

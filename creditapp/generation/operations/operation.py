@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
 from typing import ClassVar
 
 from creditapp.catalog import Catalog, Quote, delivered_micro
-from creditapp.catalog.models import Served
 from creditapp.generation.models import Generation
 from creditapp.generation.orders import Order
 from creditapp.generation.providers import (
@@ -18,14 +16,6 @@ from creditapp.generation.providers import (
     ServedModel,
     ShouldStop,
 )
-
-
-@dataclass(frozen=True)
-class ServedOperation(Served):
-    """The provider of an operation that has a price of its own."""
-
-    id: str
-    native_n: bool = False
 
 
 class Operation(ABC):
@@ -42,9 +32,7 @@ class Operation(ABC):
         It is the model's, or the operation's own where the operation has a price of its own.
         """
         own = catalog.operation(self.id)
-        if own is None or own.served is None:
-            return catalog.model(model_id)
-        return ServedOperation(**asdict(own.served), id=own.id)
+        return own if own and own.provider_model else catalog.model(model_id)
 
     @abstractmethod
     def produce(
