@@ -25,13 +25,24 @@ from typing import Any
 from flask import Flask, current_app
 from flask_sqlalchemy import SQLAlchemy
 from flask_sqlalchemy.session import Session as BoundSession
-from sqlalchemy import BigInteger, DateTime, Integer, MetaData, Result, event
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    DateTime,
+    Integer,
+    MetaData,
+    event,
+    inspect,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Dialect, Engine
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.sql import ClauseElement
 from sqlalchemy.types import TypeDecorator
 
 BUSY_SECONDS_MAX = 20.0
@@ -274,7 +285,22 @@ def insert_once(session: Session, row: Base, unique: Sequence[str] = ()) -> bool
     return inserted.first() is not None
 
 
-def changed(result: Result[Any]) -> int:
-    """Return how many rows an UPDATE or DELETE changed: the result of a compare-and-set."""
-    count: int = getattr(result, "rowcount", 0)
-    return count
+def update_if(
+    session: Session, row: Base, /, *conditions: ColumnElement[bool], **values: Any
+) -> bool:
+    """Compare-and-set: change a row if it meets the conditions; return whether it was changed.
+
+    One UPDATE, by the primary key and the conditions, so of two at once only one succeeds. The
+    object, of this session or of none, gets the same values; a SQL expression as a value is left
+    out, because its result is not read.
+    """
+    model = type(row)
+    by_key = (column == getattr(row, column.key) for column in inspect(model).primary_key)
+    session.flush()
+    statement = update(model).where(*by_key, *conditions).values(values)
+    if session.connection().execute(statement).rowcount == 0:
+        return False
+    for name, value in values.items():
+        if not isinstance(value, ClauseElement):
+            set_committed_value(row, name, value)
+    return True

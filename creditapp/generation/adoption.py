@@ -5,7 +5,6 @@ from __future__ import annotations
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session, aliased
 
-from creditapp.db import changed
 from creditapp.generation.models import Generation
 
 
@@ -24,10 +23,9 @@ def adopt(session: Session, cookie_id: str, user_id: str) -> int:
         .values(request_key="adopted:" + Generation.id)
         .execution_options(synchronize_session=False)
     )
-    moved = session.execute(
+    moved = (
         update(Generation)
         .where(*guests, Generation.deleted_at.is_(None))
         .values(owner_kind="user", owner_id=user_id)
-        .execution_options(synchronize_session=False)
     )
-    return changed(moved)
+    return session.connection().execute(moved).rowcount

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from sqlalchemy import delete as sql_delete
-from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from creditapp.clock import now
-from creditapp.db import changed, transaction
+from creditapp.db import transaction, update_if
 from creditapp.errors import Conflict, NotFound
 from creditapp.generation import funding, queries
 from creditapp.generation.funding import Caller
@@ -25,9 +24,10 @@ def cancel(generation_id: str, by: Caller) -> None:
     moment = now()
     with transaction() as session:
         generation = queries.find(session, generation_id, by).generation
-        if _change(session, generation, "queued", state="canceled", finished_at=moment):
+        is_queued, is_running = Generation.state == "queued", Generation.state == "running"
+        if update_if(session, generation, is_queued, state="canceled", finished_at=moment):
             funding.release(session, generation, moment)
-        elif not _change(session, generation, "running", cancel_requested_at=moment):
+        elif not update_if(session, generation, is_running, cancel_requested_at=moment):
             raise Conflict("It has already ended.")
 
 
@@ -47,24 +47,8 @@ def _delete_rows(session: Session, generation: Generation) -> list[str]:
     """Delete the assets, hide the generation with its prompt erased; return the media keys."""
     if not generation.finished:
         raise Conflict("It is still being made. Cancel it first.")
-    hidden = session.execute(
-        update(Generation)
-        .where(Generation.id == generation.id, Generation.deleted_at.is_(None))
-        .values(deleted_at=now(), prompt="")
-        .execution_options(synchronize_session=False)
-    )
-    if changed(hidden) == 0:
+    not_deleted = Generation.deleted_at.is_(None)
+    if not update_if(session, generation, not_deleted, deleted_at=now(), prompt=""):
         raise NotFound("There is no such image here.")
     assets = sql_delete(Asset).where(Asset.generation_id == generation.id)
     return list(session.scalars(assets.returning(Asset.media_key)))
-
-
-def _change(session: Session, generation: Generation, state: str, /, **values: object) -> bool:
-    """Compare-and-set: write ``values`` if the generation is still in ``state``."""
-    result = session.execute(
-        update(Generation)
-        .where(Generation.id == generation.id, Generation.state == state)
-        .values(**values)
-        .execution_options(synchronize_session=False)
-    )
-    return changed(result) > 0

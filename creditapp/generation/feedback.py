@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from creditapp.clock import now
@@ -18,12 +18,7 @@ REPORT_CHARACTERS_MAX = 500
 def star(session: Session, generation_id: str, by: Caller, *, starred: bool) -> None:
     """Set or clear the caller's favourite; raise ``NotFound`` for a generation of others."""
     generation = queries.find(session, generation_id, by).generation
-    session.execute(
-        update(Generation)
-        .where(Generation.id == generation.id)
-        .values(starred_at=now() if starred else None)
-        .execution_options(synchronize_session=False)
-    )
+    generation.starred_at = now() if starred else None
 
 
 def report(session: Session, generation_id: str, by: Caller, text: str) -> None:
@@ -40,12 +35,7 @@ def report(session: Session, generation_id: str, by: Caller, text: str) -> None:
     if holds_controls(report_text):
         raise ValidationFailed.of("report", "The report holds control characters; remove them.")
     generation = queries.find(session, generation_id, by).generation
-    session.execute(
-        update(Generation)
-        .where(Generation.id == generation.id)
-        .values(reported_at=now(), report_text=report_text)
-        .execution_options(synchronize_session=False)
-    )
+    generation.reported_at, generation.report_text = now(), report_text
 
 
 def reported(session: Session, limit: int = 50) -> list[Generation]:

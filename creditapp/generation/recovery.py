@@ -12,7 +12,7 @@ from sqlalchemy import or_, select, update
 
 from creditapp.catalog import Catalog
 from creditapp.clock import now
-from creditapp.db import changed, snapshot, transaction
+from creditapp.db import snapshot, transaction, update_if
 from creditapp.generation.leases import RENEW_SECONDS
 from creditapp.generation.models import Generation
 from creditapp.generation.operations import OPERATIONS
@@ -108,28 +108,20 @@ def _recover(generation: Generation) -> None:
 def _queue_next_attempt(generation: Generation) -> None:
     """Compare-and-set another attempt, if the row is still as the sweep read it; enqueue it."""
     with transaction() as session:
-        queued = session.execute(
-            update(Generation)
-            .where(
-                Generation.id == generation.id,
-                Generation.state == generation.state,
-                Generation.attempt == generation.attempt,
-                Generation.lease_until.is_(None)
-                if generation.lease_until is None
-                else Generation.lease_until == generation.lease_until,
-            )
-            .values(
-                state="queued",
-                attempt=generation.attempt + 1,
-                provider_started_at=None,
-                lease_until=now() + timedelta(seconds=QUEUED_SECONDS_MAX),
-            )
-            .execution_options(synchronize_session=False)
+        is_queued = update_if(
+            session,
+            generation,
+            Generation.state == generation.state,
+            Generation.attempt == generation.attempt,
+            # Compared with None, it is IS NULL.
+            Generation.lease_until == generation.lease_until,
+            state="queued",
+            attempt=generation.attempt + 1,
+            provider_started_at=None,
+            lease_until=now() + timedelta(seconds=QUEUED_SECONDS_MAX),
         )
-        if changed(queued) == 0:
-            return
-    generation.attempt += 1
-    enqueue(generation)
+    if is_queued:
+        enqueue(generation)
 
 
 def _look_again_later(ids: list[str], moment: datetime) -> None:

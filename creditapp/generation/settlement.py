@@ -8,14 +8,14 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
 import structlog
-from sqlalchemy import ColumnElement, insert, select, update
+from sqlalchemy import ColumnElement, insert, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from creditapp import guests, ledger
 from creditapp.catalog import Catalog, Quote
 from creditapp.clock import now
-from creditapp.db import changed, transaction
+from creditapp.db import transaction, update_if
 from creditapp.generation import funding
 from creditapp.generation.models import Asset, Generation
 from creditapp.generation.operations import OPERATIONS
@@ -118,33 +118,32 @@ def _settle(
 ) -> bool:
     moment, count, error = now(), len(delivery.assets), delivery.error
     with transaction() as session:
-        ended = changed(
-            session.execute(
-                update(Generation)
-                .where(Generation.id == generation_id, Generation.state == "running", *conditions)
-                .values(
-                    state="succeeded" if count else ("canceled" if canceled else "failed"),
-                    finished_at=moment,
-                    delivered=count,
-                    progress=100,
-                    provider_cost_micros_usd=delivery.cost_micros_usd,
-                    error_code=error.code if error else None,
-                    error_text=str(error)[:240] if error else None,
-                    lease_until=None,
-                )
-                .execution_options(synchronize_session=False)
-            )
+        generation = session.get_one(Generation, generation_id)
+        ended = update_if(
+            session,
+            generation,
+            Generation.state == "running",
+            *conditions,
+            state="succeeded" if count else ("canceled" if canceled else "failed"),
+            finished_at=moment,
+            delivered=count,
+            progress=100,
+            provider_cost_micros_usd=delivery.cost_micros_usd,
+            error_code=error.code if error else None,
+            error_text=str(error)[:240] if error else None,
+            lease_until=None,
         )
         orphans = [] if ended else _without_row(session, delivery.assets)
         if ended:
-            _post(session, generation_id, delivery.assets, moment)
+            _post(session, generation, delivery.assets, moment)
     discard(orphans)
-    return ended > 0
+    return ended
 
 
-def _post(session: Session, generation_id: str, assets: list[NewAsset], moment: datetime) -> None:
+def _post(
+    session: Session, generation: Generation, assets: list[NewAsset], moment: datetime
+) -> None:
     """Insert the assets, capture their price or keep the guest's claim; release the rest."""
-    generation = session.get_one(Generation, generation_id)
     if not assets:
         funding.release(session, generation, moment)
         return

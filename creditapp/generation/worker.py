@@ -10,12 +10,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 import structlog
-from sqlalchemy import update
 
 from creditapp import jobs
 from creditapp.catalog import Catalog
 from creditapp.clock import now
-from creditapp.db import changed, transaction
+from creditapp.db import transaction, update_if
 from creditapp.generation.leases import LEASE_SECONDS, Lease
 from creditapp.generation.models import Generation
 from creditapp.generation.operations import OPERATIONS
@@ -64,24 +63,18 @@ def _start(generation_id: str, attempt: int) -> Generation | None:
     """Compare-and-set the generation to running; return None when this attempt is not queued."""
     moment = now()
     with transaction() as session:
-        started = session.execute(
-            update(Generation)
-            .where(
-                Generation.id == generation_id,
-                Generation.state == "queued",
-                Generation.attempt == attempt,
-                Generation.provider_started_at.is_(None),
-            )
-            .values(
-                state="running",
-                provider_started_at=moment,
-                lease_until=moment + timedelta(seconds=LEASE_SECONDS),
-            )
-            .execution_options(synchronize_session=False)
+        generation = session.get(Generation, generation_id)
+        is_started = generation is not None and update_if(
+            session,
+            generation,
+            Generation.state == "queued",
+            Generation.attempt == attempt,
+            Generation.provider_started_at.is_(None),
+            state="running",
+            provider_started_at=moment,
+            lease_until=moment + timedelta(seconds=LEASE_SECONDS),
         )
-        if changed(started) == 0:
-            return None
-        return session.get_one(Generation, generation_id)
+        return generation if is_started else None
 
 
 def _produce(generation: Generation, delivery: Delivery, lease: Lease) -> None:

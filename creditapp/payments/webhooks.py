@@ -10,11 +10,11 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import CheckConstraint, Index, Integer, String, select, update
+from sqlalchemy import CheckConstraint, Index, Integer, String, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from creditapp.clock import now
-from creditapp.db import Base, UtcDateTime, insert_once, snapshot, transaction
+from creditapp.db import Base, UtcDateTime, insert_once, snapshot, transaction, update_if
 from creditapp.errors import NotFound
 from creditapp.payments.auto_topup import consent as topup_consent
 from creditapp.payments.purchases import checkout
@@ -23,6 +23,7 @@ from creditapp.payments.stripe.client import StripeGateway
 from creditapp.payments.stripe.records import STRIPE_ID_LENGTH, Event
 from creditapp.payments.subscriptions import sync as subscription_sync
 from creditapp.payments.subscriptions.models import Invoice
+from creditapp.payments.sweeps import run_each
 from creditapp.services import get
 
 RETRY_SECONDS = (5, 15, 60, 300, 1800, 7200, 21600, 86400)
@@ -108,12 +109,8 @@ def sweep_events() -> None:
             .order_by(StripeEvent.next_try_at)
             .limit(50)
         ).all()
-    for event_id in due:
-        try:
-            process_event(event_id)
-        except Exception as error:
-            # Not even its failure could be stored; the others must not wait for it.
-            log.warning("event not stored", stripe_event=event_id, error_type=type(error).__name__)
+    # An error here means that not even the event's failure could be stored.
+    run_each(due, process_event, "event not stored")
 
 
 def handler_of(event_type: str) -> Callable[[StripeEvent], bool] | None:
@@ -262,25 +259,22 @@ def _retry_later(event: StripeEvent, reason: str) -> None:
     if dead:
         log.error("event given up", stripe_event=event.id, type=event.type, reason=reason)
     with transaction() as session:
-        session.execute(
-            update(StripeEvent)
-            .where(StripeEvent.id == event.id, StripeEvent.state == "received")
-            .values(
-                attempts=attempts,
-                last_error=reason[:120],
-                state="dead" if dead else "received",
-                next_try_at=now() + timedelta(seconds=RETRY_SECONDS[min(attempts, 8) - 1]),
-            )
+        update_if(
+            session,
+            event,
+            StripeEvent.state == "received",
+            attempts=attempts,
+            last_error=reason[:120],
+            state="dead" if dead else "received",
+            next_try_at=now() + timedelta(seconds=RETRY_SECONDS[min(attempts, 8) - 1]),
         )
 
 
 def _finish(event: StripeEvent, state: str) -> None:
     with transaction() as session:
-        session.execute(
-            update(StripeEvent)
-            .where(StripeEvent.id == event.id, StripeEvent.state == "received")
-            .values(state=state, done_at=now(), attempts=StripeEvent.attempts + 1)
-        )
+        attempts = StripeEvent.attempts + 1
+        is_open = StripeEvent.state == "received"
+        update_if(session, event, is_open, state=state, done_at=now(), attempts=attempts)
 
 
 def _id_of(reference: object) -> str | None:

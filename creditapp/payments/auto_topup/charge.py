@@ -8,18 +8,17 @@ none, charges again with the same key, so a lost answer never leads to a second 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
-from sqlalchemy import or_, select, update
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from creditapp import accounts, jobs, ledger
 from creditapp.catalog import Catalog
 from creditapp.clock import now
-from creditapp.db import changed, reading, snapshot, stop_reading, transaction
+from creditapp.db import reading, snapshot, stop_reading, transaction, update_if
 from creditapp.ids import new_id
 from creditapp.ledger.models import Wallet
 from creditapp.payments import customers
@@ -32,6 +31,7 @@ from creditapp.payments.purchases.idempotency import new_purchase
 from creditapp.payments.purchases.models import Purchase
 from creditapp.payments.stripe.client import StripeGateway
 from creditapp.payments.stripe.records import GatewayError
+from creditapp.payments.sweeps import run_each
 from creditapp.services import get
 from creditapp.units import credits_text
 
@@ -77,10 +77,8 @@ def charge_if_low(user_id: str) -> None:
 
 def sweep_topups() -> None:
     """Charge low balances that no job was enqueued for, and finish unanswered charges."""
-    for user_id in _users_with_low_balance():
-        _run_logged(user_id, charge_if_low)
-    for user_id in _users_with_unfinished_purchase():
-        _run_logged(user_id, _resume)
+    run_each(_users_with_low_balance(), charge_if_low, "top-up failed")
+    run_each(_users_with_unfinished_purchase(), _resume, "top-up failed")
 
 
 def _start_purchase(session: Session, user_id: str) -> Purchase | None:
@@ -95,25 +93,20 @@ def _start_purchase(session: Session, user_id: str) -> Purchase | None:
         return None
     postponed_until = _postponed_until(session, row, moment)
     if postponed_until is not None:
-        _set_columns(session, row, next_look_at=postponed_until)
+        row.next_look_at = postponed_until
         return None
     purchase = _new_purchase(row)
-    claimed = session.execute(
-        update(AutoTopup)
-        .where(
-            AutoTopup.user_id == user_id,
-            AutoTopup.purchase_id.is_(None),
-            AutoTopup.version == row.version,
-        )
-        .values(
-            purchase_id=purchase.id,
-            last_try_at=moment,
-            next_look_at=moment + ANSWER_LOST_AFTER,
-            version=row.version + 1,
-        )
-        .execution_options(synchronize_session=False)
+    is_claimed = update_if(
+        session,
+        row,
+        AutoTopup.purchase_id.is_(None),
+        AutoTopup.version == row.version,
+        purchase_id=purchase.id,
+        last_try_at=moment,
+        next_look_at=moment + ANSWER_LOST_AFTER,
+        version=row.version + 1,
     )
-    if changed(claimed) == 0:
+    if not is_claimed:
         return None
     session.add(purchase)
     return purchase
@@ -126,7 +119,7 @@ def _postponed_until(session: Session, row: AutoTopup, moment: datetime) -> date
     pack = get(Catalog).pack(row.pack_id)
     agreed = (row.price_minor, row.currency, row.credits_micro)
     if pack is None or agreed != (pack.price_minor, pack.currency, pack.credits_micro):
-        _set_columns(session, row, stopped_at=moment, stopped_reason="pack")
+        row.stopped_at, row.stopped_reason = moment, "pack"
         key = f"topup_stopped:pack:{row.user_id}:{row.version}"
         outcomes.notify_stopped(session, row, "pack", key)
         return moment + _WAIT
@@ -194,20 +187,13 @@ def _charge_card(purchase: Purchase) -> None:
         log.info("top-up refused", purchase=purchase.id, code=error.code)
         refusal = error
     else:
-        _store_payment(purchase, payment_intent_id)
+        with transaction() as session:
+            is_first = Purchase.payment_intent_id.is_(None)
+            update_if(session, purchase, is_first, payment_intent_id=payment_intent_id)
     synced = sync_purchase(purchase.id)
     if refusal is not None and synced.state == "open":
         # Refused without a payment, because the card was removed, say: nothing to look up later.
         end_unpaid(purchase.id, "failed", refusal.code or "refused")
-
-
-def _store_payment(purchase: Purchase, payment_intent_id: str) -> None:
-    with transaction() as session:
-        session.execute(
-            update(Purchase)
-            .where(Purchase.id == purchase.id, Purchase.payment_intent_id.is_(None))
-            .values(payment_intent_id=payment_intent_id)
-        )
 
 
 def _resume(user_id: str) -> None:
@@ -222,7 +208,7 @@ def _resume(user_id: str) -> None:
         if row is None or row.purchase_id is None:
             return
         purchase_id = row.purchase_id
-        _set_columns(session, row, next_look_at=moment + ANSWER_LOST_AFTER)
+        row.next_look_at = moment + ANSWER_LOST_AFTER
         right_mode = row.livemode == get(StripeGateway).livemode
         charge_again = row.on and right_mode and _needs_credits(session, row, moment)
     purchase = sync_purchase(purchase_id)
@@ -266,17 +252,3 @@ def _users_with_unfinished_purchase() -> list[str]:
     )
     with snapshot() as session:
         return list(session.scalars(query))
-
-
-def _run_logged(user_id: str, action: Callable[[str], None]) -> None:
-    try:
-        action(user_id)
-    except Exception as error:
-        # One member whose top-up fails must not delay the others.
-        log.warning("top-up failed", user=user_id, error_type=type(error).__name__)
-
-
-def _set_columns(session: Session, row: AutoTopup, **values: object) -> None:
-    for name, value in values.items():
-        setattr(row, name, value)
-    session.flush()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import ColumnElement, and_, select, update
+from sqlalchemy import ColumnElement, and_, select
 from sqlalchemy.orm import Session
 
 from creditapp import units
@@ -18,7 +18,7 @@ from creditapp.accounts import User
 from creditapp.catalog import Catalog, Pack
 from creditapp.clock import now
 from creditapp.config import Settings
-from creditapp.db import changed, insert_once, snapshot, stop_reading, transaction
+from creditapp.db import insert_once, snapshot, stop_reading, transaction, update_if
 from creditapp.errors import ValidationFailed
 from creditapp.payments import customers
 from creditapp.payments.auto_topup.models import AutoTopup
@@ -81,7 +81,7 @@ def enable(consent: Consent, member: User, *, new_card: bool = False) -> str | N
             return None
         if not new_card:
             # The card it used before no longer exists.
-            _set_columns(session, row, on_at=None, card_id=None, card_brand=None, card_last4=None)
+            update_if(session, row, on_at=None, card_id=None, card_brand=None, card_last4=None)
     return_url = f"{get(Settings).site_url}{RETURN_PATH}"
     created = gateway.create_setup_checkout(
         key=f"{member.id}:{row.version}",
@@ -91,7 +91,7 @@ def enable(consent: Consent, member: User, *, new_card: bool = False) -> str | N
         cancel_url=f"{return_url}?cancelled=1",
     )
     with transaction() as session:
-        _set_columns(session, row, setup_checkout_id=created.id)
+        update_if(session, row, setup_checkout_id=created.id)
     return created.url
 
 
@@ -141,17 +141,17 @@ def _complete_setup(row: AutoTopup) -> None:
 
 def disable(session: Session, member: User) -> None:
     """Stop at once; a charge already in progress is finished, and none follows it."""
-    session.execute(
-        update(AutoTopup)
-        .where(AutoTopup.user_id == member.id, AutoTopup.stopped_at.is_(None))
-        .values(
+    row = find_auto_topup(session, member.id)
+    if row is not None:
+        update_if(
+            session,
+            row,
+            AutoTopup.stopped_at.is_(None),
             stopped_at=now(),
             stopped_reason="member",
             setup_checkout_id=None,
             version=AutoTopup.version + 1,
         )
-        .execution_options(synchronize_session=False)
-    )
 
 
 def _validate(consent: Consent) -> Pack:
@@ -197,45 +197,26 @@ def _store_terms(
     if row.livemode != terms["livemode"]:
         # Cards and customers of the other mode (test or live) do not exist in this one.
         terms |= {"on_at": None, "card_id": None}
-    _set_columns(session, row, **terms, version=row.version + 1)
+    update_if(session, row, **terms, version=row.version + 1)
     return row
 
 
 def _start(session: Session, row: AutoTopup, card: SavedCard, moment: datetime) -> None:
     """Turn it on with a card, unless the member changed it since ``row`` was read."""
-    values: dict[str, object] = {
-        "on_at": moment,
-        "stopped_at": None,
-        "stopped_reason": None,
-        "setup_checkout_id": None,
-        "card_id": card.id,
-        "card_brand": card.brand,
-        "card_last4": card.last4,
-        "declines": 0,
-        "next_look_at": moment,
-    }
-    started = session.execute(
-        update(AutoTopup)
-        .where(
-            AutoTopup.user_id == row.user_id,
-            AutoTopup.setup_checkout_id == row.setup_checkout_id
-            if row.setup_checkout_id
-            else AutoTopup.version == row.version,
-        )
-        .values(**values, version=AutoTopup.version + 1)
-        .execution_options(synchronize_session=False)
+    update_if(
+        session,
+        row,
+        AutoTopup.setup_checkout_id == row.setup_checkout_id
+        if row.setup_checkout_id
+        else AutoTopup.version == row.version,
+        on_at=moment,
+        stopped_at=None,
+        stopped_reason=None,
+        setup_checkout_id=None,
+        card_id=card.id,
+        card_brand=card.brand,
+        card_last4=card.last4,
+        declines=0,
+        next_look_at=moment,
+        version=AutoTopup.version + 1,
     )
-    if changed(started) == 1:
-        for name, value in values.items():
-            setattr(row, name, value)
-
-
-def _set_columns(session: Session, row: AutoTopup, **values: object) -> None:
-    session.execute(
-        update(AutoTopup)
-        .where(AutoTopup.user_id == row.user_id)
-        .values(**values)
-        .execution_options(synchronize_session=False)
-    )
-    for name, value in values.items():
-        setattr(row, name, value)

@@ -10,13 +10,12 @@ from datetime import timedelta
 from typing import Final
 
 import structlog
-from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from creditapp import accounts, emails, ledger
 from creditapp.accounts import User
 from creditapp.clock import now
-from creditapp.db import changed
+from creditapp.db import update_if
 from creditapp.payments.auto_topup.models import AutoTopup
 from creditapp.payments.purchases import receipts
 from creditapp.payments.purchases.models import Purchase
@@ -53,7 +52,7 @@ def record_outcome(session: Session, purchase: Purchase, failure: str | None) ->
     stops = reason is not None and row.on
     if stops:
         values |= {"stopped_at": now(), "stopped_reason": reason}
-    if not _clear_purchase(session, row, purchase.id, values):
+    if not update_if(session, row, AutoTopup.purchase_id == purchase.id, **values):
         return
     if stops and reason is not None:
         log.info("automatic top-up stopped", user=row.user_id, reason=reason)
@@ -103,15 +102,3 @@ def _stop_reason(purchase: Purchase, failure: str | None, declines: int) -> str 
     if failure == "authentication_required":
         return "authentication"
     return "declined" if declines >= DECLINES_MAX else None
-
-
-def _clear_purchase(
-    session: Session, row: AutoTopup, purchase_id: str, values: dict[str, object]
-) -> bool:
-    cleared = session.execute(
-        update(AutoTopup)
-        .where(AutoTopup.user_id == row.user_id, AutoTopup.purchase_id == purchase_id)
-        .values(**values)
-        .execution_options(synchronize_session=False)
-    )
-    return changed(cleared) == 1

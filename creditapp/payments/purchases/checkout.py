@@ -10,17 +10,15 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-import structlog
-from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from creditapp.accounts import User
 from creditapp.catalog import Catalog
 from creditapp.clock import NEVER, now
 from creditapp.config import Settings
-from creditapp.db import changed, snapshot, stop_reading, transaction
+from creditapp.db import snapshot, stop_reading, transaction
 from creditapp.errors import Conflict, NotFound, ValidationFailed
 from creditapp.payments.purchases import posting
 from creditapp.payments.purchases.idempotency import FIRST_SYNC_AFTER, new_purchase, store_once
@@ -29,12 +27,10 @@ from creditapp.payments.purchases.models import Purchase
 from creditapp.payments.purchases.session import CHECKOUT_HOURS, open_checkout
 from creditapp.payments.stripe.client import StripeGateway
 from creditapp.payments.stripe.records import CheckoutState
+from creditapp.payments.sweeps import claim_version, sync_due
 from creditapp.services import get
 
 RACES_MAX = 8
-SWEEP_MAX = 50
-
-log = structlog.get_logger(__name__)
 
 
 class PackChanged(Conflict):
@@ -113,7 +109,7 @@ def sync_purchase(purchase_id: str, *, failed_by_event: bool = False) -> Purchas
         if state.paid:
             kind.sync_before_closing(state)
         with transaction() as session:
-            if not _claim_version(session, purchase):
+            if not claim_version(session, purchase):
                 continue
             posting.post(session, purchase, state, failed_by_event=failed_by_event)
             return purchase
@@ -122,21 +118,7 @@ def sync_purchase(purchase_id: str, *, failed_by_event: bool = False) -> Purchas
 
 def sweep_purchases() -> None:
     """Sync every unfinished purchase whose next sync is due: a webhook may never arrive."""
-    with snapshot() as session:
-        due = session.execute(
-            select(Purchase.id, Purchase.next_sync_at)
-            .where(Purchase.next_sync_at <= now())
-            .order_by(Purchase.next_sync_at)
-            .limit(SWEEP_MAX)
-        ).all()
-    for purchase_id, due_at in due:
-        if not _claim_sync(purchase_id, due_at):
-            continue
-        try:
-            sync_purchase(purchase_id)
-        except Exception as error:
-            # One purchase that fails must not delay the others.
-            log.warning("sync failed", purchase=purchase_id, error_type=type(error).__name__)
+    sync_due(Purchase, sync_purchase, retry_after=FIRST_SYNC_AFTER)
 
 
 def end_unpaid(purchase_id: str, state: str, failure: str | None) -> None:
@@ -148,8 +130,7 @@ def end_unpaid(purchase_id: str, state: str, failure: str | None) -> None:
     if purchase.state != "open" or purchase.payment_intent_id is not None:
         return
     with transaction() as session:
-        if _claim_version(session, purchase):
-            posting.set_columns(session, purchase, state=state, next_sync_at=NEVER)
+        if claim_version(session, purchase, state=state, next_sync_at=NEVER):
             kind_of(purchase).on_posted(session, purchase, failure)
 
 
@@ -204,33 +185,6 @@ def _close_unknown(purchase: Purchase) -> Purchase:
         else:
             columns["next_sync_at"] = posting.next_sync_at(purchase)
     with transaction() as session:
-        if _claim_version(session, purchase):
-            posting.set_columns(session, purchase, **columns)
+        if claim_version(session, purchase, **columns):
             kind_of(purchase).on_posted(session, purchase, None)
     return purchase
-
-
-def _claim_version(session: Session, purchase: Purchase) -> bool:
-    """Lock the purchase, unless it changed since it was read."""
-    claimed = session.execute(
-        update(Purchase)
-        .where(Purchase.id == purchase.id, Purchase.version == purchase.version)
-        .values(version=purchase.version + 1)
-        .execution_options(synchronize_session=False)
-    )
-    if changed(claimed) == 0:
-        return False
-    purchase.version += 1
-    return True
-
-
-def _claim_sync(purchase_id: str, due_at: datetime) -> bool:
-    """Postpone the next sync before this one, so that neither a rival nor a failure repeats it."""
-    with transaction() as session:
-        claimed = session.execute(
-            update(Purchase)
-            .where(Purchase.id == purchase_id, Purchase.next_sync_at == due_at)
-            .values(next_sync_at=now() + FIRST_SYNC_AFTER)
-            .execution_options(synchronize_session=False)
-        )
-        return changed(claimed) == 1

@@ -7,17 +7,18 @@ from datetime import datetime
 from sqlalchemy import BigInteger, CheckConstraint, Index, Integer, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from creditapp.db import Base, UtcDateTime
+from creditapp.db import UtcDateTime
 from creditapp.payments.stripe.records import STRIPE_ID_LENGTH
+from creditapp.payments.sweeps import Synced
 
 PURCHASE_STATES = ("open", "pending", "paid", "failed", "expired", "review")
 
 
-class Purchase(Base):
+class Purchase(Synced):
     """One pack or plan that a buyer set out to buy, with its price and credits at that time.
 
     It is committed before Stripe is called. Credits come from this row, never from the amount that
-    was paid. ``version`` moves with every change, so that two syncs cannot both post a difference.
+    was paid.
     """
 
     __tablename__ = "purchases"
@@ -52,7 +53,6 @@ class Purchase(Base):
     """Whether the automatic top-up bought it: a payment with a saved card, without a checkout."""
 
     state: Mapped[str] = mapped_column(String(12), default="open")
-    version: Mapped[int] = mapped_column(Integer, default=1)
     attempt: Mapped[int] = mapped_column(Integer, default=1)
     """The number of the attempt to open its checkout; it grows when one fails."""
     checkout_id: Mapped[str | None] = mapped_column(String(STRIPE_ID_LENGTH), index=True)
@@ -69,8 +69,6 @@ class Purchase(Base):
 
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     paid_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    next_sync_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    """When the sweep syncs it, if no event arrives; 9999-12-31 once nothing is open."""
 
     replayed = False
     """Whether this request found the purchase rather than created it; not stored."""

@@ -9,11 +9,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from creditapp import ledger
 from creditapp.clock import NEVER, now
+from creditapp.db import update_if
 from creditapp.payments.purchases import notifications
 from creditapp.payments.purchases.kinds import kind_of
 from creditapp.payments.purchases.models import Purchase
@@ -52,7 +52,7 @@ def post(
         columns |= _delayed_payment(purchase, failed_by_event=failed_by_event)
     else:
         columns |= {"checkout_url": state.url, "next_sync_at": next_sync_at(purchase)}
-    set_columns(session, purchase, **columns)
+    update_if(session, purchase, **columns)
     if state.paid:
         notifications.notify(session, purchase, state, before)
     kind.on_posted(session, purchase, state.failure)
@@ -79,18 +79,6 @@ def next_sync_at(purchase: Purchase) -> datetime:
     if purchase.checkout_id is None:
         return now() + timedelta(minutes=10)  # the buyer never got its address and cannot pay it
     return now() + (timedelta(minutes=1) if age < timedelta(hours=1) else timedelta(minutes=2))
-
-
-def set_columns(session: Session, purchase: Purchase, **columns: object) -> None:
-    """Change columns of the purchase, in the row and in the object alike."""
-    session.execute(
-        update(Purchase)
-        .where(Purchase.id == purchase.id)
-        .values(**columns)
-        .execution_options(synchronize_session=False)
-    )
-    for name, value in columns.items():
-        setattr(purchase, name, value)
 
 
 def _delayed_payment(purchase: Purchase, *, failed_by_event: bool) -> dict[str, object]:

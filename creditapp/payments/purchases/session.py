@@ -5,12 +5,10 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TypedDict
 
-from sqlalchemy import select, update
-
 from creditapp.accounts import User
 from creditapp.clock import now
 from creditapp.config import Settings
-from creditapp.db import transaction
+from creditapp.db import transaction, update_if
 from creditapp.errors import Conflict
 from creditapp.payments.purchases.kinds import kind_of
 from creditapp.payments.purchases.models import Purchase
@@ -93,23 +91,16 @@ def _create_checkout(purchase: Purchase, buyer: User, closes_at: datetime) -> Ch
 
 def _count_attempt(purchase: Purchase) -> None:
     with transaction() as session:
-        session.execute(
-            update(Purchase)
-            # Of two that failed at once, one counts.
-            .where(Purchase.id == purchase.id, Purchase.attempt == purchase.attempt)
-            .values(attempt=purchase.attempt + 1)
-        )
+        # Of two that failed at once, one counts.
+        is_same = Purchase.attempt == purchase.attempt
+        update_if(session, purchase, is_same, attempt=purchase.attempt + 1)
 
 
 def _store_checkout(purchase: Purchase, created: CheckoutCreated) -> None:
     """Store the checkout, unless another request with the same key stored its own first."""
     with transaction() as session:
-        session.execute(
-            update(Purchase)
-            .where(Purchase.id == purchase.id, Purchase.checkout_id.is_(None))
-            .values(checkout_id=created.id, checkout_url=created.url)
-        )
-        stored = session.execute(
-            select(Purchase.checkout_id, Purchase.checkout_url).where(Purchase.id == purchase.id)
-        ).one()
-    purchase.checkout_id, purchase.checkout_url = stored
+        is_first = Purchase.checkout_id.is_(None)
+        columns = {"checkout_id": created.id, "checkout_url": created.url}
+        if not update_if(session, purchase, is_first, **columns):
+            stored = session.get_one(Purchase, purchase.id)
+            purchase.checkout_id, purchase.checkout_url = stored.checkout_id, stored.checkout_url

@@ -10,11 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import structlog
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from creditapp.clock import now
-from creditapp.db import snapshot, stop_reading, transaction
+from creditapp.db import snapshot, stop_reading, transaction, update_if
 from creditapp.errors import Conflict, NotFound, ValidationFailed
 from creditapp.ids import new_id
 from creditapp.payments.purchases import checkout
@@ -166,10 +166,4 @@ def _find_open_request(target_id: str) -> Refund | None:
 
 def _set_state(request: Refund, state: str) -> None:
     with transaction() as session:
-        session.execute(
-            update(Refund)
-            .where(Refund.id == request.id)
-            .values(state=state)
-            .execution_options(synchronize_session=False)
-        )
-    request.state = state
+        update_if(session, request, state=state)

@@ -8,7 +8,6 @@ are integers in the currency's minor unit; currencies are lowercase, as Stripe w
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -20,12 +19,11 @@ from creditapp.payments.stripe.connection import (
     gateway_errors,
     none_if_missing,
 )
-from creditapp.payments.stripe.parsing import id_of
+from creditapp.payments.stripe.parsing import created_since, id_of, metadata_of
 from creditapp.payments.stripe.records import (
     CheckoutCreated,
     CheckoutState,
     Event,
-    GatewayError,
     SignatureInvalid,
     read_event,
 )
@@ -79,10 +77,8 @@ class StripeGateway(StripeConnection):
         success_url: str,
         cancel_url: str,
         attempt: int = 1,
-        customer_id: str | None = None,
         email: str | None = None,
         price_id: str | None = None,
-        metadata: Mapping[str, str] | None = None,
         expires_at: datetime | None = None,
     ) -> CheckoutCreated:
         """Open a Checkout Session in payment mode.
@@ -90,14 +86,13 @@ class StripeGateway(StripeConnection):
         The purchase's id is on the session *and* on its payment intent, because Stripe does not
         copy metadata from one to the other.
         """
-        all_metadata = {**(metadata or {}), "purchase_id": purchase_id}
+        metadata = {"purchase_id": purchase_id}
         params: SessionCreateParams = {
             "mode": "payment",
             "success_url": success_url,
             "cancel_url": cancel_url,
-            "client_reference_id": purchase_id,
-            "metadata": all_metadata,
-            "payment_intent_data": {"metadata": all_metadata, "description": title},
+            "metadata": metadata,
+            "payment_intent_data": {"metadata": metadata, "description": title},
         }
         if price_id:
             params["line_items"] = [{"price": price_id, "quantity": 1}]
@@ -113,20 +108,9 @@ class StripeGateway(StripeConnection):
                     },
                 }
             ]
-        if customer_id:
-            params["customer"] = customer_id
-        elif email:
+        if email:
             params["customer_email"] = email
-        if expires_at:
-            params["expires_at"] = int(expires_at.timestamp())
-        self.add_checkout_options(params)
-        with gateway_errors():
-            session = self.sdk().v1.checkout.sessions.create(
-                params, {"idempotency_key": f"purchase:{purchase_id}:checkout:{attempt}"}
-            )
-        if not session.url:
-            raise GatewayError("Stripe opened a checkout without a page.", permanent=True)
-        return CheckoutCreated(session.id, session.url)
+        return self.open_purchase_checkout(params, purchase_id, attempt, expires_at)
 
     @none_if_missing
     def retrieve_checkout(self, checkout_id: str) -> CheckoutState:
@@ -150,7 +134,7 @@ class StripeGateway(StripeConnection):
             return self._with_reversals(session)
 
     def find_checkout_for(
-        self, purchase_id: str, *, created_after: datetime, customer_id: str | None = None
+        self, purchase_id: str, *, created_after: datetime
     ) -> CheckoutState | None:
         """Find the purchase's session among those created since; prefer a complete one.
 
@@ -158,16 +142,13 @@ class StripeGateway(StripeConnection):
         made, and this look-up must prevent a second payment.
         """
         since = created_after - timedelta(minutes=5)  # Stripe's clock is not ours
-        sessions: list[Session] = []
         with gateway_errors():
-            page = self.sdk().v1.checkout.sessions.list(
-                {"limit": 100, "created": {"gte": int(since.timestamp())}}
-                | ({"customer": customer_id} if customer_id else {})  # type: ignore[arg-type]
-            )
-            for session in page.auto_paging_iter():
-                session_metadata = session.metadata.to_dict() if session.metadata else {}
-                if session_metadata.get("purchase_id") == purchase_id:
-                    sessions.append(session)
+            page = self.sdk().v1.checkout.sessions.list(created_since(since))
+            sessions = [
+                session
+                for session in page.auto_paging_iter()
+                if metadata_of(session).get("purchase_id") == purchase_id
+            ]
             if not sessions:
                 return None
             order = ("complete", "open", "expired")
@@ -177,9 +158,7 @@ class StripeGateway(StripeConnection):
     def list_checkouts(self, *, created_after: datetime) -> tuple[CheckoutState, ...]:
         """Return the Checkout Sessions created since."""
         with gateway_errors():
-            page = self.sdk().v1.checkout.sessions.list(
-                {"limit": 100, "created": {"gte": int(created_after.timestamp())}}
-            )
+            page = self.sdk().v1.checkout.sessions.list(created_since(created_after))
             return tuple(_checkout_state(session) for session in page.auto_paging_iter())
 
     def create_customer(self, *, user_id: str, email: str) -> str:
@@ -236,7 +215,7 @@ def _checkout_state(session: Session) -> CheckoutState:
         payment_intent_id=id_of(session.payment_intent),
         customer_id=id_of(session.customer),
         subscription_id=id_of(session.subscription),
-        metadata=session.metadata.to_dict() if session.metadata else {},
+        metadata=metadata_of(session),
         livemode=session.livemode,
         url=session.url,
         expires_at=datetime.fromtimestamp(session.expires_at, UTC),

@@ -11,9 +11,11 @@ from contextlib import contextmanager
 from functools import wraps
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
-from creditapp.payments.stripe.records import GatewayError
+from creditapp.payments.stripe.records import CheckoutCreated, GatewayError
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from stripe import StripeClient
     from stripe.params.checkout import SessionCreateParams
 
@@ -75,8 +77,28 @@ class StripeConnection:
                 )
             return self._client
 
-    def add_checkout_options(self, params: SessionCreateParams) -> None:
-        """Add the operator's options to a checkout; credits do not depend on them."""
+    def open_checkout(self, params: SessionCreateParams, key: str) -> CheckoutCreated:
+        """Open a Checkout Session; the same idempotency key returns the same one."""
+        with gateway_errors():
+            session = self.sdk().v1.checkout.sessions.create(params, {"idempotency_key": key})
+        if not session.url:
+            raise GatewayError("Stripe opened a checkout without a page.", permanent=True)
+        return CheckoutCreated(session.id, session.url)
+
+    def open_purchase_checkout(
+        self,
+        params: SessionCreateParams,
+        purchase_id: str,
+        attempt: int,
+        expires_at: datetime | None,
+    ) -> CheckoutCreated:
+        """Open the checkout of a purchase, with the operator's options.
+
+        Credits do not depend on the options.
+        """
+        params["client_reference_id"] = purchase_id
+        if expires_at:
+            params["expires_at"] = int(expires_at.timestamp())
         if self.promotion_codes:
             params["allow_promotion_codes"] = True
         if self.automatic_tax:
@@ -84,6 +106,7 @@ class StripeConnection:
             if "customer" in params:
                 # Tax needs an address, which Checkout asks for and stores with the customer.
                 params["customer_update"] = {"address": "auto"}
+        return self.open_checkout(params, f"purchase:{purchase_id}:checkout:{attempt}")
 
 
 @contextmanager

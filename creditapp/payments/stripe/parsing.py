@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from creditapp.payments.stripe.records import (
     InvoiceLine,
@@ -15,6 +15,17 @@ from creditapp.payments.stripe.records import (
 
 if TYPE_CHECKING:
     from stripe import Invoice, InvoiceLineItem, Price, Subscription
+
+
+class _Range(TypedDict):
+    gte: int
+
+
+class CreatedSince(TypedDict):
+    """Parameters of a list, in pages of the largest size that Stripe has."""
+
+    limit: int
+    created: _Range
 
 
 def read_subscription(subscription: Subscription) -> SubscriptionState:
@@ -34,7 +45,7 @@ def read_subscription(subscription: Subscription) -> SubscriptionState:
         trial_end=_moment(subscription.trial_end) if subscription.trial_end else None,
         created=_moment(subscription.created),
         ended_at=_moment(subscription.ended_at) if subscription.ended_at else None,
-        metadata=subscription.metadata.to_dict() if subscription.metadata else {},
+        metadata=metadata_of(subscription),
         livemode=subscription.livemode,
     )
 
@@ -88,8 +99,6 @@ def _line(line: InvoiceLineItem) -> InvoiceLine | None:
 def read_price(price: Price) -> PriceState:
     """Return a price with its product, which must be expanded."""
     product: Any = price.product
-    metadata = product.metadata.to_dict() if getattr(product, "metadata", None) else {}
-    metadata |= price.metadata.to_dict() if price.metadata else {}
     cycle = None
     if price.recurring:
         single = price.recurring.interval_count == 1
@@ -102,12 +111,23 @@ def read_price(price: Price) -> PriceState:
         price_minor=price.unit_amount,
         currency=price.currency,
         cycle=cycle,
-        metadata=metadata,
+        metadata=metadata_of(product) | metadata_of(price),
     )
 
 
 def _moment(seconds: int) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
+
+
+def metadata_of(row: Any) -> dict[str, str]:
+    """Return the metadata of one of Stripe's objects; empty where it has none."""
+    metadata = getattr(row, "metadata", None)
+    return dict(metadata.to_dict()) if metadata else {}
+
+
+def created_since(moment: datetime) -> CreatedSince:
+    """Return the parameters of a list of what was created since."""
+    return {"limit": 100, "created": {"gte": int(moment.timestamp())}}
 
 
 def id_of(reference: object) -> str | None:

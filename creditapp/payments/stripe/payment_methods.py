@@ -11,17 +11,17 @@ from creditapp.payments.stripe.connection import (
     gateway_errors,
     none_if_missing,
 )
-from creditapp.payments.stripe.parsing import id_of
+from creditapp.payments.stripe.parsing import created_since, id_of, metadata_of
 from creditapp.payments.stripe.records import (
     CheckoutCreated,
     CheckoutState,
-    GatewayError,
     SavedCard,
 )
 from creditapp.payments.stripe.refunds import reversals_of
 
 if TYPE_CHECKING:
     from stripe import PaymentIntent
+    from stripe.params.checkout import SessionCreateParams
 
 KIND = "topup"
 """The metadata that marks these payments; a checkout's payment carries a purchase id too."""
@@ -59,20 +59,14 @@ def create_setup_checkout(
     cancel_url: str,
 ) -> CheckoutCreated:
     """Open a Checkout Session in setup mode, which saves a card and charges nothing."""
-    with gateway_errors():
-        session = connection.sdk().v1.checkout.sessions.create(
-            {
-                "mode": "setup",
-                "customer": customer_id,
-                "currency": currency.lower(),
-                "success_url": success_url,
-                "cancel_url": cancel_url,
-            },
-            {"idempotency_key": f"topup:{key}:setup"},
-        )
-    if not session.url:
-        raise GatewayError("Stripe opened a checkout without a page.", permanent=True)
-    return CheckoutCreated(session.id, session.url)
+    params: SessionCreateParams = {
+        "mode": "setup",
+        "customer": customer_id,
+        "currency": currency.lower(),
+        "success_url": success_url,
+        "cancel_url": cancel_url,
+    }
+    return connection.open_checkout(params, f"topup:{key}:setup")
 
 
 def charge_saved_card(
@@ -127,7 +121,7 @@ def find_payment_for(
         for intent in page.auto_paging_iter():
             if intent.created < since:
                 break
-            if intent.metadata and intent.metadata.to_dict().get("purchase_id") == purchase_id:
+            if metadata_of(intent).get("purchase_id") == purchase_id:
                 payments.append(_payment_state(intent))
     if not payments:
         return None
@@ -140,13 +134,11 @@ def list_topups(
 ) -> tuple[CheckoutState, ...]:
     """Return the payments of automatic top-ups created since."""
     with gateway_errors():
-        page = connection.sdk().v1.payment_intents.list(
-            {"limit": 100, "created": {"gte": int(created_after.timestamp())}}
-        )
+        page = connection.sdk().v1.payment_intents.list(created_since(created_after))
         return tuple(
             _payment_state(intent)
             for intent in page.auto_paging_iter()
-            if intent.metadata and intent.metadata.to_dict().get("kind") == KIND
+            if metadata_of(intent).get("kind") == KIND
         )
 
 
@@ -169,7 +161,7 @@ def _payment_state(intent: PaymentIntent) -> CheckoutState:
         currency=intent.currency,
         payment_intent_id=intent.id,
         customer_id=id_of(intent.customer),
-        metadata=intent.metadata.to_dict() if intent.metadata else {},
+        metadata=metadata_of(intent),
         livemode=intent.livemode,
         url=None,
         expires_at=created + _PAYMENT_KEPT_FOR,

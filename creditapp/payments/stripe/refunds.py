@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
+from typing import TYPE_CHECKING, TypedDict
 
 from creditapp.payments.stripe.connection import StripeConnection, gateway_errors
-from creditapp.payments.stripe.parsing import id_of
+from creditapp.payments.stripe.parsing import created_since, id_of, metadata_of
 from creditapp.payments.stripe.records import DisputeState, RefundState, Reversals
+
+if TYPE_CHECKING:
+    from stripe import Dispute, Refund
+
+
+class _OfPayment(TypedDict):
+    payment_intent: str
+    limit: int
 
 
 def create_refund(
@@ -35,22 +45,19 @@ def reversals_of(connection: StripeConnection, payment_intent_id: str) -> Revers
     """Return all refunds and disputes of a payment, the newest first."""
     with gateway_errors():
         services = connection.sdk().v1
+        of_payment: _OfPayment = {"payment_intent": payment_intent_id, "limit": 100}
         refunds = tuple(
             RefundState(
                 refund.id,
                 refund.amount,
                 refund.status or "pending",
-                refund.metadata.to_dict().get("refund_id") if refund.metadata else None,
+                metadata_of(refund).get("refund_id"),
             )
-            for refund in services.refunds.list(
-                {"payment_intent": payment_intent_id, "limit": 100}
-            ).auto_paging_iter()
+            for refund in services.refunds.list(of_payment).auto_paging_iter()
         )
         disputes = tuple(
             DisputeState(dispute.id, dispute.amount, dispute.status, dispute.reason)
-            for dispute in services.disputes.list(
-                {"payment_intent": payment_intent_id, "limit": 100}
-            ).auto_paging_iter()
+            for dispute in services.disputes.list(of_payment).auto_paging_iter()
         )
     return Reversals(refunds, disputes)
 
@@ -60,11 +67,8 @@ def list_refunded_payments(
 ) -> frozenset[str]:
     """Return the payments with a refund created since, in any state."""
     with gateway_errors():
-        page = connection.sdk().v1.refunds.list(
-            {"limit": 100, "created": {"gte": int(created_after.timestamp())}}
-        )
-        intents = (id_of(refund.payment_intent) for refund in page.auto_paging_iter())
-        return frozenset(intent for intent in intents if intent)
+        page = connection.sdk().v1.refunds.list(created_since(created_after))
+        return _payments_of(page.auto_paging_iter())
 
 
 def list_disputed_payments(
@@ -72,8 +76,10 @@ def list_disputed_payments(
 ) -> frozenset[str]:
     """Return the payments with a dispute created since, open or closed."""
     with gateway_errors():
-        page = connection.sdk().v1.disputes.list(
-            {"limit": 100, "created": {"gte": int(created_after.timestamp())}}
-        )
-        intents = (id_of(dispute.payment_intent) for dispute in page.auto_paging_iter())
-        return frozenset(intent for intent in intents if intent)
+        page = connection.sdk().v1.disputes.list(created_since(created_after))
+        return _payments_of(page.auto_paging_iter())
+
+
+def _payments_of(reversals: Iterable[Refund | Dispute]) -> frozenset[str]:
+    intents = (id_of(reversal.payment_intent) for reversal in reversals)
+    return frozenset(intent for intent in intents if intent)

@@ -12,6 +12,7 @@ from creditapp.payments.stripe.connection import (
     none_if_missing,
 )
 from creditapp.payments.stripe.parsing import (
+    created_since,
     id_of,
     read_invoice,
     read_price,
@@ -20,7 +21,6 @@ from creditapp.payments.stripe.parsing import (
 )
 from creditapp.payments.stripe.records import (
     CheckoutCreated,
-    GatewayError,
     InvoiceState,
     PriceState,
     SubscriptionState,
@@ -88,22 +88,12 @@ def create_plan_checkout(
         "line_items": [{"price": price_id, "quantity": quantity}],
         "success_url": success_url,
         "cancel_url": cancel_url,
-        "client_reference_id": purchase_id,
         "metadata": metadata,
         "subscription_data": {"metadata": metadata},
     }
     if trial_days:
         params["subscription_data"]["trial_period_days"] = trial_days
-    if expires_at:
-        params["expires_at"] = int(expires_at.timestamp())
-    connection.add_checkout_options(params)
-    with gateway_errors():
-        session = connection.sdk().v1.checkout.sessions.create(
-            params, {"idempotency_key": f"purchase:{purchase_id}:checkout:{attempt}"}
-        )
-    if not session.url:
-        raise GatewayError("Stripe opened a checkout without a page.", permanent=True)
-    return CheckoutCreated(session.id, session.url)
+    return connection.open_purchase_checkout(params, purchase_id, attempt, expires_at)
 
 
 @none_if_missing
@@ -131,9 +121,7 @@ def list_invoices_since(
 ) -> tuple[InvoiceState, ...]:
     """Return the account's invoices of subscriptions, created since."""
     with gateway_errors():
-        page = connection.sdk().v1.invoices.list(
-            {"limit": 100, "created": {"gte": int(created_after.timestamp())}}
-        )
+        page = connection.sdk().v1.invoices.list(created_since(created_after))
         return tuple(
             _read_invoice(connection, invoice)
             for invoice in page.auto_paging_iter()

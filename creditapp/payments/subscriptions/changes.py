@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import and_, or_, select, update
+from sqlalchemy import and_, or_, select
 
 from creditapp.catalog.products import Plan
 from creditapp.clock import now
-from creditapp.db import changed, snapshot, transaction
+from creditapp.db import snapshot, transaction, update_if
 from creditapp.errors import Conflict
 from creditapp.ids import new_id
 from creditapp.payments.purchases.models import Purchase
@@ -146,7 +146,8 @@ def _upgrade(
             return PlanChange("upgraded", subscription=synced)  # only the response was lost
         if not error.declined:
             raise
-        _clear_upgrade(subscription)
+        with transaction() as session:
+            update_if(session, subscription, upgrade_price_id=None, upgrade_proration_at=None)
         log.info("upgrade declined", subscription=subscription.id, code=error.code)
         raise PaymentDeclined(
             "Your card was declined, so nothing was charged and you keep your current plan. "
@@ -200,34 +201,15 @@ def _begin_upgrade(subscription: Subscription, price_id: str) -> datetime:
     """Store and return the proration date; a retry gets the date of the first attempt."""
     moment = now().replace(microsecond=0)
     with transaction() as session:
-        updated = session.execute(
-            update(Subscription)
-            .where(
-                Subscription.id == subscription.id,
-                or_(
-                    Subscription.upgrade_price_id.is_(None),
-                    Subscription.upgrade_price_id != price_id,
-                    Subscription.upgrade_proration_at < moment - UPGRADE_RETRY,
-                ),
-            )
-            .values(upgrade_price_id=price_id, upgrade_proration_at=moment)
-            .execution_options(synchronize_session=False)
+        is_new = or_(
+            Subscription.upgrade_price_id.is_(None),
+            Subscription.upgrade_price_id != price_id,
+            Subscription.upgrade_proration_at < moment - UPGRADE_RETRY,
         )
-        if changed(updated) == 1:
+        columns = {"upgrade_price_id": price_id, "upgrade_proration_at": moment}
+        if update_if(session, subscription, is_new, **columns):
             return moment
-        stored_at = session.scalar(
-            select(Subscription.upgrade_proration_at).where(Subscription.id == subscription.id)
-        )
-    return stored_at or moment
-
-
-def _clear_upgrade(subscription: Subscription) -> None:
-    with transaction() as session:
-        session.execute(
-            update(Subscription)
-            .where(Subscription.id == subscription.id)
-            .values(upgrade_price_id=None, upgrade_proration_at=None)
-        )
+        return session.get_one(Subscription, subscription.id).upgrade_proration_at or moment
 
 
 def _set_next_price(

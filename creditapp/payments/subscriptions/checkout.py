@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session, aliased
 
 from creditapp.accounts import User
 from creditapp.catalog.products import Plan
-from creditapp.db import snapshot, transaction
+from creditapp.db import snapshot, transaction, update_if
 from creditapp.payments.purchases import checkout
 from creditapp.payments.purchases.idempotency import find_existing, new_purchase, store_once
 from creditapp.payments.purchases.models import Purchase
@@ -135,11 +135,8 @@ def _withdraw(purchase: Purchase, reason: str) -> Purchase:
         return closed
     with transaction() as session:
         # Free the key: a refused request may be repeated with the same key.
-        session.execute(
-            update(Purchase)
-            .where(Purchase.id == purchase.id, Purchase.state == "expired")
-            .values(request_key=f"withdrawn:{purchase.id}")
-        )
+        is_expired = Purchase.state == "expired"
+        update_if(session, purchase, is_expired, request_key=f"withdrawn:{purchase.id}")
     raise PlanUnchanged(reason)
 
 

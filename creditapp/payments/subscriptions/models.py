@@ -9,6 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from creditapp.db import Base, BigId, UtcDateTime
 from creditapp.payments.stripe.records import LIVE_STATUSES, STRIPE_ID_LENGTH
+from creditapp.payments.sweeps import Synced
 
 CYCLES = ("month", "year")
 GRANT_STATES = ("due", "granted", "canceled", "superseded")
@@ -46,12 +47,11 @@ class PlanPrice(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
-class Subscription(Base):
+class Subscription(Synced):
     """A user's subscription, as of the last sync with Stripe.
 
     ``price_id`` and ``quantity`` are paid for now; ``next_price_id`` and ``next_quantity`` are what
-    the next invoice will charge. ``version`` increases with every change, so that of two concurrent
-    syncs only one posts.
+    the next invoice will charge.
     """
 
     __tablename__ = "subscriptions"
@@ -77,10 +77,8 @@ class Subscription(Base):
     next_try_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     """When Stripe retries the card, if an invoice is unpaid."""
     livemode: Mapped[bool] = mapped_column()
-    version: Mapped[int] = mapped_column(Integer, default=1)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    next_sync_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
     upgrade_price_id: Mapped[str | None] = mapped_column(String(STRIPE_ID_LENGTH))
     upgrade_proration_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -208,19 +208,10 @@ def _update_subscription(
     subscription: Subscription, stripe_state: StripeState, *, is_disputed: bool
 ) -> None:
     state, moment = stripe_state.subscription, now()
+    copy_state(subscription, state)
     current_line = proration.current_line(stripe_state.invoices)
-    subscription.status = state.status
-    subscription.customer_id = state.customer_id
-    subscription.item_id = state.item_id
-    subscription.next_price_id = state.price_id
-    subscription.price_id = current_line.price_id if current_line else state.price_id
-    subscription.quantity = current_line.quantity if current_line else state.quantity
-    subscription.next_quantity = state.quantity
-    subscription.period_start = state.period_start
-    subscription.period_end = state.period_end
-    subscription.cancel_at_period_end = state.cancel_at_period_end
-    subscription.trial_end = state.trial_end
-    subscription.ended_at = state.ended_at
+    if current_line is not None:
+        subscription.price_id, subscription.quantity = current_line.price_id, current_line.quantity
     unpaid = [invoice for invoice in stripe_state.invoices if invoice.status == "open"]
     if state.status in ("past_due", "unpaid"):
         if subscription.past_due_since is None:
@@ -231,6 +222,20 @@ def _update_subscription(
     if subscription.upgrade_price_id == state.price_id:
         subscription.upgrade_price_id = subscription.upgrade_proration_at = None
     subscription.next_sync_at = _next_sync_at(subscription, moment, is_disputed=is_disputed)
+
+
+def copy_state(subscription: Subscription, state: SubscriptionState) -> None:
+    """Copy Stripe's state, as if the next invoice's price and quantity were paid for now."""
+    subscription.status = state.status
+    subscription.customer_id = state.customer_id
+    subscription.item_id = state.item_id
+    subscription.price_id = subscription.next_price_id = state.price_id
+    subscription.quantity = subscription.next_quantity = state.quantity
+    subscription.period_start = state.period_start
+    subscription.period_end = state.period_end
+    subscription.cancel_at_period_end = state.cancel_at_period_end
+    subscription.trial_end = state.trial_end
+    subscription.ended_at = state.ended_at
 
 
 def _next_sync_at(subscription: Subscription, moment: datetime, *, is_disputed: bool) -> datetime:

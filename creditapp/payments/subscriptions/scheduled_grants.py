@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from creditapp import ledger
 from creditapp.clock import now
-from creditapp.db import changed, snapshot, transaction
+from creditapp.db import snapshot, transaction, update_if
 from creditapp.payments.subscriptions.models import Invoice, ScheduledGrant
 from creditapp.payments.subscriptions.proration import MonthlyCredits, Period
 
@@ -157,25 +157,15 @@ def _grant(session: Session, scheduled: ScheduledGrant, invoice: Invoice) -> Non
             "reversed_micro": 0,
             "prorated_micro": 0,
         }
-    claimed = session.execute(
-        update(ScheduledGrant)
-        .where(
-            ScheduledGrant.id == scheduled.id,
-            ScheduledGrant.state == "due",
-            ScheduledGrant.reversed_micro == reversed_micro,
-        )
-        .values(**values)
-        .execution_options(synchronize_session=False)
-    )
-    if changed(claimed) == 0:
+    prorated_micro = scheduled.prorated_micro
+    is_due = ScheduledGrant.state == "due"
+    is_unchanged = ScheduledGrant.reversed_micro == reversed_micro
+    if not update_if(session, scheduled, is_due, is_unchanged, **values):
         return  # another worker granted it, or a refund reversed part of it meanwhile
     if not amount_micro:
-        scheduled.state = "canceled"
         return
     if reversed_micro:
-        _split_off_reversed(session, scheduled, reversed_micro)
-    for name, value in values.items():
-        setattr(scheduled, name, value)
+        _split_off_reversed(session, scheduled, reversed_micro, prorated_micro)
     if moment - max(scheduled.due_at, invoice.created_at) > DELAYED_AFTER:
         # A dispute or a late payment delayed it: its credits stay valid for at least one month.
         month = scheduled.ends_at - scheduled.starts_at
@@ -203,7 +193,9 @@ def _grant(session: Session, scheduled: ScheduledGrant, invoice: Invoice) -> Non
     session.flush()
 
 
-def _split_off_reversed(session: Session, scheduled: ScheduledGrant, reversed_micro: int) -> None:
+def _split_off_reversed(
+    session: Session, scheduled: ScheduledGrant, reversed_micro: int, prorated_micro: int
+) -> None:
     """Store the reversed part of a month as a row of its own: a failed refund still grants it."""
     last_number = select(func.max(ScheduledGrant.number)).where(
         ScheduledGrant.invoice_id == scheduled.invoice_id
@@ -216,7 +208,7 @@ def _split_off_reversed(session: Session, scheduled: ScheduledGrant, reversed_mi
             user_id=scheduled.user_id,
             credits_micro=reversed_micro,
             reversed_micro=reversed_micro,
-            prorated_micro=scheduled.prorated_micro,
+            prorated_micro=prorated_micro,
             starts_at=scheduled.starts_at,
             ends_at=scheduled.ends_at,
             due_at=scheduled.due_at,

@@ -11,12 +11,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 
-import structlog
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from creditapp.clock import NEVER, now
-from creditapp.db import changed, insert_once, snapshot, stop_reading, transaction
+from creditapp.clock import NEVER
+from creditapp.db import insert_once, snapshot, stop_reading, transaction
 from creditapp.errors import Conflict, NotFound
 from creditapp.payments import customers
 from creditapp.payments.purchases.models import Purchase
@@ -26,14 +25,12 @@ from creditapp.payments.subscriptions import posting as plan_posting
 from creditapp.payments.subscriptions import prices as plan_prices
 from creditapp.payments.subscriptions.models import Invoice, Subscription
 from creditapp.payments.subscriptions.posting import StripeState
+from creditapp.payments.sweeps import claim_version, sync_due
 from creditapp.services import get
 
 ATTEMPTS_MAX = 8
-SWEEP_MAX = 50
 RECENT_INVOICES = 2
 """Of how many of the newest paid invoices each sync reads refunds and disputes."""
-
-log = structlog.get_logger(__name__)
 
 
 def sync_subscription(subscription_id: str, *, invoice_id: str | None = None) -> Subscription:
@@ -63,30 +60,7 @@ def sync_subscription(subscription_id: str, *, invoice_id: str | None = None) ->
 
 def sweep_subscriptions() -> None:
     """Sync every subscription whose next sync is due: a webhook may never arrive."""
-    with snapshot() as session:
-        due = session.execute(
-            select(Subscription.id, Subscription.next_sync_at)
-            .where(Subscription.next_sync_at <= now())
-            .order_by(Subscription.next_sync_at)
-            .limit(SWEEP_MAX)
-        ).all()
-    for subscription_id, due_at in due:
-        with transaction() as session:
-            claimed = session.execute(
-                update(Subscription)
-                .where(Subscription.id == subscription_id, Subscription.next_sync_at == due_at)
-                .values(next_sync_at=now() + timedelta(minutes=5))
-                .execution_options(synchronize_session=False)
-            )
-        if changed(claimed) == 0:
-            continue
-        try:
-            sync_subscription(subscription_id)
-        except Exception as error:
-            # A subscription that cannot be synced must not delay the others.
-            log.warning(
-                "sync failed", subscription=subscription_id, error_type=type(error).__name__
-            )
+    sync_due(Subscription, sync_subscription, retry_after=timedelta(minutes=5))
 
 
 def fetch_subscription(subscription_id: str) -> SubscriptionState:
@@ -173,30 +147,12 @@ def _claim(
         new_row = Subscription(
             id=state.id,
             user_id=user_id,
-            customer_id=state.customer_id,
-            item_id=state.item_id,
-            price_id=state.price_id,
-            next_price_id=state.price_id,
-            quantity=state.quantity,
-            next_quantity=state.quantity,
-            status=state.status,
-            period_start=state.period_start,
-            period_end=state.period_end,
-            cancel_at_period_end=state.cancel_at_period_end,
             livemode=state.livemode,
             version=1,
             created_at=state.created,
             next_sync_at=NEVER,
         )
-        if not insert_once(session, new_row, ["id"]):
-            return None
-        return session.get_one(Subscription, state.id)
-    claimed = session.execute(
-        update(Subscription)
-        .where(Subscription.id == row.id, Subscription.version == row.version)
-        .values(version=row.version + 1)
-        .execution_options(synchronize_session=False)
-    )
-    if changed(claimed) == 0:
-        return None
-    return session.get_one(Subscription, row.id)
+        plan_posting.copy_state(new_row, state)
+        is_new = insert_once(session, new_row, ["id"])
+        return session.get_one(Subscription, state.id) if is_new else None
+    return session.get_one(Subscription, row.id) if claim_version(session, row) else None

@@ -1,0 +1,62 @@
+"""Rows that are synced with Stripe: claimed by their version, and swept when a sync is due."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy import Integer, select
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from creditapp.clock import now
+from creditapp.db import Base, UtcDateTime, snapshot, transaction, update_if
+
+SWEEP_MAX = 50
+
+log = structlog.get_logger(__name__)
+
+
+class Synced(Base):
+    """A row that repeats a state at Stripe.
+
+    ``version`` increases with every change, so that of two concurrent syncs only one posts.
+    """
+
+    __abstract__ = True
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    version: Mapped[int] = mapped_column(Integer, default=1)
+    next_sync_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    """When the sweep syncs it, if no event arrives; 9999-12-31 once nothing is open."""
+
+
+def claim_version(session: Session, row: Synced, **columns: object) -> bool:
+    """Lock the row and set ``columns``, unless it changed since it was read; return whether."""
+    version = row.version
+    return update_if(session, row, type(row).version == version, version=version + 1, **columns)
+
+
+def sync_due(model: type[Synced], sync: Callable[[str], object], retry_after: timedelta) -> None:
+    """Sync each row that is due.
+
+    Its next sync is postponed first, so that neither a rival nor a failure repeats this one.
+    """
+    query = select(model).where(model.next_sync_at <= now()).order_by(model.next_sync_at)
+    with snapshot() as session:
+        due = session.scalars(query.limit(SWEEP_MAX)).all()
+    for row in due:
+        is_due = model.next_sync_at == row.next_sync_at
+        with transaction() as session:
+            is_claimed = update_if(session, row, is_due, next_sync_at=now() + retry_after)
+        if is_claimed:
+            run_each([row.id], sync, "sync failed")
+
+
+def run_each(ids: Iterable[str], action: Callable[[str], object], failure: str) -> None:
+    """Call ``action`` with each id and log failures: one that fails must not delay the others."""
+    for row_id in ids:
+        try:
+            action(row_id)
+        except Exception as error:
+            log.warning(failure, id=row_id, error_type=type(error).__name__)
