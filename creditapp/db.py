@@ -295,7 +295,9 @@ def update_if(
     out, because its result is not read.
     """
     model = type(row)
-    by_key = (column == getattr(row, column.key) for column in inspect(model).primary_key)
+    mapper = inspect(model)
+    keys = zip(mapper.primary_key, mapper.primary_key_from_instance(row), strict=True)
+    by_key = (column == key for column, key in keys)
     session.flush()
     statement = update(model).where(*by_key, *conditions).values(values)
     if session.connection().execute(statement).rowcount == 0:

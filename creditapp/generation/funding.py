@@ -5,21 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from creditapp import guests, ledger
 from creditapp.accounts import User
 from creditapp.catalog import Catalog, Quote
 from creditapp.clock import now
+from creditapp.db import update_if
 from creditapp.generation.models import Generation
 from creditapp.guests import Visitor
 from creditapp.services import get
-
-_SET_FUNDING = text(
-    "UPDATE generations SET wallet_id = :wallet_id, charge_id = :charge_id, claim_id = :claim_id"
-    " WHERE id = :id"
-)
 
 
 @dataclass(frozen=True)
@@ -44,7 +39,7 @@ def reserve(session: Session, generation: Generation, quote: Quote, by: Caller) 
     """
     catalog, moment = get(Catalog), now()
     if by.member is None:
-        generation.claim_id = guests.claim(
+        claim = guests.claim(
             session,
             by.visitor,
             moment,
@@ -53,28 +48,25 @@ def reserve(session: Session, generation: Generation, quote: Quote, by: Caller) 
             daily_budget=catalog.guest_daily_budget,
             generation_id=generation.id,
             signup_credits_micro=catalog.welcome_micro,
-        ).id
-        available = None
-    else:
-        connection = session.connection()
-        wallet_id = ledger.ensure_wallet(connection, "user", by.member.id, now=moment)
-        charge = ledger.hold(
-            connection,
-            wallet_id,
-            quote.cost_micro,
-            key=f"generation:{generation.id}",
-            digest=generation.request_digest,
-            operation=generation.operation,
-            now=moment,
-            actor=by.member.id,
-            low_micro=by.member.low_at_micro(catalog.low_balance_micro),
-            note=quote.sentence,
         )
-        generation.wallet_id, generation.charge_id = wallet_id, charge.id
-        available = charge.available_micro
-    names = ("id", "wallet_id", "charge_id", "claim_id")
-    session.connection().execute(_SET_FUNDING, {name: getattr(generation, name) for name in names})
-    return available
+        update_if(session, generation, claim_id=claim.id)
+        return None
+    connection = session.connection()
+    wallet_id = ledger.ensure_wallet(connection, "user", by.member.id, now=moment)
+    charge = ledger.hold(
+        connection,
+        wallet_id,
+        quote.cost_micro,
+        key=f"generation:{generation.id}",
+        digest=generation.request_digest,
+        operation=generation.operation,
+        now=moment,
+        actor=by.member.id,
+        low_micro=by.member.low_at_micro(catalog.low_balance_micro),
+        note=quote.sentence,
+    )
+    update_if(session, generation, wallet_id=wallet_id, charge_id=charge.id)
+    return charge.available_micro
 
 
 def release(session: Session, generation: Generation, at: datetime) -> None:

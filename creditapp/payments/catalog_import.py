@@ -238,14 +238,7 @@ def _import_pack(diff: Diff, offer: _Offer) -> None:
         "stripe_price_id": price.id,
     }
     text = f"{values['price']} {price.currency.upper()} for {values['credits']} credits"
-    if offer.entry is None:
-        diff.document.setdefault("packs", []).append({"id": offer.id, **values})
-        diff.created.append(offer.id)
-        diff.lines.append(f"+ pack {offer.id}: {text}")
-    elif not _same({**offer.entry, **values}, offer.entry):
-        offer.entry |= values
-        diff.changed.append(offer.id)
-        diff.lines.append(f"~ pack {offer.id}: {text}")
+    _put(diff, "pack", offer, values, text, {"id": offer.id})
 
 
 def _import_plan(diff: Diff, offer: _Offer) -> None:
@@ -272,15 +265,27 @@ def _import_plan(diff: Diff, offer: _Offer) -> None:
         values |= {cycle: _money(price), f"stripe_{cycle}_id": price.id}
     costs = ", ".join(f"{values[cycle]} by the {cycle}" for cycle in active)
     text = f"{costs}, {values['credits']} credits a month"
+    tagline = first.metadata.get("tagline") or first.product_name
+    _put(diff, "plan", offer, values, text, {"id": offer.id, "tagline": tagline})
+
+
+def _put(
+    diff: Diff,
+    label: str,
+    offer: _Offer,
+    values: dict[str, Any],
+    text: str,
+    only_new: dict[str, Any],
+) -> None:
+    """Add the entry, with ``only_new`` too, or change the one that the catalog has."""
     if offer.entry is None:
-        tagline = first.metadata.get("tagline") or first.product_name
-        diff.document.setdefault("plans", []).append({"id": offer.id, "tagline": tagline, **values})
+        diff.document.setdefault(f"{label}s", []).append({**only_new, **values})
         diff.created.append(offer.id)
-        diff.lines.append(f"+ plan {offer.id}: {text}")
+        diff.lines.append(f"+ {label} {offer.id}: {text}")
     elif not _same({**offer.entry, **values}, offer.entry):
         offer.entry |= values
         diff.changed.append(offer.id)
-        diff.lines.append(f"~ plan {offer.id}: {text}")
+        diff.lines.append(f"~ {label} {offer.id}: {text}")
 
 
 def _remove_if_archived(diff: Diff, offer: _Offer, active: set[str]) -> bool:

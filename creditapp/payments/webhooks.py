@@ -144,11 +144,7 @@ def _on_checkout(event: StripeEvent, *, failed_by_event: bool = False) -> bool:
     if purchase_id is not None:
         checkout.sync_purchase(purchase_id, failed_by_event=failed_by_event)
         return True
-    with snapshot() as session:
-        saves_card = topup_consent.is_pending_setup(session, event.object_id)
-    if saves_card:
-        topup_consent.on_setup_completed(event.object_id)
-    return saves_card
+    return topup_consent.on_setup_completed(event.object_id)
 
 
 def _on_delayed_payment_failed(event: StripeEvent) -> bool:

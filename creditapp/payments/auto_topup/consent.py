@@ -108,14 +108,8 @@ def finish_setup(member: User) -> AutoTopup | None:
     return row
 
 
-def is_pending_setup(session: Session, checkout_id: str) -> bool:
-    """Whether a consent waits for this checkout to save a card."""
-    query = select(AutoTopup.user_id).where(AutoTopup.setup_checkout_id == checkout_id)
-    return session.scalar(query) is not None
-
-
-def on_setup_completed(checkout_id: str) -> None:
-    """Turn it on when a setup checkout completes; ignore any other checkout.
+def on_setup_completed(checkout_id: str) -> bool:
+    """Turn it on when a setup checkout completes; return whether a consent waited for it.
 
     This serves members who saved a card and closed the window. Raises ``GatewayError``.
     """
@@ -123,6 +117,7 @@ def on_setup_completed(checkout_id: str) -> None:
         row = session.scalar(select(AutoTopup).where(AutoTopup.setup_checkout_id == checkout_id))
     if row is not None:
         _complete_setup(row)
+    return row is not None
 
 
 def _complete_setup(row: AutoTopup) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
 from creditapp.payments.stripe.records import (
     InvoiceLine,
@@ -15,17 +15,6 @@ from creditapp.payments.stripe.records import (
 
 if TYPE_CHECKING:
     from stripe import Invoice, InvoiceLineItem, Price, Subscription
-
-
-class _Range(TypedDict):
-    gte: int
-
-
-class CreatedSince(TypedDict):
-    """Parameters of a list, in pages of the largest size that Stripe has."""
-
-    limit: int
-    created: _Range
 
 
 def read_subscription(subscription: Subscription) -> SubscriptionState:
@@ -125,8 +114,11 @@ def metadata_of(row: Any) -> dict[str, str]:
     return dict(metadata.to_dict()) if metadata else {}
 
 
-def created_since(moment: datetime) -> CreatedSince:
-    """Return the parameters of a list of what was created since."""
+def created_since(moment: datetime) -> Any:
+    """Return the parameters of a list of what was created since.
+
+    The SDK has a type of its own for the parameters of each list.
+    """
     return {"limit": 100, "created": {"gte": int(moment.timestamp())}}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any
 
 from creditapp.payments.stripe.connection import StripeConnection, gateway_errors
 from creditapp.payments.stripe.parsing import created_since, id_of, metadata_of
@@ -12,11 +12,6 @@ from creditapp.payments.stripe.records import DisputeState, RefundState, Reversa
 
 if TYPE_CHECKING:
     from stripe import Dispute, Refund
-
-
-class _OfPayment(TypedDict):
-    payment_intent: str
-    limit: int
 
 
 def create_refund(
@@ -45,7 +40,7 @@ def reversals_of(connection: StripeConnection, payment_intent_id: str) -> Revers
     """Return all refunds and disputes of a payment, the newest first."""
     with gateway_errors():
         services = connection.sdk().v1
-        of_payment: _OfPayment = {"payment_intent": payment_intent_id, "limit": 100}
+        of_payment: Any = {"payment_intent": payment_intent_id, "limit": 100}
         refunds = tuple(
             RefundState(
                 refund.id,
