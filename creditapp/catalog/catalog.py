@@ -132,7 +132,7 @@ class Catalog(Table):
 
     @cached_property
     def operations(self) -> tuple[Operation, ...]:
-        """What this catalog offers, in the order of ``OPERATIONS``."""
+        """The offered operations, in the order of ``OPERATIONS``."""
         offered: list[Operation] = []
         for name in OPERATIONS:
             media: Operation | None = getattr(self.media, name, None)

@@ -19,7 +19,7 @@ from creditapp.catalog.models import (
     Operation,
 )
 from creditapp.catalog.selection import accepted_qualities, image_model, language_model
-from creditapp.catalog.tokens import TOKENS_MAX, Line, estimated_tokens, token_lines
+from creditapp.catalog.tokens import TOKENS_MAX, CostLine, estimated_tokens, token_lines
 from creditapp.errors import ValidationFailed
 from creditapp.units import divide_up
 
@@ -59,7 +59,7 @@ class Quote:
     unit_micro: int
     units: int
     sentence: str
-    lines: tuple[Line, ...]
+    lines: tuple[CostLine, ...]
     estimated: bool
     version: str
     """The catalog version, pinned with the order."""
@@ -255,7 +255,7 @@ def _quote(
         unit_micro,
         units,
         sentence,
-        (Line(sentence, cost),),
+        (CostLine(sentence, cost),),
         estimated,
         catalog.version,
     )

@@ -59,7 +59,7 @@ class ModelOffer:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Affordability:
     """A cost against a balance: ``sufficient``, ``low`` or ``insufficient``."""
 
     state: str
@@ -114,7 +114,7 @@ def offers(
     )
 
 
-def standing(
+def affordability(
     catalog: Catalog,
     request: PriceRequest,
     quoted: Quote,
@@ -122,7 +122,7 @@ def standing(
     *,
     available_ids: Collection[str] = (),
     low_balance_micro: int | None = None,
-) -> Standing:
+) -> Affordability:
     """Compare ``quoted``, the price of ``request``, with the balance.
 
     ``low`` means that the balance pays and less than the threshold is left: the person's own
@@ -132,14 +132,14 @@ def standing(
     if after >= 0:
         threshold = catalog.low_balance_micro if low_balance_micro is None else low_balance_micro
         state = "low" if after < threshold else "sufficient"
-        return Standing(state, after, f"This leaves {amount(catalog, after)}.", ())
+        return Affordability(state, after, f"This leaves {amount(catalog, after)}.", ())
     have, needs = amount(catalog, balance_micro), figure(catalog, quoted.cost_micro)
     ways = list(_ways(catalog, request, balance_micro))
     ways += list(_other_model(catalog, request, balance_micro, available_ids))
     choices = ["Add credits", *(_within(way.label) for way in ways)]
     ways.append(Way("credits", "Add credits"))
     advice = " or ".join(part for part in (", ".join(choices[:-1]), choices[-1]) if part)
-    return Standing(
+    return Affordability(
         "insufficient", after, f"You have {have}; this needs {needs}. {advice}.", tuple(ways)
     )
 

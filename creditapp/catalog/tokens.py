@@ -19,7 +19,7 @@ _PER_MILLION = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class CostLine:
     """One part of a cost."""
 
     label: str
@@ -62,7 +62,7 @@ def estimated_tokens(text_bytes: int) -> int:
 
 def token_lines(
     catalog: Catalog, model: LanguageModel, read: int, cached: int, wrote: int
-) -> tuple[Line, ...]:
+) -> tuple[CostLine, ...]:
     """Return the parts of a call's cost.
 
     The running sum is rounded up, not each part, so that the lines add up to the rounded whole.
@@ -73,7 +73,7 @@ def token_lines(
         exact += part
         after = divide_up(exact, _PER_MILLION)
         if part:
-            lines.append(Line(label, after - before))
+            lines.append(CostLine(label, after - before))
         before = after
     return tuple(lines)
 

@@ -28,32 +28,3 @@ from creditapp.emails.preferences import (
     unsubscribed_events,
 )
 from creditapp.emails.reminders import queue_expiry_reminders, queue_low_balance_reminders
-
-__all__ = [
-    "ABOUT_MONEY",
-    "ACCOUNT",
-    "EVENTS",
-    "LINKS",
-    "OPTIONAL",
-    "Email",
-    "EmailFailed",
-    "EmailService",
-    "FileMailer",
-    "Mailer",
-    "Message",
-    "Renderer",
-    "SmtpMailer",
-    "deliver",
-    "deliver_due",
-    "mailer_for",
-    "notify",
-    "preferences",
-    "queue",
-    "queue_expiry_reminders",
-    "queue_low_balance_reminders",
-    "read_unsubscribe",
-    "save_preferences",
-    "sweep",
-    "unsubscribe",
-    "unsubscribed_events",
-]

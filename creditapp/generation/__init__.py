@@ -8,20 +8,3 @@ from creditapp.generation.cancel import cancel, delete
 from creditapp.generation.funding import Caller
 from creditapp.generation.queries import GenerationResult, assets_of, count_of_guest, find
 from creditapp.generation.submit import PricedOrder, PriceRose, SubmitHooks, create, price, submit
-
-__all__ = [
-    "Caller",
-    "GenerationResult",
-    "PriceRose",
-    "PricedOrder",
-    "SubmitHooks",
-    "adopt",
-    "assets_of",
-    "cancel",
-    "count_of_guest",
-    "create",
-    "delete",
-    "find",
-    "price",
-    "submit",
-]

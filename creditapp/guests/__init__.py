@@ -18,21 +18,3 @@ from creditapp.guests.claims import (
 )
 from creditapp.guests.models import GuestBudget, GuestClaim, GuestWindow
 from creditapp.guests.visitors import Visitor, client_address, network_of, visitor_of
-
-__all__ = [
-    "GuestAllowance",
-    "GuestBudget",
-    "GuestBudgetReached",
-    "GuestClaim",
-    "GuestLimitReached",
-    "GuestWindow",
-    "Visitor",
-    "claim",
-    "client_address",
-    "get_allowance",
-    "keep",
-    "network_of",
-    "release",
-    "sweep",
-    "visitor_of",
-]

@@ -39,21 +39,6 @@ from creditapp.jobs.records import DeadLetter
 from creditapp.jobs.registry import every, handler, handlers
 from creditapp.services import get, provide
 
-__all__ = [
-    "DeadLetter",
-    "Health",
-    "connect",
-    "dead_letters",
-    "enqueue",
-    "every",
-    "handler",
-    "health",
-    "init_app",
-    "run",
-    "start",
-    "stop",
-]
-
 _SILENT_AFTER = timedelta(seconds=10)
 
 _log = structlog.get_logger(__name__)

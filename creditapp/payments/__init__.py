@@ -21,15 +21,3 @@ from creditapp.payments.webhooks import receive_webhook, sweep_events
 
 for _kind in (PACK, PLAN, AUTO_TOPUP):
     kinds.register(_kind)
-
-__all__ = [
-    "choose_plan",
-    "find_purchase",
-    "find_receipt",
-    "receive_webhook",
-    "refund",
-    "start_checkout",
-    "sweep_events",
-    "sweep_purchases",
-    "sync_purchase",
-]

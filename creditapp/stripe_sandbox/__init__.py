@@ -15,5 +15,3 @@ from __future__ import annotations
 from creditapp.stripe_sandbox.app import create_sandbox
 from creditapp.stripe_sandbox.deliveries import Deliveries, start_deliveries
 from creditapp.stripe_sandbox.server import Server, serve
-
-__all__ = ["Deliveries", "Server", "create_sandbox", "serve", "start_deliveries"]

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from creditapp.catalog import (
     Catalog,
     PriceRequest,
+    affordability,
     load_catalog,
     offers,
     quote,
     recommend,
-    standing,
 )
 
 CREDIT = 1_000_000
@@ -101,7 +101,7 @@ def test_a_model_that_is_not_set_up_says_so(studio: Catalog) -> None:
 
 def test_too_small_a_balance_is_told_in_one_sentence(studio: Catalog) -> None:
     request = PriceRequest(model="nano-banana-pro")
-    found = standing(studio, request, quote(studio, request), CREDIT // 2, available_ids=ALL)
+    found = affordability(studio, request, quote(studio, request), CREDIT // 2, available_ids=ALL)
     assert found.state == "insufficient"
     assert found.sentence == (
         "You have 0.5 credits; this needs 2. Add credits or choose Nano Banana (0.5)."
@@ -111,7 +111,7 @@ def test_too_small_a_balance_is_told_in_one_sentence(studio: Catalog) -> None:
 
 def test_every_way_out_is_named(studio: Catalog) -> None:
     request = PriceRequest(model="gpt-image", quality="high", n=2)
-    found = standing(studio, request, quote(studio, request), 12 * CREDIT, available_ids=ALL)
+    found = affordability(studio, request, quote(studio, request), 12 * CREDIT, available_ids=ALL)
     assert found.sentence == (
         "You have 12 credits; this needs 16. "
         "Add credits, use medium (4), make 1 image (8) or choose Nano Banana (1)."
@@ -135,7 +135,7 @@ def test_a_cost_stands_to_a_balance(
     studio: Catalog, balance: int, low: int | None, state: str, sentence: str
 ) -> None:
     request = PriceRequest("upscale")
-    found = standing(
+    found = affordability(
         studio,
         request,
         quote(studio, request),
@@ -148,7 +148,7 @@ def test_a_cost_stands_to_a_balance(
 
 def test_in_dollars_the_words_are_dollars(dollars: Catalog) -> None:
     request = PriceRequest(quality="high", n=2)
-    found = standing(dollars, request, quote(dollars, request), 90_000)
+    found = affordability(dollars, request, quote(dollars, request), 90_000)
     assert found.sentence == (
         "You have $0.09; this needs $0.16. Add credits, use medium ($0.04) or make 1 image ($0.08)."
     )
@@ -165,7 +165,9 @@ def test_whatever_is_proposed_can_be_paid(
     balance_micro: int, available: set[str], n: int, quality: str | None, model: str
 ) -> None:
     asked = PriceRequest(n=n, quality=quality, model=model)
-    found = standing(STUDIO, asked, quote(STUDIO, asked), balance_micro, available_ids=available)
+    found = affordability(
+        STUDIO, asked, quote(STUDIO, asked), balance_micro, available_ids=available
+    )
     rows = offers(STUDIO, balance_micro, available, asked)
     for way in [*found.ways, *(way for row in rows for way in row.ways)]:
         if way.kind != "credits":

@@ -9,5 +9,3 @@ DEFAULT: Operation = TextToImage()
 """The operation of a form that names none."""
 
 OPERATIONS: Mapping[str, Operation] = {operation.id: operation for operation in (DEFAULT,)}
-
-__all__ = ["DEFAULT", "OPERATIONS", "Operation"]

@@ -20,22 +20,3 @@ from creditapp.generation.providers.protocol import (
     SourceImage,
 )
 from creditapp.generation.providers.registry import Providers, Route, ServedModel, Unavailable
-
-__all__ = [
-    "GenerationFailed",
-    "GenerationTimeout",
-    "ImageRequest",
-    "OfflineProvider",
-    "ProducedImage",
-    "Progress",
-    "PromptRejected",
-    "Provider",
-    "ProviderError",
-    "ProviderUnavailable",
-    "Providers",
-    "Route",
-    "ServedModel",
-    "ShouldStop",
-    "SourceImage",
-    "Unavailable",
-]

@@ -22,31 +22,3 @@ from creditapp.web.view_models.images import image_card, job
 from creditapp.web.view_models.plans import plan, plans, refundable, seats, upgrade
 from creditapp.web.view_models.receipts import ReceiptView, receipt
 from creditapp.web.view_models.topups import Topup, topup
-
-__all__ = [
-    "Balance",
-    "BalancePart",
-    "ReceiptView",
-    "Topup",
-    "available_ids",
-    "balance",
-    "cost_chart",
-    "counts",
-    "credits_words",
-    "history_line",
-    "image_card",
-    "job",
-    "models",
-    "packs",
-    "plan",
-    "plans",
-    "price_panel",
-    "problem",
-    "qualities",
-    "receipt",
-    "refundable",
-    "seats",
-    "sizes",
-    "topup",
-    "upgrade",
-]

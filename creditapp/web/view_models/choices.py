@@ -8,7 +8,7 @@ from typing import NotRequired, TypedDict
 from urllib.parse import urlencode
 
 from creditapp.catalog import Catalog, Model, PriceRequest, Quote
-from creditapp.catalog.recommendations import ModelOffer, Way, offers, standing
+from creditapp.catalog.recommendations import ModelOffer, Way, affordability, offers
 from creditapp.generation.operations.text_to_image import ImageOrder
 from creditapp.generation.providers import Providers, Unavailable
 from creditapp.http.viewer import Viewer
@@ -156,7 +156,7 @@ def price_panel(
         "guest_reset_at": viewer.guest_reset_at,
     }
     if viewer.kind == "user":
-        affordability = standing(
+        result = affordability(
             get(Catalog),
             PriceRequest(model=quote.model, n=order.n, quality=order.quality),
             quote,
@@ -164,8 +164,8 @@ def price_panel(
             available_ids=available_ids(),
             low_balance_micro=viewer.low_at_micro,
         )
-        panel["state"] = affordability.state
-        panel["suggestions"] = suggestions(affordability.ways)
+        panel["state"] = result.state
+        panel["suggestions"] = suggestions(result.ways)
     return panel
 
 
