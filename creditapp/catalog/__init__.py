@@ -1,23 +1,11 @@
 """The catalog: models, prices, packs, plans, and what follows from them."""
 
 from creditapp.catalog.catalog import Catalog
-from creditapp.catalog.formatting import amount, figure
+from creditapp.catalog.formatting import amount
 from creditapp.catalog.load import CatalogInvalid, load_catalog
-from creditapp.catalog.models import (
-    IMAGE_OPERATIONS,
-    IMAGE_TO_IMAGE,
-    MEDIA_OPERATIONS,
-    OPERATIONS,
-    TEXT_TO_IMAGE,
-    TIERS,
-    TOKEN_OPERATIONS,
-    LanguageModel,
-    Model,
-    Operation,
-    Shape,
-)
-from creditapp.catalog.packs import PackView, PlanView, makes_text, packs_view, plans_view
-from creditapp.catalog.price_list import ModelCost, OperationCost, credit_costs
+from creditapp.catalog.models import OPERATIONS, TEXT_TO_IMAGE, Model
+from creditapp.catalog.packs import PackView, makes_text, packs_view, plans_view
+from creditapp.catalog.price_list import credit_costs
 from creditapp.catalog.pricing import (
     PriceRequest,
     Quote,
@@ -25,14 +13,33 @@ from creditapp.catalog.pricing import (
     guest_refusal,
     quote,
 )
-from creditapp.catalog.products import Agents, Pack, Plan
-from creditapp.catalog.recommendations import (
-    Affordability,
-    ModelOffer,
-    Recommendation,
-    Way,
-    affordability,
-    offers,
-    recommend,
-)
-from creditapp.catalog.tokens import CostLine, affordable_output_tokens, token_cost_micro
+from creditapp.catalog.products import Pack, Plan
+from creditapp.catalog.recommendations import offers, recommend, standing
+from creditapp.catalog.tokens import affordable_output_tokens, token_cost_micro
+
+__all__ = [
+    "OPERATIONS",
+    "TEXT_TO_IMAGE",
+    "Catalog",
+    "CatalogInvalid",
+    "Model",
+    "Pack",
+    "PackView",
+    "Plan",
+    "PriceRequest",
+    "Quote",
+    "affordable_output_tokens",
+    "amount",
+    "credit_costs",
+    "delivered_micro",
+    "guest_refusal",
+    "load_catalog",
+    "makes_text",
+    "offers",
+    "packs_view",
+    "plans_view",
+    "quote",
+    "recommend",
+    "standing",
+    "token_cost_micro",
+]

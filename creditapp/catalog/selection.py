@@ -3,37 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 from creditapp.catalog.catalog import Catalog
-from creditapp.catalog.models import LanguageModel, Model
+from creditapp.catalog.models import LanguageModel, Model, ServedModel
 from creditapp.errors import ValidationFailed
+
+M = TypeVar("M", bound=ServedModel)
 
 
 def image_model(catalog: Catalog, operation: str, model_id: str | None) -> Model:
     """Return the named model, or the default; raise ``ValidationFailed`` if it cannot do this."""
-    model_id = model_id or _default_model(catalog, operation)
-    model = catalog.model(model_id)
-    supporting = [other for other in catalog.models if other.can(operation)]
-    if model is None:
-        raise ValidationFailed.of("model", _choose(f"There is no model {model_id!r}.", supporting))
-    if model not in supporting:
-        problem = f"{model.name} does not do {operation}."
-        raise ValidationFailed.of("model", _choose(problem, supporting))
-    return model
+    return _choose(catalog.models, operation, model_id or _default_model(catalog, operation))
 
 
 def language_model(catalog: Catalog, operation: str, model_id: str | None) -> LanguageModel:
     """Return the named token-priced model, or the first; raise ``ValidationFailed`` likewise."""
-    supporting = [model for model in catalog.language_models if model.can(operation)]
+    return _choose(catalog.language_models, operation, model_id)
+
+
+def _choose(models: Sequence[M], operation: str, model_id: str | None) -> M:
+    supporting = [model for model in models if model.can(operation)]
     if model_id is None:
         return supporting[0]
-    model = catalog.language_model(model_id)
-    if model is None:
-        raise ValidationFailed.of("model", _choose(f"There is no model {model_id!r}.", supporting))
-    if model not in supporting:
-        problem = f"{model.name} does not do {operation}."
-        raise ValidationFailed.of("model", _choose(problem, supporting))
-    return model
+    named = next((model for model in models if model.id == model_id), None)
+    if named is not None and named.can(operation):
+        return named
+    problem = (
+        f"{named.name} does not do {operation}" if named else f"There is no model {model_id!r}"
+    )
+    choices = ", ".join(model.id for model in supporting)
+    raise ValidationFailed.of("model", f"{problem}. Choose one of these: {choices}.")
 
 
 def _default_model(catalog: Catalog, operation: str) -> str:
@@ -53,7 +53,3 @@ def accepted_qualities(catalog: Catalog, model: Model) -> tuple[str, ...]:
     if model.qualities:
         return model.qualities
     return tuple(dict.fromkeys(name for other in catalog.models for name in other.qualities))
-
-
-def _choose(problem: str, models: Sequence[Model | LanguageModel]) -> str:
-    return f"{problem} Choose one of these: {', '.join(model.id for model in models)}."
