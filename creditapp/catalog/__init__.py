@@ -14,7 +14,7 @@ from creditapp.catalog.pricing import (
     quote,
 )
 from creditapp.catalog.products import Pack, Plan
-from creditapp.catalog.recommendations import offers, recommend, standing
+from creditapp.catalog.recommendations import affordability, offers, recommend
 from creditapp.catalog.tokens import affordable_output_tokens, token_cost_micro
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "Plan",
     "PriceRequest",
     "Quote",
+    "affordability",
     "affordable_output_tokens",
     "amount",
     "credit_costs",
@@ -40,6 +41,5 @@ __all__ = [
     "plans_view",
     "quote",
     "recommend",
-    "standing",
     "token_cost_micro",
 ]
