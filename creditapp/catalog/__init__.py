@@ -16,30 +16,3 @@ from creditapp.catalog.pricing import (
 from creditapp.catalog.products import Pack, Plan
 from creditapp.catalog.recommendations import affordability, offers, recommend
 from creditapp.catalog.tokens import affordable_output_tokens, token_cost_micro
-
-__all__ = [
-    "OPERATIONS",
-    "TEXT_TO_IMAGE",
-    "Catalog",
-    "CatalogInvalid",
-    "Model",
-    "Pack",
-    "PackView",
-    "Plan",
-    "PriceRequest",
-    "Quote",
-    "affordability",
-    "affordable_output_tokens",
-    "amount",
-    "credit_costs",
-    "delivered_micro",
-    "guest_refusal",
-    "load_catalog",
-    "makes_text",
-    "offers",
-    "packs_view",
-    "plans_view",
-    "quote",
-    "recommend",
-    "token_cost_micro",
-]
