@@ -18,7 +18,7 @@ from sqlalchemy import func, select, update
 from creditapp.accounts import User
 from creditapp.clock import NEVER
 from creditapp.db import snapshot, transaction
-from creditapp.emails import Mail
+from creditapp.emails import Email
 from creditapp.ledger.models import Grant
 from creditapp.payments.purchases.models import Purchase
 from creditapp.payments.subscriptions.models import Subscription
@@ -144,7 +144,7 @@ class ScenarioRun:
         query = select(func.count()).where(
             Grant.actor == self.buyer.id, Grant.source.in_(("purchase", "subscription"))
         )
-        emails = select(Mail.event).where(Mail.user_id == self.buyer.id, Mail.event != "verify")
+        emails = select(Email.event).where(Email.user_id == self.buyer.id, Email.event != "verify")
         with self.shop_app.app.app_context(), snapshot() as session:
             grants = session.execute(query).scalar_one()
             mails = session.scalars(emails).all()

@@ -12,7 +12,7 @@ from creditapp import accounts, emails
 from creditapp.accounts import User
 from creditapp.clock import now
 from creditapp.db import snapshot, transaction
-from creditapp.emails import Mail
+from creditapp.emails import Email
 from creditapp.payments.purchases.models import Purchase
 from tests.shop_app import CREATOR, ShopApp
 
@@ -22,7 +22,7 @@ MICRO = 1_000_000
 def mails(shop_app: ShopApp, buyer: User, *events: str) -> list[dict[str, Any]]:
     """Return the contexts of the queued emails of some events, in order."""
     with shop_app.app.app_context(), snapshot() as session:
-        query = select(Mail).where(Mail.user_id == buyer.id).order_by(Mail.created_at, Mail.id)
+        query = select(Email).where(Email.user_id == buyer.id).order_by(Email.created_at, Email.id)
         return [
             {"event": each.event, **each.context}
             for each in session.scalars(query)
@@ -205,11 +205,11 @@ def test_the_receipt_reaches_a_mail_server_complete(shop_app: ShopApp) -> None:
 
     from creditapp.emails import EmailService, SmtpMailer
     from creditapp.services import get, provide
-    from tests.fakes.smtp_server import SmtpStandIn
+    from tests.fakes.smtp_server import FakeSmtpServer
 
     alice = shop_app.member()
     purchase: Purchase = shop_app.buy_and_pay(alice)
-    with SmtpStandIn() as server, shop_app.app.app_context():
+    with FakeSmtpServer() as server, shop_app.app.app_context():
         post = get(EmailService)
         from dataclasses import replace
 

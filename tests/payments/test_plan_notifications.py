@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from creditapp.accounts import User
 from creditapp.db import snapshot
-from creditapp.emails import Mail
+from creditapp.emails import Email
 from creditapp.payments.stripe.records import InvoiceState
 from tests.payments.plan_shop import MICRO, PlanShop
 from tests.shop_app import PASSWORD
@@ -19,7 +19,7 @@ from tests.shop_app import PASSWORD
 
 def queued_emails(plans: PlanShop, user: User) -> list[tuple[str, dict[str, Any]]]:
     """Return events and contexts of the emails about payments queued for a user, in order."""
-    query = select(Mail).where(Mail.user_id == user.id).order_by(Mail.created_at, Mail.id)
+    query = select(Email).where(Email.user_id == user.id).order_by(Email.created_at, Email.id)
     with plans.app.app_context(), snapshot() as session:
         return [
             (mail.event, mail.context) for mail in session.scalars(query) if mail.event != "verify"

@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 from creditapp.accounts import User
 from creditapp.clock import NEVER
 from creditapp.db import snapshot, transaction
-from creditapp.emails import Mail
+from creditapp.emails import Email
 from creditapp.payments.auto_topup import charge as topup_charge
 from creditapp.payments.auto_topup import consent as topup_consent
 from creditapp.payments.auto_topup.consent import Consent
@@ -121,9 +121,9 @@ class TopupShop:
 
     def mails(self, member: User, event: str) -> list[dict[str, Any]]:
         """Return the contexts of the queued emails of an event."""
-        query = select(Mail.context).where(Mail.user_id == member.id, Mail.event == event)
+        query = select(Email.context).where(Email.user_id == member.id, Email.event == event)
         with self.app.app_context(), snapshot() as session:
-            return list(session.scalars(query.order_by(Mail.created_at)))
+            return list(session.scalars(query.order_by(Email.created_at)))
 
     def press(self, purchase: Purchase, act: str, **form: str) -> str | None:
         """Let the bank ``refund`` or ``dispute`` a top-up; return the newest dispute."""
