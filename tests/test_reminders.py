@@ -96,9 +96,9 @@ def test_expiring_credits_are_reminded_of_thirty_seven_and_one_days_before(
             assert messages[-1][1] == "alice@example.com"
         clock.advance(DAY)
     assert reminders == {
-        10: "60 credits end within 30 days",
-        33: "60 credits end within 7 days",
-        39: "60 credits end within a day",
+        10: "60 credits expire within 30 days",
+        33: "60 credits expire within 7 days",
+        39: "60 credits expire within a day",
     }
 
 
@@ -109,14 +109,16 @@ def test_credits_that_expire_together_are_one_email_and_later_ones_another(
         give(app, count, days * DAY)
     clock.advance(7 * DAY)
     assert [subject for subject, _ in send_reminders(app, outbox, "credits_expiring")] == [
-        "7 credits end within 30 days"
+        "7 credits expire within 30 days"
     ]
     message = next(message for message in outbox.sent if message.event == "credits_expiring")
     assert message.text.count("Until ") == 2
     assert "3 credits" in message.text
-    assert "Together: 7 credits" in message.text
+    assert "Total: 7 credits" in message.text
     clock.advance(2 * DAY)
-    assert send_reminders(app, outbox, "credits_expiring")[-1][0] == "8 credits end within 30 days"
+    assert (
+        send_reminders(app, outbox, "credits_expiring")[-1][0] == "8 credits expire within 30 days"
+    )
 
 
 def test_a_missed_day_is_made_up_for_but_a_past_reminder_is_not_sent_late(
@@ -124,10 +126,14 @@ def test_a_missed_day_is_made_up_for_but_a_past_reminder_is_not_sent_late(
 ) -> None:
     give(app, 60, 40 * DAY)
     clock.advance(15 * DAY)  # nobody looked at 30 days
-    assert send_reminders(app, outbox, "credits_expiring")[-1][0] == "60 credits end within 30 days"
+    assert (
+        send_reminders(app, outbox, "credits_expiring")[-1][0] == "60 credits expire within 30 days"
+    )
     clock.advance(24.5 * DAY)  # nor at 7
     assert len(send_reminders(app, outbox, "credits_expiring")) == 2
-    assert send_reminders(app, outbox, "credits_expiring")[-1][0] == "60 credits end within a day"
+    assert (
+        send_reminders(app, outbox, "credits_expiring")[-1][0] == "60 credits expire within a day"
+    )
 
 
 def test_short_lived_and_frozen_credits_get_no_reminder(
@@ -175,7 +181,7 @@ def test_a_job_that_dies_before_its_commit_sends_the_reminder_next_time(
     clock.advance(ledger.outbox.LEASE)
     for _ in range(3):
         ending = send_reminders(app, outbox, "credits_expiring")
-        assert [subject for subject, _ in ending] == ["59 credits end within 30 days"]
+        assert [subject for subject, _ in ending] == ["59 credits expire within 30 days"]
         low = send_reminders(app, outbox, "low_balance")
         assert [subject for subject, _ in low] == ["Your balance is low: 109 credits left"]
 
