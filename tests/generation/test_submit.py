@@ -15,9 +15,8 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 import creditapp
-from creditapp import ledger, use_catalog
+from creditapp import ledger
 from creditapp.catalog import Catalog, load_catalog
-from creditapp.config import Settings
 from creditapp.db import transaction
 from creditapp.generation.providers import Providers
 from creditapp.services import get, provide
@@ -354,10 +353,10 @@ def post_as(person: Person, body: object, key: str | None) -> TestResponse:
 def selling(app: Flask, catalog: Catalog) -> Iterator[None]:
     """Sell by another catalog for a moment."""
     with app.app_context():
-        before, settings = get(Catalog), get(Settings)
-    use_catalog(app, settings, catalog)
+        before = get(Catalog)
+    provide(app, Catalog, catalog)
     yield
-    use_catalog(app, settings, before)
+    provide(app, Catalog, before)
 
 
 @contextmanager
