@@ -73,10 +73,10 @@ def test_the_overview_actions_work_without_javascript(
     assert page.get_by_role("status").inner_text() == "The bank has answered."
     shop.wait_for("checkout.session.async_payment_succeeded")
     page.get_by_label("Amount to refund: Creator").fill("4.99")
-    page.get_by_role("button", name="Refund: Creator").click()
+    page.get_by_role("button", name="Refund: Creator", exact=True).click()
     page.wait_for_selector("text=Refund of $4.99: succeeded.")
     page.get_by_label("Amount to refund: Creator").fill("99")
-    page.get_by_role("button", name="Refund: Creator").click()
+    page.get_by_role("button", name="Refund: Creator", exact=True).click()
     assert "Nothing was done" in page.get_by_role("status").inner_text()
     page.get_by_label("Never").check()
     page.get_by_role("button", name="Set", exact=True).click()
