@@ -65,7 +65,7 @@ class ShopApp:
 
     def reset(self) -> None:
         """Reset what earlier tests left unfinished."""
-        self.clock.advance(datetime.now(UTC) - self.clock.now())
+        self.set_clock()
         self.flaky_gateway = FlakyGateway(self.gateway)
         provide(self.app, StripeGateway, self.flaky_gateway)
         with self.app.app_context(), transaction() as session:
@@ -75,6 +75,10 @@ class ShopApp:
             session.execute(
                 update(StripeEvent).where(StripeEvent.state == "received").values(state="ignored")
             )
+
+    def set_clock(self) -> None:
+        """Set the app's stopped clock to the real time."""
+        self.clock.advance(datetime.now(UTC) - self.clock.now())
 
     def close(self) -> None:
         """Close the database and the port."""

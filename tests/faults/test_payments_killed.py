@@ -95,6 +95,7 @@ def test_killed_anywhere_in_the_webhook(
     steps = crash_worker.count("receive", *signed(shop_app, paid(shop_app)[1]))
     # Each way of repair runs at every second step; together they cover all steps.
     for step in range(1 if again == "stripe" else 2, steps + 1, 2):
+        shop_app.set_clock()  # the child uses the real time, and a slow machine takes minutes here
         alice, purchase = paid(shop_app)
         crash_worker.killed_at(step, "receive", *signed(shop_app, purchase))
         if again == "stripe":
@@ -103,7 +104,6 @@ def test_killed_anywhere_in_the_webhook(
         assert (shop_app.count_grants(purchase), shop_app.credits(alice)) == (1, CREATOR), step
         stored = shop_app.stored_event(shop_app.event(purchase, COMPLETED))
         assert stored is None or stored.state == "done", step
-        shop_app.clock.advance(-timedelta(seconds=61))
     shop_app.check_ledger()
 
 

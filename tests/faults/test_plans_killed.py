@@ -134,7 +134,7 @@ def test_killed_anywhere_it_ends_once(
 ) -> None:
     plain = begin(shop_app, act)
     do_again(plain, act)
-    assert in_credits(plain.end()) == act.outcome
+    assert in_credits(plain.outcome()) == act.outcome
     plain.stop_renewals()
 
     step, stride = (1, 1) if SOAK else (1 if shop_app.url.startswith("sqlite") else 4, 7)
@@ -181,13 +181,13 @@ def do_again(run: ScenarioRun, act: Act) -> None:
         act.again(run)
 
 
-def in_credits(end: Outcome) -> Outcome:
-    """Return an end in whole credits: an upgrade is prorated by the second."""
+def in_credits(outcome: Outcome) -> Outcome:
+    """Return an outcome in whole credits: an upgrade is prorated by the second."""
     return replace(
-        end,
-        available=round(end.available / MICRO),
-        owed=round(end.owed / MICRO),
-        frozen=round(end.frozen / MICRO),
+        outcome,
+        available=round(outcome.available / MICRO),
+        owed=round(outcome.owed / MICRO),
+        frozen=round(outcome.frozen / MICRO),
     )
 
 
