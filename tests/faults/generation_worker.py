@@ -23,7 +23,7 @@ from creditapp.config import load_settings
 from creditapp.db import snapshot, transaction
 from creditapp.generation import settlement, worker
 from creditapp.generation.models import Generation
-from tests.faults.jobs_worker import note
+from tests.faults.jobs_worker import record
 
 BEFORE_START = "1 before the start is committed"
 BEFORE_CALL = "2 after the start, before the call"
@@ -54,7 +54,7 @@ class KillPoint:
     def reach(self, step: str, prompt: str | None) -> None:
         if step != self.step or prompt != self.step:
             return
-        note(self.facts, did=step)
+        record(self.facts, did=step)
         if self.manner == "hold":
             time.sleep(600)
         os.kill(os.getpid(), signal.SIGKILL)
