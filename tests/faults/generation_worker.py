@@ -96,10 +96,10 @@ def _arm(kill_point: KillPoint) -> None:
         kill_point.reach(AFTER_SETTLE, prompt)
         return ended
 
-    def post(session: Session, generation_id: str, *rest: Any) -> None:
-        genuine["post"](session, generation_id, *rest)
+    def post(session: Session, generation: Generation, *rest: Any) -> None:
+        genuine["post"](session, generation, *rest)
         session.flush()
-        kill_point.reach(BEFORE_COMMIT, session.get_one(Generation, generation_id).prompt)
+        kill_point.reach(BEFORE_COMMIT, generation.prompt)
 
     worker.transaction = begin  # type: ignore[assignment]
     worker._produce, worker._store, worker.settle = produce, store, settle  # type: ignore[assignment]
