@@ -27,7 +27,7 @@ from sqlalchemy.engine import make_url
 from bench import ledger_limit
 from bench.ledger_limit import AMOUNT, NOW, Step
 from creditapp import ledger
-from creditapp.db import Base, prepare_engine, transaction
+from creditapp.db import db, prepare_engine, transaction
 from creditapp.ledger import models
 
 SERVER = os.environ.get(
@@ -39,7 +39,7 @@ SLICES, SLICE_SECONDS = 24, 0.25
 _barrier: Barrier | None = None
 
 NAMES = {getattr(value, "__tablename__", None) for value in vars(models).values()}
-TABLES = [table for table in Base.metadata.sorted_tables if table.name in NAMES]
+TABLES = [table for table in db.metadata.sorted_tables if table.name in NAMES]
 
 
 def run(report: Callable[[str], None] = print) -> None:
@@ -111,7 +111,7 @@ def prepare(url: str) -> None:
     engine = open_engine(url)
     with transaction(engine) as session:
         connection = session.connection()
-        Base.metadata.create_all(connection, tables=TABLES)
+        db.metadata.create_all(connection, tables=TABLES)
         ledger.install_triggers(connection)
         if not url.startswith("sqlite"):
             for function in ledger_limit.FUNCTIONS:

@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask import Flask, current_app
 from flask_sqlalchemy import SQLAlchemy
@@ -56,7 +56,7 @@ _READS = "creditapp:reads"
 
 
 class Base(DeclarativeBase):
-    """Base of all models; constraints are named, so that migrations can refer to them."""
+    """Options of ``db.Model``; constraints are named, so that migrations can refer to them."""
 
     metadata = MetaData(
         naming_convention={
@@ -115,6 +115,13 @@ class _ReadingSession(BoundSession):
 db = SQLAlchemy(
     model_class=Base, session_options={"expire_on_commit": False, "class_": _ReadingSession}
 )
+
+# ``class User(db.Model)``, after ``from creditapp import db``. mypy does not accept an attribute of
+# the extension as a base class; Flask-SQLAlchemy's maintainers recommend this.
+if TYPE_CHECKING:
+    Model = Base
+else:
+    Model = db.Model
 
 
 def init_app(app: Flask, url: str) -> None:
@@ -265,7 +272,7 @@ def snapshot() -> Iterator[Session]:
         session.expunge_all()
 
 
-def insert_once(session: Session, row: Base, unique: Sequence[str] = ()) -> bool:
+def insert_once(session: Session, row: Model, unique: Sequence[str] = ()) -> bool:
     """Insert a row unless one with the same ``unique`` columns exists; return whether it was new.
 
     Without columns, any unique key of the table counts. On PostgreSQL it waits for a concurrent
@@ -286,7 +293,7 @@ def insert_once(session: Session, row: Base, unique: Sequence[str] = ()) -> bool
 
 
 def update_if(
-    session: Session, row: Base, /, *conditions: ColumnElement[bool], **values: Any
+    session: Session, row: Model, /, *conditions: ColumnElement[bool], **values: Any
 ) -> bool:
     """Compare-and-set: change a row if it meets the conditions; return whether it was changed.
 

@@ -8,12 +8,12 @@ from alembic import context
 from flask import current_app
 from sqlalchemy import text
 
-from creditapp.db import Base
+from creditapp.db import db
 from creditapp.runtime import migrate
 
 assert migrate.TABLES_IN, "importing migrate completes the metadata"
 
-target_metadata = Base.metadata
+target_metadata = db.metadata
 
 
 def is_ours(_object: Any, name: str | None, kind: str, reflected: bool, _to: Any) -> bool:

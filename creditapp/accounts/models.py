@@ -7,12 +7,13 @@ from datetime import datetime
 from sqlalchemy import BigInteger, CheckConstraint, Index, Integer, String
 from sqlalchemy.orm import Mapped, mapped_column
 
+from creditapp import db
 from creditapp.accounts.email_address import ADDRESS_CHARACTERS_MAX
-from creditapp.db import Base, UtcDateTime
+from creditapp.db import UtcDateTime
 from creditapp.ids import new_id
 
 
-class User(Base):
+class User(db.Model):
     """A person with an account; erased but kept as a row once deleted, for the ledger's sake."""
 
     __tablename__ = "users"
@@ -77,7 +78,7 @@ class User(Base):
         return self.session_id
 
 
-class Throttle(Base):
+class Throttle(db.Model):
     """How often something was tried since its window opened; the key is a keyed hash."""
 
     __tablename__ = "throttles"

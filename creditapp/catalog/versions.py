@@ -17,15 +17,16 @@ from pathlib import Path
 from sqlalchemy import CheckConstraint, Index, Select, String, Text, UniqueConstraint, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from creditapp import db
 from creditapp.catalog.catalog import Catalog
 from creditapp.catalog.load import canonical_text, parse, read_catalog_file
-from creditapp.db import Base, UtcDateTime, insert_once
+from creditapp.db import UtcDateTime, insert_once
 from creditapp.ids import new_id
 
 SOURCES = ("file", "sync", "admin")
 
 
-class CatalogVersion(Base):
+class CatalogVersion(db.Model):
     """One catalog as a document. The one activated last is active.
 
     ``source`` is what activated it last: the file, the price sync or the admin.

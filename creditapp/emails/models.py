@@ -7,10 +7,11 @@ from datetime import datetime
 from sqlalchemy import JSON, BigInteger, CheckConstraint, Index, Integer, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from creditapp.db import Base, UtcDateTime
+from creditapp import db
+from creditapp.db import UtcDateTime
 
 
-class Email(Base):
+class Email(db.Model):
     """One email; its text and its links exist only while it is sent."""
 
     __tablename__ = "mails"
@@ -39,7 +40,7 @@ class Email(Base):
     """The type of the last failure; never the server's text, which may quote the address."""
 
 
-class EmailOptOut(Base):
+class EmailOptOut(db.Model):
     """An event that a user has unsubscribed from."""
 
     __tablename__ = "mail_refusals"
@@ -49,7 +50,7 @@ class EmailOptOut(Base):
     refused_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
-class ExpiryNotice(Base):
+class ExpiryNotice(db.Model):
     """An expiry reminder that was queued; a changed expiry date gets a new one."""
 
     __tablename__ = "expiry_notices"

@@ -17,13 +17,14 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from creditapp.db import Base, UtcDateTime
+from creditapp import db
+from creditapp.db import UtcDateTime
 
 STATES = ("queued", "running", "succeeded", "failed", "canceled")
 FINISHED = ("succeeded", "failed", "canceled")
 
 
-class Generation(Base):
+class Generation(db.Model):
     """One order and its result.
 
     ``funding`` is fixed at submit: ``wallet`` (an open charge in the ledger) or ``guest`` (a claim
@@ -97,7 +98,7 @@ class Generation(Base):
         return self.state in FINISHED
 
 
-class Asset(Base):
+class Asset(db.Model):
     """One delivered file. The generation's owner owns it."""
 
     __tablename__ = "assets"

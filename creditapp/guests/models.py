@@ -7,11 +7,12 @@ from datetime import date, datetime
 from sqlalchemy import CheckConstraint, Date, Index, Integer, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from creditapp.db import Base, UtcDateTime
+from creditapp import db
+from creditapp.db import UtcDateTime
 from creditapp.ids import new_id
 
 
-class GuestWindow(Base):
+class GuestWindow(db.Model):
     """How much one cookie or one network has used since its window opened."""
 
     __tablename__ = "guest_windows"
@@ -23,7 +24,7 @@ class GuestWindow(Base):
     used: Mapped[int] = mapped_column(Integer)
 
 
-class GuestBudget(Base):
+class GuestBudget(db.Model):
     """A share of what all guests together may use on one day (UTC)."""
 
     __tablename__ = "guest_budgets"
@@ -34,7 +35,7 @@ class GuestBudget(Base):
     used: Mapped[int] = mapped_column(Integer)
 
 
-class GuestClaim(Base):
+class GuestClaim(db.Model):
     """One free image, claimed from the two windows and the share of the day that it names."""
 
     __tablename__ = "guest_claims"

@@ -22,7 +22,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from creditapp.db import Base, BigId, UtcDateTime
+from creditapp import db
+from creditapp.db import BigId, UtcDateTime
 from creditapp.ledger.entry_types import (
     ACCOUNT_OF_KIND,
     GAINING_KINDS,
@@ -40,7 +41,7 @@ def _one_of(values: tuple[str, ...]) -> str:
     return ", ".join(f"'{value}'" for value in values)
 
 
-class Wallet(Base):
+class Wallet(db.Model):
     """An owner's balances. ``next_expiry_at`` may be too early and is never too late."""
 
     __tablename__ = "wallets"
@@ -72,7 +73,7 @@ class Wallet(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
-class Grant(Base):
+class Grant(db.Model):
     """A lot of credits with one source, scope and expiry.
 
     amount = remaining + captured by its allocations + expired + revoked + transferred.
@@ -143,7 +144,7 @@ class Grant(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
-class Charge(Base):
+class Charge(db.Model):
     """Credits taken or set aside for one thing. An open charge is a hold.
 
     ``expires_at`` is set only for holds made by API: a generation's hold does not expire by itself.
@@ -192,7 +193,7 @@ class Charge(Base):
     entry_seq: Mapped[int | None] = mapped_column(BigInteger)
 
 
-class Allocation(Base):
+class Allocation(db.Model):
     """The part of a charge that came from one grant: offset in the charge, amount, captured."""
 
     __tablename__ = "allocations"
@@ -219,7 +220,7 @@ _ACCOUNT = " OR ".join(
 )
 
 
-class Entry(Base):
+class Entry(db.Model):
     """One entry of the append-only history; triggers refuse its change (see ``triggers``)."""
 
     __tablename__ = "entries"
@@ -242,7 +243,7 @@ class Entry(Base):
     recorded_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
-class Note(Base):
+class Note(db.Model):
     """Free text of an entry, or of all entries of a charge.
 
     It may contain personal data, so it can be erased; entries cannot.
@@ -262,7 +263,7 @@ class Note(Base):
     text: Mapped[str] = mapped_column(Text)
 
 
-class RequestKey(Base):
+class RequestKey(db.Model):
     """A caller's idempotency key for a route, with the stored response."""
 
     __tablename__ = "request_keys"
@@ -280,7 +281,7 @@ class RequestKey(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
-class OutboxEvent(Base):
+class OutboxEvent(db.Model):
     """An event for the packages above."""
 
     __tablename__ = "outbox"
@@ -303,7 +304,7 @@ class OutboxEvent(Base):
     done_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
-class Seal(Base):
+class Seal(db.Model):
     """A digest of the entries since the last seal, chained to it."""
 
     __tablename__ = "seals"
@@ -315,7 +316,7 @@ class Seal(Base):
     sealed_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
-class SealSpan(Base):
+class SealSpan(db.Model):
     """Entries of one wallet that a seal covers."""
 
     __tablename__ = "seal_spans"

@@ -7,15 +7,16 @@ from datetime import datetime
 from sqlalchemy import String, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from creditapp import db
 from creditapp.accounts import User
 from creditapp.clock import now
-from creditapp.db import Base, UtcDateTime, insert_once, snapshot, transaction
+from creditapp.db import UtcDateTime, insert_once, snapshot, transaction
 from creditapp.payments.stripe.client import StripeGateway
 from creditapp.payments.stripe.records import STRIPE_ID_LENGTH
 from creditapp.services import get
 
 
-class Customer(Base):
+class Customer(db.Model):
     """A user's customer at Stripe: one in test mode and one in live mode."""
 
     __tablename__ = "customers"

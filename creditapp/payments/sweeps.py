@@ -9,15 +9,16 @@ import structlog
 from sqlalchemy import Integer, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from creditapp import db
 from creditapp.clock import now
-from creditapp.db import Base, UtcDateTime, snapshot, transaction, update_if
+from creditapp.db import UtcDateTime, snapshot, transaction, update_if
 
 SWEEP_MAX = 50
 
 log = structlog.get_logger(__name__)
 
 
-class Synced(Base):
+class Synced(db.Model):
     """A row that repeats a state at Stripe.
 
     ``version`` increases with every change, so that of two concurrent syncs only one posts.

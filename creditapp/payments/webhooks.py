@@ -13,8 +13,9 @@ import structlog
 from sqlalchemy import CheckConstraint, Index, Integer, String, select
 from sqlalchemy.orm import Mapped, mapped_column
 
+from creditapp import db
 from creditapp.clock import now
-from creditapp.db import Base, UtcDateTime, insert_once, snapshot, transaction, update_if
+from creditapp.db import UtcDateTime, insert_once, snapshot, transaction, update_if
 from creditapp.errors import NotFound
 from creditapp.payments.auto_topup import consent as topup_consent
 from creditapp.payments.purchases import checkout
@@ -35,7 +36,7 @@ _PURCHASE_ID = re.compile(r"pur_[0-9a-z]{20,36}")
 log = structlog.get_logger(__name__)
 
 
-class StripeEvent(Base):
+class StripeEvent(db.Model):
     """One Stripe event, stored once by its id before it is processed."""
 
     __tablename__ = "stripe_events"

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DatabaseError
 from creditapp import accounts, emails, guests, ledger
 from creditapp.catalog import versions
 from creditapp.config import Settings, SettingsInvalid
-from creditapp.db import Base, db, snapshot
+from creditapp.db import db, snapshot
 from creditapp.generation import models as generation_models
 from creditapp.ledger import models as ledger_models
 from creditapp.payments import customers, webhooks
@@ -33,7 +33,7 @@ TABLES_IN = (
     versions,
     webhooks,
 )
-"""Importing these modules completes ``Base.metadata``."""
+"""Importing these modules completes ``db.metadata``."""
 
 MIGRATIONS = Path(__file__).resolve().parent.parent.parent / "migrations"
 
@@ -43,7 +43,7 @@ def create_all(connection: Connection) -> None:
 
     For tests; one of them compares the result with that of the migrations.
     """
-    Base.metadata.create_all(connection)
+    db.metadata.create_all(connection)
     ledger.install_triggers(connection)
 
 
@@ -89,7 +89,7 @@ def _refuse_unreleased_schema(current: str | None) -> None:
         return
     with db.engine.connect() as connection:
         tables = set(inspect(connection).get_table_names())
-    if current is None and tables.isdisjoint(Base.metadata.tables):
+    if current is None and tables.isdisjoint(db.metadata.tables):
         return
     data_dir, path = get(Settings).data_dir, Path(db.engine.url.database or "")
     if db.engine.dialect.name == "sqlite" and data_dir in path.resolve().parents:

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from creditapp.catalog import CatalogInvalid, load_catalog, versions
 from creditapp.catalog.load import preset_path, read_catalog_file
 from creditapp.catalog.versions import CatalogVersion
-from creditapp.db import Base, prepare_engine, transaction
+from creditapp.db import db, prepare_engine, transaction
 
 Seen = TypeVar("Seen")
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -45,7 +45,7 @@ def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 def _prepared(engine: Engine) -> Engine:
     prepare_engine(engine)
-    Base.metadata.create_all(engine, tables=[Base.metadata.tables["catalog_versions"]])
+    db.metadata.create_all(engine, tables=[db.metadata.tables["catalog_versions"]])
     return engine
 
 

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, create_engine, inspect, text
 
 from creditapp import create_app
 from creditapp.config import SettingsInvalid, load_settings
-from creditapp.db import Base, db
+from creditapp.db import db
 from creditapp.runtime import migrate
 from tests.app_factory import build_app, close_app
 
@@ -74,7 +74,7 @@ def test_an_empty_database_gets_the_schema_of_the_models(
     migrate.upgrade()
     with db.engine.connect() as connection:
         differences = compare_metadata(
-            MigrationContext.configure(connection, opts={"compare_type": True}), Base.metadata
+            MigrationContext.configure(connection, opts={"compare_type": True}), db.metadata
         )
         migrated = describe(connection)
     assert differences == []
@@ -195,7 +195,7 @@ def run_command(command: str, environ: dict[str, str]) -> tuple[int, str, str]:
 
 
 def test_every_constraint_has_a_name_that_a_migration_can_use() -> None:
-    for table in Base.metadata.tables.values():
+    for table in db.metadata.tables.values():
         for constraint in table.constraints:
             assert constraint.name, f"{table.name}: {constraint!r}"
 

@@ -14,7 +14,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import Engine
 
 from creditapp import accounts, emails, guests
-from creditapp.db import Base, prepare_engine, transaction
+from creditapp.db import db, prepare_engine, transaction
 from creditapp.ledger import models as ledger_models
 
 T = TypeVar("T")
@@ -50,7 +50,7 @@ def database(server: Engine | None, folder: Path) -> Iterator[Engine]:
     engine = connect(url)
     try:
         with transaction(engine) as session:
-            Base.metadata.create_all(session.connection())
+            db.metadata.create_all(session.connection())
         yield engine
     finally:
         engine.dispose()
@@ -62,7 +62,7 @@ def database(server: Engine | None, folder: Path) -> Iterator[Engine]:
 def empty(engine: Engine) -> None:
     """Delete every row of every table."""
     with transaction(engine) as session:
-        for table in reversed(Base.metadata.sorted_tables):
+        for table in reversed(db.metadata.sorted_tables):
             session.execute(table.delete())
 
 

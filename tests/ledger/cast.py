@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Connection, Engine, create_engine
 
 from creditapp import ledger
-from creditapp.db import Base, prepare_engine, transaction
+from creditapp.db import db, prepare_engine, transaction
 from creditapp.ledger import models
 
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
 NAMES = {getattr(value, "__tablename__", None) for value in vars(models).values()}
-TABLES = [table for table in Base.metadata.sorted_tables if table.name in NAMES]
+TABLES = [table for table in db.metadata.sorted_tables if table.name in NAMES]
 
 
 def open_engine(url: str) -> Engine:
@@ -28,7 +28,7 @@ def create_ledger(engine: Engine) -> None:
     """Create the ledger's tables and triggers."""
     with transaction(engine) as session:
         connection = session.connection()
-        Base.metadata.create_all(connection, tables=TABLES)
+        db.metadata.create_all(connection, tables=TABLES)
         ledger.install_triggers(connection)
 
 

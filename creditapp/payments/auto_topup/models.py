@@ -7,11 +7,12 @@ from datetime import datetime
 from sqlalchemy import BigInteger, CheckConstraint, Index, Integer, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from creditapp.db import Base, UtcDateTime
+from creditapp import db
+from creditapp.db import UtcDateTime
 from creditapp.payments.stripe.records import STRIPE_ID_LENGTH
 
 
-class AutoTopup(Base):
+class AutoTopup(db.Model):
     """One member's consent to be charged without confirming each time, and its limits.
 
     It stores the pack as agreed: at another price it buys nothing. ``purchase_id`` is the one

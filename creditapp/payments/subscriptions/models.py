@@ -7,7 +7,8 @@ from datetime import datetime
 from sqlalchemy import BigInteger, CheckConstraint, Index, Integer, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from creditapp.db import Base, BigId, UtcDateTime
+from creditapp import db
+from creditapp.db import BigId, UtcDateTime
 from creditapp.payments.stripe.records import LIVE_STATUSES, STRIPE_ID_LENGTH
 from creditapp.payments.sweeps import Synced
 
@@ -15,7 +16,7 @@ CYCLES = ("month", "year")
 GRANT_STATES = ("due", "granted", "canceled", "superseded")
 
 
-class PlanPrice(Base):
+class PlanPrice(db.Model):
     """A plan's price at Stripe and the credits it includes; every cycle is granted from this row.
 
     A row never changes. New terms of a plan get a new row, and existing subscribers keep theirs
@@ -95,7 +96,7 @@ class Subscription(Synced):
         return (self.next_price_id, self.next_quantity) != (self.price_id, self.quantity)
 
 
-class Invoice(Base):
+class Invoice(db.Model):
     """An invoice of a subscription: its payment, refunds and disputes."""
 
     __tablename__ = "invoices"
@@ -129,7 +130,7 @@ class Invoice(Base):
     """When its credits were scheduled; null until it is paid."""
 
 
-class Refund(Base):
+class Refund(db.Model):
     """A refund requested in CreditApp, stored before Stripe is called."""
 
     __tablename__ = "refunds"
@@ -147,7 +148,7 @@ class Refund(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
-class ScheduledGrant(Base):
+class ScheduledGrant(db.Model):
     """One month's credits of a paid invoice, granted when due unless they were reversed before.
 
     ``starts_at`` and ``ends_at`` bound the whole month, even if an upgrade in its middle includes
