@@ -85,6 +85,11 @@ def minor_digits(currency: str) -> int:
     return _MINOR_DIGITS.get(currency.upper(), 2)
 
 
+def minor_to_decimal(minor: int, currency: str) -> Decimal:
+    """Return money in its currency's major unit: ``14.99``."""
+    return Decimal(minor).scaleb(-minor_digits(currency))
+
+
 def minor_from_text(text: str, currency: str) -> int:
     """Return the minor units of a price that a person wrote, such as ``"50"`` or ``"14.99"``.
 
@@ -122,7 +127,7 @@ def _whole_units(amount: Decimal, decimals: int) -> int | None:
 def money_text(minor: int, currency: str) -> str:
     """Return a price for people: ``$14.99``, ``−$3.00`` or ``12.00 CHF``."""
     digits = minor_digits(currency)
-    amount = Decimal(abs(minor)).scaleb(-digits)
+    amount = minor_to_decimal(abs(minor), currency)
     sign = "−" if minor < 0 else ""
     symbol = _SYMBOLS.get(currency.upper())
     if symbol:

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from flask import Blueprint, Response, request
-from pydantic import SerializerFunctionWrapHandler, WithJsonSchema, model_serializer
+from pydantic import (
+    Field,
+    PlainSerializer,
+    SerializerFunctionWrapHandler,
+    WithJsonSchema,
+    model_serializer,
+)
 
 from creditapp import ledger
 from creditapp.api.requests import page_size
@@ -14,7 +21,7 @@ from creditapp.catalog import Catalog
 from creditapp.clock import NEVER, now
 from creditapp.db import reading
 from creditapp.errors import ValidationFailed
-from creditapp.http.json_provider import json_response, rfc3339
+from creditapp.http.json_provider import json_response
 from creditapp.http.openapi import documented
 from creditapp.http.policies import policy
 from creditapp.http.schemas import Credits, Moment, Schema
@@ -31,24 +38,34 @@ TYPES = ("PURCHASE", "CREDIT", "DEBIT", "REFUND", "EXPIRY")
 OneOfTypes = Annotated[str, WithJsonSchema({"type": "string", "enum": list(TYPES)})]
 
 
+def _public(metadata: dict[str, str | int]) -> dict[str, object]:
+    """Return the metadata that a member may see, with amounts in credits."""
+    public: dict[str, object] = {
+        name: value for name, value in metadata.items() if name in ("feature", "source", "key")
+    }
+    if "asked" in metadata:
+        public["held"] = credits_number(int(metadata["asked"]))
+    return public
+
+
 class Expiring(Schema):
     """Credits that expire at one moment."""
 
-    amount: Credits
+    amount_micro: Credits
     expires_at: Moment
 
 
 class Wallet(Schema):
     """A member's credits. ``balance`` can be spent and does not include what is held."""
 
-    balance: Credits
-    held: Credits
-    frozen: Credits
-    owed: Credits
-    lifetime_granted: Credits
-    lifetime_spent: Credits
-    welcome: Credits
-    purchased: Credits
+    balance_micro: Credits
+    held_micro: Credits
+    frozen_micro: Credits
+    owed_micro: Credits
+    lifetime_granted_micro: Credits
+    lifetime_spent_micro: Credits
+    welcome_micro: Credits
+    purchased_micro: Credits
     expiring: list[Expiring]
 
 
@@ -57,11 +74,11 @@ class Transaction(Schema):
 
     id: str
     type: OneOfTypes
-    amount: Credits
-    balance_after: Credits
+    amount_micro: Credits
+    balance_after_micro: Credits
     operation: str
-    description: str | None = None
-    metadata: dict[str, Any]
+    note: str | None = Field(None, alias="description")
+    metadata: Annotated[dict[str, Any], PlainSerializer(_public)]
     created_at: Moment
 
 
@@ -91,8 +108,8 @@ class CreditsAnswer(Schema):
 class BalanceAnswer(Schema):
     """A member's balance."""
 
-    balance: Credits
-    lifetime_spent: Credits
+    balance_micro: Credits
+    lifetime_spent_micro: Credits
 
 
 class TransactionPage(Schema):
@@ -112,29 +129,25 @@ def show_credits() -> Response:
     if current_viewer.kind == "guest":
         return json_response(CreditsAnswer(guest_info=guest_info(current_viewer)))
     if current_viewer.wallet_id is None:
-        return json_response(CreditsAnswer(credits=_empty(), transactions=[]))
+        return json_response(CreditsAnswer(credits=_EMPTY, transactions=[]))
     connection, moment = reading().connection(), now()
     summary = ledger.summary(connection, current_viewer.wallet_id, now=moment)
     lines = ledger.statement(connection, current_viewer.wallet_id, now=moment, limit=limit)
     balance = summary.balance
     wallet = Wallet(
-        balance=credits_number(balance.available_micro),
-        held=credits_number(balance.held_micro),
-        frozen=credits_number(balance.frozen_micro),
-        owed=credits_number(balance.owed_micro),
-        lifetime_granted=credits_number(balance.lifetime_granted_micro),
-        lifetime_spent=credits_number(balance.lifetime_spent_micro),
-        welcome=credits_number(balance.lifetime_welcome_micro),
-        purchased=credits_number(balance.lifetime_purchased_micro),
+        balance_micro=balance.available_micro,
+        held_micro=balance.held_micro,
+        frozen_micro=balance.frozen_micro,
+        owed_micro=balance.owed_micro,
+        lifetime_granted_micro=balance.lifetime_granted_micro,
+        lifetime_spent_micro=balance.lifetime_spent_micro,
+        welcome_micro=balance.lifetime_welcome_micro,
+        purchased_micro=balance.lifetime_purchased_micro,
         expiring=[
-            Expiring(amount=credits_number(lot.amount_micro), expires_at=rfc3339(lot.expires_at))
-            for lot in summary.expiring
-            if lot.expires_at < NEVER
+            Expiring.model_validate(lot) for lot in summary.expiring if lot.expires_at < NEVER
         ],
     )
-    return json_response(
-        CreditsAnswer(credits=wallet, transactions=[_transaction(line) for line in lines])
-    )
+    return json_response(CreditsAnswer(credits=wallet, transactions=_transactions(lines)))
 
 
 @routes.get("/credits/balance")
@@ -149,10 +162,7 @@ def show_balance() -> Response:
         balance = ledger.balance(reading().connection(), current_viewer.wallet_id, now=now())
         spent_micro = balance.lifetime_spent_micro
     return json_response(
-        BalanceAnswer(
-            balance=credits_number(current_viewer.balance_micro),
-            lifetime_spent=credits_number(spent_micro),
-        )
+        BalanceAnswer(balance_micro=current_viewer.balance_micro, lifetime_spent_micro=spent_micro)
     )
 
 
@@ -182,7 +192,7 @@ def list_transactions() -> Response:
     page = lines[:limit]
     return json_response(
         TransactionPage(
-            items=[_transaction(line) for line in page],
+            items=_transactions(page),
             next_cursor=str(page[-1].seq) if len(lines) > limit else None,
         )
     )
@@ -193,44 +203,14 @@ def guest_info(current_viewer: Viewer) -> GuestInfo:
     return GuestInfo(
         limit=current_viewer.guest_limit,
         remaining=current_viewer.guest_remaining,
-        reset_at=rfc3339(current_viewer.guest_reset_at) if current_viewer.guest_reset_at else None,
+        reset_at=current_viewer.guest_reset_at,
         signup_url="/auth/signup",
-        signup_credits=credits_number(get(Catalog).welcome_micro),
+        signup_credits=get(Catalog).welcome_micro,
     )
 
 
-def _transaction(line: StatementLine) -> Transaction:
-    return Transaction(
-        id=line.id,
-        type=line.type,
-        amount=credits_number(line.amount_micro),
-        balance_after=credits_number(line.balance_after_micro),
-        operation=line.operation,
-        description=line.note,
-        metadata=_public(line.metadata),
-        created_at=rfc3339(line.created_at),
-    )
+def _transactions(lines: Sequence[StatementLine]) -> list[Transaction]:
+    return [Transaction.model_validate(line) for line in lines]
 
 
-def _public(metadata: dict[str, str | int]) -> dict[str, object]:
-    """Return the metadata that a member may see, with amounts in credits."""
-    public: dict[str, object] = {
-        name: value for name, value in metadata.items() if name in ("feature", "source", "key")
-    }
-    if "asked" in metadata:
-        public["held"] = credits_number(int(metadata["asked"]))
-    return public
-
-
-def _empty() -> Wallet:
-    return Wallet(
-        balance=0,
-        held=0,
-        frozen=0,
-        owed=0,
-        lifetime_granted=0,
-        lifetime_spent=0,
-        welcome=0,
-        purchased=0,
-        expiring=[],
-    )
+_EMPTY = Wallet.model_validate(dict.fromkeys(Wallet.model_fields, 0) | {"expiring": []})

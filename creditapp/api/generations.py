@@ -30,12 +30,11 @@ from creditapp.generation.providers import (
     PromptRejected,
     ProviderUnavailable,
 )
-from creditapp.http.json_provider import json_response, read_json, rfc3339, validation_failed
+from creditapp.http.json_provider import json_response, read_json, validation_failed
 from creditapp.http.openapi import documented
 from creditapp.http.policies import policy
 from creditapp.http.schemas import Credits, Moment, Schema
 from creditapp.http.viewer import caller, forget_viewer, viewer
-from creditapp.units import credits_number
 
 routes = Blueprint("generations", __name__)
 
@@ -69,8 +68,8 @@ class AssetAnswer(Schema):
 class ChargeAnswer(Schema):
     """The cost of a generation and the credits left."""
 
-    used: Credits
-    remaining: Credits
+    used_micro: Credits
+    remaining_micro: Credits
 
 
 class GenerationError(Schema):
@@ -254,7 +253,7 @@ def _answer(result: GenerationResult, *, with_balance: bool = False) -> Generati
         prompt=generation.prompt,
         progress=generation.progress,
         preview=generation.preview,
-        created_at=rfc3339(generation.created_at),
+        created_at=generation.created_at,
         assets=assets,
         image_url=assets[0].url if assets else None,
         error=error,
@@ -265,15 +264,13 @@ def _answer(result: GenerationResult, *, with_balance: bool = False) -> Generati
 
 
 def _add_balance(answer: GenerationAnswer, result: GenerationResult) -> None:
-    used = credits_number(result.generation.charged_micro)
-    if result.available_micro is not None:
-        # The hold returned the balance, and nothing was spent in this request since.
-        answer.credits = ChargeAnswer(used=used, remaining=credits_number(result.available_micro))
-        return
-    current_viewer = viewer()
-    if current_viewer.kind == "guest":
-        answer.guest_info = guest_info(current_viewer)
-    elif current_viewer.wallet_id is not None:
-        answer.credits = ChargeAnswer(
-            used=used, remaining=credits_number(current_viewer.balance_micro)
-        )
+    used_micro, remaining_micro = result.generation.charged_micro, result.available_micro
+    # The hold returned the balance, and nothing was spent in this request since.
+    if remaining_micro is None:
+        current_viewer = viewer()
+        if current_viewer.kind == "guest":
+            answer.guest_info = guest_info(current_viewer)
+            return
+        remaining_micro = current_viewer.balance_micro if current_viewer.wallet_id else None
+    if remaining_micro is not None:
+        answer.credits = ChargeAnswer(used_micro=used_micro, remaining_micro=remaining_micro)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated
 
 from flask import Blueprint, Response, redirect, request
 from pydantic import Field, StrictInt
@@ -19,10 +18,10 @@ from creditapp.clock import now
 from creditapp.db import reading
 from creditapp.errors import PaymentUnavailable
 from creditapp.http.csrf import is_form
-from creditapp.http.json_provider import json_response, rfc3339
+from creditapp.http.json_provider import json_response
 from creditapp.http.openapi import documented
 from creditapp.http.policies import policy
-from creditapp.http.schemas import Credits, Moment, Schema
+from creditapp.http.schemas import Credits, Moment, Price, Schema
 from creditapp.http.sessions import current_member, require_member
 from creditapp.http.viewer import viewer
 from creditapp.payments.stripe.records import GatewayError
@@ -32,7 +31,7 @@ from creditapp.payments.subscriptions import sync as subscription_sync
 from creditapp.payments.subscriptions.changes import PlanOrder
 from creditapp.payments.subscriptions.status import PlanStatus
 from creditapp.services import get
-from creditapp.units import credits_number, minor_digits
+from creditapp.units import minor_to_decimal
 
 routes = Blueprint("plans", __name__)
 
@@ -40,7 +39,7 @@ routes = Blueprint("plans", __name__)
 class PlanCost(Schema):
     """The price of a plan in one cycle."""
 
-    price: Decimal
+    price: Price
     price_minor: int
 
 
@@ -54,7 +53,7 @@ class PlanAnswer(Schema):
     month: PlanCost
     year: PlanCost
     currency: str
-    credits: Credits
+    credits_micro: Credits
     year_saving: PlanCost | None = None
     """The price of twelve months minus the price of a year."""
     seats_min: int | None = None
@@ -67,19 +66,19 @@ class PlanAnswer(Schema):
 class CurrentPlan(Schema):
     """The caller's plan."""
 
-    id: str
+    plan_id: str = Field(alias="id")
     name: str
     kind: str
     cycle: str | None = None
     status: str
     seats: int
-    credits: Credits
+    credits_micro: Credits
     renews_at: Moment | None = None
     ends_at: Moment | None = None
     trial_end: Moment | None = None
     past_due_since: Moment | None = None
     next_try_at: Moment | None = None
-    next_plan: str | None = None
+    next_name: str | None = Field(None, alias="nextPlan")
     """The plan of the next invoice, if it is another than the current one."""
     next_seats: int | None = None
 
@@ -89,7 +88,7 @@ class PlansAnswer(Schema):
 
     plans: list[PlanAnswer]
     current_plan: CurrentPlan | None = None
-    balance: Credits | None = None
+    balance_micro: Credits | None = None
 
 
 class UpgradeAnswer(Schema):
@@ -103,10 +102,10 @@ class UpgradeAnswer(Schema):
 class Entitled(Schema):
     """The credits of an account."""
 
-    balance: Credits
-    held: Credits
-    owed: Credits
-    lifetime_spent: Credits
+    balance_micro: Credits
+    held_micro: Credits
+    owed_micro: Credits
+    lifetime_spent_micro: Credits
 
 
 class EntitlementsAnswer(Schema):
@@ -134,11 +133,10 @@ def list_plans() -> Response:
     member = current_member()
     status = plan_status.get_status(reading(), member.id) if member else None
     answers = [_plan(view, status) for view in plans_view(get(Catalog))]
-    balance = credits_number(viewer().balance_micro) if member else None
+    current_plan = _current(status) if status else None
+    balance_micro = viewer().balance_micro if member else None
     return json_response(
-        PlansAnswer(
-            plans=answers, current_plan=_current(status) if status else None, balance=balance
-        )
+        PlansAnswer(plans=answers, current_plan=current_plan, balance_micro=balance_micro)
     )
 
 
@@ -185,10 +183,10 @@ def show_entitlements() -> Response:
     return json_response(
         EntitlementsAnswer(
             credits=Entitled(
-                balance=credits_number(current_viewer.balance_micro),
-                held=credits_number(current_viewer.held_micro),
-                owed=credits_number(current_viewer.owed_micro),
-                lifetime_spent=credits_number(spent_micro),
+                balance_micro=current_viewer.balance_micro,
+                held_micro=current_viewer.held_micro,
+                owed_micro=current_viewer.owed_micro,
+                lifetime_spent_micro=spent_micro,
             ),
             plan=_current(plan_status.get_status(session, member.id)),
             subscriptions=[_current(plan_status.describe(session, row)) for row in rows[:5]],
@@ -237,7 +235,7 @@ def _plan(view: PlanView, status: PlanStatus | None) -> PlanAnswer:
         month=_cost(plan.month.price_minor, plan.currency),
         year=_cost(plan.year.price_minor, plan.currency),
         currency=plan.currency,
-        credits=credits_number(plan.credits_micro),
+        credits_micro=plan.credits_micro,
         year_saving=_cost(view.saving_minor, plan.currency) if view.saving_minor else None,
         seats_min=plan.seats_min if has_seats else None,
         seats_max=plan.seats_max if has_seats else None,
@@ -248,24 +246,11 @@ def _plan(view: PlanView, status: PlanStatus | None) -> PlanAnswer:
 
 
 def _cost(minor: int, currency: str) -> PlanCost:
-    return PlanCost(price=Decimal(minor).scaleb(-minor_digits(currency)), price_minor=minor)
+    return PlanCost(price=minor_to_decimal(minor, currency), price_minor=minor)
 
 
 def _current(status: PlanStatus) -> CurrentPlan:
-    moments: dict[str, Any] = {
-        name: rfc3339(moment)
-        for name in ("renews_at", "ends_at", "trial_end", "past_due_since", "next_try_at")
-        if (moment := getattr(status, name)) is not None
-    }
-    return CurrentPlan(
-        id=status.plan_id,
-        name=status.name,
-        kind=status.kind,
-        cycle=status.cycle,
-        status=status.status,
-        seats=status.seats,
-        credits=credits_number(status.credits_micro),
-        next_plan=status.next_name,
-        next_seats=status.next_seats if status.next_name else None,
-        **moments,
-    )
+    plan = CurrentPlan.model_validate(status)
+    if plan.next_name is None:
+        plan.next_seats = None
+    return plan

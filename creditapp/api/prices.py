@@ -5,8 +5,7 @@ Quotes and the price list include operations that the catalog sells and no route
 
 from __future__ import annotations
 
-from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated
 
 from flask import Blueprint, Response, request
 from pydantic import (
@@ -15,7 +14,6 @@ from pydantic import (
     ConfigDict,
     Field,
     StrictInt,
-    WithJsonSchema,
 )
 
 from creditapp.api.requests import parse_body
@@ -27,10 +25,10 @@ from creditapp.errors import ValidationFailed
 from creditapp.http.json_provider import json_response
 from creditapp.http.openapi import documented
 from creditapp.http.policies import policy
-from creditapp.http.schemas import Credits, Schema
+from creditapp.http.schemas import Credits, Price, Schema
 from creditapp.http.viewer import viewer
 from creditapp.services import get
-from creditapp.units import credits_number, minor_digits
+from creditapp.units import minor_to_decimal
 
 routes = Blueprint("prices", __name__)
 
@@ -42,13 +40,13 @@ class PackAnswer(Schema):
 
     id: str
     name: str
-    price: Annotated[Decimal, WithJsonSchema({"type": "number"})]
+    price: Price
     price_minor: int
     currency: str
-    credits: Credits
-    bonus: Credits | None = None
+    credits_micro: Credits
+    bonus_micro: Credits | None = None
     saving_percent: int | None = None
-    per_credit: Annotated[Decimal, WithJsonSchema({"type": "number"})]
+    per_credit: Price
     best_value: bool
     description: str
 
@@ -58,9 +56,9 @@ class ModelCost(Schema):
 
     model: str
     name: str
-    credits: Credits | None = None
-    by_quality: dict[str, Credits] | None = None
-    description: str
+    cost_micro: Credits | None = Field(None, alias="credits")
+    prices_micro: dict[str, Credits] | None = Field(None, alias="byQuality")
+    sentence: str = Field(alias="description")
 
 
 class OperationCost(Schema):
@@ -68,8 +66,8 @@ class OperationCost(Schema):
 
     operation: str
     name: str
-    from_credits: Credits | None = None
-    description: str
+    cost_micro: Credits | None = Field(None, alias="fromCredits")
+    sentence: str = Field(alias="description")
     models: list[ModelCost]
 
 
@@ -84,7 +82,7 @@ class QuoteLine(Schema):
     """One part of a price."""
 
     label: str
-    credits: Credits
+    cost_micro: Credits = Field(alias="credits")
 
 
 class QuoteAnswer(Schema):
@@ -92,12 +90,12 @@ class QuoteAnswer(Schema):
 
     operation: str
     model: str | None = None
-    credits: Credits
-    description: str
+    cost_micro: Credits = Field(alias="credits")
+    sentence: str = Field(alias="description")
     lines: list[QuoteLine]
     estimated: bool
     version: str
-    balance: Credits | None = None
+    balance_micro: Credits | None = None
     affordable: bool | None = None
 
 
@@ -148,26 +146,7 @@ def list_costs() -> Response:
     Planned operations are listed too: only text-to-image has routes that generate.
     """
     catalog = get(Catalog)
-    operations = [
-        OperationCost(
-            operation=cost.operation,
-            name=cost.name,
-            from_credits=_maybe(cost.cost_micro),
-            description=cost.sentence,
-            models=[
-                ModelCost(
-                    model=model.model,
-                    name=model.name,
-                    credits=_maybe(model.cost_micro),
-                    by_quality={name: credits_number(micro) for name, micro in model.prices_micro}
-                    or None,
-                    description=model.sentence,
-                )
-                for model in cost.models
-            ],
-        )
-        for cost in credit_costs(catalog)
-    ]
+    operations = [OperationCost.model_validate(cost) for cost in credit_costs(catalog)]
     return json_response(CostsAnswer(operations=operations, version=catalog.version))
 
 
@@ -194,28 +173,12 @@ def quote() -> Response:
             output_tokens=body.output_tokens,
         ),
     )
+    answer = QuoteAnswer.model_validate(price)
     current_viewer = viewer()
-    balance: dict[str, Any] = {}
     if current_viewer.kind == "user":
-        balance = {
-            "balance": credits_number(current_viewer.balance_micro),
-            "affordable": price.cost_micro <= current_viewer.balance_micro,
-        }
-    return json_response(
-        QuoteAnswer(
-            operation=price.operation,
-            model=price.model,
-            credits=credits_number(price.cost_micro),
-            description=price.sentence,
-            lines=[
-                QuoteLine(label=line.label, credits=credits_number(line.cost_micro))
-                for line in price.lines
-            ],
-            estimated=price.estimated,
-            version=price.version,
-            **balance,
-        )
-    )
+        answer.balance_micro = current_viewer.balance_micro
+        answer.affordable = price.cost_micro <= current_viewer.balance_micro
+    return json_response(answer)
 
 
 def _pack(view: PackView) -> PackAnswer:
@@ -223,17 +186,13 @@ def _pack(view: PackView) -> PackAnswer:
     return PackAnswer(
         id=pack.id,
         name=pack.name,
-        price=Decimal(pack.price_minor).scaleb(-minor_digits(pack.currency)),
+        price=minor_to_decimal(pack.price_minor, pack.currency),
         price_minor=pack.price_minor,
         currency=pack.currency,
-        credits=credits_number(pack.credits_micro),
-        bonus=_maybe(view.bonus_micro),
+        credits_micro=pack.credits_micro,
+        bonus_micro=view.bonus_micro,
         saving_percent=view.saving_percent,
         per_credit=view.per_credit,
         best_value=view.best_value,
         description=f"{view.amount}: {view.makes}",
     )
-
-
-def _maybe(micro: int | None) -> Any:
-    return None if micro is None else credits_number(micro)

@@ -26,7 +26,7 @@ from creditapp.payments.subscriptions import plans
 from creditapp.payments.subscriptions.changes import PlanOrder
 from creditapp.payments.subscriptions.models import CYCLES
 from creditapp.services import get
-from creditapp.units import minor_digits
+from creditapp.units import minor_to_decimal
 
 routes = Blueprint("purchases", __name__)
 
@@ -145,8 +145,7 @@ def _pack_at(amount: Decimal) -> str:
     pack_ids = [
         pack.id
         for pack in get(Catalog).packs
-        if pack.currency.lower() == "usd"
-        and Decimal(pack.price_minor).scaleb(-minor_digits(pack.currency)) == amount
+        if pack.currency == "USD" and minor_to_decimal(pack.price_minor, "USD") == amount
     ]
     if len(pack_ids) != 1:
         raise ValidationFailed.of("amount", "No pack has exactly this price in dollars.")

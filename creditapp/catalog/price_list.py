@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from creditapp.catalog.catalog import Catalog
@@ -22,7 +23,7 @@ class ModelCost:
     model: str
     name: str
     cost_micro: int | None
-    prices_micro: tuple[tuple[str, int], ...]
+    prices_micro: Mapping[str, int] | None
     """The price at each quality, where the quality changes it."""
     sentence: str
 
@@ -92,9 +93,7 @@ def _model_cost(catalog: Catalog, model: Model) -> ModelCost:
         sentence = f"{model.name}: an image is {', '.join(prices)}."
     else:
         sentence = f"{model.name}: {amount(catalog, model.price_micro)} an image."
-    return ModelCost(
-        model.id, model.name, model.lowest_micro, tuple(model.prices_micro.items()), sentence
-    )
+    return ModelCost(model.id, model.name, model.lowest_micro, model.prices_micro or None, sentence)
 
 
 def _language_model_cost(catalog: Catalog, model: LanguageModel) -> ModelCost:
@@ -103,7 +102,7 @@ def _language_model_cost(catalog: Catalog, model: LanguageModel) -> ModelCost:
     parts = [f"{amount(catalog, model.input_micros_usd * rate)} for a million tokens read"]
     if model.output_micros_usd:
         parts.append(f"{amount(catalog, model.output_micros_usd * rate)} for a million written")
-    return ModelCost(model.id, model.name, None, (), f"{model.name}: {', '.join(parts)}.")
+    return ModelCost(model.id, model.name, None, None, f"{model.name}: {', '.join(parts)}.")
 
 
 def _rate(catalog: Catalog) -> str:

@@ -5,23 +5,44 @@ Python writes snake_case, JSON camelCase. OpenAPI is generated from the schemas.
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, PlainSerializer, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
+from creditapp.http.json_provider import rfc3339
+from creditapp.units import credits_number
+
 Credits = Annotated[
-    int | Decimal,
+    int,
+    PlainSerializer(credits_number),
     WithJsonSchema({"type": "number", "description": "Credits, with at most 6 decimals."}),
 ]
-Moment = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
+"""Microcredits here, credits in JSON: the field ``held_micro`` is the member ``held``."""
+Moment = Annotated[
+    datetime,
+    PlainSerializer(rfc3339),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+Price = Annotated[Decimal, WithJsonSchema({"type": "number"})]
+"""A price in its currency's major unit."""
+
+
+def _member(field: str) -> str:
+    return to_camel(field.removesuffix("_micro"))
 
 
 class Schema(BaseModel):
-    """The base of every response; a member that is None is left out of the JSON."""
+    """The base of every response, also read from the attributes of a domain object.
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid")
+    A member that is None is left out of the JSON.
+    """
+
+    model_config = ConfigDict(
+        alias_generator=_member, populate_by_name=True, from_attributes=True, extra="forbid"
+    )
 
 
 class RequestSchema(BaseModel):

@@ -34,11 +34,7 @@ def test_each_model_says_what_it_costs(studio: Catalog) -> None:
     assert [model.model for model in images] == [model.id for model in studio.models]
     assert images[0].sentence == "Nano Banana: 0.5 credits an image."
     assert images[-1].cost_micro == 1_000_000
-    assert images[-1].prices_micro == (
-        ("low", 1_000_000),
-        ("medium", 2_000_000),
-        ("high", 8_000_000),
-    )
+    assert images[-1].prices_micro == {"low": 1_000_000, "medium": 2_000_000, "high": 8_000_000}
     assert rows["chat"].models[0].sentence == (
         "GPT-6 Luna: 10 credits for a million tokens read, 50 credits for a million written."
     )
@@ -62,7 +58,7 @@ def test_the_list_and_the_quotes_agree(name: str) -> None:
         assert row.sentence.endswith(".")
         for model in row.models:
             assert model.sentence.endswith(".")
-            for quality, price in model.prices_micro:
+            for quality, price in (model.prices_micro or {}).items():
                 request = PriceRequest(row.operation, model=model.model, quality=quality)
                 assert quote(catalog, request).cost_micro == price
             if model.cost_micro is not None and not model.prices_micro:
