@@ -12,102 +12,119 @@ import os
 import re
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-ENVIRONMENTS = ("demo", "production", "testing")
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
+
 _PLACEHOLDER = re.compile(r"(change|replace).?(me|this)|your.?secret|default|insecure", re.I)
 """Words of copied examples, which a random key does not contain."""
-STRIPE_PRICE_NAMES = ("STARTER", "PRO", "ENTERPRISE", "MONTHLY", "YEARLY")
-
-NAMES = (
-    "ADMIN_API_KEY",
-    "ANTHROPIC_API_KEY",
-    "BILLING_PORTAL_RETURN_URL",
-    "CREDITAPP_AUTOMATIC_TAX",
-    "CREDITAPP_CATALOG",
-    "CREDITAPP_DATA",
-    "CREDITAPP_DEBUG",
-    "CREDITAPP_ENV",
-    "CREDITAPP_HOLD_WELCOME",
-    "CREDITAPP_JOBS",
-    "CREDITAPP_LOG_LEVEL",
-    "CREDITAPP_MAIL_FROM",
-    "CREDITAPP_PROMOTION_CODES",
-    "CREDITAPP_REFUND_DAYS",
-    "CREDITAPP_SELLER_ADDRESS",
-    "CREDITAPP_SELLER_NAME",
-    "CREDITAPP_SELLER_TAX_ID",
-    "CREDITAPP_SITE_NAME",
-    "CREDITAPP_SUPPORT_EMAIL",
-    "CREDITAPP_THREADS",
-    "CREDITAPP_TRUSTED_PROXIES",
-    "DATABASE_URL",
-    "HOST",
-    "MAIL_URL",
-    "MEDIA_URL",
-    "OPENAI_API_KEY",
-    "OPENAI_BASE_URL",
-    "PORT",
-    "REDIS_URL",
-    "SECRET_KEY",
-    "SITE_URL",
-    "STRIPE_API_BASE",
-    "STRIPE_PUBLISHABLE_KEY",
-    "STRIPE_SECRET_KEY",
-    "STRIPE_WEBHOOK_SECRET",
-    *(f"STRIPE_PRICE_{name}" for name in STRIPE_PRICE_NAMES),
-)
-"""All environment variables, except those that catalog entries name for their providers."""
 
 
 class SettingsInvalid(Exception):
     """An invalid setting, which stops the start; its text is one line that says what to set."""
 
 
-@dataclass(frozen=True)
-class Settings:
-    """All settings, typed and validated."""
+def _http_address(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise ValueError("must be an address that begins with http:// or https://")
+    return text.rstrip("/")
 
-    env: str
-    data_dir: Path
-    database_url: str = field(repr=False)
-    secret_key: str = field(repr=False)
-    site_url: str
-    site_name: str
-    support_email: str
-    seller_name: str
+
+def _sqlalchemy_url(url: str) -> str:
+    scheme, separator, rest = url.partition("://")
+    if scheme in ("postgres", "postgresql", "postgresql+psycopg") and separator:
+        return f"postgresql+psycopg://{rest}"
+    if url.startswith("sqlite:///"):
+        return url
+    raise ValueError("must be sqlite:///file or postgresql://user@host/name")
+
+
+def _site_url(values: dict[str, Any]) -> str:
+    """Return an address that a browser on this machine can open."""
+    host = values["host"]
+    browsable = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104  # compared, not bound
+    return f"http://{browsable}:{values['port']}"
+
+
+def _secret_key(values: dict[str, Any]) -> str:
+    return "" if values["env"] == "production" else _stored_secret(values["data_dir"])
+
+
+HttpAddress = Annotated[str, AfterValidator(_http_address)]
+_LOWER_CASE = BeforeValidator(str.lower)
+DatabaseUrl = Annotated[str, AfterValidator(_sqlalchemy_url)]
+
+
+class Settings(BaseModel):
+    """All settings, typed and validated: the alias of each is its environment variable.
+
+    Secrets are left out of the text of the object.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    env: Annotated[Literal["demo", "production", "testing"], _LOWER_CASE] = Field(
+        "demo", alias="CREDITAPP_ENV"
+    )
+    data_dir: Annotated[Path, AfterValidator(Path.resolve)] = Field(
+        Path(".data"), alias="CREDITAPP_DATA", validate_default=True
+    )
+    database_url: DatabaseUrl = Field(
+        default_factory=lambda values: f"sqlite:///{values['data_dir'] / 'creditapp.sqlite'}",
+        alias="DATABASE_URL",
+        repr=False,
+    )
+    host: str = Field("127.0.0.1", alias="HOST")
+    port: int = Field(8000, alias="PORT", ge=0, le=65535)
+    site_url: HttpAddress = Field(default_factory=_site_url, alias="SITE_URL")
+    site_name: str = Field("CreditApp", alias="CREDITAPP_SITE_NAME")
+    support_email: str = Field("", alias="CREDITAPP_SUPPORT_EMAIL")
+    seller_name: str = Field("", alias="CREDITAPP_SELLER_NAME")
     """The seller on receipts; empty means the site's name."""
-    seller_address: str
+    seller_address: str = Field("", alias="CREDITAPP_SELLER_ADDRESS")
     """One line; receipts break it at semicolons."""
-    seller_tax_id: str
-    host: str
-    port: int
-    threads: int
-    debug: bool
-    log_level: str
-    catalog: str
-    trusted_proxies: int
-    jobs: str
+    seller_tax_id: str = Field("", alias="CREDITAPP_SELLER_TAX_ID")
+    threads: int = Field(32, alias="CREDITAPP_THREADS", ge=4, le=512)
+    debug: bool = Field(False, alias="CREDITAPP_DEBUG")
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], _LOWER_CASE] = Field(
+        "info", alias="CREDITAPP_LOG_LEVEL"
+    )
+    catalog: str = Field("studio", alias="CREDITAPP_CATALOG")
+    trusted_proxies: int = Field(0, alias="CREDITAPP_TRUSTED_PROXIES", ge=0, le=10)
+    jobs: Annotated[Literal["embedded", "worker"], _LOWER_CASE] = Field(
+        "embedded", alias="CREDITAPP_JOBS"
+    )
     """``embedded`` in the web process, or ``worker`` in processes of their own."""
-    hold_welcome_until_verified: bool
-    mail_url: str = field(repr=False)
-    mail_from: str
-    media_url: str
-    redis_url: str = field(repr=False)
-    stripe_secret_key: str = field(repr=False)
-    stripe_webhook_secret: str = field(repr=False)
-    stripe_publishable_key: str
-    stripe_api_base: str
-    billing_portal_return_url: str
-    promotion_codes: bool
-    automatic_tax: bool
-    refund_days: int
+    hold_welcome_until_verified: bool = Field(False, alias="CREDITAPP_HOLD_WELCOME")
+    mail_url: str = Field("", alias="MAIL_URL", repr=False)
+    mail_from: str = Field("CreditApp <credits@localhost>", alias="CREDITAPP_MAIL_FROM")
+    media_url: str = Field(
+        default_factory=lambda values: f"file:{values['data_dir'] / 'media'}", alias="MEDIA_URL"
+    )
+    redis_url: str = Field("", alias="REDIS_URL", repr=False)
+    stripe_secret_key: str = Field("", alias="STRIPE_SECRET_KEY", repr=False)
+    stripe_webhook_secret: str = Field("", alias="STRIPE_WEBHOOK_SECRET", repr=False)
+    stripe_publishable_key: str = Field("", alias="STRIPE_PUBLISHABLE_KEY")
+    stripe_api_base: HttpAddress = Field("", alias="STRIPE_API_BASE")
+    billing_portal_return_url: HttpAddress = Field("", alias="BILLING_PORTAL_RETURN_URL")
+    promotion_codes: bool = Field(False, alias="CREDITAPP_PROMOTION_CODES")
+    automatic_tax: bool = Field(False, alias="CREDITAPP_AUTOMATIC_TAX")
+    refund_days: int = Field(14, alias="CREDITAPP_REFUND_DAYS", ge=0, le=3650)
     """For how many days unspent credits can be refunded; 0 means never."""
-    admin_api_key: str = field(repr=False)
-    environ: Mapping[str, str] = field(repr=False)
-    """The variables that catalog entries name: keys and base URLs of providers, price ids."""
+    admin_api_key: str = Field("", alias="ADMIN_API_KEY", repr=False)
+    secret_key: str = Field(default_factory=_secret_key, alias="SECRET_KEY", repr=False)
+    environ: Mapping[str, str] = Field(repr=False)
+    """All variables: catalog entries name keys and base URLs of providers, and price ids."""
 
     @property
     def production(self) -> bool:
@@ -134,57 +151,18 @@ class Settings:
         return hmac.new(self.secret_key.encode(), purpose.encode(), hashlib.sha256).hexdigest()
 
 
-def load_settings(environ: Mapping[str, str] | None = None, **overrides: object) -> Settings:
-    """Read and validate the environment; raise ``SettingsInvalid``.
+NAMES = tuple(field.alias for field in Settings.model_fields.values() if field.alias)
+"""All environment variables, except those that catalog entries name."""
 
-    ``overrides`` are fields of ``Settings`` that tests and commands set themselves.
-    """
+
+def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read and validate the environment; raise ``SettingsInvalid``. A blank variable is unset."""
     variables = dict(os.environ if environ is None else environ)
-    env = _one_of(variables, "CREDITAPP_ENV", ENVIRONMENTS, "demo")
-    data_dir = Path(variables.get("CREDITAPP_DATA") or ".data").resolve()
-    host = variables.get("HOST") or "127.0.0.1"
-    port = _whole(variables, "PORT", 8000, 0, 65535)
-    values: dict[str, object] = {
-        "env": env,
-        "data_dir": data_dir,
-        "database_url": _database_url(variables.get("DATABASE_URL", ""), data_dir),
-        "secret_key": variables.get("SECRET_KEY", ""),
-        "site_url": _url(variables, "SITE_URL", f"http://{_browsable(host)}:{port}"),
-        "site_name": variables.get("CREDITAPP_SITE_NAME") or "CreditApp",
-        "support_email": variables.get("CREDITAPP_SUPPORT_EMAIL", ""),
-        "seller_name": variables.get("CREDITAPP_SELLER_NAME", ""),
-        "seller_address": variables.get("CREDITAPP_SELLER_ADDRESS", ""),
-        "seller_tax_id": variables.get("CREDITAPP_SELLER_TAX_ID", ""),
-        "host": host,
-        "port": port,
-        "threads": _whole(variables, "CREDITAPP_THREADS", 32, 4, 512),
-        "debug": _flag(variables, "CREDITAPP_DEBUG"),
-        "log_level": _one_of(
-            variables, "CREDITAPP_LOG_LEVEL", ("debug", "info", "warning", "error"), "info"
-        ),
-        "catalog": variables.get("CREDITAPP_CATALOG") or "studio",
-        "trusted_proxies": _whole(variables, "CREDITAPP_TRUSTED_PROXIES", 0, 0, 10),
-        "jobs": _one_of(variables, "CREDITAPP_JOBS", ("embedded", "worker"), "embedded"),
-        "hold_welcome_until_verified": _flag(variables, "CREDITAPP_HOLD_WELCOME"),
-        "mail_url": variables.get("MAIL_URL", ""),
-        "mail_from": variables.get("CREDITAPP_MAIL_FROM") or "CreditApp <credits@localhost>",
-        "media_url": variables.get("MEDIA_URL") or f"file:{data_dir / 'media'}",
-        "redis_url": variables.get("REDIS_URL", ""),
-        "stripe_secret_key": variables.get("STRIPE_SECRET_KEY", ""),
-        "stripe_webhook_secret": variables.get("STRIPE_WEBHOOK_SECRET", ""),
-        "stripe_publishable_key": variables.get("STRIPE_PUBLISHABLE_KEY", ""),
-        "stripe_api_base": _url(variables, "STRIPE_API_BASE", ""),
-        "promotion_codes": _flag(variables, "CREDITAPP_PROMOTION_CODES"),
-        "automatic_tax": _flag(variables, "CREDITAPP_AUTOMATIC_TAX"),
-        "refund_days": _whole(variables, "CREDITAPP_REFUND_DAYS", 14, 0, 3650),
-        "billing_portal_return_url": _url(variables, "BILLING_PORTAL_RETURN_URL", ""),
-        "admin_api_key": variables.get("ADMIN_API_KEY", ""),
-        "environ": variables,
-    }
-    values.update(overrides)
-    if not values["secret_key"] and env != "production":
-        values["secret_key"] = _kept_secret(Path(str(values["data_dir"])))
-    settings = Settings(**values)  # type: ignore[arg-type]  # each value was typed above by its reader
+    stripped = {name: text.strip() for name, text in variables.items() if text.strip()}
+    try:
+        settings = Settings.model_validate({**stripped, "environ": variables})
+    except ValidationError as error:
+        raise SettingsInvalid(_message(error)) from None
     if settings.production:
         _check_production(settings)
     if settings.stripe_secret_key and not settings.stripe_webhook_secret:
@@ -193,6 +171,15 @@ def load_settings(environ: Mapping[str, str] | None = None, **overrides: object)
             "endpoint, required to verify webhooks."
         )
     return settings
+
+
+def _message(error: ValidationError) -> str:
+    """Return the first error as one line: the variable and its rule, without its value."""
+    details = error.errors(include_url=False, include_input=False)[0]
+    name = details["loc"][0]
+    rules = {"bool_parsing": "must be 1 or 0", "int_parsing": "must be a whole number"}
+    rule = details["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    return f"{name} {rules.get(details['type'], rule)}."
 
 
 def _check_production(settings: Settings) -> None:
@@ -211,7 +198,7 @@ def _check_production(settings: Settings) -> None:
         raise SettingsInvalid(
             "STRIPE_API_BASE must begin with https://, because STRIPE_SECRET_KEY is a live key."
         )
-    if "SITE_URL" not in settings.environ:
+    if "site_url" not in settings.model_fields_set:
         raise SettingsInvalid("SITE_URL is missing: set the https address of the site.")
     if not settings.site_url.startswith("https://"):
         raise SettingsInvalid("SITE_URL must begin with https:// in production.")
@@ -222,19 +209,7 @@ def _check_production(settings: Settings) -> None:
         )
 
 
-def _database_url(url: str, data_dir: Path) -> str:
-    if not url:
-        return f"sqlite:///{data_dir / 'creditapp.sqlite'}"
-    if url.startswith("postgres://"):
-        url = "postgresql://" + url.removeprefix("postgres://")
-    if url.startswith("postgresql://"):
-        return "postgresql+psycopg://" + url.removeprefix("postgresql://")
-    if url.startswith(("postgresql+psycopg://", "sqlite:///")):
-        return url
-    raise SettingsInvalid("DATABASE_URL must be sqlite:///file or postgresql://user@host/name.")
-
-
-def _kept_secret(data_dir: Path) -> str:
+def _stored_secret(data_dir: Path) -> str:
     """Return the demo's secret key, created at the first start and stored in the data folder."""
     path = data_dir / "secret_key"
     try:
@@ -264,43 +239,3 @@ def _write_once(path: Path, text: str) -> None:
         pass  # another process was first
     finally:
         temporary.unlink()
-
-
-def _whole(variables: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:
-    text = variables.get(name, "").strip()
-    if not text:
-        return default
-    if not text.isdecimal() or not low <= int(text) <= high:
-        raise SettingsInvalid(f"{name} must be a whole number from {low} to {high}.")
-    return int(text)
-
-
-def _flag(variables: Mapping[str, str], name: str) -> bool:
-    text = variables.get(name, "").strip().lower()
-    if text in ("", "0", "false", "no", "off"):
-        return False
-    if text in ("1", "true", "yes", "on"):
-        return True
-    raise SettingsInvalid(f"{name} must be 1 or 0.")
-
-
-def _one_of(variables: Mapping[str, str], name: str, allowed: tuple[str, ...], default: str) -> str:
-    text = variables.get(name, "").strip().lower() or default
-    if text not in allowed:
-        raise SettingsInvalid(f"{name} must be one of {', '.join(allowed)}.")
-    return text
-
-
-def _url(variables: Mapping[str, str], name: str, default: str) -> str:
-    text = (variables.get(name, "").strip() or default).rstrip("/")
-    if not text:
-        return ""
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
-        raise SettingsInvalid(f"{name} must be an address that begins with http:// or https://.")
-    return text
-
-
-def _browsable(host: str) -> str:
-    """Return a host that a browser on this machine can open."""
-    return "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104  # compared, not bound

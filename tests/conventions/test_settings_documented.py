@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import secrets
 import subprocess
-import tomllib
 
 import pytest
 
+from creditapp.catalog.load import PRESETS, load_catalog
 from creditapp.config import NAMES, SettingsInvalid, load_settings
 from tests.conventions.files import ROOT, texts
 
@@ -18,17 +18,7 @@ _SETTING = re.compile(r"^#? ?([A-Z][A-Z0-9_]+)=", re.MULTILINE)
 
 def named_by_catalogs() -> set[str]:
     """Return the variables that the catalogs which ship name for their providers and prices."""
-    found: set[str] = set()
-    for path in (ROOT / "creditapp" / "catalog").glob("*.toml"):
-        stack: list[object] = [tomllib.loads(path.read_text())]
-        while stack:
-            value = stack.pop()
-            if isinstance(value, dict):
-                found |= {str(each) for name, each in value.items() if name.endswith("_env")}
-                stack += value.values()
-            elif isinstance(value, list):
-                stack += value
-    return found
+    return {name for preset in PRESETS for name in load_catalog(preset).environment}
 
 
 def test_the_page_describes_every_setting_and_no_other() -> None:

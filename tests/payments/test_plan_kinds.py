@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import get_args
@@ -193,4 +192,4 @@ def test_fair_use_credits_expire_with_their_month(plans: PlanShop) -> None:
 def test_production_refuses_a_database_with_a_sandbox_plan(plans: PlanShop) -> None:
     plans.subscribe(plans.shop_app.member())
     with plans.app.app_context(), pytest.raises(SettingsInvalid, match="sandbox credits"):
-        refuse_demo_money(replace(plans.shop_app.settings, env="production"))
+        refuse_demo_money(plans.shop_app.settings.model_copy(update={"env": "production"}))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from pathlib import Path
 
 from flask import Flask
@@ -52,7 +51,11 @@ def test_the_figure_is_the_unspent_share(shop_app: ShopApp) -> None:
     assert "$6.26" in page
     assert "Write to the operator of this site and quote <code>" in page
     with shop_app.app.app_context():
-        provide(shop_app.app, Settings, replace(get(Settings), support_email="help@example.com"))
+        provide(
+            shop_app.app,
+            Settings,
+            get(Settings).model_copy(update={"support_email": "help@example.com"}),
+        )
     page = alice.browser.get("/credits/refunds").text
     assert re.search(
         r'Write to <a href="mailto:help@example\.com\?subject=Refund%20of%20[^"]+">'
