@@ -17,10 +17,8 @@ from pydantic import (
 )
 
 from creditapp.api.requests import parse_body
-from creditapp.catalog import Catalog, PackView, PriceRequest
+from creditapp.catalog import Catalog, PackView, PriceRequest, amount, credit_costs, packs_view
 from creditapp.catalog import quote as quote_price
-from creditapp.catalog.packs import packs_view
-from creditapp.catalog.price_list import credit_costs
 from creditapp.errors import ValidationFailed
 from creditapp.http.json_provider import json_response
 from creditapp.http.openapi import documented
@@ -134,7 +132,7 @@ def list_packs() -> Response:
     if currency not in catalog.currencies:
         currencies = ", ".join(catalog.currencies)
         raise ValidationFailed.of("currency", f"Packs are sold in {currencies}.")
-    return json_response([_pack(view) for view in packs_view(catalog, currency)])
+    return json_response([_pack(catalog, view) for view in packs_view(catalog, currency)])
 
 
 @routes.get("/credit-costs")
@@ -181,7 +179,7 @@ def quote() -> Response:
     return json_response(answer)
 
 
-def _pack(view: PackView) -> PackAnswer:
+def _pack(catalog: Catalog, view: PackView) -> PackAnswer:
     pack = view.pack
     return PackAnswer(
         id=pack.id,
@@ -193,6 +191,6 @@ def _pack(view: PackView) -> PackAnswer:
         bonus_micro=view.bonus_micro,
         saving_percent=view.saving_percent,
         per_credit=view.per_credit,
-        best_value=view.best_value,
-        description=f"{view.amount}: {view.makes}",
+        best_value=pack.best_value,
+        description=f"{amount(catalog, pack.credits_micro)}: {view.yields}",
     )

@@ -4,7 +4,7 @@ from creditapp.catalog.catalog import Catalog
 from creditapp.catalog.formatting import amount
 from creditapp.catalog.load import CatalogInvalid, load_catalog
 from creditapp.catalog.models import OPERATIONS, TEXT_TO_IMAGE, Model
-from creditapp.catalog.packs import PackView, makes_text, packs_view, plans_view
+from creditapp.catalog.packs import PackView, packs_view, plans_view, yield_text
 from creditapp.catalog.price_list import credit_costs
 from creditapp.catalog.pricing import (
     PriceRequest,

@@ -8,9 +8,9 @@ Amounts of credits are microcredits (``…_micro``), money is minor units of its
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import Field, field_validator, model_validator
 
@@ -173,24 +173,27 @@ class Catalog(Table):
 
     def model(self, model_id: str) -> Model | None:
         """Return the image model with this id."""
-        return next((model for model in self.models if model.id == model_id), None)
+        return _find(self.models, model_id)
 
     def language_model(self, language_model_id: str) -> LanguageModel | None:
         """Return the token-priced model with this id."""
-        return next(
-            (model for model in self.language_models if model.id == language_model_id), None
-        )
+        return _find(self.language_models, language_model_id)
 
     def operation(self, operation_id: str) -> Operation | None:
         """Return the operation with this id, if the catalog offers it."""
-        return next(
-            (operation for operation in self.operations if operation.id == operation_id), None
-        )
+        return _find(self.operations, operation_id)
 
     def pack(self, pack_id: str) -> Pack | None:
         """Return the pack with this id."""
-        return next((pack for pack in self.packs if pack.id == pack_id), None)
+        return _find(self.packs, pack_id)
 
     def plan(self, plan_id: str) -> Plan | None:
         """Return the plan with this id."""
-        return next((plan for plan in self.plans if plan.id == plan_id), None)
+        return _find(self.plans, plan_id)
+
+
+E = TypeVar("E", Model, LanguageModel, Operation, Pack, Plan)
+
+
+def _find(entries: Iterable[E], entry_id: str) -> E | None:
+    return next((entry for entry in entries if entry.id == entry_id), None)

@@ -223,6 +223,13 @@ class Operation(Served):
     voices: Many[Id] = ()
     native_n: ClassVar[bool] = False
 
+    @property
+    def spans(self) -> tuple[str, ...]:
+        """The lengths of each step: ``up to 5 s``, ``6-10 s``."""
+        ends = [step.up_to_seconds for step in self.steps]
+        later = (f"{end + 1}-{following} s" for end, following in pairwise(ends))
+        return (f"up to {ends[0]} s", *later) if ends else ()
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         if (self.price_micro is None) == (not self.steps):

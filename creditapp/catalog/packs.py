@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 
 from creditapp.catalog.catalog import Catalog
-from creditapp.catalog.formatting import amount, count, figure
+from creditapp.catalog.formatting import amount, count
 from creditapp.catalog.models import Model
 from creditapp.catalog.plan_kinds import PLAN_KINDS
 from creditapp.catalog.products import Pack, Plan
@@ -21,31 +21,19 @@ _CENTS = {"USD": "¢", "EUR": " ct", "GBP": "p"}
 
 @dataclass(frozen=True, slots=True)
 class PackView:
-    """A pack with the texts and figures of its card."""
+    """A pack with the texts and figures that compare it with the others."""
 
     pack: Pack
-    price: str
-    """``$14.99``"""
-    credits: str
-    """``110``, or ``$27.00`` in dollars"""
-    amount: str
-    """``110 credits``"""
     per_credit: Decimal
     """The price of one credit in the currency, to four decimals."""
-    each: str
+    unit_price: str
     """``13.6¢ a credit``"""
     bonus_micro: int | None
     """The credits beyond those that its price buys at the dearest credit."""
-    bonus: str | None
-    """``34 credits more than at Starter's price``"""
     saving_percent: int | None
-    saving_minor: int | None
-    """How much more its credits would cost at the dearest credit."""
-    saving: str | None
-    """``31% less than Starter``"""
-    makes: str
+    """How much less its credits cost than at the dearest credit."""
+    yields: str
     """``about 220 Nano Banana images or 110 Flux Dev``"""
-    best_value: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +49,7 @@ class PlanView:
     """``1,200 credits a month``, ``60 credits when you confirm your address``"""
     unused: str
     """A sentence about unused credits."""
-    makes: str
+    yields: str
     saving_minor: int | None
     """How much less a year costs than twelve months."""
     saving: str | None
@@ -91,7 +79,7 @@ def plans_view(catalog: Catalog) -> tuple[PlanView, ...]:
     return tuple(_plan_view(catalog, plan) for plan in catalog.plans)
 
 
-def makes_text(catalog: Catalog, micro: int) -> str:
+def yield_text(catalog: Catalog, micro: int) -> str:
     """Return what an amount yields: ``about 220 Nano Banana images or 110 Flux Dev``.
 
     At most two models: the cheapest and the default one. Empty when the amount pays for no image.
@@ -112,29 +100,15 @@ def _pack_view(catalog: Catalog, pack: Pack, dearest: Pack) -> PackView:
     # The same money, and the same credits, at the price of the dearest credit.
     same_money = pack.price_minor * dearest.credits_micro // dearest.price_minor
     step = MICRO_PER_CREDIT if catalog.unit == "credits" else MICRO_PER_CREDIT // 100
-    bonus_micro = max(0, pack.credits_micro - same_money) // step * step or None
     same_credits = pack.credits_micro * dearest.price_minor
     paid = pack.price_minor * dearest.credits_micro
-    percent = max(0, same_credits - paid) * 100 // same_credits or None
-    saving_minor = max(0, same_credits - paid) // dearest.credits_micro or None
     return PackView(
         pack=pack,
-        price=money_text(pack.price_minor, pack.currency),
-        credits=figure(catalog, pack.credits_micro),
-        amount=amount(catalog, pack.credits_micro),
         per_credit=_per_credit(pack),
-        each=_each(catalog, pack),
-        bonus_micro=bonus_micro,
-        bonus=(
-            f"{amount(catalog, bonus_micro)} more than at {dearest.name}'s price"
-            if bonus_micro
-            else None
-        ),
-        saving_percent=percent,
-        saving_minor=saving_minor,
-        saving=f"{percent}% less than {dearest.name}" if percent else None,
-        makes=makes_text(catalog, pack.credits_micro),
-        best_value=pack.best_value,
+        unit_price=_unit_price(catalog, pack),
+        bonus_micro=max(0, pack.credits_micro - same_money) // step * step or None,
+        saving_percent=max(0, same_credits - paid) * 100 // same_credits or None,
+        yields=yield_text(catalog, pack.credits_micro),
     )
 
 
@@ -147,7 +121,7 @@ def _per_credit(pack: Pack) -> Decimal:
     return major.quantize(Decimal("0.0001"), ROUND_HALF_UP)
 
 
-def _each(catalog: Catalog, pack: Pack) -> str:
+def _unit_price(catalog: Catalog, pack: Pack) -> str:
     """Return the price of one credit, to a tenth of a cent."""
     minor = _minor_per_credit(pack).quantize(Decimal("0.1"), ROUND_HALF_UP)
     if pack.currency in _CENTS and minor < 100:
@@ -168,19 +142,19 @@ def _plan_view(catalog: Catalog, plan: Plan) -> PlanView:
         year=year if plan.free else f"{year} a year{per_seat}",
         credits=_plan_credits(catalog, plan),
         unused=_unused(plan),
-        makes=makes_text(catalog, plan.credits_micro),
+        yields=yield_text(catalog, plan.credits_micro),
         saving_minor=saving,
         saving=f"{money_text(saving, plan.currency)} less than twelve months" if saving else None,
     )
 
 
 def _plan_credits(catalog: Catalog, plan: Plan) -> str:
-    held = amount(catalog, plan.credits_micro)
+    credits_text = amount(catalog, plan.credits_micro)
     if plan.free:
-        gives = f"{held} when you confirm your address"
-        return gives if plan.credits_micro else "No credits included"
+        on_confirmation = f"{credits_text} when you confirm your address"
+        return on_confirmation if plan.credits_micro else "No credits included"
     kind = PLAN_KINDS[plan.kind]
-    return kind.describe(f"{held} a month{kind.per_seat}")
+    return kind.describe(f"{credits_text} a month{kind.per_seat}")
 
 
 def _unused(plan: Plan) -> str:

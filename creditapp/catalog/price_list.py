@@ -66,16 +66,10 @@ def _operation_cost(catalog: Catalog, operation: Operation) -> OperationCost:
 
 def _media_cost(catalog: Catalog, operation: Operation) -> tuple[int, str]:
     if operation.steps:
-        parts, shortest = [], 1
-        for step in operation.steps:
-            price = amount(catalog, step.price_micro)
-            first = shortest == 1
-            parts.append(
-                f"{price} up to {step.up_to_seconds} s"
-                if first
-                else f"{price} for {shortest}-{step.up_to_seconds} s"
-            )
-            shortest = step.up_to_seconds + 1
+        parts = [
+            f"{amount(catalog, step.price_micro)} for {span}"
+            for step, span in zip(operation.steps, operation.spans, strict=True)
+        ]
         return operation.steps[0].price_micro, f"{', '.join(parts)}."
     price_micro = operation.price_micro or 0
     if operation.block_seconds:

@@ -15,8 +15,8 @@ from creditapp.catalog.models import (
     OPERATIONS,
     TEXT_TO_IMAGE,
     TOKEN_OPERATIONS,
-    Model,
     Operation,
+    ServedModel,
 )
 from creditapp.catalog.selection import accepted_qualities, image_model, language_model
 from creditapp.catalog.tokens import TOKENS_MAX, CostLine, estimated_tokens, token_lines
@@ -141,13 +141,13 @@ def _images(catalog: Catalog, operation: Operation, request: PriceRequest) -> Qu
     if errors:
         raise ValidationFailed(errors)
     price = model.price_at(request.quality)
-    named = model.name
+    name = model.name
     if model.qualities:
-        named = f"{model.name}, {request.quality or model.default_quality}"
+        name = f"{model.name}, {request.quality or model.default_quality}"
     # The price of one image is beside the sentence already; several images are a product.
-    sentence = f"{named}, 1 image"
+    sentence = f"{name}, 1 image"
     if request.n > 1:
-        sentence = f"{named}, {amount(catalog, price)} × {count(request.n, 'image')}"
+        sentence = f"{name}, {amount(catalog, price)} × {count(request.n, 'image')}"
     return _quote(catalog, operation, price, request.n, sentence, model=model)
 
 
@@ -156,13 +156,10 @@ def _by_steps(catalog: Catalog, operation: Operation, request: PriceRequest) -> 
     seconds = operation.steps[0].up_to_seconds if request.seconds is None else request.seconds
     if not _is_whole(seconds, 1, longest):
         raise ValidationFailed.of("seconds", f"{operation.name} is 1 to {longest} s long.")
-    shortest = 1
-    for step in operation.steps:
-        if seconds <= step.up_to_seconds:
-            break
-        shortest = step.up_to_seconds + 1
-    span = (
-        f"up to {step.up_to_seconds} s" if shortest == 1 else f"{shortest}-{step.up_to_seconds} s"
+    step, span = next(
+        (step, span)
+        for step, span in zip(operation.steps, operation.spans, strict=True)
+        if seconds <= step.up_to_seconds
     )
     sentence = f"{operation.name}, {seconds} s: {amount(catalog, step.price_micro)} for {span}"
     return _quote(catalog, operation, step.price_micro, 1, sentence)
@@ -221,17 +218,8 @@ def _tokens(catalog: Catalog, operation: Operation, request: PriceRequest) -> Qu
     sentence = f"{model.name}, {about}{count(input_tokens, 'token')} in"
     if model.output_micros_usd:
         sentence += f", {up_to}{output_tokens:,} out"
-    return Quote(
-        operation.id,
-        model.id,
-        model.name,
-        cost,
-        cost,
-        1,
-        sentence,
-        lines,
-        estimated,
-        catalog.version,
+    return _quote(
+        catalog, operation, cost, 1, sentence, model=model, lines=lines, estimated=estimated
     )
 
 
@@ -242,28 +230,28 @@ def _quote(
     units: int,
     sentence: str,
     *,
-    model: Model | None = None,
+    model: ServedModel | None = None,
+    lines: tuple[CostLine, ...] | None = None,
     estimated: bool = False,
 ) -> Quote:
-    cost = unit_micro * units
-    name = model.name if model else operation.name
+    cost_micro = unit_micro * units
     return Quote(
-        operation.id,
-        model.id if model else None,
-        name,
-        cost,
-        unit_micro,
-        units,
-        sentence,
-        (CostLine(sentence, cost),),
-        estimated,
-        catalog.version,
+        operation=operation.id,
+        model=model.id if model else None,
+        model_name=model.name if model else operation.name,
+        cost_micro=cost_micro,
+        unit_micro=unit_micro,
+        units=units,
+        sentence=sentence,
+        lines=(CostLine(sentence, cost_micro),) if lines is None else lines,
+        estimated=estimated,
+        version=catalog.version,
     )
 
 
-def _unknown_operation(catalog: Catalog, wanted: str) -> str:
-    if wanted in OPERATIONS:
-        return f"This shop does not offer {wanted}."
+def _unknown_operation(catalog: Catalog, name: str) -> str:
+    if name in OPERATIONS:
+        return f"This shop does not offer {name}."
     return f"Choose one of these: {', '.join(operation.id for operation in catalog.operations)}."
 
 

@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 
 from creditapp.catalog.catalog import Catalog
 from creditapp.catalog.formatting import amount, count, figure
-from creditapp.catalog.models import TEXT_TO_IMAGE, TIERS, Model
+from creditapp.catalog.models import IMAGE_OPERATIONS, TEXT_TO_IMAGE, TIERS, Model
 from creditapp.catalog.pricing import PriceRequest, Quote, guest_refusal
 from creditapp.catalog.selection import image_model
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class Suggestion:
     """A suggestion when the balance is too small: a change, and the cost after it.
 
     ``kind`` is ``quality``, ``count``, ``model`` or ``credits`` (add credits; nothing changes).
@@ -28,6 +28,9 @@ class Way:
     model: str | None = None
     quality: str | None = None
     n: int | None = None
+
+
+_ADD_CREDITS = Suggestion("credits", "Add credits")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +49,6 @@ class ModelOffer:
     quality: str | None
     cost_micro: int
     """The cost of the whole request, with all its images."""
-    images_left: int | None
-    """How many images of this model the balance affords; ``None`` for a guest."""
     available: bool
     affordable: bool
     recommended: bool
@@ -55,7 +56,7 @@ class ModelOffer:
     """The reason for the recommendation; empty without one."""
     reason: str
     """The reason why it cannot be chosen; empty when it can."""
-    ways: tuple[Way, ...]
+    suggestions: tuple[Suggestion, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ class Affordability:
     state: str
     after_micro: int
     sentence: str
-    ways: tuple[Way, ...]
+    suggestions: tuple[Suggestion, ...]
 
 
 def recommend(
@@ -84,8 +85,8 @@ def recommend(
     payable = [model for model in models if model.price_micro <= balance_micro]
     if not payable:
         return None
-    wanted = catalog.recommended_images
-    lasting = [model for model in payable if balance_micro // model.price_micro >= wanted]
+    images = catalog.recommended_images
+    lasting = [model for model in payable if balance_micro // model.price_micro >= images]
     # max and min take the first of equals: the catalog's order decides within a tier.
     best = (
         max(lasting, key=lambda model: TIERS.index(model.tier))
@@ -134,23 +135,21 @@ def affordability(
         state = "low" if after < threshold else "sufficient"
         return Affordability(state, after, f"This leaves {amount(catalog, after)}.", ())
     have, needs = amount(catalog, balance_micro), figure(catalog, quoted.cost_micro)
-    ways = list(_ways(catalog, request, balance_micro))
-    ways += list(_other_model(catalog, request, balance_micro, available_ids))
-    choices = ["Add credits", *(_within(way.label) for way in ways)]
-    ways.append(Way("credits", "Add credits"))
-    advice = " or ".join(part for part in (", ".join(choices[:-1]), choices[-1]) if part)
-    return Affordability(
-        "insufficient", after, f"You have {have}; this needs {needs}. {advice}.", tuple(ways)
-    )
+    suggestions = list(_changes(catalog, request, balance_micro))
+    suggestions += list(_other_model(catalog, request, balance_micro, available_ids))
+    choices = ["Add credits", *(_within(suggestion.label) for suggestion in suggestions)]
+    suggestions.append(_ADD_CREDITS)
+    advice = " or ".join(filter(None, (", ".join(choices[:-1]), choices[-1])))
+    sentence = f"You have {have}; this needs {needs}. {advice}."
+    return Affordability("insufficient", after, sentence, tuple(suggestions))
 
 
 def _for_guest(catalog: Catalog, models: list[Model]) -> Recommendation | None:
-    open_to_guests = [model for model in models if model.guests]
-    if not open_to_guests:
+    free = [model for model in models if model.guests]
+    if not free:
         return None
-    default = catalog.model(catalog.default_model)
-    best = default if default in open_to_guests else open_to_guests[0]
-    return Recommendation(best or open_to_guests[0], "free to try, no account needed")
+    best = next((model for model in free if model.id == catalog.default_model), free[0])
+    return Recommendation(best, "free to try, no account needed")
 
 
 def _offer(
@@ -162,40 +161,38 @@ def _offer(
     recommended: Recommendation | None,
 ) -> ModelOffer:
     quality = request.quality if request.quality in model.qualities else model.default_quality
-    asked = replace(request, model=model.id, quality=quality)
-    price = model.price_at(quality)
-    cost = price * request.n
+    request = replace(request, model=model.id, quality=quality)
+    cost = model.price_at(quality) * request.n
     affordable = balance_micro is None or cost <= balance_micro
     is_best = recommended is not None and recommended.model is model
     reason = ""
-    ways: tuple[Way, ...] = ()
+    suggestions: tuple[Suggestion, ...] = ()
     if not available:
         reason = "Not set up on this server."
     elif balance_micro is None:
-        reason = guest_refusal(catalog, replace(asked, n=1)) or ""
+        reason = guest_refusal(catalog, replace(request, n=1)) or ""
     elif not affordable:
         images = count(request.n, "image")
         need = "needs" if request.n == 1 else "need"
         have = figure(catalog, balance_micro)
         reason = f"{images} {need} {amount(catalog, cost)}; you have {have}"
-        ways = (*_ways(catalog, asked, balance_micro), Way("credits", "Add credits"))
+        suggestions = (*_changes(catalog, request, balance_micro), _ADD_CREDITS)
     return ModelOffer(
         model=model,
         quality=quality,
         cost_micro=cost,
-        images_left=None if balance_micro is None else balance_micro // price,
         available=available,
         affordable=affordable,
         recommended=is_best,
         why=recommended.reason if recommended and is_best else "",
         reason=reason,
-        ways=ways,
+        suggestions=suggestions,
     )
 
 
-def _ways(catalog: Catalog, request: PriceRequest, balance_micro: int) -> Iterator[Way]:
+def _changes(catalog: Catalog, request: PriceRequest, balance_micro: int) -> Iterator[Suggestion]:
     """Yield changes to an image request that make it affordable."""
-    if catalog.operation(request.operation) is None or request.operation not in _images(catalog):
+    if request.operation not in IMAGE_OPERATIONS:
         return
     model = image_model(catalog, request.operation, request.model)
     price = model.price_at(request.quality)
@@ -208,19 +205,19 @@ def _ways(catalog: Catalog, request: PriceRequest, balance_micro: int) -> Iterat
         best, quality = max(cheaper)
         cost = best * request.n
         label = f"Use {quality} ({figure(catalog, cost)})"
-        yield Way("quality", label, cost, model.id, quality, request.n)
+        yield Suggestion("quality", label, cost, model.id, quality, request.n)
     fewer = min(balance_micro // price, request.n - 1)
     if fewer > 0:
         cost = price * fewer
         label = f"Make {count(fewer, 'image')} ({figure(catalog, cost)})"
-        yield Way("count", label, cost, model.id, request.quality, fewer)
+        yield Suggestion("count", label, cost, model.id, request.quality, fewer)
 
 
 def _other_model(
     catalog: Catalog, request: PriceRequest, balance_micro: int, available_ids: Collection[str]
-) -> Iterator[Way]:
+) -> Iterator[Suggestion]:
     """Yield the cheapest other model that the balance affords."""
-    if request.operation not in _images(catalog):
+    if request.operation not in IMAGE_OPERATIONS:
         return
     chosen = image_model(catalog, request.operation, request.model)
     others = [
@@ -233,11 +230,7 @@ def _other_model(
         best = min(others, key=lambda model: model.price_micro)
         cost = best.price_micro * request.n
         label = f"Choose {best.name} ({figure(catalog, cost)})"
-        yield Way("model", label, cost, best.id, best.default_quality, request.n)
-
-
-def _images(catalog: Catalog) -> set[str]:
-    return {name for model in catalog.models for name in model.operations}
+        yield Suggestion("model", label, cost, best.id, best.default_quality, request.n)
 
 
 def _within(label: str) -> str:

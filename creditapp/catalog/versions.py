@@ -125,11 +125,6 @@ def document(session: Session, version_id: str) -> dict[str, object]:
     return _document(version.content) if version else {}
 
 
-def history(session: Session, limit: int = 50) -> list[CatalogVersion]:
-    """Return the versions that were ever active, the last activated first."""
-    return list(session.scalars(_activated().limit(limit)))
-
-
 def _newest(
     session: Session, name: str | None = None, *, source: str | None = None
 ) -> CatalogVersion | None:

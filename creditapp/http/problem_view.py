@@ -8,7 +8,7 @@ from typing import Any
 from flask import g, request
 
 from creditapp import units
-from creditapp.catalog import Catalog, packs_view
+from creditapp.catalog import Catalog
 from creditapp.config import Settings
 from creditapp.errors import AppError, CsrfFailed
 from creditapp.http.csrf import is_foreign
@@ -41,7 +41,7 @@ def problem_view(error: AppError) -> dict[str, Any]:
             "required_micro": _micro(fields.get("required")),
             "balance_micro": _micro(fields.get("balance")),
             "shortfall_micro": _micro(fields.get("shortfall")),
-            "packs": _packs(catalog) if viewer().kind == "user" else [],
+            "packs": catalog.packs if viewer().kind == "user" else [],
             "catalog": catalog.digest,
         }
     if error.status == 429:
@@ -58,20 +58,6 @@ def problem_view(error: AppError) -> dict[str, Any]:
         }
         view["retry_url"] = request.path
     return view
-
-
-def _packs(catalog: Catalog) -> list[dict[str, Any]]:
-    return [
-        {
-            "id": view.pack.id,
-            "name": view.pack.name,
-            "credits_micro": view.pack.credits_micro,
-            "price_minor": view.pack.price_minor,
-            "currency": view.pack.currency,
-            "best_value": view.best_value,
-        }
-        for view in packs_view(catalog)
-    ]
 
 
 def _micro(value: object) -> int | None:

@@ -13,7 +13,7 @@ def test_the_price_list_speaks_for_itself(studio: Catalog) -> None:
         ("text-to-image", 500_000, "From 0.5 credits an image, by model."),
         ("image-to-image", 500_000, "From 0.5 credits an image, by model."),
         ("upscale", 5_000_000, "5 credits each."),
-        ("video", 25_000_000, "25 credits up to 5 s, 50 credits for 6-10 s."),
+        ("video", 25_000_000, "25 credits for up to 5 s, 50 credits for 6-10 s."),
         ("audio", 1_000_000, "1 credit for each started 15 s."),
         ("lipsync", 20_000_000, "20 credits for each started 10 s."),
         *(

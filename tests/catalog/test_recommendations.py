@@ -67,11 +67,15 @@ def test_the_picker_says_what_is_out_of_reach_and_the_ways_out(studio: Catalog) 
     assert [row.model.id for row in rows] == [model.id for model in studio.models]
     assert [row.recommended for row in rows].count(True) == 1
     first, last = rows[0], rows[-1]
-    assert (first.why, first.reason, first.ways) == ("fits your balance: 24 images left", "", ())
+    assert (first.why, first.reason, first.suggestions) == (
+        "fits your balance: 24 images left",
+        "",
+        (),
+    )
     assert first.cost_micro == CREDIT
     assert (last.quality, last.cost_micro, last.affordable) == ("high", 16 * CREDIT, False)
     assert last.reason == "2 images need 16 credits; you have 12"
-    assert [way.label for way in last.ways] == [
+    assert [way.label for way in last.suggestions] == [
         "Use medium (4)",
         "Make 1 image (8)",
         "Add credits",
@@ -81,7 +85,7 @@ def test_the_picker_says_what_is_out_of_reach_and_the_ways_out(studio: Catalog) 
 def test_one_image_needs_and_two_need(studio: Catalog) -> None:
     row = offers(studio, CREDIT // 2, ALL)[1]
     assert row.reason == "1 image needs 1 credit; you have 0.5"
-    assert [way.kind for way in row.ways] == ["credits"]
+    assert [way.kind for way in row.suggestions] == ["credits"]
 
 
 def test_a_guest_sees_which_models_need_an_account(studio: Catalog) -> None:
@@ -89,7 +93,6 @@ def test_a_guest_sees_which_models_need_an_account(studio: Catalog) -> None:
     assert rows["nano-banana"].reason == ""
     assert rows["flux-dev"].recommended
     assert rows["gpt-image"].reason == "Sign up to use GPT Image."
-    assert rows["gpt-image"].images_left is None
 
 
 def test_a_model_that_is_not_set_up_says_so(studio: Catalog) -> None:
@@ -116,7 +119,7 @@ def test_every_way_out_is_named(studio: Catalog) -> None:
         "You have 12 credits; this needs 16. "
         "Add credits, use medium (4), make 1 image (8) or choose Nano Banana (1)."
     )
-    assert [way.kind for way in found.ways] == ["quality", "count", "model", "credits"]
+    assert [way.kind for way in found.suggestions] == ["quality", "count", "model", "credits"]
 
 
 @pytest.mark.parametrize(
@@ -169,7 +172,7 @@ def test_whatever_is_proposed_can_be_paid(
         STUDIO, asked, quote(STUDIO, asked), balance_micro, available_ids=available
     )
     rows = offers(STUDIO, balance_micro, available, asked)
-    for way in [*found.ways, *(way for row in rows for way in row.ways)]:
+    for way in [*found.suggestions, *(way for row in rows for way in row.suggestions)]:
         if way.kind != "credits":
             changed = PriceRequest(model=way.model, quality=way.quality, n=way.n or 0)
             assert quote(STUDIO, changed).cost_micro == way.cost_micro
@@ -179,7 +182,7 @@ def test_whatever_is_proposed_can_be_paid(
             assert way.model in available
     for row in rows:
         assert (row.reason == "") == (row.available and row.affordable)
-        assert not row.recommended or (row.available and row.images_left)
+        assert not row.recommended or row.available
     recommended = recommend(STUDIO, balance_micro, available)
     if recommended is not None:
         assert recommended.model.id in available

@@ -53,10 +53,10 @@ def test_each_currency_has_its_own_prices() -> None:
     catalog = parse(tomllib.loads(in_euros()), file="shop.toml")
     assert catalog.currencies == ("USD", "EUR", "JPY")
     euros = packs_view(catalog, "EUR")
-    assert [view.price for view in euros] == ["€4.50", "€13.99", "€27.99", "€45.99"]
+    assert [view.pack.price_minor for view in euros] == [450, 1399, 2799, 4599]
     assert euros[1].saving_percent == 29
-    assert packs_view(catalog, "JPY")[0].price == "720 JPY"
-    assert packs_view(catalog)[0].price == "$4.99"
+    assert packs_view(catalog, "JPY")[0].pack.price_minor == 720
+    assert packs_view(catalog)[0].pack.price_minor == 499
 
 
 @pytest.mark.parametrize(

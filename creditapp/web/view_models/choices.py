@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import NotRequired, TypedDict
 from urllib.parse import urlencode
 
-from creditapp.catalog import Catalog, Model, PriceRequest, Quote
-from creditapp.catalog.recommendations import ModelOffer, Way, affordability, offers
+from creditapp.catalog import Catalog, Model, PriceRequest, Quote, recommendations
+from creditapp.catalog.recommendations import ModelOffer, affordability, offers
 from creditapp.generation.operations.text_to_image import ImageOrder
 from creditapp.generation.providers import Providers, Unavailable
 from creditapp.http.viewer import Viewer
@@ -104,7 +104,7 @@ def _model_choice(offer: ModelOffer, show_recommendation: bool) -> ModelChoice:
     model = offer.model
     blocked: Blocked | None = None
     if offer.reason:
-        links = suggestions(offer.ways)
+        links = suggestions(offer.suggestions)
         if offer.available and not links:
             links = [{"label": "Sign up", "href": "/auth/signup?next=/"}]
         blocked = {"text": offer.reason, "suggestions": links}
@@ -125,16 +125,16 @@ def _model_choice(offer: ModelOffer, show_recommendation: bool) -> ModelChoice:
     }
 
 
-def suggestions(ways: Sequence[Way]) -> list[Suggestion]:
+def suggestions(changes: Sequence[recommendations.Suggestion]) -> list[Suggestion]:
     """Return the links that make a price affordable."""
     links: list[Suggestion] = []
-    for way in ways:
-        if way.kind == "credits":
-            links.append({"label": way.label, "href": "/credits"})
+    for change in changes:
+        if change.kind == "credits":
+            links.append({"label": change.label, "href": "/credits"})
             continue
-        fields = {"model": way.model, "quality": way.quality, "n": way.n}
+        fields = {"model": change.model, "quality": change.quality, "n": change.n}
         query = urlencode({name: value for name, value in fields.items() if value is not None})
-        links.append({"label": way.label, "choose": query})
+        links.append({"label": change.label, "choose": query})
     return links
 
 
@@ -165,7 +165,7 @@ def price_panel(
             low_balance_micro=viewer.low_at_micro,
         )
         panel["state"] = result.state
-        panel["suggestions"] = suggestions(result.ways)
+        panel["suggestions"] = suggestions(result.suggestions)
     return panel
 
 

@@ -124,10 +124,10 @@ def packs(currency: str = "") -> list[Pack]:
             "credits_micro": view.pack.credits_micro,
             "price_minor": view.pack.price_minor,
             "currency": view.pack.currency,
-            "each": view.each,
+            "each": view.unit_price,
             "bonus_micro": view.bonus_micro or 0,
             "saving_percent": view.saving_percent or 0,
-            "best_value": view.best_value,
+            "best_value": view.pack.best_value,
             "makes": [
                 {"name": model.name, "images": view.pack.credits_micro // model.price_micro}
                 for model in compared

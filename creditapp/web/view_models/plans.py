@@ -218,7 +218,7 @@ def _offer(view: PlanView, status: PlanStatus | None, has_trial: bool) -> PlanOf
         "tagline": plan.tagline,
         "credits": view.credits,
         "unused": "" if plan.free else view.unused,
-        "makes": view.makes,
+        "makes": view.yields,
         "current": status is not None and status.plan_id == plan.id,
         "free": plan.free,
         "seats_min": plan.seats_min,

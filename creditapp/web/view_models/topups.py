@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import NotRequired, TypedDict
 
 from creditapp import units
-from creditapp.catalog import Catalog
+from creditapp.catalog import Catalog, Pack
 from creditapp.payments.auto_topup.limits import MonthlyUsage, start_of_next_month
 from creditapp.payments.auto_topup.models import AutoTopup
 from creditapp.services import get
@@ -23,22 +23,12 @@ class TopupForm(TypedDict):
     counts_manual: bool
 
 
-class TopupPack(TypedDict):
-    """A pack that the automatic top-up can buy."""
-
-    id: str
-    name: str
-    credits_micro: int
-    price_minor: int
-    currency: str
-
-
 class Topup(TypedDict):
     """The ``topup_state`` component with the form; the optional keys need an agreement."""
 
     state: str
     form: TopupForm
-    packs: list[TopupPack]
+    packs: Sequence[Pack]
     catalog: str
     card: NotRequired[str]
     price_minor: NotRequired[int]
@@ -60,16 +50,7 @@ def topup(
     view: Topup = {
         "state": _state(row),
         "form": _form(row) if sent is None else _sent_form(sent),
-        "packs": [
-            {
-                "id": pack.id,
-                "name": pack.name,
-                "credits_micro": pack.credits_micro,
-                "price_minor": pack.price_minor,
-                "currency": pack.currency,
-            }
-            for pack in catalog.packs
-        ],
+        "packs": catalog.packs,
         "catalog": catalog.digest,
     }
     if row is None or month is None:
