@@ -14,7 +14,6 @@ LIST_LINES_MAX = 500
 FUNCTION_LINES_MAX = 60
 
 LONG_FILES: dict[str, str] = {
-    "creditapp/config.py": "a setting is a name, a field and a reader: they are read together",
     "creditapp/db.py": "the one door to the database: engine, transactions, reads and writes",
     "creditapp/guests/claims.py": "one claim with its window and its budget, which change together",
     "creditapp/jobs/engine.py": "the DBOS adapter, the only module that imports DBOS",
