@@ -2,38 +2,45 @@
 
 from __future__ import annotations
 
-import secrets
 from collections import defaultdict
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 from flask import Flask
-from flask.testing import FlaskClient
 from playwright.sync_api import Browser, sync_playwright
-from sqlalchemy import create_engine, text
-from sqlalchemy.engine import Engine, make_url
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.engine import Engine
 
+from creditapp.accounts import passwords
 from creditapp.clock import StoppedClock
-from creditapp.jobs.engine import JobStore
-from creditapp.services import get
 from tests.app_factory import (
     CHROMIUM,
     CHROMIUM_FLAGS,
-    POSTGRESQL_SERVER,
     Outbox,
     Person,
     Queue,
-    build_app,
-    close_app,
-    lacking,
+    SharedApps,
+    get_clock,
+    get_outbox,
+    get_queue,
 )
-from tests.shop_app import ShopApp, open_shop_app
+from tests.databases import Databases, lacking, new_database
+from tests.shop_app import ShopApp
 from tests.stripe_sandbox.contract import faults_of_answer
 from tests.stripe_sandbox.sandbox_kit import Sandbox, Shop
+
+BOTH = ("sqlite", "postgresql")
+FOLDERS_ON_BOTH = {"accounts", "api", "faults", "generation", "ledger", "payments"}
+"""Their code is SQL. Elsewhere a test or a module is marked ``databases(*BOTH)`` to run on both."""
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that uses a database on the kinds it is marked with, or its folder's."""
+    if "database_kind" in metafunc.fixturenames:
+        mark = metafunc.definition.get_closest_marker("databases")
+        default = BOTH if metafunc.definition.path.parent.name in FOLDERS_ON_BOTH else BOTH[:1]
+        kinds = mark.args if mark else default
+        metafunc.parametrize("database_kind", kinds, indirect=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -53,16 +60,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.line(", ".join(files))
 
 
-@pytest.fixture(scope="session")
-def postgresql_server() -> Engine:
-    """An engine on the server's maintenance database, outside transactions."""
-    engine = create_engine(POSTGRESQL_SERVER, isolation_level="AUTOCOMMIT")
-    try:
-        with engine.connect() as connection:
-            connection.execute(text("SELECT 1"))
-    except OperationalError:
-        lacking("PostgreSQL on 127.0.0.1:5432", "apt-get install postgresql, then start it")
-    return engine
+@pytest.fixture(autouse=True)
+def _quick_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hash passwords with a thousandth of the work: almost every test signs somebody up."""
+    monkeypatch.setattr(passwords, "_MEMORY_KIB", 64)
+    monkeypatch.setattr(passwords, "_ITERATIONS", 1)
+    monkeypatch.setattr(passwords, "_PARAMETERS", "$argon2id$v=19$m=64,t=1,p=1$")
 
 
 # One for the whole run: Playwright allows a single one in a process.
@@ -77,67 +80,72 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture
-def sqlite_url(tmp_path: Path) -> str:
-    """The address of a fresh SQLite file."""
-    return f"sqlite:///{tmp_path / 'creditapp.sqlite'}"
+@pytest.fixture(scope="session")
+def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
+    """One database of each kind, which ``fresh`` empties."""
+    made = Databases(tmp_path_factory.mktemp("databases"))
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def shared_apps(
+    databases: Databases, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SharedApps]:
+    """One app on each of them."""
+    made = SharedApps(databases, tmp_path_factory.mktemp("apps"))
+    yield made
+    made.close()
 
 
 @pytest.fixture
-def postgresql_url(postgresql_server: Engine) -> Iterator[str]:
-    """The address of a fresh PostgreSQL database, dropped afterwards."""
-    name = f"creditapp_test_{secrets.token_hex(6)}"
-    with postgresql_server.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    yield make_url(POSTGRESQL_SERVER).set(database=name).render_as_string(hide_password=False)
-    with postgresql_server.connect() as connection:
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest) -> str:
-    """A fresh database; the test runs once on each kind."""
-    url: str = request.getfixturevalue(f"{request.param}_url")
-    return url
+def database_kind(request: pytest.FixtureRequest) -> str:
+    """The kind of database of this run of the test: ``sqlite`` or ``postgresql``."""
+    return getattr(request, "param", "sqlite")
 
 
 @pytest.fixture
-def clock() -> StoppedClock:
-    """The app's clock: it stands until the test moves it."""
-    return StoppedClock(datetime(2026, 11, 21, 12, 0, tzinfo=UTC))
+def database_url(database_kind: str, tmp_path: Path) -> Iterator[str]:
+    """The address of a database of the test's own, without tables."""
+    with new_database(database_kind, tmp_path) as url:
+        yield url
 
 
 @pytest.fixture
-def outbox() -> Outbox:
+def engine(database_kind: str, databases: Databases) -> Engine:
+    """An engine on an empty database with the whole schema."""
+    return databases.fresh(database_kind)
+
+
+@pytest.fixture
+def app(database_kind: str, shared_apps: SharedApps) -> Flask:
+    """The app on an empty database, with the offline provider and the payment sandbox.
+
+    Tests share it; its rows, jobs, emails, media, services and settings are as new. The clock
+    stands until the test moves it.
+    """
+    return shared_apps.fresh(database_kind)
+
+
+@pytest.fixture
+def clock(app: Flask) -> StoppedClock:
+    """The app's clock."""
+    with app.app_context():
+        return get_clock()
+
+
+@pytest.fixture
+def outbox(app: Flask) -> Outbox:
     """The emails that the app sent."""
-    return Outbox()
-
-
-@pytest.fixture
-def app(database_url: str, tmp_path: Path, clock: StoppedClock, outbox: Outbox) -> Iterator[Flask]:
-    """The app on a fresh database of each kind, with the offline provider and the sandbox."""
-    app = build_app(database_url, tmp_path, clock=clock, mailer=outbox)
-    yield app
-    close_app(app)
-
-
-@pytest.fixture
-def sqlite_app(
-    sqlite_url: str, tmp_path: Path, clock: StoppedClock, outbox: Outbox
-) -> Iterator[Flask]:
-    """The app on SQLite alone: for pages and words, which no database changes."""
-    app = build_app(sqlite_url, tmp_path, clock=clock, mailer=outbox)
-    yield app
-    close_app(app)
+    with app.app_context():
+        return get_outbox()
 
 
 @pytest.fixture
 def queue(app: Flask) -> Queue:
     """The app's waiting jobs."""
     with app.app_context():
-        store = get(JobStore)
-    assert isinstance(store, Queue)
-    return store
+        return get_queue()
 
 
 # pytest-flask keeps a request open around every test and gives the client its context; Flask-Login
@@ -145,12 +153,6 @@ def queue(app: Flask) -> Queue:
 @pytest.fixture(autouse=True)
 def _push_request_context() -> None:
     """Push nothing."""
-
-
-@pytest.fixture
-def client(app: Flask) -> FlaskClient:
-    """A browser without JavaScript and without a session."""
-    return app.test_client()
 
 
 @pytest.fixture
@@ -171,22 +173,12 @@ def charlie(app: Flask) -> Person:
     return Person(app).sign_up("charlie@example.com")
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def shared_shop_app(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Any:
-    """One ShopApp for a module on each kind of database; opening one takes a second."""
-    server = request.getfixturevalue("postgresql_server") if request.param != "sqlite" else None
-    with open_shop_app(request.param, tmp_path_factory.mktemp("shop_app"), server) as made:
-        yield made
-
-
 @pytest.fixture
-def shop_app(shared_shop_app: ShopApp) -> Iterator[ShopApp]:
-    """The module's ShopApp, reset; afterwards the ledger's invariants must hold."""
-    shared_shop_app.reset()
-    yield shared_shop_app
-    shared_shop_app.check_ledger()
+def shop_app(app: Flask) -> Iterator[ShopApp]:
+    """The app with the actions of buyers and bank; afterwards the ledger's invariants must hold."""
+    shop_app = ShopApp(app)
+    yield shop_app
+    shop_app.check_ledger()
 
 
 @pytest.fixture

@@ -9,22 +9,19 @@ from __future__ import annotations
 import json
 import secrets
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any, TypeVar
 
 from flask import Flask
-from sqlalchemy import func, select, text, update
-from sqlalchemy.engine import Engine
+from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
 from creditapp import accounts, ledger
 from creditapp.accounts import AccountRules, User
 from creditapp.catalog import Catalog
-from creditapp.clock import NEVER, StoppedClock, now
+from creditapp.clock import now
 from creditapp.config import Settings
 from creditapp.db import snapshot, transaction
 from creditapp.emails import ABOUT_MONEY, Email
@@ -39,7 +36,7 @@ from creditapp.payments.webhooks import StripeEvent
 from creditapp.services import get, provide
 from creditapp.stripe_sandbox.deliveries import signature
 from creditapp.stripe_sandbox.state import State
-from tests.app_factory import Outbox, Person, build_app, close_app
+from tests.app_factory import Person, get_clock
 from tests.flaky_gateway import FlakyGateway
 
 T = TypeVar("T")
@@ -52,40 +49,22 @@ COMPLETED = "checkout.session.completed"
 class ShopApp:
     """One app on one database, with the actions of buyers, bank and operator."""
 
-    def __init__(self, url: str, folder: Path, environ: dict[str, str] | None = None) -> None:
-        # The sandbox uses the real time, and a checkout may not end later than in a day.
-        self.clock = StoppedClock(datetime.now(UTC))
-        self.url = url
-        self.app: Flask = build_app(url, folder, environ, clock=self.clock, mailer=Outbox())
-        with self.app.app_context():
+    def __init__(self, app: Flask) -> None:
+        self.app = app
+        with app.app_context():
             self.settings = get(Settings)
             self.gateway = get(SandboxGateway)
+            self.clock = get_clock()
+        self.url = self.settings.database_url
         self.secret = self.settings.webhook_secret
-        self.flaky_gateway = FlakyGateway(self.gateway)
-
-    def reset(self) -> None:
-        """Reset what earlier tests left unfinished."""
+        # The sandbox uses the real time, and a checkout may not end later than in a day.
         self.set_clock()
         self.flaky_gateway = FlakyGateway(self.gateway)
-        provide(self.app, StripeGateway, self.flaky_gateway)
-        with self.app.app_context(), transaction() as session:
-            # More people sign up here than the limit for one network allows.
-            session.execute(text("DELETE FROM throttles"))
-            session.execute(update(Purchase).values(next_sync_at=NEVER))
-            session.execute(
-                update(StripeEvent).where(StripeEvent.state == "received").values(state="ignored")
-            )
+        provide(app, StripeGateway, self.flaky_gateway)
 
     def set_clock(self) -> None:
         """Set the app's stopped clock to the real time."""
         self.clock.advance(datetime.now(UTC) - self.clock.now())
-
-    def close(self) -> None:
-        """Close the database and the port."""
-        close_app(self.app)
-        if self.gateway._server is not None:
-            self.gateway._server.stop()
-        State.of(self.gateway.sandbox).database.close()
 
     # --- people and purchases ---
 
@@ -304,25 +283,6 @@ class ShopApp:
 
         with ThreadPoolExecutor(len(acts)) as pool:
             return list(pool.map(one, acts))
-
-
-@contextmanager
-def open_shop_app(kind: str, folder: Path, server: Engine | None, **more: Any) -> Iterator[ShopApp]:
-    """Yield a ShopApp on a new database of a kind."""
-    name = f"creditapp_test_{secrets.token_hex(6)}"
-    url = f"sqlite:///{folder / name}.sqlite"
-    if server is not None:
-        with server.connect() as connection:
-            connection.execute(text(f"CREATE DATABASE {name}"))
-        url = server.url.set(database=name).render_as_string(hide_password=False)
-    shop_app = ShopApp(url, folder, **more)
-    try:
-        yield shop_app
-    finally:
-        shop_app.close()
-        if server is not None:
-            with server.connect() as connection:
-                connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
 
 
 def values(rows: Sequence[T | Exception]) -> list[T]:

@@ -16,6 +16,8 @@ from sqlalchemy.engine import Connection
 from creditapp.runtime import migrate
 from tests.app_factory import Person, Queue
 
+pytestmark = pytest.mark.databases("sqlite", "postgresql")
+
 ROOT = Path(__file__).resolve().parent.parent
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

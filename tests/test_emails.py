@@ -24,9 +24,10 @@ from creditapp.config import SettingsInvalid
 from creditapp.db import transaction
 from creditapp.emails import Email, EmailFailed, EmailService, FileMailer, Message, SmtpMailer
 from creditapp.emails.mailers import as_email
-from tests.fakes.databases import at_once, database, empty
+from tests.databases import at_once
 from tests.fakes.smtp_server import FakeSmtpServer, loopback_certificate
 
+pytestmark = pytest.mark.databases("sqlite", "postgresql")
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 SENDER = "CreditApp <credits@shop.example>"
 RULES = AccountRules(secret="a secret of the tests", credits=SignUpCredits(0, 0))
@@ -59,23 +60,6 @@ class RecordingMailer:
 def render(event: str, part: str, context: dict[str, object]) -> str:
     """Stand for the templates."""
     return f"{event} {part}: {context.get('credits', '')} {context.get('link', '')}"
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def shared_engine(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Engine]:
-    """A database for all tests here."""
-    server = request.getfixturevalue("postgresql_server") if request.param != "sqlite" else None
-    with database(server, tmp_path_factory.mktemp("emails")) as engine:
-        yield engine
-
-
-@pytest.fixture
-def engine(shared_engine: Engine) -> Engine:
-    """The same, with nothing in it."""
-    empty(shared_engine)
-    return shared_engine
 
 
 @pytest.fixture

@@ -28,31 +28,15 @@ from creditapp.guests import (
     client_address,
     visitor_of,
 )
-from tests.fakes.databases import at_once, database, empty
+from tests.databases import at_once
 from tests.fakes.guest_process import claim_many, wait_for_all
 
+pytestmark = pytest.mark.databases("sqlite", "postgresql")
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 SECRET = "the secret of the tests"
 LIMITS: dict[str, Any] = {"limit": 3, "window_hours": 24}
 ANN = Visitor("cookie-ann", "network-home")
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def shared_engine(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Engine]:
-    """A database for all tests here."""
-    server = request.getfixturevalue("postgresql_server") if request.param != "sqlite" else None
-    with database(server, tmp_path_factory.mktemp("guests")) as engine:
-        yield engine
-
-
-@pytest.fixture
-def engine(shared_engine: Engine) -> Engine:
-    """The same, with nothing in it."""
-    empty(shared_engine)
-    return shared_engine
 
 
 @pytest.fixture(scope="module")

@@ -204,7 +204,7 @@ def test_a_delayed_job_waits_for_its_delay(app: Flask) -> None:
     assert 1.5 <= done["at a moment"] - asked_at < 4.0
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.databases("sqlite")
 def test_a_periodic_job_runs_by_its_cron_and_never_twice_at_once(app: Flask) -> None:
     ticks: list[float] = []
     running: list[int] = []
@@ -303,7 +303,7 @@ def test_a_reader_never_takes_the_lock_of_a_worker_that_registers(tmp_path: Path
             reader.join()
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.databases("sqlite")
 def test_mistakes_in_the_code_are_raised(app: Flask) -> None:
     jobs.handler("test.known")(lambda row_id: None)
     with pytest.raises(KeyError, match="no handler is called"):
@@ -322,6 +322,8 @@ import sys, time
 from pathlib import Path
 from flask import Flask
 from creditapp import jobs
+
+pytestmark = pytest.mark.databases("sqlite", "postgresql")
 began_at = time.perf_counter()
 app = Flask("x")
 jobs.init_app(app, "sqlite:///{tmp_path}/app.sqlite", Path("{tmp_path}"))

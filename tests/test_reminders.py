@@ -17,6 +17,8 @@ from creditapp.runtime import tasks
 from tests.app_factory import Outbox, Person, Queue
 from tests.web.steps import make
 
+pytestmark = pytest.mark.databases("sqlite", "postgresql")
+
 CREDIT = 1_000_000
 DAY = timedelta(days=1)
 

@@ -30,6 +30,8 @@ from creditapp.stripe_sandbox.state import State
 from tests.app_factory import close_app
 from tests.test_config import PRODUCTION, REFUSED_IN_PRODUCTION
 
+pytestmark = pytest.mark.databases("sqlite", "postgresql")
+
 ROOT = Path(__file__).resolve().parent.parent
 STUDIO = ROOT / "creditapp" / "catalog" / "studio.toml"
 TIMEOUT_SECONDS = 60

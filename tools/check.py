@@ -1,17 +1,59 @@
-"""``./run check``: everything that has to hold before a change lands, in steps with names."""
+"""``./run check``: everything that has to hold before a change lands, within 15 minutes.
+
+The minutes are those of two cores, installation included, and are divided among parts. Whoever adds
+tests stays within their part's line; what is longer belongs to ``./run soak``. A part over its line
+is printed; more than the whole fails.
+"""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+import pytest
 
 from tools import test
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 
+SECONDS_MAX = 900
+INSTALLATION, STATIC, TESTS = "installation", "static checks", "unit and contract"
+SECONDS = {
+    INSTALLATION: 120,
+    STATIC: 60,
+    TESTS: 300,
+    "browser": 90,
+    "faults and kills": 120,
+    "fuzz": 30,
+    "restore": 20,
+    "attack": 40,
+    "workers": 30,
+    "interop": 30,
+    "samples": 60,
+}
+"""The parts of the check and their seconds."""
+
+PARTS = {
+    "tests/browser": "browser",
+    "tests/stripe_sandbox/test_sandbox_browser.py": "browser",
+    "tests/faults": "faults and kills",
+    "tests/ledger/test_killed.py": "faults and kills",
+    "tests/ledger/test_state_machine.py": "fuzz",
+    "tests/payments/test_plans_machine.py": "fuzz",
+    "tests/api/test_fuzz.py": "fuzz",
+    "tests/restore": "restore",
+    "tests/attack": "attack",
+    "tests/workers": "workers",
+    "tests/interop": "interop",
+    "tests/samples": "samples",
+}
+"""The part that a test file or folder belongs to; any other belongs to ``TESTS``."""
 
 # Every word "password" beside a text is no secret; keys of known kinds and random texts are.
 _SECRETS = [
@@ -22,8 +64,26 @@ _SECRETS = [
 ]
 
 
-def steps() -> dict[str, list[str]]:
-    """Return each step's name and command."""
+class Times:
+    """Plugin of pytest: the seconds of each part, an equal share of each test's for every core."""
+
+    def __init__(self) -> None:
+        self.seconds = Counter[str]()
+        self.workers = 1
+
+    def pytest_xdist_setupnodes(self, specs: list[object]) -> None:
+        """Count the processes that run tests at the same time."""
+        self.workers = len(specs)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Add the duration of a test's setup, call or teardown."""
+        path = report.nodeid.partition("::")[0]
+        part = next((part for start, part in PARTS.items() if path.startswith(start)), TESTS)
+        self.seconds[part] += report.duration / self.workers
+
+
+def static_checks() -> dict[str, list[str]]:
+    """Return the name and command of each check that runs no test."""
     tracked = subprocess.run(
         ["git", "ls-files", "-z"],  # noqa: S607  # git is what brought this file here
         cwd=ROOT,
@@ -33,27 +93,54 @@ def steps() -> dict[str, list[str]]:
     ).stdout.split("\0")
     texts = [name for name in tracked if name and not name.endswith((".lock", ".png", ".ico"))]
     return {
+        "types": [str(BIN / "mypy")],
+        "secrets": [str(BIN / "detect-secrets-hook"), *_SECRETS, *texts],
         "format": [str(BIN / "ruff"), "format", "--check", "--quiet", "."],
         "lint": [str(BIN / "ruff"), "check", "--quiet", "."],
-        "types": [str(BIN / "mypy")],
         "layers": [str(BIN / "lint-imports")],
         "templates": [str(BIN / "djlint"), "templates", "--lint", "--quiet"],
         "dependencies": [str(BIN / "deptry"), "."],
         "unused code": [sys.executable, "-m", "tools.unused"],
-        "secrets": [str(BIN / "detect-secrets-hook"), *_SECRETS, *texts],
-        "tests": test.command([]),
     }
 
 
-def main() -> None:
-    """Run every step, the quick ones first; name what failed, and exit 1 if anything did."""
+def run_static_checks() -> list[str]:
+    """Run them on every core; print what fails and return the names."""
+
+    def run(command: list[str]) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(  # noqa: S603  # our own command lines
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+
+    checks = static_checks()
     failed = []
-    for name, line in steps().items():
-        began = time.monotonic()
-        print(f"== {name}", flush=True)  # noqa: T201  # this is what the command is for
-        if subprocess.call(line, cwd=ROOT) != 0:  # noqa: S603  # our own command lines
-            failed.append(name)
-        print(f"   {name}: {time.monotonic() - began:.0f} s", flush=True)  # noqa: T201
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for name, ended in zip(checks, pool.map(run, checks.values()), strict=True):
+            print(f"== {name}: {'fails' if ended.returncode else 'holds'}", flush=True)  # noqa: T201
+            if ended.returncode:
+                print(ended.stdout, flush=True)  # noqa: T201
+                failed.append(name)
+    return failed
+
+
+def main() -> None:
+    """Run every check, the quick ones first; name what failed, and exit 1 if anything did."""
+    began = time.time()
+    times = Times()
+    times.seconds[INSTALLATION] = began - float(os.environ.get("CREDITAPP_CHECK_BEGAN", began))
+    failed = run_static_checks()
+    times.seconds[STATIC] = time.time() - began
+    if pytest.main(test.arguments([]), plugins=[times]) != 0:
+        failed.append("tests")
+    print()  # noqa: T201
+    for part, seconds_max in SECONDS.items():
+        seconds = times.seconds[part]
+        over = "   OVER ITS LINE" if seconds > seconds_max else ""
+        print(f"{part}: {seconds:.0f} s of {seconds_max}{over}")  # noqa: T201
+    total = times.seconds[INSTALLATION] + time.time() - began
+    print(f"all: {total:.0f} s of {SECONDS_MAX}")  # noqa: T201
+    if total > SECONDS_MAX:
+        failed.append("the time")
     if failed:
         print(f"failed: {', '.join(failed)}")  # noqa: T201
         sys.exit(1)

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 
+import pytest
 
-def command(arguments: list[str]) -> list[str]:
-    """Return the pytest command; without arguments it runs everything on every core."""
-    # A file stays on one core, and files keep their order: tests/conftest.py puts long ones first.
-    parallel = ["-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder"]
-    told = ["--durations", "15"]
-    return [sys.executable, "-m", "pytest", *(arguments or [*parallel, *told])]
+
+def arguments(given: list[str]) -> list[str]:
+    """Return the arguments of pytest; without any given it runs everything on every core."""
+    # An idle core takes over what another has still before it; tests/conftest.py puts long ones
+    # first.
+    return given or ["-n", "auto", "--dist", "worksteal", "--durations", "15"]
 
 
 def main() -> None:
-    """Run the tests in place of this process."""
-    line = command(sys.argv[2:] if sys.argv[1:2] == ["test"] else sys.argv[1:])
-    sys.exit(subprocess.call(line, env=os.environ))  # noqa: S603  # our own command line
+    """Run the tests."""
+    sys.exit(pytest.main(arguments(sys.argv[2:] if sys.argv[1:2] == ["test"] else sys.argv[1:])))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
@@ -12,27 +12,9 @@ from creditapp import accounts, ledger
 from creditapp.accounts import AccountRules, SignUpCredits, User
 from creditapp.db import transaction
 from creditapp.units import MICRO_PER_CREDIT
-from tests.fakes.databases import database, empty
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 PASSWORD = "a long walk by the sea"
-
-
-@pytest.fixture(scope="package", params=["sqlite", "postgresql"])
-def shared_engine(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Engine]:
-    """A database for all tests here."""
-    server = request.getfixturevalue("postgresql_server") if request.param != "sqlite" else None
-    with database(server, tmp_path_factory.mktemp("accounts")) as engine:
-        yield engine
-
-
-@pytest.fixture
-def engine(shared_engine: Engine) -> Engine:
-    """The same, with nothing in it."""
-    empty(shared_engine)
-    return shared_engine
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from creditapp.accounts.throttle import Rule, count_try
 from creditapp.db import transaction
 from creditapp.errors import RateLimited
 from tests.accounts.conftest import NOW, PASSWORD, Join
-from tests.fakes.databases import at_once
+from tests.databases import at_once
 
 
 def test_the_right_password_opens_the_account(join: Join, enter: Join) -> None:

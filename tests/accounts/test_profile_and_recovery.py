@@ -12,7 +12,7 @@ from creditapp.accounts import AccountRules, LinkInvalid, User, WrongCredentials
 from creditapp.db import transaction
 from creditapp.errors import RateLimited, ValidationFailed
 from tests.accounts.conftest import NOW, PASSWORD, Join
-from tests.fakes.databases import at_once
+from tests.databases import at_once
 
 NEW = "another long walk by the sea"
 

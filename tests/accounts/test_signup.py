@@ -17,7 +17,7 @@ from creditapp.db import transaction
 from creditapp.errors import RateLimited, ValidationFailed
 from creditapp.units import MICRO_PER_CREDIT
 from tests.accounts.conftest import NOW, PASSWORD, Join
-from tests.fakes.databases import at_once
+from tests.databases import at_once
 
 Balance = Callable[[User], float]
 

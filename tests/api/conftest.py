@@ -10,14 +10,12 @@ from tests.generation.conftest import (
     alice,
     app,
     charlie,
-    clock,
     guest,
     provider,
-    shared_provider,
     studio,
 )
 
-__all__ = ["alice", "app", "charlie", "clock", "guest", "provider", "shared_provider", "studio"]
+__all__ = ["alice", "app", "charlie", "guest", "provider", "studio"]
 
 
 @pytest.fixture

@@ -107,8 +107,8 @@ def test_respond_async_returns_at_once_with_a_location(api: Program, studio: Stu
         ("Respond-Async", 0),
     ],
 )
-def test_prefer_sets_the_wait(sqlite_app: Flask, prefer: str, seconds: int) -> None:
-    with sqlite_app.test_request_context(headers={"Prefer": prefer}):
+def test_prefer_sets_the_wait(app: Flask, prefer: str, seconds: int) -> None:
+    with app.test_request_context(headers={"Prefer": prefer}):
         assert waiting.preferred_seconds() == seconds
 
 

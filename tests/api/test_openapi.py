@@ -105,8 +105,8 @@ OPENAPI = {
 }
 
 
-def test_the_document_has_the_structure_of_openapi(sqlite_app: Flask) -> None:
-    document = Document(sqlite_app).json
+def test_the_document_has_the_structure_of_openapi(app: Flask) -> None:
+    document = Document(app).json
     Draft202012Validator.check_schema(OPENAPI)
     Draft202012Validator(OPENAPI).validate(document)
     for name, schema in document["components"]["schemas"].items():
@@ -114,8 +114,8 @@ def test_the_document_has_the_structure_of_openapi(sqlite_app: Flask) -> None:
         Draft202012Validator.check_schema(schema)
 
 
-def test_every_reference_is_defined(sqlite_app: Flask) -> None:
-    document = Document(sqlite_app).json
+def test_every_reference_is_defined(app: Flask) -> None:
+    document = Document(app).json
     references = set(re.findall(r'"\$ref":\s*"([^"]+)"', json.dumps(document)))
     assert len(references) > 10
     for reference in references:
@@ -124,11 +124,11 @@ def test_every_reference_is_defined(sqlite_app: Flask) -> None:
             found = found[part]
 
 
-def test_every_route_is_described_with_its_methods_and_parameters(sqlite_app: Flask) -> None:
-    paths = Document(sqlite_app).json["paths"]
+def test_every_route_is_described_with_its_methods_and_parameters(app: Flask) -> None:
+    paths = Document(app).json["paths"]
     routes = {
         (re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule), method.lower())
-        for rule in sqlite_app.url_map.iter_rules()
+        for rule in app.url_map.iter_rules()
         if rule.rule.startswith("/api/") or rule.rule in PROBES
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
@@ -139,14 +139,14 @@ def test_every_route_is_described_with_its_methods_and_parameters(sqlite_app: Fl
             assert named == set(re.findall(r"\{(\w+)\}", path))
 
 
-def test_operation_ids_are_unique(sqlite_app: Flask) -> None:
-    paths = Document(sqlite_app).json["paths"]
+def test_operation_ids_are_unique(app: Flask) -> None:
+    paths = Document(app).json["paths"]
     ids = [each["operationId"] for methods in paths.values() for each in methods.values()]
     assert len(ids) == len(set(ids))
 
 
-def test_the_problem_schema_has_every_field_of_the_errors(sqlite_app: Flask) -> None:
-    fields = Document(sqlite_app).json["components"]["schemas"]["Problem"]["properties"]
+def test_the_problem_schema_has_every_field_of_the_errors(app: Flask) -> None:
+    fields = Document(app).json["components"]["schemas"]["Problem"]["properties"]
     assert fields.keys() >= {
         *("type", "title", "status", "detail", "code", "error", "requestId", "errors"),
         *("required", "balance", "shortfall", "packsUrl", "plansUrl"),
@@ -155,11 +155,11 @@ def test_the_problem_schema_has_every_field_of_the_errors(sqlite_app: Flask) -> 
 
 
 def test_the_page_has_every_route_and_the_codes_that_errors_link_to(
-    sqlite_app: Flask,
+    app: Flask,
 ) -> None:
-    page = sqlite_app.test_client().get("/api/docs")
+    page = app.test_client().get("/api/docs")
     assert (page.status_code, page.mimetype) == (200, "text/html")
-    for path in Document(sqlite_app).json["paths"]:
+    for path in Document(app).json["paths"]:
         assert path in page.text
     codes = [kind.code for kind in problems()]
     assert len(codes) > 20
@@ -172,5 +172,5 @@ def test_the_page_has_every_route_and_the_codes_that_errors_link_to(
         assert path.startswith(("/", "#")), f"{path} is an external address"
 
 
-def test_the_document_is_the_same_for_every_caller(sqlite_app: Flask) -> None:
-    assert Document(sqlite_app).json == Document(sqlite_app).json
+def test_the_document_is_the_same_for_every_caller(app: Flask) -> None:
+    assert Document(app).json == Document(app).json

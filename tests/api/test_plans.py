@@ -23,8 +23,8 @@ def post(person: Person, path: str, body: dict[str, Any], **headers: str) -> Any
     return person.browser.post(path, json=body, headers={**SAME, **headers})
 
 
-def test_a_guest_sees_the_plans(sqlite_app: Flask) -> None:
-    answer = sqlite_app.test_client().get("/api/plans").json
+def test_a_guest_sees_the_plans(app: Flask) -> None:
+    answer = app.test_client().get("/api/plans").json
     assert [plan["id"] for plan in answer["plans"]] == ["free", "basic", "premium"]
     assert "currentPlan" not in answer
     premium = answer["plans"][2]
@@ -33,8 +33,8 @@ def test_a_guest_sees_the_plans(sqlite_app: Flask) -> None:
     assert "yearSaving" not in answer["plans"][1]
 
 
-def test_a_member_sees_their_own_plan(sqlite_app: Flask) -> None:
-    alice = Person(sqlite_app).sign_up("alice@example.com")
+def test_a_member_sees_their_own_plan(app: Flask) -> None:
+    alice = Person(app).sign_up("alice@example.com")
     answer = alice.browser.get("/api/plans").json
     assert (answer["currentPlan"]["id"], answer["balance"]) == ("free", 50)
     has = alice.browser.get("/api/me/entitlements").json
@@ -44,16 +44,16 @@ def test_a_member_sees_their_own_plan(sqlite_app: Flask) -> None:
     assert has["subscriptions"] == []
 
 
-def test_guests_have_no_entitlements_and_no_portal(sqlite_app: Flask) -> None:
-    guest = sqlite_app.test_client()
+def test_guests_have_no_entitlements_and_no_portal(app: Flask) -> None:
+    guest = app.test_client()
     assert guest.get("/api/me/entitlements").status_code == 401
     assert guest.get("/api/billing/portal-link").status_code == 401
     sent = guest.post("/api/upgrade-plan", json={"planId": "basic"}, headers=SAME)
     assert sent.status_code == 401
 
 
-def test_bad_bodies_are_refused_by_field(sqlite_app: Flask) -> None:
-    alice = Person(sqlite_app).sign_up("alice@example.com")
+def test_bad_bodies_are_refused_by_field(app: Flask) -> None:
+    alice = Person(app).sign_up("alice@example.com")
     for body, status in (
         ({}, 422),
         ({"planId": 7}, 422),

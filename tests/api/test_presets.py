@@ -11,9 +11,8 @@ from flask import Flask
 from creditapp.catalog import Catalog
 from creditapp.services import get, provide
 from tests.api.contract import Document, Program, check_problem
-from tests.app_factory import Person, build_app, close_app
+from tests.app_factory import Person, build_app, close_app, newcomer
 from tests.generation.studio import Studio, remaining
-from tests.shared_app import newcomer
 
 
 @pytest.fixture(params=["studio", "dollars", "agents"])

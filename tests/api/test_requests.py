@@ -184,13 +184,13 @@ def test_a_nul_in_a_url_is_refused(alice: Person) -> None:
 
 
 def test_an_unexpected_error_returns_only_its_id(
-    sqlite_app: Flask, monkeypatch: pytest.MonkeyPatch
+    app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("secret: sk-123, a quay")
 
     monkeypatch.setattr("creditapp.api.prices.quote_price", fail)
-    person = Person(sqlite_app)
+    person = Person(app)
     answer = person.call("POST", "/api/quotes", {"prompt": "a quay"})
     assert answer.status_code == 500
     problem = check_problem(answer)
@@ -199,9 +199,9 @@ def test_an_unexpected_error_returns_only_its_id(
     assert "quay" not in answer.text
 
 
-def test_a_route_without_a_policy_is_forbidden(sqlite_app: Flask) -> None:
-    sqlite_app.add_url_rule("/api/forgotten", "api.forgotten", lambda: "secrets")
-    answer = Person(sqlite_app).call("GET", "/api/forgotten")
+def test_a_route_without_a_policy_is_forbidden(app: Flask) -> None:
+    app.add_url_rule("/api/forgotten", "api.forgotten", lambda: "secrets")
+    answer = Person(app).call("GET", "/api/forgotten")
     assert answer.status_code == 403
     assert check_problem(answer)["code"] == "forbidden"
 

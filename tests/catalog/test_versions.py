@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pytest
-from sqlalchemy import create_engine, delete, select, text
+from sqlalchemy import delete, select
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -18,35 +17,11 @@ from sqlalchemy.orm import Session
 from creditapp.catalog import CatalogInvalid, load_catalog, versions
 from creditapp.catalog.load import preset_path, read_catalog_file
 from creditapp.catalog.versions import CatalogVersion
-from creditapp.db import db, prepare_engine, transaction
+from creditapp.db import transaction
 
 Seen = TypeVar("Seen")
+pytestmark = pytest.mark.databases("sqlite", "postgresql")
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """One database of each kind for the whole file: making one takes longer than a test."""
-    if request.param == "sqlite":
-        made = create_engine(f"sqlite:///{tmp_path_factory.mktemp('shop') / 'shop.sqlite'}")
-        yield _prepared(made)
-        made.dispose()
-        return
-    server: Engine = request.getfixturevalue("postgresql_server")
-    name = f"creditapp_test_{secrets.token_hex(6)}"
-    with server.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    made = create_engine(server.url.set(database=name))
-    yield _prepared(made)
-    made.dispose()
-    with server.connect() as connection:
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-
-
-def _prepared(engine: Engine) -> Engine:
-    prepare_engine(engine)
-    db.metadata.create_all(engine, tables=[db.metadata.tables["catalog_versions"]])
-    return engine
 
 
 @pytest.fixture

@@ -18,16 +18,14 @@ PAGE = (ROOT / "docs" / "api.md").read_text() if (ROOT / "docs" / "api.md").exis
 _PAIR = re.compile(r"```http\n(.*?)```\s+```json\n(.*?)```", re.DOTALL)
 
 
-def test_every_example_returns_the_documented_response(
-    sqlite_app: Flask, clock: StoppedClock
-) -> None:
+def test_every_example_returns_the_documented_response(app: Flask, clock: StoppedClock) -> None:
     from creditapp.jobs.engine import JobStore
     from creditapp.services import get
 
-    with sqlite_app.app_context():
+    with app.app_context():
         queue = get(JobStore)
     assert isinstance(queue, Queue)
-    people = {"guest": Person(sqlite_app), "member": Person(sqlite_app)}
+    people = {"guest": Person(app), "member": Person(app)}
     people["member"].sign_up("alice@example.com")
     pairs = _PAIR.findall(PAGE)
     assert len(pairs) >= 6

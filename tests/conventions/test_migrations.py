@@ -22,6 +22,8 @@ from creditapp.db import db
 from creditapp.runtime import migrate
 from tests.app_factory import build_app, close_app
 
+pytestmark = pytest.mark.databases("sqlite", "postgresql")
+
 ROOT = migrate.MIGRATIONS.parent
 Schema = dict[str, Any]
 

@@ -9,7 +9,7 @@ from multiprocessing.synchronize import Barrier
 from creditapp import guests
 from creditapp.db import transaction
 from creditapp.guests import GuestBudgetReached, GuestLimitReached, Visitor
-from tests.fakes.databases import at_once, connect
+from tests.databases import at_once, connect
 
 _together: list[Barrier] = []
 

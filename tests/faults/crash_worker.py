@@ -18,19 +18,19 @@ _processes = multiprocessing.get_context("spawn")
 class CrashWorker:
     """Runs actions in child processes, and counts the kills by action and database."""
 
-    def __init__(self, shared_shop_app: ShopApp, folder: Path, killed: Counter[str]) -> None:
+    def __init__(self, shop_app: ShopApp, folder: Path, killed: Counter[str]) -> None:
         self._killed = killed
         self._pipe, child_end = _processes.Pipe()
-        self._kind = shared_shop_app.url.partition(":")[0].partition("+")[0]
+        self._kind = shop_app.url.partition(":")[0].partition("+")[0]
         environ = {
             "CREDITAPP_ENV": "testing",
-            "DATABASE_URL": shared_shop_app.url,
-            "SECRET_KEY": shared_shop_app.settings.secret_key,
+            "DATABASE_URL": shop_app.url,
+            "SECRET_KEY": shop_app.settings.secret_key,
             "SITE_URL": "http://localhost",
             "CREDITAPP_LOG_LEVEL": "error",
-            "STRIPE_SECRET_KEY": shared_shop_app.gateway._secret_key,
-            "STRIPE_WEBHOOK_SECRET": shared_shop_app.secret,
-            "STRIPE_API_BASE": shared_shop_app.gateway.api_base(),
+            "STRIPE_SECRET_KEY": shop_app.gateway._secret_key,
+            "STRIPE_WEBHOOK_SECRET": shop_app.secret,
+            "STRIPE_API_BASE": shop_app.gateway.api_base(),
         }
         self._process = _processes.Process(target=fork_server, args=(child_end, environ, folder))
         self._process.start()

@@ -189,7 +189,7 @@ def test_a_worker_killed_at_any_step_leaves_a_generation_that_ends_once(
     shop.check(ENDS)
 
 
-@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.databases("postgresql")
 def test_a_dead_workers_generations_end_on_the_worker_that_lives(shop: GenerationShop) -> None:
     shop.vendor.fail("delay", seconds=30)
     shop.ask(DURING_CALL)

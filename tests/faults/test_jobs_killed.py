@@ -202,7 +202,7 @@ def test_every_job_ends_although_workers_are_killed_repeatedly(workshop: Worksho
     assert len(workshop.facts("short begun")) > len(row_ids), "no kill hit a running job"
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.databases("sqlite")
 def test_a_job_that_kills_its_workers_fails_for_good(workshop: Workshop) -> None:
     workshop.enqueue("bomb", "boom")
     for _ in range(2):
@@ -233,7 +233,7 @@ def test_a_stopped_worker_lets_its_job_end(workshop: Workshop) -> None:
     assert workshop.health() == jobs.Health(False, 0, None, 0, 0, 0.0, 0)
 
 
-@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.databases("postgresql")
 def test_a_tick_runs_once_with_several_workers(workshop: Workshop) -> None:
     workers = [workshop.start_worker("ticking"), workshop.start_worker("ticking")]
     workshop.await_until(lambda: workshop.health().workers == 2)
@@ -261,7 +261,7 @@ def test_a_tick_runs_once_with_several_workers(workshop: Workshop) -> None:
     print(f"\n{len(ticks)} ticks by {len({tick['pid'] for tick in ticks})} workers")
 
 
-@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.databases("postgresql")
 def test_a_worker_whose_session_is_closed_acquires_its_lock_again(workshop: Workshop) -> None:
     worker = workshop.start_worker()
     workshop.await_until(lambda: workshop.health().workers == 1)

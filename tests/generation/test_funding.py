@@ -10,9 +10,8 @@ import pytest
 from flask import Flask
 
 from creditapp.generation.providers import GenerationFailed
-from tests.app_factory import Person
+from tests.app_factory import Person, newcomer
 from tests.generation.studio import Scripted, Studio, held_up, lines, remaining, wallet
-from tests.shared_app import newcomer
 
 
 def info(person: Person) -> Any:

@@ -10,16 +10,7 @@ from sqlalchemy import Connection, Engine
 
 from creditapp import ledger
 from creditapp.db import transaction
-from tests.ledger.cast import DAY, START, Person, create_ledger, open_engine, prove
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    """A fresh ledger on SQLite and on PostgreSQL."""
-    engine = open_engine(database_url)
-    create_ledger(engine)
-    yield engine
-    engine.dispose()
+from tests.ledger.cast import DAY, START, Person, prove
 
 
 @pytest.fixture

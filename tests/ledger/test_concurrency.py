@@ -24,6 +24,12 @@ _barrier: Barrier | None = None
 pytestmark = pytest.mark.slow
 
 
+@pytest.fixture
+def database_url(engine: Engine) -> str:
+    """The address of the test's database, for processes."""
+    return engine.url.render_as_string(hide_password=False)
+
+
 def in_processes(worker: Callable[..., list[str]], *arguments: object) -> list[str]:
     """Run a worker in each process, started together, and return all their outcomes.
 

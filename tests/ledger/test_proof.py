@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, text
 from creditapp import ledger
 from creditapp.db import transaction
 from creditapp.ledger import triggers
-from tests.ledger.cast import START, Person
+from tests.ledger.cast import START, Person, create_ledger, open_engine
 
 ALTERATIONS = {
     "a balance": "UPDATE wallets SET available_micro = available_micro + 1 WHERE id = :wallet",
@@ -76,6 +76,15 @@ def wallet_of(connection: Connection, name: str) -> int:
     wallet = ledger.find_wallet(connection, "user", name)
     assert wallet is not None
     return wallet
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    """A ledger of the test's own: these tests take its triggers and constraints away."""
+    engine = open_engine(database_url)
+    create_ledger(engine)
+    yield engine
+    engine.dispose()
 
 
 @contextmanager

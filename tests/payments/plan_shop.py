@@ -25,6 +25,7 @@ from creditapp.payments.subscriptions.proration import add_months
 from creditapp.payments.subscriptions.status import PlanStatus
 from creditapp.services import get
 from creditapp.stripe_sandbox import clock
+from creditapp.stripe_sandbox.checkout import run_due_work
 from creditapp.stripe_sandbox.state import State
 from tests.shop_app import ShopApp
 
@@ -89,7 +90,7 @@ class PlanShop:
         with State.of(self.shop_app.gateway.sandbox).transaction() as books:
             seconds = int(moment.timestamp()) - clock.now(books)
             books.advance(max(0, seconds))
-        self.shop_app.gateway.sandbox.test_client().get("/")  # the overview does what is due
+            run_due_work(books)
         self.sync_clock()
 
     def sweep(self) -> None:

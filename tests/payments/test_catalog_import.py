@@ -382,8 +382,8 @@ def test_the_route_imports_prices(app: Flask) -> None:
     assert (again.json["created"], again.json["changed"]) == ([], [])
 
 
-def test_without_the_operators_key_the_route_is_not_found(sqlite_app: Flask) -> None:
-    assert sqlite_app.test_client().post("/api/billing/sync-prices").status_code == 404
+def test_without_the_operators_key_the_route_is_not_found(app: Flask) -> None:
+    assert app.test_client().post("/api/billing/sync-prices").status_code == 404
 
 
 def test_an_invalid_catalog_is_refused_whole(app: Flask) -> None:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from flask import Flask
 
 from creditapp.catalog import CatalogInvalid, packs_view
 from creditapp.catalog.load import parse
 from creditapp.errors import ValidationFailed
 from creditapp.payments.purchases import checkout
 from creditapp.payments.purchases.checkout import Order
-from tests.shop_app import CREATOR, ShopApp, open_shop_app
+from tests.app_factory import SharedApps
+from tests.shop_app import CREATOR, ShopApp
 
 STUDIO = Path(__file__).resolve().parents[2] / "creditapp" / "catalog" / "studio.toml"
 PRICES = {"starter": "4.50", "creator": "13.99", "pro": "27.99", "enterprise": "45.99"}
@@ -32,21 +33,18 @@ def in_euros(**prices: object) -> str:
     return text
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def shop_app(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ShopApp]:
-    """A ShopApp that sells in three currencies."""
-    folder = tmp_path_factory.mktemp("shop_app")
-    file = folder / "shop.toml"
+@pytest.fixture(scope="module")
+def catalog_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A catalog with three currencies."""
+    file = tmp_path_factory.mktemp("catalog") / "shop.toml"
     file.write_text(in_euros())
-    server = request.getfixturevalue("postgresql_server") if request.param != "sqlite" else None
-    with open_shop_app(
-        request.param, folder, server, environ={"CREDITAPP_CATALOG": str(file)}
-    ) as made:
-        made.reset()
-        yield made
-        made.check_ledger()
+    return file
+
+
+@pytest.fixture
+def app(database_kind: str, shared_apps: SharedApps, catalog_file: Path) -> Flask:
+    """The app that sells in three currencies."""
+    return shared_apps.fresh(database_kind, {"CREDITAPP_CATALOG": str(catalog_file)})
 
 
 def test_each_currency_has_its_own_prices() -> None:

@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from flask import Flask
 
 from creditapp.db import snapshot
 from creditapp.payments.purchases.models import Purchase
 from creditapp.payments.reconciliation import purchases as reconciliation
 from creditapp.payments.refunds import policy as refund_policy
+from tests.app_factory import SharedApps
 from tests.payments.plan_shop import PlanShop
-from tests.shop_app import CREATOR, ShopApp, open_shop_app
+from tests.shop_app import CREATOR, ShopApp
 
 ON = {"CREDITAPP_PROMOTION_CODES": "1", "CREDITAPP_AUTOMATIC_TAX": "1"}
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def shop_app(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ShopApp]:
-    """A ShopApp with promotion codes and automatic tax."""
-    server = request.getfixturevalue("postgresql_server") if request.param != "sqlite" else None
-    with open_shop_app(
-        request.param, tmp_path_factory.mktemp("shop_app"), server, environ=ON
-    ) as made:
-        made.reset()
-        yield made
-        made.check_ledger()
+@pytest.fixture
+def app(database_kind: str, shared_apps: SharedApps) -> Flask:
+    """The app with promotion codes and automatic tax."""
+    return shared_apps.fresh(database_kind, ON)
 
 
 def code(shop_app: ShopApp, word: str, **coupon: Any) -> str:

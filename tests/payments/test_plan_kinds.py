@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import get_args
 
 import pytest
+from flask import Flask
 
 from creditapp.accounts import User
 from creditapp.catalog.plan_kinds import PLAN_KINDS, KindName
@@ -17,8 +17,8 @@ from creditapp.errors import ValidationFailed
 from creditapp.payments.subscriptions import checkout as plan_checkout
 from creditapp.payments.subscriptions.models import Subscription
 from creditapp.runtime.server import refuse_demo_money
+from tests.app_factory import SharedApps
 from tests.payments.plan_shop import PlanShop
-from tests.shop_app import open_shop_app
 
 STUDIO = Path(__file__).resolve().parents[2] / "creditapp" / "catalog" / "studio.toml"
 MORE_PLANS = """
@@ -62,18 +62,16 @@ def catalog(folder: Path, more: str = MORE_PLANS) -> Path:
     return file
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def plans(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[PlanShop]:
-    """A shop whose catalog has three more kinds of plans."""
-    folder = tmp_path_factory.mktemp("shop_app")
-    server = request.getfixturevalue("postgresql_server") if request.param != "sqlite" else None
-    environ = {"CREDITAPP_CATALOG": str(catalog(folder))}
-    with open_shop_app(request.param, folder, server, environ=environ) as shop_app:
-        shop_app.reset()
-        yield PlanShop(shop_app)
-        shop_app.check_ledger()
+@pytest.fixture(scope="module")
+def catalog_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A catalog with three more kinds of plans."""
+    return catalog(tmp_path_factory.mktemp("catalog"))
+
+
+@pytest.fixture
+def app(database_kind: str, shared_apps: SharedApps, catalog_file: Path) -> Flask:
+    """The app that sells them."""
+    return shared_apps.fresh(database_kind, {"CREDITAPP_CATALOG": str(catalog_file)})
 
 
 def subscribe_five_seats(plans: PlanShop, buyer: User) -> Subscription:

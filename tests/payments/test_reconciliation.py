@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import update
@@ -15,7 +14,7 @@ from creditapp.payments.reconciliation import purchases as reconciliation
 from creditapp.payments.reconciliation.report import Report
 from creditapp.payments.stripe.records import GatewayError
 from tests.flaky_gateway import cut
-from tests.shop_app import CREATOR, ShopApp, open_shop_app
+from tests.shop_app import CREATOR, ShopApp
 
 
 def reconcile(shop_app: ShopApp, back: timedelta = timedelta(days=1)) -> Report:
@@ -171,17 +170,15 @@ def test_concurrent_reconciliations_grant_once(shop_app: ShopApp) -> None:
     assert (shop_app.count_grants(purchase), shop_app.credits(alice)) == (1, CREATOR)
 
 
-def test_the_report_says_so_if_everything_agrees(tmp_path: Path) -> None:
-    with open_shop_app("sqlite", tmp_path, None) as shop_app:
-        shop_app.reset()
-        shop_app.buy_and_pay(shop_app.member())
-        report = reconcile(shop_app)
-        assert report.ok
-        assert report.as_dict()["compared"] == {
-            "paidCheckouts": 1,
-            "refunds": 0,
-            "disputes": 0,
-            "grantedPurchases": 1,
-            "paidInvoices": 0,
-        }
-        assert report.as_text().endswith("They agree.")
+def test_the_report_says_so_if_everything_agrees(shop_app: ShopApp) -> None:
+    shop_app.buy_and_pay(shop_app.member())
+    report = reconcile(shop_app)
+    assert report.ok
+    assert report.as_dict()["compared"] == {
+        "paidCheckouts": 1,
+        "refunds": 0,
+        "disputes": 0,
+        "grantedPurchases": 1,
+        "paidInvoices": 0,
+    }
+    assert report.as_text().endswith("They agree.")

@@ -6,9 +6,9 @@ from flask import Flask
 
 
 def test_the_page_works_without_scripts_and_documents_every_call(
-    sqlite_app: Flask,
+    app: Flask,
 ) -> None:
-    page = sqlite_app.test_client().get("/api/docs").text
+    page = app.test_client().get("/api/docs").text
     for words in ("POST /api/generate-image", "Idempotency-Key", "Prefer", "prompt", "shortfall"):
         assert words in page
     assert "None" not in page

@@ -93,9 +93,9 @@ def test_a_taken_address_gets_a_neutral_page_and_its_owner_one_mail_a_day(
     ],
 )
 def test_a_wrong_field_is_named_and_what_was_typed_is_kept(
-    sqlite_app: Flask, email: str, password: str, words: str
+    app: Flask, email: str, password: str, words: str
 ) -> None:
-    guest = Person(sqlite_app)
+    guest = Person(app)
     answer = guest.post("/auth/signup", {"email": email, "password": password, "next": "/credits"})
     assert answer.status_code == 422
     assert 'aria-invalid="true"' in answer.text
@@ -187,8 +187,8 @@ def test_a_page_for_members_comes_back_after_logging_in(app: Flask, alice: Perso
         "",
     ],
 )
-def test_next_never_leads_to_another_site(sqlite_app: Flask, elsewhere: str) -> None:
-    person = Person(sqlite_app)
+def test_next_never_leads_to_another_site(app: Flask, elsewhere: str) -> None:
+    person = Person(app)
     assert (
         person.post(
             "/auth/signup", {"email": "dora@example.com", "password": PASSWORD, "next": elsewhere}
@@ -275,8 +275,8 @@ def test_a_reset_link_ends_after_an_hour_and_with_a_password_change(
 
 
 @pytest.mark.parametrize("token", ["x", "a.b.c", "%2e%2e", "a" * 3000])
-def test_a_made_up_link_says_that_it_has_ended(sqlite_app: Flask, token: str) -> None:
-    person = Person(sqlite_app)
+def test_a_made_up_link_says_that_it_has_ended(app: Flask, token: str) -> None:
+    person = Person(app)
     assert person.browser.get(f"/auth/reset/{token}").status_code == 401
     for purpose in ("reset", "verify"):
         answer = person.post(f"/auth/{purpose}/{token}", {"password": "a brand new password"})
@@ -346,10 +346,10 @@ def test_a_member_has_no_use_for_the_forms(alice: Person) -> None:
         assert (answer.status_code, answer.location) == (303, "/gallery")
 
 
-def test_a_network_that_opens_account_after_account_is_slowed(sqlite_app: Flask) -> None:
+def test_a_network_that_opens_account_after_account_is_slowed(app: Flask) -> None:
     for number in range(20):
-        Person(sqlite_app).sign_up(f"person{number}@example.com")
-    refused = Person(sqlite_app).post(
+        Person(app).sign_up(f"person{number}@example.com")
+    refused = Person(app).post(
         "/auth/signup", {"email": "one-more@example.com", "password": PASSWORD}
     )
     assert refused.status_code == 429

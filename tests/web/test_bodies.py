@@ -76,8 +76,8 @@ def test_many_requests_of_one_network_wait_for_their_turn() -> None:
     assert sorted(responses) == [("200 OK", b"x")] * 2 + [("200 OK", b"y")] * 6
 
 
-def test_a_request_without_a_turn_is_refused_with_retry_after(sqlite_app: Flask) -> None:
-    answer = sqlite_app.test_client().post("/api/quotes", json={}, environ_overrides={UNREAD: True})
+def test_a_request_without_a_turn_is_refused_with_retry_after(app: Flask) -> None:
+    answer = app.test_client().post("/api/quotes", json={}, environ_overrides={UNREAD: True})
     assert (answer.status_code, answer.json["code"]) == (429, "rate_limited")
     assert answer.headers["Retry-After"] == "1"
     assert answer.json["requestId"]

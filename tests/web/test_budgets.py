@@ -14,6 +14,8 @@ from tests.web.steps import HTMX, make, queries
 from tests.web.test_dashboard import give, spend
 from tests.web.test_gallery import hang
 
+pytestmark = pytest.mark.databases("sqlite", "postgresql")
+
 QUERIES_MAX = 12
 KILOBYTES_MAX = 40
 
@@ -38,37 +40,37 @@ API = [
 ]
 
 
-def test_no_page_asks_more_than_twelve_times(sqlite_app: Flask, queue_of: Queue) -> None:
-    alice = lived_in(sqlite_app, queue_of)
+def test_no_page_asks_more_than_twelve_times(app: Flask, queue_of: Queue) -> None:
+    alice = lived_in(app, queue_of)
     made = make(alice, queue_of)
     for path in [*MEMBERS_PAGES, made, f"{made}/card", *API]:
         assert asked(alice, path) <= QUERIES_MAX, path
     for path in FRAGMENTS:
         assert asked(alice, path, **HTMX) <= QUERIES_MAX, path
-    guest = Person(sqlite_app)
+    guest = Person(app)
     for path in [*GUESTS_PAGES, "/api/credits"]:
         assert asked(guest, path) <= QUERIES_MAX, path
 
 
 @pytest.mark.parametrize("path", [*MEMBERS_PAGES, *API])
-def test_no_page_asks_more_when_there_is_more_to_show(sqlite_app: Flask, path: str) -> None:
-    few, many = (Person(sqlite_app).sign_up(f"{name}@example.com") for name in ("few", "many"))
-    hang(sqlite_app, few, 2)
-    spend(sqlite_app, "few@example.com", 1, "test:0")
-    hang(sqlite_app, many, 60)
+def test_no_page_asks_more_when_there_is_more_to_show(app: Flask, path: str) -> None:
+    few, many = (Person(app).sign_up(f"{name}@example.com") for name in ("few", "many"))
+    hang(app, few, 2)
+    spend(app, "few@example.com", 1, "test:0")
+    hang(app, many, 60)
     for number in range(40):
-        spend(sqlite_app, "many@example.com", 1, f"test:{number}")
-        give(sqlite_app, "many@example.com", 1, source="promotion", note=str(number))
+        spend(app, "many@example.com", 1, f"test:{number}")
+        give(app, "many@example.com", 1, source="promotion", note=str(number))
     # One may ask how many there are in all once a page is full, and never one for each.
     assert asked(many, path) <= asked(few, path) + 1
 
 
-def test_no_page_is_larger_than_forty_kilobytes(sqlite_app: Flask) -> None:
-    alice = Person(sqlite_app).sign_up("alice@example.com")
-    hang(sqlite_app, alice, 60, "a rather long wish, " * 20)
+def test_no_page_is_larger_than_forty_kilobytes(app: Flask) -> None:
+    alice = Person(app).sign_up("alice@example.com")
+    hang(app, alice, 60, "a rather long wish, " * 20)
     for number in range(30):
-        spend(sqlite_app, "alice@example.com", 1, f"test:{number}", note="what it was for " * 5)
-    guest = Person(sqlite_app)
+        spend(app, "alice@example.com", 1, f"test:{number}", note="what it was for " * 5)
+    guest = Person(app)
     pages = [(alice, path) for path in MEMBERS_PAGES] + [(guest, path) for path in GUESTS_PAGES]
     for person, path in pages:
         sent = person.browser.get(path, headers={"Accept-Encoding": "gzip"})
@@ -78,19 +80,19 @@ def test_no_page_is_larger_than_forty_kilobytes(sqlite_app: Flask) -> None:
             assert "Accept-Encoding" in sent.headers["Vary"]
 
 
-def test_what_every_page_loads_beside_itself_is_small(sqlite_app: Flask) -> None:
+def test_what_every_page_loads_beside_itself_is_small(app: Flask) -> None:
     import re
 
-    browser = sqlite_app.test_client()
+    browser = app.test_client()
     files = set(re.findall(r'(?:src|href)="(/static/[^"]+)"', browser.get("/").text))
     sizes = {file: len(browser.get(file, headers={"Accept-Encoding": "br"}).data) for file in files}
     assert sum(sizes.values()) <= 60 * 1024, sizes
 
 
-def test_a_catalog_with_many_models_costs_no_further_query(sqlite_app: Flask) -> None:
-    alice = Person(sqlite_app).sign_up("alice@example.com")
+def test_a_catalog_with_many_models_costs_no_further_query(app: Flask) -> None:
+    alice = Person(app).sign_up("alice@example.com")
     before = asked(alice, "/")
-    with sqlite_app.app_context():
+    with app.app_context():
         catalog = get(Catalog)
         more = tuple(
             catalog.models[0].model_copy(
@@ -98,15 +100,15 @@ def test_a_catalog_with_many_models_costs_no_further_query(sqlite_app: Flask) ->
             )
             for number in range(20)
         )
-        provide(sqlite_app, Catalog, catalog.model_copy(update={"models": catalog.models + more}))
+        provide(app, Catalog, catalog.model_copy(update={"models": catalog.models + more}))
     assert asked(alice, "/") == before
 
 
 @pytest.fixture
-def queue_of(sqlite_app: Flask) -> Queue:
+def queue_of(app: Flask) -> Queue:
     from creditapp.jobs.engine import JobStore
 
-    with sqlite_app.app_context():
+    with app.app_context():
         store = get(JobStore)
     assert isinstance(store, Queue)
     return store

@@ -54,10 +54,10 @@ FORMS: dict[str, dict[str, str]] = {
 }  # fmt: skip
 
 
-def test_every_form_is_tried(sqlite_app: Flask) -> None:
+def test_every_form_is_tried(app: Flask) -> None:
     posted = {
         rule.rule
-        for rule in sqlite_app.url_map.iter_rules()
+        for rule in app.url_map.iter_rules()
         if "POST" in (rule.methods or ()) and not rule.rule.startswith("/api/")
     }
     assert posted == set(FORMS)

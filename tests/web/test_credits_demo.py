@@ -16,9 +16,9 @@ EXAMPLES = load_examples(ROOT / "templates" / "examples", datetime(2026, 11, 21,
 
 
 def test_the_page_names_every_component_and_state_with_the_code_to_use_it(
-    sqlite_app: Flask,
+    app: Flask,
 ) -> None:
-    page = Person(sqlite_app).browser.get("/credits-demo")
+    page = Person(app).browser.get("/credits-demo")
     assert page.status_code == 200
     for component in EXAMPLES:
         assert f"ui.{component.name}(" in page.text
@@ -36,21 +36,21 @@ def test_the_four_widgets_show_the_states_that_people_meet() -> None:
         assert any(word in state for state in states["cost_indicator"]), word
 
 
-def test_one_state_stands_alone(sqlite_app: Flask) -> None:
+def test_one_state_stands_alone(app: Flask) -> None:
     component = EXAMPLES[0]
     path = f"/credits-demo/{component.name}/{component.examples[0].name}"
-    assert Person(sqlite_app).browser.get(path).status_code == 200
+    assert Person(app).browser.get(path).status_code == 200
 
 
-def test_an_unknown_state_is_not_found_and_nothing_is_posted(sqlite_app: Flask) -> None:
-    person = Person(sqlite_app)
+def test_an_unknown_state_is_not_found_and_nothing_is_posted(app: Flask) -> None:
+    person = Person(app)
     for path in ("/credits-demo/balance/none", "/credits-demo/none/low", "/credits-demo/../x/y"):
         assert person.browser.get(path).status_code == 404
     assert person.post("/credits-demo").status_code == 405
 
 
-def test_every_mail_is_shown_as_html_and_as_text(sqlite_app: Flask) -> None:
-    browser = Person(sqlite_app).browser
+def test_every_mail_is_shown_as_html_and_as_text(app: Flask) -> None:
+    browser = Person(app).browser
     page = browser.get("/credits-demo/mails").text
     for mail in MAILS:
         assert f"<code>{mail.event}</code>" in page
@@ -73,8 +73,8 @@ def test_every_mail_is_shown_as_html_and_as_text(sqlite_app: Flask) -> None:
         assert browser.get(path).status_code == 404
 
 
-def test_members_and_guests_see_the_same_examples(sqlite_app: Flask) -> None:
-    guest, member = Person(sqlite_app), Person(sqlite_app).sign_up("alice@example.com")
+def test_members_and_guests_see_the_same_examples(app: Flask) -> None:
+    guest, member = Person(app), Person(app).sign_up("alice@example.com")
     shown = [_examples(person) for person in (guest, member)]
     assert shown[0] == shown[1]
     assert len(shown[0]) > 100

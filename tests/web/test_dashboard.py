@@ -20,6 +20,8 @@ from creditapp.units import MICRO_PER_CREDIT
 from tests.app_factory import Person, Queue
 from tests.web.steps import HTMX, make, submit
 
+pytestmark = pytest.mark.databases("sqlite", "postgresql")
+
 
 def wallet_of(email: str) -> int:
     """Return the wallet of a person; within an app context."""
@@ -130,11 +132,11 @@ def test_what_ends_is_shown_with_its_time(app: Flask, alice: Person, clock: Stop
     ("chosen", "expected"),
     [("", 4), ("bought", 1), ("given", 1), ("spent", 2), ("back", 0), ("expired", 0)],
 )
-def test_the_history_is_filtered(sqlite_app: Flask, chosen: str, expected: int) -> None:
-    alice = Person(sqlite_app).sign_up("alice@example.com")
-    give(sqlite_app, "alice@example.com", 25, source="purchase", paid_minor=499, currency="usd")
+def test_the_history_is_filtered(app: Flask, chosen: str, expected: int) -> None:
+    alice = Person(app).sign_up("alice@example.com")
+    give(app, "alice@example.com", 25, source="purchase", paid_minor=499, currency="usd")
     for number in range(2):
-        spend(sqlite_app, "alice@example.com", 1, f"test:{number}")
+        spend(app, "alice@example.com", 1, f"test:{number}")
     page = alice.browser.get("/dashboard", query_string={"type": chosen})
     assert len(rows(page.text)) == expected
     sheet = alice.browser.get("/dashboard/history.csv", query_string={"type": chosen})
@@ -151,10 +153,10 @@ def test_an_unknown_filter_is_refused_in_words(alice: Person) -> None:
     assert alice.browser.get("/dashboard/history.csv?type=x").status_code == 422
 
 
-def test_a_long_history_comes_in_pages_without_gaps(sqlite_app: Flask) -> None:
-    alice = Person(sqlite_app).sign_up("alice@example.com")
+def test_a_long_history_comes_in_pages_without_gaps(app: Flask) -> None:
+    alice = Person(app).sign_up("alice@example.com")
     for number in range(30):
-        spend(sqlite_app, "alice@example.com", 1, f"test:{number}")
+        spend(app, "alice@example.com", 1, f"test:{number}")
     first = alice.browser.get("/dashboard?type=spent").text
     link = re.search(r'"(/dashboard\?[^"]*cursor=[^"]+)"', first)
     assert link is not None
@@ -171,16 +173,16 @@ def test_a_long_history_comes_in_pages_without_gaps(sqlite_app: Flask) -> None:
 
 
 @pytest.mark.parametrize("cursor", ["0", "-1", "x", "9" * 30, "1e3", "٣"])
-def test_a_made_up_cursor_harms_nobody(sqlite_app: Flask, cursor: str) -> None:
-    alice = Person(sqlite_app).sign_up("alice@example.com")
+def test_a_made_up_cursor_harms_nobody(app: Flask, cursor: str) -> None:
+    alice = Person(app).sign_up("alice@example.com")
     assert alice.browser.get("/dashboard", query_string={"cursor": cursor}).status_code == 200
 
 
-def test_a_spreadsheet_runs_nothing_from_the_history(sqlite_app: Flask) -> None:
-    alice = Person(sqlite_app).sign_up("alice@example.com")
+def test_a_spreadsheet_runs_nothing_from_the_history(app: Flask) -> None:
+    alice = Person(app).sign_up("alice@example.com")
     dangerous = ['=HYPERLINK("http://evil.example")', "+1", "-1", "@SUM(A1)", "\t=1", 'a,"b"\n=c']
     for number, text in enumerate(dangerous):
-        give(sqlite_app, "alice@example.com", number + 1, source="purchase", note=text)
+        give(app, "alice@example.com", number + 1, source="purchase", note=text)
     answer = alice.browser.get("/dashboard/history.csv")
     assert answer.mimetype == "text/csv"
     assert answer.headers["Content-Disposition"] == 'attachment; filename="credits.csv"'
@@ -219,11 +221,11 @@ def test_guests_are_asked_to_log_in_and_other_methods_refused(guest: Person) -> 
     assert guest.post("/dashboard").status_code == 405
 
 
-def test_the_history_says_why_credits_were_removed(sqlite_app: Flask) -> None:
-    alice = Person(sqlite_app).sign_up("alice@example.com")
-    give(sqlite_app, "alice@example.com", 10, source="purchase", paid_minor=499, currency="usd")
-    give(sqlite_app, "alice@example.com", 20, source="purchase", paid_minor=999, currency="usd")
-    with sqlite_app.app_context():
+def test_the_history_says_why_credits_were_removed(app: Flask) -> None:
+    alice = Person(app).sign_up("alice@example.com")
+    give(app, "alice@example.com", 10, source="purchase", paid_minor=499, currency="usd")
+    give(app, "alice@example.com", 20, source="purchase", paid_minor=999, currency="usd")
+    with app.app_context():
         wallet_id = wallet_of("alice@example.com")
         with transaction() as session:
             connection = session.connection()
@@ -240,11 +242,11 @@ def test_the_history_says_why_credits_were_removed(sqlite_app: Flask) -> None:
     ]
 
 
-def test_the_history_shows_that_new_credits_repaid_a_debt(sqlite_app: Flask) -> None:
-    alice = Person(sqlite_app).sign_up("alice@example.com")
-    give(sqlite_app, "alice@example.com", 10, source="purchase", paid_minor=499, currency="usd")
-    spend(sqlite_app, "alice@example.com", 60, "test:all")
-    with sqlite_app.app_context():
+def test_the_history_shows_that_new_credits_repaid_a_debt(app: Flask) -> None:
+    alice = Person(app).sign_up("alice@example.com")
+    give(app, "alice@example.com", 10, source="purchase", paid_minor=499, currency="usd")
+    spend(app, "alice@example.com", 60, "test:all")
+    with app.app_context():
         wallet_id = wallet_of("alice@example.com")
         with transaction() as session:
             connection = session.connection()
@@ -254,7 +256,7 @@ def test_the_history_shows_that_new_credits_repaid_a_debt(sqlite_app: Flask) -> 
                 if grant.source == "purchase"
             ]
             ledger.revoke(connection, pack.id, 10_000_000, now=now(), reason="refund")
-    give(sqlite_app, "alice@example.com", 25, source="purchase", paid_minor=1499, currency="usd")
+    give(app, "alice@example.com", 25, source="purchase", paid_minor=1499, currency="usd")
     newest = rows(alice.browser.get("/dashboard").text)[0]
     assert newest[0].startswith("Repaid debt")
     assert newest[2] == "−10"

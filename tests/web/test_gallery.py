@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from html import escape, unescape
 
+import pytest
 from flask import Flask
 from sqlalchemy import select
 
@@ -17,6 +18,8 @@ from creditapp.media import Media
 from creditapp.services import get
 from tests.app_factory import Person, Queue
 from tests.web.steps import HTMX, image_urls, make
+
+pytestmark = pytest.mark.databases("sqlite", "postgresql")
 
 
 def hang(app: Flask, person: Person, count: int, prompt: str = "a boat") -> None:
@@ -175,16 +178,16 @@ def test_a_file_that_was_lost_is_a_missing_image_and_no_failure(alice: Person, a
     assert alice.browser.get(image).status_code == 404
 
 
-def test_a_favourite_is_kept_apart_and_only_by_its_owner(sqlite_app: Flask) -> None:
-    alice = Person(sqlite_app).sign_up("alice@example.com")
-    hang(sqlite_app, alice, 2)
-    first, second = _made(sqlite_app)
+def test_a_favourite_is_kept_apart_and_only_by_its_owner(app: Flask) -> None:
+    alice = Person(app).sign_up("alice@example.com")
+    hang(app, alice, 2)
+    first, second = _made(app)
     assert alice.post(f"/generations/{first}/star", {"starred": "1"}).status_code == 303
     page = alice.browser.get("/gallery?starred=1").text
     assert first in page
     assert second not in page
     assert 'aria-pressed="true"' in page
-    stranger = Person(sqlite_app).sign_up("stranger@example.com")
+    stranger = Person(app).sign_up("stranger@example.com")
     assert stranger.post(f"/generations/{first}/star", {"starred": "0"}).status_code == 404
     sent = alice.post(f"/generations/{first}/star", {"starred": "0", "next": "//evil.example"})
     assert sent.headers["Location"] == "/gallery"
@@ -211,18 +214,18 @@ def test_a_star_and_a_deletion_come_back_to_the_search_they_were_made_in(
     assert alice.post(f"{other}/delete", {"next": "//evil.example"}).location == "/gallery"
 
 
-def test_a_report_reaches_the_operator_in_its_owners_words(sqlite_app: Flask) -> None:
-    alice = Person(sqlite_app).sign_up("alice@example.com")
-    hang(sqlite_app, alice, 1)
-    (made,) = _made(sqlite_app)
+def test_a_report_reaches_the_operator_in_its_owners_words(app: Flask) -> None:
+    alice = Person(app).sign_up("alice@example.com")
+    hang(app, alice, 1)
+    (made,) = _made(app)
     assert "Report a problem" in alice.browser.get(f"/generations/{made}").text
     for bad in ("", "   ", "x" * 501, "a\0b", "\x1b[31mred"):
         assert alice.post(f"/generations/{made}/report", {"report": bad}).status_code == 422
     sent = alice.post(f"/generations/{made}/report", {"report": "  It has\r\nsix\tfingers "})
     assert sent.status_code == 303
-    stranger = Person(sqlite_app).sign_up("stranger@example.com")
+    stranger = Person(app).sign_up("stranger@example.com")
     assert stranger.post(f"/generations/{made}/report", {"report": "mine"}).status_code == 404
-    with sqlite_app.app_context(), snapshot() as session:
+    with app.app_context(), snapshot() as session:
         (found,) = feedback.reported(session)
     assert (found.id, found.report_text) == (made, "It has six fingers")
 

@@ -39,73 +39,71 @@ def _fresh_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jobs, "health", lambda: health)
 
 
-def test_requests_are_counted_by_route_and_status(sqlite_app: Flask) -> None:
-    browser = sqlite_app.test_client()
+def test_requests_are_counted_by_route_and_status(app: Flask) -> None:
+    browser = app.test_client()
     for number in range(3):
         browser.get(f"/api/generations/gen_{number}")
     browser.get("/healthz")
     browser.get("/nothing/of/alice@example.com")
     browser.open("/healthz", method="BREW")
-    assert requests(sqlite_app, "GET", "/api/generations/<generation_id>", 404) == 3
-    assert requests(sqlite_app, "GET", "/healthz", 200) == 1
-    assert requests(sqlite_app, "GET", "unmatched", 404) == 1
-    assert requests(sqlite_app, "other", "unmatched", 405) == 1
+    assert requests(app, "GET", "/api/generations/<generation_id>", 404) == 3
+    assert requests(app, "GET", "/healthz", 200) == 1
+    assert requests(app, "GET", "unmatched", 404) == 1
+    assert requests(app, "other", "unmatched", 405) == 1
     text = browser.get("/metrics").text
     assert "gen_" not in text
     assert "@" not in text
     assert 'creditapp_request_seconds_count{route="/healthz"}' in text
 
 
-def test_generations_and_jobs_are_counted_by_state(sqlite_app: Flask) -> None:
+def test_generations_and_jobs_are_counted_by_state(app: Flask) -> None:
     for number in range(2):
-        guest = Person(sqlite_app)
+        guest = Person(app)
         guest.browser.environ_base["REMOTE_ADDR"] = f"10.0.0.{number}"
         guest.call("POST", "/api/generate-image", {"prompt": "a quay"}, Prefer="respond-async")
-    samples = scrape(sqlite_app)
+    samples = scrape(app)
     assert samples["creditapp_generations", (("state", "queued"),)] == 2
     assert samples["creditapp_generations", (("state", "succeeded"),)] == 0
     expected = {"waiting": 3, "running": 2, "dead": 4, "lag_seconds": 0.5, "workers": 1}
     assert {name: samples[f"creditapp_jobs_{name}", ()] for name in expected} == expected
 
 
-def test_the_job_store_is_counted(sqlite_app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_job_store_is_counted(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    with sqlite_app.app_context():
+    with app.app_context():
         settings = get(Settings)
-        jobs.init_app(sqlite_app, settings.database_url, settings.data_dir)
+        jobs.init_app(app, settings.database_url, settings.data_dir)
         jobs.enqueue("mails", "all")
-    samples = scrape(sqlite_app)
+    samples = scrape(app)
     assert samples["creditapp_jobs_waiting", ()] == 1
     assert samples["creditapp_jobs_workers", ()] == 0
-    ready = sqlite_app.test_client().get("/readyz")
+    ready = app.test_client().get("/readyz")
     assert (ready.status_code, ready.json["jobs"]) == (503, "no worker")
 
 
-def test_two_apps_in_one_process_count_apart(sqlite_app: Flask, tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_two_apps_in_one_process_count_apart(app: Flask, tmp_path) -> None:  # type: ignore[no-untyped-def]
     other = build_app(f"sqlite:///{tmp_path / 'other.sqlite'}", tmp_path / "other")
-    sqlite_app.test_client().get("/healthz")
-    assert requests(sqlite_app, "GET", "/healthz", 200) == 1
+    app.test_client().get("/healthz")
+    assert requests(app, "GET", "/healthz", 200) == 1
     assert requests(other, "GET", "/healthz", 200) == 0
 
 
 def test_a_database_that_does_not_answer_does_not_fail_the_scrape(
-    sqlite_app: Flask, monkeypatch: pytest.MonkeyPatch
+    app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail() -> None:
         raise OperationalError("SELECT", {}, Exception("gone"))
 
     monkeypatch.setattr(metrics, "snapshot", fail)
-    assert not [name for name, _ in scrape(sqlite_app) if name == "creditapp_generations"]
+    assert not [name for name, _ in scrape(app) if name == "creditapp_generations"]
 
 
-def test_counts_of_the_database_are_cached(
-    sqlite_app: Flask, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_counts_of_the_database_are_cached(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metrics, "CACHE_SECONDS", 60.0)
     queries = []
     original = metrics._generations
     monkeypatch.setattr(metrics, "_generations", lambda: queries.append(1) or original())
     for _ in range(5):
-        scrape(sqlite_app)
+        scrape(app)
     assert len(queries) == 1
-    assert not re.search(r"nan", str(scrape(sqlite_app)))
+    assert not re.search(r"nan", str(scrape(app)))

@@ -12,8 +12,8 @@ from tests.shop_app import ShopApp
 from tests.web.checkout import find_purchase
 
 
-def test_a_guest_compares_and_is_asked_to_sign_up(sqlite_app: Flask) -> None:
-    page = sqlite_app.test_client().get("/credits/plans")
+def test_a_guest_compares_and_is_asked_to_sign_up(app: Flask) -> None:
+    page = app.test_client().get("/credits/plans")
     assert page.status_code == 200
     assert page.text.count("/auth/signup?next=/credits/plans") >= 2
     assert '/credits/plan"' not in page.text
@@ -21,27 +21,27 @@ def test_a_guest_compares_and_is_asked_to_sign_up(sqlite_app: Flask) -> None:
         assert words in page.text
 
 
-def test_a_year_that_saves_nothing_says_nothing(sqlite_app: Flask) -> None:
-    page = sqlite_app.test_client().get("/credits/plans").text
+def test_a_year_that_saves_nothing_says_nothing(app: Flask) -> None:
+    page = app.test_client().get("/credits/plans").text
     assert page.count("less than twelve months") == 1  # Premium's; Basic's year costs more
 
 
-def test_the_dialog_is_the_same_list(sqlite_app: Flask) -> None:
-    alice = Person(sqlite_app).sign_up("alice@example.com")
+def test_the_dialog_is_the_same_list(app: Flask) -> None:
+    alice = Person(app).sign_up("alice@example.com")
     page = alice.browser.get("/credits/plans", headers={"HX-Request": "true"}).text
     assert page.lstrip().startswith("<dialog")
     assert "You are on Free." in page
     assert page.count(">Subscribe<") == 4
 
 
-def test_a_plan_stands_on_the_dashboard_and_on_the_credits_page(sqlite_app: Flask) -> None:
-    alice = Person(sqlite_app).sign_up("alice@example.com")
+def test_a_plan_stands_on_the_dashboard_and_on_the_credits_page(app: Flask) -> None:
+    alice = Person(app).sign_up("alice@example.com")
     assert "Free plan" in alice.browser.get("/dashboard").text
     assert "Or a plan, with credits every month" in alice.browser.get("/credits").text
 
 
-def test_what_cannot_be_chosen_is_refused_in_words(sqlite_app: Flask) -> None:
-    alice = Person(sqlite_app).sign_up("alice@example.com")
+def test_what_cannot_be_chosen_is_refused_in_words(app: Flask) -> None:
+    alice = Person(app).sign_up("alice@example.com")
     page = alice.browser.get("/credits/plans").text
     found = {
         name: re.search(rf'name="{name}" value="([^"]*)"', page)[1]  # type: ignore[index]
@@ -61,8 +61,8 @@ def test_what_cannot_be_chosen_is_refused_in_words(sqlite_app: Flask) -> None:
         assert words in sent.text, change
 
 
-def test_without_a_plan_there_is_nothing_to_cancel(sqlite_app: Flask) -> None:
-    alice = Person(sqlite_app).sign_up("alice@example.com")
+def test_without_a_plan_there_is_nothing_to_cancel(app: Flask) -> None:
+    alice = Person(app).sign_up("alice@example.com")
     page = alice.browser.get("/credits/plans").text
     token = re.search(r'name="csrf_token" value="([^"]*)"', page)[1]  # type: ignore[index]
     for path in ("/credits/plan/cancel", "/credits/plan/resume"):
@@ -71,8 +71,8 @@ def test_without_a_plan_there_is_nothing_to_cancel(sqlite_app: Flask) -> None:
         assert "You have no plan to change." in sent.text
 
 
-def test_an_ended_session_leads_back_to_the_plans(sqlite_app: Flask) -> None:
-    guest = sqlite_app.test_client()
+def test_an_ended_session_leads_back_to_the_plans(app: Flask) -> None:
+    guest = app.test_client()
     token = re.search(r'name="csrf_token" value="([^"]*)"', guest.get("/auth/login").text)[1]  # type: ignore[index]
     sent = guest.post("/credits/plan", data={"csrf_token": token, "plan": "basic"})
     assert (sent.status_code, sent.headers["Location"]) == (

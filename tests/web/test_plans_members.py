@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from flask import Flask
 
 from creditapp import accounts
 from creditapp.accounts import User
 from creditapp.db import snapshot
-from tests.app_factory import Person
+from tests.app_factory import Person, SharedApps
 from tests.payments.plan_shop import PlanShop
-from tests.payments.test_plan_kinds import catalog
-from tests.shop_app import open_shop_app
+from tests.payments.test_plan_kinds import catalog_file as catalog_file
+from tests.shop_app import ShopApp
 
 
 @pytest.fixture
-def plans(tmp_path: Path) -> Iterator[PlanShop]:
-    """A till of a shop that sells a team's plan, on SQLite: a page is the same on both."""
-    environ = {"CREDITAPP_CATALOG": str(catalog(tmp_path))}
-    with open_shop_app("sqlite", tmp_path, None, environ=environ) as made:
-        made.reset()
-        yield PlanShop(made)
-        made.check_ledger()
+def app(database_kind: str, shared_apps: SharedApps, catalog_file: Path) -> Flask:
+    """The app of a shop that sells a team's plan."""
+    return shared_apps.fresh(database_kind, {"CREDITAPP_CATALOG": str(catalog_file)})
+
+
+@pytest.fixture
+def plans(shop_app: ShopApp) -> PlanShop:
+    return PlanShop(shop_app)
 
 
 @pytest.fixture

@@ -13,14 +13,14 @@ from tests.app_factory import Person, build_app, close_app
 from tests.shop_app import ShopApp
 
 
-def test_a_guest_reads_the_policy(sqlite_app: Flask) -> None:
-    page = sqlite_app.test_client().get("/credits/refunds").text
+def test_a_guest_reads_the_policy(app: Flask) -> None:
+    page = app.test_client().get("/credits/refunds").text
     assert "within 14 days of paying" in page
     assert "/auth/login?next=/credits/refunds" in page
 
 
-def test_who_paid_nothing_is_told_so(sqlite_app: Flask) -> None:
-    alice = Person(sqlite_app).sign_up("alice@example.com")
+def test_who_paid_nothing_is_told_so(app: Flask) -> None:
+    alice = Person(app).sign_up("alice@example.com")
     assert "You have no payments" in alice.browser.get("/credits/refunds").text
 
 

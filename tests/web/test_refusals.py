@@ -20,8 +20,8 @@ from tests.web.steps import HTMX, make, submit
 JSON = {"Accept": "application/json"}
 
 
-def test_an_error_has_one_status_in_every_form(sqlite_app: Flask) -> None:
-    person = Person(sqlite_app)
+def test_an_error_has_one_status_in_every_form(app: Flask) -> None:
+    person = Person(app)
     cases = {
         "/nothing-here": (404, "not_found"),
         "/generations/gen_none": (404, "not_found"),
@@ -44,15 +44,15 @@ def test_an_error_has_one_status_in_every_form(sqlite_app: Flask) -> None:
             assert "HX-Request" in answer.headers["Vary"]
 
 
-def test_a_page_restored_from_htmx_history_is_whole(sqlite_app: Flask) -> None:
+def test_a_page_restored_from_htmx_history_is_whole(app: Flask) -> None:
     restored = {**HTMX, "HX-History-Restore-Request": "true"}
-    answer = Person(sqlite_app).browser.get("/nothing-here", headers=restored)
+    answer = Person(app).browser.get("/nothing-here", headers=restored)
     assert "<html" in answer.text
 
 
 @pytest.mark.parametrize("prompt", ["", "   ", "x" * 10_000, "a\x00b", "bell\x07", "\x1b[31m"])
-def test_a_wrong_prompt_is_refused_and_kept(sqlite_app: Flask, prompt: str) -> None:
-    person = Person(sqlite_app)
+def test_a_wrong_prompt_is_refused_and_kept(app: Flask, prompt: str) -> None:
+    person = Person(app)
     page = submit(person, prompt)
     assert page.status_code == 422
     assert 'aria-invalid="true"' in page.text
@@ -76,24 +76,24 @@ def test_a_prompt_may_use_any_script_and_symbol(
 
 
 @pytest.mark.parametrize("n", ["0", "5", "-1", "x", "1.5", "٣"])
-def test_a_wrong_count_is_refused_by_the_form(sqlite_app: Flask, n: str) -> None:
-    alice = Person(sqlite_app).sign_up("alice@example.com")
+def test_a_wrong_count_is_refused_by_the_form(app: Flask, n: str) -> None:
+    alice = Person(app).sign_up("alice@example.com")
     answer = submit(alice, "a fox", model="flux-dev", n=n)
     assert answer.status_code in (422, 303 if n == "٣" else 422)
     assert answer.status_code == 303 or alice.balance() == 50
 
 
 @pytest.mark.parametrize("n", [0, 5, "2", True, 1.5, None, [1]])
-def test_a_wrong_count_is_refused_by_the_api(sqlite_app: Flask, n: object) -> None:
-    alice = Person(sqlite_app).sign_up("alice@example.com")
+def test_a_wrong_count_is_refused_by_the_api(app: Flask, n: object) -> None:
+    alice = Person(app).sign_up("alice@example.com")
     answer = alice.call("POST", "/api/generate-image", {"prompt": "a fox", "n": n})
     assert (answer.status_code, answer.json["code"]) == (422, "validation_failed")
     assert answer.json["errors"][0]["field"] == "n"
     assert alice.balance() == 50
 
 
-def test_an_unknown_or_unavailable_model_is_refused(sqlite_app: Flask) -> None:
-    alice = Person(sqlite_app).sign_up("alice@example.com")
+def test_an_unknown_or_unavailable_model_is_refused(app: Flask) -> None:
+    alice = Person(app).sign_up("alice@example.com")
     page = submit(alice, "a fox", model="no-such-model")
     assert page.status_code == 422
     assert "There is no model" in page.text
@@ -101,8 +101,8 @@ def test_an_unknown_or_unavailable_model_is_refused(sqlite_app: Flask) -> None:
     assert alice.balance() == 50
 
 
-def test_too_few_credits_show_the_shortfall_and_where_to_buy(sqlite_app: Flask) -> None:
-    alice = Person(sqlite_app).sign_up("alice@example.com")
+def test_too_few_credits_show_the_shortfall_and_where_to_buy(app: Flask) -> None:
+    alice = Person(app).sign_up("alice@example.com")
     order = {"model": "gpt-image", "quality": "high", "n": "4"}
     assert submit(alice, "a fox", **order).status_code == 303
     page = submit(alice, "another fox", **order)
@@ -151,12 +151,12 @@ def test_a_guest_without_images_left_sees_when_they_reset(guest: Person, queue: 
     assert told.json["signupCredits"] == 50
 
 
-def test_a_used_up_guest_budget_refuses_every_guest(sqlite_app: Flask) -> None:
+def test_a_used_up_guest_budget_refuses_every_guest(app: Flask) -> None:
 
-    with sqlite_app.app_context():
-        provide(sqlite_app, Catalog, get(Catalog).model_copy(update={"guest_daily_budget": 1}))
-    assert submit(Person(sqlite_app), model="nano-banana").status_code == 303
-    other = Person(sqlite_app)
+    with app.app_context():
+        provide(app, Catalog, get(Catalog).model_copy(update={"guest_daily_budget": 1}))
+    assert submit(Person(app), model="nano-banana").status_code == 303
+    other = Person(app)
     refused = submit(other, "a fox", model="nano-banana")
     assert refused.status_code == 429
     assert 'data-code="guest_budget_reached"' in refused.text
@@ -168,8 +168,8 @@ def test_a_used_up_guest_budget_refuses_every_guest(sqlite_app: Flask) -> None:
 @pytest.mark.parametrize(
     "order", [{"model": "gpt-image"}, {"n": "2"}, {"model": "nano-banana-pro", "n": "4"}]
 )
-def test_models_not_for_guests_need_an_account(sqlite_app: Flask, order: dict[str, str]) -> None:
-    person = Person(sqlite_app)
+def test_models_not_for_guests_need_an_account(app: Flask, order: dict[str, str]) -> None:
+    person = Person(app)
     page = submit(person, "a fox", **order)
     assert page.status_code == 401
     assert 'data-code="authentication_required"' in page.text
@@ -184,8 +184,8 @@ def test_models_not_for_guests_need_an_account(sqlite_app: Flask, order: dict[st
     assert person.call("GET", "/api/credits").json["guestInfo"]["remaining"] == 3
 
 
-def test_a_higher_price_than_shown_needs_another_click(sqlite_app: Flask) -> None:
-    alice = Person(sqlite_app).sign_up("alice@example.com")
+def test_a_higher_price_than_shown_needs_another_click(app: Flask) -> None:
+    alice = Person(app).sign_up("alice@example.com")
     refused = submit(alice, "a fox", model="nano-banana-pro", shown_micro="500000")
     assert refused.status_code == 409
     assert 'data-code="conflict"' in refused.text
@@ -198,8 +198,8 @@ def test_a_higher_price_than_shown_needs_another_click(sqlite_app: Flask) -> Non
     assert accepted.status_code == 303
 
 
-def test_a_double_click_generates_once(sqlite_app: Flask) -> None:
-    alice = Person(sqlite_app).sign_up("alice@example.com")
+def test_a_double_click_generates_once(app: Flask) -> None:
+    alice = Person(app).sign_up("alice@example.com")
     page = alice.browser.get("/").text
     nonce = page.split('name="nonce" value="')[1].split('"')[0]
     wish = {"prompt": "a fox", "model": "flux-dev", "nonce": nonce}
@@ -211,8 +211,8 @@ def test_a_double_click_generates_once(sqlite_app: Flask) -> None:
     assert alice.balance() == 48
 
 
-def test_a_key_used_for_another_body_is_refused(sqlite_app: Flask) -> None:
-    alice = Person(sqlite_app).sign_up("alice@example.com")
+def test_a_key_used_for_another_body_is_refused(app: Flask) -> None:
+    alice = Person(app).sign_up("alice@example.com")
     headers = {"Idempotency_Key": "my key", "Prefer": "respond-async"}
     body = {"prompt": "a fox", "model": "flux-dev"}
     first = alice.call("POST", "/api/generate-image", body, **headers)
@@ -235,15 +235,15 @@ def test_a_key_used_for_another_body_is_refused(sqlite_app: Flask) -> None:
     ],
 )
 def test_a_body_that_is_not_json_is_refused(
-    sqlite_app: Flask, data: str, mimetype: str, status: int, code: str
+    app: Flask, data: str, mimetype: str, status: int, code: str
 ) -> None:
-    answer = sqlite_app.test_client().post("/api/generate-image", data=data, content_type=mimetype)
+    answer = app.test_client().post("/api/generate-image", data=data, content_type=mimetype)
     assert (answer.status_code, answer.json["code"]) == (status, code)
     assert_complete(answer)
 
 
-def test_a_wrong_method_returns_the_allowed_ones(sqlite_app: Flask) -> None:
-    person = Person(sqlite_app)
+def test_a_wrong_method_returns_the_allowed_ones(app: Flask) -> None:
+    person = Person(app)
     answer = person.browser.get("/auth/logout", headers=JSON)
     assert (answer.status_code, answer.json["code"]) == (405, "method_not_allowed")
     assert "POST" in answer.headers["Allow"]
@@ -270,13 +270,13 @@ def test_without_its_database_the_app_returns_500_in_every_form(
 
 
 def test_an_internal_error_is_shown_without_its_cause(
-    sqlite_app: Flask, monkeypatch: pytest.MonkeyPatch
+    app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail() -> str:
         raise RuntimeError("the password is hunter2")
 
-    monkeypatch.setitem(sqlite_app.view_functions, "generation.studio", marked_public(fail))
-    person = Person(sqlite_app)
+    monkeypatch.setitem(app.view_functions, "generation.studio", marked_public(fail))
+    person = Person(app)
     told = person.browser.get("/", headers=JSON)
     assert (told.status_code, told.json["code"]) == (500, "internal_error")
     assert_complete(told)

@@ -39,9 +39,9 @@ def every_address(app: Flask) -> list[tuple[str, str]]:
     ]
 
 
-def test_every_response_has_the_headers_errors_included(sqlite_app: Flask) -> None:
-    browser = sqlite_app.test_client()
-    addresses = [*every_address(sqlite_app), ("GET", "/nothing-here"), ("PUT", "/credits")]
+def test_every_response_has_the_headers_errors_included(app: Flask) -> None:
+    browser = app.test_client()
+    addresses = [*every_address(app), ("GET", "/nothing-here"), ("PUT", "/credits")]
     for method, path in addresses:
         answer = browser.open(path, method=method)
         headers = answer.headers
@@ -83,11 +83,11 @@ def test_in_production_cookies_and_transport_are_secure(sqlite_url: str, tmp_pat
     close_app(app)
 
 
-def test_every_unsafe_route_refuses_a_form_without_its_token(sqlite_app: Flask) -> None:
-    alice = Person(sqlite_app).sign_up("alice@example.com")
+def test_every_unsafe_route_refuses_a_form_without_its_token(app: Flask) -> None:
+    alice = Person(app).sign_up("alice@example.com")
     checked = 0
-    for rule in sqlite_app.url_map.iter_rules():
-        if policy_of(sqlite_app, rule.endpoint) in ("key", "signature"):
+    for rule in app.url_map.iter_rules():
+        if policy_of(app, rule.endpoint) in ("key", "signature"):
             continue
         for method in {"POST", "PUT", "PATCH", "DELETE"} & (rule.methods or set()):
             path = _PLACEHOLDER.sub("x", rule.rule)
@@ -117,22 +117,22 @@ def test_every_unsafe_route_refuses_a_form_without_its_token(sqlite_app: Flask) 
     ],
 )
 def test_a_json_call_with_a_session_comes_from_this_site(
-    sqlite_app: Flask, headers: dict[str, str], allowed: bool
+    app: Flask, headers: dict[str, str], allowed: bool
 ) -> None:
-    alice = Person(sqlite_app).sign_up("alice@example.com")
+    alice = Person(app).sign_up("alice@example.com")
     answer = alice.browser.post("/api/quotes", json={"model": "flux-dev"}, headers=headers)
     assert answer.status_code == (200 if allowed else 403)
     if not allowed:
         assert answer.json["code"] == "csrf_failed"
 
 
-def test_a_program_without_cookies_needs_no_token(sqlite_app: Flask) -> None:
-    answer = sqlite_app.test_client().post("/api/quotes", json={"model": "flux-dev"})
+def test_a_program_without_cookies_needs_no_token(app: Flask) -> None:
+    answer = app.test_client().post("/api/quotes", json={"model": "flux-dev"})
     assert answer.status_code == 200
 
 
-def test_an_expired_session_in_the_middle_of_a_form_keeps_what_was_typed(sqlite_app: Flask) -> None:
-    person = Person(sqlite_app)
+def test_an_expired_session_in_the_middle_of_a_form_keeps_what_was_typed(app: Flask) -> None:
+    person = Person(app)
     typed = 'a "fox" <in> the snow\nand a second line'
     fields = hidden_fields(person.browser.get("/").text)
     person.browser.delete_cookie("creditapp_session")
@@ -150,8 +150,8 @@ def test_an_expired_session_in_the_middle_of_a_form_keeps_what_was_typed(sqlite_
     assert "&lt;in&gt;" in person.browser.get(again.location).text
 
 
-def test_a_refused_form_never_shows_a_password_again(sqlite_app: Flask) -> None:
-    person = Person(sqlite_app)
+def test_a_refused_form_never_shows_a_password_again(app: Flask) -> None:
+    person = Person(app)
     stale = {"csrf_token": "stale", "email": "dora@example.com", "password": "my own secret words"}
     for path in ("/auth/login", "/auth/signup", "/auth/reset/x", "/settings/password"):
         answer = person.browser.post(path, data={**stale, "current_password": "my own old words"})
@@ -159,8 +159,8 @@ def test_a_refused_form_never_shows_a_password_again(sqlite_app: Flask) -> None:
         assert "my own" not in answer.text
 
 
-def test_htmx_gets_the_same_error_as_a_component(sqlite_app: Flask) -> None:
-    person = Person(sqlite_app)
+def test_htmx_gets_the_same_error_as_a_component(app: Flask) -> None:
+    person = Person(app)
     answer = person.browser.post("/generations", data={"prompt": "a kept fox"}, headers=HTMX)
     assert answer.status_code == 403
     assert "<html" not in answer.text
@@ -168,8 +168,8 @@ def test_htmx_gets_the_same_error_as_a_component(sqlite_app: Flask) -> None:
     assert "a kept fox" in answer.text
 
 
-def test_a_tampered_session_cookie_signs_no_one_in(sqlite_app: Flask) -> None:
-    alice = Person(sqlite_app).sign_up("alice@example.com")
+def test_a_tampered_session_cookie_signs_no_one_in(app: Flask) -> None:
+    alice = Person(app).sign_up("alice@example.com")
     cookie = alice.browser.get_cookie("creditapp_session")
     assert cookie is not None
     for forged in (cookie.value[:-2] + "xx", "x" + cookie.value, "", "a.b.c"):
@@ -200,9 +200,9 @@ def test_deleting_the_cookie_returns_no_images(guest: Person, queue: object) -> 
     assert submit(Person(guest.app), "a second browser").status_code == 429
 
 
-def test_a_forged_address_opens_no_new_window_without_proxies(sqlite_app: Flask) -> None:
+def test_a_forged_address_opens_no_new_window_without_proxies(app: Flask) -> None:
     statuses = [
-        _generate(sqlite_app, "10.1.1.1", f"203.0.113.{number}").status_code for number in range(4)
+        _generate(app, "10.1.1.1", f"203.0.113.{number}").status_code for number in range(4)
     ]
     assert statuses == [202, 202, 202, 429]
 
@@ -223,11 +223,11 @@ def test_behind_proxies_the_entry_of_the_outermost_trusted_one_counts(
     assert _generate(behind_proxies, "10.0.0.1", another_person).status_code == 202
 
 
-def test_all_addresses_of_an_ipv6_subscriber_are_one_network(sqlite_app: Flask) -> None:
+def test_all_addresses_of_an_ipv6_subscriber_are_one_network(app: Flask) -> None:
     for number in range(3):
-        assert _generate(sqlite_app, f"2001:db8:1:2::{number + 1}").status_code == 202
-    assert _generate(sqlite_app, "2001:db8:1:2:ffff::9").status_code == 429
-    assert _generate(sqlite_app, "2001:db8:1:3::1").status_code == 202
+        assert _generate(app, f"2001:db8:1:2::{number + 1}").status_code == 202
+    assert _generate(app, "2001:db8:1:2:ffff::9").status_code == 429
+    assert _generate(app, "2001:db8:1:3::1").status_code == 202
 
 
 @pytest.mark.parametrize(
@@ -238,8 +238,8 @@ def test_a_nul_is_refused(alice: Person, path: str) -> None:
     assert alice.browser.get(path).status_code == 400
 
 
-def test_a_body_that_is_too_large_is_refused_with_413(sqlite_app: Flask) -> None:
-    person = Person(sqlite_app)
+def test_a_body_that_is_too_large_is_refused_with_413(app: Flask) -> None:
+    person = Person(app)
     answer = person.browser.post(
         "/generations", data={"prompt": "x" * 300_000, "csrf_token": "any"}
     )

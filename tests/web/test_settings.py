@@ -43,9 +43,9 @@ def test_zero_means_never_told(alice: Person) -> None:
     ],
 )
 def test_a_wrong_value_is_named_kept_and_changes_nothing(
-    sqlite_app: Flask, name: str, low_balance: str, field: str
+    app: Flask, name: str, low_balance: str, field: str
 ) -> None:
-    alice = Person(sqlite_app).sign_up("alice@example.com")
+    alice = Person(app).sign_up("alice@example.com")
     answer = alice.post("/settings/profile", {"name": name, "low_balance": low_balance})
     assert answer.status_code == 422
     assert f'id="field-{field}-error"' in answer.text
@@ -80,20 +80,20 @@ def test_changing_the_password_ends_the_other_sessions_and_not_this_one(
     ],
 )
 def test_a_password_is_changed_only_by_who_knows_it_and_to_a_good_one(
-    sqlite_app: Flask, current: str, new: str, field: str
+    app: Flask, current: str, new: str, field: str
 ) -> None:
-    alice = Person(sqlite_app).sign_up("alice@example.com")
+    alice = Person(app).sign_up("alice@example.com")
     answer = alice.post("/settings/password", {"current_password": current, "password": new})
     assert answer.status_code == 422
     assert f'id="field-{field}-error"' in answer.text
     assert new not in answer.text.replace("alice@example.com", "") or not new
-    assert log_in(Person(sqlite_app), "alice@example.com").status_code == 303
+    assert log_in(Person(app), "alice@example.com").status_code == 303
 
 
 def test_guessing_the_password_on_an_unlocked_screen_is_stopped(
-    sqlite_app: Flask, clock: StoppedClock
+    app: Flask, clock: StoppedClock
 ) -> None:
-    alice = Person(sqlite_app).sign_up("alice@example.com")
+    alice = Person(app).sign_up("alice@example.com")
     fields = {"current_password": "not my password", "password": "a brand new password"}
     for _ in range(10):
         assert alice.post("/settings/password", fields).status_code == 422

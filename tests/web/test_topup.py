@@ -123,8 +123,8 @@ def test_while_stripe_is_silent_the_page_says_so_and_nothing_is_on(shop_app: Sho
     assert "Switch off" not in section(alice)
 
 
-def test_a_guest_is_sent_to_log_in(sqlite_app: Flask) -> None:
-    guest = Person(sqlite_app)
+def test_a_guest_is_sent_to_log_in(app: Flask) -> None:
+    guest = Person(app)
     assert "/auth/login" in guest.browser.get("/settings/top-up/back").location
     for path in ("/settings/top-up", "/settings/top-up/off"):
         assert guest.post(path, {}).status_code in (303, 401)
