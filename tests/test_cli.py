@@ -16,8 +16,6 @@ from sqlalchemy.engine import Connection
 from creditapp.runtime import migrate
 from tests.app_factory import Person, Queue
 
-pytestmark = pytest.mark.databases("sqlite", "postgresql")
-
 ROOT = Path(__file__).resolve().parent.parent
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -26,12 +24,6 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 def run(database_url: str, tmp_path: Path) -> Run:
     """Run a command over a fresh database of each kind."""
     return command_over(database_url, tmp_path)
-
-
-@pytest.fixture
-def run_on_sqlite(sqlite_url: str, tmp_path: Path) -> Run:
-    """Run a command over SQLite alone: for words, which no database changes."""
-    return command_over(sqlite_url, tmp_path)
 
 
 def command_over(database_url: str, folder: Path) -> Run:
@@ -58,6 +50,7 @@ def command_over(database_url: str, folder: Path) -> Run:
     return call
 
 
+@pytest.mark.databases("sqlite", "postgresql")
 def test_a_person_is_made_given_credits_and_looked_at(run: Run) -> None:
     made = run("user", "create", "alice@example.com", "--password", "correct horse battery")
     assert made.returncode == 0, made.stderr
@@ -85,16 +78,15 @@ def test_a_person_is_made_given_credits_and_looked_at(run: Run) -> None:
         (("reconcile", "--since", "2999-01-01"), "future"),
     ],
 )
-def test_a_mistake_gets_one_line_and_status_2(
-    run_on_sqlite: Run, words: tuple[str, ...], says: str
-) -> None:
-    answer = run_on_sqlite(*words)
+def test_a_mistake_gets_one_line_and_status_2(run: Run, words: tuple[str, ...], says: str) -> None:
+    answer = run(*words)
     assert answer.returncode == 2
     assert says in answer.stderr
     assert len(answer.stderr.strip().splitlines()) == 1
     assert "Traceback" not in answer.stderr
 
 
+@pytest.mark.databases("sqlite", "postgresql")
 def test_a_whole_ledger_is_proven(run: Run) -> None:
     run("user", "create", "alice@example.com", "--password", "correct horse battery")
     answer = run("proof")
@@ -103,6 +95,7 @@ def test_a_whole_ledger_is_proven(run: Run) -> None:
     assert json.loads(run("proof", "--json").stdout)["ok"] is True
 
 
+@pytest.mark.databases("sqlite", "postgresql")
 def test_the_ledger_is_compared_with_stripe(run: Run, database_url: str) -> None:
     assert run("seed").returncode == 0
     agreed = run("reconcile")
@@ -174,6 +167,7 @@ def _drop_a_trigger(connection: Connection) -> None:
         pytest.param(_drop_a_trigger, False, id="trigger dropped"),
     ],
 )
+@pytest.mark.databases("sqlite", "postgresql")
 def test_what_was_altered_by_hand_is_found_and_the_wallet_is_named(
     run: Run,
     database_url: str,

@@ -276,7 +276,7 @@ def crowd(
     url = engine.url.render_as_string(hide_password=False)
     shares = [visitors[number::4] for number in range(4)]
     running = [pool.submit(claim_many, url, share, NOW, budget) for share in shares]
-    return Counter(outcome for each in running for outcome in each.result(timeout=50))
+    return Counter(outcome for each in running for outcome in each.result(timeout=200))
 
 
 def test_sixty_four_claims_of_one_visitor_at_one_moment_make_three(

@@ -14,12 +14,12 @@ from creditapp.errors import ValidationFailed
 GOOD = "a long walk by the sea"
 
 
-@pytest.mark.parametrize("password", ["ten chars!", GOOD, "ü" * 5 + "öäß日本", "a b" * 42])
 @pytest.fixture(autouse=True)
 def _quick_passwords() -> None:
     """Leave the work of hashing as it is."""
 
 
+@pytest.mark.parametrize("password", ["ten chars!", GOOD, "ü" * 5 + "öäß日本", "a b" * 42])
 def test_a_good_password_can_be_chosen(password: str) -> None:
     assert passwords.password_problem(password, address="alice@example.com") is None
 

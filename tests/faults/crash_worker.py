@@ -55,7 +55,7 @@ class CrashWorker:
 
     def _do(self, action: Action) -> tuple[int, int]:
         self._pipe.send(action)
-        assert self._pipe.poll(30), "the child hangs"
+        assert self._pipe.poll(120), "the child hangs"
         answer: tuple[int, int] = self._pipe.recv()
         return answer
 

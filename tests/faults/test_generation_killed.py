@@ -89,7 +89,7 @@ class GenerationShop:
         return child
 
     def await_killed(self, child: ForkServerProcess, step: str) -> None:
-        child.join(timeout=20)
+        child.join(timeout=60)
         assert child.exitcode == -signal.SIGKILL, f"{step}: {child.exitcode}"
         _killed[step] += 1
 

@@ -121,7 +121,7 @@ class Workshop:
 
 def exit_code(child: ForkServerProcess) -> int | None:
     """Return a child's exit code: 0, or the negative signal."""
-    child.join(timeout=20)
+    child.join(timeout=60)
     return child.exitcode
 
 

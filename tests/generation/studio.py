@@ -173,6 +173,6 @@ def held_up(gate: threading.Event, arrived: threading.Event) -> Callable[[], obj
 
     def step() -> None:
         arrived.set()
-        assert gate.wait(20)
+        assert gate.wait(60)
 
     return step

@@ -101,7 +101,7 @@ def test_signing_up_while_it_runs_settles_the_free_claim_and_moves_the_image(
     provider.script = [held_up(gate, arrived), None]
     generation_id = studio.ask(guest)
     worker = studio.work_beside(generation_id)
-    assert arrived.wait(10)
+    assert arrived.wait(60)
     sign_up(guest)
     assert guest.call("GET", f"/api/generations/{generation_id}").json["status"] == "running"
     gate.set()

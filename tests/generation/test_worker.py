@@ -144,7 +144,7 @@ def test_two_workers_with_the_same_job_call_the_provider_once(
     provider.script = [held_up(gate, arrived), None]
     generation_id = studio.ask(alice)
     first = studio.work_beside(generation_id)
-    assert arrived.wait(10)
+    assert arrived.wait(60)
     studio.work(generation_id)
     assert provider.calls == 1
     gate.set()
@@ -177,7 +177,7 @@ def test_progress_is_told_with_the_lease_and_never_falls(
     provider.script = [None, held_up(gate, arrived), None]
     generation_id = studio.ask(alice, n=2)
     worker = studio.work_beside(generation_id)
-    assert arrived.wait(10)
+    assert arrived.wait(60)
     progress = [0]
     while progress[-1] < 33:
         answer = alice.call("GET", f"/api/generations/{generation_id}").json

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from flask import Flask
+from flask.testing import FlaskClient
 
 
 def test_the_page_works_without_scripts_and_documents_every_call(
-    app: Flask,
+    client: FlaskClient,
 ) -> None:
-    page = app.test_client().get("/api/docs").text
+    page = client.get("/api/docs").text
     for words in ("POST /api/generate-image", "Idempotency-Key", "Prefer", "prompt", "shortfall"):
         assert words in page
     assert "None" not in page

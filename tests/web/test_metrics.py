@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from flask import Flask
+from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy.exc import OperationalError
 
 from creditapp import jobs
+from creditapp.clock import StoppedClock
 from creditapp.config import Settings
 from creditapp.services import get
 from creditapp.web import metrics
-from tests.app_factory import Person, build_app
+from tests.app_factory import START, Outbox, Person, build_app, close_app
+
+
+@pytest.fixture
+def app(database_url: str, tmp_path: Path) -> Iterator[Flask]:
+    """An app of the test's own, which has counted nothing yet."""
+    app = build_app(database_url, tmp_path, clock=StoppedClock(START), mailer=Outbox())
+    yield app
+    close_app(app)
 
 
 def scrape(app: Flask) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -39,18 +51,17 @@ def _fresh_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jobs, "health", lambda: health)
 
 
-def test_requests_are_counted_by_route_and_status(app: Flask) -> None:
-    browser = app.test_client()
+def test_requests_are_counted_by_route_and_status(app: Flask, client: FlaskClient) -> None:
     for number in range(3):
-        browser.get(f"/api/generations/gen_{number}")
-    browser.get("/healthz")
-    browser.get("/nothing/of/alice@example.com")
-    browser.open("/healthz", method="BREW")
+        client.get(f"/api/generations/gen_{number}")
+    client.get("/healthz")
+    client.get("/nothing/of/alice@example.com")
+    client.open("/healthz", method="BREW")
     assert requests(app, "GET", "/api/generations/<generation_id>", 404) == 3
     assert requests(app, "GET", "/healthz", 200) == 1
     assert requests(app, "GET", "unmatched", 404) == 1
     assert requests(app, "other", "unmatched", 405) == 1
-    text = browser.get("/metrics").text
+    text = client.get("/metrics").text
     assert "gen_" not in text
     assert "@" not in text
     assert 'creditapp_request_seconds_count{route="/healthz"}' in text
@@ -68,7 +79,9 @@ def test_generations_and_jobs_are_counted_by_state(app: Flask) -> None:
     assert {name: samples[f"creditapp_jobs_{name}", ()] for name in expected} == expected
 
 
-def test_the_job_store_is_counted(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_job_store_is_counted(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, client: FlaskClient
+) -> None:
     monkeypatch.undo()
     with app.app_context():
         settings = get(Settings)
@@ -77,7 +90,7 @@ def test_the_job_store_is_counted(app: Flask, monkeypatch: pytest.MonkeyPatch) -
     samples = scrape(app)
     assert samples["creditapp_jobs_waiting", ()] == 1
     assert samples["creditapp_jobs_workers", ()] == 0
-    ready = app.test_client().get("/readyz")
+    ready = client.get("/readyz")
     assert (ready.status_code, ready.json["jobs"]) == (503, "no worker")
 
 

@@ -6,14 +6,15 @@ import re
 
 import pytest
 from flask import Flask
+from flask.testing import FlaskClient
 
 from tests.app_factory import Person
 from tests.shop_app import ShopApp
 from tests.web.checkout import find_purchase
 
 
-def test_a_guest_compares_and_is_asked_to_sign_up(app: Flask) -> None:
-    page = app.test_client().get("/credits/plans")
+def test_a_guest_compares_and_is_asked_to_sign_up(client: FlaskClient) -> None:
+    page = client.get("/credits/plans")
     assert page.status_code == 200
     assert page.text.count("/auth/signup?next=/credits/plans") >= 2
     assert '/credits/plan"' not in page.text
@@ -21,8 +22,8 @@ def test_a_guest_compares_and_is_asked_to_sign_up(app: Flask) -> None:
         assert words in page.text
 
 
-def test_a_year_that_saves_nothing_says_nothing(app: Flask) -> None:
-    page = app.test_client().get("/credits/plans").text
+def test_a_year_that_saves_nothing_says_nothing(client: FlaskClient) -> None:
+    page = client.get("/credits/plans").text
     assert page.count("less than twelve months") == 1  # Premium's; Basic's year costs more
 
 
@@ -71,10 +72,9 @@ def test_without_a_plan_there_is_nothing_to_cancel(app: Flask) -> None:
         assert "You have no plan to change." in sent.text
 
 
-def test_an_ended_session_leads_back_to_the_plans(app: Flask) -> None:
-    guest = app.test_client()
-    token = re.search(r'name="csrf_token" value="([^"]*)"', guest.get("/auth/login").text)[1]  # type: ignore[index]
-    sent = guest.post("/credits/plan", data={"csrf_token": token, "plan": "basic"})
+def test_an_ended_session_leads_back_to_the_plans(client: FlaskClient) -> None:
+    token = re.search(r'name="csrf_token" value="([^"]*)"', client.get("/auth/login").text)[1]  # type: ignore[index]
+    sent = client.post("/credits/plan", data={"csrf_token": token, "plan": "basic"})
     assert (sent.status_code, sent.headers["Location"]) == (
         303,
         "/auth/login?next=/credits/plans",

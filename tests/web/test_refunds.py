@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from flask import Flask
+from flask.testing import FlaskClient
 
 from creditapp.config import Settings
 from creditapp.services import get, provide
@@ -13,8 +14,8 @@ from tests.app_factory import Person, build_app, close_app
 from tests.shop_app import ShopApp
 
 
-def test_a_guest_reads_the_policy(app: Flask) -> None:
-    page = app.test_client().get("/credits/refunds").text
+def test_a_guest_reads_the_policy(client: FlaskClient) -> None:
+    page = client.get("/credits/refunds").text
     assert "within 14 days of paying" in page
     assert "/auth/login?next=/credits/refunds" in page
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from flask.testing import FlaskClient
 from sqlalchemy.exc import OperationalError
 from werkzeug.test import TestResponse
 
@@ -235,9 +236,9 @@ def test_a_key_used_for_another_body_is_refused(app: Flask) -> None:
     ],
 )
 def test_a_body_that_is_not_json_is_refused(
-    app: Flask, data: str, mimetype: str, status: int, code: str
+    client: FlaskClient, data: str, mimetype: str, status: int, code: str
 ) -> None:
-    answer = app.test_client().post("/api/generate-image", data=data, content_type=mimetype)
+    answer = client.post("/api/generate-image", data=data, content_type=mimetype)
     assert (answer.status_code, answer.json["code"]) == (status, code)
     assert_complete(answer)
 

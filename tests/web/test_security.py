@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
+from flask.testing import FlaskClient
 
 from creditapp.config import Settings
 from creditapp.http.policies import policy_of
@@ -22,11 +23,11 @@ _PLACEHOLDER = re.compile(r"<(?:\w+:)?\w+>")
 
 @pytest.fixture
 def behind_proxies(
-    sqlite_url: str, tmp_path: Path, request: pytest.FixtureRequest
+    database_url: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> Iterator[Flask]:
     """The app behind the test's number of trusted proxies."""
     environ = {"CREDITAPP_TRUSTED_PROXIES": str(request.param)}
-    app = build_app(sqlite_url, tmp_path, environ)
+    app = build_app(database_url, tmp_path, environ)
     yield app
     close_app(app)
 
@@ -39,11 +40,10 @@ def every_address(app: Flask) -> list[tuple[str, str]]:
     ]
 
 
-def test_every_response_has_the_headers_errors_included(app: Flask) -> None:
-    browser = app.test_client()
+def test_every_response_has_the_headers_errors_included(app: Flask, client: FlaskClient) -> None:
     addresses = [*every_address(app), ("GET", "/nothing-here"), ("PUT", "/credits")]
     for method, path in addresses:
-        answer = browser.open(path, method=method)
+        answer = client.open(path, method=method)
         headers = answer.headers
         # What asks the jobs is tested with jobs; here nobody works.
         assert answer.status_code < 500 or path in ("/readyz", "/metrics"), (method, path)
@@ -62,7 +62,7 @@ def test_every_response_has_the_headers_errors_included(app: Flask) -> None:
             assert headers["Cache-Control"] == "no-store", path
 
 
-def test_in_production_cookies_and_transport_are_secure(sqlite_url: str, tmp_path: Path) -> None:
+def test_in_production_cookies_and_transport_are_secure(database_url: str, tmp_path: Path) -> None:
     environ = {
         "CREDITAPP_ENV": "production",
         "SITE_URL": "https://credits.example",
@@ -70,7 +70,7 @@ def test_in_production_cookies_and_transport_are_secure(sqlite_url: str, tmp_pat
         "STRIPE_WEBHOOK_SECRET": "whsec_x",
         "MAIL_URL": "smtp://localhost:25",
     }
-    app = build_app(sqlite_url, tmp_path, environ)
+    app = build_app(database_url, tmp_path, environ)
     answer = app.test_client().get("/", base_url="https://credits.example")
     assert "max-age=63072000" in answer.headers["Strict-Transport-Security"]
     assert "https://checkout.stripe.com" in answer.headers["Content-Security-Policy"]
@@ -126,8 +126,8 @@ def test_a_json_call_with_a_session_comes_from_this_site(
         assert answer.json["code"] == "csrf_failed"
 
 
-def test_a_program_without_cookies_needs_no_token(app: Flask) -> None:
-    answer = app.test_client().post("/api/quotes", json={"model": "flux-dev"})
+def test_a_program_without_cookies_needs_no_token(client: FlaskClient) -> None:
+    answer = client.post("/api/quotes", json={"model": "flux-dev"})
     assert answer.status_code == 200
 
 
@@ -250,9 +250,9 @@ def test_a_body_that_is_too_large_is_refused_with_413(app: Flask) -> None:
     assert "<html" not in told.text
 
 
-def test_too_many_requests_return_retry_after(sqlite_url: str, tmp_path: Path) -> None:
+def test_too_many_requests_return_retry_after(database_url: str, tmp_path: Path) -> None:
     enabled, limiter.enabled = limiter.enabled, True
-    app = build_app(sqlite_url, tmp_path)
+    app = build_app(database_url, tmp_path)
     app.config["RATELIMIT_ENABLED"] = True
     try:
         # As the app does outside of tests, where a thousand requests a minute are no attack.
