@@ -66,6 +66,7 @@ def test_no_page_asks_more_when_there_is_more_to_show(app: Flask, path: str) -> 
     assert asked(many, path) <= asked(few, path) + 1
 
 
+@pytest.mark.databases("sqlite")
 def test_no_page_is_larger_than_forty_kilobytes(app: Flask) -> None:
     alice = Person(app).sign_up("alice@example.com")
     hang(app, alice, 60, "a rather long wish, " * 20)
@@ -81,6 +82,7 @@ def test_no_page_is_larger_than_forty_kilobytes(app: Flask) -> None:
             assert "Accept-Encoding" in sent.headers["Vary"]
 
 
+@pytest.mark.databases("sqlite")
 def test_what_every_page_loads_beside_itself_is_small(client: FlaskClient) -> None:
     import re
 
