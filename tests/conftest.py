@@ -16,10 +16,13 @@ from creditapp.clock import StoppedClock
 from tests.app_factory import (
     CHROMIUM,
     CHROMIUM_FLAGS,
+    START,
     Outbox,
     Person,
     Queue,
     SharedApps,
+    build_app,
+    close_app,
     get_clock,
     get_outbox,
     get_queue,
@@ -125,6 +128,14 @@ def app(database_kind: str, shared_apps: SharedApps) -> Flask:
     stands until the test moves it.
     """
     return shared_apps.fresh(database_kind)
+
+
+@pytest.fixture
+def own_app(database_url: str, tmp_path: Path) -> Iterator[Flask]:
+    """An app that has served no request: for a test that adds routes or counts from zero."""
+    app = build_app(database_url, tmp_path, clock=StoppedClock(START), mailer=Outbox())
+    yield app
+    close_app(app)
 
 
 @pytest.fixture

@@ -199,9 +199,9 @@ def test_an_unexpected_error_returns_only_its_id(
     assert "quay" not in answer.text
 
 
-def test_a_route_without_a_policy_is_forbidden(app: Flask) -> None:
-    app.add_url_rule("/api/forgotten", "api.forgotten", lambda: "secrets")
-    answer = Person(app).call("GET", "/api/forgotten")
+def test_a_route_without_a_policy_is_forbidden(own_app: Flask) -> None:
+    own_app.add_url_rule("/api/forgotten", "api.forgotten", lambda: "secrets")
+    answer = Person(own_app).call("GET", "/api/forgotten")
     assert answer.status_code == 403
     assert check_problem(answer)["code"] == "forbidden"
 

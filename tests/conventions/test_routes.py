@@ -30,9 +30,9 @@ def test_every_route_declares_a_policy(looked_at: Flask) -> None:
     assert undeclared == {}
 
 
-def test_a_route_without_a_policy_is_refused(app: Flask) -> None:
-    app.add_url_rule("/forgotten", "forgotten", lambda: "secrets")
-    browser = Person(app).browser
+def test_a_route_without_a_policy_is_refused(own_app: Flask) -> None:
+    own_app.add_url_rule("/forgotten", "forgotten", lambda: "secrets")
+    browser = Person(own_app).browser
     answer = browser.get("/forgotten")
     assert answer.status_code == 403
     problem = browser.get("/forgotten", headers={"Accept": "application/json"})

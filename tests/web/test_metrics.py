@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from flask import Flask
@@ -13,19 +11,15 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy.exc import OperationalError
 
 from creditapp import jobs
-from creditapp.clock import StoppedClock
 from creditapp.config import Settings
 from creditapp.services import get
 from creditapp.web import metrics
-from tests.app_factory import START, Outbox, Person, build_app, close_app
+from tests.app_factory import Person, build_app
 
 
 @pytest.fixture
-def app(database_url: str, tmp_path: Path) -> Iterator[Flask]:
-    """An app of the test's own, which has counted nothing yet."""
-    app = build_app(database_url, tmp_path, clock=StoppedClock(START), mailer=Outbox())
-    yield app
-    close_app(app)
+def app(own_app: Flask) -> Flask:
+    return own_app
 
 
 def scrape(app: Flask) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
