@@ -140,6 +140,19 @@ def test_a_catalog_may_give_none_or_more(engine: Engine) -> None:
         claim(engine, limit=5)
     with pytest.raises(GuestLimitReached):
         claim(engine, limit=5)
+    assert left(engine) == (0, NOW + 24 * HOUR), "a lower limit leaves none, not fewer"
+
+
+@pytest.mark.parametrize(
+    ("after", "span"),
+    [(timedelta(0), "24 h"), (HOUR * 23, "1 h"), (HOUR * 23.5, "30 min"), (HOUR * 23.999, "1 min")],
+)
+def test_the_refusal_says_how_long_to_wait(engine: Engine, after: timedelta, span: str) -> None:
+    for _ in range(3):
+        claim(engine)
+    with pytest.raises(GuestLimitReached) as refused:
+        claim(engine, now=NOW + after)
+    assert f"Try again in {span}, or sign up" in refused.value.detail
 
 
 # Giving back.
@@ -245,6 +258,25 @@ def test_what_is_released_returns_to_the_budget(engine: Engine) -> None:
         claim(engine, Visitor("c3", "n3"), daily_budget=3)
     release(engine, made[1])
     claim(engine, Visitor("c3", "n3"), daily_budget=3)
+
+
+def test_a_late_failure_returns_to_the_budget_of_its_own_day(engine: Engine) -> None:
+    old = claim(engine, Visitor("c0", "n0"), daily_budget=1)
+    tomorrow = NOW + 24 * HOUR
+    claim(engine, Visitor("c1", "n1"), tomorrow, daily_budget=1)
+    release(engine, old)
+    with pytest.raises(GuestBudgetReached):
+        claim(engine, Visitor("c2", "n2"), tomorrow, daily_budget=1)
+    claim(engine, Visitor("c2", "n2"), NOW, daily_budget=1)
+
+
+def test_a_budget_of_any_size_is_used_to_its_last_image(engine: Engine) -> None:
+    for day, budget in enumerate((1, 8, 9, 15)):
+        at = NOW + day * 24 * HOUR
+        for number in range(budget):
+            claim(engine, Visitor(f"c{number}", f"n{number}"), at, daily_budget=budget)
+        with pytest.raises(GuestBudgetReached):
+            claim(engine, Visitor("late", "late"), at, daily_budget=budget)
 
 
 def test_no_budget_is_no_guests(engine: Engine) -> None:
@@ -434,11 +466,14 @@ def test_the_client_behind_declared_proxies(header: str | None, proxies: int, cl
 # Housekeeping.
 
 
-def test_a_sweep_forgets_what_has_ended(engine: Engine) -> None:
+def test_a_sweep_deletes_windows_past_days_and_old_claims(engine: Engine) -> None:
     made = claim(engine)
-    for days, (windows, claims) in {0: (2, 1), 1: (0, 1), 31: (0, 0)}.items():
+    kept = {timedelta(hours=23): (2, 1, 8), timedelta(days=1): (0, 1, 8),
+            timedelta(days=30): (0, 1, 8), timedelta(days=31): (0, 0, 0)}  # fmt: skip
+    for after, counts in kept.items():
         with transaction(engine) as session:
-            guests.sweep(session, now=NOW + timedelta(days=days), window_hours=24)
-            assert session.scalar(select(func.count()).select_from(GuestWindow)) == windows
-            assert session.scalar(select(func.count()).select_from(GuestClaim)) == claims
+            guests.sweep(session, now=NOW + after, window_hours=24)
+            tables = (GuestWindow, GuestClaim, GuestBudget)
+            rows = [session.scalar(select(func.count()).select_from(each)) for each in tables]
+        assert tuple(rows) == counts, after
     assert not release(engine, made)

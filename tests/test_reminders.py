@@ -150,6 +150,24 @@ def test_short_lived_and_frozen_credits_get_no_reminder(
     assert send_reminders(app, outbox, "credits_expiring") == []
 
 
+def test_a_frozen_account_is_reminded_after_it_is_unfrozen(
+    app: Flask, alice: Person, outbox: Outbox, clock: StoppedClock
+) -> None:
+    give(app, 60, 40 * DAY)
+    _, wallet_id = wallet(app)
+    with app.app_context(), transaction() as session:
+        ledger.freeze_wallet(session.connection(), wallet_id, now=now())
+    clock.advance(20 * DAY)  # while the account is frozen, no credits lose time
+    assert send_reminders(app, outbox, "credits_expiring") == []
+    with app.app_context(), transaction() as session:
+        ledger.unfreeze_wallet(session.connection(), wallet_id, now=now())
+    assert send_reminders(app, outbox, "credits_expiring") == []
+    clock.advance(10 * DAY)
+    assert [subject for subject, _ in send_reminders(app, outbox, "credits_expiring")] == [
+        "60 credits expire within 30 days"
+    ]
+
+
 def test_an_unsubscribed_user_gets_no_reminder(
     app: Flask, alice: Person, outbox: Outbox, clock: StoppedClock
 ) -> None:

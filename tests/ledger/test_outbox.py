@@ -27,6 +27,26 @@ def test_every_event_waits_in_the_outbox_with_its_payload(alice: Person) -> None
     assert events[4].payload == {"amount_micro": 12}
 
 
+def test_a_lapsed_hold_is_announced_when_it_is_swept(alice: Person) -> None:
+    alice.gets(20)
+    held = alice.holds(5, expires_at=START + DAY)
+    ledger.expire(alice.connection, alice.wallet, now=START + 2 * DAY)
+    (event,) = outbox.claim(alice.connection, ["released"], 10, now=START)
+    assert event.payload == {"charge": held.id, "amount_micro": 5}
+    assert (event.wallet_id, event.created_at) == (alice.wallet, START + 2 * DAY)
+
+
+def test_a_total_posted_again_announces_nothing(alice: Person) -> None:
+    grant = alice.buys(20)
+    for total_micro in (15, 15, 5, 5):
+        ledger.revoke(alice.connection, grant.id, total_micro, now=START, reason="refund")
+    events = outbox.claim(alice.connection, ["revoked", "restored"], 10, now=START)
+    assert [(event.topic, event.payload) for event in events] == [
+        ("revoked", {"grant": grant.id, "amount_micro": 15, "reason": "refund"}),
+        ("restored", {"grant": grant.id, "amount_micro": 10, "reason": "refund"}),
+    ]
+
+
 def test_a_claimed_event_is_offered_again_only_after_its_lease(alice: Person) -> None:
     alice.gets(20)
     (event,) = outbox.claim(alice.connection, ["granted"], 10, now=START)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from sqlalchemy import Connection
 
 from creditapp import ledger
+from creditapp.ledger.lineage import RETURN_LIFETIME
 from tests.ledger.cast import DAY, START, Person
 
 
@@ -16,6 +19,62 @@ def test_a_balance_subtracts_expired_credits_without_writing(
     assert alice.available(START + DAY) == 3
     assert ledger.spendable(connection, alice.wallet, "image", now=START + DAY) == 3
     assert len(alice.lines()) == 2
+
+
+def test_a_lapsed_hold_counts_as_returned_before_the_sweep(
+    alice: Person, connection: Connection
+) -> None:
+    """What a read computes is what the sweep then writes, for each operation too."""
+    lapses = START + 2 * DAY
+    alice.gets(10, scope="image", expires_at=START + DAY)
+    alice.holds(6, expires_at=lapses)
+    frozen = alice.buys(10)
+    alice.holds(9, expires_at=lapses)  # the last 4 for images, 5 of the purchase
+    ledger.freeze(connection, frozen.id, now=START)
+
+    def reads(at: datetime) -> tuple[int, ...]:
+        balance = alice.balance(at)
+        operations = [
+            ledger.spendable(connection, alice.wallet, operation, now=at)
+            for operation in ("image", "video")
+        ]
+        return (balance.available_micro, balance.held_micro, balance.frozen_micro, *operations)
+
+    assert reads(START) == (0, 15, 5, 0, 0)
+    assert reads(lapses - DAY) == (0, 15, 5, 0, 0)
+    # The credits for images had expired: they return for some days, for images alone.
+    assert reads(lapses) == (10, 0, 10, 10, 0)
+    assert reads(lapses + RETURN_LIFETIME - DAY) == (10, 0, 10, 10, 0)
+    assert reads(lapses + RETURN_LIFETIME) == (0, 0, 10, 0, 0)
+    ledger.expire(connection, alice.wallet, now=lapses)
+    assert reads(lapses) == (10, 0, 10, 10, 0)
+    assert reads(lapses + RETURN_LIFETIME) == (0, 0, 10, 0, 0)
+
+
+def test_a_lapsed_hold_first_pays_what_its_grant_owes(
+    alice: Person, connection: Connection
+) -> None:
+    lapses = START + DAY
+    grant = alice.buys(20)
+    alice.holds(7, expires_at=lapses)
+    alice.holds(8, expires_at=lapses)
+    ledger.revoke(connection, grant.id, 15, now=START, reason="refund")
+
+    def reads() -> tuple[int, ...]:
+        balance = alice.balance(lapses)
+        spendable = ledger.spendable(connection, alice.wallet, "image", now=lapses)
+        return balance.available_micro, balance.held_micro, balance.owed_micro, spendable
+
+    assert alice.balance().owed_micro == 10
+    assert reads() == (5, 0, 0, 5)
+    ledger.expire(connection, alice.wallet, now=lapses)
+    assert reads() == (5, 0, 0, 5)
+
+
+def test_a_frozen_wallet_can_spend_nothing(alice: Person, connection: Connection) -> None:
+    alice.gets(10)
+    ledger.freeze_wallet(connection, alice.wallet, now=START)
+    assert ledger.spendable(connection, alice.wallet, "image", now=START) == 0
 
 
 def test_the_statement_has_pages_and_types(alice: Person) -> None:
