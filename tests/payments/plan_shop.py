@@ -113,6 +113,13 @@ class PlanShop:
         """Close a dispute as ``won`` or ``lost``."""
         self.shop_app.press(f"/disputes/{dispute}/close", outcome=outcome)
 
+    def change_at_stripe(self, kind: str, object_id: str, **fields: Any) -> None:
+        """Change fields of an object of the sandbox."""
+        with State.of(self.shop_app.gateway.sandbox).transaction() as books:
+            stored = books.get(kind, object_id)
+            assert stored is not None
+            books.put(stored | fields)
+
     def _newest(self, kind: str, payment: str | None) -> str:
         with State.of(self.shop_app.gateway.sandbox).transaction() as books:
             return str(books.find(kind, {"payment_intent": payment}, limit=1)[0]["id"])

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
 
+from creditapp.catalog import Catalog
 from creditapp.clock import NEVER
+from creditapp.config import Settings
 from creditapp.db import db, snapshot
 from creditapp.errors import IdempotencyKeyReused, NotFound, RateLimited
 from creditapp.payments.purchases import checkout, idempotency
@@ -16,7 +19,7 @@ from creditapp.payments.purchases.checkout import Order, PackChanged
 from creditapp.payments.purchases.models import Purchase
 from creditapp.payments.stripe.client import StripeGateway
 from creditapp.payments.stripe.records import GatewayError
-from creditapp.services import provide
+from creditapp.services import get, provide
 from tests.flaky_gateway import cut
 from tests.shop_app import COMPLETED, CREATOR, ShopApp, values
 
@@ -219,6 +222,28 @@ def test_a_key_repeated_after_paying_opens_no_other_checkout(shop_app: ShopApp) 
     again = shop_app.start_checkout(alice, key="back button")
     assert (again.id, again.ended) == (purchase.id, True)
     assert len(shop_app.sessions(purchase)) == 1
+
+
+def test_with_a_key_of_stripe_a_pack_is_sold_at_its_own_price_there(shop_app: ShopApp) -> None:
+    alice, app = shop_app.member(), shop_app.app
+    stripe = shop_app.gateway.sdk()
+    terms = {"currency": "usd", "unit_amount": 1499, "product_data": {"name": "Creator"}}
+    price = stripe.v1.prices.create(terms).id
+    with app.app_context():
+        catalog = get(Catalog)
+    packs = tuple(pack.model_copy(update={"stripe_price_id": price}) for pack in catalog.packs)
+    provide(app, Catalog, catalog.model_copy(update={"packs": packs}))
+    try:
+        in_sandbox = shop_app.start_checkout(alice)
+        provide(app, Settings, replace(shop_app.settings, stripe_secret_key="sk_live_key"))
+        at_stripe = shop_app.start_checkout(alice)
+    finally:
+        provide(app, Settings, shop_app.settings)
+        provide(app, Catalog, catalog)
+    assert (in_sandbox.stripe_price_id, in_sandbox.sandbox) == (None, True)
+    assert (at_stripe.stripe_price_id, at_stripe.sandbox) == (price, False)
+    sold = [shop_app.session(each)["_line_items"][0]["price"] for each in (in_sandbox, at_stripe)]
+    assert [each["id"] == price for each in sold] == [False, True]
 
 
 # --- Stripe cannot be asked, or its answer is lost --------------------------------------------

@@ -187,6 +187,15 @@ def test_fair_use_credits_expire_with_their_month(plans: PlanShop) -> None:
     assert plans.shop_app.credits(alice) == 5000  # the first month's last 1000 expired
 
 
+def test_an_upgrade_to_fair_use_expires_with_the_month_that_has_begun(plans: PlanShop) -> None:
+    alice = plans.shop_app.member()
+    row = plans.subscribe(alice, "basic")
+    plans.advance_to(row.period_start + timedelta(days=15))
+    assert plans.choose(alice, "endless").outcome == "upgraded"
+    assert plans.granted(alice)[1] > 2000
+    assert plans.months(alice)[1].expires_at == row.period_end
+
+
 def test_production_refuses_a_database_with_a_sandbox_plan(plans: PlanShop) -> None:
     plans.subscribe(plans.shop_app.member())
     with plans.app.app_context(), pytest.raises(SettingsInvalid, match="sandbox credits"):

@@ -7,8 +7,10 @@ from datetime import timedelta
 import pytest
 
 from creditapp.accounts import User
+from creditapp.db import snapshot
 from creditapp.payments import customers
 from creditapp.payments.stripe.records import GatewayError
+from creditapp.payments.subscriptions import status as plan_status
 from creditapp.payments.subscriptions import sync as subscription_sync
 from creditapp.payments.subscriptions.changes import PaymentDeclined, PlanUnchanged
 from creditapp.payments.subscriptions.proration import add_months
@@ -371,3 +373,26 @@ def test_a_paid_plan_without_an_event_is_found_by_the_sweep(plans: PlanShop) -> 
     assert plans.granted(alice) == [500]
     assert plans.shop_app.row(purchase).state == "paid"
     assert plans.months(alice)[0].credits_micro == 500 * MICRO
+
+
+def test_a_subscription_that_was_never_paid_grants_nothing_until_it_is(plans: PlanShop) -> None:
+    alice = plans.shop_app.member()
+    purchase = plans.choose(alice, "basic").purchase
+    assert purchase is not None
+    plans.shop_app.pay(purchase)
+    session = plans.shop_app.session(purchase)
+    subscription_id, invoice_id = str(session["subscription"]), str(session["invoice"])
+    plans.change_at_stripe("subscription", subscription_id, status="incomplete")
+    plans.change_at_stripe("invoice", invoice_id, status="open", amount_paid=0)
+    with plans.app.app_context():
+        row = subscription_sync.sync_subscription(subscription_id)
+    assert (row.status, plans.granted(alice)) == ("incomplete", [])
+    assert row.next_sync_at == plans.shop_app.clock.now() + timedelta(minutes=10)
+    with plans.app.app_context(), snapshot() as reading:
+        described = plan_status.describe(reading, row)
+    assert (described.name, described.cycle, described.price_minor) == ("Basic", "month", 1500)
+
+    plans.change_at_stripe("subscription", subscription_id, status="active")
+    plans.change_at_stripe("invoice", invoice_id, status="paid", amount_paid=1500)
+    assert plans.sync(row).status == "active"
+    assert plans.granted(alice) == [500]

@@ -103,6 +103,27 @@ def test_credits_are_per_seat() -> None:
     assert schedule.months[0].credits_micro == 1500 * MICRO
 
 
+def test_two_charged_lines_of_one_month_grant_their_sum() -> None:
+    schedule = credit_schedule(
+        invoice(
+            line("basic", "2026-01-01", "2026-02-01"),
+            line("extra", "2026-01-01", "2026-02-01"),
+        ),
+        {"basic": Price(), "extra": Price(credits_micro=70 * MICRO)},
+    )
+    assert [month.credits_micro for month in schedule.months] == [570 * MICRO]
+
+
+def test_a_month_paid_after_a_trial_grants_its_own_credits() -> None:
+    prices = {"basic": Price(trial_credits_micro=20 * MICRO)}
+    paid = invoice(line("basic", "2026-01-08", "2026-02-08"))
+    free = invoice(line("basic", "2026-01-08", "2026-02-08", 0))
+    for trial_end, after in ((day("2026-01-08"), paid), (day("2026-02-08"), paid),
+                             (day("2026-01-08"), free), (None, free)):  # fmt: skip
+        (month,) = credit_schedule(after, prices, trial_end=trial_end).months
+        assert month.credits_micro == 500 * MICRO
+
+
 def test_a_trial_grants_trial_credits_until_its_end_or_nothing() -> None:
     trial = invoice(line("basic", "2026-01-01", "2026-01-08", 0))
     end = day("2026-01-08")
@@ -127,6 +148,65 @@ def test_an_upgrade_grants_the_difference_and_supersedes_later_months() -> None:
     )
     assert [month.credits_micro for month in schedule.months] == [350 * MICRO, 1200 * MICRO]
     assert schedule.supersedes_from == day("2026-11-16")
+
+
+def test_an_upgrade_without_earlier_months_counts_them_back_from_the_periods_end() -> None:
+    schedule = credit_schedule(
+        invoice(line("year", "2027-02-14", "2027-05-31", 3000, proration=True)),
+        {"year": Price(cycle="year")},
+    )
+    assert [(month.starts_at, month.ends_at) for month in schedule.months] == [
+        (day("2027-01-31"), day("2027-02-28")),
+        (day("2027-02-28"), day("2027-03-31")),
+        (day("2027-03-31"), day("2027-04-30")),
+        (day("2027-04-30"), day("2027-05-31")),
+    ]
+    assert [month.credits_micro for month in schedule.months] == [
+        250 * MICRO, *[500 * MICRO] * 3
+    ]  # fmt: skip
+
+
+def test_a_credited_month_without_earlier_months_is_the_periods_last() -> None:
+    schedule = credit_schedule(
+        invoice(line("basic", "2026-01-16T12:00", "2026-02-01", -750, proration=True)),
+        {"basic": Price()},
+    )
+    assert (schedule.months, schedule.prorated_micro) == ((), 250 * MICRO)
+
+
+def test_more_seats_grant_the_difference_rounded_up_to_a_hundredth() -> None:
+    schedule = credit_schedule(
+        invoice(
+            line("team", "2026-01-11", "2026-02-01", -100, proration=True, quantity=3),
+            line("team", "2026-01-11", "2026-02-01", 200, proration=True, quantity=5),
+        ),
+        {"team": Price()},
+        [(day("2026-01-01"), day("2026-02-01"))],
+    )
+    # 1000 credits for 21 of 31 days are 677.419...
+    assert [month.credits_micro for month in schedule.months] == [677_420_000]
+
+
+def test_an_upgrade_as_a_month_begins_replaces_the_whole_month() -> None:
+    december = (day("2026-12-01"), day("2027-01-01"))
+    schedule = credit_schedule(
+        invoice(
+            line("basic", "2026-12-01", "2027-01-01", -1000, proration=True),
+            line("premium", "2026-12-01", "2027-01-01", 2000, proration=True),
+        ),
+        {"basic": Price(), "premium": Price(credits_micro=1200 * MICRO)},
+        [(day("2026-11-01"), december[0]), december, (december[1], day("2027-02-01"))],
+    )
+    (month,) = schedule.months
+    assert (month.starts_at, month.credits_micro) == (december[0], 700 * MICRO)
+
+
+def test_of_two_credited_lines_the_earlier_one_supersedes() -> None:
+    month = (day("2026-01-01"), day("2026-02-01"))
+    for starts in (("2026-01-11", "2026-01-21"), ("2026-01-21", "2026-01-11")):
+        lines = [line("basic", at, "2026-02-01", -100, proration=True) for at in starts]
+        schedule = credit_schedule(invoice(*lines), {"basic": Price()}, [month])
+        assert schedule.supersedes_from == day("2026-01-11")
 
 
 def test_an_immediate_downgrade_reverses_the_difference() -> None:
@@ -198,3 +278,6 @@ def test_the_current_line_is_the_paid_one_that_ends_last() -> None:
     assert current is not None
     assert current.price_id == "premium"
     assert current_line([unpaid]) is None
+    trial = current_line([invoice(line("tried", "2026-01-01", "2026-01-08", 0)), unpaid])
+    assert trial is not None
+    assert trial.price_id == "tried"

@@ -7,9 +7,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
+from creditapp.clock import NEVER
+from creditapp.db import transaction
 from creditapp.payments.reconciliation import purchases as reconciliation
 from creditapp.payments.stripe.records import InvoiceState
+from creditapp.payments.subscriptions import scheduled_grants
+from creditapp.payments.subscriptions.models import Invoice
 from creditapp.payments.subscriptions.proration import add_months
 from tests.payments.plan_shop import PlanShop
 
@@ -71,6 +76,22 @@ def test_months_delayed_by_a_won_dispute_can_be_spent(plans: PlanShop) -> None:
     assert plans.shop_app.credits(alice) == 5 * BASIC
 
 
+def test_the_sweep_grants_the_due_months_of_undisputed_invoices(plans: PlanShop) -> None:
+    alice, bob = plans.shop_app.member(), plans.shop_app.member()
+    row = plans.subscribe(alice, "basic", "year")
+    plans.dispute(plans.invoices(alice)[0].payment_intent_id)
+    plans.sync(row)
+    plans.subscribe(bob, "basic", "year")
+    others = update(Invoice).where(Invoice.user_id != bob.id).values(disputed=True)
+    with plans.app.app_context(), transaction() as session:
+        session.execute(others)
+    plans.advance_to(add_months(row.period_start, 2) + timedelta(hours=1))
+    with plans.app.app_context():
+        scheduled_grants.sweep_due_grants()
+        scheduled_grants.sweep_due_grants()
+    assert (plans.granted(alice), plans.granted(bob)) == ([BASIC], [BASIC] * 3)
+
+
 def test_a_dispute_that_closes_after_the_plan_ended_is_synced(plans: PlanShop) -> None:
     alice = plans.shop_app.member()
     row = plans.subscribe(alice)
@@ -79,10 +100,13 @@ def test_a_dispute_that_closes_after_the_plan_ended_is_synced(plans: PlanShop) -
     plans.advance_to(row.period_end + timedelta(hours=1))
     plans.sweep()
     assert plans.status(alice).free
+    ended = plans.sync(row)
+    assert ended.next_sync_at == plans.shop_app.clock.now() + timedelta(days=1)
     plans.decide(dispute, "won")
     plans.advance_to(plans.shop_app.clock.now() + timedelta(days=2))
     plans.sweep()
     assert plans.shop_app.balance(alice).frozen_micro == 0
+    assert plans.sync(row).next_sync_at == NEVER
 
 
 def test_a_month_paid_late_is_valid_for_a_month(

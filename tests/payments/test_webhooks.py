@@ -87,10 +87,12 @@ def test_an_event_of_an_unknown_purchase_is_retried_then_dead(
     event = fake_event(f"unknown_{shop_app.settings.database_url[:6]}", COMPLETED, thing)
     with capture_logs() as logs:
         assert shop_app.send(event).status_code == 200
-        for seconds in webhooks.RETRY_SECONDS[:-1]:
+        for attempts, seconds in enumerate(webhooks.RETRY_SECONDS, 1):
+            stored = shop_app.stored_event(event)
+            assert stored
+            assert (stored.state, stored.attempts) == ("received", attempts)
+            assert stored.next_try_at - shop_app.clock.now() == timedelta(seconds=seconds)
             shop_app.sweep(after=timedelta(seconds=seconds))
-            assert state(shop_app, event) == "received"
-        shop_app.sweep(after=timedelta(seconds=webhooks.RETRY_SECONDS[-1]))
     assert state(shop_app, event) == "dead"
     (alarm,) = [each for each in logs if each["log_level"] == "error"]
     assert alarm["reason"] == "unknown purchase"

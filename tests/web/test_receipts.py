@@ -7,12 +7,17 @@ import subprocess
 import sys
 
 import pytest
+from sqlalchemy import select, update
 
+from creditapp.accounts import User
 from creditapp.config import Settings
+from creditapp.db import snapshot, transaction
 from creditapp.payments.purchases.models import Purchase
+from creditapp.payments.subscriptions.models import Invoice
 from creditapp.services import get, provide
 from creditapp.web.receipt_pdf import draw
 from tests.app_factory import Person
+from tests.payments.plan_shop import PlanShop
 from tests.shop_app import ShopApp
 from tests.web.checkout import buyer_of, find_purchase, return_from_checkout, submit_checkout
 
@@ -59,6 +64,25 @@ def test_discount_tax_and_refunds_stand_in_it(shop_app: ShopApp) -> None:
         "Refunded": "−$5.00",
         "Left after refunds": "$11.05",
     }
+
+
+def test_the_receipt_of_a_plan_names_its_discount_and_tax(shop_app: ShopApp) -> None:
+    alice = shop_app.person()
+    with shop_app.app.app_context(), snapshot() as session:
+        user = session.scalars(select(User).order_by(User.created_at.desc())).first()
+    assert user is not None
+    plans = PlanShop(shop_app)
+    plans.subscribe(user)
+    (invoice,) = plans.invoices(user)
+    page = alice.browser.get(f"/receipts/{invoice.id}").text
+    assert rows(page) == {"Price": "$15.00", "Total paid": "$15.00"}
+    amounts = {"total_minor": 1350, "tax_minor": 100, "paid_minor": 1350}
+    with shop_app.app.app_context(), transaction() as session:
+        session.execute(update(Invoice).where(Invoice.id == invoice.id).values(**amounts))
+    page = alice.browser.get(f"/receipts/{invoice.id}").text
+    assert rows(page) == {
+        "Price": "$15.00", "Discount": "−$2.50", "Tax": "$1.00", "Total paid": "$13.50",
+    }  # fmt: skip
 
 
 def test_the_seller_is_who_the_operator_says(shop_app: ShopApp) -> None:
