@@ -24,7 +24,7 @@ def test_a_balance_subtracts_expired_credits_without_writing(
 def test_a_lapsed_hold_counts_as_returned_before_the_sweep(
     alice: Person, connection: Connection
 ) -> None:
-    """What a read computes is what the sweep then writes, for each operation too."""
+    """A read computes what the sweep then writes, for each operation too."""
     lapses = START + 2 * DAY
     alice.gets(10, scope="image", expires_at=START + DAY)
     alice.holds(6, expires_at=lapses)
