@@ -106,6 +106,11 @@ class ValidationFailed(AppError):
             detail or " ".join(error["message"] for error in self.errors), errors=self.errors
         )
 
+    @property
+    def by_field(self) -> dict[str, str]:
+        """The message of each field."""
+        return {error["field"]: error["message"] for error in self.errors}
+
     @classmethod
     def of(cls, field: str, message: str) -> ValidationFailed:
         """Return the error of one field."""

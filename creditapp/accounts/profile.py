@@ -58,7 +58,7 @@ def change_profile(
         user.name = name
     if low_balance_micro is not None:
         if not 0 <= low_balance_micro <= MICRO_MAX:
-            raise ValidationFailed.of("lowBalance", "Enter a number of credits from 0 upwards.")
+            raise ValidationFailed.of("low_balance", "Enter a number of credits from 0 upwards.")
         user.low_balance_micro = low_balance_micro
     session.flush()
     return user

@@ -16,7 +16,6 @@ from creditapp.catalog.packs import PlanView, plans_view
 from creditapp.catalog.plan_kinds import PLAN_KINDS
 from creditapp.clock import now
 from creditapp.db import reading
-from creditapp.errors import PaymentUnavailable
 from creditapp.http.csrf import is_form
 from creditapp.http.json_provider import json_response
 from creditapp.http.openapi import documented
@@ -24,7 +23,6 @@ from creditapp.http.policies import policy
 from creditapp.http.schemas import Credits, Moment, Price, Schema
 from creditapp.http.sessions import current_member, require_member
 from creditapp.http.viewer import viewer
-from creditapp.payments.stripe.records import GatewayError
 from creditapp.payments.subscriptions import plans
 from creditapp.payments.subscriptions import status as plan_status
 from creditapp.payments.subscriptions import sync as subscription_sync
@@ -153,12 +151,8 @@ def upgrade_plan() -> Response:
     body = parse_body(UpgradeBody)
     member = require_member()
     order = PlanOrder(body.plan_id, body.cycle, body.seats)
-    try:
-        change = plans.choose_plan(
-            order, member, key=idempotency_key(body.idempotency_key, "upgrade-plan")
-        )
-    except GatewayError:
-        raise PaymentUnavailable from None
+    key = idempotency_key(body.idempotency_key, "upgrade-plan")
+    change = plans.choose_plan(order, member, key=key)
     headers = replay_headers(replayed=change.replayed)
     if change.purchase is not None:
         url = require_open(change.purchase).checkout_url
@@ -218,10 +212,7 @@ def portal_link() -> AnyResponse:
 
 
 def _portal(flow: str) -> str:
-    try:
-        return plans.portal_url(require_member(), flow)
-    except GatewayError:
-        raise PaymentUnavailable from None
+    return plans.portal_url(require_member(), flow)
 
 
 def _plan(view: PlanView, status: PlanStatus | None) -> PlanAnswer:

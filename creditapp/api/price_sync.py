@@ -6,14 +6,13 @@ from flask import Blueprint, Response, current_app, request
 
 from creditapp.catalog import Catalog, CatalogInvalid
 from creditapp.db import snapshot, stop_reading, transaction
-from creditapp.errors import Conflict, PaymentUnavailable
+from creditapp.errors import Conflict
 from creditapp.http.json_provider import json_response
 from creditapp.http.openapi import documented
 from creditapp.http.policies import policy
 from creditapp.http.schemas import Schema
 from creditapp.payments import catalog_import
 from creditapp.payments.stripe.client import StripeGateway
-from creditapp.payments.stripe.records import GatewayError
 from creditapp.services import get, provide
 
 routes = Blueprint("price_sync", __name__)
@@ -45,10 +44,7 @@ class SyncAnswer(Schema):
 def sync_prices() -> Response:
     """Import Stripe's prices and activate the changed catalog; ``dryRun=1`` only compares."""
     stop_reading()
-    try:
-        prices = get(StripeGateway).list_prices()
-    except GatewayError:
-        raise PaymentUnavailable from None
+    prices = get(StripeGateway).list_prices()
     catalog = get(Catalog)
     try:
         with snapshot() as session:

@@ -12,7 +12,7 @@ from creditapp import payments
 from creditapp.api.requests import IdempotentBody, idempotency_key, parse_body, replay_headers
 from creditapp.catalog import Catalog
 from creditapp.config import Settings
-from creditapp.errors import Conflict, NotFound, PaymentUnavailable, ValidationFailed
+from creditapp.errors import Conflict, NotFound, ValidationFailed
 from creditapp.http.json_provider import json_response
 from creditapp.http.openapi import documented
 from creditapp.http.policies import policy
@@ -21,7 +21,6 @@ from creditapp.http.sessions import require_member
 from creditapp.payments.purchases.checkout import Order
 from creditapp.payments.purchases.models import Purchase
 from creditapp.payments.purchases.session import PurchaseEnded
-from creditapp.payments.stripe.records import GatewayError
 from creditapp.payments.subscriptions import plans
 from creditapp.payments.subscriptions.changes import PlanOrder
 from creditapp.payments.subscriptions.models import CYCLES
@@ -130,12 +129,9 @@ def _product(body: CheckoutBody) -> tuple[str, PlanOrder | None]:
 
 
 def _subscribe(order: PlanOrder, body: CheckoutBody) -> Purchase:
+    key = idempotency_key(body.idempotency_key, "checkout-session")
     try:
-        purchase = plans.subscribe(
-            order, require_member(), key=idempotency_key(body.idempotency_key, "checkout-session")
-        )
-    except GatewayError:
-        raise PaymentUnavailable from None
+        purchase = plans.subscribe(order, require_member(), key=key)
     except plans.AlreadySubscribed:
         raise Conflict("You have a plan already; change it with POST /api/upgrade-plan.") from None
     return require_open(purchase)
@@ -154,13 +150,8 @@ def _pack_at(amount: Decimal) -> str:
 
 def _buy(pack_id: str, body: IdempotentBody, *, route: str, currency: str = "") -> Purchase:
     order = Order(pack_id=pack_id, catalog_shown="", currency=currency)
-    try:
-        purchase = payments.start_checkout(
-            order, require_member(), key=idempotency_key(body.idempotency_key, route)
-        )
-    except GatewayError:
-        raise PaymentUnavailable from None
-    return require_open(purchase)
+    key = idempotency_key(body.idempotency_key, route)
+    return require_open(payments.start_checkout(order, require_member(), key=key))
 
 
 def require_open(purchase: Purchase) -> Purchase:

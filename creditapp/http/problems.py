@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from http import HTTPStatus
+from typing import Any
 
 import structlog
 from flask import Flask, Response, current_app, g, make_response, redirect, request, url_for
@@ -18,6 +19,8 @@ from creditapp.errors import (
     AuthenticationRequired,
     NotFound,
     PayloadTooLarge,
+    PaymentUnavailable,
+    ValidationFailed,
 )
 from creditapp.http.json_provider import json_response, rfc3339
 from creditapp.http.problem_view import problem_view
@@ -25,6 +28,7 @@ from creditapp.http.rate_limiting import rate_limited
 from creditapp.http.rendering import Components, render_block, render_page, wants_fragment
 from creditapp.http.schemas import Credits, Moment, Schema
 from creditapp.ledger import InsufficientCredits
+from creditapp.payments.stripe.records import GatewayError
 from creditapp.services import get
 
 log = structlog.get_logger(__name__)
@@ -66,6 +70,7 @@ class Problem(Schema):
 def init_app(app: Flask) -> None:
     """Handle every error of every route."""
     app.register_error_handler(AppError, refuse)
+    app.register_error_handler(GatewayError, lambda error: refuse(app_error(error)))
     app.register_error_handler(HTTPException, _refuse_http)
     app.register_error_handler(Exception, _fail)
 
@@ -85,6 +90,26 @@ def refuse(error: AppError) -> AnyResponse:
     response.headers.update(error.headers)
     response.headers["Vary"] = "HX-Request"
     return response
+
+
+def app_error(error: AppError | GatewayError) -> AppError:
+    """Return the error that the caller sees: a failure of Stripe has nothing to read in it."""
+    return PaymentUnavailable() if isinstance(error, GatewayError) else error
+
+
+def form_page(
+    template: str, refusal: AppError | None = None, /, status: int = 200, **context: Any
+) -> Response:
+    """Return the page of a form, with the errors of each field, or the problem, of a refusal."""
+    errors, problem, headers = {}, None, {}
+    if isinstance(refusal, ValidationFailed):
+        errors = refusal.by_field
+    elif refusal is not None:
+        problem = problem_view(refusal)
+    if refusal is not None:
+        status, headers = refusal.status, refusal.headers
+    page = render_page(template, **{"errors": errors, "problem": problem, **context})
+    return make_response(page, status, headers)
 
 
 def _can_log_in_first() -> bool:

@@ -7,7 +7,6 @@ from flask import Flask, g, request
 
 from creditapp.errors import MalformedRequest
 from creditapp.http.body_limiter import refuse_unread
-from creditapp.http.csrf import is_form
 from creditapp.ids import new_id
 from creditapp.rate_limits import BODY_BYTES_MAX, FORM_BYTES_MAX
 
@@ -32,7 +31,5 @@ def _begin_request() -> None:
 def _refuse_nul() -> None:
     """Refuse NUL, which PostgreSQL stores in no text, before a query fails on it."""
     texts = [request.path, *request.args, *(text for _, text in request.args.items(multi=True))]
-    if is_form():
-        texts.append(request.form.get("nonce", ""))
     if any("\0" in text for text in texts):
         raise MalformedRequest("The address has a NUL character.")

@@ -134,15 +134,3 @@ def _return_path() -> str:
     if request.method != "GET" or "HX-Request" in request.headers:
         return "/"
     return request.full_path.rstrip("?")
-
-
-def safe_path(path: str | None, default: str = "/") -> str:
-    """Return ``path`` if it is a path of this site, else ``default``.
-
-    A browser reads ``//host`` and ``/\\host`` as another site, so both become ``default``.
-    """
-    if not path or not path.startswith("/") or len(path) > 512:
-        return default
-    if path.startswith("//") or "\\" in path or any(ord(c) < 32 for c in path):
-        return default
-    return path

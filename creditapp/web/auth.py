@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, Response, make_response, request
+from flask import Blueprint, Response, make_response
 from sqlalchemy.orm import Session
 
 from creditapp import accounts, emails, jobs
@@ -14,7 +14,9 @@ from creditapp.config import Settings
 from creditapp.db import reading, transaction
 from creditapp.errors import AppError, ValidationFailed
 from creditapp.generation import adopt, count_of_guest
+from creditapp.http import forms
 from creditapp.http.policies import policy
+from creditapp.http.problems import form_page
 from creditapp.http.rendering import go, render_page
 from creditapp.http.sessions import (
     current_member,
@@ -23,9 +25,8 @@ from creditapp.http.sessions import (
     sign_in,
     sign_out,
 )
-from creditapp.http.viewer import forget_viewer, notify, safe_path
+from creditapp.http.viewer import forget_viewer, notify
 from creditapp.services import get
-from creditapp.web import view_models
 
 auth = Blueprint("auth", __name__, url_prefix="/auth")
 
@@ -35,7 +36,7 @@ auth = Blueprint("auth", __name__, url_prefix="/auth")
 def sign_up() -> Response:
     """Show the sign-up form."""
     if current_member() is not None:
-        return go(safe_path(request.args.get("next")))
+        return go(forms.next_path())
     return _form("signup", kept_images=_kept_images())
 
 
@@ -47,10 +48,10 @@ def join() -> Response:
     For an email address that already has an account, its owner gets an email and the page says to
     check it. The two responses differ, so attempts are counted and refused after a few.
     """
-    email, next_path = request.form.get("email", ""), safe_path(request.form.get("next"))
+    email = forms.text("email", None)
     visitor, rules = current_visitor(), get(AccountRules)
     try:
-        application = accounts.check_application(email, request.form.get("password", ""))
+        application = accounts.check_application(email, forms.text("password", None))
         with transaction() as session:
             accounts.count_sign_up(session, visitor.network, rules, now=now())
             rules = accounts.rules_for(session, visitor.network, rules, now=now())
@@ -70,7 +71,7 @@ def join() -> Response:
     forget_viewer()
     notify("welcome", micro=signup.given_micro, waiting_micro=waiting_micro, count=kept_images)
     _send_queued_emails()
-    return go(next_path)
+    return go(forms.next_path())
 
 
 @auth.get("/login")
@@ -78,7 +79,7 @@ def join() -> Response:
 def log_in() -> Response:
     """Show the form to log in."""
     if current_member() is not None:
-        return go(safe_path(request.args.get("next")))
+        return go(forms.next_path())
     return _form("login")
 
 
@@ -86,21 +87,21 @@ def log_in() -> Response:
 @policy("public")
 def begin_session() -> Response:
     """Log in; an unknown address and a wrong password take the same time and get the same words."""
-    email, next_path = request.form.get("email", ""), safe_path(request.form.get("next"))
+    email = forms.text("email", None)
     rules = get(AccountRules)
     try:
         with transaction() as session:
             attempt = accounts.begin_log_in(
                 session, email, current_visitor().network, rules, now=now()
             )
-        proof = attempt.check(request.form.get("password", ""))
+        proof = attempt.check(forms.text("password", None))
         with transaction() as session:
             user = accounts.log_in(session, proof, now=now())
             adopt(session, current_visitor().cookie_id, user.id)
     except AppError as refusal:
         return _form("login", refusal)
     sign_in(user)
-    return go(next_path)
+    return go(forms.next_path())
 
 
 @auth.post("/logout")
@@ -111,7 +112,7 @@ def log_out() -> Response:
     A session is its cookie: a copied cookie ends only with ``everywhere``, or after its 30 days.
     """
     member = current_member()
-    if member is not None and request.form.get("everywhere") == "1":
+    if member is not None and forms.ticked("everywhere"):
         with transaction() as session:
             user = accounts.find(session, member.id)
             if user is not None:
@@ -136,7 +137,7 @@ def forgot() -> Response:
 @policy("public")
 def send_reset() -> Response:
     """Email a reset link; the page never reveals whether the address has an account."""
-    email, rules = request.form.get("email", ""), get(AccountRules)
+    email, rules = forms.text("email", None), get(AccountRules)
     try:
         with transaction() as session:
             user = accounts.request_reset(
@@ -169,7 +170,7 @@ def set_password(token: str) -> Response:
     rules = get(AccountRules)
     try:
         owner = accounts.whose_reset(reading(), token, rules, now=now())
-        password = accounts.new_password(request.form.get("password", ""), address=owner.email)
+        password = accounts.new_password(forms.text("password", None), address=owner.email)
         with transaction() as session:
             user = accounts.reset_password(session, token, password, rules, now=now())
     except LinkInvalid as refusal:
@@ -234,24 +235,8 @@ def _expired_link(token: str, refusal: LinkInvalid) -> Response:
 
 def _form(page: str, refusal: AppError | None = None, status: int = 200, **extra: Any) -> Response:
     """Render one of the account pages, with the values and errors of a refused form."""
-    errors: dict[str, str] = {}
-    problem = None
-    if isinstance(refusal, ValidationFailed):
-        errors = {error["field"]: error["message"] for error in refusal.errors}
-    elif refusal is not None:
-        problem = view_models.problem(refusal)
-    body = render_page(
-        f"pages/auth/{page}/index.html",
-        form={
-            "email": request.form.get("email", "")[:320],
-            "next": safe_path(request.values.get("next")),
-        },
-        errors=errors,
-        problem=problem,
-        **extra,
-    )
-    headers = refusal.headers if refusal else {}
-    return make_response(body, refusal.status if refusal else status, headers)
+    form = {"email": forms.text("email", 320), "next": forms.next_path()}
+    return form_page(f"pages/auth/{page}/index.html", refusal, status, form=form, **extra)
 
 
 def _check_email(kind: str, email: str) -> Response:

@@ -14,17 +14,13 @@ from creditapp import payments
 from creditapp.catalog import Catalog
 from creditapp.clock import now
 from creditapp.db import reading
-from creditapp.errors import (
-    AppError,
-    AuthenticationRequired,
-    PaymentUnavailable,
-    ValidationFailed,
-)
+from creditapp.errors import AppError, AuthenticationRequired
+from creditapp.http import forms
 from creditapp.http.policies import policy
-from creditapp.http.problems import refuse, wants_json
+from creditapp.http.problems import app_error, form_page, refuse, wants_json
 from creditapp.http.rendering import go, render_block, render_page, wants_fragment
 from creditapp.http.sessions import require_member
-from creditapp.http.viewer import forget_viewer, notify, safe_path, viewer
+from creditapp.http.viewer import forget_viewer, notify, viewer
 from creditapp.payments.purchases.checkout import Order
 from creditapp.payments.purchases.models import Purchase
 from creditapp.payments.stripe.records import GatewayError
@@ -41,10 +37,7 @@ credits_pages = Blueprint("checkout", __name__, url_prefix="/credits")
 @policy("public")
 def packs() -> Response:
     """Show the packs: as a page, and as the dialog over any other page."""
-    context = _packs(
-        next_path=safe_path(request.args.get("next"), "/credits"),
-        selected=request.args.get("pack", ""),
-    )
+    context = _packs()
     if wants_fragment():
         return make_response(render_block(FRAGMENTS, "modal", **context))
     # The page compares packs and plans; the dialog is the short way to more credits.
@@ -62,24 +55,26 @@ def balance() -> str:
 @policy("user")
 def buy() -> Response:
     """Store a purchase and send the buyer to its checkout; a double click buys once."""
-    next_path = safe_path(request.form.get("next"), "/credits")
     order = Order(
-        pack_id=request.form.get("pack", "")[:64],
-        catalog_shown=request.form.get("catalog", "")[:64],
-        return_to=next_path,
-        currency=_currency(request.form.get("currency")),
+        pack_id=forms.text("pack"),
+        catalog_shown=forms.text("catalog"),
+        return_to=forms.next_path("/credits"),
+        currency=_currency(),
     )
-    nonce = request.form.get("nonce", "")
     try:
-        if not 8 <= len(nonce) <= 64:
-            raise ValidationFailed.of("nonce", "Reload the page and try again.")
-        purchase = payments.start_checkout(
-            order, require_member(), key=f"form:{nonce}:{order.digest()[:32]}"
-        )
-    except GatewayError:
-        return _refused(PaymentUnavailable(), next_path)
-    except AppError as refusal:
-        return _refused(refusal, next_path)
+        key = forms.idempotency_key(order.digest())
+        purchase = payments.start_checkout(order, require_member(), key=key)
+    except (GatewayError, AppError) as error:
+        if wants_fragment() or wants_json():
+            raise
+        context = _packs()
+        # Only errors of fields have a place of their own on other pages.
+        refusal = app_error(error)
+        context |= {
+            "offers": _plan_context(context["next"]),
+            "problem": view_models.problem(refusal),
+        }
+        return form_page(PAGE, refusal, **context)
     if purchase.ended or not purchase.checkout_url:
         # Submitted again after paying, with the back button: show how the purchase ended.
         return go(url_for("checkout.back", purchase_id=purchase.id))
@@ -94,9 +89,7 @@ def require_login(refusal: AuthenticationRequired) -> AnyResponse:
     if "plan" in request.form:
         return go(url_for("auth.log_in", next=url_for("checkout.plans.compare")))
     return_path = url_for(
-        "checkout.packs",
-        pack=request.form.get("pack", "")[:64],
-        next=safe_path(request.form.get("next"), "/credits"),
+        "checkout.packs", pack=forms.text("pack"), next=forms.next_path("/credits")
     )
     return go(url_for("auth.log_in", next=return_path))
 
@@ -132,10 +125,10 @@ def purchase_notice(purchase_id: str) -> Response:
     return response
 
 
-def _packs(*, next_path: str, selected: str) -> dict[str, Any]:
+def _packs() -> dict[str, Any]:
     catalog = get(Catalog)
     best_value = next((pack.id for pack in catalog.packs if pack.best_value), "")
-    pack = catalog.pack(selected)
+    pack = catalog.pack(forms.text("pack"))
     currency = _currency()
     return {
         "packs": view_models.packs(currency),
@@ -144,16 +137,16 @@ def _packs(*, next_path: str, selected: str) -> dict[str, Any]:
         "chart": view_models.cost_chart(),
         "catalog": catalog.digest,
         "nonce": secrets.token_urlsafe(16),
-        "next": next_path,
+        "next": forms.next_path("/credits"),
         "selected": pack.id if pack else best_value,
         "problem": None,
     }
 
 
-def _currency(requested: str | None = None) -> str:
+def _currency() -> str:
     """Return the currency that the buyer selected, now or before, else the catalog's own."""
     currencies = get(Catalog).currencies
-    selected = requested or request.args.get("currency")
+    selected = forms.text("currency")
     if selected in currencies:
         session["currency"] = selected
     stored = session.get("currency")
@@ -164,15 +157,6 @@ def _plan_context(next_path: str) -> dict[str, Any]:
     from creditapp.web.plans import plan_context
 
     return plan_context(next_path=next_path)
-
-
-def _refused(refusal: AppError, next_path: str) -> Response:
-    if wants_fragment() or wants_json():
-        raise refusal
-    context = _packs(next_path=next_path, selected=request.form.get("pack", ""))
-    context["offers"] = _plan_context(next_path)
-    context["problem"] = view_models.problem(refusal)
-    return make_response(render_page(PAGE, **context), refusal.status, refusal.headers)
 
 
 def _notice(purchase: Purchase, *, cancelled: bool = False) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
 from sqlalchemy import select
 
 from creditapp import ledger, units
@@ -17,6 +17,7 @@ from creditapp.clock import NEVER, now
 from creditapp.db import reading
 from creditapp.errors import ValidationFailed
 from creditapp.generation.models import Generation
+from creditapp.http import forms
 from creditapp.http.json_provider import rfc3339
 from creditapp.http.policies import policy
 from creditapp.http.rendering import page_or_block
@@ -56,7 +57,7 @@ account = Blueprint("account", __name__)
 def dashboard() -> Response:
     """Show the balance and what expires, a week of spending, and the history."""
     current_viewer, type_filter = viewer(), _type_filter()
-    lines = _lines(current_viewer.wallet_id, type_filter, _cursor(), PAGE_SIZE + 1)
+    lines = _lines(current_viewer.wallet_id, type_filter, forms.whole("cursor"), PAGE_SIZE + 1)
     shown, more = lines[:PAGE_SIZE], len(lines) > PAGE_SIZE
     next_url = None
     if more:
@@ -123,15 +124,10 @@ def _escape_formula(text: str) -> str:
 
 
 def _type_filter() -> str:
-    type_filter = request.args.get("type", "")
+    type_filter = forms.text("type")
     if type_filter not in FILTERS:
         raise ValidationFailed.of("type", f"Choose one of {', '.join(filter(None, FILTERS))}.")
     return type_filter
-
-
-def _cursor() -> int | None:
-    text = request.args.get("cursor", "")
-    return int(text) if text.isdecimal() and len(text) < 19 else None
 
 
 def _lines(

@@ -6,17 +6,18 @@ from typing import Any
 from urllib.parse import urlencode
 
 import structlog
-from flask import Blueprint, Response, request, send_file
+from flask import Blueprint, Response, send_file
 from sqlalchemy import func, select
 
 from creditapp.db import reading, transaction
 from creditapp.errors import NotFound
 from creditapp.generation import GenerationResult, feedback
 from creditapp.generation.models import Asset, Generation
+from creditapp.http import forms
 from creditapp.http.policies import policy
 from creditapp.http.rendering import go, page_or_block
 from creditapp.http.sessions import require_member
-from creditapp.http.viewer import caller, notify, safe_path
+from creditapp.http.viewer import caller, notify
 from creditapp.media import Media
 from creditapp.services import get
 from creditapp.web import view_models
@@ -32,7 +33,7 @@ log = structlog.get_logger(__name__)
 def gallery() -> Response:
     """Show a member's images, newest first, with a search in the prompts."""
     member = require_member()
-    search = request.args.get("q", "").strip()[:200]
+    search = forms.text("q", 200).strip()
     session = reading()
     owned: list[Any] = [
         Generation.owner_kind == "user",
@@ -43,7 +44,7 @@ def gallery() -> Response:
         pattern = search.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
         # The database lowers both sides: SQLite and Python differ beyond ASCII.
         owned.append(Generation.prompt.ilike(f"%{pattern}%", escape="\\"))
-    starred = request.args.get("starred") == "1"
+    starred = forms.ticked("starred")
     if starred:
         owned.append(Generation.starred_at.is_not(None))
     query = (
@@ -53,7 +54,7 @@ def gallery() -> Response:
         .order_by(Asset.id.desc())
         .limit(PAGE_SIZE + 1)
     )
-    if cursor := request.args.get("cursor", ""):
+    if cursor := forms.text("cursor"):
         query = query.where(Asset.id < cursor)
     rows = session.execute(query).all()
     total = session.scalar(
@@ -81,8 +82,8 @@ def gallery() -> Response:
 def star(generation_id: str) -> Response:
     """Add an image to the favourites or remove it, and return to its page."""
     with transaction() as writing:
-        feedback.star(writing, generation_id, caller(), starred=request.form.get("starred") == "1")
-    return go(safe_path(request.form.get("next"), "/gallery"))
+        feedback.star(writing, generation_id, caller(), starred=forms.ticked("starred"))
+    return go(forms.next_path("/gallery"))
 
 
 @pages.post("/generations/<generation_id>/report")
@@ -90,7 +91,7 @@ def star(generation_id: str) -> Response:
 def report(generation_id: str) -> Response:
     """Report a problem with an image to the operator."""
     with transaction() as writing:
-        feedback.report(writing, generation_id, caller(), request.form.get("report", ""))
+        feedback.report(writing, generation_id, caller(), forms.text("report", None))
     log.warning("image reported", generation=generation_id)
     notify("info", text="Thank you. We have received your report.")
     return go(f"/generations/{generation_id}")
@@ -122,7 +123,7 @@ def media(asset_id: str) -> Response:
         response = send_file(
             get(Media).path(asset.media_key),
             mimetype=asset.mime_type,
-            as_attachment=bool(request.args.get("download")),
+            as_attachment=forms.ticked("download"),
             download_name=f"{_file_name(prompt)}.{asset.mime_type.partition('/')[2]}",
             conditional=True,
             max_age=31536000,

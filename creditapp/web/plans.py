@@ -5,18 +5,18 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
-from flask import Blueprint, Response, make_response, redirect, request, url_for
-from werkzeug.datastructures import MultiDict
+from flask import Blueprint, Response, make_response, redirect, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from creditapp.catalog import Catalog
 from creditapp.db import reading
-from creditapp.errors import AppError, PaymentUnavailable, ValidationFailed
+from creditapp.errors import AppError
+from creditapp.http import forms
 from creditapp.http.policies import policy
-from creditapp.http.problems import wants_json
+from creditapp.http.problems import app_error, form_page, wants_json
 from creditapp.http.rendering import go, render_block, render_page, wants_fragment
 from creditapp.http.sessions import current_member, require_member
-from creditapp.http.viewer import forget_viewer, notify, safe_path
+from creditapp.http.viewer import forget_viewer, notify
 from creditapp.payments.stripe.records import GatewayError
 from creditapp.payments.subscriptions import checkout as plan_checkout
 from creditapp.payments.subscriptions import plans
@@ -34,7 +34,7 @@ pages = Blueprint("plans", __name__)
 @policy("public")
 def compare() -> Response:
     """Show the plans: as a page, and as the dialog over any other page."""
-    context = plan_context(next_path=safe_path(request.args.get("next"), "/dashboard"))
+    context = plan_context(next_path=forms.next_path("/dashboard"))
     if wants_fragment():
         return make_response(render_block(PAGE, "modal", **context))
     return make_response(render_page(PAGE, **context))
@@ -47,15 +47,10 @@ def preview() -> Response:
 
     For the team plan of a member, show a change of seats too.
     """
-    next_path = safe_path(request.args.get("next"), "/dashboard")
-    order = PlanOrder(
-        request.args.get("plan", "")[:64], request.args.get("cycle", "")[:8], _seats(request.args)
-    )
+    next_path = forms.next_path("/dashboard")
+    order = PlanOrder(forms.text("plan"), forms.text("cycle"), _seats())
     member = require_member()
-    try:
-        upgrade = plans.preview_upgrade(order, member)
-    except GatewayError:
-        raise PaymentUnavailable from None
+    upgrade = plans.preview_upgrade(order, member)
     status, plan = plan_status.get_status(reading(), member.id), get(Catalog).plan(order.plan_id)
     seats = view_models.seats(status, plan, order.cycle, order.seats) if plan else None
     if upgrade is None and (seats is None or seats["has"] is None):
@@ -81,29 +76,22 @@ def preview() -> Response:
 @policy("user")
 def choose() -> Response:
     """Subscribe or change the plan; a double click does it once."""
-    next_path = safe_path(request.form.get("next"), "/dashboard")
     order = PlanOrder(
-        plan_id=request.form.get("plan", "")[:64],
-        cycle=request.form.get("cycle", "")[:8],
-        seats=_seats(request.form),
-        catalog_shown=request.form.get("catalog", "")[:64],
-        return_to=next_path,
+        plan_id=forms.text("plan"),
+        cycle=forms.text("cycle"),
+        seats=_seats(),
+        catalog_shown=forms.text("catalog"),
+        return_to=forms.next_path("/dashboard"),
     )
-    nonce = request.form.get("nonce", "")
     try:
-        if not 8 <= len(nonce) <= 64:
-            raise ValidationFailed.of("nonce", "Reload the page and try again.")
-        change = plans.choose_plan(
-            order, require_member(), key=f"form:{nonce}:{order.digest()[:32]}"
-        )
-    except GatewayError:
-        return _refused(PaymentUnavailable(), next_path)
-    except AppError as refusal:
-        return _refused(refusal, next_path)
+        key = forms.idempotency_key(order.digest())
+        change = plans.choose_plan(order, require_member(), key=key)
+    except (GatewayError, AppError) as error:
+        return _refused(error)
     if change.purchase is None:
         forget_viewer()
         notify("info", text=_describe(change))
-        return go(next_path)
+        return go(order.return_to)
     if change.purchase.ended or not change.purchase.checkout_url:
         return go(url_for("checkout.back", purchase_id=change.purchase.id))
     return go(change.purchase.checkout_url)
@@ -128,9 +116,9 @@ def resume() -> Response:
 def manage() -> AnyResponse:
     """Go to the billing portal, for the card, the invoices and the plan."""
     try:
-        return redirect(plans.portal_url(require_member(), request.form.get("flow", "")), 303)
-    except GatewayError:
-        return _refused(PaymentUnavailable(), "/dashboard")
+        return redirect(plans.portal_url(require_member(), forms.text("flow")), 303)
+    except GatewayError as error:
+        return _refused(error)
 
 
 def plan_context(*, next_path: str) -> dict[str, Any]:
@@ -157,10 +145,8 @@ def _end(*, cancel: bool) -> Response:
     member = require_member()
     try:
         row = plans.cancel(member) if cancel else plans.resume(member)
-    except GatewayError:
-        return _refused(PaymentUnavailable(), "/dashboard")
-    except AppError as refusal:
-        return _refused(refusal, "/dashboard")
+    except (GatewayError, AppError) as error:
+        return _refused(error)
     until = f"{row.period_end:%-d %B %Y}"
     text = (
         f"Your plan ends on {until}. Until then nothing changes, and you can resume it."
@@ -171,11 +157,9 @@ def _end(*, cancel: bool) -> Response:
     return go("/dashboard")
 
 
-def _seats(fields: MultiDict[str, str]) -> int:
-    text = fields.get("seats", "1")
-    if not text.isascii() or not text.isdecimal() or len(text) > 4:
-        return 0  # refused later, with a message that names the bounds
-    return int(text)
+def _seats() -> int:
+    """Return the number of seats; 0 is refused later, with a message that names the bounds."""
+    return forms.whole("seats", 4) or 0 if forms.text("seats") else 1
 
 
 def _describe(change: PlanChange) -> str:
@@ -190,9 +174,9 @@ def _describe(change: PlanChange) -> str:
     }[change.outcome]
 
 
-def _refused(refusal: AppError, next_path: str) -> Response:
+def _refused(error: AppError | GatewayError) -> Response:
     if wants_fragment() or wants_json():
-        raise refusal
-    context = plan_context(next_path=next_path)
-    context["problem"] = view_models.problem(refusal)
-    return make_response(render_page(PAGE, **context), refusal.status, refusal.headers)
+        raise error
+    refusal = app_error(error)
+    context = plan_context(next_path=forms.next_path("/dashboard"))
+    return form_page(PAGE, refusal, **{**context, "problem": view_models.problem(refusal)})

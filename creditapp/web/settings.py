@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, Response, make_response, request
+from flask import Blueprint, Response, request
 
 from creditapp import accounts, units
 from creditapp.accounts import AccountRules, User, WrongCredentials
 from creditapp.clock import now
 from creditapp.db import reading, transaction
 from creditapp.errors import AppError, NotFound, ValidationFailed
+from creditapp.http import forms
 from creditapp.http.policies import policy
-from creditapp.http.rendering import go, render_page
+from creditapp.http.problems import form_page
+from creditapp.http.rendering import go
 from creditapp.http.sessions import current_visitor, require_member, sign_in
 from creditapp.http.viewer import low_at_micro, notify
 from creditapp.payments.auto_topup import consent as topup_consent
@@ -38,13 +40,13 @@ def save_profile() -> Response:
     """Change the name and the low balance warning."""
     member = require_member()
     try:
-        low_micro = _low_balance(request.form.get("low_balance", ""))
+        low_micro = _low_balance(forms.text("low_balance"))
         with transaction() as session:
             user = session.get(User, member.id)
             if user is None:
                 raise NotFound
             accounts.change_profile(
-                session, user, name=request.form.get("name", ""), low_balance_micro=low_micro
+                session, user, name=forms.text("name", None), low_balance_micro=low_micro
             )
     except ValidationFailed as refusal:
         return page(member, refusal)
@@ -58,12 +60,12 @@ def change_password() -> Response:
     """Change the password and end every other session."""
     member, rules = require_member(), get(AccountRules)
     try:
-        new = accounts.new_password(request.form.get("password", ""), address=member.email)
+        new = accounts.new_password(forms.text("password", None), address=member.email)
         with transaction() as session:
             attempt = accounts.begin_log_in(
                 session, member.email, current_visitor().network, rules, now=now()
             )
-        proof = attempt.check(request.form.get("current_password", ""))
+        proof = attempt.check(forms.text("current_password", None))
         with transaction() as session:
             user = accounts.change_password(session, proof, new)
     except WrongCredentials:
@@ -81,30 +83,19 @@ def page(member: User, refusal: AppError | None = None) -> Response:
     fresh = reading().get(User, member.id) or member
     low = units.credits_number(low_at_micro(fresh))
     form: dict[str, Any] = {"name": fresh.name, "email": fresh.email, "low_balance": str(low)}
-    errors: dict[str, str] = {}
-    problem = None
     if isinstance(refusal, ValidationFailed):
-        errors = {
-            error["field"].replace("lowBalance", "low_balance"): error["message"]
-            for error in refusal.errors
-        }
         form |= {
             name: request.form[name] for name in ("name", "low_balance") if name in request.form
         }
-    elif refusal is not None:
-        problem = view_models.problem(refusal)
-    body = render_page(
+    return form_page(
         "pages/settings/index.html",
+        refusal,
         form=form,
         email_verified_at=fresh.verified_at,
         waiting_micro=accounts.gifts_waiting(reading(), fresh, get(AccountRules)),
         notifications=notifications_of(fresh.id),
         topup=_topup(fresh, sent=refusal is not None and request.path.endswith("/top-up")),
-        errors=errors,
-        problem=problem,
     )
-    headers = refusal.headers if refusal else {}
-    return make_response(body, refusal.status if refusal else 200, headers)
 
 
 def _topup(member: User, *, sent: bool) -> Topup:

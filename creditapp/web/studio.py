@@ -17,9 +17,11 @@ from creditapp.generation import delete as delete_generation
 from creditapp.generation import submit as submit_generation
 from creditapp.generation.models import Asset, Generation
 from creditapp.generation.orders import PROMPT_CHARACTERS_MAX
+from creditapp.http import forms
 from creditapp.http.policies import policy
+from creditapp.http.problems import form_page
 from creditapp.http.rendering import go, page_or_block, render_block, render_page, wants_fragment
-from creditapp.http.viewer import caller, forget_viewer, notify, safe_path, viewer
+from creditapp.http.viewer import caller, forget_viewer, notify, viewer
 from creditapp.services import get
 from creditapp.web import studio_form, view_models
 from creditapp.web.studio_form import Form
@@ -34,7 +36,7 @@ generation = Blueprint("generation", __name__)
 @policy("public")
 def studio() -> str:
     """Show the studio, with the form filled in from the query."""
-    form = studio_form.with_remembered_settings(studio_form.parse(request.args))
+    form = studio_form.with_remembered_settings(studio_form.parse())
     return render_page(PAGE, **_page(form))
 
 
@@ -42,7 +44,7 @@ def studio() -> str:
 @policy("public")
 def reprice() -> str:
     """Show the studio with the new price: without JavaScript, a change posts the form here."""
-    form = studio_form.remember_settings(studio_form.parse(request.form))
+    form = studio_form.remember_settings(studio_form.parse())
     return render_page(PAGE, **_page(form))
 
 
@@ -50,8 +52,8 @@ def reprice() -> str:
 @policy("public")
 def price_panel() -> Response:
     """Return the cost after a change of model or options, with the choices that depend on it."""
-    form = studio_form.remember_settings(studio_form.parse(request.args))
-    context = _choices(form, was_micro=studio_form.shown_price_micro(request.args))
+    form = studio_form.remember_settings(studio_form.parse())
+    context = _choices(form, was_micro=forms.whole("shown_micro"))
     parts = [
         render_block(PAGE, "price_panel", **context),
         render_block(PAGE, "allowance", oob=True),
@@ -66,20 +68,19 @@ def price_panel() -> Response:
 @policy("public")
 def submit() -> Response:
     """Submit the form; the response is the job's card, which then polls for changes."""
-    form = studio_form.remember_settings(studio_form.parse(request.form))
+    form = studio_form.remember_settings(studio_form.parse())
     try:
         order = studio_form.to_order(form)
         result = submit_generation(
             order,
             caller(),
-            key=studio_form.idempotency_key(order),
-            price_limit_micro=studio_form.shown_price_micro(request.form),
+            key=forms.idempotency_key(order.digest()),
+            price_limit_micro=forms.whole("shown_micro"),
         )
     except AppError as refusal:
         if wants_fragment():
             raise
-        page = render_page(PAGE, **_page(form), **_refused(refusal))
-        return make_response(page, refusal.status, refusal.headers)
+        return form_page(PAGE, refusal, **_page(form), **_beside_the_prompt(refusal))
     if not wants_fragment():
         return go(f"/generations/{result.generation.id}")
     forget_viewer()
@@ -135,7 +136,7 @@ def delete(generation_id: str) -> Response:
     delete_generation(generation_id, caller())
     notify("deleted")
     default = "/gallery" if viewer().kind == "user" else "/"
-    return go(safe_path(request.form.get("next"), default))
+    return go(forms.next_path(default))
 
 
 def _choices(form: Form, was_micro: int | None = None) -> dict[str, Any]:
@@ -189,11 +190,8 @@ def _page(form: Form) -> dict[str, Any]:
     }
 
 
-def _refused(refusal: AppError) -> dict[str, Any]:
-    """Return where an error shows: that of the prompt at its field, the others in the panel."""
-    if not isinstance(refusal, ValidationFailed):
-        return {"problem": view_models.problem(refusal)}
-    errors = {error["field"]: error["message"] for error in refusal.errors}
-    rest = [error for error in refusal.errors if error["field"] != "prompt"]
-    problem = view_models.problem(ValidationFailed(rest)) if rest else None
-    return {"errors": errors, "problem": problem}
+def _beside_the_prompt(refusal: AppError) -> dict[str, Any]:
+    """Return the errors of fields other than the prompt, which show as a problem in the panel."""
+    errors = refusal.errors if isinstance(refusal, ValidationFailed) else []
+    others = [error for error in errors if error["field"] != "prompt"]
+    return {"problem": view_models.problem(ValidationFailed(others))} if others else {}

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 from urllib.parse import parse_qsl
 
-from flask import request, session
+from flask import session
 from pydantic import ValidationError
 
 from creditapp.catalog import Catalog, Model
 from creditapp.catalog.recommendations import recommend
-from creditapp.errors import ValidationFailed
 from creditapp.generation.operations.text_to_image import ImageOrder
+from creditapp.http import forms
 from creditapp.http.json_provider import validation_failed
 from creditapp.http.viewer import viewer
 from creditapp.services import get
@@ -23,10 +22,10 @@ Form = dict[str, str]
 _FIELDS = ("prompt", "model", "n", "size", "quality")
 
 
-def parse(source: Any) -> Form:
-    """Return the fields of a form or query, unchecked; ``choose`` overrides single ones."""
-    form = {name: source.get(name, "") for name in _FIELDS}
-    overrides = dict(parse_qsl(source.get("choose", "")[:200]))
+def parse() -> Form:
+    """Return the fields of the form or query, unchecked; ``choose`` overrides single ones."""
+    form = {name: forms.text(name, None) for name in _FIELDS}
+    overrides = dict(parse_qsl(forms.text("choose", 200)))
     form.update({name: text for name, text in overrides.items() if name in _FIELDS})
     return form
 
@@ -75,20 +74,6 @@ def to_priced_order(form: Form) -> ImageOrder:
         size=shape.size,
         quality=quality,
     )
-
-
-def shown_price_micro(source: Any) -> int | None:
-    """Return the price on the button when it was rendered; a higher price is refused."""
-    shown = source.get("shown_micro", "")
-    return int(shown) if shown.isdecimal() and len(shown) < 19 else None
-
-
-def idempotency_key(order: ImageOrder) -> str:
-    """Return the form's nonce with the order's digest, so that an edited form is a new request."""
-    nonce = request.form.get("nonce", "")
-    if re.fullmatch(r"[A-Za-z0-9_-]{8,64}", nonce) is None:
-        raise ValidationFailed.of("nonce", "Reload the page and try again.")
-    return f"form:{nonce}:{order.digest()[:32]}"
 
 
 def default_model() -> Model:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
 
 from creditapp import units
 from creditapp.catalog import Catalog
 from creditapp.db import transaction
-from creditapp.errors import AppError, PaymentUnavailable, ValidationFailed
+from creditapp.errors import AppError, ValidationFailed
+from creditapp.http import forms
 from creditapp.http.policies import policy
+from creditapp.http.problems import app_error
 from creditapp.http.rendering import go
 from creditapp.http.sessions import require_member
 from creditapp.http.viewer import notify
@@ -29,11 +31,9 @@ def agree_to_top_up() -> Response:
     """Store the agreement, and go to Stripe's page to save a card where there is none."""
     member = require_member()
     try:
-        url = topup_consent.enable(_consent(), member, new_card=request.form.get("card") == "new")
-    except GatewayError:
-        return page(member, PaymentUnavailable())
-    except AppError as refusal:
-        return page(member, refusal)
+        url = topup_consent.enable(_consent(), member, new_card=forms.text("card") == "new")
+    except (GatewayError, AppError) as error:
+        return page(member, app_error(error))
     if url is not None:
         return go(url)
     notify("info", text="Automatic top-up is on.")
@@ -47,8 +47,8 @@ def back_from_saving_a_card() -> Response:
     member = require_member()
     try:
         row = topup_consent.finish_setup(member)
-    except GatewayError:
-        return page(member, PaymentUnavailable())
+    except GatewayError as error:
+        return page(member, app_error(error))
     if row is not None and row.on and row.setup_checkout_id is None:
         notify("info", text=f"Automatic top-up is on, with {row.card}.")
     else:
@@ -67,29 +67,27 @@ def stop_top_up() -> Response:
 
 
 def _consent() -> Consent:
-    form, catalog = request.form, get(Catalog)
-    problems: list[tuple[str, str]] = []
+    catalog = get(Catalog)
+    errors: list[dict[str, str]] = []
     threshold_micro = limit_minor = 0
     try:
-        threshold_micro = units.micro_from_text(form.get("threshold", "")[:40])
+        threshold_micro = units.micro_from_text(forms.text("threshold", 40))
     except units.AmountInvalid as error:
-        problems.append(("threshold", str(error)))
-    pack = catalog.pack(form.get("pack", "")[:64])
+        errors.append({"field": "threshold", "message": str(error)})
+    pack = catalog.pack(forms.text("pack"))
     try:
         currency = pack.currency if pack else catalog.currency
-        limit_minor = units.minor_from_text(form.get("limit", "")[:40], currency)
+        limit_minor = units.minor_from_text(forms.text("limit", 40), currency)
     except units.AmountInvalid as error:
-        problems.append(("limit", str(error)))
-    if form.get("agree") != "1":
-        problems.append(("agree", "Tick the box to agree to these charges."))
-    if problems:
-        raise ValidationFailed(
-            [{"field": field, "message": message} for field, message in problems]
-        )
+        errors.append({"field": "limit", "message": str(error)})
+    if not forms.ticked("agree"):
+        errors.append({"field": "agree", "message": "Tick the box to agree to these charges."})
+    if errors:
+        raise ValidationFailed(errors)
     return Consent(
-        pack_id=form.get("pack", "")[:64],
+        pack_id=forms.text("pack"),
         threshold_micro=threshold_micro,
         limit_minor=limit_minor,
-        counts_manual=form.get("counts_manual") == "1",
-        catalog_shown=form.get("catalog", "")[:64],
+        counts_manual=forms.ticked("counts_manual"),
+        catalog_shown=forms.text("catalog"),
     )

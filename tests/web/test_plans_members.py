@@ -140,7 +140,7 @@ def test_a_larger_plan_on_money_that_went_back_is_refused_in_each_form(
     assert words in as_json.json["detail"]
     shown = alice.browser.get("/credits/plan?plan=premium&cycle=month")
     assert (shown.status_code, words in shown.text) == (409, True)
-    fields = {"plan": "premium", "cycle": "month", "nonce": "a nonce of the form"}
+    fields = {"plan": "premium", "cycle": "month", "nonce": "a-nonce-of-the-form"}
     as_page = alice.post("/credits/plan", fields)
     as_part = alice.post("/credits/plan", fields, headers={"HX-Request": "true"})
     for answer in (as_page, as_part):
