@@ -25,7 +25,7 @@ EXTENSIONS = {
     "video/mp4": "mp4",
     "video/webm": "webm",
 }
-"""The kinds of file that are kept, by MIME type. SVG and HTML are not among them: they run."""
+"""The types of file that are stored: not SVG and HTML, which can run scripts."""
 
 _MIME_TYPES = {extension: mime_type for mime_type, extension in EXTENSIONS.items()}
 _KEY = re.compile(rf"[0-9a-f]{{32}}\.({'|'.join(_MIME_TYPES)})", re.ASCII)
@@ -36,30 +36,30 @@ class MediaKeyInvalid(ValueError):
 
 
 class MediaTypeUnknown(ValueError):
-    """A kind of file that is not kept."""
+    """Files of this MIME type are not stored."""
 
 
 class Media(Protocol):
-    """A place for files. Keys are immutable: what a key names never changes, only goes."""
+    """A store of files. The file of a key never changes; it can only be deleted."""
 
     def store(self, data: bytes, mime_type: str) -> str:
-        """Keep ``data`` durably and return its new key. Raises ``MediaTypeUnknown``."""
+        """Store ``data`` durably and return its new key. Raises ``MediaTypeUnknown``."""
 
     def open(self, key: str) -> BinaryIO:
         """Open the file for reading. Raises ``FileNotFoundError`` and ``MediaKeyInvalid``."""
 
     def path(self, key: str) -> Path:
-        """Return a local path to send the file from; the file may be gone."""
+        """Return a local path to send the file from; the file may not exist."""
 
     def size(self, key: str) -> int:
         """Return the number of bytes. Raises ``FileNotFoundError`` and ``MediaKeyInvalid``."""
 
     def delete(self, key: str) -> bool:
-        """Remove the file; return whether it was there. Deleting twice is no mistake."""
+        """Delete the file and return whether it existed. Idempotent."""
 
 
 def open_media(url: str) -> Media:
-    """Return the place that ``MEDIA_URL`` names; raise ``SettingsInvalid`` for one we have not."""
+    """Return the store that ``MEDIA_URL`` names; raise ``SettingsInvalid`` for an unknown kind."""
     if url.startswith("file:"):
         # file:/srv/media and file:///srv/media mean the same (RFC 8089).
         return FileMedia(Path(re.sub(r"^//(?=/)", "", url.removeprefix("file:"))))
@@ -69,40 +69,40 @@ def open_media(url: str) -> Media:
 
 
 def mime_type_of(key: str) -> str:
-    """Return the MIME type of the file that a key names. Raises ``MediaKeyInvalid``."""
+    """Return the MIME type of a key's file. Raises ``MediaKeyInvalid``."""
     return _MIME_TYPES[_checked(key).group(1)]
 
 
 class FileMedia:
-    """Files in a folder, two levels deep so that no folder grows past what tools can list."""
+    """A folder of files, two levels deep so that no folder grows too large to list."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def store(self, data: bytes, mime_type: str) -> str:
-        """Write to a temporary file, force it to the disk, then give it its name.
+        """Write a temporary file, sync it to the disk, then rename it.
 
         A reader that has the key always finds the whole file, even after a crash.
         """
         extension = EXTENSIONS.get(mime_type)
         if extension is None:
-            raise MediaTypeUnknown(f"files of type {mime_type!r} are not kept")
+            raise MediaTypeUnknown(f"files of type {mime_type!r} are not stored")
         key = f"{secrets.token_hex(16)}.{extension}"
         path = self.path(key)
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        unnamed = path.with_name(f".{path.name}.part")
+        partial = path.with_name(f".{path.name}.part")
         try:
-            with open(unnamed, "xb", opener=_private) as file:
+            with open(partial, "xb", opener=_private) as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            os.rename(unnamed, path)
+            os.rename(partial, path)
         except BaseException:
-            unnamed.unlink(missing_ok=True)
+            partial.unlink(missing_ok=True)
             raise
-        # The name is a change of the folder, and new folders are changes of theirs.
+        # A new name, of the file or of a folder, is durable once its folder is.
         for folder in (path.parent, path.parent.parent, self.root):
-            _force_folder(folder)
+            _sync_folder(folder)
         return key
 
     def open(self, key: str) -> BinaryIO:
@@ -119,7 +119,7 @@ class FileMedia:
         return self.path(key).stat().st_size
 
     def delete(self, key: str) -> bool:
-        """Remove the file; return whether it was there. Deleting twice is no mistake."""
+        """Delete the file and return whether it existed. Idempotent."""
         try:
             self.path(key).unlink()
         except FileNotFoundError:
@@ -138,7 +138,7 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def _force_folder(folder: Path) -> None:
+def _sync_folder(folder: Path) -> None:
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select
 from sqlalchemy.engine import Engine
+from structlog.testing import capture_logs
 
 from creditapp import accounts, emails
 from creditapp.accounts import AccountRules, AddressInvalid, SignUpCredits, User
@@ -215,17 +216,19 @@ def test_a_refused_address_is_given_up_at_once(
 
 
 def test_a_template_with_a_mistake_delays_the_email_and_names_the_place(
-    engine: Engine, service: EmailService, mailer: RecordingMailer, caplog: pytest.LogCaptureFixture
+    engine: Engine, service: EmailService
 ) -> None:
     def broken(event: str, part: str, context: dict[str, object]) -> str:
         raise KeyError(f"no such name for alice@example.com in {event}")
 
     email_id = queue(engine)
-    assert emails.deliver(str(email_id), replace(service, render=broken)) is not None
+    with capture_logs() as entries:
+        assert emails.deliver(str(email_id), replace(service, render=broken)) is not None
     delayed = row(engine, email_id)
     assert delayed.state == "queued"
     assert (delayed.last_error or "").startswith("KeyError in test_emails.py:")
-    assert "alice" not in caplog.text
+    assert [entry["event"] for entry in entries] == ["email delayed"]
+    assert "alice" not in str(entries)
 
 
 def test_an_email_lost_with_its_worker_is_sent_by_another(

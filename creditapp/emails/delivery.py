@@ -6,13 +6,13 @@ lost, and its Message-ID lets the recipient's program show it once.
 
 from __future__ import annotations
 
-import logging
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import structlog
 from sqlalchemy import ColumnElement, and_, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Engine
@@ -29,7 +29,7 @@ from creditapp.emails.models import Email
 from creditapp.ids import new_id
 from creditapp.services import get
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 Renderer = Callable[[str, str, dict[str, object]], str]
 """``render(event, part, context)``; the parts are ``subject``, ``text`` and ``html``."""
@@ -150,7 +150,7 @@ def deliver(email_id: str, service: EmailService | None = None) -> datetime | No
         location = traceback.extract_tb(error.__traceback__)[-1]
         reason = f"{type(error).__name__} in {Path(location.filename).name}:{location.lineno}"
         return _handle_failure(email, service, reason, permanent=False)
-    log.info("email sent: %s %s", email.event, email.id)
+    log.info("email sent", kind=email.event, id=email.id)
     _finish(email, service, state="sent", sent_at=service.clock.now(), last_error=None)
     return None
 
@@ -243,11 +243,11 @@ def _handle_failure(
     email: Email, service: EmailService, reason: str, *, permanent: bool
 ) -> datetime | None:
     if permanent or email.attempts >= _ATTEMPTS_MAX:
-        log.error("email failed for good: %s %s: %s", email.event, email.id, reason)
+        log.error("email failed for good", kind=email.event, id=email.id, reason=reason)
         _finish(email, service, state="failed", last_error=reason[:120])
         return None
     retry_at = service.clock.now() + _RETRY_DELAYS[email.attempts - 1]
-    log.warning("email delayed: %s %s: %s", email.event, email.id, reason)
+    log.warning("email delayed", kind=email.event, id=email.id, reason=reason)
     _finish(email, service, state="queued", due_at=retry_at, last_error=reason[:120])
     return retry_at
 

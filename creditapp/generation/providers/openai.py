@@ -12,10 +12,11 @@ outside the ``except`` block, without context.
 from __future__ import annotations
 
 import json
-import logging
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
+
+import structlog
 
 from creditapp.generation.providers import openai_answers, openai_errors, openai_models
 from creditapp.generation.providers.openai_answers import TokenPrices
@@ -38,7 +39,7 @@ OPENAI_BASE_URL = "https://api.openai.com/v1"
 TIMEOUT_SECONDS = 120.0
 CONNECT_SECONDS = 10.0
 
-_log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 
 class OpenAIProvider:
@@ -83,7 +84,7 @@ class OpenAIProvider:
             try:
                 images = self._call(request, count)
             except ProviderError as error:
-                _log.warning("provider call failed: %s %s", error.code, error.reason)
+                log.warning("provider call failed", code=error.code, reason=error.reason)
                 raise
             for image in images:
                 delivered += 1
@@ -100,7 +101,7 @@ class OpenAIProvider:
                 reason="no_image",
             )
         if len(images) < count:
-            _log.warning("provider delivered %d of %d images", len(images), count)
+            log.warning("provider delivered too few images", delivered=len(images), ordered=count)
         return images
 
     def _ask(self, request: ImageRequest, count: int) -> object:
@@ -165,7 +166,7 @@ class OpenAIProvider:
                     break
         except Exception as error:
             # The transport's own errors are not wrapped; all mean that the rest never arrived.
-            _log.warning("provider answer cut off: %s", type(error).__name__)
+            log.warning("provider answer cut off", error_type=type(error).__name__)
             cut_off = True
         if time.monotonic() > deadline:
             raise GenerationTimeout(reason="answer_too_slow")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import binascii
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+import structlog
 
 from creditapp.generation.providers import images as image_files
 from creditapp.generation.providers.protocol import NO_USAGE, ImageRequest, ProducedImage
@@ -14,7 +15,7 @@ from creditapp.generation.providers.protocol import NO_USAGE, ImageRequest, Prod
 ANSWER_BYTES_MAX = 192 * 1024 * 1024
 """The largest answer that is read: ten large images in base64."""
 
-_log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ def _image(item: object) -> tuple[bytes, image_files.ImageFile] | None:
         data = _bytes_of(item)
         return data, image_files.inspect(data)
     except image_files.NotAnImage as error:
-        _log.warning("provider sent something that is no image: %s", error.reason)
+        log.warning("provider sent no image", reason=error.reason)
         return None
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 from PIL import Image
+from structlog.testing import capture_logs
 
 from creditapp.generation.providers import ImageRequest, ProviderError, SourceImage
 from creditapp.generation.providers.openai import OpenAIProvider
@@ -140,7 +141,8 @@ def test_every_failure_has_one_meaning_and_is_asked_once(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     fake_openai.fail(fault)
-    outcome = generate(provider_for(fake_openai), REQUEST)
+    with capture_logs() as entries:
+        outcome = generate(provider_for(fake_openai), REQUEST)
     error = outcome.error
     assert isinstance(error, ProviderError)
     assert (error.code, error.permanent, error.may_have_charged) == MEANINGS[fault]
@@ -148,19 +150,22 @@ def test_every_failure_has_one_meaning_and_is_asked_once(
     assert error.fields == {"creditsCharged": 0}
     assert outcome.images == []
     assert fake_openai.count == 1
-    texts = every_text(error) + caplog.text
+    logs = f"{entries} {caplog.text}"
+    texts = every_text(error) + logs
     assert fake_openai.key not in texts
     assert "confidential" not in texts
-    assert error.reason in caplog.text
+    assert error.reason in logs
 
 
 def test_a_success_logs_neither_prompt_nor_key(
     fake_openai: FakeOpenAI, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    generate(provider_for(fake_openai), REQUEST)
-    assert fake_openai.key not in caplog.text
-    assert "confidential" not in caplog.text
+    with capture_logs() as entries:
+        generate(provider_for(fake_openai), REQUEST)
+    logs = f"{entries} {caplog.text}"
+    assert fake_openai.key not in logs
+    assert "confidential" not in logs
     assert "confidential" not in repr(REQUEST)
 
 
