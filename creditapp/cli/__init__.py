@@ -13,6 +13,8 @@ import click
 from creditapp.cli import credits, payments, people, serve
 from creditapp.config import SettingsInvalid
 from creditapp.errors import AppError
+from creditapp.payments.stripe.records import GatewayError
+from creditapp.units import AmountInvalid
 
 
 @click.group(
@@ -39,8 +41,10 @@ def main() -> None:
         sys.exit(130)
     except click.ClickException as error:
         _fail(error.format_message())
-    except (SettingsInvalid, AppError) as error:
-        _fail(getattr(error, "detail", None) or str(error))
+    except (SettingsInvalid, AppError, AmountInvalid) as error:
+        _fail(str(error))
+    except GatewayError as error:
+        _fail(f"{error}" if error.permanent else f"{error} Run the same command again.")
 
 
 def _fail(message: str) -> NoReturn:

@@ -8,7 +8,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn
 
 import msgspec
-from flask import Response, request
+from flask import Response, current_app, request
 from flask.json.provider import JSONProvider
 from pydantic import BaseModel, ValidationError
 
@@ -94,9 +94,7 @@ def read_json() -> dict[str, Any]:
     if not request.is_json:
         raise UnsupportedMediaType("Send the body as application/json.")
     try:
-        body = stdlib_json.loads(
-            request.get_data(cache=True), parse_float=Decimal, parse_constant=_refuse_constant
-        )
+        body = current_app.json.loads(request.get_data(cache=True))
     except (ValueError, RecursionError, InvalidOperation):
         raise MalformedRequest("The body is not valid JSON.") from None
     if not isinstance(body, dict):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from functools import cache
 from typing import Any, TypeVar
 
@@ -45,37 +45,26 @@ QUERY = {
 
 
 @dataclass(frozen=True)
-class Documentation:
-    """The documentation of a route."""
+class Documented:
+    """Decorator that documents a route in the API's description."""
 
     summary: str
     response: Any
+    _: KW_ONLY
     body: type[BaseModel] | None = None
     query: Sequence[str] = ()
     headers: Sequence[str] = ()
     also: Mapping[int, str] = field(default_factory=dict)
+    """Further statuses that are no errors."""
     mime_type: str = JSON
 
-
-def documented(
-    summary: str,
-    response: Any,
-    *,
-    body: type[BaseModel] | None = None,
-    query: Sequence[str] = (),
-    headers: Sequence[str] = (),
-    also: Mapping[int, str] | None = None,
-    mime_type: str = JSON,
-) -> Callable[[View], View]:
-    """Document a route in the API's description; ``also`` are further statuses without an error."""
-
-    def mark(view: View) -> View:
-        view.documentation = Documentation(  # type: ignore[attr-defined]  # read below
-            summary, response, body, query, headers, also or {}, mime_type
-        )
+    def __call__(self, view: View) -> View:
+        """Add the documentation to the view."""
+        view.documentation = self  # type: ignore[attr-defined]  # read by describe
         return view
 
-    return mark
+
+documented = Documented
 
 
 def describe() -> dict[str, Any]:
@@ -84,7 +73,7 @@ def describe() -> dict[str, Any]:
     schemas: dict[str, Any] = dict(_schema(Problem)[1])
     for rule in current_app.url_map.iter_rules():
         view = current_app.view_functions[rule.endpoint]
-        documentation: Documentation | None = getattr(view, "documentation", None)
+        documentation: Documented | None = getattr(view, "documentation", None)
         if documentation is None:
             continue
         path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
@@ -136,7 +125,7 @@ def _kinds(kind: type[AppError]) -> Iterator[type[AppError]]:
 
 
 def _operation(
-    endpoint: str, arguments: set[str], documentation: Documentation
+    endpoint: str, arguments: set[str], documentation: Documented
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     schema, schemas = _schema(documentation.response)
     content = {documentation.mime_type: {"schema": schema}}
@@ -166,7 +155,7 @@ def _operation(
     return operation, schemas
 
 
-def _parameters(arguments: set[str], documentation: Documentation) -> Iterator[dict[str, Any]]:
+def _parameters(arguments: set[str], documentation: Documented) -> Iterator[dict[str, Any]]:
     for name in sorted(arguments):
         yield {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
     for location, names, texts in (
