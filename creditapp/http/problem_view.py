@@ -2,74 +2,84 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from decimal import Decimal
 
 from flask import g, request
 
-from creditapp import units
 from creditapp.catalog import Catalog
+from creditapp.catalog.products import Pack
 from creditapp.config import Settings
-from creditapp.errors import AppError, CsrfFailed
+from creditapp.errors import AppError, CsrfFailed, ValidationFailed
 from creditapp.http.csrf import is_foreign
 from creditapp.http.viewer import viewer
 from creditapp.services import get
+from creditapp.units import MICRO_PER_CREDIT
 
 # Fields that are never rendered into a page again.
 _NEVER_KEPT = ("csrf_token", "password", "new_password", "current_password")
 
 
-def problem_view(error: AppError) -> dict[str, Any]:
+@dataclass(frozen=True)
+class ProblemView:
+    """An error as the ``problem`` component shows it; what it does not have is None or empty."""
+
+    status: int
+    code: str
+    title: str
+    detail: str
+    request_id: str
+    support_email: str
+    errors: Sequence[Mapping[str, str]] = ()
+    retry_after: int | None = None
+    credits_charged: object = None
+    required_micro: int | None = None
+    balance_micro: int | None = None
+    shortfall_micro: int | None = None
+    signup_micro: int | None = None
+    limit: object = None
+    reset_at: datetime | None = None
+    packs: Sequence[Pack] = ()
+    kept: Mapping[str, str] = field(default_factory=dict)
+    """The fields of a form that can be sent again to ``retry_url``."""
+    retry_url: str | None = None
+
+
+def problem_view(error: AppError) -> ProblemView:
     """Return an error as the problem component shows it."""
     fields = error.fields
-    view: dict[str, Any] = {
-        "status": error.status,
-        "code": error.code,
-        "title": error.title,
-        "detail": error.detail,
-        "errors": fields.get("errors") or [],
-        "request_id": g.get("request_id", ""),
-        "support_email": get(Settings).support_email,
-        "next": "/",
-        "retry_after": _whole(error.headers.get("Retry-After")),
-        "credits_charged": fields.get("creditsCharged"),
-        "text": None,
-    }
-    if error.status == 402:
-        catalog = get(Catalog)
-        view |= {
-            "required_micro": _micro(fields.get("required")),
-            "balance_micro": _micro(fields.get("balance")),
-            "shortfall_micro": _micro(fields.get("shortfall")),
-            "packs": catalog.packs if viewer().kind == "user" else [],
-            "catalog": catalog.digest,
-        }
-    if error.status == 429:
-        view |= {
-            "reset_at": _moment(fields.get("resetAt")),
-            "limit": fields.get("limit"),
-            "signup_micro": _micro(fields.get("signupCredits")),
-        }
+    retry_after = error.headers.get("Retry-After", "")
+    reset_at = fields.get("resetAt")
     # Fields of another site's form were not typed here; filled in, one click would send them.
-    if isinstance(error, CsrfFailed) and not is_foreign():
-        view["text"] = request.form.get("prompt")
-        view["kept"] = {
-            name: text for name, text in request.form.items() if name not in _NEVER_KEPT
-        }
-        view["retry_url"] = request.path
-    return view
+    can_send_again = isinstance(error, CsrfFailed) and not is_foreign()
+    return ProblemView(
+        status=error.status,
+        code=error.code,
+        title=error.title,
+        detail=error.detail,
+        request_id=g.get("request_id", ""),
+        support_email=get(Settings).support_email,
+        errors=error.errors if isinstance(error, ValidationFailed) else (),
+        retry_after=int(retry_after) if retry_after.isdecimal() else None,
+        credits_charged=fields.get("creditsCharged"),
+        required_micro=_micro(fields.get("required")),
+        balance_micro=_micro(fields.get("balance")),
+        shortfall_micro=_micro(fields.get("shortfall")),
+        signup_micro=_micro(fields.get("signupCredits")),
+        limit=fields.get("limit"),
+        # RFC 3339 text, as the API has it.
+        reset_at=datetime.fromisoformat(reset_at) if isinstance(reset_at, str) else None,
+        packs=get(Catalog).packs if error.status == 402 and viewer().kind == "user" else (),
+        kept=_typed_fields() if can_send_again else {},
+        retry_url=request.path if can_send_again else None,
+    )
+
+
+def _typed_fields() -> dict[str, str]:
+    return {name: text for name, text in request.form.items() if name not in _NEVER_KEPT}
 
 
 def _micro(value: object) -> int | None:
-    if value is None:
-        return None
-    return int(value * units.MICRO_PER_CREDIT)  # type: ignore[operator]  # an int or a Decimal
-
-
-def _moment(value: object) -> datetime | None:
-    """Return an error's moment, which is RFC 3339 text for the API."""
-    return datetime.fromisoformat(value) if isinstance(value, str) else None
-
-
-def _whole(text: str | None) -> int | None:
-    return int(text) if text and text.isdecimal() else None
+    return int(value * MICRO_PER_CREDIT) if isinstance(value, int | Decimal) else None
