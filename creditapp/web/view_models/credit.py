@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TypedDict
 
@@ -81,7 +82,8 @@ class BalancePart(TypedDict):
     expires_at: datetime | None
 
 
-class BalanceYield(TypedDict):
+@dataclass(frozen=True)
+class BalanceYield:
     """How many images of a model the balance makes, or what it is short of one."""
 
     name: str
@@ -89,25 +91,14 @@ class BalanceYield(TypedDict):
     short_micro: int
 
 
-class Balance(TypedDict):
-    """The ``balance`` component in full."""
+@dataclass(frozen=True, kw_only=True)
+class Balance(Viewer):
+    """The ``balance`` component in full: the viewer with what the balance consists of."""
 
-    kind: str
-    email: str | None
-    is_admin: bool
-    balance_micro: int
-    held_micro: int
-    frozen_micro: int
-    owed_micro: int
-    low: bool
-    low_at_micro: int
-    mode: str
-    guest_remaining: int
-    guest_limit: int
-    guest_reset_at: datetime | None
-    parts: list[BalancePart]
-    makes: list[BalanceYield]
+    parts: Sequence[BalancePart]
+    makes: Sequence[BalanceYield]
     from_minor: int
+    """The price of the cheapest pack."""
     currency: str
 
 
@@ -199,34 +190,20 @@ def balance(viewer: Viewer, parts: Sequence[BalancePart]) -> Balance:
     """Return a member's balance in full, for the dashboard."""
     catalog = get(Catalog)
     cheapest = min(catalog.packs, key=lambda pack: pack.price_minor, default=None)
-    return {
-        "kind": viewer.kind,
-        "email": viewer.email,
-        "is_admin": viewer.is_admin,
-        "balance_micro": viewer.balance_micro,
-        "held_micro": viewer.held_micro,
-        "frozen_micro": viewer.frozen_micro,
-        "owed_micro": viewer.owed_micro,
-        "low": viewer.low,
-        "low_at_micro": viewer.low_at_micro,
-        "mode": viewer.mode,
-        "guest_remaining": 0,
-        "guest_limit": 0,
-        "guest_reset_at": None,
-        "parts": list(parts),
-        "makes": [
-            {
-                "name": f"{model.name} ({model.default_quality})"
-                if model.qualities
-                else model.name,
-                "images": viewer.balance_micro // model.price_micro,
-                "short_micro": max(0, model.price_micro - viewer.balance_micro),
-            }
+    return Balance(
+        **vars(viewer),
+        parts=parts,
+        makes=[
+            BalanceYield(
+                f"{model.name} ({model.default_quality})" if model.qualities else model.name,
+                viewer.balance_micro // model.price_micro,
+                max(0, model.price_micro - viewer.balance_micro),
+            )
             for model in catalog.models
         ],
-        "from_minor": cheapest.price_minor if cheapest else 0,
-        "currency": cheapest.currency if cheapest else catalog.currency,
-    }
+        from_minor=cheapest.price_minor if cheapest else 0,
+        currency=cheapest.currency if cheapest else catalog.currency,
+    )
 
 
 def credits_words(micro: int) -> str:
