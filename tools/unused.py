@@ -18,7 +18,13 @@ ROUTES = ("get", "post", "put", "patch", "delete", "route")
 CALLED_BY_LIBRARIES = [
     *(f"@*.{method}" for method in ROUTES),
     *("@*.command", "@*.group", "@jobs.*", "@every", "@*.user_loader", "@*.errorhandler"),
-    *("@field_validator", "@model_validator", "@field_serializer", "@event.listens_for"),
+    *(
+        "@field_validator",
+        "@model_validator",
+        "@field_serializer",
+        "@model_serializer",
+        "@event.listens_for",
+    ),
 ]
 NAMES_OF_LIBRARIES = [
     *("is_anonymous", "get_id"),  # Flask-Login

@@ -69,7 +69,7 @@ def parse(document: Mapping[str, object], *, file: str, version_id: str | None =
     except ValidationError as error:
         # A misspelt key comes first: what it leaves missing is only its echo.
         errors = error.errors(include_url=False)
-        first = min(errors, key=lambda each: each["type"] != "extra_forbidden")
+        first = min(errors, key=lambda details: details["type"] != "extra_forbidden")
         cause = first.get("ctx", {}).get("error")
         key = _key(document, (*first["loc"], getattr(cause, "key", "")))
         raise CatalogInvalid(file, key, _reason(first["type"], first["msg"])) from None

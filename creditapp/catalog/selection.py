@@ -26,11 +26,11 @@ def _choose(models: Sequence[M], operation: str, model_id: str | None) -> M:
     supporting = [model for model in models if model.can(operation)]
     if model_id is None:
         return supporting[0]
-    named = next((model for model in models if model.id == model_id), None)
-    if named is not None and named.can(operation):
-        return named
+    model = next((model for model in models if model.id == model_id), None)
+    if model is not None and model.can(operation):
+        return model
     problem = (
-        f"{named.name} does not do {operation}" if named else f"There is no model {model_id!r}"
+        f"{model.name} does not do {operation}" if model else f"There is no model {model_id!r}"
     )
     choices = ", ".join(model.id for model in supporting)
     raise ValidationFailed.of("model", f"{problem}. Choose one of these: {choices}.")

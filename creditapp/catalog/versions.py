@@ -68,18 +68,18 @@ def import_file(
     file, content = read_catalog_file(name_or_path)
     catalog = parse(content, file=file)
     last = _newest(session, catalog.name)
-    known = _find(session, catalog.digest)
-    if last is not None and known is not None and last.id == known.id:
+    stored = _find(session, catalog.digest)
+    if last is not None and stored is not None and last.id == stored.id:
         # The file equals the active version: an edit copied into the file no longer counts as one.
         last.source = "file"
     if last is None or last.source == "file" or force:
-        version = known or _add(session, catalog, content, "file", now)
+        version = stored or _add(session, catalog, content, "file", now)
         version.source = "file"
         _activate(session, version, now)
         return Imported(_catalog(version))
     _activate(session, last, now)
     imported = _newest(session, catalog.name, source="file")
-    if known is not None and imported is not None and known.id == imported.id:
+    if stored is not None and imported is not None and stored.id == imported.id:
         return Imported(_catalog(last))
     warning = (
         f"{file} has changed, but the catalog was edited since ({last.source}): "

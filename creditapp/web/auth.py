@@ -63,9 +63,9 @@ def join() -> Response:
         with transaction() as session:
             signup = accounts.sign_up(session, new_user, rules, now=now(), guest=visitor.cookie_id)
             waiting_micro = accounts.gifts_waiting(session, signup.user, rules)
-    except EmailTaken as taken:
+    except EmailTaken as refusal:
         # Once a day, so that repeated attempts cannot fill the owner's mailbox.
-        _send_email(taken.user, "account_exists", f"{now():%Y%m%d}")
+        _send_email(refusal.user, "account_exists", f"{now():%Y%m%d}")
         return _check_email("signup", email)
     sign_in(signup.user)
     forget_viewer()

@@ -9,6 +9,7 @@ from flask import Blueprint, Response, make_response, request
 from sqlalchemy import select
 
 from creditapp.catalog import Catalog
+from creditapp.clock import now
 from creditapp.db import reading
 from creditapp.errors import AppError, ValidationFailed
 from creditapp.generation import GenerationResult, assets_of, find, price
@@ -85,7 +86,7 @@ def submit() -> Response:
         return go(f"/generations/{result.generation.id}")
     forget_viewer()
     context = _choices(form)
-    body = render_block(PAGE, "job", job=view_models.job(result))
+    body = render_block(PAGE, "job", job=view_models.job(result, now=now()))
     body += render_block(PAGE, "price_panel", **context, oob=True)
     body += render_block(PAGE, "allowance", oob=True)
     response = make_response(body, 202)
@@ -98,7 +99,9 @@ def submit() -> Response:
 def show(generation_id: str) -> Response:
     """Show one generation."""
     result = find(reading(), generation_id, caller())
-    return page_or_block("pages/generation/index.html", "job", job=view_models.job(result))
+    return page_or_block(
+        "pages/generation/index.html", "job", job=view_models.job(result, now=now())
+    )
 
 
 @generation.get("/generations/<generation_id>/card")
@@ -106,7 +109,7 @@ def show(generation_id: str) -> Response:
 def card(generation_id: str) -> Response:
     """Return the card of a generation that is polled; once it has ended, update the balance too."""
     result = find(reading(), generation_id, caller())
-    job = view_models.job(result)
+    job = view_models.job(result, now=now())
     body = render_block(PAGE, "job", job=job)
     if not result.generation.finished:
         return make_response(body)
@@ -124,7 +127,7 @@ def cancel(generation_id: str) -> Response:
     if not wants_fragment():
         return go(f"/generations/{generation_id}")
     result = find(reading(), generation_id, caller())
-    response = make_response(render_block(PAGE, "job", job=view_models.job(result)))
+    response = make_response(render_block(PAGE, "job", job=view_models.job(result, now=now())))
     response.headers["HX-Trigger"] = "balance-changed"
     return response
 
@@ -183,7 +186,7 @@ def _page(form: Form) -> dict[str, Any]:
     results = [GenerationResult(row, assets.get(row.id, ())) for row in generations]
     return {
         **_choices(form),
-        "jobs": [view_models.job(result) for result in results],
+        "jobs": [view_models.job(result, now=now()) for result in results],
         "has_images": has_images,
         "prompt_max": PROMPT_CHARACTERS_MAX,
         "examples": get(Catalog).examples,

@@ -7,9 +7,8 @@ from typing import TypedDict
 from urllib.parse import urlencode
 
 from creditapp.catalog import Catalog
-from creditapp.clock import now
 from creditapp.generation import GenerationResult
-from creditapp.generation.models import Asset
+from creditapp.generation.models import Asset, Generation
 from creditapp.services import get
 
 
@@ -72,8 +71,8 @@ class ImageCard(TypedDict):
     starred: bool
 
 
-def job(result: GenerationResult) -> Job:
-    """Return one generation with its images."""
+def job(result: GenerationResult, *, now: datetime) -> Job:
+    """Return one generation with its images, and how long it still takes."""
     generation = result.generation
     width, _, height = generation.size.partition("x")
     failure: Failure | None = None
@@ -93,7 +92,7 @@ def job(result: GenerationResult) -> Job:
         "height": int(height),
         "assets": [image(asset) for asset in result.assets],
         "progress": generation.progress,
-        "eta_seconds": _seconds_left(result),
+        "eta_seconds": _seconds_left(result.generation, now),
         "ahead": None,
         "funding": generation.funding,
         "held_micro": generation.quoted_micro,
@@ -150,13 +149,9 @@ def again_url(result: GenerationResult) -> str:
     return "/?" + urlencode({name: value for name, value in form.items() if value})
 
 
-def _seconds_left(result: GenerationResult) -> int | None:
-    generation = result.generation
-    if generation.state != "running" or generation.provider_started_at is None:
-        return None
+def _seconds_left(generation: Generation, now: datetime) -> int | None:
     model = get(Catalog).model(generation.model)
-    if model is None:
+    if model is None or generation.state != "running" or generation.provider_started_at is None:
         return None
-    elapsed = (now() - generation.provider_started_at).total_seconds()
-    left = model.typical_seconds - int(elapsed)
+    left = model.typical_seconds - int((now - generation.provider_started_at).total_seconds())
     return left if left > 1 else None
