@@ -22,9 +22,9 @@ ROOT = Path(__file__).resolve().parent.parent
 SEED, COUNT, MINUTES, WORKERS = 20261128, 200, 40, 2
 # Area: its files under creditapp/, then its tests under tests/, the likeliest killers first.
 AREAS = {
-    "ledger": "ledger/*.py ledger/test_scenarios.py ledger/test_holds.py ledger/test_captures.py"
-    " ledger/test_expiry.py ledger/test_queries.py ledger/test_idempotency.py"
-    " ledger/test_outbox.py ledger/test_proof.py",
+    "ledger": "ledger/*.py ledger/test_scenarios.py ledger/test_reversals.py ledger/test_holds.py"
+    " ledger/test_captures.py ledger/test_expiry.py ledger/test_queries.py"
+    " ledger/test_idempotency.py ledger/test_outbox.py ledger/test_proof.py",
     "pricing": "catalog/pricing.py catalog/tokens.py catalog/packs.py catalog/products.py"
     " catalog/catalog.py catalog/price_list.py catalog/formatting.py catalog/test_pricing.py"
     " catalog/test_packs.py catalog/test_price_list.py catalog/test_presets.py"
@@ -37,7 +37,8 @@ AREAS = {
     "posting": "payments/*/posting.py payments/purchases/checkout.py payments/refunds/refund.py"
     " payments/purchases/receipts.py payments/test_checkout_ends.py payments/test_refunds.py"
     " payments/test_purchase_reversals.py web/test_receipts.py payments/test_checkout.py"
-    " payments/test_plans.py",
+    " payments/test_plans.py payments/test_sweeps.py payments/test_plan_notifications.py"
+    " payments/test_auto_topup.py",
     "guests": "guests/claims.py test_guests.py",
 }
 SWAPS: dict = {ast.Lt: ast.LtE, ast.Gt: ast.GtE, ast.Eq: ast.NotEq, ast.Is: ast.IsNot}

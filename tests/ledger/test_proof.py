@@ -133,6 +133,13 @@ def test_the_proof_names_the_wallet_that_was_altered(history: Engine, alteration
     with history.connect() as connection:
         report = ledger.proof.check(connection)
     assert not report.ok
+    for result in report.results:
+        assert result.broken == len(result.findings) + result.unnamed
+        verdict = f"BROKEN {result.broken} times" if result.findings else "holds"
+        assert any(
+            line.startswith(result.name) and line.endswith(verdict)
+            for line in report.as_text().splitlines()
+        )
     named = {finding.wallet_id for result in report.results for finding in result.findings}
     assert named == {alice}
     assert f"wallet {alice}:" in report.as_text()

@@ -51,6 +51,22 @@ def test_a_lapsed_hold_counts_as_returned_before_the_sweep(
     assert reads(lapses + RETURN_LIFETIME) == (0, 0, 10, 0, 0)
 
 
+def test_credits_that_expire_after_their_hold_lapsed_are_lost(
+    alice: Person, connection: Connection
+) -> None:
+    alice.gets(10, expires_at=START + 2 * DAY)
+    alice.holds(6, expires_at=START + DAY)
+    for at, available_micro in ((START + DAY, 10), (START + 2 * DAY, 0)):
+        assert alice.available(at) == available_micro
+        assert ledger.spendable(connection, alice.wallet, "image", now=at) == available_micro
+    ledger.expire(connection, alice.wallet, now=START + 2 * DAY)
+    assert alice.available(START + 2 * DAY) == 0
+
+
+def test_a_wallet_names_its_owner(alice: Person, connection: Connection) -> None:
+    assert ledger.owner(connection, alice.wallet) == ("user", "alice")
+
+
 def test_a_lapsed_hold_first_pays_what_its_grant_owes(
     alice: Person, connection: Connection
 ) -> None:

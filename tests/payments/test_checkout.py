@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -235,7 +234,8 @@ def test_with_a_key_of_stripe_a_pack_is_sold_at_its_own_price_there(shop_app: Sh
     provide(app, Catalog, catalog.model_copy(update={"packs": packs}))
     try:
         in_sandbox = shop_app.start_checkout(alice)
-        provide(app, Settings, replace(shop_app.settings, stripe_secret_key="sk_live_key"))
+        live = shop_app.settings.model_copy(update={"stripe_secret_key": "sk_live_key"})
+        provide(app, Settings, live)
         at_stripe = shop_app.start_checkout(alice)
     finally:
         provide(app, Settings, shop_app.settings)

@@ -201,6 +201,19 @@ def test_an_upgrade_as_a_month_begins_replaces_the_whole_month() -> None:
     assert (month.starts_at, month.credits_micro) == (december[0], 700 * MICRO)
 
 
+def test_time_credited_in_no_known_month_takes_nothing_from_the_next() -> None:
+    february = (day("2026-02-01"), day("2026-03-01"))
+    schedule = credit_schedule(
+        invoice(
+            line("basic", "2026-01-16", "2026-03-01", -2000, proration=True),
+            line("premium", "2026-02-01", "2026-03-01", 3000, proration=True),
+        ),
+        {"basic": Price(), "premium": Price(credits_micro=1200 * MICRO)},
+        [february],
+    )
+    assert [month.credits_micro for month in schedule.months] == [1200 * MICRO]
+
+
 def test_of_two_credited_lines_the_earlier_one_supersedes() -> None:
     month = (day("2026-01-01"), day("2026-02-01"))
     for starts in (("2026-01-11", "2026-01-21"), ("2026-01-21", "2026-01-11")):

@@ -36,11 +36,12 @@ def test_part_of_a_payment_is_refunded_and_then_the_rest(shop_app: ShopApp) -> N
         shop_app.balance(alice).available_micro
         == 50_000_000 + 110_000_000 - 110_000_000 * 300 // 1499
     )
-    assert refund(shop_app, purchase.id).amount_minor == 1199
+    assert refund(shop_app, purchase.id, 1198).amount_minor == 1198
+    assert refund(shop_app, purchase.id, 1).amount_minor == 1
     assert shop_app.credits(alice) == 0
     with pytest.raises(refunds.NothingLeft):
         refund(shop_app, purchase.id)
-    assert sorted(refunded_amounts(shop_app, purchase)) == [300, 1199]
+    assert sorted(refunded_amounts(shop_app, purchase)) == [1, 300, 1198]
 
 
 @pytest.mark.parametrize("minor", [0, -1, 1500])

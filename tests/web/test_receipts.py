@@ -76,6 +76,17 @@ def test_the_receipt_of_a_plan_names_its_discount_and_tax(shop_app: ShopApp) -> 
     (invoice,) = plans.invoices(user)
     page = alice.browser.get(f"/receipts/{invoice.id}").text
     assert rows(page) == {"Price": "$15.00", "Total paid": "$15.00"}
+    assert "Paid in the sandbox" in page
+    with shop_app.app.app_context():
+        settings = get(Settings)
+    provide(
+        shop_app.app, Settings, settings.model_copy(update={"stripe_secret_key": "sk_test_key"})
+    )
+    try:
+        at_stripe = alice.browser.get(f"/receipts/{invoice.id}").text
+    finally:
+        provide(shop_app.app, Settings, settings)
+    assert "Paid in the sandbox" not in at_stripe
     amounts = {"total_minor": 1350, "tax_minor": 100, "paid_minor": 1350}
     with shop_app.app.app_context(), transaction() as session:
         session.execute(update(Invoice).where(Invoice.id == invoice.id).values(**amounts))
