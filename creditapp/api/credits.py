@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -28,13 +27,14 @@ from creditapp.http.schemas import Credits, Moment, Schema
 from creditapp.http.sessions import require_member
 from creditapp.http.viewer import Viewer, viewer
 from creditapp.ledger import StatementLine
+from creditapp.ledger.entry_types import TYPES
+from creditapp.pagination import page_of, parse_cursor
 from creditapp.services import get
 from creditapp.units import credits_number
 
 routes = Blueprint("credits", __name__)
 
 
-TYPES = ("PURCHASE", "CREDIT", "DEBIT", "REFUND", "EXPIRY")
 OneOfTypes = Annotated[str, WithJsonSchema({"type": "string", "enum": list(TYPES)})]
 
 
@@ -176,9 +176,7 @@ def list_transactions() -> Response:
     type_ = request.args.get("type")
     if type_ is not None and type_ not in TYPES:
         raise ValidationFailed.of("type", f"A type is one of {', '.join(TYPES)}.")
-    cursor = request.args.get("cursor")
-    if cursor is not None and re.fullmatch(r"[0-9]{1,18}", cursor) is None:
-        raise ValidationFailed.of("cursor", "Send the nextCursor of the previous page.")
+    cursor = parse_cursor(request.args.get("cursor"), ledger.CURSOR)
     if current_viewer.wallet_id is None:
         return json_response(TransactionPage(items=[]))
     lines = ledger.statement(
@@ -187,15 +185,11 @@ def list_transactions() -> Response:
         now=now(),
         limit=limit + 1,
         before_seq=int(cursor) if cursor else None,
-        types=[type_] if type_ else None,
+        type_=type_,
     )
-    page = lines[:limit]
-    return json_response(
-        TransactionPage(
-            items=_transactions(page),
-            next_cursor=str(page[-1].seq) if len(lines) > limit else None,
-        )
-    )
+    page = page_of(lines, limit, lambda line: line.seq)
+    items = _transactions(page.rows)
+    return json_response(TransactionPage(items=items, next_cursor=page.next_cursor))
 
 
 def guest_info(current_viewer: Viewer) -> GuestInfo:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -14,14 +13,13 @@ from pydantic import (
     WithJsonSchema,
     model_serializer,
 )
-from sqlalchemy import select
 
 from creditapp.api.credits import GuestInfo, guest_info
 from creditapp.api.requests import idempotency_key, page_size, replay_headers
 from creditapp.api.waiting import wait_for_end
 from creditapp.db import reading
-from creditapp.errors import AppError, ValidationFailed
-from creditapp.generation import GenerationResult, assets_of, cancel, delete, find, submit
+from creditapp.errors import AppError
+from creditapp.generation import GenerationResult, cancel, delete, find, queries, submit
 from creditapp.generation.models import STATES, Generation
 from creditapp.generation.operations.text_to_image import ImageOrder
 from creditapp.generation.providers import (
@@ -35,6 +33,7 @@ from creditapp.http.openapi import documented
 from creditapp.http.policies import policy
 from creditapp.http.schemas import Credits, Moment, Schema
 from creditapp.http.viewer import caller, forget_viewer, viewer
+from creditapp.pagination import parse_cursor
 
 routes = Blueprint("generations", __name__)
 
@@ -44,8 +43,6 @@ _failures: Mapping[str, type[AppError]] = {
     kind.code: kind
     for kind in (GenerationFailed, GenerationTimeout, PromptRejected, ProviderUnavailable)
 }
-_CURSOR = re.compile(r"gen_[0-9a-z]{26}")
-
 
 OneOfStates = Annotated[str, WithJsonSchema({"type": "string", "enum": list(STATES)})]
 
@@ -137,29 +134,10 @@ def generate_nano_banana() -> Response:
 @documented("The caller's generations, newest first", GenerationPage, query=["cursor", "limit"])
 def list_generations() -> Response:
     """Return a page of the caller's generations."""
-    limit, cursor = page_size(PAGE_SIZE), request.args.get("cursor")
-    if cursor is not None and _CURSOR.fullmatch(cursor) is None:
-        raise ValidationFailed.of("cursor", "Send the nextCursor of the previous page.")
-    kind, owner_id = caller().owner
-    session = reading()
-    query = (
-        select(Generation)
-        .where(
-            Generation.owner_kind == kind,
-            Generation.owner_id == owner_id,
-            Generation.deleted_at.is_(None),
-        )
-        .order_by(Generation.id.desc())
-        .limit(limit + 1)
-    )
-    if cursor:
-        query = query.where(Generation.id < cursor)
-    rows = session.scalars(query).all()
-    page = rows[:limit]
-    assets = assets_of(session, page)
-    items = [_answer(GenerationResult(row, assets.get(row.id, ()))) for row in page]
-    more = len(rows) > limit
-    return json_response(GenerationPage(items=items, next_cursor=page[-1].id if more else None))
+    cursor = parse_cursor(request.args.get("cursor"), queries.ID)
+    page = queries.list_generations(reading(), caller(), page_size(PAGE_SIZE), cursor)
+    items = [_answer(result) for result in page.rows]
+    return json_response(GenerationPage(items=items, next_cursor=page.next_cursor))
 
 
 @routes.get("/generations/<generation_id>")

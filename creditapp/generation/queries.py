@@ -5,15 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, case, func, literal_column, or_, select
 from sqlalchemy.orm import Session
 
 from creditapp.errors import NotFound
 from creditapp.generation.funding import Caller
 from creditapp.generation.models import Asset, Generation
+from creditapp.pagination import Page, page_of
 
-_ID = re.compile(r"gen_[0-9a-z]{26}")
+ID: Final = re.compile(r"gen_[0-9a-z]{26}")
+"""The form of a generation's id, which is also the cursor of a list of generations."""
+IMAGE_CURSOR: Final = re.compile(r"(gen_[0-9a-z]{26})\.([0-9]{1,4})")
+"""The cursor of the gallery: a generation's id and an asset's position."""
 
 
 @dataclass(frozen=True)
@@ -31,16 +37,9 @@ def find(session: Session, generation_id: str, by: Caller) -> GenerationResult:
     """Return the caller's own generation; raise ``NotFound`` for any other id."""
     generation = None
     # PostgreSQL refuses a text with a NUL in it, so only what looks like an id is looked up.
-    if _ID.fullmatch(generation_id):
-        kind, owner_id = by.owner
-        generation = session.scalar(
-            select(Generation).where(
-                Generation.id == generation_id,
-                Generation.owner_kind == kind,
-                Generation.owner_id == owner_id,
-                Generation.deleted_at.is_(None),
-            )
-        )
+    if ID.fullmatch(generation_id):
+        query = select(Generation).where(Generation.id == generation_id, *owned(by))
+        generation = session.scalar(query)
     if generation is None:
         raise NotFound("There is no such image here.")
     return with_assets(session, generation)
@@ -76,6 +75,108 @@ def assets_of(session: Session, generations: Sequence[Generation]) -> dict[str, 
     for asset in session.scalars(query):
         assets[asset.generation_id] = (*assets.get(asset.generation_id, ()), asset)
     return assets
+
+
+def owned(by: Caller) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions that select the caller's own generations, deleted ones aside."""
+    kind, owner_id = by.owner
+    return (
+        Generation.owner_kind == kind,
+        Generation.owner_id == owner_id,
+        Generation.deleted_at.is_(None),
+    )
+
+
+def list_generations(
+    session: Session, by: Caller, size: int, before: str | None = None
+) -> Page[GenerationResult]:
+    """Return a page of the caller's generations with their assets, newest first; two queries."""
+    query = select(Generation).where(*owned(by)).order_by(Generation.id.desc()).limit(size + 1)
+    if before:
+        query = query.where(Generation.id < before)
+    page = page_of(session.scalars(query).all(), size, lambda row: row.id)
+    assets = assets_of(session, page.rows)
+    results = [GenerationResult(row, assets.get(row.id, ())) for row in page.rows]
+    return Page(results, page.next_cursor)
+
+
+@dataclass(frozen=True)
+class GalleryFilter:
+    """Images to show: those whose prompt contains a text, or favourites only."""
+
+    search: str = ""
+    starred: bool = False
+
+    def conditions(self, by: Caller) -> list[ColumnElement[bool]]:
+        """Return what selects the generations with such images."""
+        conditions = [*owned(by), Generation.delivered > 0]
+        if self.search:
+            pattern = self.search.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+            # The database lowers both sides: SQLite and Python differ beyond ASCII.
+            conditions.append(Generation.prompt.ilike(f"%{pattern}%", escape="\\"))
+        if self.starred:
+            conditions.append(Generation.starred_at.is_not(None))
+        return conditions
+
+
+def list_images(
+    session: Session, by: Caller, chosen: GalleryFilter, size: int, before: str | None = None
+) -> Page[tuple[Generation, Asset]]:
+    """Return a page of the caller's images: the newest generation first, and its last image."""
+    query = (
+        select(Generation, Asset)
+        .join(Asset, Asset.generation_id == Generation.id)
+        .where(*chosen.conditions(by))
+        .order_by(Generation.id.desc(), Asset.position.desc())
+        .limit(size + 1)
+    )
+    if before and (cursor := IMAGE_CURSOR.fullmatch(before)):
+        older = Generation.id < cursor[1]
+        query = query.where(Generation.id <= cursor[1], or_(older, Asset.position < int(cursor[2])))
+    rows = [(row.Generation, row.Asset) for row in session.execute(query)]
+    return page_of(rows, size, lambda row: f"{row[0].id}.{row[1].position}")
+
+
+def count_images(session: Session, by: Caller, chosen: GalleryFilter) -> int:
+    """Return how many images a filter shows in all."""
+    query = select(func.sum(Generation.delivered)).where(*chosen.conditions(by))
+    return int(session.scalar(query) or 0)
+
+
+@dataclass(frozen=True)
+class DayUsage:
+    """Credits and images of one day."""
+
+    charged_micro: int = 0
+    delivered: int = 0
+
+
+def usage_by_day(session: Session, user_id: str, days: Sequence[datetime]) -> list[DayUsage]:
+    """Return what a member's generations cost and delivered since each of ``days``, in one query.
+
+    ``days`` ascend; each lasts until the next one, the last until now.
+    """
+    numbers = reversed(list(enumerate(days)))
+    number = case(*((Generation.finished_at >= day, number) for number, day in numbers))
+    query = (
+        select(
+            number.label("day"),
+            func.sum(Generation.charged_micro),
+            func.sum(Generation.delivered),
+        )
+        .where(
+            Generation.owner_kind == "user",
+            Generation.owner_id == user_id,
+            Generation.finished_at >= days[0],
+            # In the statement's text, or neither database could use the index of these rows.
+            Generation.state == literal_column("'succeeded'"),
+        )
+        .group_by("day")
+    )
+    usage = {
+        day: DayUsage(int(micro), int(images)) for day, micro, images in session.execute(query)
+    }
+    return [usage.get(number, DayUsage()) for number in range(len(days))]
 
 
 def count_of_guest(session: Session, cookie_id: str) -> int:

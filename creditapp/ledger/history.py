@@ -1,23 +1,29 @@
 """Statement of a wallet: its entries as the owner reads them."""
 
+# ruff: noqa: S608  # SQL is joined from constants of these modules only
+
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, bindparam
+from sqlalchemy import Connection, Row
+from sqlalchemy.sql.selectable import TextualSelect
 
-from creditapp.db import UtcDateTime
 from creditapp.ledger.charges import entry_id
-from creditapp.ledger.entry_types import TYPE_OF_KIND
-from creditapp.ledger.sql import write
+from creditapp.ledger.entry_types import TYPE_OF_KIND, TYPES
+from creditapp.ledger.sql import read
 
 _SEQ_MAX: Final = 2**62
 
-_PAGE: Final = (
-    write(
+CURSOR: Final = re.compile(r"[0-9]{1,18}")
+"""The cursor of a statement: the number of the last entry shown."""
+
+
+def _page(sought: str) -> TextualSelect:
+    return read(
         "SELECT e.wallet_id, e.seq, e.kind, e.amount_micro, e.balance_after_micro, e.effective_at,"
         " e.recorded_at, e.charge_id, e.grant_id, c.operation, c.key, c.feature, c.actor,"
         " c.api_key_id, c.request_id, c.amount_micro, g.source, g.origin,"
@@ -26,12 +32,30 @@ _PAGE: Final = (
         " LEFT JOIN grants g ON g.id = e.grant_id"
         " LEFT JOIN notes n ON n.wallet_id = e.wallet_id AND n.seq = e.seq"
         " LEFT JOIN notes m ON m.charge_id = e.charge_id"
-        " WHERE e.wallet_id = :wallet_id AND e.seq < :before_seq AND e.kind IN :kinds"
-        " ORDER BY e.seq DESC LIMIT :limit"
+        f" WHERE e.wallet_id = :wallet_id AND {sought} ORDER BY e.seq DESC LIMIT :limit",
+        "effective_at",
+        "recorded_at",
     )
-    .bindparams(bindparam("kinds", expanding=True))
-    .columns(effective_at=UtcDateTime(), recorded_at=UtcDateTime())
-)
+
+
+def _newest_of(kind: str) -> str:
+    # One range of the index (wallet_id, kind, seq), however rare the kind is: a list of kinds
+    # would be read whole and sorted, or looked for among all other entries.
+    return (
+        "SELECT seq FROM (SELECT seq FROM entries WHERE wallet_id = :wallet_id"
+        f" AND kind = '{kind}' AND seq < :before_seq ORDER BY seq DESC LIMIT :limit) newest"
+    )
+
+
+_PAGE_OF_TYPE: Final = {
+    type_: _page(
+        "e.seq IN ("
+        + " UNION ALL ".join(_newest_of(kind) for kind, of in TYPE_OF_KIND.items() if of == type_)
+        + ")"
+    )
+    for type_ in TYPES
+}
+_PAGE: Final = _page("e.seq < :before_seq")
 
 
 @dataclass(frozen=True)
@@ -66,20 +90,18 @@ def statement(
     now: datetime,
     limit: int,
     before_seq: int | None = None,
-    types: Sequence[str] | None = None,
+    type_: str | None = None,
 ) -> list[StatementLine]:
-    """Return the newest ``limit`` lines before ``before_seq``, of the given public types.
+    """Return the newest ``limit`` lines before ``before_seq``, of a public type or of all.
 
     One query. The next page begins before the ``seq`` of the last line. No entry has a moment
     after ``now``; the parameter keeps the reads alike.
     """
-    kinds = [kind for kind, type_ in TYPE_OF_KIND.items() if types is None or type_ in types]
     rows = connection.execute(
-        _PAGE,
+        _PAGE if type_ is None else _PAGE_OF_TYPE[type_],
         {
             "wallet_id": wallet_id,
             "before_seq": _SEQ_MAX if before_seq is None else before_seq,
-            "kinds": kinds,
             "limit": limit,
         },
     )

@@ -229,6 +229,7 @@ class Entry(db.Model):
         CheckConstraint(_SIGN, name="sign"),
         CheckConstraint(_ACCOUNT, name="account"),
         CheckConstraint("balance_after_micro >= 0", name="balance_after_micro"),
+        Index("ix_entries_kind", "wallet_id", "kind", "seq"),
     )
 
     wallet_id: Mapped[int] = mapped_column(ForeignKey("wallets.id"), primary_key=True)

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
-from flask import Blueprint, Response
-from sqlalchemy import select
+from flask import Blueprint, Response, stream_with_context
+from sqlalchemy.orm import Session
 
 from creditapp import ledger, units
 from creditapp.clock import NEVER, now
-from creditapp.db import reading
+from creditapp.db import reading, snapshot, stop_reading
 from creditapp.errors import ValidationFailed
-from creditapp.generation.models import Generation
+from creditapp.generation import queries
 from creditapp.http import forms
 from creditapp.http.json_provider import rfc3339
 from creditapp.http.policies import policy
 from creditapp.http.rendering import page_or_block
 from creditapp.http.sessions import require_member
 from creditapp.http.viewer import viewer
+from creditapp.pagination import page_of
 from creditapp.payments.subscriptions import status as plan_status
 from creditapp.web import view_models
 from creditapp.web.view_models import BalancePart
@@ -33,11 +34,11 @@ DAYS = 7
 
 FILTERS = {
     "": None,
-    "bought": ["PURCHASE"],
-    "given": ["CREDIT"],
-    "spent": ["DEBIT"],
-    "back": ["REFUND"],
-    "expired": ["EXPIRY"],
+    "bought": "PURCHASE",
+    "given": "CREDIT",
+    "spent": "DEBIT",
+    "back": "REFUND",
+    "expired": "EXPIRY",
 }
 _LABELS = {
     "welcome": "Welcome credits",
@@ -57,11 +58,14 @@ account = Blueprint("account", __name__)
 def dashboard() -> Response:
     """Show the balance and what expires, a week of spending, and the history."""
     current_viewer, type_filter = viewer(), _type_filter()
-    lines = _lines(current_viewer.wallet_id, type_filter, forms.whole("cursor"), PAGE_SIZE + 1)
-    shown, more = lines[:PAGE_SIZE], len(lines) > PAGE_SIZE
+    session = reading()
+    lines = _lines(
+        session, current_viewer.wallet_id, type_filter, forms.whole("cursor"), PAGE_SIZE + 1
+    )
+    page = page_of(lines, PAGE_SIZE, lambda line: line.seq)
     next_url = None
-    if more:
-        query = {"type": type_filter, "cursor": shown[-1].seq}
+    if page.next_cursor:
+        query = {"type": type_filter, "cursor": page.next_cursor}
         next_url = (
             f"/dashboard?{urlencode({name: value for name, value in query.items() if value})}"
         )
@@ -71,7 +75,7 @@ def dashboard() -> Response:
         wallet=view_models.balance(current_viewer, _balance_parts(current_viewer.wallet_id)),
         plan=view_models.plan(plan_status.get_status(reading(), require_member().id)),
         usage=_usage(require_member().id),
-        lines=[view_models.history_line(line) for line in shown],
+        lines=[view_models.history_line(line) for line in page.rows],
         filter=type_filter,
         next_url=next_url,
         csv_url="/dashboard/history.csv" + (f"?type={type_filter}" if type_filter else ""),
@@ -81,40 +85,44 @@ def dashboard() -> Response:
 @account.get("/dashboard/history.csv")
 @policy("user")
 def history_csv() -> Response:
-    """Send the whole history as CSV, the newest line first."""
-    rows = list(_csv_rows(viewer().wallet_id, _type_filter()))
-    response = Response("".join(rows), mimetype="text/csv")
+    """Send the whole history as CSV, the newest line first, as a stream of pages."""
+    pages = _csv_pages(viewer().wallet_id, _type_filter())
+    stop_reading()
+    response = Response(stream_with_context(pages), mimetype="text/csv")
     response.headers["Content-Disposition"] = 'attachment; filename="credits.csv"'
     response.headers["Cache-Control"] = "no-store"
     return response
 
 
-def _csv_rows(wallet_id: int | None, type_filter: str) -> Iterator[str]:
-    yield _csv_row(["time", "type", "what", "credits", "total after", "id"])
-    before: int | None = None
+def _csv_pages(wallet_id: int | None, type_filter: str) -> Iterator[str]:
+    """Yield the sheet in pieces; each page is a short read, so that a slow client holds none."""
+    yield _csv([["time", "type", "what", "credits", "total after", "id"]])
+    cursor: int | None = None
     while True:
-        page = _lines(wallet_id, type_filter, before, CSV_PAGE)
-        for entry in page:
-            line = view_models.history_line(entry)
-            detail = f": {line['detail']}" if line["detail"] else ""
-            yield _csv_row(
-                [
-                    rfc3339(entry.effective_at),
-                    entry.type,
-                    _escape_formula(f"{line['title']}{detail}"),
-                    str(units.credits_number(entry.amount_micro)),
-                    str(units.credits_number(entry.balance_after_micro)),
-                    entry.id,
-                ]
-            )
-        if len(page) < CSV_PAGE:
+        with snapshot() as session:
+            lines = _lines(session, wallet_id, type_filter, cursor, CSV_PAGE)
+        yield _csv(_csv_cells(line) for line in lines)
+        if len(lines) < CSV_PAGE:
             return
-        before = page[-1].seq
+        cursor = lines[-1].seq
 
 
-def _csv_row(cells: list[str]) -> str:
+def _csv_cells(entry: ledger.StatementLine) -> list[str]:
+    line = view_models.history_line(entry)
+    detail = f": {line['detail']}" if line["detail"] else ""
+    return [
+        rfc3339(entry.effective_at),
+        entry.type,
+        _escape_formula(f"{line['title']}{detail}"),
+        str(units.credits_number(entry.amount_micro)),
+        str(units.credits_number(entry.balance_after_micro)),
+        entry.id,
+    ]
+
+
+def _csv(rows: Iterable[list[str]]) -> str:
     buffer = io.StringIO()
-    csv.writer(buffer).writerow(cells)
+    csv.writer(buffer).writerows(rows)
     return buffer.getvalue()
 
 
@@ -131,17 +139,17 @@ def _type_filter() -> str:
 
 
 def _lines(
-    wallet_id: int | None, type_filter: str, before: int | None, limit: int
+    session: Session, wallet_id: int | None, type_filter: str, before: int | None, limit: int
 ) -> list[ledger.StatementLine]:
     if wallet_id is None:
         return []
     return ledger.statement(
-        reading().connection(),
+        session.connection(),
         wallet_id,
         now=now(),
         limit=limit,
         before_seq=before,
-        types=FILTERS[type_filter],
+        type_=FILTERS[type_filter],
     )
 
 
@@ -168,35 +176,15 @@ def _balance_parts(wallet_id: int | None) -> list[BalancePart]:
 
 def _usage(user_id: str) -> dict[str, Any]:
     """Return the credits spent and images made on each of the last days, in one query."""
-    today = now().date()
-    first = today - timedelta(days=DAYS - 1)
-    since = datetime(first.year, first.month, first.day, tzinfo=UTC)
-    rows = reading().execute(
-        select(Generation.finished_at, Generation.charged_micro, Generation.delivered).where(
-            Generation.owner_kind == "user",
-            Generation.owner_id == user_id,
-            Generation.finished_at >= since,
-            Generation.state == "succeeded",
-        )
-    )
-    spent_micro: dict[date, int] = {}
-    images: dict[date, int] = {}
-    for finished_at, charged_micro, delivered in rows:
-        if finished_at is not None:
-            day = finished_at.date()
-            spent_micro[day] = spent_micro.get(day, 0) + charged_micro
-            images[day] = images.get(day, 0) + delivered
-    days = [first + timedelta(days=number) for number in range(DAYS)]
+    today = datetime.combine(now().date(), time(), UTC)
+    days = [today - timedelta(days=DAYS - 1 - number) for number in range(DAYS)]
+    usage = queries.usage_by_day(reading(), user_id, days)
     return {
         "days": [
-            {
-                "date": day,
-                "spent_micro": spent_micro.get(day, 0),
-                "made": _images(images.get(day, 0)),
-            }
-            for day in days
+            {"date": day.date(), "spent_micro": of.charged_micro, "made": _images(of.delivered)}
+            for day, of in zip(days, usage, strict=True)
         ],
-        "total_micro": sum(spent_micro.values()),
+        "total_micro": sum(of.charged_micro for of in usage),
     }
 
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
 from urllib.parse import urlencode
 
 import structlog
 from flask import Blueprint, Response, send_file
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from creditapp.db import reading, transaction
 from creditapp.errors import NotFound
-from creditapp.generation import GenerationResult, feedback
+from creditapp.generation import GenerationResult, feedback, queries
 from creditapp.generation.models import Asset, Generation
+from creditapp.generation.queries import GalleryFilter
 from creditapp.http import forms
 from creditapp.http.policies import policy
 from creditapp.http.rendering import go, page_or_block
-from creditapp.http.sessions import require_member
 from creditapp.http.viewer import caller, notify
 from creditapp.media import Media
 from creditapp.services import get
@@ -32,48 +31,20 @@ log = structlog.get_logger(__name__)
 @policy("user")
 def gallery() -> Response:
     """Show a member's images, newest first, with a search in the prompts."""
-    member = require_member()
+    by, session = caller(), reading()
     search = forms.text("q", 200).strip()
-    session = reading()
-    owned: list[Any] = [
-        Generation.owner_kind == "user",
-        Generation.owner_id == member.id,
-        Generation.deleted_at.is_(None),
-    ]
-    if search:
-        pattern = search.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-        # The database lowers both sides: SQLite and Python differ beyond ASCII.
-        owned.append(Generation.prompt.ilike(f"%{pattern}%", escape="\\"))
-    starred = forms.ticked("starred")
-    if starred:
-        owned.append(Generation.starred_at.is_not(None))
-    query = (
-        select(Generation, Asset)
-        .join(Asset, Asset.generation_id == Generation.id)
-        .where(*owned)
-        .order_by(Asset.id.desc())
-        .limit(PAGE_SIZE + 1)
-    )
-    if cursor := forms.text("cursor"):
-        query = query.where(Asset.id < cursor)
-    rows = session.execute(query).all()
-    total = session.scalar(
-        select(func.count())
-        .select_from(Asset)
-        .join(Generation, Asset.generation_id == Generation.id)
-        .where(*owned)
-    )
-    page, more = rows[:PAGE_SIZE], len(rows) > PAGE_SIZE
-    filters = {"q": search, "starred": "1" if starred else ""}
+    chosen = GalleryFilter(search, starred=forms.ticked("starred"))
+    page = queries.list_images(session, by, chosen, PAGE_SIZE, forms.text("cursor"))
+    filters = {"q": search, "starred": "1" if chosen.starred else ""}
     return page_or_block(
         "pages/gallery/index.html",
         "grid",
-        items=[view_models.image_card(GenerationResult(row), asset) for row, asset in page],
+        items=[view_models.image_card(GenerationResult(row), asset) for row, asset in page.rows],
         q=search,
-        starred=starred,
+        starred=chosen.starred,
         here=_gallery_url(filters),
-        next_url=_gallery_url(filters | {"cursor": page[-1][1].id}) if more else None,
-        total=total or 0,
+        next_url=_gallery_url(filters | {"cursor": page.next_cursor}) if page.next_cursor else None,
+        total=queries.count_images(session, by, chosen) if search else None,
     )
 
 
@@ -101,21 +72,12 @@ def report(generation_id: str) -> Response:
 @policy("public")
 def media(asset_id: str) -> Response:
     """Send an image to its owner; 404 for everyone else."""
-    kind, owner_id = caller().owner
-    row = (
-        reading()
-        .execute(
-            select(Asset, Generation.prompt)
-            .join(Generation, Asset.generation_id == Generation.id)
-            .where(
-                Asset.id == asset_id,
-                Generation.owner_kind == kind,
-                Generation.owner_id == owner_id,
-                Generation.deleted_at.is_(None),
-            )
-        )
-        .first()
+    query = (
+        select(Asset, Generation.prompt)
+        .join(Generation, Asset.generation_id == Generation.id)
+        .where(Asset.id == asset_id, *queries.owned(caller()))
     )
+    row = reading().execute(query).first()
     if row is None:
         raise NotFound("There is no such image here.")
     asset, prompt = row

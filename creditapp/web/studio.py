@@ -6,18 +6,17 @@ import secrets
 from typing import Any
 
 from flask import Blueprint, Response, make_response, request
-from sqlalchemy import select
 
 from creditapp.catalog import Catalog
 from creditapp.clock import now
 from creditapp.db import reading
 from creditapp.errors import AppError, ValidationFailed
-from creditapp.generation import GenerationResult, assets_of, find, price
 from creditapp.generation import cancel as cancel_generation
 from creditapp.generation import delete as delete_generation
+from creditapp.generation import find, price, queries
 from creditapp.generation import submit as submit_generation
-from creditapp.generation.models import Asset, Generation
 from creditapp.generation.orders import PROMPT_CHARACTERS_MAX
+from creditapp.generation.queries import GalleryFilter
 from creditapp.http import forms
 from creditapp.http.policies import policy
 from creditapp.http.problems import form_page
@@ -168,22 +167,11 @@ def _choices(form: Form, was_micro: int | None = None) -> dict[str, Any]:
 
 def _page(form: Form) -> dict[str, Any]:
     """Return the context of the page; four queries beside the viewer's."""
-    kind, owner_id = caller().owner
-    db_session = reading()
-    owned = (
-        Generation.owner_kind == kind,
-        Generation.owner_id == owner_id,
-        Generation.deleted_at.is_(None),
-    )
-    generations = db_session.scalars(
-        select(Generation).where(*owned).order_by(Generation.created_at.desc()).limit(RECENT)
-    ).all()
-    assets = assets_of(db_session, generations)
-    has_images = bool(assets)
-    if not has_images and len(generations) == RECENT:  # all failed; older ones may have images
-        of_owner = select(Asset.id).join(Generation, Asset.generation_id == Generation.id)
-        has_images = db_session.scalar(of_owner.where(*owned).limit(1)) is not None
-    results = [GenerationResult(row, assets.get(row.id, ())) for row in generations]
+    by, db_session = caller(), reading()
+    results = queries.list_generations(db_session, by, RECENT).rows
+    has_images = any(result.assets for result in results)
+    if not has_images and len(results) == RECENT:  # all failed; older ones may have images
+        has_images = bool(queries.list_images(db_session, by, GalleryFilter(), 1).rows)
     return {
         **_choices(form),
         "jobs": [view_models.job(result, now=now()) for result in results],

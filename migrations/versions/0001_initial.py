@@ -143,7 +143,14 @@ def upgrade() -> None:
         ),
     )
     op.create_index("ix_generations_open", "generations", ["state", "lease_until"])
-    op.create_index("ix_generations_owner", "generations", ["owner_kind", "owner_id", "created_at"])
+    op.create_index("ix_generations_owner", "generations", ["owner_kind", "owner_id", "id"])
+    op.create_index(
+        "ix_generations_usage",
+        "generations",
+        ["owner_kind", "owner_id", "finished_at", "charged_micro", "delivered"],
+        postgresql_where=sa.text("state = 'succeeded'"),
+        sqlite_where=sa.text("state = 'succeeded'"),
+    )
     op.create_table(
         "guest_budgets",
         sa.Column("day", sa.Date(), nullable=False),
@@ -646,6 +653,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["wallet_id"], ["wallets.id"], name="fk_entries_wallet_id_wallets"),
         sa.PrimaryKeyConstraint("wallet_id", "seq", name="pk_entries"),
     )
+    op.create_index("ix_entries_kind", "entries", ["wallet_id", "kind", "seq"])
     op.create_table(
         "notes",
         sa.Column("id", BigId, nullable=False),

@@ -85,8 +85,8 @@ class Person:
     def available(self, at: datetime = START) -> int:
         return self.balance(at).available_micro
 
-    def lines(self, types: list[str] | None = None) -> list[ledger.StatementLine]:
-        return ledger.statement(self.connection, self.wallet, now=START, limit=1000, types=types)
+    def lines(self, type_: str | None = None) -> list[ledger.StatementLine]:
+        return ledger.statement(self.connection, self.wallet, now=START, limit=1000, type_=type_)
 
     def grant(self, grant_id: int) -> ledger.Grant:
         return ledger.grant_by_id(self.connection, grant_id)

@@ -69,7 +69,7 @@ def test_refunds_go_down_step_by_step(alice: Person) -> None:
     assert alice.available() == 15
     ledger.refund(alice.connection, charge.id, down_to_micro=0, now=START)
     assert alice.available() == 40
-    assert [line.amount_micro for line in alice.lines(["REFUND"])] == [25, 10]
+    assert [line.amount_micro for line in alice.lines("REFUND")] == [25, 10]
     assert alice.balance().lifetime_spent_micro == 0
 
 
