@@ -61,7 +61,7 @@ def create_app(
     # Computed on each use, because the catalog may be replaced while the app runs.
     provide_computed(app, AccountRules, lambda: _account_rules(settings, get(Catalog)))
     provide(app, Providers, providers or _providers(settings))
-    provide(app, SubmitHooks, SubmitHooks(credits_held=topup_charge.enqueue_if_low))
+    provide(app, SubmitHooks, SubmitHooks(topup_due=topup_charge.enqueue_if_low))
     provide(app, Media, open_media(settings.media_url))
     provide(app, EmailService, _email_service(app, settings, mailer, clock))
     init_database(app, settings.database_url)

@@ -15,7 +15,7 @@ from creditapp.accounts.login import (
     begin_log_in,
     log_in,
 )
-from creditapp.accounts.models import Throttle, User
+from creditapp.accounts.models import Member, Throttle, User
 from creditapp.accounts.passwords import NewPassword, new_password
 from creditapp.accounts.policy import AccountRules, SignedUp, SignedUpReceiver, SignUpCredits
 from creditapp.accounts.profile import (

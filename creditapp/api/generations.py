@@ -17,6 +17,7 @@ from pydantic import (
 from creditapp.api.credits import GuestInfo, guest_info
 from creditapp.api.requests import idempotency_key, page_size, replay_headers
 from creditapp.api.waiting import wait_for_end
+from creditapp.clock import now
 from creditapp.db import reading
 from creditapp.errors import AppError
 from creditapp.generation import GenerationResult, cancel, delete, find, queries, submit
@@ -160,9 +161,9 @@ def delete_generation(generation_id: str) -> Response:
     """Cancel a queued (200), stop a running (202) or delete a finished generation (204)."""
     by = caller()
     if find(reading(), generation_id, by).generation.finished:
-        delete(generation_id, by)
+        delete(generation_id, by, now=now())
         return Response(status=204)
-    cancel(generation_id, by)
+    cancel(generation_id, by, now=now())
     result = find(reading(), generation_id, by)
     return json_response(
         _answer(result, with_balance=True), 200 if result.generation.finished else 202
@@ -175,7 +176,8 @@ def _generate(route: str, **defaults: str) -> Response:
         order = ImageOrder.model_validate({**defaults, **_with_model(read_json())})
     except ValidationError as error:
         raise validation_failed(error) from None
-    result = submit(order, by, key=idempotency_key(order.idempotency_key, route))
+    key = idempotency_key(order.idempotency_key, route)
+    result = submit(order, by, key=key, now=now())
     headers = replay_headers(replayed=result.replayed)
     if not result.generation.finished and wait_for_end(result.generation.id):
         result = find(reading(), result.generation.id, by)

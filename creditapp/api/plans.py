@@ -21,7 +21,7 @@ from creditapp.http.json_provider import json_response
 from creditapp.http.openapi import documented
 from creditapp.http.policies import policy
 from creditapp.http.schemas import Credits, Moment, Price, Schema
-from creditapp.http.sessions import current_member, require_member
+from creditapp.http.sessions import current_member, require_account, require_member
 from creditapp.http.viewer import viewer
 from creditapp.payments.subscriptions import plans
 from creditapp.payments.subscriptions import status as plan_status
@@ -149,7 +149,7 @@ def list_plans() -> Response:
 def upgrade_plan() -> Response:
     """Open a checkout, or change an existing subscription at once; ``outcome`` says which."""
     body = parse_body(UpgradeBody)
-    member = require_member()
+    member = require_account()
     order = PlanOrder(body.plan_id, body.cycle, body.seats)
     key = idempotency_key(body.idempotency_key, "upgrade-plan")
     change = plans.choose_plan(order, member, key=key)
@@ -212,7 +212,7 @@ def portal_link() -> AnyResponse:
 
 
 def _portal(flow: str) -> str:
-    return plans.portal_url(require_member(), flow)
+    return plans.portal_url(require_account(), flow)
 
 
 def _plan(view: PlanView, status: PlanStatus | None) -> PlanAnswer:

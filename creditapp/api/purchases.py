@@ -17,7 +17,7 @@ from creditapp.http.json_provider import json_response
 from creditapp.http.openapi import documented
 from creditapp.http.policies import policy
 from creditapp.http.schemas import Schema
-from creditapp.http.sessions import require_member
+from creditapp.http.sessions import require_account
 from creditapp.payments.purchases.checkout import Order
 from creditapp.payments.purchases.models import Purchase
 from creditapp.payments.purchases.session import PurchaseEnded
@@ -131,7 +131,7 @@ def _product(body: CheckoutBody) -> tuple[str, PlanOrder | None]:
 def _subscribe(order: PlanOrder, body: CheckoutBody) -> Purchase:
     key = idempotency_key(body.idempotency_key, "checkout-session")
     try:
-        purchase = plans.subscribe(order, require_member(), key=key)
+        purchase = plans.subscribe(order, require_account(), key=key)
     except plans.AlreadySubscribed:
         raise Conflict("You have a plan already; change it with POST /api/upgrade-plan.") from None
     return require_open(purchase)
@@ -151,7 +151,7 @@ def _pack_at(amount: Decimal) -> str:
 def _buy(pack_id: str, body: IdempotentBody, *, route: str, currency: str = "") -> Purchase:
     order = Order(pack_id=pack_id, catalog_shown="", currency=currency)
     key = idempotency_key(body.idempotency_key, route)
-    return require_open(payments.start_checkout(order, require_member(), key=key))
+    return require_open(payments.start_checkout(order, require_account(), key=key))
 
 
 def require_open(purchase: Purchase) -> Purchase:

@@ -7,4 +7,4 @@ from creditapp.generation.adoption import adopt
 from creditapp.generation.cancel import cancel, delete
 from creditapp.generation.funding import Caller
 from creditapp.generation.queries import GenerationResult, assets_of, count_of_guest, find
-from creditapp.generation.submit import PricedOrder, PriceRose, SubmitHooks, create, price, submit
+from creditapp.generation.submit import PricedOrder, PriceRose, SubmitHooks, price, submit

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from sqlalchemy import delete as sql_delete
 from sqlalchemy.orm import Session
 
-from creditapp.clock import now
 from creditapp.db import transaction, update_if
 from creditapp.errors import Conflict, NotFound
 from creditapp.generation import funding, queries
@@ -15,40 +16,40 @@ from creditapp.media import Media
 from creditapp.services import get
 
 
-def cancel(generation_id: str, by: Caller) -> None:
+def cancel(generation_id: str, by: Caller, *, now: datetime) -> None:
     """Cancel a queued generation at once; ask the worker of a running one to stop.
 
     Assets that a running one has delivered by then are kept and paid for; the rest is released.
     Owns its transaction. Raises ``Conflict`` when it has already ended.
     """
-    moment = now()
     with transaction() as session:
         generation = queries.find(session, generation_id, by).generation
         is_queued, is_running = Generation.state == "queued", Generation.state == "running"
-        if update_if(session, generation, is_queued, state="canceled", finished_at=moment):
-            funding.release(session, generation, moment)
-        elif not update_if(session, generation, is_running, cancel_requested_at=moment):
+        if update_if(session, generation, is_queued, state="canceled", finished_at=now):
+            funding.release(session, generation, now)
+        elif not update_if(session, generation, is_running, cancel_requested_at=now):
             raise Conflict("It has already ended.")
 
 
-def delete(generation_id: str, by: Caller) -> None:
+def delete(generation_id: str, by: Caller, *, now: datetime) -> None:
     """Delete an ended generation with its files; raise ``Conflict`` for one that has not ended.
 
     Owns its transaction. The files go after the commit: a file without a row is waste, while a row
     without its file would be a broken image.
     """
     with transaction() as session:
-        media_keys = _delete_rows(session, queries.find(session, generation_id, by).generation)
+        generation = queries.find(session, generation_id, by).generation
+        media_keys = _delete_rows(session, generation, now)
     for media_key in media_keys:
         get(Media).delete(media_key)
 
 
-def _delete_rows(session: Session, generation: Generation) -> list[str]:
+def _delete_rows(session: Session, generation: Generation, now: datetime) -> list[str]:
     """Delete the assets, hide the generation with its prompt erased; return the media keys."""
     if not generation.finished:
         raise Conflict("It is still being made. Cancel it first.")
     not_deleted = Generation.deleted_at.is_(None)
-    if not update_if(session, generation, not_deleted, deleted_at=now(), prompt=""):
+    if not update_if(session, generation, not_deleted, deleted_at=now, prompt=""):
         raise NotFound("There is no such image here.")
     assets = sql_delete(Asset).where(Asset.generation_id == generation.id)
     return list(session.scalars(assets.returning(Asset.media_key)))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from creditapp.clock import now
 from creditapp.errors import ValidationFailed
 from creditapp.generation import queries
 from creditapp.generation.funding import Caller
@@ -15,13 +16,13 @@ from creditapp.generation.orders import holds_controls
 REPORT_CHARACTERS_MAX = 500
 
 
-def star(session: Session, generation_id: str, by: Caller, *, starred: bool) -> None:
+def star(session: Session, generation_id: str, by: Caller, *, starred: bool, now: datetime) -> None:
     """Set or clear the caller's favourite; raise ``NotFound`` for a generation of others."""
     generation = queries.find(session, generation_id, by).generation
-    generation.starred_at = now() if starred else None
+    generation.starred_at = now if starred else None
 
 
-def report(session: Session, generation_id: str, by: Caller, text: str) -> None:
+def report(session: Session, generation_id: str, by: Caller, text: str, *, now: datetime) -> None:
     """Store the caller's report about a generation for the operator; a later one replaces it.
 
     Raises ``NotFound`` for a generation of others, and ``ValidationFailed`` for a text that is
@@ -35,7 +36,7 @@ def report(session: Session, generation_id: str, by: Caller, text: str) -> None:
     if holds_controls(report_text):
         raise ValidationFailed.of("report", "The report holds control characters; remove them.")
     generation = queries.find(session, generation_id, by).generation
-    generation.reported_at, generation.report_text = now(), report_text
+    generation.reported_at, generation.report_text = now, report_text
 
 
 def reported(session: Session, limit: int = 50) -> list[Generation]:

@@ -8,10 +8,8 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from creditapp import guests, ledger
-from creditapp.accounts import User
+from creditapp.accounts import Member
 from creditapp.catalog import Catalog, Quote
-from creditapp.clock import now
-from creditapp.db import update_if
 from creditapp.generation.models import Generation
 from creditapp.guests import Visitor
 from creditapp.services import get
@@ -21,7 +19,7 @@ from creditapp.services import get
 class Caller:
     """The caller of a verb: a member with a wallet, or a guest with free images."""
 
-    member: User | None
+    member: Member | None
     visitor: Visitor
 
     @property
@@ -32,27 +30,31 @@ class Caller:
         return "guest", self.visitor.cookie_id
 
 
-def reserve(session: Session, generation: Generation, quote: Quote, by: Caller) -> int | None:
-    """Claim a free image or hold the price, and store which of the two on the row.
+def reserve(
+    session: Session, generation: Generation, quote: Quote, by: Caller, now: datetime
+) -> int | None:
+    """Claim a free image or hold the price, and name it on the generation, which is not stored yet.
 
     Returns the microcredits that a member can spend afterwards, None for a guest.
     """
-    catalog, moment = get(Catalog), now()
+    catalog = get(Catalog)
     if by.member is None:
         claim = guests.claim(
             session,
             by.visitor,
-            moment,
+            now,
             limit=catalog.guest_limit,
             window_hours=catalog.guest_window_hours,
             daily_budget=catalog.guest_daily_budget,
             generation_id=generation.id,
             signup_credits_micro=catalog.welcome_micro,
         )
-        update_if(session, generation, claim_id=claim.id)
+        generation.claim_id = claim.id
         return None
     connection = session.connection()
-    wallet_id = ledger.ensure_wallet(connection, "user", by.member.id, now=moment)
+    wallet_id = by.member.wallet_id or ledger.ensure_wallet(
+        connection, "user", by.member.id, now=now
+    )
     charge = ledger.hold(
         connection,
         wallet_id,
@@ -60,19 +62,19 @@ def reserve(session: Session, generation: Generation, quote: Quote, by: Caller) 
         key=f"generation:{generation.id}",
         digest=generation.request_digest,
         operation=generation.operation,
-        now=moment,
+        now=now,
         actor=by.member.id,
         low_micro=by.member.low_at_micro(catalog.low_balance_micro),
         note=quote.sentence,
     )
-    update_if(session, generation, wallet_id=wallet_id, charge_id=charge.id)
+    generation.wallet_id, generation.charge_id = wallet_id, charge.id
     return charge.available_micro
 
 
-def release(session: Session, generation: Generation, at: datetime) -> None:
+def release(session: Session, generation: Generation, now: datetime) -> None:
     """Release the hold, or return the guest's claim."""
     if generation.funding == "guest":
         if generation.claim_id:
             guests.release(session, generation.claim_id)
     elif generation.charge_id:
-        ledger.release(session.connection(), generation.charge_id, now=at)
+        ledger.release(session.connection(), generation.charge_id, now=now)

@@ -102,7 +102,8 @@ def _recover(generation: Generation) -> None:
     if retryable and _is_repeatable(generation):
         _queue_next_attempt(generation)
     else:
-        settle_lapsed(generation, GenerationFailed("The server stopped while this was being made."))
+        error = GenerationFailed("The server stopped while this was being made.")
+        settle_lapsed(generation, error, now=now())
 
 
 def _queue_next_attempt(generation: Generation) -> None:
@@ -139,6 +140,7 @@ def _queued_max(generation: Generation) -> timedelta:
 
 
 def _is_repeatable(generation: Generation) -> bool:
-    served = OPERATIONS[generation.operation].served_by(get(Catalog), generation.model)
+    operation = OPERATIONS.get(generation.operation)
+    served = operation.served_by(get(Catalog), generation.model) if operation else None
     route = get(Providers).find(served) if served else None
     return isinstance(route, Route) and route.repeatable

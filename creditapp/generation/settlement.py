@@ -13,8 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from creditapp import guests, ledger
-from creditapp.catalog import Catalog, Quote
-from creditapp.clock import now
+from creditapp.catalog import Catalog, Quote, versions
 from creditapp.db import transaction, update_if
 from creditapp.generation import funding
 from creditapp.generation.models import Asset, Generation
@@ -57,7 +56,14 @@ class Delivery:
             self.cost_micros_usd = (self.cost_micros_usd or 0) + cost_micros_usd
 
 
-def settle(generation_id: str, attempt: int, delivery: Delivery, *, canceled: bool = False) -> bool:
+def settle(
+    generation_id: str,
+    attempt: int,
+    delivery: Delivery,
+    *,
+    now: datetime,
+    canceled: bool = False,
+) -> bool:
     """End this attempt; return whether this call did it. Owns its transactions.
 
     Retries for some seconds while the database fails. When another worker had ended the attempt,
@@ -66,7 +72,7 @@ def settle(generation_id: str, attempt: int, delivery: Delivery, *, canceled: bo
     conditions = (Generation.attempt == attempt,)
     for pause in (*RETRY_SECONDS, None):
         try:
-            return _settle(generation_id, delivery, canceled, conditions)
+            return _settle(generation_id, delivery, canceled, conditions, now)
         except SQLAlchemyError as error:
             # Also when only the commit's answer was lost: the next try reads the outcome.
             log.warning("not settled", generation=generation_id, error_type=type(error).__name__)
@@ -76,7 +82,7 @@ def settle(generation_id: str, attempt: int, delivery: Delivery, *, canceled: bo
     raise AssertionError("unreachable")
 
 
-def settle_lapsed(generation: Generation, error: ProviderError) -> bool:
+def settle_lapsed(generation: Generation, error: ProviderError, *, now: datetime) -> bool:
     """End what a dead worker left, unless the lease has changed since ``generation`` was read."""
     conditions = (
         Generation.attempt == generation.attempt,
@@ -84,7 +90,7 @@ def settle_lapsed(generation: Generation, error: ProviderError) -> bool:
     )
     canceled = generation.cancel_requested_at is not None
     delivery = Delivery(error=None if canceled else error)
-    return _settle(generation.id, delivery, canceled, conditions)
+    return _settle(generation.id, delivery, canceled, conditions, now)
 
 
 def discard(assets: Iterable[NewAsset]) -> None:
@@ -93,8 +99,11 @@ def discard(assets: Iterable[NewAsset]) -> None:
         get(Media).delete(asset.media_key)
 
 
-def charge_micro(generation: Generation, assets: list[NewAsset]) -> int:
-    """Return the price of the delivered ``assets``, from the quote that the generation pinned."""
+def charge_micro(catalog: Catalog, generation: Generation, assets: list[NewAsset]) -> int:
+    """Return the price of the delivered ``assets``, from the quote that the generation pinned.
+
+    ``catalog`` is the version that it pinned.
+    """
     quote = Quote(
         operation=generation.operation,
         model=generation.model,
@@ -107,7 +116,7 @@ def charge_micro(generation: Generation, assets: list[NewAsset]) -> int:
         estimated=False,
         version=generation.catalog_version,
     )
-    return OPERATIONS[generation.operation].charge_micro(get(Catalog), quote, assets)
+    return OPERATIONS[generation.operation].charge_micro(catalog, quote, assets)
 
 
 def _settle(
@@ -115,8 +124,9 @@ def _settle(
     delivery: Delivery,
     canceled: bool,
     conditions: tuple[ColumnElement[bool], ...],
+    now: datetime,
 ) -> bool:
-    moment, count, error = now(), len(delivery.assets), delivery.error
+    count, error = len(delivery.assets), delivery.error
     with transaction() as session:
         generation = session.get_one(Generation, generation_id)
         ended = update_if(
@@ -125,7 +135,7 @@ def _settle(
             Generation.state == "running",
             *conditions,
             state="succeeded" if count else ("canceled" if canceled else "failed"),
-            finished_at=moment,
+            finished_at=now,
             delivered=count,
             progress=100,
             provider_cost_micros_usd=delivery.cost_micros_usd,
@@ -135,33 +145,39 @@ def _settle(
         )
         orphans = [] if ended else _without_row(session, delivery.assets)
         if ended:
-            _post(session, generation, delivery.assets, moment)
+            _post(session, generation, delivery.assets, now)
     discard(orphans)
     return ended
 
 
-def _post(
-    session: Session, generation: Generation, assets: list[NewAsset], moment: datetime
-) -> None:
+def _post(session: Session, generation: Generation, assets: list[NewAsset], now: datetime) -> None:
     """Insert the assets, capture their price or keep the guest's claim; release the rest."""
     if not assets:
-        funding.release(session, generation, moment)
+        funding.release(session, generation, now)
         return
     session.execute(insert(Asset), [asdict(asset) for asset in assets])
     if generation.funding == "guest" and generation.claim_id:
         guests.keep(session, generation.claim_id)
     if generation.charge_id is not None:
-        captured_micro = charge_micro(generation, assets)
+        captured_micro = charge_micro(_pinned_catalog(session, generation), generation, assets)
         unit = OPERATIONS[generation.operation].unit
         partial = f"{generation.model_name}, {len(assets)} of {generation.n} {unit}"
         ledger.capture(
             session.connection(),
             generation.charge_id,
             captured_micro,
-            now=moment,
+            now=now,
             note=partial if len(assets) < generation.n else None,
         )
         generation.charged_micro = captured_micro
+
+
+def _pinned_catalog(session: Session, generation: Generation) -> Catalog:
+    """Return the catalog that priced the order; the current one if that version is not stored."""
+    catalog = get(Catalog)
+    if catalog.version == generation.catalog_version:
+        return catalog
+    return versions.pinned(session, generation.catalog_version) or catalog
 
 
 def _without_row(session: Session, assets: list[NewAsset]) -> list[NewAsset]:

@@ -5,14 +5,20 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from datetime import datetime
 
 from sqlalchemy.orm import Session
 
 from creditapp.catalog import Catalog, Model, Quote, amount, guest_refusal
 from creditapp.catalog import quote as catalog_quote
-from creditapp.clock import now
-from creditapp.db import insert_once, transaction
-from creditapp.errors import AuthenticationRequired, Conflict, IdempotencyKeyReused, NotFound
+from creditapp.db import insert_once, reading, transaction
+from creditapp.errors import (
+    AppError,
+    AuthenticationRequired,
+    Conflict,
+    IdempotencyKeyReused,
+    NotFound,
+)
 from creditapp.generation import funding, queries, worker
 from creditapp.generation.funding import Caller
 from creditapp.generation.models import Generation
@@ -37,8 +43,9 @@ class PriceRose(Conflict):
 class SubmitHooks:
     """Receivers of what happens here, connected by ``create_app``."""
 
-    credits_held: Callable[[str, int], object]
-    """Called after the commit with the member's id and the microcredits left to spend."""
+    topup_due: Callable[[str, int], object]
+    """Called after the commit with the id of a member whose balance fell below the threshold of
+    automatic top-ups, and the microcredits left to spend."""
 
 
 @dataclass(frozen=True)
@@ -58,46 +65,58 @@ def price(order: Order) -> PricedOrder:
 
 
 def submit(
-    order: Order, by: Caller, *, key: str, price_limit_micro: int | None = None
+    order: Order, by: Caller, *, key: str, now: datetime, price_limit_micro: int | None = None
 ) -> GenerationResult:
-    """Store an order and queue its work. Owns its transaction; see ``create`` for the rest.
+    """Hold the price, store the generation and queue its work. Owns its transaction.
 
-    Raises ``PriceRose`` when the order costs a member more than ``price_limit_micro``.
+    The same ``key`` from the same caller returns the generation that it created before, whatever
+    its state; with another order it raises ``IdempotencyKeyReused``. Of requests with one key at
+    the same moment, one creates it and the others return it. Raises ``PriceRose`` when the order
+    costs a member more than ``price_limit_micro``, ``InsufficientCredits`` (402),
+    ``GuestLimitReached`` or ``GuestBudgetReached`` (429), ``AccountFrozen`` (403),
+    ``ProviderUnavailable`` (503) and ``ValidationFailed`` (422); none of them leaves a trace.
     """
-    with transaction() as session:
-        result = create(session, order, by, key=key, price_limit_micro=price_limit_micro)
+    try:
+        with transaction() as session:
+            result = _create(session, order, by, key, now, price_limit_micro)
+    except AppError:
+        # A request with the same key may have come first, with the row and the last credits: what
+        # this one held is rolled back.
+        earlier = None if key.startswith(ONCE) else queries.find_by_key(reading(), by, key)
+        if earlier is None:
+            raise
+        return _replay(reading(), earlier, order)
     if not result.replayed:
         worker.enqueue(result.generation)
-        if by.member is not None and result.available_micro is not None:
-            get(SubmitHooks).credits_held(by.member.id, result.available_micro)
+        _report_balance(by, result.available_micro)
     return result
 
 
-def create(
-    session: Session, order: Order, by: Caller, *, key: str, price_limit_micro: int | None = None
-) -> GenerationResult:
-    """Hold the price and store the generation; the caller commits, then runs the work.
+def _report_balance(by: Caller, available_micro: int | None) -> None:
+    if by.member is None or available_micro is None or by.member.topup_below_micro is None:
+        return
+    if available_micro < by.member.topup_below_micro:
+        get(SubmitHooks).topup_due(by.member.id, available_micro)
 
-    The same ``key`` from the same caller returns the generation that it created before, whatever
-    its state; with another order it raises ``IdempotencyKeyReused``. Raises
-    ``InsufficientCredits`` (402), ``GuestLimitReached`` or ``GuestBudgetReached`` (429),
-    ``AccountFrozen`` (403), ``ProviderUnavailable`` (503) and ``ValidationFailed`` (422); none of
-    them leaves a trace.
-    """
+
+def _create(
+    session: Session,
+    order: Order,
+    by: Caller,
+    key: str,
+    now: datetime,
+    price_limit_micro: int | None,
+) -> GenerationResult:
     earlier = None if key.startswith(ONCE) else queries.find_by_key(session, by, key)
     if earlier is not None:
         return _replay(session, earlier, order)
     priced = price(order)
     _check_allowed(priced, by, price_limit_micro)
-    generation = _new_generation(session, priced, by, key)
-    # The row comes first: its unique key decides between two submissions at once, and the one that
-    # loses has not touched the wallet.
+    generation = _new_generation(session, priced, by, key, now)
+    available_micro = funding.reserve(session, generation, priced.quote, by, now)
+    # After the hold, so that the row is written once, and whole.
     if not insert_once(session, generation, ["owner_kind", "owner_id", "request_key"]):
-        earlier = queries.find_by_key(session, by, key)
-        if earlier is None:
-            raise Conflict("This request is being withdrawn. Try again.")
-        return _replay(session, earlier, order)
-    available_micro = funding.reserve(session, generation, priced.quote, by)
+        raise Conflict("This request is being withdrawn. Try again.")
     return GenerationResult(generation, available_micro=available_micro)
 
 
@@ -114,7 +133,9 @@ def _check_allowed(priced: PricedOrder, by: Caller, price_limit_micro: int | Non
         )
 
 
-def _new_generation(session: Session, priced: PricedOrder, by: Caller, key: str) -> Generation:
+def _new_generation(
+    session: Session, priced: PricedOrder, by: Caller, key: str, now: datetime
+) -> Generation:
     order, quote, catalog = priced.order, priced.quote, get(Catalog)
     model_id = quote.model or quote.operation
     served = OPERATIONS[quote.operation].served_by(catalog, model_id)
@@ -144,7 +165,7 @@ def _new_generation(session: Session, priced: PricedOrder, by: Caller, key: str)
         delivered=0,
         preview=route.preview,
         provider=route.name,
-        created_at=now(),
+        created_at=now,
     )
 
 

@@ -56,7 +56,8 @@ def run(job_id: str) -> None:
             # The process is stopping. Recovery ends the row, and no row will name these files.
             discard(delivery.assets)
             raise
-        settle(generation.id, generation.attempt, delivery, canceled=lease.stop_requested)
+        canceled = lease.stop_requested
+        settle(generation.id, generation.attempt, delivery, now=now(), canceled=canceled)
 
 
 def _start(generation_id: str, attempt: int) -> Generation | None:
@@ -79,7 +80,12 @@ def _start(generation_id: str, attempt: int) -> Generation | None:
 
 def _produce(generation: Generation, delivery: Delivery, lease: Lease) -> None:
     """Call the provider and store each file as it arrives; every failure becomes ``error``."""
-    operation = OPERATIONS[generation.operation]
+    operation = OPERATIONS.get(generation.operation)
+    if operation is None:
+        # Ordered from a newer version of the app, while both run.
+        log.error("unknown operation", generation=generation.id, operation=generation.operation)
+        delivery.error = ProviderUnavailable("This server cannot make this yet. Try again later.")
+        return
     served = operation.served_by(get(Catalog), generation.model)
     if served is None:
         delivery.error = ProviderUnavailable("This model has been taken off the catalog.")

@@ -8,7 +8,7 @@ from datetime import datetime
 from flask import g, request, session
 
 from creditapp import guests, ledger
-from creditapp.accounts import User
+from creditapp.accounts import Member
 from creditapp.catalog import Catalog
 from creditapp.clock import now
 from creditapp.config import Settings
@@ -42,7 +42,7 @@ class Viewer:
 
 
 def viewer() -> Viewer:
-    """Return the viewer, read once a request: two queries for a member, one for a guest."""
+    """Return the viewer, read once a request: a query for a member or a guest."""
     if "viewer" not in g:
         member = current_member()
         g.viewer = _member(member) if member else _guest()
@@ -60,23 +60,16 @@ def caller() -> Caller:
     return Caller(current_member(), current_visitor())
 
 
-def low_at_micro(member: User) -> int:
-    """Return the balance below which this member is warned."""
-    return member.low_at_micro(get(Catalog).low_balance_micro)
-
-
-def _member(member: User) -> Viewer:
-    connection = reading().connection()
-    wallet_id = ledger.find_wallet(connection, "user", member.id)
-    threshold = low_at_micro(member)
-    if wallet_id is None:
+def _member(member: Member) -> Viewer:
+    threshold = member.low_at_micro(get(Catalog).low_balance_micro)
+    if member.wallet_id is None:
         return Viewer("user", member.email, member.is_admin, low=True, low_at_micro=threshold)
-    balance = ledger.balance(connection, wallet_id, now=now())
+    balance = ledger.balance(reading().connection(), member.wallet_id, now=now())
     return Viewer(
         kind="user",
         email=member.email,
         is_admin=member.is_admin,
-        wallet_id=wallet_id,
+        wallet_id=member.wallet_id,
         balance_micro=balance.available_micro,
         held_micro=balance.held_micro,
         frozen_micro=balance.frozen_micro,

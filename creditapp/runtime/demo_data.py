@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterator
 
 from creditapp import accounts
-from creditapp.accounts import AccountRules, EmailTaken, User
+from creditapp.accounts import AccountRules, EmailTaken, Member, User
 from creditapp.clock import now
 from creditapp.config import Settings, SettingsInvalid
 from creditapp.db import transaction
 from creditapp.errors import AppError
-from creditapp.generation import Caller, create, worker
+from creditapp.generation import Caller, submit, worker
 from creditapp.generation.operations.text_to_image import ImageOrder
 from creditapp.guests import Visitor
 from creditapp.payments.purchases import checkout
@@ -49,7 +49,7 @@ def seed() -> Iterator[str]:
         if email in PACKS:
             _buy(user, PACKS[email])
         for prompt, model, n in images:
-            _generate(Caller(user, _visitor()), prompt, model, n)
+            _generate(Caller(_member(user), _visitor()), prompt, model, n)
         yield f"{email} with the password {PASSWORD!r}"
     _generate(
         Caller(None, Visitor("seeded-guest", "seeded-network")), "A lighthouse at night", "", 1
@@ -80,13 +80,24 @@ def _buy(buyer: User, pack_id: str) -> None:
 def _generate(caller: Caller, prompt: str, model: str, n: int) -> None:
     order = ImageOrder(prompt=prompt, model=model or None, n=n)
     try:
-        with transaction() as session:
-            submission = create(session, order, caller, key=f"seed:{order.digest()[:32]}")
+        submission = submit(order, caller, key=f"seed:{order.digest()[:32]}", now=now())
     except AppError:
         return  # the guest's free images are used up: demo data was created before
     if not submission.replayed:
         generation = submission.generation
         worker.run(f"{generation.id}.{generation.attempt}")
+
+
+def _member(user: User) -> Member:
+    return Member(
+        id=user.id,
+        email=user.email,
+        is_admin=user.is_admin,
+        low_balance_micro=user.low_balance_micro,
+        session_epoch=user.session_epoch,
+        wallet_id=None,
+        topup_below_micro=None,
+    )
 
 
 def _visitor() -> Visitor:

@@ -19,9 +19,10 @@ from creditapp.http.policies import policy
 from creditapp.http.problems import form_page
 from creditapp.http.rendering import go, render_page
 from creditapp.http.sessions import (
+    current_account,
     current_member,
     current_visitor,
-    require_member,
+    require_account,
     sign_in,
     sign_out,
 )
@@ -216,19 +217,19 @@ def confirm(token: str) -> Response:
 @policy("user")
 def send_verification() -> Response:
     """Send the confirmation link again."""
-    member = require_member()
-    if member.verified:
+    account = require_account()
+    if account.verified:
         notify("info", text="Your email address is already confirmed.")
     else:
-        _send_email(member, "verify", f"{now():%Y%m%d%H}")
+        _send_email(account, "verify", f"{now():%Y%m%d%H}")
         notify("email_sent")
     return go("/settings")
 
 
 def _expired_link(token: str, refusal: LinkInvalid) -> Response:
     """Show that a link has expired, or to a confirmed member that the address is confirmed."""
-    member = current_member()
-    if member is not None and member.verified:
+    account = current_account()
+    if account is not None and account.verified:
         return _form("verify", token=token, state="done", micro=0)
     return _form("verify", status=refusal.status, token=token, state="expired", micro=0)
 

@@ -19,7 +19,7 @@ from creditapp.http import forms
 from creditapp.http.policies import policy
 from creditapp.http.problems import app_error, form_page, refuse, wants_json
 from creditapp.http.rendering import go, render_block, render_page, wants_fragment
-from creditapp.http.sessions import require_member
+from creditapp.http.sessions import require_account
 from creditapp.http.viewer import forget_viewer, notify, viewer
 from creditapp.payments.purchases.checkout import Order
 from creditapp.payments.purchases.models import Purchase
@@ -63,7 +63,7 @@ def buy() -> Response:
     )
     try:
         key = forms.idempotency_key(order.digest())
-        purchase = payments.start_checkout(order, require_member(), key=key)
+        purchase = payments.start_checkout(order, require_account(), key=key)
     except (GatewayError, AppError) as error:
         if wants_fragment() or wants_json():
             raise
@@ -98,7 +98,7 @@ def require_login(refusal: AuthenticationRequired) -> AnyResponse:
 @policy("user")
 def back(purchase_id: str) -> Response:
     """Return from checkout: sync the purchase, then go to the page the buyer came from."""
-    member = require_member()
+    member = require_account()
     purchase = payments.find_purchase(reading(), purchase_id, member)
     synced = True
     try:
@@ -118,7 +118,7 @@ def back(purchase_id: str) -> Response:
 @policy("user")
 def purchase_notice(purchase_id: str) -> Response:
     """Return the notice of a pending purchase, which polls this route."""
-    purchase = payments.find_purchase(reading(), purchase_id, require_member())
+    purchase = payments.find_purchase(reading(), purchase_id, require_account())
     response = make_response(render_block(FRAGMENTS, "notice", notice=_notice(purchase)))
     if purchase.state == "paid":
         response.headers["HX-Trigger"] = "balance-changed"

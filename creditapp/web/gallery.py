@@ -8,6 +8,7 @@ import structlog
 from flask import Blueprint, Response, send_file
 from sqlalchemy import select
 
+from creditapp.clock import now
 from creditapp.db import reading, transaction
 from creditapp.errors import NotFound
 from creditapp.generation import GenerationResult, feedback, queries
@@ -53,7 +54,8 @@ def gallery() -> Response:
 def star(generation_id: str) -> Response:
     """Add an image to the favourites or remove it, and return to its page."""
     with transaction() as writing:
-        feedback.star(writing, generation_id, caller(), starred=forms.ticked("starred"))
+        starred = forms.ticked("starred")
+        feedback.star(writing, generation_id, caller(), starred=starred, now=now())
     return go(forms.next_path("/gallery"))
 
 
@@ -62,7 +64,8 @@ def star(generation_id: str) -> Response:
 def report(generation_id: str) -> Response:
     """Report a problem with an image to the operator."""
     with transaction() as writing:
-        feedback.report(writing, generation_id, caller(), forms.text("report", None))
+        text = forms.text("report", None)
+        feedback.report(writing, generation_id, caller(), text, now=now())
     log.warning("image reported", generation=generation_id)
     notify("info", text="Thank you. We have received your report.")
     return go(f"/generations/{generation_id}")

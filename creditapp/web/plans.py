@@ -15,7 +15,7 @@ from creditapp.http import forms
 from creditapp.http.policies import policy
 from creditapp.http.problems import app_error, form_page, wants_json
 from creditapp.http.rendering import go, render_block, render_page, wants_fragment
-from creditapp.http.sessions import current_member, require_member
+from creditapp.http.sessions import current_member, require_account
 from creditapp.http.viewer import forget_viewer, notify
 from creditapp.payments.stripe.records import GatewayError
 from creditapp.payments.subscriptions import checkout as plan_checkout
@@ -49,7 +49,7 @@ def preview() -> Response:
     """
     next_path = forms.next_path("/dashboard")
     order = PlanOrder(forms.text("plan"), forms.text("cycle"), _seats())
-    member = require_member()
+    member = require_account()
     upgrade = plans.preview_upgrade(order, member)
     status, plan = plan_status.get_status(reading(), member.id), get(Catalog).plan(order.plan_id)
     seats = view_models.seats(status, plan, order.cycle, order.seats) if plan else None
@@ -85,7 +85,7 @@ def choose() -> Response:
     )
     try:
         key = forms.idempotency_key(order.digest())
-        change = plans.choose_plan(order, require_member(), key=key)
+        change = plans.choose_plan(order, require_account(), key=key)
     except (GatewayError, AppError) as error:
         return _refused(error)
     if change.purchase is None:
@@ -116,7 +116,7 @@ def resume() -> Response:
 def manage() -> AnyResponse:
     """Go to the billing portal, for the card, the invoices and the plan."""
     try:
-        return redirect(plans.portal_url(require_member(), forms.text("flow")), 303)
+        return redirect(plans.portal_url(require_account(), forms.text("flow")), 303)
     except GatewayError as error:
         return _refused(error)
 
@@ -142,7 +142,7 @@ def plan_context(*, next_path: str) -> dict[str, Any]:
 
 
 def _end(*, cancel: bool) -> Response:
-    member = require_member()
+    member = require_account()
     try:
         row = plans.cancel(member) if cancel else plans.resume(member)
     except (GatewayError, AppError) as error:

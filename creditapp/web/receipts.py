@@ -8,7 +8,7 @@ from creditapp import payments
 from creditapp.db import reading
 from creditapp.http.policies import policy
 from creditapp.http.rendering import render_page
-from creditapp.http.sessions import require_member
+from creditapp.http.sessions import require_account
 from creditapp.web import view_models
 from creditapp.web.view_models import ReceiptView
 
@@ -38,5 +38,5 @@ def receipt_pdf(purchase_id: str) -> Response:
 
 
 def _receipt(purchase_id: str) -> ReceiptView:
-    member = require_member()
+    member = require_account()
     return view_models.receipt(payments.find_receipt(reading(), purchase_id, member), member)

@@ -15,8 +15,8 @@ from creditapp.http import forms
 from creditapp.http.policies import policy
 from creditapp.http.problems import form_page
 from creditapp.http.rendering import go
-from creditapp.http.sessions import current_visitor, require_member, sign_in
-from creditapp.http.viewer import low_at_micro, notify
+from creditapp.http.sessions import current_visitor, require_account, sign_in
+from creditapp.http.viewer import notify, viewer
 from creditapp.payments.auto_topup import consent as topup_consent
 from creditapp.payments.auto_topup import limits as topup_limits
 from creditapp.services import get
@@ -31,14 +31,14 @@ pages = Blueprint("settings", __name__)
 @policy("user")
 def settings() -> Response:
     """Show the settings."""
-    return page(require_member())
+    return page(require_account())
 
 
 @pages.post("/settings/profile")
 @policy("user")
 def save_profile() -> Response:
     """Change the name and the low balance warning."""
-    member = require_member()
+    member = require_account()
     try:
         low_micro = _low_balance(forms.text("low_balance"))
         with transaction() as session:
@@ -58,7 +58,7 @@ def save_profile() -> Response:
 @policy("user")
 def change_password() -> Response:
     """Change the password and end every other session."""
-    member, rules = require_member(), get(AccountRules)
+    member, rules = require_account(), get(AccountRules)
     try:
         new = accounts.new_password(forms.text("password", None), address=member.email)
         with transaction() as session:
@@ -81,7 +81,7 @@ def change_password() -> Response:
 def page(member: User, refusal: AppError | None = None) -> Response:
     """Return the settings, with the values and errors of a refused form."""
     fresh = reading().get(User, member.id) or member
-    low = units.credits_number(low_at_micro(fresh))
+    low = units.credits_number(viewer().low_at_micro)
     form: dict[str, Any] = {"name": fresh.name, "email": fresh.email, "low_balance": str(low)}
     if isinstance(refusal, ValidationFailed):
         form |= {

@@ -75,6 +75,7 @@ def submit() -> Response:
             order,
             caller(),
             key=forms.idempotency_key(order.digest()),
+            now=now(),
             price_limit_micro=forms.whole("shown_micro"),
         )
     except AppError as refusal:
@@ -122,7 +123,7 @@ def card(generation_id: str) -> Response:
 @policy("public")
 def cancel(generation_id: str) -> Response:
     """Cancel a generation."""
-    cancel_generation(generation_id, caller())
+    cancel_generation(generation_id, caller(), now=now())
     if not wants_fragment():
         return go(f"/generations/{generation_id}")
     result = find(reading(), generation_id, caller())
@@ -135,7 +136,7 @@ def cancel(generation_id: str) -> Response:
 @policy("public")
 def delete(generation_id: str) -> Response:
     """Delete a finished generation with its images."""
-    delete_generation(generation_id, caller())
+    delete_generation(generation_id, caller(), now=now())
     notify("deleted")
     default = "/gallery" if viewer().kind == "user" else "/"
     return go(forms.next_path(default))

@@ -12,7 +12,7 @@ from creditapp.http import forms
 from creditapp.http.policies import policy
 from creditapp.http.problems import app_error
 from creditapp.http.rendering import go
-from creditapp.http.sessions import require_member
+from creditapp.http.sessions import require_account
 from creditapp.http.viewer import notify
 from creditapp.payments.auto_topup import consent as topup_consent
 from creditapp.payments.auto_topup.consent import Consent
@@ -29,7 +29,7 @@ pages = Blueprint("topup", __name__)
 @policy("user")
 def agree_to_top_up() -> Response:
     """Store the agreement, and go to Stripe's page to save a card where there is none."""
-    member = require_member()
+    member = require_account()
     try:
         url = topup_consent.enable(_consent(), member, new_card=forms.text("card") == "new")
     except (GatewayError, AppError) as error:
@@ -44,7 +44,7 @@ def agree_to_top_up() -> Response:
 @policy("user")
 def back_from_saving_a_card() -> Response:
     """Return from the page that saves a card; only a saved card switches the top-up on."""
-    member = require_member()
+    member = require_account()
     try:
         row = topup_consent.finish_setup(member)
     except GatewayError as error:
@@ -60,8 +60,9 @@ def back_from_saving_a_card() -> Response:
 @policy("user")
 def stop_top_up() -> Response:
     """Switch the top-up off at once."""
+    member = require_account()
     with transaction() as session:
-        topup_consent.disable(session, require_member())
+        topup_consent.disable(session, member)
     notify("info", text="Automatic top-up is off. You will not be charged.")
     return go(SETTINGS_PATH)
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 from flask import Flask
+from structlog.testing import capture_logs
 
 from creditapp.generation import recovery
 from creditapp.generation.leases import LEASE_SECONDS
@@ -272,16 +273,45 @@ def test_one_row_that_cannot_be_mended_does_not_stop_the_others(
     leave_running(studio, whole)
     genuine = recovery.settle_lapsed
 
-    def settle(generation, refusal):  # type: ignore[no-untyped-def]
+    def settle(generation, refusal, *, now):  # type: ignore[no-untyped-def]
         if generation.id == broken:
             raise RuntimeError("a row that the ledger does not agree with")
-        return genuine(generation, refusal)
+        return genuine(generation, refusal, now=now)
 
     monkeypatch.setattr(recovery, "settle_lapsed", settle)
     studio.sweep(after_seconds=LAPSED)
     assert studio.generation(whole).state == "failed"
     assert studio.generation(broken).state == "running"
     monkeypatch.undo()
+
+
+def test_an_order_of_a_newer_version_is_released_by_the_worker(
+    alice: Person, studio: Studio
+) -> None:
+    generation_id = studio.ask(alice)
+    studio.set(generation_id, operation="hologram")
+    with capture_logs() as logs:
+        studio.queue.run()
+    row = studio.generation(generation_id)
+    assert (row.state, row.error_code, row.charged_micro) == ("failed", "provider_unavailable", 0)
+    assert wallet(alice) == (50, 0)
+    (line,) = [line for line in logs if line["event"] == "unknown operation"]
+    assert (line["generation"], line["operation"]) == (generation_id, "hologram")
+    studio.check()
+
+
+def test_an_order_of_a_newer_version_is_released_when_its_worker_died(
+    alice: Person, studio: Studio, provider: Scripted
+) -> None:
+    provider.repeatable = True
+    generation_id = studio.ask(alice)
+    leave_running(studio, generation_id)
+    studio.set(generation_id, operation="hologram")
+    studio.sweep(after_seconds=LAPSED)
+    assert studio.generation(generation_id).state == "failed"
+    assert wallet(alice) == (50, 0)
+    assert lines(alice) == [("REFUND", 0)]
+    studio.check()
 
 
 def test_two_sweeps_at_once_end_it_once(alice: Person, studio: Studio) -> None:

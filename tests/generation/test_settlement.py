@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from flask import Flask
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,7 +11,6 @@ from creditapp.catalog import TEXT_TO_IMAGE, Catalog, PriceRequest, Quote, load_
 from creditapp.catalog.load import PRESETS
 from creditapp.generation.models import Generation
 from creditapp.generation.settlement import NewAsset, charge_micro
-from creditapp.services import provide
 
 CATALOGS = [load_catalog(name) for name in PRESETS]
 
@@ -39,10 +37,8 @@ def charges(catalog: Catalog, quoted: Quote) -> list[int]:
         catalog_version=quoted.version,
     )
     asset = NewAsset("ast", "gen", 0, "key", "image/png", 1, 1, datetime(2026, 11, 28, tzinfo=UTC))
-    app = Flask(__name__)
-    provide(app, Catalog, catalog)
-    with app.app_context():
-        return [charge_micro(generation, [asset] * count) for count in range(quoted.units + 3)]
+    counts = range(quoted.units + 3)
+    return [charge_micro(catalog, generation, [asset] * count) for count in counts]
 
 
 @settings(deadline=None)

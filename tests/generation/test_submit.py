@@ -18,10 +18,12 @@ import creditapp
 from creditapp import ledger
 from creditapp.catalog import Catalog, load_catalog
 from creditapp.db import transaction
+from creditapp.generation import queries
+from creditapp.generation.models import Generation
 from creditapp.generation.providers import Providers
 from creditapp.services import get, provide
 from tests.app_factory import Person
-from tests.generation.studio import Scripted, Studio, lines, wallet
+from tests.generation.studio import Scripted, Studio, lines, remaining, wallet
 
 IMAGE = "/api/generate-image"
 
@@ -145,6 +147,58 @@ def test_two_clicks_at_the_same_moment_make_one_generation_and_one_hold(
     assert wallet(alice) == (48, 2)
     studio.queue.run()
     assert lines(alice) == [("DEBIT", -2)]
+    studio.check()
+
+
+def test_two_clicks_with_the_last_credits_make_one_generation(
+    alice: Person, studio: Studio
+) -> None:
+    body = {"prompt": "a quay", "model": "gpt-image", "quality": "high", "n": 4}  # 32 of 50
+    answers = at_once(6, lambda: post_as(alice, body, "k1"))
+    assert {answer.status_code for answer in answers} == {202}, "nobody is told to buy credits"
+    assert len({answer.json["id"] for answer in answers}) == 1
+    assert wallet(alice) == (18, 32)
+    studio.queue.run()
+    assert lines(alice) == [("DEBIT", -32)]
+    studio.check()
+
+
+def test_two_clicks_of_a_guest_use_one_free_image(guest: Person, studio: Studio) -> None:
+    guest.browser.get("/")  # the cookie that names the guest
+    before = remaining(guest)
+    answers = at_once(6, lambda: post_as(guest, {"prompt": "a quay"}, "k1"))
+    assert {answer.status_code for answer in answers} == {202}
+    assert len({answer.json["id"] for answer in answers}) == 1
+    assert remaining(guest) == before - 1
+
+
+@pytest.mark.parametrize("whose", ["alice", "guest"])
+def test_a_lost_race_holds_nothing_and_returns_what_the_winner_made(
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    studio: Studio,
+    whose: str,
+) -> None:
+    person: Person = request.getfixturevalue(whose)
+    person.browser.get("/")
+    first = post(person, {"prompt": "a quay"}, "k1")
+    holds = wallet(person) if whose == "alice" else remaining(person)
+    genuine, calls = queries.find_by_key, []
+
+    def miss_the_winner(*args: Any) -> Generation | None:
+        """Return nothing the first time, as when the winner commits just afterwards."""
+        calls.append(args)
+        return None if len(calls) == 1 else genuine(*args)
+
+    monkeypatch.setattr(queries, "find_by_key", miss_the_winner)
+    second = post(person, {"prompt": "a quay"}, "k1")
+    assert (second.status_code, second.json["id"]) == (202, first.json["id"])
+    assert second.headers["Idempotent-Replayed"] == "true"
+    assert len(calls) == 2
+    assert holds == (wallet(person) if whose == "alice" else remaining(person))
+    calls.clear()
+    refused(post(person, {"prompt": "a ship"}, "k1"), 409, "idempotency_key_reused")
+    assert holds == (wallet(person) if whose == "alice" else remaining(person))
     studio.check()
 
 

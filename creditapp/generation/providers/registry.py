@@ -1,15 +1,15 @@
 """Registry of providers: the route to a model of the catalog, or why there is none.
 
-Takes plain data, so that the rule can be tested alone: the catalog's entry names the adapter and
-the variables of its key and address; their values come from the settings.
+The catalog's entry names the adapter and the variables of its key and address; their values come
+from the settings.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Protocol
 
+from creditapp.catalog.models import Model, Operation
 from creditapp.generation.providers.protocol import (
     ImageRequest,
     ProducedImage,
@@ -23,48 +23,8 @@ TIMEOUT_SECONDS = 120.0
 """The longest wait for one answer of a vendor."""
 
 
-class ServedModel(Protocol):
-    """The part of a catalog entry that the registry reads; ``catalog.Model`` has it."""
-
-    @property
-    def id(self) -> str:
-        """The catalog's id."""
-        ...
-
-    @property
-    def provider(self) -> str:
-        """The adapter: ``openai`` or ``offline``."""
-        ...
-
-    @property
-    def provider_model(self) -> str:
-        """The vendor's name for the model."""
-        ...
-
-    @property
-    def key_env(self) -> str:
-        """The variable of the vendor's key."""
-        ...
-
-    @property
-    def base_url_env(self) -> str:
-        """The variable of the endpoint's address."""
-        ...
-
-    @property
-    def base_url(self) -> str | None:
-        """The address when that variable is unset."""
-        ...
-
-    @property
-    def gateway(self) -> bool:
-        """Whether the model needs another address than OpenAI's own."""
-        ...
-
-    @property
-    def native_n(self) -> bool:
-        """Whether one call may ask for several images."""
-        ...
+ServedModel = Model | Operation
+"""An entry of the catalog that names its provider: a model, or an operation with its own price."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import pytest
 
-from creditapp.catalog import load_catalog
+from creditapp.catalog import Model, load_catalog
 from creditapp.generation.providers import (
     ImageRequest,
     OfflineProvider,
@@ -23,23 +22,24 @@ from tests.fakes.openai_server import FakeOpenAI
 from tests.generation.providers.conftest import generate
 
 
-@dataclass(frozen=True)
-class Model:
-    """The part of a catalog's model that the registry reads."""
-
-    id: str = "gpt-image"
-    provider: str = "openai"
-    provider_model: str = "gpt-image-2.5-flare"
-    key_env: str = "OPENAI_API_KEY"
-    base_url_env: str = "OPENAI_BASE_URL"
-    base_url: str | None = None
-    gateway: bool = False
-    native_n: bool = True
+def model_named(model_id: str = "gpt-image", **changes: object) -> Model:
+    """Return an entry of the catalog that names its provider as told."""
+    entry = load_catalog("studio").models[0]
+    served: dict[str, object] = {
+        "provider": "openai",
+        "provider_model": "gpt-image-2.5-flare",
+        "key_env": "OPENAI_API_KEY",
+        "base_url_env": "OPENAI_BASE_URL",
+        "base_url": None,
+        "gateway": False,
+        "native_n": True,
+    }
+    return entry.model_copy(update={"id": model_id, **served, **changes})
 
 
 KEY = {"OPENAI_API_KEY": "sk-secret-7"}
 GATEWAY = {"OPENAI_BASE_URL": "https://gateway.example/v1"}
-FLUX = Model("flux-dev", provider_model="flux.1-dev", gateway=True, native_n=False)
+FLUX = model_named("flux-dev", provider_model="flux.1-dev", gateway=True, native_n=False)
 
 
 def route_of(providers: Providers, model: Model, own_key: str | None = None) -> Route:
@@ -57,7 +57,7 @@ def missing_for(providers: Providers, model: Model, own_key: str | None = None) 
 
 def test_a_model_with_its_key_is_served_by_its_vendor() -> None:
     providers = Providers(KEY, offline=OfflineProvider())
-    route = route_of(providers, Model())
+    route = route_of(providers, model_named())
     assert (route.name, route.model, route.repeatable) == ("openai", "gpt-image-2.5-flare", False)
     assert "api.openai.com" in repr(route.provider)
     assert not route.preview
@@ -65,16 +65,16 @@ def test_a_model_with_its_key_is_served_by_its_vendor() -> None:
 
 def test_a_model_without_its_key_is_previewed_in_the_demo() -> None:
     providers = Providers({}, offline=OfflineProvider())
-    route = route_of(providers, Model())
+    route = route_of(providers, model_named())
     assert (route.name, route.model, route.repeatable) == ("offline", "gpt-image", True)
     assert route.preview
 
 
 def test_a_model_without_its_key_is_unavailable_in_production() -> None:
     providers = Providers({"OPENAI_API_KEY": ""}, offline=None)
-    assert missing_for(providers, Model()) == "OPENAI_API_KEY"
+    assert missing_for(providers, model_named()) == "OPENAI_API_KEY"
     with pytest.raises(ProviderUnavailable) as caught:
-        providers.require(Model())
+        providers.require(model_named())
     assert (caught.value.permanent, caught.value.may_have_charged) == (True, False)
     assert caught.value.status == 503
 
@@ -84,12 +84,12 @@ def test_a_gateways_model_is_never_asked_of_openai_itself() -> None:
     assert route_of(Providers(KEY, offline=OfflineProvider()), FLUX).preview
     route = route_of(Providers(KEY | GATEWAY, offline=None), FLUX)
     assert "gateway.example" in repr(route.provider)
-    named = Model("flux", base_url="https://flux.example/v1", gateway=True)
+    named = model_named("flux", base_url="https://flux.example/v1", gateway=True)
     assert "flux.example" in repr(route_of(Providers(KEY, offline=None), named).provider)
 
 
 def test_an_entry_names_its_own_variables() -> None:
-    model = Model("fal", key_env="FAL_KEY", base_url_env="FAL_URL", gateway=True)
+    model = model_named("fal", key_env="FAL_KEY", base_url_env="FAL_URL", gateway=True)
     assert missing_for(Providers(KEY | GATEWAY, offline=None), model) == "FAL_KEY"
     values = KEY | GATEWAY | {"FAL_KEY": "k"}
     assert missing_for(Providers(values, offline=None), model) == "FAL_URL"
@@ -99,19 +99,19 @@ def test_an_entry_names_its_own_variables() -> None:
 
 def test_a_users_own_key_never_gets_a_preview() -> None:
     providers = Providers({}, offline=OfflineProvider())
-    assert route_of(providers, Model(), own_key="sk-own").name == "openai"
+    assert route_of(providers, model_named(), own_key="sk-own").name == "openai"
     assert missing_for(providers, FLUX, own_key="sk-own") == "OPENAI_BASE_URL"
 
 
 def test_the_offline_provider_serves_its_own_models_only_where_previews_are_on() -> None:
-    model = Model("sketch", provider="offline")
+    model = model_named("sketch", provider="offline")
     assert route_of(Providers({}, offline=OfflineProvider()), model).name == "offline"
     assert missing_for(Providers(KEY, offline=None), model) == "CREDITAPP_ENV"
 
 
 def test_an_unknown_adapter_is_unavailable_and_not_a_crash() -> None:
     providers = Providers(KEY, offline=OfflineProvider())
-    assert missing_for(providers, Model(provider="sora")) == ""
+    assert missing_for(providers, model_named(provider="sora")) == ""
 
 
 def test_a_route_uses_the_vendors_name_and_one_call_each() -> None:
@@ -134,7 +134,7 @@ def test_a_route_uses_the_vendors_name_and_one_call_each() -> None:
 
 def test_no_key_shows_in_a_repr() -> None:
     providers = Providers(KEY, offline=None)
-    route = route_of(providers, Model())
+    route = route_of(providers, model_named())
     assert "sk-secret-7" not in f"{providers!r} {route!r} {route.provider!r}"
 
 

@@ -1,0 +1,136 @@
+"""A long history makes no page slower: as many queries as for a newcomer, each by an index."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import event, text
+from sqlalchemy.engine import Engine
+
+from bench.history import write_history, write_images
+from creditapp.clock import now
+from creditapp.db import db, transaction
+from tests.shared_app import member, shared_app
+from tests.web.steps import queries
+
+ENTRIES, IMAGES = 20_000, 1_500
+FEW = 30
+TABLES = ("entries", "generations", "assets")
+
+PAGES = {
+    "/": "ix_generations_owner",
+    "/gallery": "ix_generations_owner",
+    "/gallery?cursor=gen_0{19}.0": "ix_generations_owner",
+    "/api/generations": "ix_generations_owner",
+    "/dashboard": "ix_generations_usage",
+    "/dashboard?type=bought": "ix_entries_kind",
+    "/dashboard?type=back": "ix_entries_kind",
+    "/dashboard?type=spent": "ix_entries_kind",
+    "/api/credits/transactions?type=PURCHASE": "ix_entries_kind",
+    "/dashboard?cursor=10000": "entries",
+    "/api/credits": "entries",
+}
+"""Each page, and the index that its longest list is read by."""
+
+
+class People:
+    """A member with a long history and one with a page of everything."""
+
+    def __init__(self, app: Flask) -> None:
+        self.app = app
+        self.veteran, self.newcomer = member(app, "veteran"), member(app, "newcomer")
+        for person, entries, images in (
+            (self.veteran, ENTRIES, IMAGES),
+            (self.newcomer, FEW, FEW),
+        ):
+            with person.browser.session_transaction() as session:
+                user_id = session["_user_id"].partition(".")[0]
+            with app.app_context(), transaction() as writing:
+                write_history(
+                    writing.connection(), user_id, entries=entries, images=images, now=now()
+                )
+        with app.app_context(), transaction() as writing:
+            for number in range(10):
+                write_images(writing.connection(), f"usr_other{number}", 500, now())
+        with app.app_context(), db.engine.connect() as connection:
+            outside = connection.execution_options(isolation_level="AUTOCOMMIT")
+            # As autovacuum does.
+            is_sqlite = connection.dialect.name == "sqlite"
+            outside.execute(text("ANALYZE" if is_sqlite else "VACUUM ANALYZE"))
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def people(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[People]:
+    is_sqlite = request.param == "sqlite"
+    server: Engine | None = None if is_sqlite else request.getfixturevalue("postgresql_server")
+    with shared_app(server, tmp_path_factory.mktemp("history")) as app:
+        yield People(app)
+
+
+@pytest.mark.parametrize(("path", "index"), PAGES.items(), ids=list(PAGES))
+def test_a_long_history_is_read_by_an_index(people: People, path: str, index: str) -> None:
+    path = path.replace("0{19}", "0" * 26)
+    with executed(people.app) as statements:
+        assert people.veteran.browser.get(path).status_code == 200
+    plans = "\n".join(plan(people.app, *statement) for statement in statements)
+    assert index in plans
+    for table in TABLES:
+        assert f"Seq Scan on {table}" not in plans
+        assert f"SCAN {table}" not in plans
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_long_history_takes_no_further_query(people: People, path: str) -> None:
+    path = path.replace("0{19}", "0" * 26)
+    counts = []
+    for person in (people.veteran, people.newcomer):
+        with queries(people.app) as statements:
+            assert person.browser.get(path).status_code == 200
+        counts.append(len(statements))
+    assert counts[0] == counts[1]
+
+
+def test_the_sheet_of_a_long_history_is_never_whole_in_memory(people: People) -> None:
+    people.veteran.browser.get("/dashboard/history.csv?type=expired")  # imports and caches
+    tracemalloc.start()
+    lines = size = 0
+    answer = people.veteran.browser.get("/dashboard/history.csv", buffered=False)
+    for piece in answer.response:
+        lines, size = lines + piece.count(b"\n"), size + len(piece)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert lines == ENTRIES + 2  # the head, and the welcome credits
+    assert peak < 3 * 2**20 < 3 * size
+
+
+@contextmanager
+def executed(app: Flask) -> Iterator[list[tuple[str, Any]]]:
+    """Collect the statements of the block with their values."""
+    statements: list[tuple[str, Any]] = []
+
+    def record(_conn: object, _cursor: object, sql: str, values: Any, *_rest: object) -> None:
+        if sql.startswith(("SELECT", "WITH")):
+            statements.append((sql, values))
+
+    with app.app_context():
+        engine = db.engine
+    event.listen(engine, "before_cursor_execute", record)
+    try:
+        yield statements
+    finally:
+        event.remove(engine, "before_cursor_execute", record)
+
+
+def plan(app: Flask, sql: str, values: Any) -> str:
+    """Return the database's plan of a statement."""
+    with app.app_context(), db.engine.connect() as connection:
+        explain = "EXPLAIN" if connection.dialect.name == "postgresql" else "EXPLAIN QUERY PLAN"
+        rows = connection.exec_driver_sql(f"{explain} {sql}", values)
+        return "\n".join(str(row[-1]) for row in rows)
