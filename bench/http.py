@@ -1,63 +1,148 @@
-"""HTTP: setting credits aside for a generation, beside a bare route with one durable insert."""
+"""HTTP: setting credits aside for a generation, beside a bare route with one durable insert.
+
+Both servers run at the same time on the same database and take turns. Latencies are those at a
+fixed rate that neither is busy with; the most calls a second are a figure of their own.
+"""
 
 from __future__ import annotations
 
 import http.client
 import json
 import re
+import statistics
 import tempfile
 import urllib.parse
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
+from sqlalchemy import text
 
-from bench.servers import crowd, databases, percentile, served
+from bench.ledger import open_engine
+from bench.servers import Call, Server, at_most, at_rate, databases, percentile, served
+from creditapp import ledger
+from creditapp.db import transaction
 
 CLIENTS = 16
-SECONDS = 6.0
+RATE, ROUNDS = 40, 3
+SECONDS = 3.0
+COUNTED_CALLS = 20
+
+
+@dataclass
+class Figures:
+    """Figures of one route, one of each round."""
+
+    p50_ms: list[float] = field(default_factory=list)
+    p99_ms: list[float] = field(default_factory=list)
+    processor_ms: list[float] = field(default_factory=list)
+    most: list[float] = field(default_factory=list)
+
+    def measure(self, server: Server, call: Call) -> None:
+        """Measure one round."""
+        before = server.processor_seconds()
+        times = at_rate(server.port, call, clients=CLIENTS, rate=RATE, seconds=SECONDS)
+        self.processor_ms.append((server.processor_seconds() - before) / len(times) * 1000)
+        self.p50_ms.append(percentile(times, 0.5))
+        self.p99_ms.append(percentile(times, 0.99))
+        self.most.append(at_most(server.port, call, clients=CLIENTS, seconds=SECONDS))
+
+    def text(self) -> str:
+        """Return the medians as cells of a row."""
+        p50, p99, cpu, most = map(
+            statistics.median, (self.p50_ms, self.p99_ms, self.processor_ms, self.most)
+        )
+        return f"{p50:>8.1f} {p99:>8.1f} {cpu:>9.2f} {most:>8.0f}"
 
 
 def main() -> None:
-    """Print rate and p99 of both routes on each database."""
-    print(f"\nHTTP, {CLIENTS} clients, {SECONDS:.0f} s each, one server process")
-    print(f"{'database':<12} {'route':<34} {'calls/s':>9} {'p50 ms':>8} {'p99 ms':>8} {'ratio':>7}")
-    with tempfile.TemporaryDirectory() as name, databases(Path(name)) as found:
-        for kind, url in found.items():
+    """Print the figures of both routes on each database, and the ratio of their latencies."""
+    print(f"\nHTTP, one server process: {RATE} calls a second, then {CLIENTS} clients at once")
+    print(
+        f"{'':<44} {'p50 ms':>8} {'p99 ms':>8} {'cpu ms':>9} {'most/s':>8}"
+        f" {'statements':>11} {'trips':>6}"
+    )
+    with tempfile.TemporaryDirectory() as name, databases(Path(name)) as urls:
+        for kind, url in urls.items():
             _measure(kind, url, Path(name))
 
 
 def _measure(kind: str, url: str, folder: Path) -> None:
-    if kind == "postgresql":
+    bare_url = url
+    if kind == "PostgreSQL":
         with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
             connection.execute("CREATE TABLE bare (id bigserial PRIMARY KEY, text text)")
-        bare_url = url
     else:
         bare_url = f"sqlite:///{folder / 'bare.sqlite'}"
-    environ = {"DATABASE_URL": bare_url, "CREDITAPP_LOG_LEVEL": "error"}
-    with served("bench.bare:build", folder / f"bare-{kind}", environ) as port:
-        bare = crowd(port, _insert, clients=CLIENTS, seconds=SECONDS)
-    _row(kind, "bare: one durable insert", bare, None)
     environ = {
         "DATABASE_URL": url,
         "CREDITAPP_LOG_LEVEL": "error",
-        "CREDITAPP_ENV": "testing",  # without the limiter, whose refusals are not what is measured
-        "CREDITAPP_JOBS": "worker",  # nobody draws meanwhile: the route is measured, not the artist
+        "CREDITAPP_ENV": "testing",  # without the limiter, whose refusals are not measured
+        "CREDITAPP_JOBS": "worker",  # nothing draws meanwhile: the route is measured alone
     }
-    with served("creditapp.runtime.server:build", folder / f"app-{kind}", environ) as port:
-        sessions = [_sign_up(port, number) for number in range(CLIENTS)]
+    data = folder / f"app-{kind}"
+    bare, hold = Figures(), Figures()
+    with (
+        served("bench.bare:build", folder / f"bare-{kind}", {"DATABASE_URL": bare_url}) as limit,
+        served("creditapp.runtime.server:build", data, environ) as app,
+    ):
+        cookies = [_sign_up(app.port, number) for number in range(CLIENTS)]
+        _grant_plenty(url)
 
-        def hold(connection: http.client.HTTPConnection, number: int) -> int:
-            return _hold(connection, sessions[number])
+        def call_hold(connection: http.client.HTTPConnection, number: int) -> int:
+            return _hold(connection, cookies[number])
 
-        held = crowd(port, hold, clients=CLIENTS, seconds=SECONDS)
-    _row(kind, "hold: POST /api/generate-image", held, percentile(bare, 0.99))
+        for server, call in ((limit, _insert), (app, call_hold)):
+            at_most(server.port, call, clients=CLIENTS, seconds=1.0)  # warm
+        for _ in range(ROUNDS):
+            bare.measure(limit, _insert)
+            hold.measure(app, call_hold)
+    with served("bench.counted:build", data, environ) as counted:
+        statements, trips = _count(counted.port, cookies[0])
+    print(f"{kind + ' bare: one durable insert':<44} {bare.text()}")
+    print(
+        f"{kind + ' hold: POST /api/generate-image':<44} {hold.text()}"
+        f" {statements:>11.1f} {trips if kind == 'PostgreSQL' else 0:>6.1f}"
+    )
+    p50, p99 = (
+        statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
+        for ours, theirs in ((hold.p50_ms, bare.p50_ms), (hold.p99_ms, bare.p99_ms))
+    )
+    print(f"{'  ratio of the hold to the bare insert':<44} {p50:>8.2f} {p99:>8.2f}")
 
 
-def _row(kind: str, name: str, times: list[float], limit_ms: float | None) -> None:
-    p99 = percentile(times, 0.99)
-    ratio = f"{p99 / limit_ms:6.2f}x" if limit_ms else ""
-    rate = len(times) / SECONDS
-    print(f"{kind:<12} {name:<34} {rate:9.0f} {percentile(times, 0.5):8.1f} {p99:8.1f} {ratio:>7}")
+def _count(port: int, cookie: str) -> tuple[float, float]:
+    """Return the statements and round trips of one hold."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+
+    def counts() -> dict[str, int]:
+        connection.request("GET", "/bench-counts")
+        answer: dict[str, int] = json.load(connection.getresponse())
+        return answer
+
+    for _ in range(COUNTED_CALLS):  # connections, prepared statements and the job store
+        _hold(connection, cookie)
+    before = counts()
+    for _ in range(COUNTED_CALLS):
+        _hold(connection, cookie)
+    after = counts()
+    statements, trips = (
+        (after[name] - before[name]) / COUNTED_CALLS for name in ("statements", "trips")
+    )
+    return statements, trips
+
+
+def _grant_plenty(url: str) -> None:
+    engine = open_engine(url)
+    with transaction(engine) as session:
+        connection = session.connection()
+        for (wallet_id,) in connection.execute(text("SELECT id FROM wallets")).all():
+            origin = f"bench:{wallet_id}"
+            ledger.grant(
+                connection, wallet_id, 10**12, source="admin", origin=origin, now=datetime.now(UTC)
+            )
+    engine.dispose()
 
 
 def _insert(connection: http.client.HTTPConnection, _number: int) -> int:

@@ -1,94 +1,154 @@
-"""Pages: time, queries and compressed bytes of each, beside a bare route in the same process."""
+"""Pages: of a member with a long history beside a newcomer's, on each database, in one thread.
+
+The newcomer has a page of everything, so that both see as many rows.
+"""
 
 from __future__ import annotations
 
-import os
 import re
 import statistics
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import event
+from sqlalchemy import event, text
+
+from bench.history import write_history
+from bench.servers import databases
+from creditapp import accounts, create_app
+from creditapp.accounts import AccountRules
+from creditapp.clock import now
+from creditapp.config import load_settings
+from creditapp.db import db, transaction
+from creditapp.runtime import migrate
+from creditapp.services import get
 
 PATHS = (
     "/",
     "/studio/till?model=flux-dev&n=2",
     "/credits",
     "/dashboard",
+    "/dashboard?type=bought",
+    "/dashboard?type=spent",
     "/gallery",
     "/settings",
     "/api/credits",
-    "/api/credits/balance",
+    "/api/credits/transactions",
+    "/api/generations",
 )
-ROUNDS = 40
+LONG = {"entries": 100_000, "images": 5_000}
+SHORT = {"entries": 30, "images": 30}
+ROUNDS = 25
 QUERIES_MAX = 12
 BYTES_MAX = 40 * 1024
+PASSWORD = "correct horse battery"  # of people who exist for a minute
 
 
 def main() -> None:
-    """Print each page of a member beside its limits, and exit 1 where one is passed."""
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ |= {
-            "CREDITAPP_ENV": "testing",
-            "CREDITAPP_DATA": folder,
-            "CREDITAPP_JOBS": "worker",
-            "CREDITAPP_LOG_LEVEL": "error",
-        }
-        from creditapp.db import db
-        from creditapp.http.policies import policy
-        from creditapp.runtime import demo_data, server
+    """Print each page, and exit 1 where one passes its limit of queries or bytes."""
+    print(
+        f"\nPages of a member with {LONG['entries']:,} entries and {LONG['images']:,} images,"
+        " beside a newcomer's"
+    )
+    print(f"{'':<44} {'new ms':>8} {'long ms':>8} {'ratio':>6} {'queries':>8} {'KB br':>6}")
+    with tempfile.TemporaryDirectory() as folder, databases(Path(folder)) as urls:
+        for kind, url in urls.items():
+            _measure(kind, url, Path(folder) / kind)
 
-        app = server.build()
-        app.add_url_rule("/bench-bare", "bench_bare", policy("public")(lambda: "ok"))
-        with app.app_context():
-            list(demo_data.seed())
-            queries: list[str] = []
-            event.listen(db.engine, "before_cursor_execute", lambda *a: queries.append(a[2]))
-        browser = _logged_in(app)
-        bare_ms = _milliseconds(browser, "/bench-bare")
-        print("\nPages of a member with history, SQLite, one thread")
+
+def _measure(kind: str, url: str, folder: Path) -> None:
+    app = _build(url, folder)
+    newcomer, veteran = (
+        _sign_up(app, name, entries=size["entries"], images=size["images"])
+        for name, size in (("newcomer", SHORT), ("veteran", LONG))
+    )
+    with app.app_context(), db.engine.connect() as connection:
+        outside = connection.execution_options(isolation_level="AUTOCOMMIT")
+        outside.execute(text("ANALYZE" if kind == "SQLite" else "VACUUM ANALYZE"))
+    for path in PATHS:
+        with _queries(app) as queries:
+            answer = veteran.get(path, headers={"Accept-Encoding": "br"})
+        if answer.status_code != 200:
+            raise RuntimeError(f"{path}: {answer.status_code}")
+        few_ms, many_ms = _milliseconds(path, newcomer, veteran)
         print(
-            f"{'page':<33} {'ms':>7} {'x bare':>7} {'queries':>8} {'limit':>6} "
-            f"{'KB br':>7} {'limit':>6}"
+            f"{f'{kind} {path}':<44} {few_ms:>8.2f} {many_ms:>8.2f} {many_ms / few_ms:>6.2f}"
+            f" {len(queries):>8} {len(answer.data) / 1024:>6.1f}"
         )
-        print(f"{'bare route':<33} {bare_ms:7.2f}")
-        for path in PATHS:
-            queries.clear()
-            answer = browser.get(path, headers={"Accept-Encoding": "br"})
-            count, size = len(queries), len(answer.data)
-            spent = _milliseconds(browser, path)
-            print(
-                f"{path:<33} {spent:7.2f} {spent / bare_ms:7.1f} {count:8d} {QUERIES_MAX:6d} "
-                f"{size / 1024:7.1f} {BYTES_MAX // 1024:6d}"
-            )
-            if count > QUERIES_MAX or size > BYTES_MAX:
-                raise SystemExit(f"{path} passes its limit")
+        if len(queries) > QUERIES_MAX or len(answer.data) > BYTES_MAX:
+            raise SystemExit(f"{path} passes its limit: {QUERIES_MAX} queries, {BYTES_MAX} bytes")
+    began = time.perf_counter()
+    size = sum(
+        len(piece) for piece in veteran.get("/dashboard/history.csv", buffered=False).response
+    )
+    spent_ms = (time.perf_counter() - began) * 1000
+    print(f"{f'{kind} /dashboard/history.csv':<44} {'':>8} {spent_ms:>8.0f} {size / 1e6:>13.1f} MB")
+    with app.app_context():
+        db.session.remove()
+        db.engine.dispose()
 
 
-def _logged_in(app: Flask) -> FlaskClient:
-    from creditapp.runtime.demo_data import PASSWORD
+def _build(url: str, folder: Path) -> Flask:
+    environ = {
+        "CREDITAPP_ENV": "testing",
+        "CREDITAPP_DATA": str(folder),
+        "CREDITAPP_JOBS": "worker",
+        "CREDITAPP_LOG_LEVEL": "error",
+        "DATABASE_URL": url,
+    }
+    app = create_app(load_settings(environ))
+    with app.app_context(), transaction() as session:
+        migrate.create_all(session.connection())
+    return app
 
+
+def _sign_up(app: Flask, name: str, *, entries: int, images: int) -> FlaskClient:
+    """Open an account with a history; return a browser that is signed in."""
+    email = f"{name}@example.com"
+    with app.app_context():
+        new_account = accounts.prepare_account(email, PASSWORD, name)
+        with transaction() as session:
+            user = accounts.sign_up(session, new_account, get(AccountRules), now=now()).user
+            connection = session.connection()
+            write_history(connection, user.id, entries=entries, images=images, now=now())
     browser = app.test_client()
     form = browser.get("/auth/login").text
     token = re.findall(r'name="csrf_token" value="([^"]+)"', form)[0]
-    answer = browser.post(
-        "/auth/login",
-        data={"csrf_token": token, "email": "alice@example.com", "password": PASSWORD},
-    )
+    fields = {"csrf_token": token, "email": email, "password": PASSWORD}
+    answer = browser.post("/auth/login", data=fields)
     if answer.status_code != 303:
         raise RuntimeError(f"no session: {answer.status_code}")
     return browser
 
 
-def _milliseconds(browser: FlaskClient, path: str) -> float:
-    times = []
+@contextmanager
+def _queries(app: Flask) -> Iterator[list[str]]:
+    statements: list[str] = []
+
+    def record(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        if not statement.startswith(("BEGIN", "PRAGMA")):
+            statements.append(statement)
+
+    with app.app_context():
+        engine = db.engine
+    event.listen(engine, "before_cursor_execute", record)
+    yield statements
+    event.remove(engine, "before_cursor_execute", record)
+
+
+def _milliseconds(path: str, *browsers: FlaskClient) -> list[float]:
+    """Return the median time of a page in each browser; they take turns."""
+    times: list[list[float]] = [[] for _ in browsers]
     for _ in range(ROUNDS):
-        began = time.perf_counter()
-        browser.get(path)
-        times.append((time.perf_counter() - began) * 1000)
-    return statistics.median(times)
+        for browser, of in zip(browsers, times, strict=True):
+            began = time.perf_counter()
+            browser.get(path)
+            of.append((time.perf_counter() - began) * 1000)
+    return [statistics.median(of) for of in times]
 
 
 if __name__ == "__main__":

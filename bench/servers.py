@@ -1,4 +1,4 @@
-"""Servers in processes of their own, and a crowd that calls them."""
+"""Servers in processes of their own, their processor time, and the clients that call them."""
 
 from __future__ import annotations
 
@@ -12,37 +12,59 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import create_engine, text
+from sqlalchemy.engine import make_url
 
-POSTGRESQL = "postgresql+psycopg://postgres@127.0.0.1:5432/"
+from bench.ledger import SERVER
 
 
 @contextmanager
 def databases(folder: Path) -> Iterator[dict[str, str]]:
     """Yield a fresh database of each kind that this machine has; drop them afterwards."""
-    found = {"sqlite": f"sqlite:///{folder / 'bench.sqlite'}"}
+    urls = {"SQLite": f"sqlite:///{folder / 'bench.sqlite'}"}
     name = f"creditapp_bench_{secrets.token_hex(4)}"
-    admin = create_engine(POSTGRESQL + "postgres", isolation_level="AUTOCOMMIT")
+    admin = create_engine(SERVER, isolation_level="AUTOCOMMIT")
     try:
         with admin.connect() as connection:
             connection.execute(text(f"CREATE DATABASE {name}"))
     except Exception as error:
         print(f"PostgreSQL is left out: {type(error).__name__}")
-        yield found
+        yield urls
         return
-    found["postgresql"] = POSTGRESQL + name
+    urls["PostgreSQL"] = make_url(SERVER).set(database=name).render_as_string(hide_password=False)
     try:
-        yield found
+        yield urls
     finally:
         with admin.connect() as connection:
             connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
 
 
+@dataclass(frozen=True)
+class Server:
+    """A running server."""
+
+    port: int
+    pid: int
+
+    def processor_seconds(self) -> float:
+        """Return the processor time of the server and its children so far, user and system."""
+        ticks = 0
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                fields = stat.read_text().rpartition(")")[2].split()
+            except OSError:
+                continue  # it ended meanwhile
+            if self.pid in (int(stat.parent.name), int(fields[1])):
+                ticks += int(fields[11]) + int(fields[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
+
+
 @contextmanager
-def served(target: str, folder: Path, environ: dict[str, str]) -> Iterator[int]:
-    """Serve a WSGI factory as ``./run`` does; yield the port when it answers."""
+def served(target: str, folder: Path, environ: dict[str, str]) -> Iterator[Server]:
+    """Serve a WSGI factory as ``./run`` does; yield when it answers."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
@@ -58,7 +80,7 @@ def served(target: str, folder: Path, environ: dict[str, str]) -> Iterator[int]:
     )
     try:
         _wait_for(port)
-        yield port
+        yield Server(port, process.pid)
     finally:
         process.terminate()
         process.wait(20)
@@ -77,33 +99,58 @@ def _wait_for(port: int) -> None:
 
 
 Call = Callable[[http.client.HTTPConnection, int], int]
-"""Makes one request over a kept connection as caller number n; returns the status."""
+"""Makes one request over a kept connection as client number n; returns the status."""
 
 
-def crowd(port: int, call: Call, *, clients: int, seconds: float) -> list[float]:
-    """Let ``clients`` call at once for some seconds; return each call's milliseconds, sorted."""
+def at_rate(port: int, call: Call, *, clients: int, rate: int, seconds: float) -> list[float]:
+    """Call ``rate`` times a second; return each call's milliseconds since it was due, sorted.
+
+    A call that waits for a free client counts from when it was due, so that a slow server cannot
+    slow its measurement down.
+    """
+    begin, total = time.perf_counter() + 0.05, int(rate * seconds)
+
+    def due(number: int) -> Iterator[float]:
+        for step in range(number, total, clients):
+            at = begin + step / rate
+            time.sleep(max(0.0, at - time.perf_counter()))
+            yield at
+
+    return _call_at_once(port, call, clients, due)
+
+
+def at_most(port: int, call: Call, *, clients: int, seconds: float) -> float:
+    """Call as often as ``clients`` at once can; return the calls a second."""
+    stop_at = time.perf_counter() + seconds
+
+    def due(_number: int) -> Iterator[float]:
+        while (at := time.perf_counter()) < stop_at:
+            yield at
+
+    return len(_call_at_once(port, call, clients, due)) / seconds
+
+
+def _call_at_once(
+    port: int, call: Call, clients: int, due: Callable[[int], Iterator[float]]
+) -> list[float]:
     times: list[float] = []
-    wrong: list[int] = []
-    stop_at = time.monotonic() + seconds
+    refused: list[int] = []
 
     def client(number: int) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-        mine = []
-        while time.monotonic() < stop_at:
-            began = time.perf_counter()
+        for due_at in due(number):
             status = call(connection, number)
-            mine.append((time.perf_counter() - began) * 1000)
+            times.append((time.perf_counter() - due_at) * 1000)
             if status >= 300:
-                wrong.append(status)
-        times.extend(mine)
+                refused.append(status)
 
     threads = [threading.Thread(target=client, args=(number,)) for number in range(clients)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    if wrong:
-        raise RuntimeError(f"{len(wrong)} calls were refused, the first with {wrong[0]}")
+    if refused:
+        raise RuntimeError(f"{len(refused)} calls were refused, the first with {refused[0]}")
     return sorted(times)
 
 
