@@ -41,7 +41,6 @@ PLANNED: dict[str, str] = {
     "creditapp/accounts/profile.py:delete_account": "deleting one's account on the settings page",
     "creditapp/catalog/tokens.py:affordable_output_tokens": "chat: cut an answer to the balance",
     "creditapp/catalog/tokens.py:token_cost_micro": "chat: settle what an answer cost",
-    "creditapp/catalog/versions.py:pinned": "the admin's page of a purchase shows its catalog",
     "creditapp/clock.py:StoppedClock": "the clock of tests",
     "creditapp/ledger/idempotency.py:store_response": "spend, holds and grants by the API",
     "creditapp/ledger/transfers.py:transfer": "teams: move credits between wallets",

@@ -25,7 +25,6 @@ from creditapp.accounts.profile import (
     end_sessions,
     find,
     find_by_email,
-    find_by_session,
     set_password,
 )
 from creditapp.accounts.recovery import request_reset, reset_password, whose_reset

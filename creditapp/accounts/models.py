@@ -45,7 +45,7 @@ class User(db.Model):
 
     @property
     def session_id(self) -> str:
-        """The user id and session epoch that a session stores, for ``find_by_session``."""
+        """The user id and session epoch that a session stores."""
         return session_id(self.id, self.session_epoch)
 
     @property

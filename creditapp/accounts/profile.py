@@ -32,18 +32,6 @@ def find_by_email(session: Session, email: str) -> User | None:
     return session.execute(select(User).where(User.email_key == address.key)).scalar()
 
 
-def find_by_session(session: Session, session_id: str) -> User | None:
-    """Return who a session belongs to, or None once it has ended.
-
-    A session ends when the password changes, or when the account is suspended or deleted.
-    """
-    user_id = session_id.partition(".")[0]
-    user = find(session, user_id)
-    if user is None or not user.is_active or user.session_id != session_id:
-        return None
-    return user
-
-
 def change_profile(
     session: Session, user: User, *, name: str | None = None, low_balance_micro: int | None = None
 ) -> User:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Flask, Response, g, request, session
 from flask_login import LoginManager, current_user, login_user, logout_user
 from sqlalchemy import and_, bindparam, select
+from sqlalchemy.orm import Session
 
 from creditapp import accounts, guests
 from creditapp.accounts import Member, User
@@ -54,12 +55,16 @@ _MEMBER = (
 
 @login_manager.user_loader  # type: ignore[untyped-decorator]  # Flask-Login has no types
 def _load_member(session_id: str) -> Member | None:
+    return find_member(reading(), session_id)
+
+
+def find_member(database: Session, session_id: str) -> Member | None:
     """Return the member of a session, or None once it has ended.
 
     A session ends when the password changes, or when the account is suspended or deleted.
     """
     user_id = session_id.partition(".")[0]
-    row = reading().connection().execute(_MEMBER, {"user_id": user_id}).one_or_none()
+    row = database.connection().execute(_MEMBER, {"user_id": user_id}).one_or_none()
     member = None if row is None else Member(*row)
     return member if member is not None and member.get_id() == session_id else None
 

@@ -11,6 +11,7 @@ from creditapp import accounts
 from creditapp.accounts import AccountRules, LinkInvalid, User, WrongCredentials
 from creditapp.db import transaction
 from creditapp.errors import RateLimited, ValidationFailed
+from creditapp.http.sessions import find_member
 from tests.accounts.conftest import NOW, PASSWORD, Join
 from tests.databases import at_once
 
@@ -40,8 +41,8 @@ def test_a_forgotten_password_is_set_again_by_link_and_ends_every_session(
     with pytest.raises(WrongCredentials):
         enter()
     with transaction(engine) as session:
-        assert accounts.find_by_session(session, alice.session_id) is None
-        assert accounts.find_by_session(session, changed.session_id) is not None
+        assert find_member(session, alice.session_id) is None
+        assert find_member(session, changed.session_id) is not None
     with pytest.raises(LinkInvalid):
         reset(engine, rules, token, "a third long walk")
 
@@ -121,16 +122,16 @@ def test_changing_the_password_needs_the_old_one(
 def test_a_session_ends_with_its_account(engine: Engine, join: Join) -> None:
     alice = join()
     with transaction(engine) as session:
-        assert accounts.find_by_session(session, alice.session_id) is not None
+        assert find_member(session, alice.session_id) is not None
         for forged in ("", ".", alice.id, f"{alice.id}.2", f"{alice.id}.1.", f"{alice.id}.x"):
-            assert accounts.find_by_session(session, forged) is None
+            assert find_member(session, forged) is None
         mine = session.merge(alice)
         mine.frozen_at = NOW
         session.flush()
-        assert accounts.find_by_session(session, alice.session_id) is None
+        assert find_member(session, alice.session_id) is None
         mine.frozen_at = None
         accounts.delete_account(session, mine, now=NOW)
-        assert accounts.find_by_session(session, mine.session_id) is None
+        assert find_member(session, mine.session_id) is None
         assert accounts.find(session, alice.id) is None
 
 

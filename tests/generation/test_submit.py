@@ -21,6 +21,7 @@ from creditapp.db import transaction
 from creditapp.generation import queries
 from creditapp.generation.models import Generation
 from creditapp.generation.providers import Providers
+from creditapp.http.sessions import find_member
 from creditapp.services import get, provide
 from tests.app_factory import Person
 from tests.generation.studio import Scripted, Studio, lines, remaining, wallet
@@ -46,12 +47,9 @@ def change_wallet(app: Flask, person: Person, change: Callable[..., object]) -> 
     with person.browser.session_transaction() as session:
         session_id = session["_user_id"]
     with app.app_context(), transaction() as database:
-        from creditapp import accounts
-
-        user = accounts.find_by_session(database, session_id)
-        assert user is not None
-        wallet_id = ledger.find_wallet(database.connection(), "user", user.id)
-        change(database.connection(), wallet_id)
+        member = find_member(database, session_id)
+        assert member is not None
+        change(database.connection(), member.wallet_id)
 
 
 def test_the_same_key_and_body_give_the_same_generation(alice: Person, studio: Studio) -> None:
