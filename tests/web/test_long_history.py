@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from flask import Flask
 from sqlalchemy import event, text
-from sqlalchemy.engine import Engine
 
 from bench.history import write_history, write_images
 from creditapp.clock import now
 from creditapp.db import db, transaction
-from tests.shared_app import member, shared_app
+from tests.app_factory import build_app, close_app, member
+from tests.databases import new_database
 from tests.web.steps import queries
 
 ENTRIES, IMAGES = 20_000, 1_500
@@ -68,10 +68,11 @@ class People:
 def people(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[People]:
-    is_sqlite = request.param == "sqlite"
-    server: Engine | None = None if is_sqlite else request.getfixturevalue("postgresql_server")
-    with shared_app(server, tmp_path_factory.mktemp("history")) as app:
+    folder = tmp_path_factory.mktemp("history")
+    with new_database(request.param, folder) as url:
+        app = build_app(url, folder)
         yield People(app)
+        close_app(app)
 
 
 @pytest.mark.parametrize(("path", "index"), PAGES.items(), ids=list(PAGES))
