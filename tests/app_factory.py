@@ -26,6 +26,7 @@ from creditapp.runtime import migrate
 from creditapp.services import get, provide
 from creditapp.stripe_sandbox.state import State
 from tests.databases import Databases, hurry
+from tests.pages import Element, parse_html
 
 START = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 """The time at which every test of the app begins."""
@@ -194,11 +195,15 @@ class Person:
     def __init__(self, app: Flask) -> None:
         self.app = app
         self.browser = app.test_client()
+        self.email = ""
 
     def token(self) -> str:
         """Return the CSRF token of this browser's session."""
-        page = self.browser.get("/auth/forgot").text
-        return page.split('name="csrf_token" value="')[1].split('"')[0]
+        return self.page("/auth/forgot").value("csrf_token")
+
+    def page(self, path: str, **options: Any) -> Element:
+        """Open a page and parse it."""
+        return parse_html(self.browser.get(path, **options).text)
 
     def post(self, path: str, fields: dict[str, str] | None = None, **options: Any) -> TestResponse:
         """Post a form as a page of ours would."""
@@ -216,6 +221,7 @@ class Person:
         """Open an account and stay signed in."""
         answer = self.post("/auth/signup", {"email": email, "password": password, "next": "/"})
         assert answer.status_code == 303, answer.text
+        self.email = email
         return self
 
     def balance(self) -> Any:

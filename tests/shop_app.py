@@ -80,6 +80,13 @@ class ShopApp:
         """Return a new user with a browser, signed in."""
         return Person(self.app).sign_up(f"{secrets.token_hex(6)}@example.com")
 
+    def user_of(self, person: Person) -> User:
+        """Return the user who is signed in with a browser."""
+        with self.app.app_context(), snapshot() as session:
+            user = accounts.find_by_email(session, person.email)
+        assert user is not None
+        return user
+
     def start_checkout(
         self, buyer: User, pack: str = "creator", key: str | None = None
     ) -> Purchase:

@@ -11,6 +11,7 @@ from jsonschema import Draft202012Validator
 
 from creditapp.http.openapi import problems
 from tests.api.contract import Document
+from tests.pages import parse_html
 
 PROBES = {"/healthz", "/readyz", "/metrics"}
 """Documented paths outside ``/api``."""
@@ -166,9 +167,11 @@ def test_the_page_has_every_route_and_the_codes_that_errors_link_to(
     assert len(codes) == len(set(codes))
     for code in codes:
         assert f'id="{code}"' in page.text
-    ids = re.findall(r'\sid="([^"]+)"', page.text)
+    html = parse_html(page.text)
+    ids = [element["id"] for element in html.all("[id]")]
     assert sorted(ids) == sorted(set(ids)), "an address within the page means two places"
-    for path in re.findall(r'(?:src|href)="([^"]+)"', page.text):
+    paths = [element["src"] for element in html.all("[src]")]
+    for path in paths + [element["href"] for element in html.all("[href]")]:
         assert path.startswith(("/", "#")), f"{path} is an external address"
 
 

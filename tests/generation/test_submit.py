@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -306,8 +305,8 @@ def test_a_model_of_six_images_offers_and_makes_six(
     file = tmp_path / "six.toml"
     file.write_text(text.replace('id = "flux-dev"', 'id = "flux-dev"\nmax_images = 6'))
     with selling(app, load_catalog(file)):
-        page = alice.browser.get("/?model=flux-dev&n=6").text
-        assert re.findall(r'name="n" id="n-\d" value="(\d+)"', page) == list("123456")
+        page = alice.page("/?model=flux-dev&n=6")
+        assert [choice["value"] for choice in page.all("input[name=n]")] == list("123456")
         problem = refused(
             post(alice, {"prompt": "a quay", "model": "flux-dev", "n": 7}), 422, "validation_failed"
         )
@@ -353,8 +352,7 @@ def test_the_names_of_older_clients_are_understood(
 def test_a_double_click_on_the_form_makes_one_and_an_edited_form_another(
     alice: Person, studio: Studio
 ) -> None:
-    page = alice.browser.get("/").text
-    nonce = page.split('name="nonce" value="')[1].split('"')[0]
+    nonce = alice.page("/").value("nonce")
     fields = {"prompt": "a quay", "model": "nano-banana", "nonce": nonce}
     first, second = (alice.post("/generations", fields) for _ in range(2))
     assert first.status_code == second.status_code == 303

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from html import unescape
 from http.cookiejar import CookieJar
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,8 @@ from urllib.parse import urlencode
 from urllib.request import HTTPCookieProcessor, HTTPRedirectHandler, Request, build_opener
 
 import pytest
+
+from tests.pages import parse_html
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS = 30.0
@@ -52,10 +52,7 @@ class Browser:
 
     def hidden(self, path: str) -> dict[str, str]:
         """Return the hidden fields of a page's forms."""
-        found = re.findall(
-            r'<input type="hidden" name="([^"]+)" value="([^"]*)"', self.open(path)[1]
-        )
-        return {name: unescape(value) for name, value in found}
+        return parse_html(self.open(path)[1]).fields()
 
     def balance(self) -> Any:
         return json.loads(self.open("/api/credits/balance")[1])["balance"]

@@ -7,7 +7,6 @@ first fault fails the test.
 from __future__ import annotations
 
 import json
-import re
 import threading
 import time
 from collections import deque
@@ -31,6 +30,7 @@ from creditapp.stripe_sandbox import (
     start_deliveries,
 )
 from creditapp.stripe_sandbox.state import State
+from tests.pages import parse_html
 from tests.stripe_sandbox.contract import faults_of_answer, faults_of_error
 
 KEY = "sk_test_alice"
@@ -224,9 +224,8 @@ class Sandbox:
     def press(self, path: str, **form: str) -> Any:
         """Send a form of the pages, with its token."""
         browser = self.app.test_client()
-        token = re.search(r'name="token" value="([^"]+)"', browser.get("/").text)
-        assert token
-        return browser.post(path, data={"token": token[1], **form})
+        token = parse_html(browser.get("/").text).value("token")
+        return browser.post(path, data={"token": token, **form})
 
     def get(self, path: str) -> Any:
         """Open a page."""

@@ -10,6 +10,7 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.test import Client
 
 from creditapp.stripe_sandbox import create_sandbox
+from tests.pages import parse_html
 from tests.stripe_sandbox.sandbox_kit import Sandbox
 
 PACKAGE = Path(__file__).resolve().parents[2] / "creditapp" / "stripe_sandbox"
@@ -28,7 +29,7 @@ def test_a_form_without_the_token_does_nothing(sandbox: Sandbox) -> None:
 
 def test_the_form_token_survives_a_restart(sandbox: Sandbox) -> None:
     session = sandbox.open_checkout()
-    token = re.findall(r'name="token" value="([^"]+)"', sandbox.get(f"/pay/{session.id}").text)[0]
+    token = parse_html(sandbox.get(f"/pay/{session.id}").text).value("token")
     sandbox.stop()
     sandbox.start()
     form = {"token": token, "card": "succeeds", "email": "a@x.test"}
@@ -103,9 +104,10 @@ def test_the_pages_work_below_a_prefix(tmp_path: Path) -> None:
     page = browser.get("/sandbox/").text
     assert 'href="/sandbox/static/sandbox.css"' in page
     assert browser.get("/sandbox/static/sandbox.css").status_code == 200
-    targets = re.findall(r'(?:href|action)="(/[^"]*)"', page)
-    back = targets.pop(targets.index("/"))
-    assert re.search(rf'href="{back}">.*?Back to CreditApp', page, re.DOTALL)
+    html = parse_html(page)
+    assert "Back to CreditApp" in html.one('a[href="/"]').text
+    targets = [link["href"] for link in html.all('[href]:not([href="/"])')]
+    targets += [form["action"] for form in html.all("form")]
     for target in targets:
         assert target.startswith("/sandbox/")
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from html import unescape
-
 from werkzeug.test import TestResponse
 
 from creditapp.accounts import User
@@ -18,9 +15,8 @@ HTMX = {"HX-Request": "true"}
 
 def checkout_form(person: Person, **fields: str) -> dict[str, str]:
     """Open the packs and return the fields that the form sends."""
-    page = person.browser.get("/credits").text
-    hidden = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', page))
-    shown = {name: unescape(hidden[name]) for name in ("catalog", "nonce", "next")}
+    hidden = person.page("/credits").fields()
+    shown = {name: hidden[name] for name in ("catalog", "nonce", "next")}
     return {**shown, "pack": "creator", **fields}
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from html import unescape
 
 from flask import Flask
 from sqlalchemy import event
@@ -13,16 +12,20 @@ from werkzeug.test import TestResponse
 
 from creditapp.db import db
 from tests.app_factory import Outbox, Person, Queue
+from tests.pages import Element
 
 HTMX = {"HX-Request": "true"}
 PASSWORD = "correct horse battery"
 
 
+def order(person: Person, prompt: str = "a harbour at dusk", **fields: str) -> dict[str, str]:
+    """Open the studio; return the form's fields."""
+    return {"prompt": prompt, "nonce": person.page("/").value("nonce"), **fields}
+
+
 def submit(person: Person, prompt: str = "a harbour at dusk", **fields: str) -> TestResponse:
     """Fill in the studio's form and press the button."""
-    page = person.browser.get("/").text
-    nonce = page.split('name="nonce" value="')[1].split('"')[0]
-    return person.post("/generations", {"prompt": prompt, "nonce": nonce, **fields})
+    return person.post("/generations", order(person, prompt, **fields))
 
 
 def make(person: Person, queue: Queue, prompt: str = "a harbour at dusk", **fields: str) -> str:
@@ -33,9 +36,10 @@ def make(person: Person, queue: Queue, prompt: str = "a harbour at dusk", **fiel
     return str(answer.location)
 
 
-def image_urls(page: str) -> list[str]:
+def image_urls(page: Element) -> list[str]:
     """Return the URLs of the images on a page, each once."""
-    return list(dict.fromkeys(re.findall(r'src="(/media/[^"?]+)"', page)))
+    urls = [image["src"] for image in page.all('img[src^="/media/"]')]
+    return list(dict.fromkeys(url for url in urls if "?" not in url))
 
 
 def log_in(person: Person, email: str, password: str = PASSWORD, **fields: str) -> TestResponse:
@@ -48,13 +52,6 @@ def emailed_paths(outbox: Outbox, queue: Queue, event_name: str, to: str) -> lis
     queue.run()
     texts = [email.text for email in outbox.sent if (email.event, email.to) == (event_name, to)]
     return [links[0] for text in texts if (links := re.findall(r"http://localhost(/\S+)", text))]
-
-
-def hidden_fields(form: str) -> dict[str, str]:
-    """Return the hidden fields and text areas that a browser sends for a form."""
-    hidden = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', form)
-    texts = re.findall(r'<textarea[^>]*name="([^"]+)"[^>]*>\n?(.*?)</textarea>', form, re.DOTALL)
-    return {name: unescape(text) for name, text in [*hidden, *texts]}
 
 
 @contextmanager

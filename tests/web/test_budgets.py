@@ -11,6 +11,7 @@ from flask.testing import FlaskClient
 from creditapp.catalog import Catalog
 from creditapp.services import get, provide
 from tests.app_factory import Person, Queue
+from tests.pages import parse_html
 from tests.web.steps import HTMX, make, queries
 from tests.web.test_dashboard import give, spend
 from tests.web.test_gallery import hang
@@ -84,9 +85,9 @@ def test_no_page_is_larger_than_forty_kilobytes(app: Flask) -> None:
 
 @pytest.mark.databases("sqlite")
 def test_what_every_page_loads_beside_itself_is_small(client: FlaskClient) -> None:
-    import re
-
-    files = set(re.findall(r'(?:src|href)="(/static/[^"]+)"', client.get("/").text))
+    page = parse_html(client.get("/").text)
+    files = {element["src"] for element in page.all('[src^="/static/"]')}
+    files |= {element["href"] for element in page.all('[href^="/static/"]')}
     sizes = {file: len(client.get(file, headers={"Accept-Encoding": "br"}).data) for file in files}
     assert sum(sizes.values()) <= 60 * 1024, sizes
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime
 
 from flask import Flask
@@ -10,6 +9,7 @@ from flask import Flask
 from creditapp.web.examples import load_emails, load_examples
 from tests.app_factory import Person
 from tests.conventions.files import ROOT
+from tests.pages import parse_html
 
 MAILS = load_emails(ROOT / "templates" / "emails", datetime(2026, 11, 21, tzinfo=UTC))
 EXAMPLES = load_examples(ROOT / "templates" / "examples", datetime(2026, 11, 21, tzinfo=UTC))
@@ -51,14 +51,14 @@ def test_an_unknown_state_is_not_found_and_nothing_is_posted(app: Flask) -> None
 
 def test_every_mail_is_shown_as_html_and_as_text(app: Flask) -> None:
     browser = Person(app).browser
-    page = browser.get("/credits-demo/mails").text
+    page = Person(app).page("/credits-demo/mails")
     for mail in MAILS:
-        assert f"<code>{mail.event}</code>" in page
+        assert page.has(f'code:-soup-contains("{mail.event}")')
         for example in mail.examples:
             path = f"/credits-demo/mails/{mail.event}/{example.name}"
-            assert f'href="{path}"' in page
+            assert page.has(f'a[href="{path}"]')
             shown = browser.get(path)
-            assert f'src="{path}/html"' in shown.text
+            assert parse_html(shown.text).has(f'iframe[src="{path}/html"]')
             assert "Hello" in shown.text
             assert "frame-src 'self'" in shown.headers["Content-Security-Policy"]
             alone = browser.get(f"{path}/html")
@@ -81,5 +81,5 @@ def test_members_and_guests_see_the_same_examples(app: Flask) -> None:
 
 
 def _examples(person: Person) -> list[str]:
-    page = person.browser.get("/credits-demo").text
-    return re.findall(r"/credits-demo/\w+/\w+", page)
+    links = person.page("/credits-demo").all('[href^="/credits-demo/"], [src^="/credits-demo/"]')
+    return [link["href" if "href" in link else "src"] for link in links]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 from flask import Flask
 
@@ -13,6 +11,7 @@ from creditapp.db import snapshot, transaction
 from creditapp.emails import EmailService
 from creditapp.services import get
 from tests.app_factory import Outbox, Person, Queue
+from tests.pages import parse_html
 
 LOW = {"balance_micro": 7_500_000, "low_micro": 10_000_000, "path": "/credits"}
 REFUND = {
@@ -45,9 +44,7 @@ def link(app: Flask, outbox: Outbox) -> str:
 
 
 def boxes(person: Person) -> dict[str, bool]:
-    page = person.browser.get("/settings").text
-    found = re.findall(r'name="notify" value="(\w+)"( checked)?', page)
-    return {event: bool(checked) for event, checked in found}
+    return {box["value"]: "checked" in box for box in person.page("/settings").all("[name=notify]")}
 
 
 def test_everything_comes_until_somebody_says_otherwise(alice: Person) -> None:
@@ -110,9 +107,8 @@ def test_the_link_asks_first_and_its_button_ends_the_mails(
     assert "Low balance" in page.text
     assert "alice@example.com" in page.text
     assert boxes(alice)["low_balance"], "opening a link changes nothing"
-    form = re.search(r'<form method="post"( action="([^"]*)")?>', page.text.split("<main")[1])
-    assert form
-    assert form[2] is None
+    form = parse_html(page.text).one("main form")
+    assert (form["method"], "action" in form) == ("post", False)
     done = stranger.browser.post(path)
     assert done.status_code == 200
     assert "Switched off." in done.text

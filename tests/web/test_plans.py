@@ -43,11 +43,8 @@ def test_a_plan_stands_on_the_dashboard_and_on_the_credits_page(app: Flask) -> N
 
 def test_what_cannot_be_chosen_is_refused_in_words(app: Flask) -> None:
     alice = Person(app).sign_up("alice@example.com")
-    page = alice.browser.get("/credits/plans").text
-    found = {
-        name: re.search(rf'name="{name}" value="([^"]*)"', page)[1]  # type: ignore[index]
-        for name in ("csrf_token", "catalog", "nonce")
-    }
+    page = alice.page("/credits/plans")
+    form = {name: page.value(name) for name in ("csrf_token", "catalog", "nonce")}
     for change, status, words in (
         ({"plan": "gold"}, 404, "There is no such plan."),
         ({"plan": "basic", "cycle": "week"}, 422, "by the month or by the year"),
@@ -57,24 +54,21 @@ def test_what_cannot_be_chosen_is_refused_in_words(app: Flask) -> None:
         ({"plan": "basic", "catalog": "another"}, 409, "Prices were changed"),
         ({"plan": "free"}, 409, "You are on the Free plan already."),
     ):
-        sent = alice.browser.post("/credits/plan", data={**found, "cycle": "month", **change})
+        sent = alice.browser.post("/credits/plan", data={**form, "cycle": "month", **change})
         assert sent.status_code == status, change
         assert words in sent.text, change
 
 
 def test_without_a_plan_there_is_nothing_to_cancel(app: Flask) -> None:
     alice = Person(app).sign_up("alice@example.com")
-    page = alice.browser.get("/credits/plans").text
-    token = re.search(r'name="csrf_token" value="([^"]*)"', page)[1]  # type: ignore[index]
     for path in ("/credits/plan/cancel", "/credits/plan/resume"):
-        sent = alice.browser.post(path, data={"csrf_token": token})
+        sent = alice.post(path)
         assert sent.status_code == 409
         assert "You have no plan to change." in sent.text
 
 
-def test_an_ended_session_leads_back_to_the_plans(client: FlaskClient) -> None:
-    token = re.search(r'name="csrf_token" value="([^"]*)"', client.get("/auth/login").text)[1]  # type: ignore[index]
-    sent = client.post("/credits/plan", data={"csrf_token": token, "plan": "basic"})
+def test_an_ended_session_leads_back_to_the_plans(app: Flask) -> None:
+    sent = Person(app).post("/credits/plan", {"plan": "basic"})
     assert (sent.status_code, sent.headers["Location"]) == (
         303,
         "/auth/login?next=/credits/plans",
@@ -83,9 +77,9 @@ def test_an_ended_session_leads_back_to_the_plans(client: FlaskClient) -> None:
 
 def fields(person: Person, **more: str) -> dict[str, str]:
     """Open the plans and return what a button there would send."""
-    page = person.browser.get("/credits/plans").text
-    found = dict(re.findall(r'name="(csrf_token|catalog|nonce|next)" value="([^"]*)"', page))
-    return {**found, "cycle": "month", **more}
+    page = person.page("/credits/plans")
+    shown = {name: page.value(name) for name in ("csrf_token", "catalog", "nonce", "next")}
+    return {**shown, "cycle": "month", **more}
 
 
 def subscribe(shop_app: ShopApp, person: Person, plan: str) -> dict[str, str]:

@@ -9,10 +9,8 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from creditapp import accounts
-from creditapp.accounts import User
-from creditapp.db import snapshot
 from tests.app_factory import Person, SharedApps
+from tests.pages import Element
 from tests.payments.plan_shop import PlanShop
 from tests.payments.test_plan_kinds import catalog_file as catalog_file
 from tests.shop_app import ShopApp
@@ -35,27 +33,16 @@ def alice(plans: PlanShop) -> Person:
     return plans.shop_app.person()
 
 
-def user_of(plans: PlanShop, person: Person) -> User:
-    email = re.search(r"[0-9a-f]{12}@example\.com", person.browser.get("/dashboard").text)
-    assert email is not None
-    with plans.app.app_context(), snapshot() as session:
-        found = accounts.find_by_email(session, email[0])
-    assert found is not None
-    return found
-
-
-def press(person: Person, page: str, word: str) -> str:
-    """Send the form whose button says ``word``, as it stands on a page; return the next page."""
-    forms = re.findall(r"<form.*?</form>", page, re.DOTALL)
-    form = next(each for each in forms if re.search(rf">{word}</", each))
-    fields = dict(re.findall(r'name="([^"]+)"[^>]* value="([^"]*)"', form))
-    answer = person.browser.post("/credits/plan", data=fields)
+def press(person: Person, page: Element, button: str) -> str:
+    """Send the form of the button with these words; return the text of the next page."""
+    form = page.one(f'form:has(button:-soup-contains("{button}"))')
+    answer = person.browser.post("/credits/plan", data=form.fields())
     assert answer.status_code == 303, answer.text
-    return person.browser.get(answer.headers["Location"]).text
+    return person.page(answer.headers["Location"]).text
 
 
 def subscribed(plans: PlanShop, person: Person, plan: str = "crew", seats: int = 5) -> None:
-    purchase = plans.choose(user_of(plans, person), plan, seats=seats).purchase
+    purchase = plans.choose(plans.shop_app.user_of(person), plan, seats=seats).purchase
     assert purchase is not None
     plans.shop_app.pay(purchase)
     assert plans.shop_app.sync(purchase).state == "paid"
@@ -65,27 +52,26 @@ def test_more_seats_are_shown_with_their_price_and_charged_at_once(
     plans: PlanShop, alice: Person
 ) -> None:
     subscribed(plans, alice)
-    page = alice.browser.get("/credits/plans").text
-    assert "/credits/plan?plan=crew&amp;cycle=month&amp;seats=5" in page
+    page = alice.page("/credits/plans")
+    assert page.has('[href="/credits/plan?plan=crew&cycle=month&seats=5"]')
     asked = alice.browser.get("/credits/plan?plan=crew&cycle=month&seats=5").text
     assert "You have 5 seats" in asked
     assert "Charged now" not in asked
-    more = alice.browser.get("/credits/plan?plan=crew&cycle=month&seats=7").text
-    assert re.search(r"Pay \$(40\.00|39\.\d\d) for 7 seats", more)
-    assert "Your plan is upgraded" in press(alice, more, r"Pay [^<]* for 7 seats")
-    assert plans.status(user_of(plans, alice)).seats == 7
+    more = alice.page("/credits/plan?plan=crew&cycle=month&seats=7")
+    assert re.search(r"Pay \$(40\.00|39\.\d\d) for 7 seats", more.text)
+    assert "Your plan is upgraded" in press(alice, more, "for 7 seats")
+    assert plans.status(plans.shop_app.user_of(alice)).seats == 7
 
 
 def test_fewer_seats_wait_and_all_can_be_kept(plans: PlanShop, alice: Person) -> None:
     subscribed(plans, alice)
-    fewer = alice.browser.get("/credits/plan?plan=crew&cycle=month&seats=3").text
-    assert "$60.00 on" in fewer
-    assert "Nothing" in fewer
+    fewer = alice.page("/credits/plan?plan=crew&cycle=month&seats=3")
+    assert "$60.00 on" in fewer.text
+    assert "Nothing" in fewer.text
     assert "Crew, 3 seats" in press(alice, fewer, "Change to 3 seats")
-    page = alice.browser.get("/credits/plans").text
-    assert "Keep Crew" in page
+    page = alice.page("/credits/plans")
     assert "The planned change is canceled" in press(alice, page, "Keep Crew")
-    mine = plans.status(user_of(plans, alice))
+    mine = plans.status(plans.shop_app.user_of(alice))
     assert (mine.seats, mine.next_name) == (5, None)
 
 
@@ -93,12 +79,12 @@ def test_one_becomes_a_team_with_the_seats_that_are_asked_for(
     plans: PlanShop, alice: Person
 ) -> None:
     subscribed(plans, alice, "basic", 1)
-    page = alice.browser.get("/credits/plans").text
-    assert "/credits/plan?plan=crew&amp;cycle=month&amp;seats=2" in page
-    asked = alice.browser.get("/credits/plan?plan=crew&cycle=month&seats=4").text
-    assert "Upgrade to Crew" in asked
-    press(alice, asked, r"Pay [^<]* for 4 seats")
-    mine = plans.status(user_of(plans, alice))
+    page = alice.page("/credits/plans")
+    assert page.has('[href="/credits/plan?plan=crew&cycle=month&seats=2"]')
+    asked = alice.page("/credits/plan?plan=crew&cycle=month&seats=4")
+    assert "Upgrade to Crew" in asked.text
+    press(alice, asked, "for 4 seats")
+    mine = plans.status(plans.shop_app.user_of(alice))
     assert (mine.plan_id, mine.seats) == ("crew", 4)
 
 
@@ -113,7 +99,7 @@ def test_a_number_of_seats_that_nobody_sells_is_refused(
 
 
 def test_a_failed_payment_is_said_where_plans_are_chosen(plans: PlanShop, alice: Person) -> None:
-    row = plans.subscribe(user_of(plans, alice), "basic", card="declined-later")
+    row = plans.subscribe(plans.shop_app.user_of(alice), "basic", card="declined-later")
     plans.advance_to(row.period_end + timedelta(hours=2))
     plans.sweep()
     page = alice.browser.get("/credits/plans").text
@@ -123,15 +109,15 @@ def test_a_failed_payment_is_said_where_plans_are_chosen(plans: PlanShop, alice:
 
 
 def test_the_other_cycle_waits_for_the_end_of_ones_own(plans: PlanShop, alice: Person) -> None:
-    plans.subscribe(user_of(plans, alice), "premium")
+    plans.subscribe(plans.shop_app.user_of(alice), "premium")
     assert "Available when your month ends on" in alice.browser.get("/credits/plans").text
 
 
 def test_a_larger_plan_on_money_that_went_back_is_refused_in_each_form(
     plans: PlanShop, alice: Person
 ) -> None:
-    row = plans.subscribe(user_of(plans, alice), "basic")
-    member = user_of(plans, alice)
+    row = plans.subscribe(plans.shop_app.user_of(alice), "basic")
+    member = plans.shop_app.user_of(alice)
     plans.refund(plans.invoices(member)[0].payment_intent_id)
     plans.sync(row)
     words = "Your last payment was refunded or disputed"

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import update
 
-from creditapp.accounts import User
 from creditapp.config import Settings
-from creditapp.db import snapshot, transaction
+from creditapp.db import transaction
 from creditapp.payments.purchases.models import Purchase
 from creditapp.payments.subscriptions.models import Invoice
 from creditapp.services import get, provide
 from creditapp.web.receipt_pdf import draw
 from tests.app_factory import Person
+from tests.pages import Element
 from tests.payments.plan_shop import PlanShop
 from tests.shop_app import ShopApp
 from tests.web.checkout import buyer_of, find_purchase, return_from_checkout, submit_checkout
@@ -32,22 +31,23 @@ def bought(shop_app: ShopApp, person: Person, **altered: object) -> Purchase:
     return shop_app.row(purchase)
 
 
-def rows(page: str) -> dict[str, str]:
-    table = page.split('<table class="data receipt-sum">')[1].split("</table>")[0]
-    return dict(re.findall(r'<th scope="row">([^<]+)</th><td class="num">([^<]+)</td>', table))
+def rows(page: Element) -> dict[str, str]:
+    """Return the amounts of a receipt by their names."""
+    lines = page.all(".receipt-sum tr")
+    return {line.one("th").text: line.one("td").text for line in lines}
 
 
 def test_the_receipt_says_what_was_bought_by_whom_and_from_whom(shop_app: ShopApp) -> None:
     alice = shop_app.person()
     purchase = bought(shop_app, alice)
-    page = alice.browser.get(f"/receipts/{purchase.id}").text
+    page = alice.page(f"/receipts/{purchase.id}")
     assert rows(page) == {"Price": "$14.99", "Total paid": "$14.99"}
     for words in (purchase.id, "Creator pack, 110 credits", buyer_of(shop_app, purchase).email):
-        assert words in page
-    assert "Paid in the sandbox: no real money." in page
+        assert words in page.text
+    assert "Paid in the sandbox: no real money." in page.text
     assert purchase.paid_at
-    assert f"{purchase.paid_at.day} {purchase.paid_at:%B %Y}" in page
-    assert f'href="/receipts/{purchase.id}.pdf"' in page
+    assert f"{purchase.paid_at.day} {purchase.paid_at:%B %Y}" in page.text
+    assert page.has(f'a[href="/receipts/{purchase.id}.pdf"]')
 
 
 def test_discount_tax_and_refunds_stand_in_it(shop_app: ShopApp) -> None:
@@ -56,7 +56,7 @@ def test_discount_tax_and_refunds_stand_in_it(shop_app: ShopApp) -> None:
     purchase = bought(shop_app, alice, amount_total=1605, total_details=details)
     shop_app.refund(purchase, "5.00")
     shop_app.sync(purchase)
-    assert rows(alice.browser.get(f"/receipts/{purchase.id}").text) == {
+    assert rows(alice.page(f"/receipts/{purchase.id}")) == {
         "Price": "$14.99",
         "Discount": "−$1.50",
         "Tax": "$2.56",
@@ -68,13 +68,11 @@ def test_discount_tax_and_refunds_stand_in_it(shop_app: ShopApp) -> None:
 
 def test_the_receipt_of_a_plan_names_its_discount_and_tax(shop_app: ShopApp) -> None:
     alice = shop_app.person()
-    with shop_app.app.app_context(), snapshot() as session:
-        user = session.scalars(select(User).order_by(User.created_at.desc())).first()
-    assert user is not None
+    user = shop_app.user_of(alice)
     plans = PlanShop(shop_app)
     plans.subscribe(user)
     (invoice,) = plans.invoices(user)
-    page = alice.browser.get(f"/receipts/{invoice.id}").text
+    page = alice.page(f"/receipts/{invoice.id}")
     assert rows(page) == {"Price": "$15.00", "Total paid": "$15.00"}
     assert "Paid in the sandbox" in page
     with shop_app.app.app_context():
@@ -90,7 +88,7 @@ def test_the_receipt_of_a_plan_names_its_discount_and_tax(shop_app: ShopApp) -> 
     amounts = {"total_minor": 1350, "tax_minor": 100, "paid_minor": 1350}
     with shop_app.app.app_context(), transaction() as session:
         session.execute(update(Invoice).where(Invoice.id == invoice.id).values(**amounts))
-    page = alice.browser.get(f"/receipts/{invoice.id}").text
+    page = alice.page(f"/receipts/{invoice.id}")
     assert rows(page) == {
         "Price": "$15.00", "Discount": "−$2.50", "Tax": "$1.00", "Total paid": "$13.50",
     }  # fmt: skip
@@ -111,11 +109,11 @@ def test_the_seller_is_who_the_operator_says(shop_app: ShopApp) -> None:
             }
         )
         provide(shop_app.app, Settings, acme)
-        page = alice.browser.get(f"/receipts/{purchase.id}").text
+        page = alice.page(f"/receipts/{purchase.id}")
     finally:
         provide(shop_app.app, Settings, settings)
-    said = "<br>".join(("Acme &amp; Sons", "1 Harbour Street", "Port Town", "Ireland", "VAT IE1"))
-    assert f"{said}<br>help@acme.example" in page
+    lines = ("Acme & Sons", "1 Harbour Street", "Port Town", "Ireland", "VAT IE1")
+    assert "".join(lines) + "help@acme.example" in page.text
 
 
 def test_strangers_guests_and_the_unpaid_get_none(shop_app: ShopApp) -> None:
@@ -164,12 +162,10 @@ def test_any_name_can_be_drawn(shop_app: ShopApp, name: str) -> None:
 def test_the_dashboard_leads_to_it(shop_app: ShopApp) -> None:
     alice = shop_app.person()
     purchase = bought(shop_app, alice)
-    page = alice.browser.get("/dashboard").text
-    assert f'<a href="/receipts/{purchase.id}">Creator pack</a>' in page
+    assert alice.page("/dashboard").texts(f'a[href="/receipts/{purchase.id}"]') == ["Creator pack"]
     shop_app.refund(purchase)
     shop_app.sync(purchase)
-    again = alice.browser.get("/dashboard").text
-    assert again.count(f'<a href="/receipts/{purchase.id}">') == 2
+    assert len(alice.page("/dashboard").all(f'a[href="/receipts/{purchase.id}"]')) == 2
 
 
 def test_the_library_for_pdfs_is_imported_only_when_one_is_drawn() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +15,8 @@ from creditapp.catalog import Catalog
 from creditapp.db import db
 from creditapp.services import get, provide
 from tests.app_factory import Person, Queue
-from tests.web.steps import HTMX, make, submit
+from tests.pages import parse_html
+from tests.web.steps import HTMX, make, order, submit
 
 JSON = {"Accept": "application/json"}
 
@@ -104,18 +104,18 @@ def test_an_unknown_or_unavailable_model_is_refused(app: Flask) -> None:
 
 def test_too_few_credits_show_the_shortfall_and_where_to_buy(app: Flask) -> None:
     alice = Person(app).sign_up("alice@example.com")
-    order = {"model": "gpt-image", "quality": "high", "n": "4"}
-    assert submit(alice, "a fox", **order).status_code == 303
-    page = submit(alice, "another fox", **order)
+    choice = {"model": "gpt-image", "quality": "high", "n": "4"}
+    assert submit(alice, "a fox", **choice).status_code == 303
+    page = submit(alice, "another fox", **choice)
     assert page.status_code == 402
     assert 'data-code="insufficient_credits"' in page.text
     assert "another fox" in page.text
     for words in ("This needs", "You have", "Short"):
         assert words in page.text
-    part = htmx_submit(alice, "another fox", **order)
+    part = htmx_submit(alice, "another fox", **choice)
     assert part.status_code == 402
     assert "<html" not in part.text
-    assert re.search(r"/credits\?next=[^\"]*pack=creator", part.text)
+    assert parse_html(part.text).has('a[href^="/credits?next="][href*="pack=creator"]')
     told = alice.call(
         "POST", "/api/generate-image",
         {"prompt": "another fox", "model": "gpt-image", "quality": "high", "n": 4},
@@ -167,15 +167,15 @@ def test_a_used_up_guest_budget_refuses_every_guest(app: Flask) -> None:
 
 
 @pytest.mark.parametrize(
-    "order", [{"model": "gpt-image"}, {"n": "2"}, {"model": "nano-banana-pro", "n": "4"}]
+    "choice", [{"model": "gpt-image"}, {"n": "2"}, {"model": "nano-banana-pro", "n": "4"}]
 )
-def test_models_not_for_guests_need_an_account(app: Flask, order: dict[str, str]) -> None:
+def test_models_not_for_guests_need_an_account(app: Flask, choice: dict[str, str]) -> None:
     person = Person(app)
-    page = submit(person, "a fox", **order)
+    page = submit(person, "a fox", **choice)
     assert page.status_code == 401
     assert 'data-code="authentication_required"' in page.text
     assert "/auth/signup?next=" in page.text
-    body: dict[str, Any] = {"prompt": "a fox", **order}
+    body: dict[str, Any] = {"prompt": "a fox", **choice}
     if "n" in body:
         body["n"] = int(body["n"])
     told = person.call("POST", "/api/generate-image", body)
@@ -201,9 +201,7 @@ def test_a_higher_price_than_shown_needs_another_click(app: Flask) -> None:
 
 def test_a_double_click_generates_once(app: Flask) -> None:
     alice = Person(app).sign_up("alice@example.com")
-    page = alice.browser.get("/").text
-    nonce = page.split('name="nonce" value="')[1].split('"')[0]
-    wish = {"prompt": "a fox", "model": "flux-dev", "nonce": nonce}
+    wish = order(alice, "a fox", model="flux-dev")
     first, second = alice.post("/generations", wish), alice.post("/generations", wish)
     assert first.location == second.location
     assert alice.balance() == 49
@@ -305,9 +303,7 @@ def break_database(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def htmx_submit(person: Person, prompt: str, **fields: str) -> TestResponse:
-    page = person.browser.get("/").text
-    nonce = page.split('name="nonce" value="')[1].split('"')[0]
-    return person.post("/generations", {"prompt": prompt, "nonce": nonce, **fields}, headers=HTMX)
+    return person.post("/generations", order(person, prompt, **fields), headers=HTMX)
 
 
 def assert_complete(answer: TestResponse) -> None:

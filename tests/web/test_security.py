@@ -16,7 +16,8 @@ from creditapp.http.rate_limiting import limiter
 from creditapp.http.sessions import GUEST_COOKIE
 from creditapp.services import get
 from tests.app_factory import Person, build_app, close_app
-from tests.web.steps import HTMX, hidden_fields, make, submit
+from tests.pages import parse_html
+from tests.web.steps import HTMX, make, submit
 
 _PLACEHOLDER = re.compile(r"<(?:\w+:)?\w+>")
 
@@ -134,20 +135,18 @@ def test_a_program_without_cookies_needs_no_token(client: FlaskClient) -> None:
 def test_an_expired_session_in_the_middle_of_a_form_keeps_what_was_typed(app: Flask) -> None:
     person = Person(app)
     typed = 'a "fox" <in> the snow\nand a second line'
-    fields = hidden_fields(person.browser.get("/").text)
+    fields = person.page("/").fields()
     person.browser.delete_cookie("creditapp_session")
     stale = {**fields, "prompt": typed, "model": "nano-banana", "n": "1"}
     refused = person.browser.post("/generations", data=stale)
     assert refused.status_code == 403
     assert 'data-code="csrf_failed"' in refused.text
-    assert "&lt;in&gt;" in refused.text
-    form = refused.text.split('action="/generations"')[1].split("</form>")[0]
-    kept = hidden_fields(form)
+    kept = parse_html(refused.text).one('form[action="/generations"]').fields()
     assert kept["prompt"].replace("\r\n", "\n") == typed
     assert (kept["model"], kept["nonce"]) == ("nano-banana", fields["nonce"])
     again = person.browser.post("/generations", data=kept)
     assert again.status_code == 303
-    assert "&lt;in&gt;" in person.browser.get(again.location).text
+    assert 'a "fox" <in> the snow' in person.page(again.location).text
 
 
 def test_a_refused_form_never_shows_a_password_again(app: Flask) -> None:
