@@ -143,9 +143,7 @@ def close_app(app: Flask) -> None:
         db.engine.dispose()
         gateway = get(StripeGateway)
     if isinstance(gateway, SandboxGateway):
-        if gateway._server is not None:
-            gateway._server.stop()
-        State.of(gateway.sandbox).database.close()
+        gateway.close()
 
 
 class SharedApps:

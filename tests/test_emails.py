@@ -108,7 +108,7 @@ def row(engine: Engine, email_id: str | None) -> Email:
 # Delivery.
 
 
-def test_a_queued_mail_is_rendered_and_sent_once(
+def test_a_queued_email_is_rendered_and_sent_once(
     engine: Engine, service: EmailService, mailer: RecordingMailer
 ) -> None:
     email_id = queue(engine)
@@ -513,7 +513,7 @@ def test_an_email_that_was_accepted_is_sent_however_the_server_parts(
 
 
 def test_no_server_at_all_passes(server: FakeSmtpServer) -> None:
-    server._server.server_close()
+    server.stop()
     with pytest.raises(EmailFailed) as failed:
         mailer_at(server).send(HELLO)
     assert not failed.value.permanent

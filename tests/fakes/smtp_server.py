@@ -92,6 +92,10 @@ class FakeSmtpServer:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Stop listening; a second call changes nothing."""
         self.released.set()
         self._server.shutdown()
         self._server.server_close()

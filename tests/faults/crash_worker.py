@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from creditapp.stripe_sandbox.state import State
 from tests.faults.payments_worker import NEVER_KILLED, Action, fork_server
 from tests.shop_app import ShopApp
 
@@ -28,7 +29,7 @@ class CrashWorker:
             "SECRET_KEY": shop_app.settings.secret_key,
             "SITE_URL": "http://localhost",
             "CREDITAPP_LOG_LEVEL": "error",
-            "STRIPE_SECRET_KEY": shop_app.gateway._secret_key,
+            "STRIPE_SECRET_KEY": State.of(shop_app.gateway.sandbox).secret_key or "",
             "STRIPE_WEBHOOK_SECRET": shop_app.secret,
             "STRIPE_API_BASE": shop_app.gateway.api_base(),
         }

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 
+from creditapp import ledger
+from creditapp.db import transaction
 from creditapp.generation import settlement
 from creditapp.generation.providers import (
     GenerationFailed,
@@ -98,7 +104,7 @@ def test_a_provider_that_delivers_nothing_without_an_error_costs_nothing(
     assert wallet(alice) == (50, 0)
 
 
-def test_what_is_delivered_beyond_the_order_is_neither_kept_nor_charged(
+def test_an_image_beyond_the_order_is_neither_kept_nor_charged(
     alice: Person, studio: Studio, provider: Scripted
 ) -> None:
     provider.script = [None] * 4
@@ -193,14 +199,15 @@ def test_a_database_that_fails_while_settling_is_tried_again(
     alice: Person, studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(settlement, "RETRY_SECONDS", (0.0, 0.0))
-    genuine, failures = settlement._post, iter((1, 2))
+    genuine, failures = ledger.capture, iter((1, 2))
 
-    def fail_twice(*arguments: object) -> None:
-        genuine(*arguments)  # type: ignore[arg-type]
+    def fail_twice(*arguments: Any, **named: Any) -> ledger.Charge:
+        charge = genuine(*arguments, **named)
         if next(failures, None):
             raise OperationalError("UPDATE", {}, Exception("the server went away"))
+        return charge
 
-    monkeypatch.setattr(settlement, "_post", fail_twice)
+    monkeypatch.setattr(ledger, "capture", fail_twice)
     row = studio.make(alice)
     assert (row.state, row.charged_micro) == ("succeeded", 500_000)
     assert wallet(alice) == (49.5, 0)
@@ -211,18 +218,19 @@ def test_a_commit_whose_answer_was_lost_keeps_the_files(
     alice: Person, studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(settlement, "RETRY_SECONDS", (0.0,))
-    genuine, calls = settlement._settle, []
+    commits = []
 
-    def lose_the_answer(*arguments: object) -> bool:
-        ended = genuine(*arguments)  # type: ignore[arg-type]
-        calls.append(ended)
-        if len(calls) == 1:
+    @contextmanager
+    def lose_the_answer() -> Iterator[Session]:
+        with transaction() as session:
+            yield session
+        commits.append(session)
+        if len(commits) == 1:
             raise OperationalError("COMMIT", {}, Exception("connection lost"))
-        return ended
 
-    monkeypatch.setattr(settlement, "_settle", lose_the_answer)
+    monkeypatch.setattr(settlement, "transaction", lose_the_answer)
     row = studio.make(alice)
-    assert calls == [True, False]
+    assert len(commits) == 2
     assert (row.state, row.charged_micro) == ("succeeded", 500_000)
     assert len(studio.files()) == 1
     studio.check()

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import OperationalError
 
+from creditapp import ledger
 from creditapp.payments import webhooks
 from creditapp.payments.purchases import checkout
 from creditapp.payments.stripe.records import CheckoutState
@@ -45,13 +46,13 @@ def test_bug_2_marked_processed_before_success_loses_the_grant(
 ) -> None:
     """AI-Shipping-Labs#285, dj-stripe#832, unicon#42: the handler fails after the dedupe row."""
     alice, _purchase, completed = paid(shop_app)
-    real = checkout.posting._grant_once
+    real = ledger.grant
 
-    def fail(*args: Any) -> dict[str, object]:
-        real(*args)
+    def fail(*args: Any, **named: Any) -> None:
+        real(*args, **named)
         raise RuntimeError("after the grant, before the commit")
 
-    monkeypatch.setattr(checkout.posting, "_grant_once", fail)
+    monkeypatch.setattr(ledger, "grant", fail)
     assert shop_app.send(completed).status_code == 200
     assert shop_app.send(completed).status_code == 200
     assert (state(shop_app, completed), shop_app.credits(alice)) == ("received", 0)

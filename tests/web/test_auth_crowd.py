@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from flask import Flask
 
 from creditapp.accounts import passwords
@@ -92,14 +94,16 @@ def notice(person: Person) -> str:
     return person.page("/").one(".toast").text
 
 
-def count_hashes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return the list that every password is added to when it is hashed."""
-    hashed: list[str] = []
-    real = passwords._hash
+def count_hashes(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Return the list to which each new hash adds its parameters."""
+    hashed: list[object] = []
 
-    def counted(password: str) -> str:
-        hashed.append(password)
-        return real(password)
+    class Counted:
+        verify_phc_encoded = Argon2id.verify_phc_encoded
 
-    monkeypatch.setattr(passwords, "_hash", counted)
+        def __new__(cls, **parameters: Any) -> Any:
+            hashed.append(parameters)
+            return Argon2id(**parameters)
+
+    monkeypatch.setattr(passwords, "Argon2id", Counted)
     return hashed

@@ -77,6 +77,12 @@ class SandboxGateway(StripeGateway):
                 self._server = serve(self.sandbox, "127.0.0.1", 0)
             return self._server.url
 
+    def close(self) -> None:
+        """Stop the API and close the sandbox's database."""
+        if self._server is not None:
+            self._server.stop()
+        State.of(self.sandbox).database.close()
+
 
 def mount_sandbox(app: Flask, settings: Settings) -> SandboxGateway:
     """Mount the sandbox's pages under ``/sandbox`` of this site; return the gateway to it."""
