@@ -159,17 +159,17 @@ BAD: list[tuple[str, str, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("old", "new", "key", "reason"), BAD)
-def test_a_bad_catalog_is_refused_with_file_key_and_reason(
-    edited: Edit, old: str, new: str, key: str, reason: str
-) -> None:
-    with pytest.raises(CatalogInvalid) as refused:
-        load_catalog(edited(old, new))
-    assert refused.value.file == "shop.toml"
-    assert refused.value.key == key
-    assert refused.value.reason.startswith(reason)
-    assert str(refused.value) == f"shop.toml: {key}: {refused.value.reason}"
-    assert "\n" not in str(refused.value)
+def test_a_bad_catalog_is_refused_with_file_key_and_reason(edited: Edit) -> None:
+    wrong = []
+    for old, new, key, reason in BAD:
+        message = "accepted"
+        try:
+            load_catalog(edited(old, new))
+        except CatalogInvalid as refused:
+            message = str(refused)
+        if not message.startswith(f"shop.toml: {key}: {reason}") or "\n" in message:
+            wrong.append(f"{new!r}: {message}; expected {key}: {reason}")
+    assert wrong == [], "\n".join(wrong)
 
 
 def test_a_catalog_that_does_not_exist_is_refused_with_the_choices() -> None:
