@@ -41,7 +41,7 @@ SECONDS = {
 
 PARTS = {
     "tests/browser": "browser",
-    "tests/stripe_sandbox/test_sandbox_browser.py": "browser",
+    "tests/stripe_sandbox/test_browser.py": "browser",
     "tests/faults": "faults and kills",
     "tests/ledger/test_killed.py": "faults and kills",
     "tests/ledger/test_state_machine.py": "fuzz",
