@@ -168,7 +168,7 @@ def _drop_a_trigger(connection: Connection) -> None:
     ],
 )
 @pytest.mark.databases("sqlite", "postgresql")
-def test_what_was_altered_by_hand_is_found_and_the_wallet_is_named(
+def test_the_proof_finds_an_altered_entry_and_names_its_wallet(
     run: Run,
     database_url: str,
     alice: Person,

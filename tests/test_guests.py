@@ -122,7 +122,7 @@ def test_used_is_the_larger_of_the_cookies_and_the_networks_count(engine: Engine
     assert left(engine, Visitor("no cookie yet", "x"), NOW + HOUR) == (3, None)
 
 
-def test_when_both_bind_the_later_end_counts(engine: Engine) -> None:
+def test_a_guest_over_both_limits_waits_for_the_later_end(engine: Engine) -> None:
     for _ in range(3):
         claim(engine, Visitor(ANN.cookie_id, "network-work"), NOW)
     for _ in range(3):
@@ -215,7 +215,7 @@ def test_giving_back_at_one_moment_returns_one(engine: Engine) -> None:
     assert left(engine)[0] == 2
 
 
-def test_what_the_caller_rolls_back_was_never_used(engine: Engine) -> None:
+def test_a_claim_that_is_rolled_back_was_never_used(engine: Engine) -> None:
     def submit() -> None:
         with transaction(engine) as session:
             guests.claim(session, ANN, NOW, **LIMITS, daily_budget=1000)
@@ -253,7 +253,7 @@ def test_a_daily_budget_over_all_guests(engine: Engine) -> None:
     claim(engine, Visitor("c10", "n10"), late + timedelta(seconds=30), daily_budget=10)
 
 
-def test_what_is_released_returns_to_the_budget(engine: Engine) -> None:
+def test_a_released_claim_returns_to_the_budget(engine: Engine) -> None:
     made = [claim(engine, Visitor(f"c{n}", f"n{n}"), daily_budget=3) for n in range(3)]
     with pytest.raises(GuestBudgetReached):
         claim(engine, Visitor("c3", "n3"), daily_budget=3)
@@ -421,7 +421,7 @@ ADDRESSES = st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6)).map(str)
 
 
 @given(st.text(max_size=60), ADDRESSES, st.lists(ADDRESSES, max_size=3), st.integers(1, 4))
-def test_whatever_a_client_forges_the_outermost_proxy_of_ours_is_believed(
+def test_a_forged_header_does_not_hide_the_address_seen_by_our_outermost_proxy(
     forged: str, client: str, between: list[str], proxies: int
 ) -> None:
     """The client writes what it likes; each of our proxies appends whom it was called from."""

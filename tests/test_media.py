@@ -22,7 +22,7 @@ def files(tmp_path: Path) -> FileMedia:
     return FileMedia(tmp_path / "media")
 
 
-def test_what_was_stored_is_found_again(files: FileMedia) -> None:
+def test_a_stored_file_is_found_again(files: FileMedia) -> None:
     key = files.store(PNG, "image/png")
     with files.open(key) as file:
         assert file.read() == PNG
@@ -74,7 +74,7 @@ def test_other_people_on_the_machine_cannot_read_it(files: FileMedia) -> None:
         f"{'0' * 32}.png\0",
     ],
 )
-def test_what_is_no_key_is_refused_everywhere(files: FileMedia, key: str) -> None:
+def test_an_invalid_key_is_refused_everywhere(files: FileMedia, key: str) -> None:
     for use in (files.open, files.path, files.size, files.delete, mime_type_of):
         with pytest.raises(MediaKeyInvalid):
             use(key)
@@ -92,7 +92,7 @@ def test_no_text_leads_out_of_the_folder(key: str) -> None:
 
 
 @pytest.mark.parametrize("mime_type", ["image/svg+xml", "text/html", "", "image/png; x=y"])
-def test_what_a_browser_would_run_is_not_kept(files: FileMedia, mime_type: str) -> None:
+def test_a_file_that_a_browser_would_run_is_not_stored(files: FileMedia, mime_type: str) -> None:
     with pytest.raises(MediaTypeUnknown):
         files.store(b"<svg onload=alert(1)>", mime_type)
     assert not files.root.exists()

@@ -31,7 +31,9 @@ def test_the_nightly_seal_is_written_to_a_file_and_holds(app: Flask, alice: Pers
             assert ledger.proof.check(session.connection(), with_seals=True).ok
 
 
-def test_what_has_expired_is_written_down(app: Flask, alice: Person, clock: StoppedClock) -> None:
+def test_the_expiry_job_records_expired_credits(
+    app: Flask, alice: Person, clock: StoppedClock
+) -> None:
     with app.app_context():
         with transaction() as session:
             connection = session.connection()

@@ -49,7 +49,7 @@ def test_spellings_of_one_mailbox_have_one_key(typed: str, key: str) -> None:
         *("alice@xn--a.com", "a@\ud800.com", "alice@xn--\udcff.com", "alice@exa‮mple.com"),
     ],
 )
-def test_what_is_no_address_is_refused(text: str) -> None:
+def test_an_invalid_address_is_refused(text: str) -> None:
     with pytest.raises(AddressInvalid):
         parse_address(text)
 

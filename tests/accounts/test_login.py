@@ -119,7 +119,7 @@ def test_success_forgets_the_tries_but_not_the_networks(
     assert left == {"log_in.network": 9}
 
 
-def test_what_is_counted_names_nobody(engine: Engine, enter: Join) -> None:
+def test_counted_attempts_store_no_address(engine: Engine, enter: Join) -> None:
     with pytest.raises(WrongCredentials):
         enter("alice@example.com", network="192.0.2.1")
     with transaction(engine) as session:

@@ -72,7 +72,9 @@ def test_the_same_letters_from_another_keyboard_match() -> None:
     assert passwords.verify("cafe\u0301 by the sea", stored)
 
 
-def test_nobody_costs_the_same_work_as_somebody(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_address_costs_the_same_work_as_a_known_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Work rather than time is compared: other tests run beside this one."""
     stored = passwords.new_password(GOOD).hash
     work: list[list[str]] = []

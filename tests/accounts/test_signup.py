@@ -114,7 +114,7 @@ def test_joining_and_confirming_say_what_they_really_gave(
     assert confirm(bob) == (110, 110)
 
 
-def test_who_deletes_the_account_and_returns_is_not_welcomed_again(
+def test_a_person_who_deletes_the_account_and_returns_is_not_welcomed_again(
     engine: Engine, rules: AccountRules, join: Join, balance: Balance
 ) -> None:
     first = join()
@@ -192,7 +192,7 @@ def test_a_network_that_opens_account_after_account_is_slowed(
     count("elsewhere")
 
 
-def test_who_listens_for_sign_ups_acts_in_the_same_transaction(
+def test_a_sign_up_hook_runs_in_the_same_transaction(
     engine: Engine, rules: AccountRules, join: Join
 ) -> None:
     heard: list[tuple[str, str | None]] = []

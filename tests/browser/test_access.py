@@ -75,7 +75,7 @@ def test_axe_finds_nothing_in_any_state_of_any_component(
 
 
 @pytest.mark.parametrize("path", ["/", "/credits", "/dashboard", "/gallery", "/settings"])
-def test_nothing_is_wider_than_the_smallest_phone(cast: Cast, path: str) -> None:
+def test_every_page_fits_the_smallest_phone(cast: Cast, path: str) -> None:
     member = cast.person(width=320)
     member.sign_up(f"small{path.strip('/') or 'studio'}@example.com")
     page = member.open(path)

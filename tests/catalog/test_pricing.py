@@ -200,7 +200,7 @@ REFUSED: list[tuple[Fields, str, str]] = [
 
 
 @pytest.mark.parametrize(("fields", "field", "message"), REFUSED)
-def test_what_nobody_can_make_is_refused_by_field(
+def test_an_impossible_order_is_refused_by_field(
     studio: Catalog, fields: Fields, field: str, message: str
 ) -> None:
     with pytest.raises(ValidationFailed) as refused:
@@ -210,7 +210,7 @@ def test_what_nobody_can_make_is_refused_by_field(
     assert refused.value.errors[0]["message"].startswith(message)
 
 
-def test_everything_that_is_wrong_is_said_at_once(studio: Catalog) -> None:
+def test_every_mistake_of_a_catalog_is_reported_at_once(studio: Catalog) -> None:
     with pytest.raises(ValidationFailed) as refused:
         quote(studio, PriceRequest(n=9, quality="ultra", size="huge"))
     assert [error["field"] for error in refused.value.errors] == ["n", "quality", "size"]

@@ -91,7 +91,7 @@ def test_longer_never_costs_less(operation: str, one: int, other: int) -> None:
 
 
 @given(requests(), st.integers(-1, 8), st.integers(-1, 2000))
-def test_what_is_kept_is_never_above_the_quote(
+def test_a_capture_is_never_above_the_quote(
     drawn: tuple[Catalog, PriceRequest], images: int, seconds: int
 ) -> None:
     catalog, request = drawn

@@ -43,7 +43,7 @@ def test_the_recommended_model_fits_the_balance(
     assert (found.model.id, found.reason) == (model, reason)
 
 
-def test_nothing_is_recommended_that_cannot_be_paid_or_is_not_there(studio: Catalog) -> None:
+def test_every_recommendation_is_available_and_can_be_paid(studio: Catalog) -> None:
     assert recommend(studio, 0, ALL) is None
     assert recommend(studio, 499_999, ALL) is None
     assert recommend(studio, 50 * CREDIT, []) is None
@@ -164,7 +164,7 @@ def test_in_dollars_the_words_are_dollars(dollars: Catalog) -> None:
     st.sampled_from([None, "low", "medium", "high"]),
     st.sampled_from(sorted(ALL)),
 )
-def test_whatever_is_proposed_can_be_paid(
+def test_every_recommended_model_can_be_paid(
     balance_micro: int, available: set[str], n: int, quality: str | None, model: str
 ) -> None:
     asked = PriceRequest(n=n, quality=quality, model=model)

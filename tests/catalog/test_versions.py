@@ -171,7 +171,7 @@ def test_another_preset_is_taken_up_where_it_was_left(shop: Shop) -> None:
     assert shop.welcome == 70
 
 
-def test_what_was_pinned_can_be_read_again(shop: Shop) -> None:
+def test_a_pinned_version_can_be_read_again(shop: Shop) -> None:
     shop.start()
     old = shop.read(versions.active)
     assert old is not None

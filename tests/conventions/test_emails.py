@@ -48,7 +48,7 @@ def words_of(html: str) -> list[str]:
     return re.findall(r"[\w$€£.,:/@−-]*\w", text)
 
 
-def test_every_mail_has_a_folder_with_its_parts_and_stands_in_the_list() -> None:
+def test_every_email_has_a_folder_with_its_parts_and_is_in_the_list() -> None:
     folders = {path.name for path in FOLDER.iterdir() if path.is_dir()} - {"parts"}
     assert folders == set(emails.EVENTS) == {mail.event for mail in MAILS}
     for name in folders:
@@ -56,14 +56,14 @@ def test_every_mail_has_a_folder_with_its_parts_and_stands_in_the_list() -> None
         assert parts == {"subject.txt", "body.txt", "body.html", "examples.json"}, name
 
 
-def test_every_part_of_a_mail_exists_in_html_and_in_text() -> None:
+def test_every_part_of_an_email_exists_in_html_and_in_text() -> None:
     parts = list((FOLDER / "parts").iterdir())
     kinds = {path.stem: {each.suffix for each in parts if each.stem == path.stem} for path in parts}
     assert all(each == {".html", ".txt"} for each in kinds.values()), kinds
 
 
 @pytest.mark.parametrize(("event", "state"), STATES)
-def test_a_mail_says_in_text_all_that_it_says_in_html(
+def test_an_email_says_in_text_all_that_it_says_in_html(
     looked_at: Flask, event: str, state: str
 ) -> None:
     parts = rendered(looked_at, event, example(event, state))
@@ -78,7 +78,7 @@ def test_a_mail_says_in_text_all_that_it_says_in_html(
 
 
 @pytest.mark.parametrize(("event", "state"), STATES)
-def test_a_mail_loads_nothing_and_tells_nobody_that_it_was_read(
+def test_an_email_loads_nothing_and_has_no_tracking(
     looked_at: Flask, event: str, state: str
 ) -> None:
     html = rendered(looked_at, event, example(event, state))["html"]
@@ -100,7 +100,7 @@ def test_a_name_is_shown_as_it_is_and_never_read_as_markup(looked_at: Flask, eve
 
 
 @pytest.mark.parametrize("event", emails.EVENTS)
-def test_a_mail_says_whether_it_can_be_switched_off(looked_at: Flask, event: str) -> None:
+def test_an_email_says_whether_it_can_be_switched_off(looked_at: Flask, event: str) -> None:
     (mail,) = (each for each in MAILS if each.event == event)
     text = rendered(looked_at, event, example(event, mail.examples[0].name))["text"]
     assert ("cannot be switched off" in text) == (event in emails.ABOUT_MONEY)

@@ -23,7 +23,7 @@ def sign_up(person: Person) -> Person:
     return person.sign_up(f"guest-{number}@example.com")
 
 
-def test_what_is_delivered_is_kept(guest: Person, studio: Studio) -> None:
+def test_a_delivered_image_keeps_its_claim(guest: Person, studio: Studio) -> None:
     generation_id = studio.ask(guest)
     assert remaining(guest) == 2
     studio.queue.run()
@@ -84,7 +84,7 @@ def test_the_fourth_is_refused_with_when_and_where_to_go(guest: Person, studio: 
     [{"n": 2}, {"model": "nano-banana-pro"}, {"model": "gpt-image", "quality": "high"}],
     ids=str,
 )
-def test_what_is_for_members_asks_to_sign_up(
+def test_a_guest_who_orders_a_members_model_is_asked_to_sign_up(
     guest: Person, studio: Studio, body: dict[str, object]
 ) -> None:
     answer = guest.call("POST", "/api/generate-image", {"prompt": "a quay", **body})

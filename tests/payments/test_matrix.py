@@ -178,7 +178,7 @@ def disagreement(shop_app: ShopApp, since: datetime) -> str | None:
 
 
 @pytest.mark.slow
-def test_however_an_event_comes_it_ends_the_same(shop_app: ShopApp) -> None:
+def test_an_event_ends_the_same_in_every_manner_of_delivery(shop_app: ShopApp) -> None:
     plans, kind = PlanShop(shop_app), shop_app.url.partition(":")[0].partition("+")[0]
     ran: Counter[tuple[str, str]] = Counter()
     wrong: list[str] = []

@@ -200,7 +200,7 @@ def test_a_payment_under_review_and_a_deleted_user_get_no_receipt(shop_app: Shop
     assert shop_app.row(left).state == "paid"
 
 
-def test_the_receipt_reaches_a_mail_server_complete(shop_app: ShopApp) -> None:
+def test_the_receipt_reaches_an_smtp_server_complete(shop_app: ShopApp) -> None:
     from email.message import EmailMessage
 
     from creditapp.emails import EmailService, SmtpMailer

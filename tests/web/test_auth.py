@@ -64,7 +64,7 @@ def test_a_guest_who_used_a_key_of_the_member_logs_in_and_keeps_both_images(
     assert make_with_key(elsewhere) in made  # the member's own key still repeats
 
 
-def test_a_taken_address_gets_a_neutral_page_and_its_owner_one_mail_a_day(
+def test_a_taken_address_gets_a_neutral_page_and_its_owner_one_email_a_day(
     guest: Person, alice: Person, queue: Queue, outbox: Outbox, clock: StoppedClock
 ) -> None:
     for _ in range(3):
@@ -230,7 +230,7 @@ def test_a_session_cookie_is_out_of_reach_of_scripts_and_other_sites(guest: Pers
     assert "SameSite=Lax" in cookies[0]
 
 
-def test_a_forgotten_password_is_set_anew_by_mail_once(
+def test_a_link_by_email_sets_a_forgotten_password_once(
     app: Flask, alice: Person, queue: Queue, outbox: Outbox
 ) -> None:
     person = Person(app)

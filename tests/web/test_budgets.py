@@ -84,7 +84,7 @@ def test_no_page_is_larger_than_forty_kilobytes(app: Flask) -> None:
 
 
 @pytest.mark.databases("sqlite")
-def test_what_every_page_loads_beside_itself_is_small(client: FlaskClient) -> None:
+def test_the_files_that_every_page_loads_are_small(client: FlaskClient) -> None:
     page = parse_html(client.get("/").text)
     files = {element["src"] for element in page.all('[src^="/static/"]')}
     files |= {element["href"] for element in page.all('[href^="/static/"]')}

@@ -36,7 +36,7 @@ def test_the_four_widgets_show_the_states_that_people_meet() -> None:
         assert any(word in state for state in states["cost_indicator"]), word
 
 
-def test_one_state_stands_alone(app: Flask) -> None:
+def test_one_state_is_shown_on_a_page_of_its_own(app: Flask) -> None:
     component = EXAMPLES[0]
     path = f"/credits-demo/{component.name}/{component.examples[0].name}"
     assert Person(app).browser.get(path).status_code == 200
@@ -49,7 +49,7 @@ def test_an_unknown_state_is_not_found_and_nothing_is_posted(app: Flask) -> None
     assert person.post("/credits-demo").status_code == 405
 
 
-def test_every_mail_is_shown_as_html_and_as_text(app: Flask) -> None:
+def test_every_email_is_shown_as_html_and_as_text(app: Flask) -> None:
     browser = Person(app).browser
     page = Person(app).page("/credits-demo/mails")
     for mail in MAILS:

@@ -110,7 +110,9 @@ def test_a_week_of_spending_is_what_the_images_cost(
     assert "3 images" not in alice.page("/dashboard").one("[aria-labelledby=usage-heading]").text
 
 
-def test_what_ends_is_shown_with_its_time(app: Flask, alice: Person, clock: StoppedClock) -> None:
+def test_expiring_credits_are_shown_with_their_time(
+    app: Flask, alice: Person, clock: StoppedClock
+) -> None:
     give(
         app, "alice@example.com", 5, source="promotion", expires_at=clock.now() + timedelta(days=3)
     )
@@ -194,7 +196,7 @@ def test_a_failed_wish_shows_that_nothing_was_charged(alice: Person, queue: Queu
     assert alice.balance() == 50
 
 
-def test_everyone_sees_only_their_own(app: Flask, alice: Person, charlie: Person) -> None:
+def test_a_member_sees_only_their_own_history(app: Flask, alice: Person, charlie: Person) -> None:
     spend(app, "alice@example.com", 3, "test:1", note="a secret of Alice's")
     assert "a secret of Alice" in alice.browser.get("/dashboard").text
     for path in ("/dashboard", "/dashboard/history.csv"):

@@ -52,7 +52,7 @@ def test_an_empty_gallery_invites(alice: Person) -> None:
     assert page.has('main a[href="/"]')
 
 
-def test_what_was_made_hangs_there_newest_first(alice: Person, queue: Queue) -> None:
+def test_the_gallery_shows_images_newest_first(alice: Person, queue: Queue) -> None:
     first = make(alice, queue, "a fox in the snow")
     second = make(alice, queue, "two boats", n="2")
     page = alice.page("/gallery")
@@ -62,7 +62,7 @@ def test_what_was_made_hangs_there_newest_first(alice: Person, queue: Queue) -> 
         assert page.has(f'a[href="{made}"]')
 
 
-def test_what_several_images_cost_together_is_told_as_one_sum(alice: Person, queue: Queue) -> None:
+def test_images_made_together_show_one_cost(alice: Person, queue: Queue) -> None:
     make(alice, queue, "two boats", n="2")
     make(alice, queue, "a fox in the snow")
     fox, *boats = alice.page("/gallery").texts("figure")
@@ -87,7 +87,7 @@ def test_a_search_finds_words_as_they_were_typed(app: Flask, alice: Person) -> N
         assert "HX-Request" in answer.headers["Vary"]
 
 
-def test_what_was_searched_for_is_shown_as_text(alice: Person) -> None:
+def test_a_search_for_html_is_shown_as_text(alice: Person) -> None:
     words = '"><script>alert(1)</script>'
     page = alice.page("/gallery", query_string={"q": words})
     assert page.value("q") == words
@@ -150,7 +150,7 @@ def test_a_guests_image_is_that_browsers_alone(app: Flask, guest: Person, queue:
     assert Person(app).browser.get(image).status_code == 404
 
 
-def test_what_is_deleted_is_gone_with_its_file_and_its_cost_stays_told(
+def test_a_deleted_image_is_gone_with_its_file_and_its_cost_stays_in_the_history(
     app: Flask, alice: Person, queue: Queue
 ) -> None:
     made = make(alice, queue, "a fox in the snow")

@@ -47,7 +47,7 @@ def boxes(person: Person) -> dict[str, bool]:
     return {box["value"]: "checked" in box for box in person.page("/settings").all("[name=notify]")}
 
 
-def test_everything_comes_until_somebody_says_otherwise(alice: Person) -> None:
+def test_every_optional_email_is_on_at_first(alice: Person) -> None:
     assert boxes(alice) == dict.fromkeys(emails.OPTIONAL, True)
     page = alice.browser.get("/settings").text
     assert "about payments" in page
@@ -55,7 +55,7 @@ def test_everything_comes_until_somebody_says_otherwise(alice: Person) -> None:
         assert f'value="{event}"' not in page
 
 
-def test_what_is_switched_off_does_not_come_and_what_is_about_money_does(
+def test_a_member_who_switches_emails_off_still_gets_those_about_money(
     app: Flask, alice: Person, outbox: Outbox
 ) -> None:
     answer = alice.post("/settings/notifications", {"notify": "card_expiring"})
@@ -74,9 +74,7 @@ def test_what_is_switched_off_does_not_come_and_what_is_about_money_does(
     assert notify(app, "low_balance", LOW) is not None
 
 
-def test_nobody_switches_off_mails_about_money_by_a_form_of_their_own(
-    app: Flask, alice: Person
-) -> None:
+def test_a_forged_form_cannot_switch_off_emails_about_money(app: Flask, alice: Person) -> None:
     alice.post("/settings/notifications", {"notify": "made-up"})
     with app.app_context(), snapshot() as session:
         user = accounts.find_by_email(session, "alice@example.com")
@@ -88,7 +86,7 @@ def test_nobody_switches_off_mails_about_money_by_a_form_of_their_own(
         notify(app, "verify", {})
 
 
-def test_a_mail_that_waits_is_dropped_when_its_kind_is_switched_off(
+def test_a_queued_email_is_dropped_when_its_kind_is_switched_off(
     app: Flask, alice: Person, outbox: Outbox
 ) -> None:
     assert notify(app, "low_balance", LOW)
@@ -97,7 +95,7 @@ def test_a_mail_that_waits_is_dropped_when_its_kind_is_switched_off(
     assert "low_balance" not in {each.event for each in outbox.sent}
 
 
-def test_the_link_asks_first_and_its_button_ends_the_mails(
+def test_the_unsubscribe_link_asks_first_and_its_button_unsubscribes(
     app: Flask, alice: Person, outbox: Outbox
 ) -> None:
     path = link(app, outbox)
@@ -116,7 +114,7 @@ def test_the_link_asks_first_and_its_button_ends_the_mails(
     assert "Switched off." in stranger.browser.get(path).text
 
 
-def test_a_mail_program_ends_them_with_one_request_as_often_as_it_likes(
+def test_an_email_program_unsubscribes_with_one_request_and_may_repeat_it(
     app: Flask, alice: Person, outbox: Outbox
 ) -> None:
     path = link(app, outbox)
@@ -160,7 +158,7 @@ def test_a_deleted_account_is_told_nothing(app: Flask, alice: Person, outbox: Ou
     assert app.test_client().get(path).status_code == 401
 
 
-def test_the_headers_of_the_mail_are_those_that_programs_read(
+def test_an_email_has_the_headers_that_programs_read(
     app: Flask, alice: Person, outbox: Outbox, queue: Queue
 ) -> None:
     from email import message_from_bytes, policy

@@ -35,13 +35,13 @@ def test_the_dialog_is_the_same_list(app: Flask) -> None:
     assert page.count(">Subscribe<") == 4
 
 
-def test_a_plan_stands_on_the_dashboard_and_on_the_credits_page(app: Flask) -> None:
+def test_the_dashboard_and_the_credits_page_show_the_plan(app: Flask) -> None:
     alice = Person(app).sign_up("alice@example.com")
     assert "Free plan" in alice.browser.get("/dashboard").text
     assert "Or a plan, with credits every month" in alice.browser.get("/credits").text
 
 
-def test_what_cannot_be_chosen_is_refused_in_words(app: Flask) -> None:
+def test_a_plan_that_cannot_be_chosen_is_refused_in_words(app: Flask) -> None:
     alice = Person(app).sign_up("alice@example.com")
     page = alice.page("/credits/plans")
     form = {name: page.value(name) for name in ("csrf_token", "catalog", "nonce")}

@@ -19,7 +19,7 @@ def test_a_guest_reads_the_policy(client: FlaskClient) -> None:
     assert "/auth/login?next=/credits/refunds" in page
 
 
-def test_who_paid_nothing_is_told_so(app: Flask) -> None:
+def test_a_member_without_payments_reads_so(app: Flask) -> None:
     alice = Person(app).sign_up("alice@example.com")
     assert "You have no payments" in alice.browser.get("/credits/refunds").text
 

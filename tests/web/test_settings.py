@@ -21,7 +21,7 @@ def test_name_and_threshold_are_kept(alice: Person) -> None:
     assert "low" in alice.page("/").one("header").text.lower()
 
 
-def test_zero_means_never_told(alice: Person) -> None:
+def test_a_threshold_of_zero_sends_no_warning(alice: Person) -> None:
     alice.post("/settings/profile", {"name": "", "low_balance": "0"})
     assert alice.page("/settings").value("low_balance") == "0"
 

@@ -23,7 +23,7 @@ def test_a_guest_makes_three_images_and_is_then_invited_to_sign_up(
     assert refused.headers["Retry-After"].isdecimal()
 
 
-def test_what_is_said_to_be_free_follows_what_is_left(guest: Person) -> None:
+def test_a_guest_sees_how_many_free_images_are_left(guest: Person) -> None:
     page = guest.browser.get("/").text
     assert "3 free images, no account needed." in page
     assert "free to try" in page
@@ -105,7 +105,7 @@ def test_an_address_may_carry_a_wish(alice: Person) -> None:
     assert alice.balance() == 50
 
 
-def test_who_comes_back_from_paying_finds_the_same_choice(alice: Person) -> None:
+def test_a_buyer_who_comes_back_from_paying_finds_the_same_choice(alice: Person) -> None:
     alice.browser.get("/studio/till?model=gpt-image&quality=high&size=1536x1024&n=2")
     form = alice.page("/?purchase=success").fields()
     assert (form["model"], form["shown_micro"]) == ("gpt-image", "16000000")
@@ -113,7 +113,7 @@ def test_who_comes_back_from_paying_finds_the_same_choice(alice: Person) -> None
     assert (form["model"], form["shown_micro"]) == ("flux-dev", "1000000")
 
 
-def test_what_waits_is_canceled_and_costs_nothing(alice: Person, queue: Queue) -> None:
+def test_canceling_a_queued_generation_costs_nothing(alice: Person, queue: Queue) -> None:
     path = submit(alice, "a fox", model="flux-dev").location
     assert alice.balance() == 49
     answer = alice.post(f"{path}/cancel")

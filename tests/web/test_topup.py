@@ -138,6 +138,6 @@ def test_money_is_read_in_its_own_units(text: str, currency: str, minor: int) ->
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "NaN", "inf", "1e20", "", "ten"])
-def test_what_is_no_amount_of_money_is_refused(text: str) -> None:
+def test_an_invalid_amount_of_money_is_refused(text: str) -> None:
     with pytest.raises(units.AmountInvalid):
         units.minor_from_text(text, "USD")

@@ -246,7 +246,7 @@ def test_a_source_image_is_shown_in_the_colours_of_the_prompt() -> None:
     assert difference(*drawn.values()) > 20
 
 
-def test_a_source_that_is_no_image_is_refused() -> None:
+def test_an_invalid_source_image_is_refused() -> None:
     request = ImageRequest("x", "flux-dev", images=(SourceImage(b"<svg/>", "image/png"),))
     error = generate(OfflineProvider(), request).error
     assert error is not None

@@ -205,7 +205,7 @@ def test_a_key_that_cannot_be_sent_is_refused_without_being_quoted(
     ("fault", "delivered"),
     [("fewer", 2), ("more", 3), ("bad_base64", 2), ("bomb", 2), ("truncated", 2), ("no_usage", 3)],
 )
-def test_what_did_not_arrive_is_not_delivered_and_the_rest_is(
+def test_a_missing_image_is_not_delivered_and_the_rest_is(
     fake_openai: FakeOpenAI, fault: str, delivered: int
 ) -> None:
     fake_openai.fail(fault)
