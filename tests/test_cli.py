@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from flask import Flask
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import Connection
 
 from creditapp.runtime import migrate
 from tests.app_factory import Person, Queue
+from tests.processes import run_command
 
 ROOT = Path(__file__).resolve().parent.parent
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -22,32 +22,23 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def run(database_url: str, tmp_path: Path) -> Run:
-    """Run a command over a fresh database of each kind."""
-    return command_over(database_url, tmp_path)
-
-
-def command_over(database_url: str, folder: Path) -> Run:
-    """Return a function that runs a command in a process of its own."""
+    """Run a command over the test's database."""
 
     def call(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:
-        kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-        return subprocess.run(
-            [sys.executable, "-m", "creditapp", *words],
-            cwd=ROOT,
-            env={
-                **kept,
-                "CREDITAPP_DATA": str(folder / "data"),
-                "DATABASE_URL": database_url,
-                "CREDITAPP_LOG_LEVEL": "error",
-                **environ,
-            },
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        own = {
+            "CREDITAPP_DATA": str(tmp_path / "data"),
+            "DATABASE_URL": database_url,
+            "CREDITAPP_LOG_LEVEL": "error",
+        }
+        return run_command(*words, environ=own | environ)
 
     return call
+
+
+@pytest.fixture
+def app(own_app: Flask) -> Flask:
+    """The app on the database that the commands open."""
+    return own_app
 
 
 @pytest.mark.databases("sqlite", "postgresql")

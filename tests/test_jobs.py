@@ -25,6 +25,7 @@ from creditapp.jobs.engine import JobStore
 from creditapp.jobs.worker_registry import FileWorkerRegistry
 from creditapp.services import get, provide
 
+pytestmark = pytest.mark.databases("sqlite", "postgresql")
 SECRET = "a prompt about a neighbour, and sk-live-123"
 
 
@@ -47,7 +48,7 @@ def app(database_url: str, tmp_path: Path) -> Iterator[Flask]:
     registry.periodics.update(periodics)
 
 
-def await_until(condition: Callable[[], object], seconds: float = 10.0) -> None:
+def await_until(condition: Callable[[], object], seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds} s"
@@ -318,23 +319,19 @@ def test_mistakes_in_the_code_are_raised(app: Flask) -> None:
 
 def test_a_start_does_not_wait_for_dbos(tmp_path: Path) -> None:
     program = f"""
-import sys, time
+import sys
 from pathlib import Path
 from flask import Flask
 from creditapp import jobs
-
-pytestmark = pytest.mark.databases("sqlite", "postgresql")
-began_at = time.perf_counter()
 app = Flask("x")
 jobs.init_app(app, "sqlite:///{tmp_path}/app.sqlite", Path("{tmp_path}"))
 assert "dbos" not in sys.modules
 jobs.start(app)
-print(time.perf_counter() - began_at)
+assert not hasattr(sys.modules.get("dbos"), "DBOS"), "it is still being imported"
 """
     result = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=30
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=200
     )
-    assert float(result.stdout.splitlines()[0]) < 0.2
     assert "Traceback" not in result.stderr
 
 

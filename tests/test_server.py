@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +25,7 @@ from creditapp.runtime.server import refuse_demo_money, refuse_offline_models
 from creditapp.services import get
 from creditapp.stripe_sandbox.state import State
 from tests.app_factory import close_app
+from tests.processes import run_command
 from tests.test_config import PRODUCTION, REFUSED_IN_PRODUCTION
 
 pytestmark = pytest.mark.databases("sqlite", "postgresql")
@@ -39,17 +37,9 @@ TIMEOUT_SECONDS = 60
 
 def run(command: str, environ: dict[str, str], folder: Path) -> tuple[int, str, str]:
     """Run a command with nothing in its environment but what is given."""
-    bare = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     # The data's folder is the demo's own; production brings another, or none that matters.
-    ended = subprocess.run(
-        [sys.executable, "-m", "creditapp", command],
-        env={**bare, "CREDITAPP_DATA": str(folder), "PORT": "0", **environ},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_SECONDS,
-        check=False,
-    )
+    own = {"CREDITAPP_DATA": str(folder), "PORT": "0"}
+    ended = run_command(command, environ=own | environ)
     return ended.returncode, ended.stdout, ended.stderr
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +18,7 @@ from creditapp.config import SettingsInvalid, load_settings
 from creditapp.db import db
 from creditapp.runtime import migrate
 from tests.app_factory import build_app, close_app
+from tests.processes import run_command
 
 pytestmark = pytest.mark.databases("sqlite", "postgresql")
 
@@ -158,9 +156,9 @@ def test_a_command_on_an_unreleased_version_stops_with_one_line(
     with engine.begin() as connection:
         for statement in UNRELEASED_SCHEMAS["an old revision"]:
             connection.exec_driver_sql(statement)
-    status, out, error = run_command(command, {"CREDITAPP_DATA": str(tmp_path)})
-    assert (status, out) == (2, "")
-    assert error.splitlines() == [
+    ended = run_command(command, environ={"CREDITAPP_DATA": str(tmp_path), "PORT": "0"})
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.splitlines() == [
         f"{tmp_path} was made by an unreleased version of CreditApp:"
         " move it away or set CREDITAPP_DATA."
     ]
@@ -173,27 +171,17 @@ def test_a_command_on_an_unreleased_database_names_its_setting(
     with engine.begin() as connection:
         connection.exec_driver_sql("CREATE TABLE wallets (id INTEGER)")
     engine.dispose()
-    environ = {"CREDITAPP_DATA": str(tmp_path / "data"), "DATABASE_URL": database_url}
-    status, out, error = run_command("serve", environ)
-    assert (status, out) == (2, "")
-    assert error.splitlines() == [
+    environ = {
+        "CREDITAPP_DATA": str(tmp_path / "data"),
+        "DATABASE_URL": database_url,
+        "PORT": "0",
+    }
+    ended = run_command("serve", environ=environ)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.splitlines() == [
         "The database in DATABASE_URL was made by an unreleased version of CreditApp:"
         " move it away or set DATABASE_URL."
     ]
-
-
-def run_command(command: str, environ: dict[str, str]) -> tuple[int, str, str]:
-    """Run a command in a process of its own; return its status, output and errors."""
-    ended = subprocess.run(
-        [sys.executable, "-m", "creditapp", command],
-        cwd=ROOT,
-        env={"PATH": os.environ["PATH"], "PORT": "0", **environ},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    return ended.returncode, ended.stdout, ended.stderr
 
 
 def test_every_constraint_has_a_name_that_a_migration_can_use() -> None:

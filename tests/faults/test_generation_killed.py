@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import signal
 import time
 from collections import Counter
@@ -33,6 +32,7 @@ from tests.faults.generation_worker import (
     run_worker,
 )
 from tests.faults.jobs_worker import read_facts
+from tests.processes import forked
 
 TAKEN_OVER_WITHIN_SECONDS = 10.0
 PRICE = 2
@@ -50,10 +50,6 @@ ENDS = {
     BEFORE_START: ("succeeded", 1),
 }
 
-_processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload(
-    ["pytest", "dbos", "openai", "tests.faults.jobs_worker", "tests.faults.generation_worker"]
-)
 _killed = Counter[str]()
 
 
@@ -81,7 +77,7 @@ class GenerationShop:
         self.children: list[ForkServerProcess] = []
 
     def start_worker(self, step: str = "", manner: str = "kill") -> ForkServerProcess:
-        child = _processes.Process(
+        child = forked.Process(
             target=run_worker, args=(self.environ, self.facts_file, step, manner)
         )
         child.start()
@@ -107,7 +103,7 @@ class GenerationShop:
         with self.app.app_context(), snapshot() as session:
             return {row.prompt: row for row in session.scalars(select(Generation))}
 
-    def await_until(self, true: Callable[[], object], seconds: float = 25.0) -> None:
+    def await_until(self, true: Callable[[], object], seconds: float = 120.0) -> None:
         give_up_at = time.monotonic() + seconds
         while not true():
             if time.monotonic() > give_up_at:

@@ -6,7 +6,6 @@ dozen of them would otherwise spend half a minute importing.
 
 from __future__ import annotations
 
-import multiprocessing
 import signal
 import time
 from collections import Counter
@@ -24,11 +23,10 @@ from creditapp.jobs import registry
 from creditapp.jobs.engine import JobStore
 from creditapp.services import get
 from tests.faults.jobs_worker import new_app, read_facts, register, work
+from tests.processes import forked
 
 RECOVERED_WITHIN_SECONDS = 10.0
 
-_processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload(["pytest", "dbos", "tests.faults.jobs_worker"])
 _killed = Counter[str]()
 
 
@@ -50,7 +48,7 @@ class Workshop:
         self.app: Flask = new_app(database_url, self.data_dir)
 
     def start_worker(self, *options: str) -> ForkServerProcess:
-        child = _processes.Process(
+        child = forked.Process(
             target=work, args=(self.database_url, self.data_dir, self.facts_file, options)
         )
         child.start()
@@ -91,7 +89,7 @@ class Workshop:
         with self.app.app_context():
             return jobs.health()
 
-    def await_until(self, condition: Callable[[], object], seconds: float = 20.0) -> None:
+    def await_until(self, condition: Callable[[], object], seconds: float = 120.0) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > deadline:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +18,7 @@ from creditapp.payments.catalog_import import Diff, compare
 from creditapp.payments.stripe.client import StripeGateway
 from creditapp.payments.stripe.records import PriceState
 from creditapp.services import get, provide
-from tests.app_factory import build_app, close_app
+from tests.app_factory import SharedApps
 
 KEY = "operator-key-of-a-test"
 PACK = {
@@ -326,16 +324,15 @@ def test_a_plan_in_the_catalog_under_its_own_id_is_not_made_a_second_time() -> N
 
 
 @pytest.fixture
-def app(tmp_path: Path) -> Iterator[Flask]:
+def app(shared_apps: SharedApps) -> Flask:
     """An app whose catalog was imported, on the sandbox."""
-    made = build_app(f"sqlite:///{tmp_path}/a.sqlite", tmp_path, {"ADMIN_API_KEY": KEY})
+    made = shared_apps.fresh("sqlite", {"ADMIN_API_KEY": KEY})
     with made.app_context():
         settings = get(Settings)
         with transaction() as session:
             imported = versions.import_file(session, settings.catalog, now=now())
         provide(made, Catalog, imported.catalog)
-    yield made
-    close_app(made)
+    return made
 
 
 def make(app: Flask, name: str, minor: int, included: str, cycle: str | None = None) -> str:
@@ -382,7 +379,8 @@ def test_the_route_imports_prices(app: Flask) -> None:
     assert (again.json["created"], again.json["changed"]) == ([], [])
 
 
-def test_without_the_operators_key_the_route_is_not_found(app: Flask) -> None:
+def test_without_the_operators_key_the_route_is_not_found(shared_apps: SharedApps) -> None:
+    app = shared_apps.fresh("sqlite")
     assert app.test_client().post("/api/billing/sync-prices").status_code == 404
 
 

@@ -20,7 +20,7 @@ import pytest
 from tests.pages import parse_html
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 120.0
 
 
 class _Stay(HTTPRedirectHandler):

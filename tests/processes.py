@@ -1,0 +1,53 @@
+"""Processes of the tests, forked from one that has imported the app.
+
+A new interpreter takes two seconds to import it; the browser tests start some.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+import tempfile
+from pathlib import Path
+from subprocess import CompletedProcess
+
+forked = multiprocessing.get_context("forkserver")
+forked.set_forkserver_preload(
+    [
+        "pytest",
+        "dbos",
+        "openai",
+        "flask_migrate",
+        "creditapp.cli",
+        "tests.faults.jobs_worker",
+        "tests.faults.generation_worker",
+    ]
+)
+
+SECONDS_MAX = 200
+
+
+def run_command(*words: str, environ: dict[str, str]) -> CompletedProcess[str]:
+    """Run ``./run`` with these words and this environment alone; return status, output, errors."""
+    with tempfile.TemporaryDirectory() as folder:
+        out, error = Path(folder, "out"), Path(folder, "error")
+        process = forked.Process(target=_run, args=(words, environ, out, error))
+        process.start()
+        process.join(SECONDS_MAX)
+        assert not process.is_alive(), f"{words} takes too long"
+        status = process.exitcode
+        assert status is not None
+        return CompletedProcess(words, status, out.read_text(), error.read_text())
+
+
+def _run(words: tuple[str, ...], environ: dict[str, str], out: Path, error: Path) -> None:
+    for path, number in ((out, 1), (error, 2)):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
+    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    os.environ.clear()
+    os.environ.update(kept | environ)
+    sys.argv = ["creditapp", *words]
+    from creditapp.cli import main
+
+    main()
