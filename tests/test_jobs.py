@@ -98,7 +98,7 @@ def test_one_process_enqueues_a_job_and_another_runs_it(
     assert health.last_beat is not None
     assert datetime.now(UTC) - health.last_beat < timedelta(seconds=5)
     jobs.stop()
-    assert not jobs.health().alive
+    await_until(lambda: not jobs.health().alive)
     with worker.app_context():
         get(JobStore).records.engine.dispose()
 
