@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response, current_app, request
 
 from creditapp.catalog import Catalog, CatalogInvalid
+from creditapp.clock import now
 from creditapp.db import snapshot, stop_reading, transaction
 from creditapp.errors import Conflict
 from creditapp.http.json_provider import json_response
@@ -52,7 +53,7 @@ def sync_prices() -> Response:
         diff = catalog_import.compare(prices, document, catalog.currency)
         if not diff.empty and request.args.get("dryRun") != "1":
             with transaction() as session:
-                catalog = catalog_import.apply(session, diff)
+                catalog = catalog_import.apply(session, diff, now=now())
             provide(current_app, Catalog, catalog)
     except CatalogInvalid as error:
         raise Conflict(f"The catalog is unchanged: {error}") from None

@@ -93,7 +93,7 @@ def _import(app: Flask, prices: Sequence[PriceState], *, dry_run: bool) -> catal
     diff = catalog_import.compare(prices, document, catalog.currency)
     if not diff.empty and not dry_run:
         with transaction() as session:
-            catalog = catalog_import.apply(session, diff)
+            catalog = catalog_import.apply(session, diff, now=now())
         provide(app, Catalog, catalog)
     return diff
 

@@ -4,7 +4,7 @@ The verbs that pages, routes, jobs and commands call. Services talk to Stripe an
 transactions; postings get a session and commit nothing.
 """
 
-from creditapp.payments.auto_topup.purchase_kind import AUTO_TOPUP
+from creditapp.payments.auto_topup.outcomes import AUTO_TOPUP
 from creditapp.payments.purchases import kinds
 from creditapp.payments.purchases.checkout import (
     find_purchase,
@@ -14,8 +14,8 @@ from creditapp.payments.purchases.checkout import (
 )
 from creditapp.payments.purchases.packs import PACK
 from creditapp.payments.refunds.refund import refund
+from creditapp.payments.subscriptions.checkout import PLAN
 from creditapp.payments.subscriptions.plans import choose_plan
-from creditapp.payments.subscriptions.purchase_kind import PLAN
 from creditapp.payments.subscriptions.receipts import find_receipt
 from creditapp.payments.webhooks import receive_webhook, sweep_events
 

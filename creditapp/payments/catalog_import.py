@@ -13,13 +13,13 @@ import copy
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from creditapp.catalog import Catalog, CatalogInvalid, versions
-from creditapp.clock import now
 from creditapp.payments.stripe.records import PriceState
 from creditapp.payments.subscriptions.models import CYCLES
 from creditapp.units import minor_digits
@@ -55,6 +55,14 @@ class Diff:
         """Whether nothing changes."""
         return not (self.created or self.changed or self.archived)
 
+    def report(self, price_id: str, text: str) -> None:
+        """Report a price that cannot be sold."""
+        self.problems.append(Problem(price_id, text))
+
+    def add_line(self, sign: str, offer: _Offer, text: str = "") -> None:
+        """Add a change as text."""
+        self.lines.append(f"{sign} {offer.label} {offer.id}" + (f": {text}" if text else ""))
+
     def as_dict(self) -> dict[str, Any]:
         """Return the changes for scripts."""
         return {
@@ -78,6 +86,8 @@ class Diff:
 class _Offer:
     """The prices at Stripe of one pack or plan, and its entry if the catalog has one."""
 
+    label: str
+    """``pack`` or ``plan``."""
     id: str
     entry: dict[str, Any] | None
     good: list[PriceState] = field(default_factory=list)
@@ -93,26 +103,26 @@ class _Offer:
 def compare(prices: Sequence[PriceState], document: Mapping[str, Any], currency: str) -> Diff:
     """Return the changes that the prices make to a catalog's document; write nothing."""
     diff = Diff(document=copy.deepcopy(dict(document)))
-    by_section: dict[str, list[PriceState]] = {"packs": [], "plans": []}
+    by_label: dict[str, list[PriceState]] = {"pack": [], "plan": []}
     bad = set[str]()
     for price in sorted(prices, key=lambda price: price.id):
         if CREDITS_KEY not in price.metadata and not _in_catalog(diff.document, price.id):
             continue
         problem = _problem(price, currency) if price.active else None
         if problem is not None:
-            diff.problems.append(Problem(price.id, problem))
+            diff.report(price.id, problem)
             bad.add(price.id)
-        by_section["packs" if price.cycle is None else "plans"].append(price)
-    for offer in _offers(diff.document.get("packs", []), by_section["packs"], bad):
-        _import_pack(diff, offer)
-    for offer in _offers(diff.document.get("plans", []), by_section["plans"], bad):
-        _import_plan(diff, offer)
+        by_label["pack" if price.cycle is None else "plan"].append(price)
+    for label, import_offer in (("pack", _import_pack), ("plan", _import_plan)):
+        entries = diff.document.get(f"{label}s", [])
+        for offer in _offers(label, entries, by_label[label], bad):
+            import_offer(diff, offer)
     return diff
 
 
-def apply(session: Session, diff: Diff) -> Catalog:
+def apply(session: Session, diff: Diff, *, now: datetime) -> Catalog:
     """Activate the changed catalog; raise ``CatalogInvalid`` before anything is stored."""
-    return versions.add_version(session, diff.document, source="sync", now=now())
+    return versions.add_version(session, diff.document, source="sync", now=now)
 
 
 def document_in_force(session: Session) -> dict[str, Any]:
@@ -174,7 +184,7 @@ def _in_catalog(document: Mapping[str, Any], price_id: str) -> bool:
 
 
 def _offers(
-    entries: Sequence[dict[str, Any]], prices: Sequence[PriceState], bad: set[str]
+    label: str, entries: Sequence[dict[str, Any]], prices: Sequence[PriceState], bad: set[str]
 ) -> list[_Offer]:
     """Group the prices by the entry that they sell; prices of one new entry are one group.
 
@@ -197,7 +207,7 @@ def _offers(
     for price in prices:
         entry = by_price.get(price.id) or by_id.get(_id_of(price)) or by_key.get(_key(price))
         offer_id = str(entry["id"]) if entry else _id_of(price)
-        offer = offers.setdefault(offer_id, _Offer(offer_id, entry))
+        offer = offers.setdefault(offer_id, _Offer(label, offer_id, entry))
         if not price.active:
             offer.archived.append(price)
         elif price.id in bad:
@@ -220,8 +230,7 @@ def _choose(diff: Diff, offer: _Offer, cycle: str | None) -> PriceState | None:
     label = "pack" if cycle is None else f"plan by the {cycle}"
     for price in good:
         if price is not chosen:
-            text = f"another price is that {label} already; set creditappId"
-            diff.problems.append(Problem(price.id, text))
+            diff.report(price.id, f"another price is that {label} already; set creditappId")
     return chosen
 
 
@@ -229,7 +238,7 @@ def _import_pack(diff: Diff, offer: _Offer) -> None:
     price = _choose(diff, offer, None)
     if price is None:
         if offer.current_price_id(None) in {price.id for price in offer.archived}:
-            _archive(diff, "packs", "pack", offer)
+            _archive(diff, offer)
         return
     values = {
         "name": price.product_name,
@@ -238,7 +247,7 @@ def _import_pack(diff: Diff, offer: _Offer) -> None:
         "stripe_price_id": price.id,
     }
     text = f"{values['price']} {price.currency.upper()} for {values['credits']} credits"
-    _put(diff, "pack", offer, values, text, {"id": offer.id})
+    _put(diff, offer, values, text, {"id": offer.id})
 
 
 def _import_plan(diff: Diff, offer: _Offer) -> None:
@@ -248,14 +257,11 @@ def _import_plan(diff: Diff, offer: _Offer) -> None:
         return
     first = next(iter(active.values()))
     if len({Decimal(price.metadata[CREDITS_KEY]) for price in active.values()}) > 1:
-        diff.problems.append(
-            Problem(first.id, f"month and year of {offer.id} differ in {CREDITS_KEY}")
-        )
+        diff.report(first.id, f"month and year of {offer.id} differ in {CREDITS_KEY}")
         return
     if offer.entry is None and set(active) != set(CYCLES):
         missing = "year" if "month" in active else "month"
-        text = f"plan {offer.id} has no price by the {missing}"
-        diff.problems.append(Problem(first.id, text))
+        diff.report(first.id, f"plan {offer.id} has no price by the {missing}")
         return
     values: dict[str, Any] = {
         "credits": _plain_number(first.metadata[CREDITS_KEY]),
@@ -266,26 +272,23 @@ def _import_plan(diff: Diff, offer: _Offer) -> None:
     costs = ", ".join(f"{values[cycle]} by the {cycle}" for cycle in active)
     text = f"{costs}, {values['credits']} credits a month"
     tagline = first.metadata.get("tagline") or first.product_name
-    _put(diff, "plan", offer, values, text, {"id": offer.id, "tagline": tagline})
+    _put(diff, offer, values, text, {"id": offer.id, "tagline": tagline})
 
 
 def _put(
-    diff: Diff,
-    label: str,
-    offer: _Offer,
-    values: dict[str, Any],
-    text: str,
-    only_new: dict[str, Any],
+    diff: Diff, offer: _Offer, values: dict[str, Any], text: str, only_new: dict[str, Any]
 ) -> None:
     """Add the entry, with ``only_new`` too, or change the one that the catalog has."""
     if offer.entry is None:
-        diff.document.setdefault(f"{label}s", []).append({**only_new, **values})
+        diff.document.setdefault(f"{offer.label}s", []).append({**only_new, **values})
         diff.created.append(offer.id)
-        diff.lines.append(f"+ {label} {offer.id}: {text}")
-    elif not _same({**offer.entry, **values}, offer.entry):
+        diff.add_line("+", offer, text)
+    elif any(
+        _comparable(offer.entry.get(name)) != _comparable(value) for name, value in values.items()
+    ):
         offer.entry |= values
         diff.changed.append(offer.id)
-        diff.lines.append(f"~ {label} {offer.id}: {text}")
+        diff.add_line("~", offer, text)
 
 
 def _remove_if_archived(diff: Diff, offer: _Offer, active: set[str]) -> bool:
@@ -298,19 +301,21 @@ def _remove_if_archived(diff: Diff, offer: _Offer, active: set[str]) -> bool:
     archived = {price.id: current[price.id] for price in offer.archived if price.id in current}
     still_active = active | {price.cycle for price in offer.bad if price.cycle in CYCLES}
     if archived and not still_active - set(archived.values()):
-        _archive(diff, "plans", "plan", offer)
+        _archive(diff, offer)
         return True
     for price_id, cycle in archived.items():
-        text = f"it is archived, and plan {offer.id} has no other price by the {cycle}"
-        diff.problems.append(Problem(price_id, text))
+        diff.report(
+            price_id, f"it is archived, and plan {offer.id} has no other price by the {cycle}"
+        )
     return bool(archived)
 
 
-def _archive(diff: Diff, section: str, label: str, offer: _Offer) -> None:
+def _archive(diff: Diff, offer: _Offer) -> None:
     """Remove an entry with an archived price; earlier purchases keep their snapshot."""
+    section = f"{offer.label}s"
     diff.document[section] = [entry for entry in diff.document[section] if entry is not offer.entry]
     diff.archived.append(offer.id)
-    diff.lines.append(f"- {label} {offer.id}")
+    diff.add_line("-", offer)
 
 
 def _money(price: PriceState) -> str:
@@ -322,14 +327,8 @@ def _plain_number(text: str) -> str:
     return f"{Decimal(text).normalize():f}"
 
 
-def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two entries are equal; 25 and "25.00" are one number."""
-    return {k: _comparable(v) for k, v in one.items()} == {
-        k: _comparable(v) for k, v in other.items()
-    }
-
-
 def _comparable(value: Any) -> Any:
+    """Return a value in the form in which 25 and "25.00" are equal."""
     if isinstance(value, bool) or value is None:
         return value
     try:

@@ -7,9 +7,8 @@ from datetime import datetime
 from sqlalchemy import String, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from creditapp import db
+from creditapp import clock, db
 from creditapp.accounts import User
-from creditapp.clock import now
 from creditapp.db import UtcDateTime, insert_once, snapshot, transaction
 from creditapp.payments.stripe.client import StripeGateway
 from creditapp.payments.stripe.records import STRIPE_ID_LENGTH
@@ -48,15 +47,11 @@ def ensure(user: User) -> str:
     gateway = get(StripeGateway)
     stripe_id = gateway.create_customer(user_id=user.id, email=user.email)
     row = Customer(
-        user_id=user.id, livemode=gateway.livemode, stripe_id=stripe_id, created_at=now()
+        user_id=user.id, livemode=gateway.livemode, stripe_id=stripe_id, created_at=clock.now()
     )
     with transaction() as session:
-        if insert_once(session, row, ["user_id", "livemode"]):
-            return stripe_id
-        existing_id = find(session, user.id)
-    if existing_id is None:
-        raise RuntimeError("a customer was neither written nor found")
-    return existing_id
+        insert_once(session, row, ["user_id", "livemode"])
+        return find(session, user.id) or stripe_id
 
 
 def user_of(session: Session, stripe_id: str) -> str | None:

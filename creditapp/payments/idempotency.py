@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
-from creditapp import ledger
-from creditapp.clock import now
+from creditapp import clock, ledger
 from creditapp.db import snapshot, transaction
 from creditapp.errors import AppError, IdempotencyInProgress
 from creditapp.payments.stripe.records import GatewayError
@@ -22,8 +21,7 @@ WAIT_SECONDS = 10.0
 _POLL_SECONDS = 0.1
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(NamedTuple):
     """A caller's key for a route, and the digest of the request's body."""
 
     caller: str
@@ -35,7 +33,7 @@ class Request:
 def stored_response(request: Request) -> str | None:
     """Return the stored answer of a request, or None; raises ``IdempotencyKeyReused``."""
     with snapshot() as session:
-        return ledger.idempotency.stored_response(session.connection(), *_parts(request))
+        return ledger.idempotency.stored_response(session.connection(), *request)
 
 
 def run_once(request: Request, action: Callable[[], str]) -> tuple[str, bool]:
@@ -60,12 +58,11 @@ def run_once(request: Request, action: Callable[[], str]) -> tuple[str, bool]:
     try:
         answer = action()
     except (AppError, GatewayError):
-        caller, route, key, _digest = _parts(request)
         with transaction() as session:
-            ledger.idempotency.release(session.connection(), caller, route, key, since=since)
+            ledger.idempotency.release(session.connection(), *request[:3], since=since)
         raise
     with transaction() as session:
-        ledger.idempotency.complete(session.connection(), *_parts(request), answer)
+        ledger.idempotency.complete(session.connection(), *request, answer)
     return answer, False
 
 
@@ -73,21 +70,17 @@ def _claim(request: Request) -> tuple[datetime, str | None]:
     """Claim the key, or return its answer, waiting for a request in progress."""
     deadline = time.monotonic() + WAIT_SECONDS
     while True:
-        moment = now()
+        now = clock.now()
         try:
             with transaction() as session:
                 answer = ledger.idempotency.claim(
                     session.connection(),
-                    *_parts(request),
-                    now=moment,
-                    lapsed_before=moment - CLAIM_LASTS,
+                    *request,
+                    now=now,
+                    lapsed_before=now - CLAIM_LASTS,
                 )
-            return moment, answer
+            return now, answer
         except IdempotencyInProgress:
             if time.monotonic() > deadline:
                 raise IdempotencyInProgress("Look again in a moment. It is done once.") from None
         time.sleep(_POLL_SECONDS)
-
-
-def _parts(request: Request) -> tuple[str, str, str, str]:
-    return request.caller, request.route, request.key, request.digest

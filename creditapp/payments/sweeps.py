@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 import structlog
 from sqlalchemy import Integer, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from creditapp import db
-from creditapp.clock import now
+from creditapp import clock, db
 from creditapp.db import UtcDateTime, snapshot, transaction, update_if
+from creditapp.errors import Conflict
 
 SWEEP_MAX = 50
+RACES_MAX = 8
+
+T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
@@ -38,18 +42,27 @@ def claim_version(session: Session, row: Synced, **columns: object) -> bool:
     return update_if(session, row, type(row).version == version, version=version + 1, **columns)
 
 
+def until_claimed(sync_once: Callable[[], T | None]) -> T:
+    """Sync until no other sync changed the row meanwhile; raise ``Conflict`` after many races."""
+    for _ in range(RACES_MAX):
+        row = sync_once()
+        if row is not None:
+            return row
+    raise Conflict("This payment is being worked on. Try again in a moment.")
+
+
 def sync_due(model: type[Synced], sync: Callable[[str], object], retry_after: timedelta) -> None:
     """Sync each row that is due.
 
     Its next sync is postponed first, so that neither a rival nor a failure repeats this one.
     """
-    query = select(model).where(model.next_sync_at <= now()).order_by(model.next_sync_at)
+    query = select(model).where(model.next_sync_at <= clock.now()).order_by(model.next_sync_at)
     with snapshot() as session:
         due = session.scalars(query.limit(SWEEP_MAX)).all()
     for row in due:
         is_due = model.next_sync_at == row.next_sync_at
         with transaction() as session:
-            is_claimed = update_if(session, row, is_due, next_sync_at=now() + retry_after)
+            is_claimed = update_if(session, row, is_due, next_sync_at=clock.now() + retry_after)
         if is_claimed:
             run_each([row.id], sync, "sync failed")
 

@@ -5,23 +5,24 @@ An event only names what to sync. ``handler_of`` decides which events are handle
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
-from sqlalchemy import CheckConstraint, Index, Integer, String, select
+from sqlalchemy import CheckConstraint, Index, Integer, String, or_, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from creditapp import db
-from creditapp.clock import now
+from creditapp import clock, db
 from creditapp.db import UtcDateTime, insert_once, snapshot, transaction, update_if
 from creditapp.errors import NotFound
 from creditapp.payments.auto_topup import consent as topup_consent
 from creditapp.payments.purchases import checkout
 from creditapp.payments.purchases.models import Purchase
 from creditapp.payments.stripe.client import StripeGateway
-from creditapp.payments.stripe.records import STRIPE_ID_LENGTH, Event
+from creditapp.payments.stripe.events import Event
+from creditapp.payments.stripe.records import STRIPE_ID_LENGTH
 from creditapp.payments.subscriptions import sync as subscription_sync
 from creditapp.payments.subscriptions.models import Invoice
 from creditapp.payments.sweeps import run_each
@@ -30,8 +31,6 @@ from creditapp.services import get
 RETRY_SECONDS = (5, 15, 60, 300, 1800, 7200, 21600, 86400)
 STRAY_TRIES_MAX = 3
 """Tries for an event without our purchase id before it counts as another application's."""
-
-_PURCHASE_ID = re.compile(r"pur_[0-9a-z]{20,36}")
 
 log = structlog.get_logger(__name__)
 
@@ -106,7 +105,7 @@ def sweep_events() -> None:
     with snapshot() as session:
         due = session.scalars(
             select(StripeEvent.id)
-            .where(StripeEvent.state == "received", StripeEvent.next_try_at <= now())
+            .where(StripeEvent.state == "received", StripeEvent.next_try_at <= clock.now())
             .order_by(StripeEvent.next_try_at)
             .limit(50)
         ).all()
@@ -126,7 +125,7 @@ def handler_of(event_type: str) -> Callable[[StripeEvent], bool] | None:
             return _on_checkout
         case ["checkout", "session", "async_payment_failed"]:
             # A bank debit failed, which the checkout itself does not show: sync its purchase.
-            return _on_delayed_payment_failed
+            return partial(_on_checkout, failed_by_event=True)
         case ["payment_intent", "succeeded"]:
             # A payment succeeded, such as an automatic top-up's: sync its purchase or invoice.
             return _on_payment
@@ -148,10 +147,6 @@ def _on_checkout(event: StripeEvent, *, failed_by_event: bool = False) -> bool:
     return topup_consent.on_setup_completed(event.object_id)
 
 
-def _on_delayed_payment_failed(event: StripeEvent) -> bool:
-    return _on_checkout(event, failed_by_event=True)
-
-
 def _on_payment(event: StripeEvent) -> bool:
     """Sync the subscription whose invoice was paid, or the purchase."""
     if _on_subscription(event):
@@ -171,42 +166,20 @@ def _on_subscription(event: StripeEvent) -> bool:
 
 def _store_once(event: Event) -> bool:
     """Store an event unless it is stored already; return whether it is to be processed now."""
+    now = clock.now()
     right_mode = event.livemode == get(StripeGateway).livemode
     handled = right_mode and handler_of(event.type) is not None
-    moment = now()
     row = StripeEvent(
-        id=event.id,
-        type=event.type[:80],
-        object_id=event.object_id,
-        purchase_id=_purchase_id_in(event),
-        payment_intent_id=_id_of(event.data.get("payment_intent")),
-        subscription_id=_subscription_id_in(event),
-        livemode=event.livemode,
+        **asdict(event),
         state="received" if handled else "ignored",
         attempts=0,
-        created_at=event.created,
-        received_at=moment,
+        received_at=now,
         # The sweep leaves the first try to the request that stored it.
-        next_try_at=moment + timedelta(seconds=RETRY_SECONDS[0]),
+        next_try_at=now + timedelta(seconds=RETRY_SECONDS[0]),
     )
     with transaction() as session:
         stored = insert_once(session, row, ["id"])
     return stored and handled
-
-
-def _purchase_id_in(event: Event) -> str | None:
-    """Return the purchase id in the object's metadata; ignore another application's value."""
-    purchase_id = event.metadata.get("purchase_id", "")
-    return purchase_id if _PURCHASE_ID.fullmatch(purchase_id) else None
-
-
-def _subscription_id_in(event: Event) -> str | None:
-    """Return the subscription that an event of it, or of one of its invoices, names."""
-    if event.type.startswith("customer.subscription."):
-        return event.object_id or None
-    parent = event.data.get("parent") if event.type.startswith("invoice.") else None
-    details = parent.get("subscription_details") if isinstance(parent, dict) else None
-    return _id_of(details.get("subscription")) if isinstance(details, dict) else None
 
 
 def _may_be_early(event: StripeEvent) -> bool:
@@ -223,18 +196,14 @@ def _purchase_of(event: StripeEvent) -> str | None:
     """Return the purchase that an event of a checkout or a payment is about, or None."""
     if event.purchase_id:
         return event.purchase_id
-    candidates = (
-        (Purchase.checkout_id, event.object_id),
-        (Purchase.payment_intent_id, event.payment_intent_id),
-        (Purchase.payment_intent_id, event.object_id),
+    query = select(Purchase.id).where(
+        or_(
+            Purchase.checkout_id == event.object_id,
+            Purchase.payment_intent_id.in_([event.payment_intent_id, event.object_id]),
+        )
     )
     with snapshot() as session:
-        for column, stripe_id in candidates:
-            query = select(Purchase.id).where(column == stripe_id)
-            purchase_id = session.scalar(query) if stripe_id else None
-            if purchase_id is not None:
-                return purchase_id
-    return None
+        return session.scalar(query.limit(1))
 
 
 def _subscription_of(event: StripeEvent) -> tuple[str | None, str | None]:
@@ -263,7 +232,7 @@ def _retry_later(event: StripeEvent, reason: str) -> None:
             attempts=attempts,
             last_error=reason[:120],
             state="dead" if dead else "received",
-            next_try_at=now() + timedelta(seconds=RETRY_SECONDS[min(attempts, 8) - 1]),
+            next_try_at=clock.now() + timedelta(seconds=RETRY_SECONDS[min(attempts, 8) - 1]),
         )
 
 
@@ -271,11 +240,4 @@ def _finish(event: StripeEvent, state: str) -> None:
     with transaction() as session:
         attempts = StripeEvent.attempts + 1
         is_open = StripeEvent.state == "received"
-        update_if(session, event, is_open, state=state, done_at=now(), attempts=attempts)
-
-
-def _id_of(reference: object) -> str | None:
-    """Return the id of what Stripe gives as an id or, when it was expanded, as the object."""
-    if isinstance(reference, dict):
-        reference = reference.get("id")
-    return reference if isinstance(reference, str) else None
+        update_if(session, event, is_open, state=state, done_at=clock.now(), attempts=attempts)

@@ -21,7 +21,7 @@ from creditapp.payments.stripe.records import GatewayError
 from creditapp.payments.subscriptions import checkout as plan_checkout
 from creditapp.payments.subscriptions import plans
 from creditapp.payments.subscriptions import status as plan_status
-from creditapp.payments.subscriptions.changes import PlanChange, PlanOrder
+from creditapp.payments.subscriptions.changes import PlanOrder
 from creditapp.services import get
 from creditapp.web import view_models
 
@@ -162,7 +162,7 @@ def _seats() -> int:
     return forms.whole("seats", 4) or 0 if forms.text("seats") else 1
 
 
-def _describe(change: PlanChange) -> str:
+def _describe(change: plans.PlanChoice) -> str:
     row = change.subscription
     until = f"{row.period_end:%-d %B %Y}" if row else ""
     return {

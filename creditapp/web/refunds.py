@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, make_response
 
+from creditapp.clock import now
 from creditapp.config import Settings
 from creditapp.db import reading
 from creditapp.http.policies import policy
@@ -21,7 +22,7 @@ pages = Blueprint("refunds", __name__)
 def policy_page() -> Response:
     """Show the refund policy and, to a member, today's refund of each payment."""
     member = current_member()
-    payments = refund_policy.list_refundable(reading(), member.id) if member else []
+    payments = refund_policy.list_refundable(reading(), member.id, now=now()) if member else []
     return make_response(
         render_page(
             "pages/refunds/index.html",

@@ -101,7 +101,7 @@ def page(member: User, refusal: AppError | None = None) -> Response:
 def _topup(member: User, *, sent: bool) -> Topup:
     session = reading()
     row = topup_consent.find_auto_topup(session, member.id)
-    month = topup_limits.monthly_usage(session, row, now()) if row else None
+    month = topup_limits.monthly_usage(session, row, now=now()) if row else None
     return view_models.topup(row, month, request.form if sent else None)
 
 

@@ -6,6 +6,7 @@ from flask import Blueprint, Response
 
 from creditapp import units
 from creditapp.catalog import Catalog
+from creditapp.clock import now
 from creditapp.db import transaction
 from creditapp.errors import AppError, ValidationFailed
 from creditapp.http import forms
@@ -62,7 +63,7 @@ def stop_top_up() -> Response:
     """Switch the top-up off at once."""
     member = require_account()
     with transaction() as session:
-        topup_consent.disable(session, member)
+        topup_consent.disable(session, member, now=now())
     notify("info", text="Automatic top-up is off. You will not be charged.")
     return go(SETTINGS_PATH)
 

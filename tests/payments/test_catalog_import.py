@@ -339,7 +339,7 @@ def make(app: Flask, name: str, minor: int, included: str, cycle: str | None = N
     """Create a price in the sandbox, as on Stripe's dashboard."""
     with app.app_context():
         gateway = get(StripeGateway)
-        client = gateway.sdk()
+        client = gateway
         return str(
             client.v1.prices.create(
                 {

@@ -13,11 +13,12 @@ from creditapp.clock import NEVER
 from creditapp.config import Settings
 from creditapp.db import db, snapshot
 from creditapp.errors import IdempotencyKeyReused, NotFound, RateLimited
-from creditapp.payments.purchases import checkout, idempotency
+from creditapp.payments.purchases import checkout
 from creditapp.payments.purchases.checkout import Order, PackChanged
 from creditapp.payments.purchases.models import Purchase
 from creditapp.payments.stripe.client import StripeGateway
 from creditapp.payments.stripe.records import GatewayError
+from creditapp.rate_limits import OPEN_CHECKOUTS
 from creditapp.services import get, provide
 from tests.flaky_gateway import cut
 from tests.shop_app import COMPLETED, CREATOR, ShopApp, values
@@ -181,7 +182,7 @@ def test_two_tabs_are_two_purchases(shop_app: ShopApp) -> None:
 
 def test_too_many_unpaid_checkouts_are_refused_until_one_is_paid_or_old(shop_app: ShopApp) -> None:
     alice = shop_app.member()
-    purchases = [shop_app.start_checkout(alice) for _ in range(idempotency.OPEN_PER_HOUR_MAX)]
+    purchases = [shop_app.start_checkout(alice) for _ in range(OPEN_CHECKOUTS.limit)]
     with pytest.raises(RateLimited):
         shop_app.start_checkout(alice)
     shop_app.start_checkout(shop_app.member())  # another buyer is not held up
@@ -225,7 +226,7 @@ def test_a_key_repeated_after_paying_opens_no_other_checkout(shop_app: ShopApp) 
 
 def test_with_a_key_of_stripe_a_pack_is_sold_at_its_own_price_there(shop_app: ShopApp) -> None:
     alice, app = shop_app.member(), shop_app.app
-    stripe = shop_app.gateway.sdk()
+    stripe = shop_app.gateway
     terms = {"currency": "usd", "unit_amount": 1499, "product_data": {"name": "Creator"}}
     price = stripe.v1.prices.create(terms).id
     with app.app_context():

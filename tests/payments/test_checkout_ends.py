@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from creditapp.catalog import Catalog
 from creditapp.clock import NEVER
-from creditapp.payments.purchases.session import PurchaseEnded
+from creditapp.payments.purchases.checkout import PurchaseEnded
 from creditapp.payments.stripe.client import StripeGateway
 from creditapp.payments.stripe.records import GatewayError
 from creditapp.services import get, provide

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
+from creditapp.clock import now
 from creditapp.db import snapshot
 from creditapp.payments.purchases.models import Purchase
 from creditapp.payments.reconciliation import purchases as reconciliation
@@ -26,7 +27,7 @@ def app(database_kind: str, shared_apps: SharedApps) -> Flask:
 
 def code(shop_app: ShopApp, word: str, **coupon: Any) -> str:
     """Create a promotion code in the sandbox."""
-    client = shop_app.gateway.sdk()
+    client = shop_app.gateway
     made = client.v1.coupons.create({"duration": "once", **coupon})  # type: ignore[typeddict-item]
     client.v1.promotion_codes.create(
         {"promotion": {"type": "coupon", "coupon": made.id}, "code": word}
@@ -69,8 +70,8 @@ def test_the_refund_page_offers_the_paid_amount(shop_app: ShopApp) -> None:
     half = shop_app.row(buy(shop_app, alice, code(shop_app, "HALF3", percent_off=50)))
     whole = shop_app.row(buy(shop_app, alice))
     with shop_app.app.app_context(), snapshot() as session:
-        shown = refund_policy.list_refundable(session, alice.id)
-    assert {each.id: each.refundable_minor for each in shown} == {
+        shown = refund_policy.list_refundable(session, alice.id, now=now())
+    assert {payment.receipt.id: payment.refundable_minor for payment in shown} == {
         half.id: half.total_minor,
         whole.id: whole.total_minor,
     }
@@ -113,7 +114,5 @@ def test_a_plan_with_a_code_grants_its_credits(shop_app: ShopApp) -> None:
 
 def test_the_reconciliation_agrees(shop_app: ShopApp) -> None:
     with shop_app.app.app_context():
-        from creditapp.clock import now
-
         report = reconciliation.reconcile(now() - reconciliation.NIGHTLY * 10)
     assert report.ok, report.as_text()

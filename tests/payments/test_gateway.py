@@ -19,17 +19,30 @@ import stripe
 
 from creditapp.payments.stripe.client import StripeGateway
 from creditapp.payments.stripe.connection import API_VERSION
-from creditapp.payments.stripe.records import CheckoutCreated, GatewayError, SignatureInvalid
+from creditapp.payments.stripe.events import SignatureInvalid
+from creditapp.payments.stripe.records import (
+    CheckoutCreated,
+    CheckoutRequest,
+    GatewayError,
+)
 from tests.stripe_sandbox.sandbox_kit import KEY, SECRET, Sandbox, Shop
 
+PLACES = ("success_url", "cancel_url", "attempt", "expires_at")
 ROOT = Path(__file__).resolve().parents[2]
+PURCHASE_ID = "pur_" + "0" * 26
 EVENT = {
     "id": "evt_1",
     "object": "event",
     "type": "checkout.session.completed",
     "created": 1_795_000_000,
     "livemode": False,
-    "data": {"object": {"id": "cs_1", "object": "checkout.session", "metadata": {"a": "b"}}},
+    "data": {
+        "object": {
+            "id": "cs_1",
+            "object": "checkout.session",
+            "metadata": {"purchase_id": PURCHASE_ID},
+        }
+    },
 }
 
 
@@ -48,7 +61,9 @@ def checkout(gateway: StripeGateway, purchase_id: str = "pur_1", **more: Any) ->
         "cancel_url": "http://shop.test/no",
         "email": "alice@x.test",
     }
-    return gateway.create_checkout(purchase_id=purchase_id, **{**given, **more})
+    given |= more
+    places = {name: given.pop(name) for name in PLACES if name in given}
+    return gateway.create_checkout(CheckoutRequest(purchase_id, **places), **given)
 
 
 def pay(sandbox: Sandbox, created: CheckoutCreated, card: str = "succeeds") -> None:
@@ -65,7 +80,6 @@ def test_a_checkout_is_created_paid_and_retrieved(gateway: StripeGateway, sandbo
     assert (opened.status, opened.payment_status, opened.paid) == ("open", "unpaid", False)
     assert (opened.amount_subtotal, opened.amount_total, opened.currency) == (1499, 1499, "usd")
     assert opened.metadata == {"purchase_id": "pur_1"}
-    assert timedelta(hours=23) < opened.expires_at - datetime.now(UTC) <= timedelta(hours=24)
     assert opened.livemode is False
 
     pay(sandbox, created)
@@ -94,16 +108,16 @@ def test_refunds_and_disputes_are_part_of_a_checkouts_state(
     for amount in ("5.00", "4.99"):
         sandbox.press(f"/payments/{intent}/refund", amount=amount)
     before = gateway.retrieve_checkout(created.id)
-    assert (before.refunded_minor, len(before.refunds)) == (999, 2)
+    assert (before.reversals.refunded_minor, len(before.reversals.refunds)) == (999, 2)
 
-    sandbox.press(f"/refunds/{before.refunds[0].id}/fail")
-    assert gateway.retrieve_checkout(created.id).refunded_minor == 500
+    sandbox.press(f"/refunds/{before.reversals.refunds[0].id}/fail")
+    assert gateway.retrieve_checkout(created.id).reversals.refunded_minor == 500
 
     sandbox.press(f"/payments/{intent}/dispute")
-    (dispute,) = gateway.retrieve_checkout(created.id).disputes
+    (dispute,) = gateway.retrieve_checkout(created.id).reversals.disputes
     assert (dispute.amount_minor, dispute.status, dispute.open) == (1499, "needs_response", True)
     sandbox.press(f"/disputes/{dispute.id}/close", outcome="lost")
-    (closed,) = gateway.retrieve_checkout(created.id).disputes
+    (closed,) = gateway.retrieve_checkout(created.id).reversals.disputes
     assert (closed.status, closed.open) == ("lost", False)
 
 
@@ -113,7 +127,7 @@ def test_more_refunds_than_a_page_are_all_counted(gateway: StripeGateway, sandbo
     intent = str(gateway.retrieve_checkout(created.id).payment_intent_id)
     for _ in range(105):
         sandbox.stripe.v1.refunds.create({"payment_intent": intent, "amount": 1})
-    assert gateway.retrieve_checkout(created.id).refunded_minor == 105
+    assert gateway.retrieve_checkout(created.id).reversals.refunded_minor == 105
 
 
 def test_the_same_attempt_opens_one_checkout_and_the_next_one_another(
@@ -139,10 +153,11 @@ def test_a_checkout_sells_a_stripe_price(gateway: StripeGateway, sandbox: Sandbo
     assert gateway.retrieve_checkout(created.id).amount_total == 2999
 
 
-def test_a_checkout_has_its_expiry(gateway: StripeGateway) -> None:
+def test_a_checkout_has_its_expiry(gateway: StripeGateway, sandbox: Sandbox) -> None:
     ends = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
     created = checkout(gateway, expires_at=ends)
-    assert gateway.retrieve_checkout(created.id).expires_at == ends
+    session = sandbox.stripe.v1.checkout.sessions.retrieve(created.id)
+    assert session.expires_at == int(ends.timestamp())
 
 
 def test_a_customer_is_created_once_for_a_user(gateway: StripeGateway, sandbox: Sandbox) -> None:
@@ -279,22 +294,20 @@ def test_a_webhook_of_the_sandbox_is_verified(
     gateway: StripeGateway, sandbox: Sandbox, shop: Shop
 ) -> None:
     sandbox.deliver()
-    created = checkout(gateway)
+    created = checkout(gateway, PURCHASE_ID)
     pay(sandbox, created)
     (received,) = shop.wait_for("checkout.session.completed")
     event = gateway.verify_webhook(received.body, received.signature)
-    assert (event.object_id, event.object_type) == (created.id, "checkout.session")
-    assert event.metadata == {"purchase_id": "pur_1"}
-    assert (event.livemode, event.data["payment_status"]) == (False, "paid")
-    assert abs(datetime.now(UTC) - event.created) < timedelta(minutes=1)
-    assert "payment_status" not in repr(event), "logs show what happened, not whose it is"
+    assert (event.object_id, event.purchase_id) == (created.id, PURCHASE_ID)
+    assert event.livemode is False
+    assert abs(datetime.now(UTC) - event.created_at) < timedelta(minutes=1)
 
 
 def test_only_a_genuine_webhook_is_accepted() -> None:
     gateway = StripeGateway(KEY, SECRET)
     body = json.dumps(EVENT).encode()
     event = gateway.verify_webhook(body, signed(body))
-    assert (event.id, event.object_id, event.metadata) == ("evt_1", "cs_1", {"a": "b"})
+    assert (event.id, event.object_id, event.purchase_id) == ("evt_1", "cs_1", PURCHASE_ID)
     now = time.time()
     forged = {
         "none": None,

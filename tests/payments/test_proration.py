@@ -44,7 +44,7 @@ def invoice(*lines: InvoiceLine, status: str = "paid") -> InvoiceState:
     total = sum(line.amount_minor for line in lines)
     return InvoiceState(
         "in_1", None, status, "subscription_cycle", "sub_1", "usd", total, total, 0, total,
-        day("2026-01-31"), None, None, None, lines, False,
+        day("2026-01-31"), None, lines, False,
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from datetime import timedelta
 import pytest
 
 from creditapp.accounts import User
+from creditapp.clock import now
 from creditapp.db import snapshot
 from creditapp.payments.refunds import policy as refund_policy
 from creditapp.payments.subscriptions import prices as plan_prices
@@ -126,7 +127,7 @@ def test_each_payment_is_refundable_for_its_own_credits(plans: PlanShop) -> None
     plans.subscribe(alice, "basic", "year")
     assert plans.choose(alice, "premium", "year").outcome == "upgraded"
     with plans.app.app_context(), snapshot() as session:
-        payments = refund_policy.list_refundable(session, alice.id)
+        payments = refund_policy.list_refundable(session, alice.id, now=now())
     # Nothing is spent: both can be refunded in full, although the second invoice grants the rest.
     assert sorted(payment.refundable_minor for payment in payments) == [8000, 21000]
 

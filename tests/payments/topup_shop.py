@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import select, update
 
 from creditapp.accounts import User
-from creditapp.clock import NEVER
+from creditapp.clock import NEVER, now
 from creditapp.db import snapshot, transaction
 from creditapp.emails import Email
 from creditapp.payments.auto_topup import charge as topup_charge
@@ -80,7 +80,7 @@ class TopupShop:
     def off(self, member: User) -> None:
         """Disable top-ups."""
         with self.app.app_context(), transaction() as session:
-            topup_consent.disable(session, member)
+            topup_consent.disable(session, member, now=now())
 
     def row(self, member: User) -> AutoTopup:
         """Return the member's row."""

@@ -11,7 +11,7 @@ from sqlalchemy.exc import OperationalError
 
 from creditapp.payments import webhooks
 from creditapp.payments.stripe.client import StripeGateway
-from creditapp.payments.stripe.records import SignatureInvalid
+from creditapp.payments.stripe.events import SignatureInvalid
 from creditapp.stripe_sandbox.deliveries import signature
 from tests.payments.test_webhooks import fake_event
 from tests.shop_app import COMPLETED, CREATOR, Json, ShopApp

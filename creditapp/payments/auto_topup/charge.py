@@ -12,12 +12,11 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
-from sqlalchemy import or_, select
+from sqlalchemy import Select, or_, select
 from sqlalchemy.orm import Session
 
-from creditapp import accounts, jobs, ledger
+from creditapp import accounts, clock, jobs, ledger
 from creditapp.catalog import Catalog
-from creditapp.clock import now
 from creditapp.db import reading, snapshot, stop_reading, transaction, update_if
 from creditapp.ids import new_id
 from creditapp.ledger.models import Wallet
@@ -27,7 +26,7 @@ from creditapp.payments.auto_topup.consent import is_on
 from creditapp.payments.auto_topup.limits import monthly_usage, start_of_next_month
 from creditapp.payments.auto_topup.models import AutoTopup
 from creditapp.payments.purchases.checkout import end_unpaid, sync_purchase
-from creditapp.payments.purchases.idempotency import new_purchase
+from creditapp.payments.purchases.idempotency import PurchaseRequest, new_purchase
 from creditapp.payments.purchases.models import Purchase
 from creditapp.payments.stripe.client import StripeGateway
 from creditapp.payments.stripe.records import GatewayError
@@ -70,68 +69,73 @@ def charge_if_low(user_id: str) -> None:
     """
     stop_reading()
     with transaction() as session:
-        purchase = _start_purchase(session, user_id)
+        purchase = _start_purchase(session, user_id, now=clock.now())
     if purchase is not None:
         _charge_card(purchase)
 
 
 def sweep_topups() -> None:
     """Charge low balances that no job was enqueued for, and finish unanswered charges."""
-    run_each(_users_with_low_balance(), charge_if_low, "top-up failed")
-    run_each(_users_with_unfinished_purchase(), _resume, "top-up failed")
+    low_balances = (
+        select(AutoTopup.user_id)
+        .join(Wallet, Wallet.owner_id == AutoTopup.user_id)
+        .where(
+            is_on(),
+            AutoTopup.purchase_id.is_(None),
+            Wallet.owner_kind == "user",
+            # Expired credits are subtracted later, by ``_needs_credits``.
+            or_(
+                Wallet.available_micro < AutoTopup.threshold_micro,
+                Wallet.next_expiry_at <= clock.now(),
+            ),
+        )
+    )
+    unfinished = select(AutoTopup.user_id).where(AutoTopup.purchase_id.is_not(None))
+    run_each(_due(low_balances), charge_if_low, "top-up failed")
+    run_each(_due(unfinished), _resume, "top-up failed")
 
 
-def _start_purchase(session: Session, user_id: str) -> Purchase | None:
+def _start_purchase(session: Session, user_id: str, *, now: datetime) -> Purchase | None:
     """Store a purchase and its id on the member's row, or set when to check again."""
-    moment = now()
     row = session.scalar(
         select(AutoTopup).where(AutoTopup.user_id == user_id, is_on()).with_for_update()
     )
     if row is None or row.purchase_id is not None:
         return None
-    if row.last_try_at is not None and row.last_try_at > moment - outcomes.COOLDOWN:
+    if row.last_try_at is not None and row.last_try_at > now - outcomes.COOLDOWN:
         return None
-    postponed_until = _postponed_until(session, row, moment)
+    postponed_until = _postponed_until(session, row, now=now)
     if postponed_until is not None:
         row.next_look_at = postponed_until
         return None
-    purchase = _new_purchase(row)
-    is_claimed = update_if(
-        session,
-        row,
-        AutoTopup.purchase_id.is_(None),
-        AutoTopup.version == row.version,
-        purchase_id=purchase.id,
-        last_try_at=moment,
-        next_look_at=moment + ANSWER_LOST_AFTER,
-        version=row.version + 1,
-    )
-    if not is_claimed:
-        return None
+    purchase = _new_purchase(row, now=now)
     session.add(purchase)
+    row.purchase_id, row.last_try_at = purchase.id, now
+    row.next_look_at = now + ANSWER_LOST_AFTER
+    row.version += 1
     return purchase
 
 
-def _postponed_until(session: Session, row: AutoTopup, moment: datetime) -> datetime | None:
+def _postponed_until(session: Session, row: AutoTopup, *, now: datetime) -> datetime | None:
     """Return when to check again, or None if the member may be charged now."""
-    if not _needs_credits(session, row, moment):
-        return moment + _WAIT
+    if not _needs_credits(session, row, now=now):
+        return now + _WAIT
     pack = get(Catalog).pack(row.pack_id)
     agreed = (row.price_minor, row.currency, row.credits_micro)
     if pack is None or agreed != (pack.price_minor, pack.currency, pack.credits_micro):
-        row.stopped_at, row.stopped_reason = moment, "pack"
+        row.stopped_at, row.stopped_reason = now, "pack"
         key = f"topup_stopped:pack:{row.user_id}:{row.version}"
-        outcomes.notify_stopped(session, row, "pack", key)
-        return moment + _WAIT
-    usage = monthly_usage(session, row, moment)
+        outcomes.notify_stopped(session, row, "pack", key, now=now)
+        return now + _WAIT
+    usage = monthly_usage(session, row, now=now)
     if usage.is_exhausted(row):
-        key = f"topup_stopped:limit:{row.user_id}:{moment:%Y-%m}"
-        outcomes.notify_stopped(session, row, "limit", key)
-        return start_of_next_month(moment)
-    return None if usage.allows_charge(row) else moment + outcomes.COOLDOWN
+        key = f"topup_stopped:limit:{row.user_id}:{now:%Y-%m}"
+        outcomes.notify_stopped(session, row, "limit", key, now=now)
+        return start_of_next_month(now)
+    return None if usage.allows_charge(row) else now + outcomes.COOLDOWN
 
 
-def _needs_credits(session: Session, row: AutoTopup, moment: datetime) -> bool:
+def _needs_credits(session: Session, row: AutoTopup, *, now: datetime) -> bool:
     """Whether the balance is low, nothing is owed or frozen, and the account is active."""
     user = accounts.find(session, row.user_id)
     if user is None or not user.is_active:
@@ -140,19 +144,18 @@ def _needs_credits(session: Session, row: AutoTopup, moment: datetime) -> bool:
     wallet_id = ledger.find_wallet(connection, "user", row.user_id)
     if wallet_id is None:
         return False
-    balance = ledger.balance(connection, wallet_id, now=moment)
+    balance = ledger.balance(connection, wallet_id, now=now)
     if balance.frozen_at is not None or balance.owed_micro or balance.frozen_micro:
         return False
     return balance.available_micro < row.threshold_micro
 
 
-def _new_purchase(row: AutoTopup) -> Purchase:
+def _new_purchase(row: AutoTopup, *, now: datetime) -> Purchase:
     pack = get(Catalog).pack(row.pack_id)
     assert pack is not None  # compared with the agreed pack just before
+    digest = hashlib.sha256(f"topup\n{pack.id}".encode()).hexdigest()
     return new_purchase(
-        row.user_id,
-        f"topup:{new_id('req')}",
-        hashlib.sha256(f"topup\n{pack.id}".encode()).hexdigest(),
+        PurchaseRequest(row.user_id, f"topup:{new_id('req')}", digest, now),
         pack_id=pack.id,
         pack_name=pack.name,
         price_minor=row.price_minor,
@@ -198,57 +201,29 @@ def _charge_card(purchase: Purchase) -> None:
 
 def _resume(user_id: str) -> None:
     """Sync an unfinished purchase, and charge again if Stripe has no payment of it."""
-    moment = now()
+    now = clock.now()
     with transaction() as session:
         row = session.scalar(
             select(AutoTopup)
-            .where(AutoTopup.user_id == user_id, AutoTopup.next_look_at <= moment)
+            .where(AutoTopup.user_id == user_id, AutoTopup.next_look_at <= now)
             .with_for_update()
         )
         if row is None or row.purchase_id is None:
             return
         purchase_id = row.purchase_id
-        row.next_look_at = moment + ANSWER_LOST_AFTER
+        row.next_look_at = now + ANSWER_LOST_AFTER
         right_mode = row.livemode == get(StripeGateway).livemode
-        charge_again = row.on and right_mode and _needs_credits(session, row, moment)
+        charge_again = row.on and right_mode and _needs_credits(session, row, now=now)
     purchase = sync_purchase(purchase_id)
     if purchase.state != "open" or purchase.payment_intent_id is not None:
         return
-    if charge_again and moment - purchase.created_at < CHARGE_WITHIN:
+    if charge_again and now - purchase.created_at < CHARGE_WITHIN:
         _charge_card(purchase)
     else:
         end_unpaid(purchase_id, "expired", None)
 
 
-def _users_with_low_balance() -> list[str]:
-    moment = now()
-    query = (
-        select(AutoTopup.user_id)
-        .join(Wallet, Wallet.owner_id == AutoTopup.user_id)
-        .where(
-            is_on(),
-            AutoTopup.purchase_id.is_(None),
-            AutoTopup.next_look_at <= moment,
-            Wallet.owner_kind == "user",
-            # Expired credits are subtracted later, by ``_needs_credits``.
-            or_(
-                Wallet.available_micro < AutoTopup.threshold_micro,
-                Wallet.next_expiry_at <= moment,
-            ),
-        )
-        .order_by(AutoTopup.next_look_at)
-        .limit(_BATCH)
-    )
+def _due(query: Select[str]) -> list[str]:
+    query = query.where(AutoTopup.next_look_at <= clock.now()).order_by(AutoTopup.next_look_at)
     with snapshot() as session:
-        return list(session.scalars(query))
-
-
-def _users_with_unfinished_purchase() -> list[str]:
-    query = (
-        select(AutoTopup.user_id)
-        .where(AutoTopup.purchase_id.is_not(None), AutoTopup.next_look_at <= now())
-        .order_by(AutoTopup.next_look_at)
-        .limit(_BATCH)
-    )
-    with snapshot() as session:
-        return list(session.scalars(query))
+        return list(session.scalars(query.limit(_BATCH)))

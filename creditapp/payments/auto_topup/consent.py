@@ -13,16 +13,15 @@ from typing import Final
 from sqlalchemy import ColumnElement, and_, select
 from sqlalchemy.orm import Session
 
-from creditapp import units
+from creditapp import clock, units
 from creditapp.accounts import User
 from creditapp.catalog import Catalog, Pack
-from creditapp.clock import now
 from creditapp.config import Settings
 from creditapp.db import insert_once, snapshot, stop_reading, transaction, update_if
 from creditapp.errors import ValidationFailed
 from creditapp.payments import customers
 from creditapp.payments.auto_topup.models import AutoTopup
-from creditapp.payments.purchases.checkout import PackChanged
+from creditapp.payments.purchases.checkout import refuse_changed_prices
 from creditapp.payments.stripe.client import StripeGateway
 from creditapp.payments.stripe.records import SavedCard
 from creditapp.services import get
@@ -73,11 +72,11 @@ def enable(consent: Consent, member: User, *, new_card: bool = False) -> str | N
     stop_reading()
     gateway, customer_id = get(StripeGateway), customers.ensure(member)
     cards = () if new_card else gateway.list_cards(customer_id)
-    moment = now()
+    now = clock.now()
     with transaction() as session:
-        row = _store_terms(session, consent, pack, member, moment)
+        row = _store_terms(session, consent, pack, member, now=now)
         if cards:
-            _start(session, row, cards[0], moment)
+            _start(session, row, cards[0], now=now)
             return None
         if not new_card:
             # The card it used before no longer exists.
@@ -131,31 +130,23 @@ def _complete_setup(row: AutoTopup) -> None:
     cards = gateway.list_cards(state.customer_id)
     if cards:
         with transaction() as session:
-            _start(session, row, cards[0], now())
+            _start(session, row, cards[0], now=clock.now())
 
 
-def disable(session: Session, member: User) -> None:
+def disable(session: Session, member: User, *, now: datetime) -> None:
     """Stop at once; a charge already in progress is finished, and none follows it."""
-    row = find_auto_topup(session, member.id)
-    if row is not None:
-        update_if(
-            session,
-            row,
-            AutoTopup.stopped_at.is_(None),
-            stopped_at=now(),
-            stopped_reason="member",
-            setup_checkout_id=None,
-            version=AutoTopup.version + 1,
-        )
+    row = session.get(AutoTopup, member.id, with_for_update=True)
+    if row is not None and row.stopped_at is None:
+        row.stopped_at, row.stopped_reason = now, "member"
+        row.setup_checkout_id = None
+        row.version += 1
 
 
 def _validate(consent: Consent) -> Pack:
-    catalog = get(Catalog)
-    pack = catalog.pack(consent.pack_id)
+    pack = get(Catalog).pack(consent.pack_id)
     if pack is None:
         raise ValidationFailed.of("pack", "Choose one of the packs.")
-    if consent.catalog_shown and consent.catalog_shown != catalog.digest:
-        raise PackChanged
+    refuse_changed_prices(consent.catalog_shown)
     if not 0 < consent.threshold_micro <= pack.credits_micro:
         credits = units.credits_text(pack.credits_micro)
         raise ValidationFailed.of(
@@ -169,7 +160,7 @@ def _validate(consent: Consent) -> Pack:
 
 
 def _store_terms(
-    session: Session, consent: Consent, pack: Pack, member: User, moment: datetime
+    session: Session, consent: Consent, pack: Pack, member: User, *, now: datetime
 ) -> AutoTopup:
     """Store the terms over any earlier ones; an unfinished purchase stays on the row."""
     terms: dict[str, object] = {
@@ -181,9 +172,9 @@ def _store_terms(
         "threshold_micro": consent.threshold_micro,
         "limit_minor": consent.limit_minor,
         "counts_manual": consent.counts_manual,
-        "consented_at": moment,
+        "consented_at": now,
         "consent_version": CONSENT_VERSION,
-        "next_look_at": moment,
+        "next_look_at": now,
     }
     new = AutoTopup(user_id=member.id, declines=0, version=1, **terms)
     if insert_once(session, new, ["user_id"]):
@@ -196,7 +187,7 @@ def _store_terms(
     return row
 
 
-def _start(session: Session, row: AutoTopup, card: SavedCard, moment: datetime) -> None:
+def _start(session: Session, row: AutoTopup, card: SavedCard, *, now: datetime) -> None:
     """Turn it on with a card, unless the member changed it since ``row`` was read."""
     update_if(
         session,
@@ -204,7 +195,7 @@ def _start(session: Session, row: AutoTopup, card: SavedCard, moment: datetime) 
         AutoTopup.setup_checkout_id == row.setup_checkout_id
         if row.setup_checkout_id
         else AutoTopup.version == row.version,
-        on_at=moment,
+        on_at=now,
         stopped_at=None,
         stopped_reason=None,
         setup_checkout_id=None,
@@ -212,6 +203,6 @@ def _start(session: Session, row: AutoTopup, card: SavedCard, moment: datetime) 
         card_brand=card.brand,
         card_last4=card.last4,
         declines=0,
-        next_look_at=moment,
+        next_look_at=now,
         version=AutoTopup.version + 1,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session
@@ -32,12 +32,12 @@ class MonthlyUsage:
         return self.charged_minor + row.price_minor > row.limit_minor
 
 
-def monthly_usage(session: Session, row: AutoTopup, moment: datetime) -> MonthlyUsage:
-    """Return what counts against the limit in the month of ``moment``, in one query.
+def monthly_usage(session: Session, row: AutoTopup, *, now: datetime) -> MonthlyUsage:
+    """Return what counts against the limit in the present month, in one query.
 
     Plans and their invoices never count: they are a contract of their own.
     """
-    since = start_of_month(moment)
+    since = start_of_month(now)
     unpaid = Purchase.state.in_(["open", "pending", "review"])
     query = (
         select(
@@ -63,7 +63,7 @@ def monthly_usage(session: Session, row: AutoTopup, moment: datetime) -> Monthly
             charged_minor += int(amount_minor)
         elif row.counts_manual:
             open_minor += int(amount_minor)
-    return MonthlyUsage(moment, charged_minor, open_minor)
+    return MonthlyUsage(now, charged_minor, open_minor)
 
 
 def start_of_month(moment: datetime) -> datetime:
@@ -73,6 +73,4 @@ def start_of_month(moment: datetime) -> datetime:
 
 def start_of_next_month(moment: datetime) -> datetime:
     """Return the first moment of the next month, when the limit starts over."""
-    first = start_of_month(moment)
-    year, month = (first.year + 1, 1) if first.month == 12 else (first.year, first.month + 1)
-    return first.replace(year=year, month=month)
+    return start_of_month(start_of_month(moment) + timedelta(days=32))

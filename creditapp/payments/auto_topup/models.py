@@ -16,7 +16,7 @@ class AutoTopup(db.Model):
     """One member's consent to be charged without confirming each time, and its limits.
 
     It stores the pack as agreed: at another price it buys nothing. ``purchase_id`` is the one
-    unfinished purchase; it is set and cleared by compare-and-set, so there are never two.
+    unfinished purchase; it is set and cleared under the row's lock, so there are never two.
     """
 
     __tablename__ = "auto_topups"

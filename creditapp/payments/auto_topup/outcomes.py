@@ -1,24 +1,29 @@
-"""Outcomes of automatic purchases: stop or continue the top-up, and email the member.
+"""Automatic top-ups as purchases: paid with a saved card, without a checkout.
 
-``posting`` calls these within its transaction and under the purchase's lock, so each outcome counts
-once and is emailed once, whether the job, the webhook, the sweep or the reconciliation finds it.
+``posting`` records an outcome within its transaction and under the purchase's lock, so each one
+counts once and is emailed once, whether the job, the webhook, the sweep or the reconciliation finds
+it.
 """
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
 from sqlalchemy.orm import Session
 
 from creditapp import accounts, emails, ledger
-from creditapp.accounts import User
-from creditapp.clock import now
-from creditapp.db import update_if
+from creditapp.db import snapshot
+from creditapp.payments import customers
 from creditapp.payments.auto_topup.models import AutoTopup
-from creditapp.payments.purchases import receipts
+from creditapp.payments.purchases import posting
+from creditapp.payments.purchases.kinds import PurchaseKind
 from creditapp.payments.purchases.models import Purchase
+from creditapp.payments.purchases.notifications import PaymentEmails
+from creditapp.payments.stripe.client import StripeGateway
+from creditapp.payments.stripe.records import CheckoutState
+from creditapp.services import get
 
 COOLDOWN: Final = timedelta(minutes=10)
 """The shortest time between two attempts to charge the same member."""
@@ -29,38 +34,54 @@ DECLINES_MAX: Final = 2
 log = structlog.get_logger(__name__)
 
 
-def record_outcome(session: Session, purchase: Purchase, failure: str | None) -> None:
+def fetch_payment(purchase: Purchase) -> CheckoutState | None:
+    """Return the payment of an automatic purchase as a checkout's state, or None without one.
+
+    Raises ``GatewayError``. A payment without a stored id is found by the purchase's id: the
+    process may have died, or the connection failed, between Stripe's answer and the write.
+    """
+    gateway = get(StripeGateway)
+    if purchase.payment_intent_id is not None:
+        return gateway.retrieve_payment(purchase.payment_intent_id)
+    with snapshot() as session:
+        customer_id = customers.find(session, purchase.user_id)
+    if customer_id is None:
+        return None
+    return gateway.find_payment_for(
+        purchase.id, customer_id=customer_id, created_after=purchase.created_at
+    )
+
+
+def record_outcome(
+    session: Session, purchase: Purchase, failure: str | None, now: datetime
+) -> None:
     """Record the end of an automatic purchase, once; ignore one that has not ended.
 
     ``failure`` is Stripe's code where the card was declined.
     """
     if purchase.state in ("open", "pending"):
         return
-    row = session.get(AutoTopup, purchase.user_id)
+    row = session.get(AutoTopup, purchase.user_id, populate_existing=True, with_for_update=True)
     if row is None or row.purchase_id != purchase.id:
         return
-    reason = _stop_reason(purchase, failure, row.declines + 1)
-    values: dict[str, object] = {
-        "purchase_id": None,
-        "next_look_at": (row.last_try_at or now()) + COOLDOWN,
-        "version": AutoTopup.version + 1,
-    }
+    row.purchase_id = None
+    row.next_look_at = (row.last_try_at or now) + COOLDOWN
+    row.version += 1
     if purchase.state == "paid":
-        values["declines"] = 0
+        row.declines = 0
     elif purchase.state == "failed":
-        values["declines"] = row.declines + 1
-    stops = reason is not None and row.on
-    if stops:
-        values |= {"stopped_at": now(), "stopped_reason": reason}
-    if not update_if(session, row, AutoTopup.purchase_id == purchase.id, **values):
-        return
-    if stops and reason is not None:
+        row.declines += 1
+    reason = _stop_reason(purchase, failure, row.declines)
+    if reason is not None and row.on:
+        row.stopped_at, row.stopped_reason = now, reason
         log.info("automatic top-up stopped", user=row.user_id, reason=reason)
         if reason != "review":  # the operator who reviews that payment writes to the member
-            notify_stopped(session, row, reason, f"topup_stopped:{purchase.id}")
+            notify_stopped(session, row, reason, f"topup_stopped:{purchase.id}", now=now)
 
 
-def notify_stopped(session: Session, row: AutoTopup, reason: str, key: str) -> None:
+def notify_stopped(
+    session: Session, row: AutoTopup, reason: str, key: str, *, now: datetime
+) -> None:
     """Queue the email that it stopped or, for ``limit``, that it waits for the next month."""
     user = accounts.find(session, row.user_id)
     if user is None:
@@ -73,25 +94,21 @@ def notify_stopped(session: Session, row: AutoTopup, reason: str, key: str) -> N
         "currency": row.currency,
         "path": "/settings#top-up",
     }
-    emails.notify(session, "topup_stopped", user, context, key, now=now())
+    emails.notify(session, "topup_stopped", user, context, key, now=now)
 
 
-def notify_done(session: Session, purchase: Purchase, user: User) -> None:
+def notify_done(payment_emails: PaymentEmails, purchase: Purchase) -> None:
     """Queue the email about a top-up; it links to the receipt and replaces the receipt's email."""
-    connection, moment = session.connection(), now()
-    wallet_id = ledger.ensure_wallet(connection, "user", user.id, now=moment)
-    row = session.get(AutoTopup, user.id)
+    session, now = payment_emails.session, payment_emails.now
+    connection = session.connection()
+    wallet_id = ledger.ensure_wallet(connection, "user", purchase.user_id, now=now)
+    row = session.get(AutoTopup, purchase.user_id)
     context = {
         "credits_micro": purchase.credits_micro,
-        "total_minor": receipts.amounts(purchase).total_minor,
         "card": row.card if row else "Your card",
-        "balance_micro": ledger.balance(connection, wallet_id, now=moment).available_micro,
-        "number": purchase.id,
-        "path": receipts.PATH.format(purchase.id),
-        "currency": purchase.currency,
-        "sandbox": purchase.sandbox,
+        "balance_micro": ledger.balance(connection, wallet_id, now=now).available_micro,
     }
-    emails.notify(session, "topup_done", user, context, f"topup_done:{purchase.id}", now=moment)
+    payment_emails.payment("topup_done", context)
 
 
 def _stop_reason(purchase: Purchase, failure: str | None, declines: int) -> str | None:
@@ -102,3 +119,12 @@ def _stop_reason(purchase: Purchase, failure: str | None, declines: int) -> str 
     if failure == "authentication_required":
         return "authentication"
     return "declined" if declines >= DECLINES_MAX else None
+
+
+AUTO_TOPUP = PurchaseKind(
+    "auto_topup",
+    fetch_state=fetch_payment,
+    post_paid=posting.post_credits,
+    notify_paid=notify_done,
+    on_posted=record_outcome,
+)

@@ -10,27 +10,38 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
+from creditapp import clock
 from creditapp.accounts import User
 from creditapp.catalog import Catalog
-from creditapp.clock import NEVER, now
+from creditapp.clock import NEVER
 from creditapp.config import Settings
-from creditapp.db import snapshot, stop_reading, transaction
+from creditapp.db import snapshot, stop_reading, transaction, update_if
 from creditapp.errors import Conflict, NotFound, ValidationFailed
 from creditapp.payments.purchases import posting
-from creditapp.payments.purchases.idempotency import FIRST_SYNC_AFTER, new_purchase, store_once
+from creditapp.payments.purchases.idempotency import (
+    FIRST_SYNC_AFTER,
+    PurchaseRequest,
+    new_purchase,
+    store_once,
+)
 from creditapp.payments.purchases.kinds import kind_of
 from creditapp.payments.purchases.models import Purchase
-from creditapp.payments.purchases.session import CHECKOUT_HOURS, open_checkout
 from creditapp.payments.stripe.client import StripeGateway
-from creditapp.payments.stripe.records import CheckoutState
-from creditapp.payments.sweeps import claim_version, sync_due
+from creditapp.payments.stripe.records import (
+    CheckoutCreated,
+    CheckoutRequest,
+    CheckoutState,
+    GatewayError,
+)
+from creditapp.payments.sweeps import claim_version, sync_due, until_claimed
 from creditapp.services import get
 
-RACES_MAX = 8
+CHECKOUT_HOURS = 24
+"""An unpaid purchase ends after this long, the longest that Stripe keeps a checkout open."""
 
 
 class PackChanged(Conflict):
@@ -38,11 +49,16 @@ class PackChanged(Conflict):
 
     title = "The price has changed"
 
-    def __init__(
-        self,
-        detail: str = "Prices were changed while the page was open. Look at them and press again.",
-    ) -> None:
-        super().__init__(detail)
+    def __init__(self) -> None:
+        super().__init__(
+            "Prices were changed while the page was open. Look at them and press again."
+        )
+
+
+class PurchaseEnded(Conflict):
+    """The purchase of this key has ended, and its checkout was never opened."""
+
+    title = "This purchase has ended"
 
 
 @dataclass(frozen=True)
@@ -72,13 +88,50 @@ def start_checkout(order: Order, buyer: User, *, key: str) -> Purchase:
     ``catalog_shown``, ``IdempotencyKeyReused``, ``PurchaseEnded``, and ``GatewayError``; after the
     last one the purchase stays open and the same key tries again.
     """
+    request = PurchaseRequest(buyer.id, key, order.digest(), clock.now())
     with transaction() as session:
-        purchase = store_once(
-            session, buyer, key, order.digest(), lambda: _new_pack_purchase(order, buyer, key)
-        )
-    if purchase.checkout_url is None and purchase.checkout_id is None:
-        open_checkout(purchase, buyer)
+        purchase = store_once(session, request, lambda: _new_pack_purchase(order, request))
+    open_checkout(purchase, buyer)
     return purchase
+
+
+def open_checkout(purchase: Purchase, buyer: User) -> None:
+    """Create the checkout at Stripe and store it on the row; one purchase has one checkout.
+
+    Does nothing if it was created before. Raises ``PurchaseEnded`` and ``GatewayError``. No
+    transaction is open while Stripe is asked. Stripe repeats its answer to an idempotency key for
+    a day, failures included, so each attempt has a key of its own. A second attempt first looks for
+    the checkout of the last one; otherwise there could be two to pay.
+    """
+    if purchase.checkout_url is not None or purchase.checkout_id is not None:
+        return
+    closes_at = purchase.created_at + timedelta(hours=CHECKOUT_HOURS - 1)
+    if purchase.ended or clock.now() > closes_at - timedelta(hours=1):
+        raise PurchaseEnded("This checkout has expired. You were not charged; please start again.")
+    try:
+        created = _find_earlier_attempt(purchase) or _create_checkout(purchase, buyer, closes_at)
+    except GatewayError:
+        _count_attempt(purchase)
+        raise
+    _store_checkout(purchase, created)
+
+
+def fetch_checkout(purchase: Purchase) -> CheckoutState | None:
+    """Return the purchase's checkout at Stripe, or None where Stripe knows none.
+
+    Raises ``GatewayError``. A checkout without a stored id is found by the purchase's id: the
+    process may have died between Stripe's answer and the write.
+    """
+    gateway = get(StripeGateway)
+    if purchase.checkout_id is None:
+        return gateway.find_checkout_for(purchase.id, created_after=purchase.created_at)
+    return gateway.retrieve_checkout(purchase.checkout_id)
+
+
+def refuse_changed_prices(catalog_shown: str) -> None:
+    """Raise ``PackChanged`` unless the page showed (or the caller names) no other prices."""
+    if catalog_shown and catalog_shown != get(Catalog).digest:
+        raise PackChanged
 
 
 def find_purchase(session: Session, purchase_id: str, owner: User) -> Purchase:
@@ -98,22 +151,7 @@ def sync_purchase(purchase_id: str, *, failed_by_event: bool = False) -> Purchas
     changed by another one meanwhile reads again, so none posts an outdated state.
     """
     stop_reading()
-    for _ in range(RACES_MAX):
-        purchase = _read(purchase_id)
-        kind = kind_of(purchase)
-        state = kind.fetch_state(purchase)
-        if state is None:
-            return _close_unknown(purchase)
-        if purchase.checkout_id and state.status == "open" and _too_old(purchase):
-            state = get(StripeGateway).expire_checkout(purchase.checkout_id)
-        if state.paid:
-            kind.sync_before_closing(state)
-        with transaction() as session:
-            if not claim_version(session, purchase):
-                continue
-            posting.post(session, purchase, state, failed_by_event=failed_by_event)
-            return purchase
-    raise Conflict("This purchase is being worked on. Try again in a moment.")
+    return until_claimed(lambda: _sync_once(purchase_id, failed_by_event=failed_by_event))
 
 
 def sweep_purchases() -> None:
@@ -127,19 +165,29 @@ def end_unpaid(purchase_id: str, state: str, failure: str | None) -> None:
     If a payment turns up after all, the next sync posts it like any other.
     """
     purchase = _read(purchase_id)
-    if purchase.state != "open" or purchase.payment_intent_id is not None:
-        return
+    if purchase.state == "open" and purchase.payment_intent_id is None:
+        _end(purchase, failure, state=state)
+
+
+def _sync_once(purchase_id: str, *, failed_by_event: bool) -> Purchase | None:
+    """Sync a purchase; return None, and change nothing, if another sync changed it meanwhile."""
+    purchase = _read(purchase_id)
+    kind = kind_of(purchase)
+    state = kind.fetch_state(purchase)
+    if state is None:
+        return _close_unknown(purchase)
+    if purchase.checkout_id and state.status == "open" and _too_old(purchase, clock.now()):
+        state = get(StripeGateway).expire_checkout(purchase.checkout_id)
+    if state.paid:
+        kind.sync_before_closing(state)
     with transaction() as session:
-        if claim_version(session, purchase, state=state, next_sync_at=NEVER):
-            kind_of(purchase).on_posted(session, purchase, failure)
+        if not claim_version(session, purchase):
+            return None
+        posting.post(session, purchase, state, failed_by_event=failed_by_event, now=clock.now())
+    return purchase
 
 
-def fetch_state(purchase: Purchase) -> CheckoutState | None:
-    """Return Stripe's state of a purchase, or None; change nothing. Raises ``GatewayError``."""
-    return kind_of(purchase).fetch_state(purchase)
-
-
-def _new_pack_purchase(order: Order, buyer: User, key: str) -> Purchase:
+def _new_pack_purchase(order: Order, request: PurchaseRequest) -> Purchase:
     catalog, settings = get(Catalog), get(Settings)
     pack = catalog.pack(order.pack_id)
     if pack is None:
@@ -147,12 +195,9 @@ def _new_pack_purchase(order: Order, buyer: User, key: str) -> Purchase:
     pack = pack.priced_in(order.currency or catalog.currency)
     if pack is None:
         raise ValidationFailed.of("currency", f"Packs are sold in {', '.join(catalog.currencies)}.")
-    if order.catalog_shown and order.catalog_shown != catalog.digest:
-        raise PackChanged
+    refuse_changed_prices(order.catalog_shown)
     return new_purchase(
-        buyer.id,
-        key,
-        order.digest(),
+        request,
         pack_id=pack.id,
         pack_name=pack.name,
         price_minor=pack.price_minor,
@@ -164,6 +209,47 @@ def _new_pack_purchase(order: Order, buyer: User, key: str) -> Purchase:
     )
 
 
+def _find_earlier_attempt(purchase: Purchase) -> CheckoutCreated | None:
+    if purchase.attempt == 1:
+        return None
+    state = get(StripeGateway).find_checkout_for(purchase.id, created_after=purchase.created_at)
+    if state is None or state.status == "expired":
+        return None
+    return CheckoutCreated(state.id, state.url or "")
+
+
+def _create_checkout(purchase: Purchase, buyer: User, closes_at: datetime) -> CheckoutCreated:
+    create = kind_of(purchase).create_checkout
+    if create is None:
+        raise RuntimeError(f"{purchase.id} is paid without a checkout")
+    return_url = f"{get(Settings).site_url}/credits/purchases/{purchase.id}/back"
+    request = CheckoutRequest(
+        purchase.id,
+        success_url=f"{return_url}?session_id={{CHECKOUT_SESSION_ID}}",
+        cancel_url=f"{return_url}?cancelled=1",
+        attempt=purchase.attempt,
+        expires_at=closes_at,
+    )
+    return create(purchase, buyer, request)
+
+
+def _count_attempt(purchase: Purchase) -> None:
+    with transaction() as session:
+        # Of two that failed at once, one counts.
+        is_same = Purchase.attempt == purchase.attempt
+        update_if(session, purchase, is_same, attempt=purchase.attempt + 1)
+
+
+def _store_checkout(purchase: Purchase, created: CheckoutCreated) -> None:
+    """Store the checkout, unless another request with the same key stored its own first."""
+    with transaction() as session:
+        is_first = Purchase.checkout_id.is_(None)
+        columns = {"checkout_id": created.id, "checkout_url": created.url}
+        if not update_if(session, purchase, is_first, **columns):
+            stored = session.get_one(Purchase, purchase.id)
+            purchase.checkout_id, purchase.checkout_url = stored.checkout_id, stored.checkout_url
+
+
 def _read(purchase_id: str) -> Purchase:
     with snapshot() as session:
         purchase = session.get(Purchase, purchase_id)
@@ -172,19 +258,26 @@ def _read(purchase_id: str) -> Purchase:
     return purchase
 
 
-def _too_old(purchase: Purchase) -> bool:
-    return now() - purchase.created_at > timedelta(hours=CHECKOUT_HOURS)
+def _too_old(purchase: Purchase, now: datetime) -> bool:
+    return now - purchase.created_at > timedelta(hours=CHECKOUT_HOURS)
 
 
 def _close_unknown(purchase: Purchase) -> Purchase:
     """Close a purchase that Stripe does not know, once it can no longer be paid."""
-    columns: dict[str, object] = {"next_sync_at": NEVER}
-    if purchase.state in ("open", "pending"):
-        if _too_old(purchase):
-            columns["state"] = "expired"
+    now, state = clock.now(), purchase.state
+    next_sync_at = NEVER
+    if state in ("open", "pending"):
+        if _too_old(purchase, now):
+            state = "expired"
         else:
-            columns["next_sync_at"] = posting.next_sync_at(purchase)
-    with transaction() as session:
-        if claim_version(session, purchase, **columns):
-            kind_of(purchase).on_posted(session, purchase, None)
+            next_sync_at = posting.next_sync_at(purchase, now=now)
+    _end(purchase, None, state=state, next_sync_at=next_sync_at)
     return purchase
+
+
+def _end(
+    purchase: Purchase, failure: str | None, *, state: str, next_sync_at: datetime = NEVER
+) -> None:
+    with transaction() as session:
+        if claim_version(session, purchase, state=state, next_sync_at=next_sync_at):
+            kind_of(purchase).on_posted(session, purchase, failure, clock.now())

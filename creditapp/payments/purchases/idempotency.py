@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from creditapp.accounts import User
 from creditapp.catalog import Catalog
-from creditapp.clock import now
 from creditapp.config import Settings
 from creditapp.db import insert_once
 from creditapp.errors import IdempotencyKeyReused, RateLimited
@@ -24,21 +23,27 @@ from creditapp.services import get
 FIRST_SYNC_AFTER: Final = timedelta(minutes=1)
 """The sweep syncs a purchase after this long, if neither an event nor the buyer did."""
 
-OPEN_PER_HOUR_MAX = OPEN_CHECKOUTS.limit
-"""How many unpaid checkouts one buyer may open within an hour."""
+
+@dataclass(frozen=True)
+class PurchaseRequest:
+    """A buyer's request to buy: its key, the digest of what it buys, and its time."""
+
+    buyer_id: str
+    key: str
+    digest: str
+    now: datetime
 
 
-def new_purchase(buyer_id: str, key: str, digest: str, **columns: Any) -> Purchase:
+def new_purchase(request: PurchaseRequest, **columns: Any) -> Purchase:
     """Return a new purchase, not stored yet, with the columns that every purchase shares.
 
     ``columns`` are the product, its price and the return path.
     """
-    moment = now()
     return Purchase(
         id=new_id("pur"),
-        user_id=buyer_id,
-        request_key=key,
-        request_digest=digest,
+        user_id=request.buyer_id,
+        request_key=request.key,
+        request_digest=request.digest,
         catalog_version=get(Catalog).version,
         livemode=get(StripeGateway).livemode,
         sandbox=get(Settings).sandbox,
@@ -46,66 +51,62 @@ def new_purchase(buyer_id: str, key: str, digest: str, **columns: Any) -> Purcha
         version=1,
         attempt=1,
         refunded_minor=0,
-        created_at=moment,
-        next_sync_at=moment + FIRST_SYNC_AFTER,
+        created_at=request.now,
+        next_sync_at=request.now + FIRST_SYNC_AFTER,
         **columns,
     )
 
 
 def store_once(
-    session: Session, buyer: User, key: str, digest: str, create: Callable[[], Purchase]
+    session: Session, request: PurchaseRequest, create: Callable[[], Purchase]
 ) -> Purchase:
     """Store the purchase that ``create`` returns, or return the one of this key (``replayed``).
 
     Raises ``IdempotencyKeyReused`` where the key bought something else, and ``RateLimited``.
     """
-    existing = find_existing(session, buyer, key, digest)
+    existing = find_existing(session, request)
     if existing is not None:
         return existing
-    _limit_open_checkouts(session, buyer)
+    _limit_open_checkouts(session, request)
     purchase = create()
     if insert_once(session, purchase, ["user_id", "request_key"]):
         return purchase
-    return _replay(session.scalars(_by_key(buyer, key)).one(), digest)
+    existing = find_existing(session, request)
+    if existing is None:
+        raise RuntimeError("a purchase was neither inserted nor found")
+    return existing
 
 
-def find_existing(session: Session, buyer: User, key: str, digest: str) -> Purchase | None:
+def find_existing(session: Session, request: PurchaseRequest) -> Purchase | None:
     """Return the purchase of this buyer's key (``replayed``), or None; store nothing.
 
     Raises ``IdempotencyKeyReused`` where the key bought something else.
     """
-    existing = session.scalar(_by_key(buyer, key))
-    return None if existing is None else _replay(existing, digest)
-
-
-def _by_key(buyer: User, key: str) -> Select[Purchase]:
-    return select(Purchase).where(Purchase.user_id == buyer.id, Purchase.request_key == key)
-
-
-def _replay(existing: Purchase, digest: str) -> Purchase:
-    if existing.request_digest != digest:
+    existing = session.scalar(
+        select(Purchase).where(
+            Purchase.user_id == request.buyer_id, Purchase.request_key == request.key
+        )
+    )
+    if existing is None:
+        return None
+    if existing.request_digest != request.digest:
         raise IdempotencyKeyReused("This key was used to buy something else.")
     existing.replayed = True
     return existing
 
 
-def _limit_open_checkouts(session: Session, buyer: User) -> None:
+def _limit_open_checkouts(session: Session, request: PurchaseRequest) -> None:
     """Refuse another checkout to a buyer with many unpaid ones.
 
     The sweep asks Stripe about each open checkout until it ends, and they all take turns.
     """
-    moment = now()
-    query = (
-        select(func.count())
-        .select_from(Purchase)
-        .where(
-            Purchase.user_id == buyer.id,
-            Purchase.state == "open",
-            Purchase.created_at > moment - timedelta(hours=1),
-        )
+    query = select(func.count(Purchase.id)).where(
+        Purchase.user_id == request.buyer_id,
+        Purchase.state == "open",
+        Purchase.created_at > request.now - OPEN_CHECKOUTS.window,
     )
-    if (session.scalar(query) or 0) >= OPEN_PER_HOUR_MAX:
+    if (session.scalar(query) or 0) >= OPEN_CHECKOUTS.limit:
         raise RateLimited(
             "You have many unpaid checkouts. Pay one of them, or come back later.",
-            headers={"Retry-After": "3600"},
+            headers={"Retry-After": f"{OPEN_CHECKOUTS.window.total_seconds():.0f}"},
         )

@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session
 
 from creditapp.accounts import User
 from creditapp.payments.purchases.models import Purchase
-from creditapp.payments.stripe.records import CheckoutCreated, CheckoutState
+from creditapp.payments.purchases.notifications import PaymentEmails
+from creditapp.payments.stripe.records import CheckoutCreated, CheckoutRequest, CheckoutState
 
 
 def _do_nothing(*_arguments: object) -> None:
@@ -31,16 +32,16 @@ class PurchaseKind:
     name: str
     fetch_state: Callable[[Purchase], CheckoutState | None]
     """Return the state at Stripe, or None where Stripe knows no payment of the purchase."""
-    post_paid: Callable[[Session, Purchase, CheckoutState], dict[str, object]]
-    """Post a paid purchase to the ledger and return the columns that change."""
-    create_checkout: Callable[[Purchase, User, datetime], CheckoutCreated] | None = None
-    """Create the checkout, which closes at a given time; None for a kind without a checkout."""
+    post_paid: Callable[[Session, Purchase, CheckoutState, datetime], dict[str, object]]
+    """Post a paid purchase to the ledger, now; return the columns that change."""
+    create_checkout: Callable[[Purchase, User, CheckoutRequest], CheckoutCreated] | None = None
+    """Create the checkout at Stripe; None for a kind without a checkout."""
     sync_before_closing: Callable[[CheckoutState], None] = _do_nothing
     """Sync whatever else a paid checkout started. A process killed after it repeats it."""
-    notify_paid: Callable[[Session, Purchase, User], None] = _do_nothing
+    notify_paid: Callable[[PaymentEmails, Purchase], None] = _do_nothing
     """Queue the email about the payment, once."""
-    on_posted: Callable[[Session, Purchase, str | None], None] = _do_nothing
-    """React to the purchase's new state; with Stripe's code where a card was declined."""
+    on_posted: Callable[[Session, Purchase, str | None, datetime], None] = _do_nothing
+    """React to the purchase's new state, now; with Stripe's code where a card was declined."""
 
 
 _kinds: dict[str, PurchaseKind] = {}

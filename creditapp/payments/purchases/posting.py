@@ -6,18 +6,20 @@ grants, revocations and freezes that should exist, less those that do; repeating
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy.orm import Session
 
-from creditapp import ledger
-from creditapp.clock import NEVER, now
+from creditapp import accounts, ledger
+from creditapp.clock import NEVER
 from creditapp.db import update_if
-from creditapp.payments.purchases import notifications
+from creditapp.payments.purchases import receipts
 from creditapp.payments.purchases.kinds import kind_of
 from creditapp.payments.purchases.models import Purchase
-from creditapp.payments.stripe.records import CheckoutState
+from creditapp.payments.purchases.notifications import PaymentEmails
+from creditapp.payments.stripe.records import CheckoutState, Reversals
 
 PENDING_DAYS = 30
 """How long the sweep asks about a delayed payment; the slowest bank debits take half of it."""
@@ -25,21 +27,37 @@ PENDING_DAYS = 30
 log = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True)
+class _Snapshot:
+    """State of a purchase before a posting."""
+
+    granted: bool
+    refunded_minor: int
+    frozen: bool
+
+
 def post(
-    session: Session, purchase: Purchase, state: CheckoutState, *, failed_by_event: bool
+    session: Session,
+    purchase: Purchase,
+    state: CheckoutState,
+    *,
+    failed_by_event: bool,
+    now: datetime,
 ) -> None:
     """Bring the row and the ledger to Stripe's state, within the caller's transaction."""
     kind = kind_of(purchase)
     columns: dict[str, object] = {"payment_intent_id": state.payment_intent_id}
     if kind.create_checkout is not None:
         columns["checkout_id"] = state.id
-    before = notifications.snapshot(session, purchase)
+    before = _Snapshot(
+        purchase.grant_id is not None, purchase.refunded_minor, _is_frozen(session, purchase)
+    )
     mismatch = _mismatch(purchase, state)
     if purchase.grant_id is None and state.paid and mismatch:
         log.error("payment needs review", purchase=purchase.id, reason=mismatch)
         columns |= {"state": "review", "review_reason": mismatch, "next_sync_at": NEVER}
     elif state.paid:
-        columns |= kind.post_paid(session, purchase, state)
+        columns |= kind.post_paid(session, purchase, state, now)
     elif purchase.grant_id is not None:
         # Stripe takes a payment back only by refund or dispute; an operator must look at this.
         log.error("a granted purchase is no longer paid", purchase=purchase.id)
@@ -49,45 +67,49 @@ def post(
     elif state.status == "expired":
         columns |= {"state": "expired", "next_sync_at": NEVER}
     elif state.status == "complete":
-        columns |= _delayed_payment(purchase, failed_by_event=failed_by_event)
+        columns |= _delayed_payment(purchase, failed_by_event=failed_by_event, now=now)
     else:
-        columns |= {"checkout_url": state.url, "next_sync_at": next_sync_at(purchase)}
+        columns |= {"checkout_url": state.url, "next_sync_at": next_sync_at(purchase, now=now)}
     update_if(session, purchase, **columns)
     if state.paid:
-        notifications.notify(session, purchase, state, before)
-    kind.on_posted(session, purchase, state.failure)
+        _notify(session, purchase, state.reversals, before, now=now)
+    kind.on_posted(session, purchase, state.failure, now)
 
 
-def post_credits(session: Session, purchase: Purchase, state: CheckoutState) -> dict[str, object]:
+def post_credits(
+    session: Session, purchase: Purchase, state: CheckoutState, now: datetime
+) -> dict[str, object]:
     """Grant a paid purchase once and reverse what was refunded; return the columns to set."""
     return {
-        **_grant_once(session, purchase),
-        **_reverse(session, purchase, state),
+        **_grant_once(session, purchase, now=now),
+        **_reverse(session, purchase, state, now=now),
         "total_minor": state.amount_total,
         "discount_minor": state.discount_minor,
         "tax_minor": state.tax_minor,
     }
 
 
-def next_sync_at(purchase: Purchase) -> datetime:
+def next_sync_at(purchase: Purchase, *, now: datetime) -> datetime:
     """Return when the sweep asks again about a checkout that is not paid yet.
 
     A webhook may never arrive and the buyer may have closed the window, so the longest pause is
     also the longest time that a buyer who has paid can be without the credits.
     """
-    age = now() - purchase.created_at
     if purchase.checkout_id is None:
-        return now() + timedelta(minutes=10)  # the buyer never got its address and cannot pay it
-    return now() + (timedelta(minutes=1) if age < timedelta(hours=1) else timedelta(minutes=2))
+        return now + timedelta(minutes=10)  # the buyer never got its address and cannot pay it
+    is_new = now - purchase.created_at < timedelta(hours=1)
+    return now + timedelta(minutes=1 if is_new else 2)
 
 
-def _delayed_payment(purchase: Purchase, *, failed_by_event: bool) -> dict[str, object]:
+def _delayed_payment(
+    purchase: Purchase, *, failed_by_event: bool, now: datetime
+) -> dict[str, object]:
     """Return the columns of a payment that arrives later or not at all; a later sync may differ."""
-    age = now() - purchase.created_at
+    age = now - purchase.created_at
     if failed_by_event or purchase.state == "failed" or age > timedelta(days=PENDING_DAYS):
         return {"state": "failed", "next_sync_at": NEVER}
     pause = timedelta(minutes=2) if age < timedelta(hours=1) else timedelta(minutes=30)
-    return {"state": "pending", "next_sync_at": now() + pause}
+    return {"state": "pending", "next_sync_at": now + pause}
 
 
 def _mismatch(purchase: Purchase, state: CheckoutState) -> str | None:
@@ -104,18 +126,17 @@ def _mismatch(purchase: Purchase, state: CheckoutState) -> str | None:
     return None
 
 
-def _grant_once(session: Session, purchase: Purchase) -> dict[str, object]:
+def _grant_once(session: Session, purchase: Purchase, *, now: datetime) -> dict[str, object]:
     if purchase.grant_id is not None:
         return {"state": "paid", "next_sync_at": NEVER}
-    connection, moment = session.connection(), now()
-    wallet_id = ledger.ensure_wallet(connection, "user", purchase.user_id, now=moment)
+    connection = session.connection()
     grant = ledger.grant(
         connection,
-        wallet_id,
+        ledger.ensure_wallet(connection, "user", purchase.user_id, now=now),
         purchase.credits_micro,
         source="purchase",
         origin=f"purchase:{purchase.id}",
-        now=moment,
+        now=now,
         paid_minor=purchase.price_minor,
         currency=purchase.currency,
         livemode=purchase.livemode,
@@ -126,25 +147,58 @@ def _grant_once(session: Session, purchase: Purchase) -> dict[str, object]:
         # The origin is unique over all wallets; a grant missing from the purchase's row is a bug.
         raise RuntimeError(f"{purchase.id} has a grant that its row does not name")
     purchase.grant_id = grant.id
-    return {"state": "paid", "grant_id": grant.id, "paid_at": moment, "next_sync_at": NEVER}
+    return {"state": "paid", "grant_id": grant.id, "paid_at": now, "next_sync_at": NEVER}
 
 
-def _reverse(session: Session, purchase: Purchase, state: CheckoutState) -> dict[str, object]:
+def _reverse(
+    session: Session, purchase: Purchase, state: CheckoutState, *, now: datetime
+) -> dict[str, object]:
     """Revoke in proportion to refunds and lost disputes; freeze while a dispute is open."""
-    grant_id = purchase.grant_id
+    grant_id, total_minor, reversals = purchase.grant_id, state.amount_total or 0, state.reversals
     assert grant_id is not None  # granted just before
-    lost_minor = sum(dispute.amount_minor for dispute in state.disputes if dispute.status == "lost")
-    reversed_minor = min(state.refunded_minor + lost_minor, state.amount_total or 0)
-    connection, moment = session.connection(), now()
+    reversed_minor = reversals.reversed_minor(total_minor)
+    connection = session.connection()
     columns: dict[str, object] = {"refunded_minor": reversed_minor}
-    if reversed_minor != purchase.refunded_minor and state.amount_total:
-        revoked_micro = purchase.credits_micro * reversed_minor // state.amount_total
-        reason = "dispute" if lost_minor else "refund"
-        ledger.revoke(connection, grant_id, revoked_micro, now=moment, reason=reason)
-    if any(dispute.open for dispute in state.disputes):
-        ledger.freeze(connection, grant_id, now=moment)
+    if reversed_minor != purchase.refunded_minor and total_minor:
+        revoked_micro = purchase.credits_micro * reversed_minor // total_minor
+        ledger.revoke(connection, grant_id, revoked_micro, now=now, reason=reversals.reason)
+    if reversals.disputed:
+        ledger.freeze(connection, grant_id, now=now)
         # A dispute takes weeks, and the event that ends it may be the one that never arrives.
-        columns["next_sync_at"] = moment + timedelta(days=1)
-    elif state.disputes:
-        ledger.unfreeze(connection, grant_id, now=moment)
+        columns["next_sync_at"] = now + timedelta(days=1)
+    elif reversals.disputes:
+        ledger.unfreeze(connection, grant_id, now=now)
     return columns
+
+
+def _is_frozen(session: Session, purchase: Purchase) -> bool:
+    if purchase.grant_id is None:
+        return False
+    return ledger.grant_by_id(session.connection(), purchase.grant_id).frozen_at is not None
+
+
+def _notify(
+    session: Session, purchase: Purchase, reversals: Reversals, before: _Snapshot, *, now: datetime
+) -> None:
+    """Queue the emails about the posting's changes."""
+    user = accounts.find(session, purchase.user_id)
+    if user is None or purchase.grant_id is None:
+        return
+    receipt = receipts.of_purchase(purchase)
+    emails = PaymentEmails(session, user, receipt, purchase.credits_micro, purchase.version, now)
+    if not before.granted:
+        kind_of(purchase).notify_paid(emails, purchase)
+    refunded_minor = purchase.refunded_minor - before.refunded_minor
+    newest = reversals.disputes[0] if reversals.disputes else None
+    if newest is not None:
+        lost_minor = 0
+        if newest.status == "lost":
+            lost_minor = min(newest.amount_minor, max(0, refunded_minor))
+        if before.frozen != reversals.disputed or (lost_minor and not reversals.disputed):
+            grant = ledger.grant_by_id(session.connection(), purchase.grant_id)
+            is_lost = newest.status == "lost" and not reversals.disputed
+            credits_micro = emails.credits_of(lost_minor) if is_lost else grant.remaining_micro
+            emails.dispute(newest, credits_micro, opened=reversals.disputed)
+        refunded_minor -= lost_minor
+    if refunded_minor:
+        emails.refund(refunded_minor)

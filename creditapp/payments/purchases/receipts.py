@@ -1,17 +1,14 @@
-"""Receipts of paid purchases: the amounts that the page, the PDF and the emails show."""
+"""Receipts of payments: the amounts that the page, the PDF and the emails show."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy.orm import Session
-
-from creditapp.accounts import User
 from creditapp.payments.purchases.models import Purchase
 
 PATH = "/receipts/{}"
-"""The path of a purchase's receipt."""
+"""The path of a purchase's or an invoice's receipt."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +26,8 @@ class Amounts:
 class Receipt:
     """One payment: for a pack, or for one invoice of a plan."""
 
+    id: str
+    """The id of the purchase or of the invoice."""
     number: str
     paid_at: datetime
     item: str
@@ -38,33 +37,33 @@ class Receipt:
     amounts: Amounts
     sandbox: bool
 
+    def email_context(self) -> dict[str, object]:
+        """Return the fields that every email about the payment has."""
+        return {
+            "number": self.number,
+            "path": PATH.format(self.id),
+            "item": self.item,
+            "currency": self.currency,
+            "sandbox": self.sandbox,
+        }
 
-def find_pack_receipt(session: Session, purchase_id: str, owner: User) -> Receipt | None:
-    """Return the receipt of the owner's paid pack, or None; a plan's invoices have receipts."""
-    purchase = session.get(Purchase, purchase_id)
-    if purchase is None or purchase.paid_at is None or purchase.user_id != owner.id:
-        return None
-    if purchase.cycle is not None:
-        return None
+
+def of_purchase(purchase: Purchase) -> Receipt:
+    """Return the receipt of a pack; one paid before totals were stored cost its price."""
+    total_minor = purchase.price_minor if purchase.total_minor is None else purchase.total_minor
     return Receipt(
         purchase.id,
-        purchase.paid_at,
+        purchase.id,
+        purchase.paid_at or purchase.created_at,
         f"{purchase.pack_name} pack",
         purchase.credits_micro,
         purchase.currency.upper(),
-        amounts(purchase),
-        purchase.sandbox,
-    )
-
-
-def amounts(purchase: Purchase) -> Amounts:
-    """Return the amounts of a purchase; one paid before totals were stored cost its price."""
-    return Amounts(
-        price_minor=purchase.price_minor,
-        discount_minor=purchase.discount_minor or 0,
-        tax_minor=purchase.tax_minor or 0,
-        total_minor=(
-            purchase.price_minor if purchase.total_minor is None else purchase.total_minor
+        Amounts(
+            price_minor=purchase.price_minor,
+            discount_minor=purchase.discount_minor or 0,
+            tax_minor=purchase.tax_minor or 0,
+            total_minor=total_minor,
+            refunded_minor=purchase.refunded_minor,
         ),
-        refunded_minor=purchase.refunded_minor,
+        purchase.sandbox,
     )

@@ -13,15 +13,14 @@ from typing import Final
 import structlog
 from sqlalchemy import select
 
-from creditapp import ledger, units
-from creditapp.clock import now
+from creditapp import clock, ledger, units
 from creditapp.db import snapshot
 from creditapp.errors import Conflict
 from creditapp.payments.purchases import checkout
+from creditapp.payments.purchases.kinds import kind_of
 from creditapp.payments.purchases.models import Purchase
-from creditapp.payments.reconciliation.batches import select_in
-from creditapp.payments.reconciliation.report import Difference, Report
-from creditapp.payments.reconciliation.subscriptions import reconcile_invoices
+from creditapp.payments.reconciliation.report import Difference, Report, posted_text
+from creditapp.payments.reconciliation.subscriptions import reconcile_invoices, select_in
 from creditapp.payments.stripe.client import StripeGateway
 from creditapp.payments.stripe.records import CheckoutState, GatewayError
 from creditapp.services import get
@@ -29,6 +28,7 @@ from creditapp.services import get
 NIGHTLY: Final = timedelta(days=7)
 """How far back the nightly reconciliation goes: twice as long as Stripe retries a webhook."""
 
+_NOTHING: Final = "nothing granted"
 _OPEN_FOR: Final = timedelta(days=31)
 """A bank debit may be paid this long after its checkout was created; the list is by creation."""
 
@@ -69,13 +69,13 @@ def reconcile(since: datetime) -> Report:
     ]
     reversed_ids = {purchase.id for purchase in reversed_here}
     for purchase in purchases.values():
-        if purchase.cycle is not None:
-            # Its invoices are compared below; here it only needs to know its subscription.
-            report.differences += _sync_plan_purchase(purchase)
-        elif purchase.grant_id is None or purchase.id not in paid or purchase.id in reversed_ids:
-            report.differences += _sync_purchase(purchase)
-        else:
+        if purchase.cycle is not None and purchase.state == "paid":
+            continue  # its invoices are compared below
+        is_granted = purchase.grant_id is not None and purchase.id in paid
+        if is_granted and purchase.id not in reversed_ids:
             report.differences += _compare_amounts(purchase, paid[purchase.id])
+        else:
+            report.differences += _sync_purchase(purchase)
     report.invoices, differences = reconcile_invoices(since, reversed_payments)
     report.differences += differences
     for difference in report.differences:
@@ -88,61 +88,50 @@ def reconcile(since: datetime) -> Report:
 
 def reconcile_nightly() -> Report:
     """Reconcile the last days; what is not repaired is logged as an error."""
-    report = reconcile(now() - NIGHTLY)
+    report = reconcile(clock.now() - NIGHTLY)
     log.info("reconciled", ok=report.ok, differences=len(report.differences))
     return report
 
 
 def _sync_purchase(purchase: Purchase) -> list[Difference]:
     """Sync one purchase; return what that repaired, and what it could not repair."""
-    before = _ledger_text(purchase)
+    before = _posted_text(purchase)
     try:
         synced = checkout.sync_purchase(purchase.id)
-        state = checkout.fetch_state(synced)
+        state = kind_of(synced).fetch_state(synced)
     except (GatewayError, Conflict) as error:
-        return [Difference("unanswered", purchase.id, type(error).__name__, before)]
-    after = _ledger_text(synced)
+        return [Difference("unanswered", purchase.id, type(error).__name__, before or _NOTHING)]
+    after = _posted_text(synced)
     if state is None or not state.paid:
-        if synced.grant_id is None:
-            return []
-        return [Difference("granted_not_paid", purchase.id, "not paid", after)]
-    if synced.grant_id is None:
+        return [Difference("granted_not_paid", purchase.id, "not paid", after)] if after else []
+    if not after:
         reason = synced.review_reason or synced.state
         return [Difference("paid_not_granted", purchase.id, f"paid {_money(state)}", reason)]
     if before == after:
         return []
     kind = "refund" if synced.refunded_minor != purchase.refunded_minor else "dispute"
-    if purchase.grant_id is None:
+    if not before:
         kind = "paid_not_granted"
-    return [Difference(kind, purchase.id, f"now {after}", f"was {before}", repaired=True)]
+    was = f"was {before or _NOTHING}"
+    return [Difference(kind, purchase.id, f"now {after}", was, repaired=True)]
 
 
-def _sync_plan_purchase(purchase: Purchase) -> list[Difference]:
-    """Sync the purchase of a plan, unless its payment is already posted."""
-    if purchase.state == "paid":
-        return []
-    try:
-        synced = checkout.sync_purchase(purchase.id)
-    except (GatewayError, Conflict) as error:
-        return [Difference("unanswered", purchase.id, type(error).__name__, purchase.state)]
-    if synced.state != "paid":
-        reason = synced.review_reason or synced.state
-        return [Difference("paid_not_granted", purchase.id, "paid", reason)]
-    before = f"was {purchase.state}"
-    return [Difference("paid_not_granted", purchase.id, "now a plan", before, repaired=True)]
+def _posted_text(purchase: Purchase) -> str:
+    """Describe what is posted of a purchase, or return an empty text.
 
-
-def _ledger_text(purchase: Purchase) -> str:
-    """Describe what the ledger holds of a purchase; equal texts mean that nothing changed."""
+    Equal texts mean that nothing changed.
+    """
+    if purchase.cycle is not None:
+        return "a plan" if purchase.state == "paid" else ""
     with snapshot() as session:
         grant = ledger.find_grant(session.connection(), f"purchase:{purchase.id}")
     if grant is None:
-        return "nothing granted"
-    text = f"granted {units.credits_text(grant.amount_micro)}"
-    reversed_micro = grant.revoked_micro + grant.owed_micro
-    if reversed_micro:
-        text += f", {units.credits_text(reversed_micro)} taken back"
-    return text + (", frozen" if grant.frozen_at is not None else "")
+        return ""
+    return posted_text(
+        f"granted {units.credits_text(grant.amount_micro)}",
+        grant.revoked_micro + grant.owed_micro,
+        frozen=grant.frozen_at is not None,
+    )
 
 
 def _compare_amounts(purchase: Purchase, state: CheckoutState) -> list[Difference]:

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from creditapp.units import credits_text
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -71,3 +73,10 @@ class Report:
         repaired = len(self.differences) - left
         lines += ["", f"{repaired} repaired, {left} left." if self.differences else "They agree."]
         return "\n".join(lines)
+
+
+def posted_text(granted: str, reversed_micro: int, *, frozen: bool) -> str:
+    """Describe what is posted of a payment; equal texts mean that nothing changed."""
+    if reversed_micro:
+        granted += f", {credits_text(reversed_micro)} taken back"
+    return granted + (", frozen" if frozen else "")

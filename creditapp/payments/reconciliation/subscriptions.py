@@ -5,23 +5,24 @@ A service: it reads Stripe's list with no transaction open and repairs differenc
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
 from creditapp import units
 from creditapp.db import snapshot
 from creditapp.errors import Conflict, NotFound
-from creditapp.payments.reconciliation.batches import select_in
-from creditapp.payments.reconciliation.report import Difference
+from creditapp.payments.reconciliation.report import Difference, posted_text
 from creditapp.payments.stripe.client import StripeGateway
 from creditapp.payments.stripe.records import GatewayError, InvoiceState
 from creditapp.payments.subscriptions.models import Invoice, ScheduledGrant
 from creditapp.payments.subscriptions.sync import sync_subscription
 from creditapp.services import get
 
+BATCH: Final = 500
 _NOT_POSTED: Final = "nothing scheduled"
 
 
@@ -91,7 +92,17 @@ def _invoice_text(invoice_id: str) -> str:
         )
     if invoice is None or invoice.paid_at is None:
         return _NOT_POSTED
-    text = f"gives {units.credits_text(invoice.credits_micro)}"
-    if reversed_micro:
-        text += f", {units.credits_text(int(reversed_micro))} taken back"
-    return text + (", frozen" if invoice.disputed else "")
+    return posted_text(
+        f"gives {units.credits_text(invoice.credits_micro)}",
+        int(reversed_micro or 0),
+        frozen=invoice.disputed,
+    )
+
+
+def select_in(session: Session, column: Any, values: Iterable[str]) -> list[Any]:
+    """Return the rows of the column's model that have one of the values, in batches."""
+    ordered, rows = sorted(values), list[Any]()
+    for first in range(0, len(ordered), BATCH):
+        batch = ordered[first : first + BATCH]
+        rows += session.scalars(select(column.class_).where(column.in_(batch)))
+    return rows

@@ -13,10 +13,11 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from creditapp import ledger
-from creditapp.clock import now
 from creditapp.config import Settings
 from creditapp.payments.purchases import receipts
 from creditapp.payments.purchases.models import Purchase
+from creditapp.payments.purchases.receipts import Receipt
+from creditapp.payments.subscriptions import receipts as plan_receipts
 from creditapp.payments.subscriptions.models import Invoice, ScheduledGrant
 from creditapp.services import get
 
@@ -25,14 +26,10 @@ from creditapp.services import get
 class RefundablePayment:
     """A payment, its unspent credits, and the amount that could be refunded today."""
 
-    id: str
-    title: str
-    paid_minor: int
-    refunded_minor: int
-    currency: str
-    paid_at: datetime
+    receipt: Receipt
     until: datetime
     credits_micro: int
+    """The credits that the payment's own money paid for."""
     unspent_micro: int
 
     @property
@@ -40,11 +37,12 @@ class RefundablePayment:
         """The unspent share of what was paid, rounded down, at most what is not refunded yet."""
         if not self.credits_micro:
             return 0
-        share_minor = self.paid_minor * self.unspent_micro // self.credits_micro
-        return min(share_minor, self.paid_minor - self.refunded_minor)
+        amounts = self.receipt.amounts
+        share_minor = amounts.total_minor * self.unspent_micro // self.credits_micro
+        return min(share_minor, amounts.total_minor - amounts.refunded_minor)
 
 
-def list_refundable(session: Session, user_id: str) -> list[RefundablePayment]:
+def list_refundable(session: Session, user_id: str, *, now: datetime) -> list[RefundablePayment]:
     """Return the payments that can still be refunded to a user, the newest first; in 5 queries."""
     days = timedelta(days=get(Settings).refund_days)
     connection = session.connection()
@@ -55,7 +53,7 @@ def list_refundable(session: Session, user_id: str) -> list[RefundablePayment]:
         grant.id: 0 if grant.frozen_at else grant.remaining_micro
         for grant in ledger.list_grants(connection, wallet_id)
     }
-    since = now() - days
+    since = now - days
     purchases = session.scalars(
         select(Purchase).where(
             Purchase.user_id == user_id,
@@ -65,20 +63,16 @@ def list_refundable(session: Session, user_id: str) -> list[RefundablePayment]:
     )
     payments = [
         RefundablePayment(
-            id=purchase.id,
-            title=f"{purchase.pack_name} pack",
-            paid_minor=receipts.amounts(purchase).total_minor,
-            refunded_minor=purchase.refunded_minor,
-            currency=purchase.currency,
-            paid_at=purchase.paid_at or purchase.created_at,
-            until=(purchase.paid_at or purchase.created_at) + days,
-            credits_micro=purchase.credits_micro,
-            unspent_micro=unspent_by_grant.get(purchase.grant_id or 0, 0),
+            receipt,
+            receipt.paid_at + days,
+            purchase.credits_micro,
+            unspent_by_grant.get(purchase.grant_id or 0, 0),
         )
         for purchase in purchases
+        for receipt in [receipts.of_purchase(purchase)]
     ]
     payments += _refundable_invoices(session, user_id, since, unspent_by_grant, days)
-    return sorted(payments, key=lambda payment: payment.paid_at, reverse=True)
+    return sorted(payments, key=lambda payment: payment.receipt.paid_at, reverse=True)
 
 
 def _refundable_invoices(
@@ -119,19 +113,10 @@ def _refundable_invoices(
             unspent[month.invoice_id] += unspent_by_grant.get(month.grant_id or 0, 0)
     payments = []
     for invoice in invoices:
+        receipt = plan_receipts.of_invoice(invoice)
         own_micro = max(0, invoice.credits_micro - not_own[invoice.id])
-        paid_at = invoice.paid_at or invoice.created_at
+        unspent_micro = min(own_micro, max(0, unspent[invoice.id]))
         payments.append(
-            RefundablePayment(
-                id=invoice.id,
-                title=invoice.title,
-                paid_minor=invoice.paid_minor,
-                refunded_minor=invoice.refunded_minor,
-                currency=invoice.currency.upper(),
-                paid_at=paid_at,
-                until=paid_at + days,
-                credits_micro=own_micro,
-                unspent_micro=min(own_micro, max(0, unspent[invoice.id])),
-            )
+            RefundablePayment(receipt, receipt.paid_at + days, own_micro, unspent_micro)
         )
     return payments

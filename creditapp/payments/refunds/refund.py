@@ -13,11 +13,12 @@ import structlog
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from creditapp.clock import now
+from creditapp import clock
 from creditapp.db import snapshot, stop_reading, transaction, update_if
 from creditapp.errors import Conflict, NotFound, ValidationFailed
 from creditapp.ids import new_id
 from creditapp.payments.purchases import checkout
+from creditapp.payments.purchases.kinds import kind_of
 from creditapp.payments.purchases.models import Purchase
 from creditapp.payments.stripe.client import StripeGateway
 from creditapp.payments.stripe.records import GatewayError
@@ -62,14 +63,13 @@ def refund(
     stop_reading()
     payment = find_payment(target_id)
     reversals = get(StripeGateway).reversals_of(payment.payment_intent_id)
-    if any(dispute.open for dispute in reversals.disputes):
+    if reversals.disputed:
         raise Conflict("The payment is disputed. If you lose the dispute, Stripe refunds it.")
     open_request = _find_open_request(target_id)
     if open_request is not None:
         is_done = any(refund.refund_id == open_request.id for refund in reversals.refunds)
         return _finish(open_request, payment, is_done=is_done)
-    refunded_minor = sum(refund.amount_minor for refund in reversals.refunds if refund.counts)
-    left_minor = payment.paid_minor - refunded_minor
+    left_minor = payment.paid_minor - reversals.refunded_minor
     if left_minor <= 0:
         raise NothingLeft("All of it was refunded already.")
     if amount_minor is None:
@@ -86,7 +86,7 @@ def refund(
         reason=reason,
         state="open",
         actor=actor,
-        created_at=now(),
+        created_at=clock.now(),
     )
     with transaction() as session:
         session.add(request)
@@ -136,7 +136,7 @@ def find_payment(target_id: str) -> Payment:
             invoice.subscription_id,
         )
     if purchase is not None and purchase.payment_intent_id:
-        state = checkout.fetch_state(purchase)
+        state = kind_of(purchase).fetch_state(purchase)
         return Payment(
             purchase.id,
             purchase.user_id,

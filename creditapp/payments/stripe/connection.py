@@ -11,12 +11,10 @@ from contextlib import contextmanager
 from functools import wraps
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
-from creditapp.payments.stripe.records import CheckoutCreated, GatewayError
+from creditapp.payments.stripe.records import CheckoutCreated, CheckoutRequest, GatewayError
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
-    from stripe import StripeClient
+    from stripe import StripeClient, V1Services
     from stripe.params.checkout import SessionCreateParams
 
 API_VERSION = "2026-10-28.endive"
@@ -45,7 +43,7 @@ class StripeConnection:
     ) -> None:
         self.promotion_codes, self.automatic_tax = promotion_codes, automatic_tax
         self._secret_key = secret_key
-        self._webhook_secret = webhook_secret
+        self.webhook_secret = webhook_secret
         self._api_base = api_base.rstrip("/")
         self._timeout_seconds = timeout_seconds
         self._max_network_retries = max_network_retries
@@ -61,8 +59,9 @@ class StripeConnection:
         """Return the address of a stand-in, or an empty string for Stripe's own."""
         return self._api_base
 
-    def sdk(self) -> StripeClient:
-        """Return the SDK's client."""
+    @property
+    def v1(self) -> V1Services:
+        """The SDK's services, made at the first call."""
         with self._client_lock:
             if self._client is None:
                 import stripe
@@ -75,30 +74,28 @@ class StripeConnection:
                     max_network_retries=self._max_network_retries,
                     http_client=stripe.RequestsClient(timeout=self._timeout_seconds),
                 )
-            return self._client
+            return self._client.v1
 
     def open_checkout(self, params: SessionCreateParams, key: str) -> CheckoutCreated:
         """Open a Checkout Session; the same idempotency key returns the same one."""
         with gateway_errors():
-            session = self.sdk().v1.checkout.sessions.create(params, {"idempotency_key": key})
+            session = self.v1.checkout.sessions.create(params, {"idempotency_key": key})
         if not session.url:
             raise GatewayError("Stripe opened a checkout without a page.", permanent=True)
         return CheckoutCreated(session.id, session.url)
 
     def open_purchase_checkout(
-        self,
-        params: SessionCreateParams,
-        purchase_id: str,
-        attempt: int,
-        expires_at: datetime | None,
+        self, params: SessionCreateParams, request: CheckoutRequest
     ) -> CheckoutCreated:
         """Open the checkout of a purchase, with the operator's options.
 
         Credits do not depend on the options.
         """
-        params["client_reference_id"] = purchase_id
-        if expires_at:
-            params["expires_at"] = int(expires_at.timestamp())
+        params["success_url"], params["cancel_url"] = request.success_url, request.cancel_url
+        params["client_reference_id"] = request.purchase_id
+        params["metadata"] = request.metadata
+        if request.expires_at:
+            params["expires_at"] = int(request.expires_at.timestamp())
         if self.promotion_codes:
             params["allow_promotion_codes"] = True
         if self.automatic_tax:
@@ -106,7 +103,9 @@ class StripeConnection:
             if "customer" in params:
                 # Tax needs an address, which Checkout asks for and stores with the customer.
                 params["customer_update"] = {"address": "auto"}
-        return self.open_checkout(params, f"purchase:{purchase_id}:checkout:{attempt}")
+        return self.open_checkout(
+            params, f"purchase:{request.purchase_id}:checkout:{request.attempt}"
+        )
 
 
 @contextmanager
@@ -135,12 +134,16 @@ def gateway_errors() -> Iterator[None]:
 
 
 def none_if_missing(retrieve: Callable[P, T]) -> Callable[P, T | None]:
-    """Make a retrieval return None for an id that Stripe does not know, as after a key change."""
+    """Make a retrieval return None for an id that Stripe does not know, as after a key change.
+
+    Other errors become ``GatewayError``.
+    """
 
     @wraps(retrieve)
     def call(*args: P.args, **kwargs: P.kwargs) -> T | None:
         try:
-            return retrieve(*args, **kwargs)
+            with gateway_errors():
+                return retrieve(*args, **kwargs)
         except GatewayError as error:
             if error.code != "resource_missing":
                 raise

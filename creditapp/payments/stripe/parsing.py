@@ -41,7 +41,6 @@ def read_subscription(subscription: Subscription) -> SubscriptionState:
 
 def read_invoice(invoice: Invoice, lines: Iterable[InvoiceLineItem]) -> InvoiceState:
     """Return an invoice with all its ``lines``, of which Stripe includes only the first ten."""
-    paid_at = invoice.status_transitions.paid_at
     parsed_lines = (_line(line) for line in lines)
     return InvoiceState(
         id=invoice.id,
@@ -55,9 +54,7 @@ def read_invoice(invoice: Invoice, lines: Iterable[InvoiceLineItem]) -> InvoiceS
         tax_minor=sum(tax.amount for tax in invoice.total_taxes or ()),
         paid_minor=invoice.amount_paid,
         created=_moment(invoice.created),
-        paid_at=_moment(paid_at) if paid_at else None,
         next_try_at=_moment(invoice.next_payment_attempt) if invoice.next_payment_attempt else None,
-        page_url=invoice.hosted_invoice_url,
         lines=tuple(line for line in parsed_lines if line is not None),
         livemode=invoice.livemode,
     )
@@ -126,4 +123,6 @@ def id_of(reference: object) -> str | None:
     """Return the id of a reference, which Stripe expands to the object on request."""
     if reference is None or isinstance(reference, str):
         return reference
+    if isinstance(reference, dict):
+        return reference.get("id")
     return str(getattr(reference, "id", "")) or None

@@ -6,14 +6,10 @@ aware and in UTC.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any
-
-from creditapp.errors import MalformedRequest
+from dataclasses import dataclass
+from datetime import datetime
 
 _SECRETS = re.compile(r"\b(?:sk|rk|pk|whsec)_[A-Za-z0-9_*]+")
 
@@ -37,10 +33,20 @@ class GatewayError(Exception):
         self.declined = declined
 
 
-class SignatureInvalid(MalformedRequest):
-    """The webhook was not signed by Stripe for us, or its signature is too old."""
+@dataclass(frozen=True)
+class CheckoutRequest:
+    """The checkout to open for a purchase; each attempt is a request of its own."""
 
-    title = "The signature does not match"
+    purchase_id: str
+    success_url: str
+    cancel_url: str
+    attempt: int = 1
+    expires_at: datetime | None = None
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """The metadata by which events and listed objects name the purchase."""
+        return {"purchase_id": self.purchase_id}
 
 
 @dataclass(frozen=True)
@@ -74,7 +80,6 @@ class DisputeState:
     id: str
     amount_minor: int
     status: str
-    reason: str
 
     @property
     def open(self) -> bool:
@@ -85,6 +90,38 @@ class DisputeState:
             "appeal_needs_response",
             "appeal_under_review",
         )
+
+
+@dataclass(frozen=True)
+class Reversals:
+    """Refunds and disputes of a payment, the newest first."""
+
+    refunds: tuple[RefundState, ...] = ()
+    disputes: tuple[DisputeState, ...] = ()
+
+    @property
+    def refunded_minor(self) -> int:
+        """The total refunded; it falls when a refund fails."""
+        return sum(refund.amount_minor for refund in self.refunds if refund.counts)
+
+    @property
+    def lost_minor(self) -> int:
+        """The total of lost disputes."""
+        return sum(dispute.amount_minor for dispute in self.disputes if dispute.status == "lost")
+
+    @property
+    def disputed(self) -> bool:
+        """Whether a dispute is open."""
+        return any(dispute.open for dispute in self.disputes)
+
+    @property
+    def reason(self) -> str:
+        """The reason of the reversals for the ledger's history: ``refund`` or ``dispute``."""
+        return "dispute" if self.lost_minor else "refund"
+
+    def reversed_minor(self, paid_minor: int) -> int:
+        """Return how much of a payment was refunded or lost."""
+        return min(self.refunded_minor + self.lost_minor, paid_minor)
 
 
 @dataclass(frozen=True)
@@ -120,14 +157,12 @@ class CheckoutState:
     metadata: Mapping[str, str]
     livemode: bool
     url: str | None
-    expires_at: datetime
     subscription_id: str | None = None
     discount_minor: int | None = None
     tax_minor: int | None = None
     failure: str | None = None
     """Stripe's code of why an automatic payment failed; else None."""
-    refunds: tuple[RefundState, ...] = ()
-    disputes: tuple[DisputeState, ...] = ()
+    reversals: Reversals = Reversals()
 
     @property
     def paid(self) -> bool:
@@ -136,45 +171,6 @@ class CheckoutState:
         A checkout of zero requires no payment from the moment it opens, and is not complete yet.
         """
         return self.status == "complete" and self.payment_status in ("paid", "no_payment_required")
-
-    @property
-    def refunded_minor(self) -> int:
-        """The total refunded; it falls when a refund fails."""
-        return sum(refund.amount_minor for refund in self.refunds if refund.counts)
-
-
-@dataclass(frozen=True)
-class Event:
-    """A verified webhook event: it only names the object to sync."""
-
-    id: str
-    type: str
-    created: datetime
-    livemode: bool
-    object_id: str
-    object_type: str
-    metadata: Mapping[str, str]
-    data: Mapping[str, Any] = field(repr=False)
-    """The event's object as plain JSON."""
-
-
-def read_event(raw_body: bytes) -> Event:
-    """Return the event of a verified body; raise ``SignatureInvalid`` for any other body."""
-    try:
-        body = json.loads(raw_body)
-        data = body["data"]["object"]
-        return Event(
-            id=body["id"],
-            type=body["type"],
-            created=datetime.fromtimestamp(body["created"], UTC),
-            livemode=body["livemode"],
-            object_id=data.get("id") or "",
-            object_type=data["object"],
-            metadata=data.get("metadata") or {},
-            data=data,
-        )
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise SignatureInvalid("The webhook is signed, but it is not a snapshot event.") from None
 
 
 LIVE_STATUSES = ("active", "trialing", "past_due")
@@ -201,11 +197,6 @@ class SubscriptionState:
     ended_at: datetime | None
     metadata: Mapping[str, str]
     livemode: bool
-
-    @property
-    def live(self) -> bool:
-        """Whether it is its owner's plan now."""
-        return self.status in LIVE_STATUSES
 
 
 @dataclass(frozen=True)
@@ -236,9 +227,7 @@ class InvoiceState:
     tax_minor: int
     paid_minor: int
     created: datetime
-    paid_at: datetime | None
     next_try_at: datetime | None
-    page_url: str | None
     lines: tuple[InvoiceLine, ...]
     livemode: bool
 
@@ -246,14 +235,6 @@ class InvoiceState:
     def paid(self) -> bool:
         """Whether it is paid: the condition for granting its credits."""
         return self.status == "paid"
-
-
-@dataclass(frozen=True)
-class Reversals:
-    """Refunds and disputes of a payment."""
-
-    refunds: tuple[RefundState, ...] = ()
-    disputes: tuple[DisputeState, ...] = ()
 
 
 @dataclass(frozen=True)

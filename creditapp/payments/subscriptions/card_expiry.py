@@ -6,13 +6,12 @@ A service: it calls Stripe with no transaction open and queues each email in its
 from __future__ import annotations
 
 import calendar
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy import select
 
-from creditapp import accounts, emails
-from creditapp.clock import now
+from creditapp import accounts, clock, emails
 from creditapp.db import snapshot, transaction
 from creditapp.payments.stripe.client import StripeGateway
 from creditapp.payments.stripe.records import LIVE_STATUSES, GatewayError, SavedCard
@@ -31,15 +30,15 @@ def email_expiring_cards() -> None:
 
     The daily job. A card that cannot be read does not delay the others.
     """
-    moment = now()
+    now = clock.now()
     query = (
         select(Subscription, PlanPrice)
         .join(PlanPrice, PlanPrice.id == Subscription.next_price_id)
         .where(
             Subscription.status.in_(LIVE_STATUSES),
             Subscription.cancel_at_period_end.is_(False),
-            Subscription.period_end > moment + BEFORE_MIN,
-            Subscription.period_end <= moment + BEFORE_MAX,
+            Subscription.period_end > now + BEFORE_MIN,
+            Subscription.period_end <= now + BEFORE_MAX,
         )
         .order_by(Subscription.period_end)
         .limit(SUBSCRIPTIONS_MAX)
@@ -53,7 +52,7 @@ def email_expiring_cards() -> None:
             log.warning("cards not read", subscription=subscription.id, error_code=error.code)
             continue
         if cards and expires_before_renewal(cards[0], subscription):
-            _queue_email(subscription, price, cards[0])
+            _queue_email(subscription, price, cards[0], now=now)
 
 
 def expires_before_renewal(card: SavedCard, subscription: Subscription) -> bool:
@@ -62,7 +61,9 @@ def expires_before_renewal(card: SavedCard, subscription: Subscription) -> bool:
     return (card.exp_year, card.exp_month) < (renewal.year, renewal.month)
 
 
-def _queue_email(subscription: Subscription, price: PlanPrice, card: SavedCard) -> None:
+def _queue_email(
+    subscription: Subscription, price: PlanPrice, card: SavedCard, *, now: datetime
+) -> None:
     with transaction() as session:
         user = accounts.find(session, subscription.user_id)
         if user is None:
@@ -77,4 +78,4 @@ def _queue_email(subscription: Subscription, price: PlanPrice, card: SavedCard) 
             "path": "/dashboard",
         }
         key = f"card_expiring:{subscription.id}:{card.id}:{subscription.period_end:%Y%m%d}"
-        emails.notify(session, "card_expiring", user, context, key, now=now())
+        emails.notify(session, "card_expiring", user, context, key, now=now)

@@ -13,12 +13,11 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy import and_, or_, select
 
+from creditapp import clock
 from creditapp.catalog.products import Plan
-from creditapp.clock import now
 from creditapp.db import snapshot, transaction, update_if
 from creditapp.errors import Conflict
 from creditapp.ids import new_id
-from creditapp.payments.purchases.models import Purchase
 from creditapp.payments.stripe.client import StripeGateway
 from creditapp.payments.stripe.records import GatewayError
 from creditapp.payments.subscriptions import prices as plan_prices
@@ -60,49 +59,38 @@ class PlanOrder:
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-@dataclass(frozen=True)
-class PlanChange:
-    """The result of choosing a plan.
+def change_plan(subscription: Subscription, plan: Plan, order: PlanOrder) -> str:
+    """Change a current subscription to the chosen plan and sync it; return the outcome.
 
-    ``outcome`` is ``checkout`` (go to the purchase's page), ``upgraded``, ``will_change``,
-    ``will_end``, ``resumed`` or ``kept``.
+    See ``plans.PlanChoice`` for the outcomes and ``plans.choose_plan`` for the errors.
     """
-
-    outcome: str
-    purchase: Purchase | None = None
-    subscription: Subscription | None = None
-
-
-def change_plan(subscription: Subscription, plan: Plan, order: PlanOrder) -> PlanChange:
-    """Change a current subscription to the chosen plan; see ``plans.choose_plan``."""
     if plan.free:
-        return PlanChange("will_end", subscription=set_cancellation(subscription, cancel=True))
-    price = plan_prices.find_prices({subscription.price_id}).get(subscription.price_id)
+        set_cancellation(subscription, cancel=True)
+        return "will_end"
+    price = plan_prices.find_price(subscription.price_id)
     if price is None:
         raise PlanUnchanged("Your plan was made elsewhere. Change it under Manage subscription.")
     if (price.plan_id, price.cycle, subscription.quantity) == (plan.id, order.cycle, order.seats):
         return _keep_plan(subscription, price)
     if subscription.status == "past_due":
         raise PlanUnchanged("Your last payment failed. Change your card first, then your plan.")
-    if subscription.status == "trialing" or not is_upgrade(
-        plan, order.cycle, order.seats, price, subscription.quantity
-    ):
-        return _downgrade(subscription, plan, order, price)
-    return _upgrade(subscription, plan, order, price)
+    if subscription.status != "trialing" and is_upgrade(plan, order, price, subscription.quantity):
+        return _upgrade(subscription, plan, order, price)
+    return _downgrade(subscription, plan, order, price)
 
 
-def _keep_plan(subscription: Subscription, price: PlanPrice) -> PlanChange:
+def _keep_plan(subscription: Subscription, price: PlanPrice) -> str:
     if subscription.will_change:
         _set_next_price(subscription, price.id, subscription.quantity, goes_on=True)
-        return PlanChange("kept", subscription=sync_subscription(subscription.id))
+        sync_subscription(subscription.id)
+        return "kept"
     if subscription.cancel_at_period_end:
-        return PlanChange("resumed", subscription=set_cancellation(subscription, cancel=False))
+        set_cancellation(subscription, cancel=False)
+        return "resumed"
     raise PlanUnchanged("You are on this plan already.")
 
 
-def _downgrade(
-    subscription: Subscription, plan: Plan, order: PlanOrder, price: PlanPrice
-) -> PlanChange:
+def _downgrade(subscription: Subscription, plan: Plan, order: PlanOrder, price: PlanPrice) -> str:
     """Change what the next invoice charges; the paid period stays as it is."""
     if order.cycle != price.cycle and subscription.status != "trialing":
         raise PlanUnchanged(
@@ -112,12 +100,11 @@ def _downgrade(
     new_price = plan_prices.ensure_price(plan, order.cycle)
     # Choosing a plan takes back an earlier cancellation.
     _set_next_price(subscription, new_price.id, order.seats, goes_on=True)
-    return PlanChange("will_change", subscription=sync_subscription(subscription.id))
+    sync_subscription(subscription.id)
+    return "will_change"
 
 
-def _upgrade(
-    subscription: Subscription, plan: Plan, order: PlanOrder, price: PlanPrice
-) -> PlanChange:
+def _upgrade(subscription: Subscription, plan: Plan, order: PlanOrder, price: PlanPrice) -> str:
     """Charge the difference now; its credits are granted by the invoice once it is paid.
 
     Only a successful charge takes back a scheduled downgrade or cancellation; if it fails, they
@@ -143,7 +130,7 @@ def _upgrade(
     except GatewayError as error:
         synced = _restore_scheduled_change(subscription, price)
         if synced is not None and (synced.price_id, synced.quantity) == (new_price.id, order.seats):
-            return PlanChange("upgraded", subscription=synced)  # only the response was lost
+            return "upgraded"  # only the response was lost
         if not error.declined:
             raise
         with transaction() as session:
@@ -153,7 +140,8 @@ def _upgrade(
             "Your card was declined, so nothing was charged and you keep your current plan. "
             "Change your card under Manage subscription and try again."
         ) from None
-    return PlanChange("upgraded", subscription=sync_subscription(subscription.id))
+    sync_subscription(subscription.id)
+    return "upgraded"
 
 
 def refuse_after_reversal(subscription: Subscription) -> None:
@@ -199,17 +187,17 @@ def _restore_scheduled_change(subscription: Subscription, price: PlanPrice) -> S
 
 def _begin_upgrade(subscription: Subscription, price_id: str) -> datetime:
     """Store and return the proration date; a retry gets the date of the first attempt."""
-    moment = now().replace(microsecond=0)
+    now = clock.now().replace(microsecond=0)
     with transaction() as session:
         is_new = or_(
             Subscription.upgrade_price_id.is_(None),
             Subscription.upgrade_price_id != price_id,
-            Subscription.upgrade_proration_at < moment - UPGRADE_RETRY,
+            Subscription.upgrade_proration_at < now - UPGRADE_RETRY,
         )
-        columns = {"upgrade_price_id": price_id, "upgrade_proration_at": moment}
+        columns = {"upgrade_price_id": price_id, "upgrade_proration_at": now}
         if update_if(session, subscription, is_new, **columns):
-            return moment
-        return session.get_one(Subscription, subscription.id).upgrade_proration_at or moment
+            return now
+        return session.get_one(Subscription, subscription.id).upgrade_proration_at or now
 
 
 def _set_next_price(
@@ -228,13 +216,13 @@ def _set_next_price(
     )
 
 
-def is_upgrade(plan: Plan, cycle: str, seats: int, price: PlanPrice, quantity: int) -> bool:
+def is_upgrade(plan: Plan, order: PlanOrder, price: PlanPrice, quantity: int) -> bool:
     """Return whether a choice costs more than what is paid for now, so it is charged at once."""
     paid_minor = price.price_minor * quantity
-    if cycle == price.cycle:
-        return plan.price(cycle).price_minor * seats > paid_minor
+    if order.cycle == price.cycle:
+        return plan.price(order.cycle).price_minor * order.seats > paid_minor
     # From month to year with the same plan or a better one; a paid year is never split.
-    return cycle == "year" and plan.month.price_minor * seats >= paid_minor
+    return order.cycle == "year" and plan.month.price_minor * order.seats >= paid_minor
 
 
 def set_cancellation(subscription: Subscription, *, cancel: bool) -> Subscription:

@@ -1,4 +1,4 @@
-"""Checkout of a plan; a buyer has at most one open at a time.
+"""Checkout of a plan, whose invoices grant its credits; a buyer has at most one open at a time.
 
 A service: it calls Stripe with no transaction open and commits its own short transactions.
 """
@@ -6,18 +6,28 @@ A service: it calls Stripe with no transaction open and commits its own short tr
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session, aliased
 
+from creditapp import clock
 from creditapp.accounts import User
 from creditapp.catalog.products import Plan
+from creditapp.clock import NEVER
 from creditapp.db import snapshot, transaction, update_if
+from creditapp.payments import customers
 from creditapp.payments.purchases import checkout
-from creditapp.payments.purchases.idempotency import find_existing, new_purchase, store_once
+from creditapp.payments.purchases.idempotency import (
+    PurchaseRequest,
+    find_existing,
+    new_purchase,
+    store_once,
+)
+from creditapp.payments.purchases.kinds import PurchaseKind
 from creditapp.payments.purchases.models import Purchase
-from creditapp.payments.purchases.session import open_checkout
 from creditapp.payments.stripe.client import StripeGateway
+from creditapp.payments.stripe.records import CheckoutCreated, CheckoutRequest, CheckoutState
 from creditapp.payments.subscriptions import prices as plan_prices
 from creditapp.payments.subscriptions import sync as subscription_sync
 from creditapp.payments.subscriptions.changes import PlanOrder, PlanUnchanged
@@ -38,13 +48,10 @@ def start_plan_checkout(order: PlanOrder, plan: Plan, buyer: User, *, key: str) 
     """
     _close_other_checkouts(buyer, key)
     price = plan_prices.ensure_price(plan, order.cycle)
+    request = _request(order, buyer, key)
     with transaction() as session:
         purchase = store_once(
-            session,
-            buyer,
-            key,
-            order.digest(),
-            lambda: _new_plan_purchase(session, order, plan, price, buyer, key),
+            session, request, lambda: _new_plan_purchase(session, order, plan, price, request)
         )
     return _open(purchase, buyer)
 
@@ -58,7 +65,7 @@ def resume_checkout(order: PlanOrder, buyer: User, *, key: str) -> Purchase | No
     ``GatewayError``.
     """
     with snapshot() as session:
-        purchase = find_existing(session, buyer, key, order.digest())
+        purchase = find_existing(session, _request(order, buyer, key))
     return None if purchase is None else _open(purchase, buyer)
 
 
@@ -91,8 +98,7 @@ def _close_other_checkouts(buyer: User, key: str) -> None:
 
 
 def _open(purchase: Purchase, buyer: User) -> Purchase:
-    if purchase.checkout_url is None and purchase.checkout_id is None:
-        open_checkout(purchase, buyer)
+    checkout.open_checkout(purchase, buyer)
     return purchase if purchase.ended else _close_concurrent(purchase)
 
 
@@ -155,14 +161,16 @@ def _open_plan_purchases(session: Session, user_id: str) -> Sequence[Purchase]:
     ).all()
 
 
+def _request(order: PlanOrder, buyer: User, key: str) -> PurchaseRequest:
+    return PurchaseRequest(buyer.id, key, order.digest(), clock.now())
+
+
 def _new_plan_purchase(
-    session: Session, order: PlanOrder, plan: Plan, price: PlanPrice, buyer: User, key: str
+    session: Session, order: PlanOrder, plan: Plan, price: PlanPrice, request: PurchaseRequest
 ) -> Purchase:
-    is_eligible = is_trial_eligible(session, plan, buyer.id)
+    is_eligible = is_trial_eligible(session, plan, request.buyer_id)
     return new_purchase(
-        buyer.id,
-        key,
-        order.digest(),
+        request,
         pack_id=plan.id,
         pack_name=plan.name,
         price_minor=price.price_minor,
@@ -174,3 +182,39 @@ def _new_plan_purchase(
         trial_days=plan.trial_days if is_eligible else 0,
         return_to=order.return_to,
     )
+
+
+def _create_checkout(purchase: Purchase, buyer: User, request: CheckoutRequest) -> CheckoutCreated:
+    return get(StripeGateway).create_plan_checkout(
+        request,
+        customer_id=customers.ensure(buyer),
+        price_id=purchase.stripe_price_id or "",
+        quantity=purchase.seats,
+        trial_days=purchase.trial_days,
+    )
+
+
+def _sync_subscription(state: CheckoutState) -> None:
+    if state.subscription_id:
+        subscription_sync.sync_subscription(state.subscription_id)
+
+
+def _post_paid(
+    _session: Session, purchase: Purchase, state: CheckoutState, now: datetime
+) -> dict[str, object]:
+    """Return the columns of a paid purchase; its subscription has posted the first invoice."""
+    return {
+        "state": "paid",
+        "subscription_id": state.subscription_id,
+        "paid_at": purchase.paid_at or now,
+        "next_sync_at": NEVER,
+    }
+
+
+PLAN = PurchaseKind(
+    "plan",
+    fetch_state=checkout.fetch_checkout,
+    post_paid=_post_paid,
+    create_checkout=_create_checkout,
+    sync_before_closing=_sync_subscription,
+)

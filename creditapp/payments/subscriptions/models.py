@@ -64,7 +64,6 @@ class Subscription(Synced):
     id: Mapped[str] = mapped_column(String(STRIPE_ID_LENGTH), primary_key=True)
     user_id: Mapped[str] = mapped_column(String(40))
     customer_id: Mapped[str] = mapped_column(String(STRIPE_ID_LENGTH))
-    item_id: Mapped[str] = mapped_column(String(STRIPE_ID_LENGTH))
     price_id: Mapped[str] = mapped_column(String(STRIPE_ID_LENGTH))
     next_price_id: Mapped[str] = mapped_column(String(STRIPE_ID_LENGTH))
     quantity: Mapped[int] = mapped_column(Integer, default=1)
@@ -118,7 +117,6 @@ class Invoice(db.Model):
     refunded_minor: Mapped[int] = mapped_column(BigInteger, default=0)
     disputed: Mapped[bool] = mapped_column(default=False)
     payment_intent_id: Mapped[str | None] = mapped_column(String(STRIPE_ID_LENGTH), index=True)
-    hosted_invoice_url: Mapped[str | None] = mapped_column(String(2048))
     credits_micro: Mapped[int] = mapped_column(BigInteger, default=0)
     """Credits of all its months together."""
     supersedes_from: Mapped[datetime | None] = mapped_column(UtcDateTime)

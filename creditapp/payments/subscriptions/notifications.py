@@ -7,7 +7,7 @@ that this posting made, and is queued once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -15,12 +15,10 @@ from sqlalchemy.orm import Session
 
 from creditapp import accounts, emails
 from creditapp.accounts import User
-from creditapp.clock import now
-from creditapp.config import Settings
-from creditapp.payments.purchases import receipts
-from creditapp.payments.stripe.records import DisputeState, InvoiceState
+from creditapp.payments.purchases.notifications import PaymentEmails
+from creditapp.payments.stripe.records import InvoiceState, Reversals
+from creditapp.payments.subscriptions import receipts
 from creditapp.payments.subscriptions.models import Invoice, PlanPrice, Subscription
-from creditapp.services import get
 
 _PAYMENT_KINDS = {"subscription_create": "begun", "subscription_update": "upgraded"}
 """By billing reason; every other payment is a renewal."""
@@ -40,7 +38,8 @@ class Changes:
     """Newly paid invoices, with the credits of their first month."""
     refunded: list[tuple[Invoice, int]] = field(default_factory=list)
     """Invoices with the amount newly refunded; negative if a refund failed."""
-    disputes: list[tuple[Invoice, DisputeState, str]] = field(default_factory=list)
+    disputes: list[tuple[Invoice, Reversals]] = field(default_factory=list)
+    """Invoices with a dispute that was opened or decided."""
     own_micro: dict[str, int] = field(default_factory=dict)
     """The credits that each invoice's own money pays for."""
 
@@ -61,22 +60,27 @@ def queue_emails(
     subscription: Subscription,
     changes: Changes,
     prices: Mapping[str, PlanPrice],
-    unpaid: InvoiceState | None,
+    unpaid: Sequence[InvoiceState],
+    *,
+    now: datetime,
 ) -> None:
     """Queue the emails about what the posting changed."""
     user = accounts.find(session, subscription.user_id)
     if user is None:
         return
-    plan_emails = _PlanEmails(session, user, subscription, prices)
+    plan_emails = _PlanEmails(session, user, subscription, prices, changes.own_micro, now)
     for invoice, state, first_micro in changes.paid:
         if invoice.paid_minor > 0:
             plan_emails.payment(invoice, state, first_micro)
     for invoice, difference_minor in changes.refunded:
-        plan_emails.refund(invoice, difference_minor, changes.own_micro[invoice.id])
-    for invoice, dispute, event in changes.disputes:
-        plan_emails.dispute(invoice, dispute, event, changes.own_micro[invoice.id])
-    if unpaid is not None and subscription.past_due_since is not None:
-        plan_emails.failed_payment(unpaid)
+        plan_emails.of(invoice).refund(difference_minor)
+    for invoice, reversals in changes.disputes:
+        invoice_emails = plan_emails.of(invoice)
+        invoice_emails.dispute(
+            reversals.disputes[0], invoice_emails.paid_micro, opened=reversals.disputed
+        )
+    if unpaid and subscription.past_due_since is not None:
+        plan_emails.failed_payment(unpaid[0])
     if not changes.is_new:
         plan_emails.plan_change(changes)
 
@@ -89,25 +93,27 @@ class _PlanEmails:
     user: User
     subscription: Subscription
     prices: Mapping[str, PlanPrice]
+    own_micro: Mapping[str, int]
+    now: datetime
+
+    def of(self, invoice: Invoice) -> PaymentEmails:
+        receipt, own_micro = receipts.of_invoice(invoice), self.own_micro[invoice.id]
+        version = self.subscription.version
+        return PaymentEmails(self.session, self.user, receipt, own_micro, version, self.now)
 
     def payment(self, invoice: Invoice, state: InvoiceState, first_micro: int) -> None:
         # An invoice that was created by hand at Stripe may have no line with a price.
         line = max(state.lines, key=lambda line: line.amount_minor, default=None)
         price = self.prices.get(line.price_id if line else self.subscription.price_id)
-        charged_minor = invoice.subtotal_minor + invoice.tax_minor
-        context = _invoice_context(invoice) | {
+        context: dict[str, object] = {
             "kind": _PAYMENT_KINDS.get(invoice.billing_reason, "renewed"),
             "plan": price.plan_name if price else invoice.title,
             "period_start": line.starts_at if line else self.subscription.period_start,
             "period_end": line.ends_at if line else self.subscription.period_end,
             "credits_micro": first_micro,
             "every_month": invoice.credits_micro > first_micro,
-            "price_minor": invoice.subtotal_minor,
-            "discount_minor": max(0, charged_minor - invoice.total_minor),
-            "tax_minor": invoice.tax_minor,
-            "total_minor": invoice.paid_minor,
         }
-        self._queue("renewal", context, f"renewal:{invoice.id}")
+        self.of(invoice).payment("renewal", context)
 
     def failed_payment(self, invoice: InvoiceState) -> None:
         price = self.prices.get(self.subscription.price_id)
@@ -125,7 +131,7 @@ class _PlanEmails:
 
     def plan_change(self, changes: Changes) -> None:
         subscription, prices = self.subscription, self.prices
-        change, at = _plan_change(subscription, changes)
+        change, at = self._changed(changes)
         price = prices.get(subscription.price_id)
         if change is None or price is None:
             return
@@ -149,53 +155,23 @@ class _PlanEmails:
         key = f"plan_changed:{subscription.id}:{subscription.version}"
         self._queue("plan_changed", context, key)
 
-    def refund(self, invoice: Invoice, difference_minor: int, own_micro: int) -> None:
-        refunded_minor = abs(difference_minor)
-        context = _invoice_context(invoice) | {
-            "item": invoice.title,
-            "undone": difference_minor < 0,
-            "refunded_minor": refunded_minor,
-            "back_minor": invoice.refunded_minor,
-            "total_minor": invoice.paid_minor,
-            "credits_micro": refunded_minor * own_micro // (invoice.paid_minor or 1),
-        }
-        self._queue("refund", context, f"refund:{invoice.id}:{self.subscription.version}")
-
-    def dispute(self, invoice: Invoice, dispute: DisputeState, event: str, own_micro: int) -> None:
-        context = _invoice_context(invoice) | {
-            "item": invoice.title,
-            "amount_minor": dispute.amount_minor,
-            "credits_micro": own_micro,
-        }
-        if event == "dispute_closed":
-            context["outcome"] = "lost" if dispute.status == "lost" else "won"
-        self._queue(event, context, f"{event}:{dispute.id}")
-
     def _queue(self, event: str, context: Mapping[str, object], key: str) -> None:
-        emails.notify(self.session, event, self.user, context, key, now=now())
+        emails.notify(self.session, event, self.user, context, key, now=self.now)
 
-
-def _plan_change(subscription: Subscription, changes: Changes) -> tuple[str | None, datetime]:
-    """Return the one change to report, or None, and when it takes effect."""
-    if subscription.ended_at is not None:
-        return (None if changes.ended else "ended"), subscription.ended_at
-    if subscription.price_id != changes.price_id and any(
-        invoice.billing_reason == "subscription_update" for invoice, _, _ in changes.paid
-    ):
-        return "upgraded", now()
-    if subscription.cancel_at_period_end and not changes.will_end:
-        return "will_end", subscription.period_end
-    if changes.will_end and not subscription.cancel_at_period_end:
-        return "resumed", subscription.period_end
-    if subscription.will_change and not changes.will_change:
-        return "will_change", subscription.period_end
-    return None, subscription.period_end
-
-
-def _invoice_context(invoice: Invoice) -> dict[str, object]:
-    return {
-        "number": invoice.number or invoice.id,
-        "path": receipts.PATH.format(invoice.id),
-        "currency": invoice.currency.upper(),
-        "sandbox": get(Settings).sandbox,
-    }
+    def _changed(self, changes: Changes) -> tuple[str | None, datetime]:
+        """Return the one change to report, or None, and when it takes effect."""
+        subscription = self.subscription
+        if subscription.ended_at is not None:
+            return (None if changes.ended else "ended"), subscription.ended_at
+        if subscription.price_id != changes.price_id and any(
+            invoice.billing_reason == "subscription_update" for invoice, _, _ in changes.paid
+        ):
+            return "upgraded", self.now
+        change = None
+        if subscription.cancel_at_period_end and not changes.will_end:
+            change = "will_end"
+        elif changes.will_end and not subscription.cancel_at_period_end:
+            change = "resumed"
+        elif subscription.will_change and not changes.will_change:
+            change = "will_change"
+        return change, subscription.period_end

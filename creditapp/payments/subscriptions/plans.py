@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import datetime
 
+from creditapp import clock
 from creditapp.accounts import User
 from creditapp.catalog import Catalog
 from creditapp.catalog.products import Plan
@@ -21,9 +23,10 @@ from creditapp.payments.purchases.models import Purchase
 from creditapp.payments.stripe.client import StripeGateway
 from creditapp.payments.subscriptions import changes as plan_changes
 from creditapp.payments.subscriptions import checkout as plan_checkout
-from creditapp.payments.subscriptions import preview as plan_preview
+from creditapp.payments.subscriptions import prices as plan_prices
+from creditapp.payments.subscriptions import proration, scheduled_grants
 from creditapp.payments.subscriptions import sync as subscription_sync
-from creditapp.payments.subscriptions.changes import PlanChange, PlanOrder, PlanUnchanged
+from creditapp.payments.subscriptions.changes import PlanOrder, PlanUnchanged
 from creditapp.payments.subscriptions.models import CYCLES, Subscription
 from creditapp.services import get
 
@@ -38,10 +41,32 @@ PORTAL_FLOWS = {
 
 
 @dataclass(frozen=True)
-class PlanChoice(PlanChange):
-    """The result of choosing a plan, and whether the same request had it before."""
+class PlanChoice:
+    """The result of choosing a plan.
 
+    ``outcome`` is ``checkout`` (go to the purchase's page), ``upgraded``, ``will_change``,
+    ``will_end``, ``resumed`` or ``kept``.
+    """
+
+    outcome: str
+    purchase: Purchase | None = None
+    subscription: Subscription | None = None
     replayed: bool = False
+    """Whether the same request had this result before."""
+
+
+@dataclass(frozen=True)
+class UpgradePreview:
+    """Charge and credits of an upgrade made now, and its next payment."""
+
+    plan_name: str
+    cycle: str
+    charged_minor: int
+    currency: str
+    credits_micro: int
+    renews_minor: int
+    renews_at: datetime
+    current_name: str
 
 
 class AlreadySubscribed(PlanUnchanged):
@@ -91,15 +116,47 @@ def subscribe(order: PlanOrder, buyer: User, *, key: str) -> Purchase:
     return _start_checkout(order, plan, buyer, key)
 
 
-def preview_upgrade(order: PlanOrder, buyer: User) -> plan_preview.UpgradePreview | None:
+def preview_upgrade(order: PlanOrder, buyer: User) -> UpgradePreview | None:
     """Return what an upgrade would charge and grant now; None if the choice is no upgrade.
 
-    Raises like ``choose_plan``; changes nothing.
+    Raises like ``choose_plan``; changes nothing, but may store the price of the chosen plan. The
+    charge changes by some cents until the buyer confirms.
     """
     plan = _find_plan(order)
     stop_reading()
     subscription = _find_subscription(buyer)
-    return None if subscription is None else plan_preview.preview_upgrade(subscription, plan, order)
+    price = plan_prices.find_price(subscription.price_id) if subscription else None
+    if subscription is None or price is None or subscription.status != "active":
+        return None
+    if not plan_changes.is_upgrade(plan, order, price, subscription.quantity):
+        return None
+    plan_changes.refuse_after_reversal(subscription)
+    new_price = plan_prices.ensure_price(plan, order.cycle)
+    state = subscription_sync.fetch_subscription(subscription.id)
+    invoice = get(StripeGateway).preview_change(
+        state,
+        price_id=new_price.id,
+        quantity=order.seats,
+        prorate_at=max(clock.now().replace(microsecond=0), state.period_start),
+    )
+    with snapshot() as session:
+        earlier_months = scheduled_grants.scheduled_months(session, subscription.id)
+    schedule = proration.credit_schedule(
+        invoice, {price.id: price, new_price.id: new_price}, earlier_months
+    )
+    renews_at = state.period_end
+    if order.cycle != price.cycle:
+        renews_at = max(line.ends_at for line in invoice.lines)
+    return UpgradePreview(
+        plan_name=plan.name,
+        cycle=order.cycle,
+        charged_minor=max(0, invoice.total_minor),
+        currency=plan.currency,
+        credits_micro=schedule.months[0].credits_micro if schedule.months else 0,
+        renews_minor=new_price.price_minor * order.seats,
+        renews_at=renews_at,
+        current_name=price.plan_name,
+    )
 
 
 def cancel(buyer: User) -> Subscription:
@@ -136,8 +193,7 @@ def portal_url(buyer: User, flow: str = "") -> str:
 
 def _find_plan(order: PlanOrder) -> Plan:
     """Return the ordered plan; refuse a cycle, seats or prices that it does not have."""
-    catalog = get(Catalog)
-    plan = catalog.plan(order.plan_id)
+    plan = get(Catalog).plan(order.plan_id)
     if plan is None:
         raise NotFound("There is no such plan.")
     if order.cycle not in CYCLES:
@@ -145,8 +201,7 @@ def _find_plan(order: PlanOrder) -> Plan:
     if not plan.seats_min <= order.seats <= plan.seats_max:
         seats = f"{plan.seats_min} to {plan.seats_max} seats" if plan.seats_max > 1 else "one seat"
         raise ValidationFailed.of("seats", f"{plan.name} has {seats}.")
-    if order.catalog_shown and order.catalog_shown != catalog.digest:
-        raise checkout.PackChanged
+    checkout.refuse_changed_prices(order.catalog_shown)
     return plan
 
 
@@ -158,9 +213,9 @@ def _start_checkout(order: PlanOrder, plan: Plan, buyer: User, key: str) -> Purc
 
 def _change_plan(order: PlanOrder, plan: Plan, buyer: User) -> str:
     """Change the current plan and return the outcome to store, as JSON."""
-    change = plan_changes.change_plan(_require_subscription(buyer), plan, order)
-    subscription_id = change.subscription.id if change.subscription else ""
-    return json.dumps({"outcome": change.outcome, "subscription": subscription_id})
+    subscription = _require_subscription(buyer)
+    outcome = plan_changes.change_plan(subscription, plan, order)
+    return json.dumps({"outcome": outcome, "subscription": subscription.id})
 
 
 def _read_response(response: str, *, replayed: bool) -> PlanChoice:

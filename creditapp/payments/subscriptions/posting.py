@@ -15,7 +15,7 @@ import structlog
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from creditapp.clock import NEVER, now
+from creditapp.clock import NEVER
 from creditapp.payments.stripe.records import (
     LIVE_STATUSES,
     InvoiceState,
@@ -42,57 +42,66 @@ class StripeState:
     """By invoice, of those whose payment was read."""
     reversals: dict[str, Reversals] = field(default_factory=dict)
     """By invoice, of those whose refunds and disputes were read."""
+    prices: Mapping[str, PlanPrice] = field(default_factory=dict)
+    """By id, of the invoices' lines and of the next invoice."""
+
+    @property
+    def unpaid_invoices(self) -> list[InvoiceState]:
+        """The invoices that Stripe tries to charge."""
+        return [invoice for invoice in self.invoices if invoice.status == "open"]
 
 
 def post(
-    session: Session,
-    subscription: Subscription,
-    state: StripeState,
-    prices: Mapping[str, PlanPrice],
+    session: Session, subscription: Subscription, state: StripeState, *, now: datetime
 ) -> None:
     """Post what Stripe reports of a subscription and its invoices; queue emails about it."""
-    invoices = {
-        invoice.id: invoice
-        for invoice in session.scalars(
-            select(Invoice).where(Invoice.subscription_id == subscription.id)
-        )
-    }
+    invoices = find_invoices(session, subscription.id)
     changes = plan_notifications.start_changes(subscription, is_new=not invoices)
-    reasons: dict[str, str] = {}
-    freezes: list[tuple[Invoice, bool]] = []
+    disputed: list[Invoice] = []
     for invoice_state in state.invoices:
         invoice = invoices.get(invoice_state.id)
         if invoice is None:
             invoice = invoices[invoice_state.id] = _new_invoice(subscription, invoice_state)
             session.add(invoice)
-        _update_invoice(invoice, invoice_state, prices)
+        _update_invoice(invoice, invoice_state, state.prices)
         invoice.payment_intent_id = state.payment_intent_ids.get(
             invoice.id, invoice.payment_intent_id
         )
         session.flush()
         if invoice_state.paid and invoice.paid_at is None:
-            first_micro = _schedule_credits(session, invoice, invoice_state, state, prices)
+            first_micro = _schedule_credits(session, invoice, invoice_state, state, now=now)
             if invoice.paid_at is not None:
                 changes.paid.append((invoice, invoice_state, first_micro))
         if invoice.paid_at is not None and invoice.id in state.reversals:
-            reasons[invoice.id] = _record_reversals(
-                invoice, state.reversals[invoice.id], changes, freezes
-            )
+            was_disputed = invoice.disputed
+            _record_reversals(invoice, state.reversals[invoice.id], changes)
+            if was_disputed or invoice.disputed:
+                disputed.append(invoice)
     session.flush()
     # Only after all invoices are scheduled: a later invoice supersedes months of an earlier one.
-    changes.own_micro = plan_reversals.apply_reversals(session, subscription.id, reasons)
-    for invoice, is_frozen in freezes:
-        plan_reversals.set_frozen(session, invoice, frozen=is_frozen)
-    for invoice in sorted(invoices.values(), key=lambda invoice: (invoice.created_at, invoice.id)):
-        if invoice.paid_at is not None:
-            scheduled_grants.grant_due(session, invoice)
+    reasons = {invoice_id: reversals.reason for invoice_id, reversals in state.reversals.items()}
+    paid = {invoice.id: invoice for invoice in invoices.values() if invoice.paid_at is not None}
+    changes.own_micro = plan_reversals.apply_reversals(
+        session, subscription, paid, reasons, now=now
+    )
+    for invoice in disputed:
+        plan_reversals.set_frozen(session, invoice, frozen=invoice.disputed, now=now)
+    for invoice in sorted(paid.values(), key=lambda invoice: (invoice.created_at, invoice.id)):
+        scheduled_grants.grant_due(session, invoice, now=now)
     is_disputed = any(invoice.disputed for invoice in invoices.values())
-    _update_subscription(subscription, state, is_disputed=is_disputed)
+    _update_subscription(subscription, state, is_disputed=is_disputed, now=now)
     session.flush()
     if changes.is_new:
         _alert_on_second_subscription(session, subscription)
-    unpaid = next((invoice for invoice in state.invoices if invoice.status == "open"), None)
-    plan_notifications.queue_emails(session, subscription, changes, prices, unpaid)
+    plan_notifications.queue_emails(
+        session, subscription, changes, state.prices, state.unpaid_invoices, now=now
+    )
+
+
+def find_invoices(session: Session, subscription_id: str) -> dict[str, Invoice]:
+    """Return the invoices of a subscription, by id."""
+    query = select(Invoice).where(Invoice.subscription_id == subscription_id)
+    return {invoice.id: invoice for invoice in session.scalars(query)}
 
 
 def _alert_on_second_subscription(session: Session, subscription: Subscription) -> None:
@@ -113,9 +122,6 @@ def _new_invoice(subscription: Subscription, state: InvoiceState) -> Invoice:
         user_id=subscription.user_id,
         billing_reason=state.billing_reason,
         currency=state.currency,
-        refunded_minor=0,
-        disputed=False,
-        credits_micro=0,
         livemode=state.livemode,
         created_at=state.created,
     )
@@ -128,7 +134,6 @@ def _update_invoice(invoice: Invoice, state: InvoiceState, prices: Mapping[str, 
     invoice.total_minor = state.total_minor
     invoice.tax_minor = state.tax_minor
     invoice.paid_minor = state.paid_minor
-    invoice.hosted_invoice_url = state.page_url
     charged_lines = [line for line in state.lines if line.amount_minor >= 0] or list(state.lines)
     price = prices.get(charged_lines[-1].price_id) if charged_lines else None
     if price is not None:
@@ -142,7 +147,8 @@ def _schedule_credits(
     invoice: Invoice,
     invoice_state: InvoiceState,
     state: StripeState,
-    prices: Mapping[str, PlanPrice],
+    *,
+    now: datetime,
 ) -> int:
     """Schedule the credits of a paid invoice, once; return those of its first month.
 
@@ -151,7 +157,7 @@ def _schedule_credits(
     try:
         schedule = proration.credit_schedule(
             invoice_state,
-            prices,
+            state.prices,
             scheduled_grants.scheduled_months(session, invoice.subscription_id),
             trial_end=state.subscription.trial_end,
         )
@@ -161,7 +167,7 @@ def _schedule_credits(
         invoice.review_reason = "its price is in no catalog"
         return 0
     invoice.review_reason = None
-    invoice.paid_at = now()
+    invoice.paid_at = now
     invoice.credits_micro = sum(month.credits_micro for month in schedule.months)
     if schedule.supersedes_from is not None:
         scheduled_grants.supersede(session, invoice, schedule.supersedes_from)
@@ -169,66 +175,52 @@ def _schedule_credits(
             plan_reversals.reverse_unused_time(
                 session, invoice, schedule.supersedes_from, schedule.prorated_micro
             )
-    scheduled_grants.schedule(session, invoice, schedule.months)
+    scheduled_grants.schedule(session, invoice, schedule.months, now=now)
     return schedule.months[0].credits_micro if schedule.months else 0
 
 
 def _record_reversals(
-    invoice: Invoice,
-    reversals: Reversals,
-    changes: plan_notifications.Changes,
-    freezes: list[tuple[Invoice, bool]],
-) -> str:
-    """Record refunds and disputes of an invoice; append to ``freezes`` what to freeze or unfreeze.
-
-    Returns ``refund`` or ``dispute``, for the ledger's history.
-    """
-    refunded_minor = sum(refund.amount_minor for refund in reversals.refunds if refund.counts)
-    lost_minor = sum(
-        dispute.amount_minor for dispute in reversals.disputes if dispute.status == "lost"
-    )
-    reversed_minor = min(refunded_minor + lost_minor, invoice.paid_minor)
+    invoice: Invoice, reversals: Reversals, changes: plan_notifications.Changes
+) -> None:
+    """Record refunds and disputes of an invoice."""
+    reversed_minor = reversals.reversed_minor(invoice.paid_minor)
     difference_minor = reversed_minor - invoice.refunded_minor
     if difference_minor and invoice.paid_minor:
-        lost_now_minor = min(lost_minor, max(0, difference_minor)) if invoice.disputed else 0
+        lost_now_minor = 0
+        if invoice.disputed:
+            lost_now_minor = min(reversals.lost_minor, max(0, difference_minor))
         if difference_minor - lost_now_minor:
             changes.refunded.append((invoice, difference_minor - lost_now_minor))
         invoice.refunded_minor = reversed_minor
-    is_disputed = any(dispute.open for dispute in reversals.disputes)
-    if reversals.disputes and is_disputed != invoice.disputed:
-        event = "dispute_opened" if is_disputed else "dispute_closed"
-        changes.disputes.append((invoice, reversals.disputes[0], event))
-    if is_disputed or invoice.disputed:
-        freezes.append((invoice, is_disputed))
-    invoice.disputed = is_disputed
-    return "dispute" if lost_minor else "refund"
+    if reversals.disputes and reversals.disputed != invoice.disputed:
+        changes.disputes.append((invoice, reversals))
+    invoice.disputed = reversals.disputed
 
 
 def _update_subscription(
-    subscription: Subscription, stripe_state: StripeState, *, is_disputed: bool
+    subscription: Subscription, stripe_state: StripeState, *, is_disputed: bool, now: datetime
 ) -> None:
-    state, moment = stripe_state.subscription, now()
+    state = stripe_state.subscription
     copy_state(subscription, state)
     current_line = proration.current_line(stripe_state.invoices)
     if current_line is not None:
         subscription.price_id, subscription.quantity = current_line.price_id, current_line.quantity
-    unpaid = [invoice for invoice in stripe_state.invoices if invoice.status == "open"]
+    unpaid = stripe_state.unpaid_invoices
     if state.status in ("past_due", "unpaid"):
         if subscription.past_due_since is None:
-            subscription.past_due_since = unpaid[0].created if unpaid else moment
+            subscription.past_due_since = unpaid[0].created if unpaid else now
         subscription.next_try_at = unpaid[-1].next_try_at if unpaid else None
     else:
         subscription.past_due_since = subscription.next_try_at = None
     if subscription.upgrade_price_id == state.price_id:
         subscription.upgrade_price_id = subscription.upgrade_proration_at = None
-    subscription.next_sync_at = _next_sync_at(subscription, moment, is_disputed=is_disputed)
+    subscription.next_sync_at = _next_sync_at(subscription, is_disputed=is_disputed, now=now)
 
 
 def copy_state(subscription: Subscription, state: SubscriptionState) -> None:
     """Copy Stripe's state, as if the next invoice's price and quantity were paid for now."""
     subscription.status = state.status
     subscription.customer_id = state.customer_id
-    subscription.item_id = state.item_id
     subscription.price_id = subscription.next_price_id = state.price_id
     subscription.quantity = subscription.next_quantity = state.quantity
     subscription.period_start = state.period_start
@@ -238,13 +230,13 @@ def copy_state(subscription: Subscription, state: SubscriptionState) -> None:
     subscription.ended_at = state.ended_at
 
 
-def _next_sync_at(subscription: Subscription, moment: datetime, *, is_disputed: bool) -> datetime:
+def _next_sync_at(subscription: Subscription, *, is_disputed: bool, now: datetime) -> datetime:
     """Return when the sweep syncs the subscription if no event arrives."""
     if subscription.ended_at is not None:
         # Credits of a plan that has ended may still be frozen.
-        return moment + timedelta(days=1) if is_disputed else NEVER
+        return now + timedelta(days=1) if is_disputed else NEVER
     if subscription.status == "incomplete":
-        return moment + timedelta(minutes=10)
+        return now + timedelta(minutes=10)
     after_renewal = subscription.period_end + timedelta(minutes=5)
-    latest = moment + timedelta(days=1)
-    return max(min(after_renewal, latest), moment + timedelta(minutes=10))
+    latest = now + timedelta(days=1)
+    return max(min(after_renewal, latest), now + timedelta(minutes=10))

@@ -13,9 +13,9 @@ import structlog
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from creditapp import clock
 from creditapp.catalog import Catalog
 from creditapp.catalog.products import Plan
-from creditapp.clock import now
 from creditapp.config import Settings
 from creditapp.db import insert_once, snapshot, transaction
 from creditapp.payments.stripe.client import StripeGateway
@@ -36,33 +36,32 @@ def ensure_price(plan: Plan, cycle: str) -> PlanPrice:
     transaction is open during the call to Stripe; two concurrent calls store one row.
     """
     new_price = _new_price(plan, cycle)
-    catalog_price_id = _catalog_price_id(plan, cycle)
+    named_id = _catalog_price_id(plan, cycle)
     for _ in range(ATTEMPTS_MAX):
         with snapshot() as session:
             stored = _find_same_terms(session, new_price)
-            is_taken = (
-                catalog_price_id is not None
-                and session.get(PlanPrice, catalog_price_id) is not None
-            )
+            is_taken = named_id is not None and session.get(PlanPrice, named_id) is not None
         if stored is not None:
             return stored
-        if catalog_price_id and not is_taken:
-            new_price.id = catalog_price_id
-        else:
-            new_price.id = _create_at_stripe(new_price)
+        new_price.id = named_id if named_id and not is_taken else _create_at_stripe(new_price)
         with transaction() as session:
             is_inserted = insert_once(session, new_price)
+        if is_inserted and is_taken:
+            log.warning(
+                "named price has other terms, created another",
+                plan=plan.id,
+                cycle=cycle,
+                named=named_id,
+                created=new_price.id,
+            )
         if is_inserted:
-            if is_taken:
-                log.warning(
-                    "named price has other terms, created another",
-                    plan=plan.id,
-                    cycle=cycle,
-                    named=catalog_price_id,
-                    created=new_price.id,
-                )
             return new_price
     raise RuntimeError("a plan's price was neither inserted nor found")
+
+
+def find_price(price_id: str) -> PlanPrice | None:
+    """Return one stored price, or None."""
+    return find_prices({price_id}).get(price_id)
 
 
 def find_prices(price_ids: Iterable[str]) -> dict[str, PlanPrice]:
@@ -70,15 +69,16 @@ def find_prices(price_ids: Iterable[str]) -> dict[str, PlanPrice]:
 
     A price that an operator created at Stripe and named in the catalog is stored when first seen.
     """
-    wanted_ids = set(price_ids)
-    prices = _stored_prices(wanted_ids)
+    missing_ids = set(price_ids)
+    prices = _stored_prices(missing_ids)
+    missing_ids -= prices.keys()
     for plan in get(Catalog).plans:
         for cycle in CYCLES:
             price_id = _catalog_price_id(plan, cycle)
-            if price_id is not None and price_id in wanted_ids - set(prices):
+            if price_id in missing_ids:
                 ensure_price(plan, cycle)
                 # Read again: another process may have stored this id on other terms.
-                prices |= _stored_prices({price_id})
+                prices |= _stored_prices(missing_ids)
     return prices
 
 
@@ -118,7 +118,7 @@ def _new_price(plan: Plan, cycle: str) -> PlanPrice:
         **terms,
         digest=hashlib.sha256(repr(facts).encode()).hexdigest(),
         livemode=get(StripeGateway).livemode,
-        created_at=now(),
+        created_at=clock.now(),
     )
 
 

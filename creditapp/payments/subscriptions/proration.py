@@ -114,16 +114,14 @@ def current_line(invoices: Iterable[InvoiceState]) -> InvoiceLine | None:
 
     Of two that end together, as after an upgrade, the later invoice's counts.
     """
-    current: InvoiceLine | None = None
-    for invoice in invoices:
-        if not invoice.paid:
-            continue
-        for line in invoice.lines:
-            if line.amount_minor < 0:
-                continue
-            if current is None or line.ends_at >= current.ends_at:
-                current = line
-    return current
+    charged_lines = [
+        line
+        for invoice in invoices
+        if invoice.paid
+        for line in invoice.lines
+        if line.amount_minor >= 0
+    ]
+    return max(reversed(charged_lines), key=lambda line: line.ends_at, default=None)
 
 
 def _line_months(

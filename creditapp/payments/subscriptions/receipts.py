@@ -7,7 +7,9 @@ from sqlalchemy.orm import Session
 from creditapp.accounts import User
 from creditapp.config import Settings
 from creditapp.errors import NotFound
-from creditapp.payments.purchases.receipts import Amounts, Receipt, find_pack_receipt
+from creditapp.payments.purchases import receipts
+from creditapp.payments.purchases.models import Purchase
+from creditapp.payments.purchases.receipts import Amounts, Receipt
 from creditapp.payments.subscriptions.models import Invoice
 from creditapp.services import get
 
@@ -18,22 +20,30 @@ def find_receipt(session: Session, target_id: str, owner: User) -> Receipt:
     Raises ``NotFound`` alike for anyone else's payment, for one that was never paid and for the
     purchase of a plan, whose invoices are paid instead.
     """
-    receipt = find_pack_receipt(session, target_id, owner)
-    if receipt is not None:
-        return receipt
-    invoice = session.get(Invoice, target_id)
-    if invoice is None or invoice.paid_at is None or invoice.user_id != owner.id:
+    purchase = session.get(Purchase, target_id)
+    payment = session.get(Invoice, target_id) if purchase is None else purchase
+    if payment is None or payment.paid_at is None or payment.user_id != owner.id:
         raise NotFound("There is no such receipt here.")
-    discount_minor = max(0, invoice.subtotal_minor + invoice.tax_minor - invoice.total_minor)
+    if isinstance(payment, Invoice):
+        return of_invoice(payment)
+    if payment.cycle is not None:
+        raise NotFound("There is no such receipt here.")
+    return receipts.of_purchase(payment)
+
+
+def of_invoice(invoice: Invoice) -> Receipt:
+    """Return the receipt of an invoice."""
+    charged_minor = invoice.subtotal_minor + invoice.tax_minor
     return Receipt(
+        invoice.id,
         invoice.number or invoice.id,
-        invoice.paid_at,
+        invoice.paid_at or invoice.created_at,
         invoice.title,
         invoice.credits_micro,
         invoice.currency.upper(),
         Amounts(
             price_minor=invoice.subtotal_minor,
-            discount_minor=discount_minor,
+            discount_minor=max(0, charged_minor - invoice.total_minor),
             tax_minor=invoice.tax_minor,
             total_minor=invoice.paid_minor,
             refunded_minor=invoice.refunded_minor,

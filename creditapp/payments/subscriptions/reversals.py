@@ -20,8 +20,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from creditapp import ledger
-from creditapp.clock import now
-from creditapp.payments.subscriptions.models import Invoice, ScheduledGrant
+from creditapp.payments.subscriptions.models import Invoice, ScheduledGrant, Subscription
 
 
 @dataclass
@@ -35,25 +34,22 @@ class _Reversal:
 
 
 def apply_reversals(
-    session: Session, subscription_id: str, reasons: Mapping[str, str]
+    session: Session,
+    subscription: Subscription,
+    invoices: Mapping[str, Invoice],
+    reasons: Mapping[str, str],
+    *,
+    now: datetime,
 ) -> dict[str, int]:
     """Set what is reversed of each scheduled grant to its share of the money that was reversed.
 
-    ``reasons`` maps invoice ids to ``refund`` or ``dispute``, for the ledger's history. A smaller
-    total than before grants credits again, because a refund failed. Returns the credits that each
-    invoice's own money pays for, in microcredits.
+    ``invoices`` are the paid ones. ``reasons`` maps invoice ids to ``refund`` or ``dispute``, for
+    the ledger's history. A smaller total than before grants credits again, because a refund failed.
+    Returns the credits that each invoice's own money pays for, in microcredits.
     """
-    invoices = {
-        invoice.id: invoice
-        for invoice in session.scalars(
-            select(Invoice).where(
-                Invoice.subscription_id == subscription_id, Invoice.paid_at.is_not(None)
-            )
-        )
-    }
     scheduled_grants = session.scalars(
         select(ScheduledGrant)
-        .where(ScheduledGrant.subscription_id == subscription_id)
+        .where(ScheduledGrant.subscription_id == subscription.id)
         .order_by(ScheduledGrant.number.desc())
         .with_for_update()
         .execution_options(populate_existing=True)
@@ -77,7 +73,7 @@ def apply_reversals(
         reversal = reversals[invoice.id]
         if invoice.paid_minor:
             reversal.final_micro += own_micro * invoice.refunded_minor // invoice.paid_minor
-        _allocate(session, months, reversal, reasons.get(invoice.id, "refund"))
+        _allocate(session, months, reversal, reasons.get(invoice.id, "refund"), now=now)
         _pass_to_successors(invoice, months, reversal.final_micro, reversals)
     session.flush()
     return own_micro_by_invoice
@@ -107,7 +103,7 @@ def reverse_unused_time(session: Session, invoice: Invoice, at: datetime, micro:
     session.flush()
 
 
-def set_frozen(session: Session, invoice: Invoice, *, frozen: bool) -> None:
+def set_frozen(session: Session, invoice: Invoice, *, frozen: bool, now: datetime) -> None:
     """Freeze or unfreeze the granted credits of an invoice."""
     query = select(ScheduledGrant.grant_id).where(
         ScheduledGrant.invoice_id == invoice.id, ScheduledGrant.grant_id.is_not(None)
@@ -115,11 +111,16 @@ def set_frozen(session: Session, invoice: Invoice, *, frozen: bool) -> None:
     change = ledger.freeze if frozen else ledger.unfreeze
     for grant_id in session.scalars(query).all():
         if grant_id is not None:
-            change(session.connection(), grant_id, now=now())
+            change(session.connection(), grant_id, now=now)
 
 
 def _allocate(
-    session: Session, months: Sequence[ScheduledGrant], reversal: _Reversal, reason: str
+    session: Session,
+    months: Sequence[ScheduledGrant],
+    reversal: _Reversal,
+    reason: str,
+    *,
+    now: datetime,
 ) -> None:
     """Distribute a reversal over an invoice's months: not yet granted ones first, last to first."""
     final_micro, on_hold_micro = reversal.final_micro, reversal.on_hold_micro
@@ -135,7 +136,7 @@ def _allocate(
         if reversed_micro == month.reversed_micro:
             continue
         if month.state == "granted":
-            _revoke(session, month, reversed_micro, reason)
+            _revoke(session, month, reversed_micro, reason, now=now)
         elif month.state == "canceled":
             month.state = "due"
         month.reversed_micro = reversed_micro
@@ -160,11 +161,13 @@ def _pass_to_successors(
         ) - month_final_micro
 
 
-def _revoke(session: Session, month: ScheduledGrant, reversed_micro: int, reason: str) -> None:
+def _revoke(
+    session: Session, month: ScheduledGrant, reversed_micro: int, reason: str, *, now: datetime
+) -> None:
     if month.grant_id is None:
         return
     connection = session.connection()
     # What was reversed before the month was granted never entered the wallet.
     granted_micro = ledger.grant_by_id(connection, month.grant_id).amount_micro
     total_micro = max(0, reversed_micro - (month.credits_micro - granted_micro))
-    ledger.revoke(connection, month.grant_id, total_micro, now=now(), reason=reason)
+    ledger.revoke(connection, month.grant_id, total_micro, now=now, reason=reason)

@@ -14,8 +14,7 @@ import structlog
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from creditapp import ledger
-from creditapp.clock import now
+from creditapp import clock, ledger
 from creditapp.db import snapshot, transaction, update_if
 from creditapp.payments.subscriptions.models import Invoice, ScheduledGrant
 from creditapp.payments.subscriptions.proration import MonthlyCredits, Period
@@ -27,13 +26,14 @@ DELAYED_AFTER: Final = timedelta(days=1)
 log = structlog.get_logger(__name__)
 
 
-def schedule(session: Session, invoice: Invoice, months: Sequence[MonthlyCredits]) -> None:
+def schedule(
+    session: Session, invoice: Invoice, months: Sequence[MonthlyCredits], *, now: datetime
+) -> None:
     """Insert the months of a paid invoice; the first one is due at once.
 
     Months that a later invoice grants are inserted as superseded: the invoice is a renewal that was
     paid after the upgrade that followed it.
     """
-    moment = now()
     later_invoices = session.execute(
         select(Invoice.id, Invoice.supersedes_from)
         .where(
@@ -44,24 +44,21 @@ def schedule(session: Session, invoice: Invoice, months: Sequence[MonthlyCredits
         .order_by(Invoice.created_at)
     ).all()
     for number, month in enumerate(months):
-        successors = [
-            invoice_id
-            for invoice_id, supersedes_from in later_invoices
-            if supersedes_from and supersedes_from < month.starts_at
-        ]
+        successor_id = next(
+            (row.id for row in later_invoices if row.supersedes_from < month.starts_at), None
+        )
         scheduled = ScheduledGrant(
             invoice_id=invoice.id,
             number=number,
             subscription_id=invoice.subscription_id,
             user_id=invoice.user_id,
             credits_micro=month.credits_micro,
-            reversed_micro=0,
             starts_at=month.starts_at,
             ends_at=month.ends_at,
-            due_at=_due_at(month, moment),
+            due_at=_due_at(month, now),
             expires_at=month.expires_at,
-            state="superseded" if successors else "due",
-            superseded_by=successors[0] if successors else None,
+            state="superseded" if successor_id else "due",
+            superseded_by=successor_id,
         )
         session.add(scheduled)
     session.flush()
@@ -77,10 +74,10 @@ def scheduled_months(session: Session, subscription_id: str) -> list[Period]:
     return [(starts_at, ends_at) for starts_at, ends_at in session.execute(query)]
 
 
-def _due_at(month: MonthlyCredits, moment: datetime) -> datetime:
+def _due_at(month: MonthlyCredits, now: datetime) -> datetime:
     """Return when a month is due: when it begins; now, if only clocks differ."""
-    if month.starts_at - moment < DELAYED_AFTER:
-        return min(moment, month.starts_at)
+    if month.starts_at - now < DELAYED_AFTER:
+        return min(now, month.starts_at)
     return month.starts_at
 
 
@@ -106,7 +103,7 @@ def supersede(session: Session, invoice: Invoice, supersedes_from: datetime) -> 
     )
 
 
-def grant_due(session: Session, invoice: Invoice) -> None:
+def grant_due(session: Session, invoice: Invoice, *, now: datetime) -> None:
     """Grant the months of an invoice that are due by now, unless its payment is disputed."""
     if invoice.disputed:
         return
@@ -115,22 +112,23 @@ def grant_due(session: Session, invoice: Invoice) -> None:
         .where(
             ScheduledGrant.invoice_id == invoice.id,
             ScheduledGrant.state == "due",
-            ScheduledGrant.due_at <= now(),
+            ScheduledGrant.due_at <= now,
         )
         .order_by(ScheduledGrant.number)
     )
     for scheduled in session.scalars(query).all():
-        _grant(session, scheduled, invoice)
+        _grant(session, scheduled, invoice, now=now)
 
 
 def sweep_due_grants() -> None:
     """Grant every month that is due, one transaction per invoice."""
+    now = clock.now()
     query = (
         select(ScheduledGrant.invoice_id)
         .join(Invoice, Invoice.id == ScheduledGrant.invoice_id)
         .where(
             ScheduledGrant.state == "due",
-            ScheduledGrant.due_at <= now(),
+            ScheduledGrant.due_at <= now,
             Invoice.disputed.is_(False),
         )
         .distinct()
@@ -142,11 +140,10 @@ def sweep_due_grants() -> None:
         with transaction() as session:
             invoice = session.get(Invoice, invoice_id)
             if invoice is not None:
-                grant_due(session, invoice)
+                grant_due(session, invoice, now=now)
 
 
-def _grant(session: Session, scheduled: ScheduledGrant, invoice: Invoice) -> None:
-    moment, connection = now(), session.connection()
+def _grant(session: Session, scheduled: ScheduledGrant, invoice: Invoice, *, now: datetime) -> None:
     reversed_micro = scheduled.reversed_micro
     amount_micro = scheduled.credits_micro - reversed_micro
     values: dict[str, Any] = {"state": "canceled"}
@@ -166,18 +163,18 @@ def _grant(session: Session, scheduled: ScheduledGrant, invoice: Invoice) -> Non
         return
     if reversed_micro:
         _split_off_reversed(session, scheduled, reversed_micro, prorated_micro)
-    if moment - max(scheduled.due_at, invoice.created_at) > DELAYED_AFTER:
+    if now - max(scheduled.due_at, invoice.created_at) > DELAYED_AFTER:
         # A dispute or a late payment delayed it: its credits stay valid for at least one month.
         month = scheduled.ends_at - scheduled.starts_at
-        scheduled.expires_at = max(scheduled.expires_at, moment + month)
-    wallet_id = ledger.ensure_wallet(connection, "user", scheduled.user_id, now=moment)
+        scheduled.expires_at = max(scheduled.expires_at, now + month)
+    connection = session.connection()
     grant = ledger.grant(
         connection,
-        wallet_id,
+        ledger.ensure_wallet(connection, "user", scheduled.user_id, now=now),
         amount_micro,
         source="subscription",
         origin=f"invoice:{scheduled.invoice_id}:{scheduled.number}",
-        now=moment,
+        now=now,
         expires_at=scheduled.expires_at,
         paid_minor=invoice.paid_minor if scheduled.number == 0 else None,
         currency=invoice.currency.upper() if scheduled.number == 0 else None,

@@ -14,9 +14,10 @@ from datetime import timedelta
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from creditapp import clock
 from creditapp.clock import NEVER
 from creditapp.db import insert_once, snapshot, stop_reading, transaction
-from creditapp.errors import Conflict, NotFound
+from creditapp.errors import NotFound
 from creditapp.payments import customers
 from creditapp.payments.purchases.models import Purchase
 from creditapp.payments.stripe.client import StripeGateway
@@ -25,10 +26,9 @@ from creditapp.payments.subscriptions import posting as plan_posting
 from creditapp.payments.subscriptions import prices as plan_prices
 from creditapp.payments.subscriptions.models import Invoice, Subscription
 from creditapp.payments.subscriptions.posting import StripeState
-from creditapp.payments.sweeps import claim_version, sync_due
+from creditapp.payments.sweeps import claim_version, sync_due, until_claimed
 from creditapp.services import get
 
-ATTEMPTS_MAX = 8
 RECENT_INVOICES = 2
 """Of how many of the newest paid invoices each sync reads refunds and disputes."""
 
@@ -41,21 +41,7 @@ def sync_subscription(subscription_id: str, *, invoice_id: str | None = None) ->
     ``NotFound`` for a subscription that belongs to no user here, and ``GatewayError``.
     """
     stop_reading()
-    for _ in range(ATTEMPTS_MAX):
-        row, invoices = _load_rows(subscription_id)
-        state = _fetch_stripe_state(subscription_id, invoices, invoice_id)
-        user_id = row.user_id if row else _find_owner(state.subscription)
-        prices = plan_prices.find_prices(
-            {state.subscription.price_id}
-            | {line.price_id for invoice in state.invoices for line in invoice.lines}
-        )
-        with transaction() as session:
-            subscription = _claim(session, row, state.subscription, user_id)
-            if subscription is None:
-                continue
-            plan_posting.post(session, subscription, state, prices)
-            return subscription
-    raise Conflict("This subscription is being worked on. Try again in a moment.")
+    return until_claimed(lambda: _sync_once(subscription_id, invoice_id))
 
 
 def sweep_subscriptions() -> None:
@@ -73,14 +59,8 @@ def fetch_subscription(subscription_id: str) -> SubscriptionState:
 
 def find_current(session: Session, user_id: str) -> Subscription | None:
     """Return a user's current subscription; the newest, if there are two."""
-    return next(
-        (
-            subscription
-            for subscription in list_subscriptions(session, user_id)
-            if subscription.live and subscription.ended_at is None
-        ),
-        None,
-    )
+    subscriptions = list_subscriptions(session, user_id)
+    return next((row for row in subscriptions if row.live and row.ended_at is None), None)
 
 
 def list_subscriptions(session: Session, user_id: str) -> list[Subscription]:
@@ -94,11 +74,24 @@ def list_subscriptions(session: Session, user_id: str) -> list[Subscription]:
     )
 
 
+def _sync_once(subscription_id: str, invoice_id: str | None) -> Subscription | None:
+    """Sync a subscription; return None, and change nothing, if it was changed meanwhile."""
+    row, invoices = _load_rows(subscription_id)
+    state = _fetch_stripe_state(subscription_id, invoices, invoice_id)
+    user_id = row.user_id if row else _find_owner(state.subscription)
+    price_ids = {line.price_id for invoice in state.invoices for line in invoice.lines}
+    state.prices = plan_prices.find_prices({state.subscription.price_id} | price_ids)
+    with transaction() as session:
+        subscription = _claim(session, row, state.subscription, user_id)
+        if subscription is not None:
+            plan_posting.post(session, subscription, state, now=clock.now())
+    return subscription
+
+
 def _load_rows(subscription_id: str) -> tuple[Subscription | None, dict[str, Invoice]]:
-    query = select(Invoice).where(Invoice.subscription_id == subscription_id)
     with snapshot() as session:
         row = session.get(Subscription, subscription_id)
-        return row, {invoice.id: invoice for invoice in session.scalars(query)}
+        return row, plan_posting.find_invoices(session, subscription_id)
 
 
 def _fetch_stripe_state(

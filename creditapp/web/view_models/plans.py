@@ -12,7 +12,7 @@ from creditapp.catalog import amount as amount_text
 from creditapp.catalog.packs import PlanView, plans_view
 from creditapp.catalog.plan_kinds import PLAN_KINDS
 from creditapp.payments.refunds.policy import RefundablePayment
-from creditapp.payments.subscriptions.preview import UpgradePreview
+from creditapp.payments.subscriptions.plans import UpgradePreview
 from creditapp.payments.subscriptions.status import PlanStatus
 from creditapp.services import get
 from creditapp.units import money_text
@@ -192,14 +192,15 @@ def seats(status: PlanStatus, plan: Plan, cycle: str, asked: int) -> Seats | Non
 
 def refundable(payment: RefundablePayment) -> RefundView:
     """Return what a payment would refund today."""
+    receipt = payment.receipt
     return {
-        "id": payment.id,
-        "title": payment.title,
-        "paid_minor": payment.paid_minor,
-        "refunded_minor": payment.refunded_minor,
+        "id": receipt.id,
+        "title": receipt.item,
+        "paid_minor": receipt.amounts.total_minor,
+        "refunded_minor": receipt.amounts.refunded_minor,
         "back_minor": payment.refundable_minor,
-        "currency": payment.currency,
-        "paid_on": _day(payment.paid_at),
+        "currency": receipt.currency,
+        "paid_on": _day(receipt.paid_at),
         "until": _day(payment.until),
         "credits_micro": payment.credits_micro,
         "unspent_micro": payment.unspent_micro,
