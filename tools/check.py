@@ -98,7 +98,13 @@ def static_checks() -> dict[str, list[str]]:
         "format": [str(BIN / "ruff"), "format", "--check", "--quiet", "."],
         "lint": [str(BIN / "ruff"), "check", "--quiet", "."],
         "layers": [str(BIN / "lint-imports")],
-        "templates": [str(BIN / "djlint"), "templates", "--lint", "--quiet"],
+        "templates": [
+            str(BIN / "djlint"),
+            "templates",
+            "creditapp/stripe_sandbox/templates",
+            "--lint",
+            "--quiet",
+        ],
         "dependencies": [str(BIN / "deptry"), "."],
         "unused code": [sys.executable, "-m", "tools.unused"],
     }
