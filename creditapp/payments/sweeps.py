@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 import structlog
-from sqlalchemy import Integer, select
-from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy import Integer, Select, select
+from sqlalchemy.orm import InstrumentedAttribute, Mapped, Session, mapped_column
 
 from creditapp import clock, db
 from creditapp.db import UtcDateTime, snapshot, transaction, update_if
@@ -56,15 +56,19 @@ def sync_due(model: type[Synced], sync: Callable[[str], object], retry_after: ti
 
     Its next sync is postponed first, so that neither a rival nor a failure repeats this one.
     """
-    query = select(model).where(model.next_sync_at <= clock.now()).order_by(model.next_sync_at)
-    with snapshot() as session:
-        due = session.scalars(query.limit(SWEEP_MAX)).all()
-    for row in due:
+    for row in find_due(select(model), model.next_sync_at):
         is_due = model.next_sync_at == row.next_sync_at
         with transaction() as session:
             is_claimed = update_if(session, row, is_due, next_sync_at=clock.now() + retry_after)
         if is_claimed:
             run_each([row.id], sync, "sync failed")
+
+
+def find_due(query: Select[T], due_at: InstrumentedAttribute[datetime]) -> list[T]:
+    """Return what the query selects of rows that are due by now, the oldest first."""
+    query = query.where(due_at <= clock.now()).order_by(due_at).limit(SWEEP_MAX)
+    with snapshot() as session:
+        return list(session.scalars(query))
 
 
 def run_each(ids: Iterable[str], action: Callable[[str], object], failure: str) -> None:

@@ -25,7 +25,7 @@ from creditapp.payments.stripe.events import Event
 from creditapp.payments.stripe.records import STRIPE_ID_LENGTH
 from creditapp.payments.subscriptions import sync as subscription_sync
 from creditapp.payments.subscriptions.models import Invoice
-from creditapp.payments.sweeps import run_each
+from creditapp.payments.sweeps import find_due, run_each
 from creditapp.services import get
 
 RETRY_SECONDS = (5, 15, 60, 300, 1800, 7200, 21600, 86400)
@@ -102,15 +102,9 @@ def process_event(event_id: str) -> None:
 
 def sweep_events() -> None:
     """Process every stored event whose next try is due."""
-    with snapshot() as session:
-        due = session.scalars(
-            select(StripeEvent.id)
-            .where(StripeEvent.state == "received", StripeEvent.next_try_at <= clock.now())
-            .order_by(StripeEvent.next_try_at)
-            .limit(50)
-        ).all()
+    received = select(StripeEvent.id).where(StripeEvent.state == "received")
     # An error here means that not even the event's failure could be stored.
-    run_each(due, process_event, "event not stored")
+    run_each(find_due(received, StripeEvent.next_try_at), process_event, "event not stored")
 
 
 def handler_of(event_type: str) -> Callable[[StripeEvent], bool] | None:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
-from sqlalchemy import Select, or_, select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from creditapp import accounts, clock, jobs, ledger
@@ -30,7 +30,7 @@ from creditapp.payments.purchases.idempotency import PurchaseRequest, new_purcha
 from creditapp.payments.purchases.models import Purchase
 from creditapp.payments.stripe.client import StripeGateway
 from creditapp.payments.stripe.records import GatewayError
-from creditapp.payments.sweeps import run_each
+from creditapp.payments.sweeps import find_due, run_each
 from creditapp.services import get
 from creditapp.units import credits_text
 
@@ -41,7 +41,6 @@ ANSWER_LOST_AFTER: Final = timedelta(minutes=1)
 CHARGE_WITHIN: Final = timedelta(hours=23)
 """Stripe keeps a request's key for a day; after that the same charge would be a second one."""
 
-_BATCH: Final = 50
 _WAIT: Final = timedelta(minutes=1)
 
 log = structlog.get_logger(__name__)
@@ -91,8 +90,8 @@ def sweep_topups() -> None:
         )
     )
     unfinished = select(AutoTopup.user_id).where(AutoTopup.purchase_id.is_not(None))
-    run_each(_due(low_balances), charge_if_low, "top-up failed")
-    run_each(_due(unfinished), _resume, "top-up failed")
+    run_each(find_due(low_balances, AutoTopup.next_look_at), charge_if_low, "top-up failed")
+    run_each(find_due(unfinished, AutoTopup.next_look_at), _resume, "top-up failed")
 
 
 def _start_purchase(session: Session, user_id: str, *, now: datetime) -> Purchase | None:
@@ -221,9 +220,3 @@ def _resume(user_id: str) -> None:
         _charge_card(purchase)
     else:
         end_unpaid(purchase_id, "expired", None)
-
-
-def _due(query: Select[str]) -> list[str]:
-    query = query.where(AutoTopup.next_look_at <= clock.now()).order_by(AutoTopup.next_look_at)
-    with snapshot() as session:
-        return list(session.scalars(query.limit(_BATCH)))
