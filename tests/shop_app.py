@@ -27,9 +27,9 @@ from creditapp.db import snapshot, transaction
 from creditapp.emails import ABOUT_MONEY, Email
 from creditapp.ledger.models import Grant
 from creditapp.payments import webhooks
-from creditapp.payments.purchases import checkout
-from creditapp.payments.purchases.checkout import Order
+from creditapp.payments.purchases import checkout, packs
 from creditapp.payments.purchases.models import Purchase
+from creditapp.payments.purchases.packs import Order
 from creditapp.payments.stripe.client import StripeGateway
 from creditapp.payments.stripe.server import SandboxGateway
 from creditapp.payments.webhooks import StripeEvent
@@ -93,9 +93,7 @@ class ShopApp:
         """Start a purchase."""
         with self.app.app_context():
             shown = get(Catalog).digest
-            return checkout.start_checkout(
-                Order(pack, shown), buyer, key=key or secrets.token_hex(8)
-            )
+            return packs.start_checkout(Order(pack, shown), buyer, key=key or secrets.token_hex(8))
 
     def buy_and_pay(self, buyer: User, pack: str = "creator") -> Purchase:
         """Buy a pack, pay and sync."""

@@ -17,8 +17,8 @@ from creditapp.catalog import Catalog, load_catalog, versions
 from creditapp.clock import now
 from creditapp.config import SettingsInvalid, load_settings
 from creditapp.db import snapshot, transaction
-from creditapp.payments.purchases import checkout
-from creditapp.payments.purchases.checkout import Order
+from creditapp.payments.purchases import checkout, packs
+from creditapp.payments.purchases.packs import Order
 from creditapp.payments.stripe.server import SandboxGateway
 from creditapp.runtime import migrate, server
 from creditapp.runtime.server import refuse_demo_money, refuse_offline_models
@@ -103,7 +103,7 @@ def used_with_the_sandbox(database_url: str, tmp_path: Path) -> Iterator[str]:
         new = accounts.prepare_account("alice@example.com", "correct horse battery")
         with transaction() as session:
             alice = accounts.sign_up(session, new, get(AccountRules), now=now()).user
-        purchase = checkout.start_checkout(Order("creator", ""), alice, key="demo")
+        purchase = packs.start_checkout(Order("creator", ""), alice, key="demo")
         bank = get(SandboxGateway).sandbox
         form = {"token": State.of(bank).form_token(), "card": "succeeds", "email": "a@example.com"}
         bank.test_client().post(f"/pay/{purchase.checkout_id}", data=form)

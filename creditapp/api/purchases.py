@@ -18,8 +18,9 @@ from creditapp.http.openapi import documented
 from creditapp.http.policies import policy
 from creditapp.http.schemas import Schema
 from creditapp.http.sessions import require_account
-from creditapp.payments.purchases.checkout import Order, PurchaseEnded
+from creditapp.payments.purchases.checkout import PurchaseEnded
 from creditapp.payments.purchases.models import Purchase
+from creditapp.payments.purchases.packs import Order
 from creditapp.payments.subscriptions import plans
 from creditapp.payments.subscriptions.changes import PlanOrder
 from creditapp.payments.subscriptions.models import CYCLES

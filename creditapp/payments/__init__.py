@@ -8,11 +8,10 @@ from creditapp.payments.auto_topup.outcomes import AUTO_TOPUP
 from creditapp.payments.purchases import kinds
 from creditapp.payments.purchases.checkout import (
     find_purchase,
-    start_checkout,
     sweep_purchases,
     sync_purchase,
 )
-from creditapp.payments.purchases.packs import PACK
+from creditapp.payments.purchases.packs import PACK, start_checkout
 from creditapp.payments.refunds.refund import refund
 from creditapp.payments.subscriptions.checkout import PLAN
 from creditapp.payments.subscriptions.plans import choose_plan

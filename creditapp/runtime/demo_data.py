@@ -14,7 +14,7 @@ from creditapp.errors import AppError
 from creditapp.generation import Caller, submit, worker
 from creditapp.generation.operations.text_to_image import ImageOrder
 from creditapp.guests import Visitor
-from creditapp.payments.purchases import checkout
+from creditapp.payments.purchases import checkout, packs
 from creditapp.payments.stripe.server import SandboxGateway
 from creditapp.services import get
 
@@ -68,7 +68,7 @@ def _sign_up(email: str) -> User | None:
 
 def _buy(buyer: User, pack_id: str) -> None:
     """Buy a pack and pay on the sandbox's page with the card that succeeds."""
-    purchase = checkout.start_checkout(checkout.Order(pack_id, ""), buyer, key=f"seed:{pack_id}")
+    purchase = packs.start_checkout(packs.Order(pack_id, ""), buyer, key=f"seed:{pack_id}")
     page = f"/pay/{purchase.checkout_id}"
     sandbox = get(SandboxGateway).sandbox.test_client()
     form = dict(re.findall(r'name="([a-z_]+)"[^>]*value="([^"]*)"', sandbox.get(page).text))

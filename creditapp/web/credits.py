@@ -21,8 +21,8 @@ from creditapp.http.problems import app_error, form_page, refuse, wants_json
 from creditapp.http.rendering import go, render_block, render_page, wants_fragment
 from creditapp.http.sessions import require_account
 from creditapp.http.viewer import forget_viewer, notify, viewer
-from creditapp.payments.purchases.checkout import Order
 from creditapp.payments.purchases.models import Purchase
+from creditapp.payments.purchases.packs import Order
 from creditapp.payments.stripe.records import GatewayError
 from creditapp.services import get
 from creditapp.web import view_models

@@ -26,8 +26,8 @@ from creditapp.clock import Clock, StoppedClock
 from creditapp.config import load_settings
 from creditapp.db import db, snapshot
 from creditapp.payments import webhooks
-from creditapp.payments.purchases import checkout
-from creditapp.payments.purchases.checkout import Order
+from creditapp.payments.purchases import checkout, packs
+from creditapp.payments.purchases.packs import Order
 from creditapp.payments.stripe.client import StripeGateway
 from creditapp.payments.subscriptions import plans, scheduled_grants
 from creditapp.payments.subscriptions import sync as subscription_sync
@@ -93,7 +93,7 @@ def _start_checkout(user_id: str, key: str) -> None:
     with snapshot() as session:
         buyer = session.get(User, user_id)
     assert buyer
-    checkout.start_checkout(Order("creator", ""), buyer, key=key)
+    packs.start_checkout(Order("creator", ""), buyer, key=key)
 
 
 def _sync_plan(subscription_id: str) -> None:

@@ -15,9 +15,9 @@ from datetime import timedelta
 import pytest
 
 from creditapp.accounts import User
-from creditapp.payments.purchases import checkout
-from creditapp.payments.purchases.checkout import Order
+from creditapp.payments.purchases import packs
 from creditapp.payments.purchases.models import Purchase
+from creditapp.payments.purchases.packs import Order
 from creditapp.stripe_sandbox.deliveries import signature
 from tests.faults.crash_worker import CrashWorker
 from tests.shop_app import COMPLETED, CREATOR, ShopApp
@@ -125,4 +125,4 @@ def test_killed_anywhere_between_the_click_and_the_checkout(
 
 def start_again(shop_app: ShopApp, alice: User, key: str) -> Purchase:
     with shop_app.app.app_context():
-        return checkout.start_checkout(Order("creator", ""), alice, key=key)
+        return packs.start_checkout(Order("creator", ""), alice, key=key)

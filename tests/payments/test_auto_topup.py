@@ -17,7 +17,7 @@ from creditapp.payments import webhooks
 from creditapp.payments.auto_topup import charge as topup_charge
 from creditapp.payments.auto_topup import consent as topup_consent
 from creditapp.payments.auto_topup.limits import start_of_next_month
-from creditapp.payments.purchases.checkout import PackChanged
+from creditapp.payments.purchases.packs import PackChanged
 from creditapp.payments.refunds import refund as refunds
 from creditapp.payments.stripe.records import GatewayError
 from creditapp.services import get, provide

@@ -13,9 +13,9 @@ from creditapp.clock import NEVER
 from creditapp.config import Settings
 from creditapp.db import db, snapshot
 from creditapp.errors import IdempotencyKeyReused, NotFound, RateLimited
-from creditapp.payments.purchases import checkout
-from creditapp.payments.purchases.checkout import Order, PackChanged
+from creditapp.payments.purchases import checkout, packs
 from creditapp.payments.purchases.models import Purchase
+from creditapp.payments.purchases.packs import Order, PackChanged
 from creditapp.payments.stripe.client import StripeGateway
 from creditapp.payments.stripe.records import GatewayError
 from creditapp.rate_limits import OPEN_CHECKOUTS
@@ -210,7 +210,7 @@ def test_an_unknown_pack_is_not_found(shop_app: ShopApp) -> None:
 def test_prices_that_changed_since_the_page_was_opened_are_not_charged(shop_app: ShopApp) -> None:
     alice = shop_app.member()
     with shop_app.app.app_context(), pytest.raises(PackChanged):
-        checkout.start_checkout(Order("creator", "the digest of yesterday"), alice, key="changed")
+        packs.start_checkout(Order("creator", "the digest of yesterday"), alice, key="changed")
     assert shop_app.purchases(alice) == []
 
 

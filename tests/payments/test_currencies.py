@@ -11,8 +11,8 @@ from flask import Flask
 from creditapp.catalog import CatalogInvalid, packs_view
 from creditapp.catalog.load import parse
 from creditapp.errors import ValidationFailed
-from creditapp.payments.purchases import checkout
-from creditapp.payments.purchases.checkout import Order
+from creditapp.payments.purchases import packs
+from creditapp.payments.purchases.packs import Order
 from tests.app_factory import SharedApps
 from tests.shop_app import CREATOR, ShopApp
 
@@ -82,7 +82,7 @@ def test_the_credits_are_the_same_in_every_currency(
 ) -> None:
     alice = shop_app.member()
     with shop_app.app.app_context():
-        purchase = checkout.start_checkout(
+        purchase = packs.start_checkout(
             Order("creator", "", currency=currency), alice, key=currency + "k"
         )
     shop_app.pay(purchase)
@@ -97,7 +97,7 @@ def test_the_credits_are_the_same_in_every_currency(
 def test_a_checkout_in_another_currency_grants_nothing(shop_app: ShopApp) -> None:
     alice = shop_app.member()
     with shop_app.app.app_context():
-        purchase = checkout.start_checkout(Order("creator", "", currency="EUR"), alice, key="other")
+        purchase = packs.start_checkout(Order("creator", "", currency="EUR"), alice, key="other")
     shop_app.change_session(purchase, currency="usd")
     shop_app.pay(purchase)
     assert shop_app.sync(purchase).state == "review"
@@ -107,7 +107,7 @@ def test_a_checkout_in_another_currency_grants_nothing(shop_app: ShopApp) -> Non
 def test_a_currency_that_is_not_sold_is_refused(shop_app: ShopApp) -> None:
     alice = shop_app.member()
     with shop_app.app.app_context(), pytest.raises(ValidationFailed):
-        checkout.start_checkout(Order("creator", "", currency="CHF"), alice, key="francs")
+        packs.start_checkout(Order("creator", "", currency="CHF"), alice, key="francs")
 
 
 def test_the_page_offers_the_currencies_and_remembers_the_choice(shop_app: ShopApp) -> None:

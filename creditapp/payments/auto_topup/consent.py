@@ -21,7 +21,7 @@ from creditapp.db import insert_once, snapshot, stop_reading, transaction, updat
 from creditapp.errors import ValidationFailed
 from creditapp.payments import customers
 from creditapp.payments.auto_topup.models import AutoTopup
-from creditapp.payments.purchases.checkout import refuse_changed_prices
+from creditapp.payments.purchases.packs import refuse_changed_prices
 from creditapp.payments.stripe.client import StripeGateway
 from creditapp.payments.stripe.records import SavedCard
 from creditapp.services import get

@@ -44,7 +44,7 @@ def start_plan_checkout(order: PlanOrder, plan: Plan, buyer: User, *, key: str) 
     """Store a purchase of a plan and open its checkout; the same key returns the same ones.
 
     For a buyer without a plan. Raises ``PlanUnchanged`` if they have just subscribed to or chosen a
-    plan in another window; otherwise like ``checkout.start_checkout``.
+    plan in another window; otherwise like ``packs.start_checkout``.
     """
     _close_other_checkouts(buyer, key)
     price = plan_prices.ensure_price(plan, order.cycle)

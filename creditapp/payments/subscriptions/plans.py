@@ -18,7 +18,7 @@ from creditapp.config import Settings
 from creditapp.db import snapshot, stop_reading
 from creditapp.errors import NotFound, ValidationFailed
 from creditapp.payments import customers, idempotency
-from creditapp.payments.purchases import checkout
+from creditapp.payments.purchases import packs
 from creditapp.payments.purchases.models import Purchase
 from creditapp.payments.stripe.client import StripeGateway
 from creditapp.payments.subscriptions import changes as plan_changes
@@ -201,7 +201,7 @@ def _find_plan(order: PlanOrder) -> Plan:
     if not plan.seats_min <= order.seats <= plan.seats_max:
         seats = f"{plan.seats_min} to {plan.seats_max} seats" if plan.seats_max > 1 else "one seat"
         raise ValidationFailed.of("seats", f"{plan.name} has {seats}.")
-    checkout.refuse_changed_prices(order.catalog_shown)
+    packs.refuse_changed_prices(order.catalog_shown)
     return plan
 
 
