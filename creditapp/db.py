@@ -1,8 +1,8 @@
 """The database: one engine for SQLite and PostgreSQL, one way to read and one to write.
 
 A write is ``with transaction() as session:`` in a route, a job or a command, never around a network
-call; functions below take the session and never commit. Reads use ``reading()``: they are deferred
-and write nothing.
+call; functions below take the session and never commit. Reads use ``reading()``: they are deferred.
+A write anywhere else raises ``WriteOutsideTransaction``.
 
 On SQLite a write begins with BEGIN IMMEDIATE, because a transaction that reads first and writes
 later fails at once with "database is locked" when another writer came between. Waiting for the
@@ -51,8 +51,20 @@ BUSY_SECONDS_MAX = 20.0
 IDLE_SECONDS = 1.0
 """Connections idle longer than this are pinged on checkout."""
 
-_WRITES = "creditapp_writes"
+WRITES = "creditapp_writes"
+"""Execution option of the connections that may write; ``transaction`` sets it."""
+
 _READS = "creditapp:reads"
+
+
+class WriteOutsideTransaction(RuntimeError):
+    """A write through a session or connection that is not ``transaction()``'s: a mistake in code.
+
+    On PostgreSQL it would be committed at once, on SQLite rolled back at the end of the request.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("writes need `with transaction() as session`")
 
 
 class Base(DeclarativeBase):
@@ -146,13 +158,32 @@ def init_app(app: Flask, url: str) -> None:
 
 
 def prepare_engine(engine: Engine) -> None:
-    """Install the listeners for new connections and the start of transactions."""
+    """Install the listeners for new connections, the start of transactions, and writes."""
+    event.listen(engine, "before_cursor_execute", _refuse_write_outside_transaction)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite_connection)
         event.listen(engine, "begin", _begin_sqlite)
     else:
-        event.listen(engine, "checkin", _record_checkin)
-        event.listen(engine, "checkout", partial(_ping_if_idle, engine.dialect))
+        ping_idle_connections(engine)
+
+
+def require_transaction(connection: Connection) -> None:
+    """Raise ``WriteOutsideTransaction`` unless ``transaction()`` opened this connection."""
+    if WRITES not in connection.get_execution_options():
+        raise WriteOutsideTransaction
+
+
+def _refuse_write_outside_transaction(
+    connection: Connection, _cursor: object, statement: str, *_: object
+) -> None:
+    if statement.lstrip()[:6].upper() in ("INSERT", "UPDATE", "DELETE"):
+        require_transaction(connection)
+
+
+def ping_idle_connections(engine: Engine) -> None:
+    """Ping a connection on checkout if it was idle for ``IDLE_SECONDS``."""
+    event.listen(engine, "checkin", _record_checkin)
+    event.listen(engine, "checkout", partial(_ping_if_idle, engine.dialect))
 
 
 def _record_checkin(_connection: object, record: ConnectionPoolEntry) -> None:
@@ -185,7 +216,7 @@ def _prepare_sqlite_connection(connection: sqlite3.Connection, _record: object) 
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    if connection.get_execution_options().get(_WRITES):
+    if connection.get_execution_options().get(WRITES):
         _retry_while_busy(lambda: connection.exec_driver_sql("BEGIN IMMEDIATE"))
     else:
         connection.exec_driver_sql("BEGIN")
@@ -219,7 +250,7 @@ def transaction(engine: Engine | None = None) -> Iterator[Session]:
         engine = db.engine
     with (
         _sqlite_writer(engine),
-        engine.connect().execution_options(**{_WRITES: True}) as connection,
+        engine.connect().execution_options(**{WRITES: True}) as connection,
         connection.begin(),
         Session(bind=connection, expire_on_commit=False, autoflush=True) as session,
     ):
@@ -252,7 +283,10 @@ os.register_at_fork(after_in_child=_writer_locks.clear)
 
 
 def reading() -> Session:
-    """Return the request's read session; ``transaction`` or the end of the request closes it."""
+    """Return the request's read session; ``transaction`` or the end of the request closes it.
+
+    A write through it raises ``WriteOutsideTransaction``.
+    """
     return db.session()
 
 

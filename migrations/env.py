@@ -6,9 +6,9 @@ from typing import Any
 
 from alembic import context
 from flask import current_app
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
-from creditapp.db import db
+from creditapp.db import WRITES, db
 from creditapp.runtime import migrate
 
 assert migrate.TABLES_IN, "importing migrate completes the metadata"
@@ -28,11 +28,8 @@ def run() -> None:
     or refuse the rows that reference it.
     """
     engine = current_app.extensions["migrate"].db.engine
-    with engine.connect() as connection:
-        sqlite = connection.dialect.name == "sqlite"
-        if sqlite:
-            connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
-            connection.rollback()
+    with engine.connect().execution_options(**{WRITES: True}) as connection:
+        enforce_foreign_keys(connection, "OFF")
         context.configure(
             connection=connection,
             target_metadata=target_metadata,
@@ -43,13 +40,19 @@ def run() -> None:
         with context.begin_transaction():
             context.run_migrations()
         connection.commit()
-        if sqlite:
+        enforce_foreign_keys(connection, "ON")
+        if connection.dialect.name == "sqlite":
             orphans = connection.execute(text("PRAGMA foreign_key_check")).all()
-            connection.exec_driver_sql("PRAGMA foreign_keys=ON")
             if orphans:
                 raise RuntimeError(
                     f"the migration left {len(orphans)} rows without their parent row"
                 )
+
+
+def enforce_foreign_keys(connection: Connection, state: str) -> None:
+    """Turn SQLite's check of foreign keys on or off; within a transaction it would not obey."""
+    if connection.dialect.name == "sqlite":
+        connection.connection.cursor().execute(f"PRAGMA foreign_keys={state}")
 
 
 run()

@@ -30,7 +30,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import ProgrammingError
 
-from creditapp.db import prepare_engine
+from creditapp.db import ping_idle_connections
 
 KEEP_DAYS = 1
 KEEP_DEAD_DAYS = 90
@@ -189,7 +189,7 @@ def _new_engine(database_url: str, data_dir: Path) -> Engine:
                 "options": options,
             },
         )
-        prepare_engine(engine)
+        ping_idle_connections(engine)
         return engine
     data_dir.mkdir(parents=True, exist_ok=True)
     engine = create_engine(

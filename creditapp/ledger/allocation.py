@@ -19,6 +19,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from creditapp.clock import NEVER
+from creditapp.db import require_transaction
 from creditapp.ledger.sql import Direct, stored
 
 
@@ -138,9 +139,7 @@ class Debit:
     """One spend or hold in progress."""
 
     def __init__(self, connection: Connection, request: ChargeRequest) -> None:
-        if not connection.in_transaction():
-            # SQLAlchemy begins one by itself, but not for statements that bypass it.
-            raise RuntimeError("a verb runs inside its caller's transaction")
+        require_transaction(connection)  # SQLite's direct statements pass by the engine's check
         self._connection = connection
         self._request = request
         self._values = _values(connection, request)

@@ -11,11 +11,11 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from flask import Flask
-from sqlalchemy import Connection, create_engine, inspect, text
+from sqlalchemy import Connection, create_engine, event, inspect, text
 
 from creditapp import create_app
 from creditapp.config import SettingsInvalid, load_settings
-from creditapp.db import db
+from creditapp.db import db, transaction
 from creditapp.runtime import migrate
 from tests.app_factory import build_app, close_app
 from tests.processes import run_command
@@ -83,6 +83,24 @@ def test_an_empty_database_gets_the_schema_of_the_models(
     assert migrated["triggers"], "the ledger's entries have triggers"
 
 
+def test_sqlite_migrates_without_foreign_keys_and_enforces_them_afterwards(
+    empty_app: Flask,
+) -> None:
+    if db.engine.dialect.name != "sqlite":
+        pytest.skip("PostgreSQL alters tables in place")
+    enforced = []
+
+    @event.listens_for(db.engine, "before_cursor_execute")
+    def look(_connection: Connection, cursor: Any, statement: str, *_: object) -> None:
+        if statement.lstrip().startswith("CREATE TABLE"):
+            enforced.append(cursor.connection.execute("PRAGMA foreign_keys").fetchone()[0])
+
+    migrate.upgrade()
+    assert set(enforced) == {0}
+    with db.engine.connect() as connection:
+        assert connection.scalar(text("PRAGMA foreign_keys")) == 1
+
+
 def test_a_second_upgrade_does_nothing(empty_app: Flask) -> None:
     migrate.upgrade()
     before = schema_of_database()
@@ -132,7 +150,8 @@ UNRELEASED_SCHEMAS = {
 def test_a_database_of_an_unreleased_version_is_refused_and_left_alone(
     empty_app: Flask, schema: str
 ) -> None:
-    with db.engine.begin() as connection:
+    with transaction() as session:
+        connection = session.connection()
         for statement in UNRELEASED_SCHEMAS[schema]:
             connection.exec_driver_sql(statement)
     before = schema_of_database()

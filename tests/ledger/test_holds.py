@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from sqlalchemy import Connection, Engine, text
 
 from creditapp import ledger
+from creditapp.db import WriteOutsideTransaction
 from creditapp.errors import NotFound
 from creditapp.ledger import outbox
 from tests.ledger.cast import DAY, START, Person
@@ -70,8 +73,20 @@ def test_after_a_refusal_the_transaction_can_continue(alice: Person) -> None:
 
 
 def test_a_spend_outside_a_transaction_is_refused(engine: Engine) -> None:
-    with engine.connect() as connection, pytest.raises(RuntimeError, match="transaction"):
-        ledger.spend(connection, 1, 1, key="k", digest="d", operation="image", now=START)
+    verbs: list[Callable[[Connection], object]] = [
+        lambda connection: ledger.ensure_wallet(connection, "user", "bob", now=START),
+        lambda connection: ledger.grant(
+            connection, 1, 1, source="gift", origin="gift:1", now=START
+        ),
+        lambda connection: ledger.spend(
+            connection, 1, 1, key="k", digest="d", operation="image", now=START
+        ),
+        lambda connection: ledger.release(connection, 1, now=START),
+    ]
+    with engine.connect() as connection:
+        for verb in verbs:
+            with pytest.raises(WriteOutsideTransaction, match="writes need `with transaction"):
+                verb(connection)
 
 
 def test_an_unknown_wallet_is_not_found(connection: Connection) -> None:
