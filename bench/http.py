@@ -140,7 +140,10 @@ def _grant_plenty(url: str) -> None:
         for (wallet_id,) in connection.execute(text("SELECT id FROM wallets")).all():
             origin = f"bench:{wallet_id}"
             ledger.grant(
-                connection, wallet_id, 10**12, source="admin", origin=origin, now=datetime.now(UTC)
+                connection,
+                wallet_id,
+                ledger.NewGrant(amount_micro=10**12, source="admin", origin=origin),
+                now=datetime.now(UTC),
             )
     engine.dispose()
 

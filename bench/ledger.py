@@ -133,7 +133,12 @@ def prepare(url: str) -> None:
             wallet = ledger.ensure_wallet(connection, "user", f"u{number}", now=NOW)
             for source in ("welcome", "subscription", "purchase"):
                 ledger.grant(
-                    connection, wallet, 10**12, source=source, origin=f"{source}:{number}", now=NOW
+                    connection,
+                    wallet,
+                    ledger.NewGrant(
+                        amount_micro=10**12, source=source, origin=f"{source}:{number}"
+                    ),
+                    now=NOW,
                 )
     with transaction(engine) as session:
         for number in range(ROWS_BEFORE):
@@ -224,18 +229,36 @@ def _spend(engine: Engine) -> Step:
 
 def _spend_once(session: Session, wallet: int, key: str) -> None:
     ledger.spend(
-        session.connection(), wallet, AMOUNT, key=key, digest="d", operation="image", now=NOW,
-        actor="usr", feature="studio",
-    )  # fmt: skip
+        session.connection(),
+        wallet,
+        ledger.NewCharge(
+            amount_micro=AMOUNT,
+            key=key,
+            digest="d",
+            operation="image",
+            actor="usr",
+            feature="studio",
+        ),
+        now=NOW,
+    )
 
 
 def _pair(engine: Engine) -> Step:
     def step(wallet: int, key: str) -> None:
         with transaction(engine) as session:
             charge = ledger.hold(
-                session.connection(), wallet, AMOUNT, key=key, digest="d", operation="image",
-                now=NOW, actor="usr", feature="studio",
-            )  # fmt: skip
+                session.connection(),
+                wallet,
+                ledger.NewCharge(
+                    amount_micro=AMOUNT,
+                    key=key,
+                    digest="d",
+                    operation="image",
+                    actor="usr",
+                    feature="studio",
+                ),
+                now=NOW,
+            )
         with transaction(engine) as session:
             ledger.capture(session.connection(), charge.id, AMOUNT, now=NOW)
 
@@ -271,7 +294,10 @@ def balance_microseconds(url: str) -> tuple[float, float]:
 def _fill(connection: Connection, wallet: int, count: int) -> None:
     """Give a wallet a history: one grant, then entries of spends of one microcredit."""
     grant = ledger.grant(
-        connection, wallet, 10**9, source="admin", origin=f"fill:{wallet}", now=NOW
+        connection,
+        wallet,
+        ledger.NewGrant(amount_micro=10**9, source="admin", origin=f"fill:{wallet}"),
+        now=NOW,
     )
     assert grant is not None
     numbers = (

@@ -254,12 +254,14 @@ class ShopApp:
             ledger.spend(
                 connection,
                 wallet_id,
-                count * 1_000_000,
-                key=f"test:{secrets.token_hex(8)}",
-                digest="",
-                operation="text-to-image",
+                ledger.NewCharge(
+                    amount_micro=count * 1_000_000,
+                    key=f"test:{secrets.token_hex(8)}",
+                    digest="",
+                    operation="text-to-image",
+                    actor=buyer.id,
+                ),
                 now=now(),
-                actor=buyer.id,
             )
 
     def count_grants(self, purchase: Purchase) -> int:

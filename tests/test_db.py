@@ -87,10 +87,16 @@ def sign_up(session: Session, name: str) -> User:
 VERBS: dict[str, Callable[[Session, int, str], object]] = {
     "sign up": lambda session, wallet_id, user_id: sign_up(session, "alice"),
     "spend": lambda session, wallet_id, user_id: ledger.spend(
-        session.connection(), wallet_id, 1, key="k", digest="d", operation="image", now=now()
+        session.connection(),
+        wallet_id,
+        ledger.NewCharge(amount_micro=1, key="k", digest="d", operation="image"),
+        now=now(),
     ),
     "hold": lambda session, wallet_id, user_id: ledger.hold(
-        session.connection(), wallet_id, 1, key="k", digest="d", operation="image", now=now()
+        session.connection(),
+        wallet_id,
+        ledger.NewCharge(amount_micro=1, key="k", digest="d", operation="image"),
+        now=now(),
     ),
     "freeze": lambda session, wallet_id, user_id: ledger.freeze_wallet(
         session.connection(), wallet_id, now=now()

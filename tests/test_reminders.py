@@ -37,11 +37,13 @@ def give(app: Flask, count: int, ends_in: timedelta | None = None) -> int:
         grant = ledger.grant(
             session.connection(),
             wallet_id,
-            count * CREDIT,
-            source="promotion",
-            origin=f"promotion:{secrets.token_hex(8)}",
+            ledger.NewGrant(
+                amount_micro=count * CREDIT,
+                source="promotion",
+                origin=f"promotion:{secrets.token_hex(8)}",
+                expires_at=now() + ends_in if ends_in else NEVER,
+            ),
             now=now(),
-            expires_at=now() + ends_in if ends_in else NEVER,
         )
     assert grant
     return grant.id
@@ -53,13 +55,15 @@ def hold(app: Flask, count: float, low: int = 10) -> Charge:
         return ledger.hold(
             session.connection(),
             wallet_id,
-            int(count * CREDIT),
-            key=secrets.token_hex(8),
-            digest="",
-            operation="text-to-image",
+            ledger.NewCharge(
+                amount_micro=int(count * CREDIT),
+                key=secrets.token_hex(8),
+                digest="",
+                operation="text-to-image",
+                actor=user_id,
+                low_micro=low * CREDIT,
+            ),
             now=now(),
-            actor=user_id,
-            low_micro=low * CREDIT,
         )
 
 

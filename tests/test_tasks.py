@@ -41,11 +41,13 @@ def test_the_expiry_job_records_expired_credits(
             ledger.grant(
                 connection,
                 wallet_id,
-                5_000_000,
-                source="promotion",
-                origin="promotion:autumn",
+                ledger.NewGrant(
+                    amount_micro=5_000_000,
+                    source="promotion",
+                    origin="promotion:autumn",
+                    expires_at=clock.now() + timedelta(days=1),
+                ),
                 now=clock.now(),
-                expires_at=clock.now() + timedelta(days=1),
             )
         assert alice.balance() == 55
         clock.advance(timedelta(days=2))

@@ -233,7 +233,12 @@ def _give_once(session: Session, user: User, source: str, amount_micro: int, now
     connection = session.connection()
     wallet_id = ledger.ensure_wallet(connection, "user", user.id, now=now)
     origin = _origin(source, user)
-    made = ledger.grant(connection, wallet_id, amount_micro, source=source, origin=origin, now=now)
+    made = ledger.grant(
+        connection,
+        wallet_id,
+        ledger.NewGrant(amount_micro=amount_micro, source=source, origin=origin),
+        now=now,
+    )
     return amount_micro if made else 0
 
 

@@ -31,12 +31,14 @@ def grant(email: str, amount: str, reason: str, as_json: bool) -> None:
             ledger.grant(
                 connection,
                 wallet_id,
-                amount_micro,
-                source="admin",
-                origin=f"admin:{new_id('grant')}",
+                ledger.NewGrant(
+                    amount_micro=amount_micro,
+                    source="admin",
+                    origin=f"admin:{new_id('grant')}",
+                    actor="operator",
+                    note=reason,
+                ),
                 now=now(),
-                actor="operator",
-                note=reason,
             )
             balance = ledger.balance(connection, wallet_id, now=now())
         say(

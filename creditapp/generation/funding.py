@@ -58,14 +58,16 @@ def reserve(
     charge = ledger.hold(
         connection,
         wallet_id,
-        quote.cost_micro,
-        key=f"generation:{generation.id}",
-        digest=generation.request_digest,
-        operation=generation.operation,
+        ledger.NewCharge(
+            amount_micro=quote.cost_micro,
+            key=f"generation:{generation.id}",
+            digest=generation.request_digest,
+            operation=generation.operation,
+            actor=by.member.id,
+            low_micro=by.member.low_at_micro(catalog.low_balance_micro),
+            note=quote.sentence,
+        ),
         now=now,
-        actor=by.member.id,
-        low_micro=by.member.low_at_micro(catalog.low_balance_micro),
-        note=quote.sentence,
     )
     generation.wallet_id, generation.charge_id = wallet_id, charge.id
     return charge.available_micro

@@ -8,9 +8,9 @@ refusal writes nothing. Amounts are microcredits.
 from creditapp.errors import IdempotencyKeyReused
 from creditapp.ledger import idempotency, outbox, proof
 from creditapp.ledger.captures import capture, refund, release
-from creditapp.ledger.charges import Charge, charge_by_id, find_charge
+from creditapp.ledger.charges import Charge, NewCharge, charge_by_id, find_charge
 from creditapp.ledger.expiry import due_wallets, expire, expiring_wallets
-from creditapp.ledger.grants import grant
+from creditapp.ledger.grants import NewGrant, grant
 from creditapp.ledger.history import CURSOR, StatementLine, statement
 from creditapp.ledger.holds import hold, spend
 from creditapp.ledger.queries import (

@@ -12,7 +12,7 @@ within WITH.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
@@ -20,27 +20,8 @@ from sqlalchemy import Connection
 
 from creditapp.clock import NEVER
 from creditapp.db import require_transaction
+from creditapp.ledger.charges import NewCharge
 from creditapp.ledger.sql import Direct, stored
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChargeRequest:
-    """The arguments of a spend or of a hold."""
-
-    wallet_id: int
-    amount_micro: int
-    key: str
-    digest: str
-    operation: str
-    now: datetime
-    is_hold: bool
-    actor: str
-    feature: str
-    api_key_id: str | None
-    request_id: str | None
-    low_micro: int
-    note: str | None
-    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,25 +116,52 @@ _POSTGRESQL_ALLOCATE: Final = Direct(
 )
 
 
+@dataclass(slots=True)
 class Debit:
     """One spend or hold in progress."""
 
-    def __init__(self, connection: Connection, request: ChargeRequest) -> None:
-        require_transaction(connection)  # SQLite's direct statements pass by the engine's check
-        self._connection = connection
-        self._request = request
-        self._values = _values(connection, request)
+    connection: Connection
+    wallet_id: int
+    charge: NewCharge
+    now: datetime
+    is_hold: bool = False
+    expires_at: datetime | None = None
+    _values: dict[str, object] = field(init=False)
+
+    def __post_init__(self) -> None:
+        require_transaction(self.connection)  # SQLite's direct statements bypass the engine's check
+        charge, now = self.charge, stored(self.connection, self.now)
+        self._values = {
+            "wallet_id": self.wallet_id,
+            "amount_micro": charge.amount_micro,
+            "held_micro": charge.amount_micro if self.is_hold else 0,
+            "spent_micro": 0 if self.is_hold else charge.amount_micro,
+            "entries": 0 if self.is_hold else 1,
+            "until": stored(self.connection, self.expires_at or NEVER),
+            "now": now,
+            "key": charge.key,
+            "digest": charge.digest,
+            "operation": charge.operation,
+            "state": "open" if self.is_hold else "captured",
+            "actor": charge.actor,
+            "feature": charge.feature,
+            "api_key_id": charge.api_key_id,
+            "request_id": charge.request_id,
+            "expires_at": stored(self.connection, self.expires_at),
+            "settled_at": None if self.is_hold else now,
+            "note": charge.note or None,
+        }
 
     def reserve(self) -> ReservedWallet | None:
         """Lock the wallet and subtract the amount; None if the guard of the UPDATE refuses."""
-        row = _RESERVE.row(self._connection, self._values)
+        row = _RESERVE.row(self.connection, self._values)
         return None if row is None else ReservedWallet(*row)
 
     def undo(self, charge_id: int | None = None) -> None:
         """Undo ``reserve``, and delete the charge of an ``allocate`` that found too little."""
         if charge_id is not None:
-            _DELETE_CHARGE.run(self._connection, {"charge_id": charge_id})
-        _UNDO.run(self._connection, self._values)
+            _DELETE_CHARGE.run(self.connection, {"charge_id": charge_id})
+        _UNDO.run(self.connection, self._values)
 
     def allocate(self, wallet: ReservedWallet) -> tuple[int | None, bool]:
         """Write charge, allocations and note, and for a spend its entry and event.
@@ -162,15 +170,15 @@ class Debit:
         credits may pay for this operation; if not, only the charge was written.
         """
         self._values["seq"], self._values["balance_micro"] = wallet.seq, wallet.balance_micro
-        self._values["entry_seq"] = None if self._request.is_hold else wallet.seq
-        if self._connection.dialect.name == "postgresql":
-            row = _POSTGRESQL_ALLOCATE.row(self._connection, self._values)
+        self._values["entry_seq"] = None if self.is_hold else wallet.seq
+        if self.connection.dialect.name == "postgresql":
+            row = _POSTGRESQL_ALLOCATE.row(self.connection, self._values)
             assert row is not None
             return row[0], row[1] > 0
         return self._allocate_in_steps()
 
     def _allocate_in_steps(self) -> tuple[int | None, bool]:
-        connection, request, values = self._connection, self._request, self._values
+        connection, charge, values = self.connection, self.charge, self._values
         row = _SQLITE_CHARGE.row(connection, values)
         if row is None:
             return None, True
@@ -179,36 +187,12 @@ class Debit:
         if not _SQLITE_ALLOCATE.run(connection, values):
             return charge_id, False
         _SQLITE_GRANTS.run(connection, values)
-        if not request.is_hold:
+        if not self.is_hold:
             values["payload"] = json.dumps(
-                {"charge": charge_id, "key": request.key, "amount_micro": request.amount_micro}
+                {"charge": charge_id, "key": charge.key, "amount_micro": charge.amount_micro}
             )
             _SQLITE_ENTRY.run(connection, values)
             _SQLITE_EVENT.run(connection, values)
         if values["note"] is not None:
             _SQLITE_NOTE.run(connection, values)
         return charge_id, True
-
-
-def _values(connection: Connection, request: ChargeRequest) -> dict[str, object]:
-    now = stored(connection, request.now)
-    return {
-        "wallet_id": request.wallet_id,
-        "amount_micro": request.amount_micro,
-        "held_micro": request.amount_micro if request.is_hold else 0,
-        "spent_micro": 0 if request.is_hold else request.amount_micro,
-        "entries": 0 if request.is_hold else 1,
-        "until": stored(connection, request.expires_at or NEVER),
-        "now": now,
-        "key": request.key,
-        "digest": request.digest,
-        "operation": request.operation,
-        "state": "open" if request.is_hold else "captured",
-        "actor": request.actor,
-        "feature": request.feature,
-        "api_key_id": request.api_key_id,
-        "request_id": request.request_id,
-        "expires_at": stored(connection, request.expires_at),
-        "settled_at": None if request.is_hold else now,
-        "note": request.note or None,
-    }

@@ -28,6 +28,26 @@ _BY_KEY: Final = read(
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewCharge:
+    """A charge to make by ``spend`` or ``hold``.
+
+    ``key`` names the thing that is paid for, within the wallet; ``digest`` is that of the request.
+    When the balance falls below ``low_micro``, the outbox gets ``low_balance``.
+    """
+
+    amount_micro: int
+    key: str
+    digest: str
+    operation: str
+    actor: str = ""
+    feature: str = ""
+    api_key_id: str | None = None
+    request_id: str | None = None
+    low_micro: int = 0
+    note: str | None = None
+
+
 @dataclass(frozen=True)
 class Charge:
     """Credits that are taken (``captured``), set aside (``open``) or returned (``released``)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Final
 
@@ -40,29 +41,32 @@ _REPAY: Final = write(
 )
 
 
-def grant(
-    connection: Connection,
-    wallet_id: int,
-    amount_micro: int,
-    *,
-    source: str,
-    origin: str,
-    now: datetime,
-    priority: int | None = None,
-    scope: str = "*",
-    expires_at: datetime = NEVER,
-    paid_minor: int | None = None,
-    currency: str | None = None,
-    livemode: bool | None = None,
-    actor: str = "",
-    note: str | None = None,
-) -> Grant | None:
-    """Grant ``amount_micro`` to a wallet, once for each ``origin`` over all wallets.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewGrant:
+    """A grant to make; ``origin``, such as ``purchase:<id>``, is unique over all wallets."""
+
+    amount_micro: int
+    source: str
+    origin: str
+    priority: int | None = None
+    """None is the priority of the source."""
+    scope: str = "*"
+    expires_at: datetime = NEVER
+    paid_minor: int | None = None
+    currency: str | None = None
+    livemode: bool | None = None
+    actor: str = ""
+    note: str | None = None
+
+
+def grant(connection: Connection, wallet_id: int, new: NewGrant, *, now: datetime) -> Grant | None:
+    """Grant credits to a wallet, once for each ``origin`` over all wallets.
 
     Returns None if the origin was granted before, to any wallet: the webhook, the return page and
     the reconciler may all post ``purchase:<id>``. A paid grant first pays what grants of this
     wallet owe after a reversal, oldest first.
     """
+    amount_micro, source = new.amount_micro, new.source
     if amount_micro <= 0:
         raise ValueError("amount_micro must be positive")
     wallet = locked_wallet.lock(connection, wallet_id)
@@ -70,17 +74,9 @@ def grant(
     new_id = connection.execute(
         _INSERT,
         {
+            **asdict(new),
+            "priority": DEFAULT_PRIORITY[source] if new.priority is None else new.priority,
             "wallet_id": wallet_id,
-            "source": source,
-            "origin": origin,
-            "amount_micro": amount_micro,
-            "priority": DEFAULT_PRIORITY[source] if priority is None else priority,
-            "scope": scope,
-            "expires_at": expires_at,
-            "paid_minor": paid_minor,
-            "currency": currency,
-            "livemode": livemode,
-            "actor": actor,
             "now": now,
         },
     ).scalar()
@@ -92,8 +88,10 @@ def grant(
     wallet.granted_micro += amount_micro
     wallet.purchased_micro += amount_micro if is_paid else 0
     wallet.welcome_micro += amount_micro if source == "welcome" else 0
-    wallet.expect_expiry(expires_at)
-    wallet.add_entry(kind_of_source(source), amount_micro, now=now, grant_id=grant_id, note=note)
+    wallet.expect_expiry(new.expires_at)
+    wallet.add_entry(
+        kind_of_source(source), amount_micro, now=now, grant_id=grant_id, note=new.note
+    )
     wallet.add_event("granted", now, grant=grant_id, source=source, amount_micro=amount_micro)
     if is_paid and wallet.owed_micro:
         _pay_debts(connection, wallet, lineage.grant_row(connection, grant_id), now)

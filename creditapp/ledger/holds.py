@@ -14,63 +14,30 @@ from sqlalchemy import Connection
 
 from creditapp.errors import IdempotencyKeyReused
 from creditapp.ledger import charges, expiry, locked_wallet, outbox, queries
-from creditapp.ledger.allocation import ChargeRequest, Debit, ReservedWallet
-from creditapp.ledger.charges import Charge
+from creditapp.ledger.allocation import Debit, ReservedWallet
+from creditapp.ledger.charges import Charge, NewCharge
 from creditapp.ledger.refusals import AccountFrozen, InsufficientCredits
 
 
-def spend(
-    connection: Connection,
-    wallet_id: int,
-    amount_micro: int,
-    *,
-    key: str,
-    digest: str,
-    operation: str,
-    now: datetime,
-    actor: str = "",
-    feature: str = "",
-    api_key_id: str | None = None,
-    request_id: str | None = None,
-    low_micro: int = 0,
-    note: str | None = None,
-) -> Charge:
-    """Take ``amount_micro`` for ``operation`` at once.
+def spend(connection: Connection, wallet_id: int, charge: NewCharge, *, now: datetime) -> Charge:
+    """Take the amount of ``charge`` at once.
 
-    ``key`` names the thing that is paid for, within the wallet: the same key and ``digest`` again
-    return the first charge (``replayed``), another digest raises ``IdempotencyKeyReused``. Raises
-    ``InsufficientCredits`` with the balance that may pay for this operation, or ``AccountFrozen``;
-    a refusal writes nothing, even if the transaction goes on. When the balance falls below
-    ``low_micro``, the outbox gets ``low_balance``.
+    The same key and digest again return the first charge (``replayed``), another digest raises
+    ``IdempotencyKeyReused``. Raises ``InsufficientCredits`` with the balance that may pay for this
+    operation, or ``AccountFrozen``; a refusal writes nothing, even if the transaction goes on.
     """
-    return _charge(
-        connection,
-        ChargeRequest(
-            wallet_id=wallet_id, amount_micro=amount_micro, key=key, digest=digest,
-            operation=operation, now=now, is_hold=False, actor=actor, feature=feature,
-            api_key_id=api_key_id, request_id=request_id, low_micro=low_micro, note=note,
-        ),
-    )  # fmt: skip
+    return _charge(Debit(connection, wallet_id, charge, now))
 
 
 def hold(
     connection: Connection,
     wallet_id: int,
-    amount_micro: int,
+    charge: NewCharge,
     *,
-    key: str,
-    digest: str,
-    operation: str,
     now: datetime,
-    actor: str = "",
-    feature: str = "",
-    api_key_id: str | None = None,
-    request_id: str | None = None,
     expires_at: datetime | None = None,
-    low_micro: int = 0,
-    note: str | None = None,
 ) -> Charge:
-    """Set ``amount_micro`` aside for ``operation`` until it is captured or released.
+    """Set the amount of ``charge`` aside until it is captured or released.
 
     As ``spend``, but the history gets its entry when the hold ends. ``expires_at`` is for holds
     made by API: after it the hold cannot be captured and its credits return. Without it, only its
@@ -78,24 +45,16 @@ def hold(
     """
     if expires_at is not None and expires_at <= now:
         raise ValueError("a hold must end in the future")
-    return _charge(
-        connection,
-        ChargeRequest(
-            wallet_id=wallet_id, amount_micro=amount_micro, key=key, digest=digest,
-            operation=operation, now=now, is_hold=True, actor=actor, feature=feature,
-            api_key_id=api_key_id, request_id=request_id, low_micro=low_micro, note=note,
-            expires_at=expires_at,
-        ),
-    )  # fmt: skip
+    return _charge(Debit(connection, wallet_id, charge, now, is_hold=True, expires_at=expires_at))
 
 
-def _charge(connection: Connection, request: ChargeRequest) -> Charge:
-    if request.amount_micro <= 0:
+def _charge(debit: Debit) -> Charge:
+    new = debit.charge
+    if new.amount_micro <= 0:
         raise ValueError("amount_micro must be positive")
-    debit = Debit(connection, request)
     wallet = debit.reserve()
     if wallet is None:
-        replayed = _prepare_or_refuse(connection, request)
+        replayed = _prepare_or_refuse(debit)
         if replayed is not None:
             return replayed
         wallet = debit.reserve()
@@ -103,65 +62,66 @@ def _charge(connection: Connection, request: ChargeRequest) -> Charge:
     charge_id, is_allocated = debit.allocate(wallet)
     if charge_id is None:
         debit.undo()
-        return _replay(connection, request)
+        return _replay(debit)
     if not is_allocated:
         # The balance is large enough, but not with credits that may pay for this operation.
         debit.undo(charge_id)
-        raise _insufficient(connection, request)
+        raise _insufficient(debit)
     left_micro = wallet.available_micro
-    if left_micro < request.low_micro <= left_micro + request.amount_micro:
-        payload = {"available_micro": left_micro, "threshold_micro": request.low_micro}
-        event = outbox.event_row("low_balance", request.wallet_id, request.now, payload)
-        outbox.insert(connection, [event])
-    return _new_charge(request, charge_id, wallet)
+    if left_micro < new.low_micro <= left_micro + new.amount_micro:
+        payload = {"available_micro": left_micro, "threshold_micro": new.low_micro}
+        event = outbox.event_row("low_balance", debit.wallet_id, debit.now, payload)
+        outbox.insert(debit.connection, [event])
+    return _new_charge(debit, charge_id, wallet)
 
 
-def _prepare_or_refuse(connection: Connection, request: ChargeRequest) -> Charge | None:
+def _prepare_or_refuse(debit: Debit) -> Charge | None:
     """Handle a refusal of the guard: replay the charge, expire what is due, or raise."""
-    wallet = locked_wallet.lock(connection, request.wallet_id)
-    if charges.find_charge(connection, request.wallet_id, request.key) is not None:
-        return _replay(connection, request)
+    wallet = locked_wallet.lock(debit.connection, debit.wallet_id)
+    if charges.find_charge(debit.connection, debit.wallet_id, debit.charge.key) is not None:
+        return _replay(debit)
     if wallet.frozen_at is not None:
         raise AccountFrozen
-    if wallet.next_expiry_at <= request.now:
-        expiry.sweep(connection, wallet, request.now)
-    if wallet.available_micro < request.amount_micro:
-        raise _insufficient(connection, request)
+    if wallet.next_expiry_at <= debit.now:
+        expiry.sweep(debit.connection, wallet, debit.now)
+    if wallet.available_micro < debit.charge.amount_micro:
+        raise _insufficient(debit)
     return None
 
 
-def _replay(connection: Connection, request: ChargeRequest) -> Charge:
-    charge = charges.find_charge(connection, request.wallet_id, request.key)
-    if charge is None or charge.digest != request.digest:
+def _replay(debit: Debit) -> Charge:
+    charge = charges.find_charge(debit.connection, debit.wallet_id, debit.charge.key)
+    if charge is None or charge.digest != debit.charge.digest:
         raise IdempotencyKeyReused
     return replace(charge, replayed=True)
 
 
-def _insufficient(connection: Connection, request: ChargeRequest) -> InsufficientCredits:
+def _insufficient(debit: Debit) -> InsufficientCredits:
     spendable_micro = queries.spendable(
-        connection, request.wallet_id, request.operation, now=request.now
+        debit.connection, debit.wallet_id, debit.charge.operation, now=debit.now
     )
-    return InsufficientCredits(request.amount_micro, spendable_micro)
+    return InsufficientCredits(debit.charge.amount_micro, spendable_micro)
 
 
-def _new_charge(request: ChargeRequest, charge_id: int, wallet: ReservedWallet) -> Charge:
+def _new_charge(debit: Debit, charge_id: int, wallet: ReservedWallet) -> Charge:
+    new = debit.charge
     return Charge(
         id=charge_id,
-        wallet_id=request.wallet_id,
-        key=request.key,
-        digest=request.digest,
-        operation=request.operation,
-        amount_micro=request.amount_micro,
-        captured_micro=request.amount_micro,
-        state="open" if request.is_hold else "captured",
-        actor=request.actor,
-        feature=request.feature,
-        api_key_id=request.api_key_id,
-        request_id=request.request_id,
+        wallet_id=debit.wallet_id,
+        key=new.key,
+        digest=new.digest,
+        operation=new.operation,
+        amount_micro=new.amount_micro,
+        captured_micro=new.amount_micro,
+        state="open" if debit.is_hold else "captured",
+        actor=new.actor,
+        feature=new.feature,
+        api_key_id=new.api_key_id,
+        request_id=new.request_id,
         debt_grant_id=None,
-        expires_at=request.expires_at,
-        created_at=request.now,
-        settled_at=None if request.is_hold else request.now,
-        entry_seq=None if request.is_hold else wallet.seq,
+        expires_at=debit.expires_at,
+        created_at=debit.now,
+        settled_at=None if debit.is_hold else debit.now,
+        entry_seq=None if debit.is_hold else wallet.seq,
         available_micro=wallet.available_micro,
     )

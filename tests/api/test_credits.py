@@ -23,13 +23,13 @@ def give(app: Flask, person: Person, micro: int, studio: Studio, **grant: object
         lambda connection, wallet_id: ledger.grant(
             connection,
             wallet_id,
-            micro,
-            **{  # type: ignore[arg-type]
-                "source": "admin",
-                "origin": f"test:{wallet_id}:{micro}",
-                "now": studio.clock.now(),
-                **grant,
-            },
+            ledger.NewGrant(
+                amount_micro=micro,
+                source="admin",
+                origin=f"test:{wallet_id}:{micro}",
+                **grant,  # type: ignore[arg-type]
+            ),
+            now=studio.clock.now(),
         ),
     )
 

@@ -88,9 +88,9 @@ def rich(app: Flask, alice: Person, studio: Studio) -> Iterator[Person]:
         lambda connection, wallet_id: ledger.grant(
             connection,
             wallet_id,
-            100_000_000_000,
-            source="admin",
-            origin=f"test:fuzz:{wallet_id}",
+            ledger.NewGrant(
+                amount_micro=100_000_000_000, source="admin", origin=f"test:fuzz:{wallet_id}"
+            ),
             now=studio.clock.now(),
         ),
     )

@@ -119,9 +119,7 @@ def test_a_refusal_is_not_remembered(app: Flask, alice: Person, studio: Studio) 
         lambda connection, wallet_id: ledger.grant(
             connection,
             wallet_id,
-            100_000_000,
-            source="admin",
-            origin=f"test:{wallet_id}",
+            ledger.NewGrant(amount_micro=100_000_000, source="admin", origin=f"test:{wallet_id}"),
             now=studio.clock.now(),
         ),
     )

@@ -54,11 +54,13 @@ class Person:
         grant = ledger.grant(
             self.connection,
             self.wallet,
-            amount,
-            source=source,
-            origin=self._key(source),
+            ledger.NewGrant(
+                amount_micro=amount,
+                source=source,
+                origin=self._key(source),
+                **options,  # type: ignore[arg-type]
+            ),
             now=at,
-            **options,  # type: ignore[arg-type]
         )
         assert grant is not None
         return grant
@@ -66,17 +68,26 @@ class Person:
     def spends(
         self, amount: int, operation: str = "image", at: datetime = START, **options: object
     ) -> ledger.Charge:
-        options = {"key": self._key("generation"), "digest": "d", **options}
-        return ledger.spend(
-            self.connection, self.wallet, amount, operation=operation, now=at, **options
-        )
+        charge = self._charge(amount, operation, options)
+        return ledger.spend(self.connection, self.wallet, charge, now=at)
 
     def holds(
-        self, amount: int, operation: str = "image", at: datetime = START, **options: object
+        self,
+        amount: int,
+        operation: str = "image",
+        at: datetime = START,
+        expires_at: datetime | None = None,
+        **options: object,
     ) -> ledger.Charge:
+        charge = self._charge(amount, operation, options)
+        return ledger.hold(self.connection, self.wallet, charge, now=at, expires_at=expires_at)
+
+    def _charge(self, amount: int, operation: str, options: dict[str, object]) -> ledger.NewCharge:
         options = {"key": self._key("generation"), "digest": "d", **options}
-        return ledger.hold(
-            self.connection, self.wallet, amount, operation=operation, now=at, **options
+        return ledger.NewCharge(
+            amount_micro=amount,
+            operation=operation,
+            **options,  # type: ignore[arg-type]
         )
 
     def balance(self, at: datetime = START) -> ledger.Balance:

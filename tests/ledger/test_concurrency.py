@@ -6,6 +6,7 @@ import multiprocessing
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import chain
 from multiprocessing.synchronize import Barrier
 
@@ -121,12 +122,13 @@ def do_everything(url: str, wallets: list[int], grants: list[int], number: int) 
         try:
             with transaction(engine) as session:
                 connection = session.connection()
-                request = {"key": key, "digest": "d", "operation": "image", "now": at}
+                charge_of = partial(ledger.NewCharge, key=key, digest="d", operation="image")
                 match (item + number) % 6:
                     case 0:
-                        ledger.spend(connection, here, 7, **request)  # type: ignore[arg-type]
+                        ledger.spend(connection, here, charge_of(amount_micro=7), now=at)
                     case 1:
-                        charge = ledger.hold(connection, here, 9, **request)  # type: ignore[arg-type]
+                        new = charge_of(amount_micro=9)
+                        charge = ledger.hold(connection, here, new, now=at)
                         ledger.capture(connection, charge.id, 4, now=at)
                     case 2:
                         ledger.transfer(connection, here, there, 11, key=key, now=at)
@@ -137,7 +139,12 @@ def do_everything(url: str, wallets: list[int], grants: list[int], number: int) 
                         ledger.freeze(connection, grants[item % 3], now=at)
                         ledger.unfreeze(connection, grants[item % 3], now=at)
                     case _:
-                        ledger.grant(connection, here, 50, source="purchase", origin=key, now=at)
+                        ledger.grant(
+                            connection,
+                            here,
+                            ledger.NewGrant(amount_micro=50, source="purchase", origin=key),
+                            now=at,
+                        )
         except (ledger.InsufficientCredits, ledger.AccountFrozen):
             return "refused"
         return "done"
@@ -168,9 +175,13 @@ def click(url: str, wallet: int, number: int) -> list[str]:
             if idempotency.claim(connection, *request_key, "d", now=START) is not None:
                 return "again"
             charge = ledger.spend(
-                connection, wallet, PRICE, key=f"r:{item}", digest="d", operation="image",
+                connection,
+                wallet,
+                ledger.NewCharge(
+                    amount_micro=PRICE, key=f"r:{item}", digest="d", operation="image"
+                ),
                 now=START,
-            )  # fmt: skip
+            )
             idempotency.store_response(connection, *request_key, f'{{"charge": {charge.id}}}')
             return "done"
 

@@ -76,10 +76,16 @@ def test_a_spend_outside_a_transaction_is_refused(engine: Engine) -> None:
     verbs: list[Callable[[Connection], object]] = [
         lambda connection: ledger.ensure_wallet(connection, "user", "bob", now=START),
         lambda connection: ledger.grant(
-            connection, 1, 1, source="gift", origin="gift:1", now=START
+            connection,
+            1,
+            ledger.NewGrant(amount_micro=1, source="gift", origin="gift:1"),
+            now=START,
         ),
         lambda connection: ledger.spend(
-            connection, 1, 1, key="k", digest="d", operation="image", now=START
+            connection,
+            1,
+            ledger.NewCharge(amount_micro=1, key="k", digest="d", operation="image"),
+            now=START,
         ),
         lambda connection: ledger.release(connection, 1, now=START),
     ]
@@ -91,7 +97,12 @@ def test_a_spend_outside_a_transaction_is_refused(engine: Engine) -> None:
 
 def test_an_unknown_wallet_is_not_found(connection: Connection) -> None:
     with pytest.raises(NotFound):
-        ledger.spend(connection, 404, 1, key="k", digest="d", operation="image", now=START)
+        ledger.spend(
+            connection,
+            404,
+            ledger.NewCharge(amount_micro=1, key="k", digest="d", operation="image"),
+            now=START,
+        )
     with pytest.raises(NotFound):
         ledger.balance(connection, 404, now=START)
     with pytest.raises(NotFound):

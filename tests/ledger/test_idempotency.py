@@ -28,9 +28,11 @@ def test_a_request_and_its_response_are_stored_with_the_effect(engine: Engine) -
             if response is not None:
                 return f"replayed {response}"
             charge = ledger.spend(
-                connection, alice.wallet, amount, key="r:1", digest=digest,
-                operation="image", now=START,
-            )  # fmt: skip
+                connection,
+                alice.wallet,
+                ledger.NewCharge(amount_micro=amount, key="r:1", digest=digest, operation="image"),
+                now=START,
+            )
             idempotency.store_response(
                 connection, *request_key, f'{{"spent": {charge.amount_micro}}}'
             )

@@ -48,9 +48,13 @@ class Setup:
 
 def _spend(connection: Connection, setup: Setup) -> object:
     return ledger.spend(
-        connection, setup.alice, 12, key="k", digest="d", operation="image", now=LATE,
-        low_micro=10**6, note="words",
-    )  # fmt: skip
+        connection,
+        setup.alice,
+        ledger.NewCharge(
+            amount_micro=12, key="k", digest="d", operation="image", low_micro=10**6, note="words"
+        ),
+        now=LATE,
+    )
 
 
 def _spend_by_request(connection: Connection, setup: Setup) -> object:
@@ -62,21 +66,33 @@ def _spend_by_request(connection: Connection, setup: Setup) -> object:
 
 def _grant_that_pays_a_debt(connection: Connection, setup: Setup) -> object:
     return ledger.grant(
-        connection, setup.alice, 50, source="purchase", origin="p", now=LATE, note="words"
+        connection,
+        setup.alice,
+        ledger.NewGrant(amount_micro=50, source="purchase", origin="p", note="words"),
+        now=LATE,
     )
 
 
 VERBS: dict[str, Verb] = {
     "ensure_wallet": lambda c, s: ledger.ensure_wallet(c, "team", "t", now=LATE),
-    "grant": lambda c, s: ledger.grant(c, s.bob, 5, source="gift", origin="o", now=LATE),
+    "grant": lambda c, s: ledger.grant(
+        c, s.bob, ledger.NewGrant(amount_micro=5, source="gift", origin="o"), now=LATE
+    ),
     "grant that pays a debt": _grant_that_pays_a_debt,
     "spend": _spend,
     "spend by request": _spend_by_request,
     "spend after an expiry": lambda c, s: ledger.spend(
-        c, s.alice, 5, key="k", digest="d", operation="image", now=LATE + 15 * DAY
+        c,
+        s.alice,
+        ledger.NewCharge(amount_micro=5, key="k", digest="d", operation="image"),
+        now=LATE + 15 * DAY,
     ),
     "hold": lambda c, s: ledger.hold(
-        c, s.alice, 12, key="k", digest="d", operation="image", now=LATE, expires_at=LATE + DAY
+        c,
+        s.alice,
+        ledger.NewCharge(amount_micro=12, key="k", digest="d", operation="image"),
+        now=LATE,
+        expires_at=LATE + DAY,
     ),
     "capture": lambda c, s: ledger.capture(c, s.held, 11, now=LATE),
     "release": lambda c, s: ledger.release(c, s.held, now=LATE),

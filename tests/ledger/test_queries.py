@@ -129,7 +129,10 @@ def test_the_summary_lists_the_credits_that_expire(alice: Person) -> None:
 def test_an_origin_is_granted_once_over_all_wallets(alice: Person, bob: Person) -> None:
     def grant(person: Person) -> ledger.Grant | None:
         return ledger.grant(
-            person.connection, person.wallet, 10, source="welcome", origin="welcome:h", now=START
+            person.connection,
+            person.wallet,
+            ledger.NewGrant(amount_micro=10, source="welcome", origin="welcome:h"),
+            now=START,
         )
 
     assert grant(alice) is not None

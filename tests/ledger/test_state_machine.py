@@ -120,7 +120,10 @@ class LedgerMachine(RuleBasedStateMachine):
     def grant_again(self, pick: int, wallet: int) -> None:
         origin = sorted(self.grant_ids)[pick % len(self.grant_ids)]
         again = ledger.grant(
-            self.connection, self.ids[wallet], 5, source="gift", origin=origin, now=self.now
+            self.connection,
+            self.ids[wallet],
+            ledger.NewGrant(amount_micro=5, source="gift", origin=origin),
+            now=self.now,
         )
         assert again is None
         self.model.sweep(wallet, self.now)
@@ -341,9 +344,17 @@ class LedgerMachine(RuleBasedStateMachine):
         expires_at = NEVER if days is None else self.now + days * DAY
         debts = len(self.model.charges)
         real = ledger.grant(
-            self.connection, self.ids[wallet], amount, source=source, origin=origin,
-            scope=scope, expires_at=expires_at, now=self.now,
-        )  # fmt: skip
+            self.connection,
+            self.ids[wallet],
+            ledger.NewGrant(
+                amount_micro=amount,
+                source=source,
+                origin=origin,
+                scope=scope,
+                expires_at=expires_at,
+            ),
+            now=self.now,
+        )
         assert real is not None
         model_grant = self.model.grant(
             wallet, amount, source, origin, scope, real.priority, expires_at, self.now
@@ -363,12 +374,12 @@ class LedgerMachine(RuleBasedStateMachine):
         ends: datetime | None,
         digest: str = "d",
     ) -> Any:
-        common = {"key": key, "digest": digest, "operation": operation, "now": self.now}
+        charge = ledger.NewCharge(amount_micro=amount, key=key, digest=digest, operation=operation)
         if hold:
             return lambda: ledger.hold(
-                self.connection, self.ids[wallet], amount, expires_at=ends, **common
+                self.connection, self.ids[wallet], charge, now=self.now, expires_at=ends
             )
-        return lambda: ledger.spend(self.connection, self.ids[wallet], amount, **common)
+        return lambda: ledger.spend(self.connection, self.ids[wallet], charge, now=self.now)
 
     def _try(self, verb: str, model: Any, real: Any) -> Any:
         """Do the same to both; a refusal must be the same and must write nothing."""

@@ -39,11 +39,13 @@ def give(app: Flask, email: str, amount: int, *, source: str = "admin", **option
             ledger.grant(
                 session.connection(),
                 wallet_id,
-                amount * MICRO_PER_CREDIT,
-                source=source,
-                origin=f"test:{wallet_id}:{number}:{options}",
+                ledger.NewGrant(
+                    amount_micro=amount * MICRO_PER_CREDIT,
+                    source=source,
+                    origin=f"test:{wallet_id}:{number}:{options}",
+                    **options,  # type: ignore[arg-type]  # passed on as given
+                ),
                 now=now(),
-                **options,  # type: ignore[arg-type]  # passed on as given
             )
 
 
@@ -54,13 +56,15 @@ def spend(app: Flask, email: str, amount: int, key: str, note: str | None = None
             ledger.spend(
                 session.connection(),
                 wallet_id,
-                amount * MICRO_PER_CREDIT,
-                key=key,
-                digest="0" * 64,
-                operation="text-to-image",
+                ledger.NewCharge(
+                    amount_micro=amount * MICRO_PER_CREDIT,
+                    key=key,
+                    digest="0" * 64,
+                    operation="text-to-image",
+                    actor="test",
+                    note=note,
+                ),
                 now=now(),
-                actor="test",
-                note=note,
             )
 
 

@@ -133,15 +133,17 @@ def _grant_once(session: Session, purchase: Purchase, *, now: datetime) -> dict[
     grant = ledger.grant(
         connection,
         ledger.ensure_wallet(connection, "user", purchase.user_id, now=now),
-        purchase.credits_micro,
-        source="purchase",
-        origin=f"purchase:{purchase.id}",
+        ledger.NewGrant(
+            amount_micro=purchase.credits_micro,
+            source="purchase",
+            origin=f"purchase:{purchase.id}",
+            paid_minor=purchase.price_minor,
+            currency=purchase.currency,
+            livemode=purchase.livemode,
+            actor=purchase.user_id,
+            note=f"{purchase.pack_name} pack",
+        ),
         now=now,
-        paid_minor=purchase.price_minor,
-        currency=purchase.currency,
-        livemode=purchase.livemode,
-        actor=purchase.user_id,
-        note=f"{purchase.pack_name} pack",
     )
     if grant is None:
         # The origin is unique over all wallets; a grant missing from the purchase's row is a bug.

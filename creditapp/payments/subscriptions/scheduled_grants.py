@@ -171,16 +171,18 @@ def _grant(session: Session, scheduled: ScheduledGrant, invoice: Invoice, *, now
     grant = ledger.grant(
         connection,
         ledger.ensure_wallet(connection, "user", scheduled.user_id, now=now),
-        amount_micro,
-        source="subscription",
-        origin=f"invoice:{scheduled.invoice_id}:{scheduled.number}",
+        ledger.NewGrant(
+            amount_micro=amount_micro,
+            source="subscription",
+            origin=f"invoice:{scheduled.invoice_id}:{scheduled.number}",
+            expires_at=scheduled.expires_at,
+            paid_minor=invoice.paid_minor if scheduled.number == 0 else None,
+            currency=invoice.currency.upper() if scheduled.number == 0 else None,
+            livemode=invoice.livemode,
+            actor=scheduled.user_id,
+            note=invoice.title,
+        ),
         now=now,
-        expires_at=scheduled.expires_at,
-        paid_minor=invoice.paid_minor if scheduled.number == 0 else None,
-        currency=invoice.currency.upper() if scheduled.number == 0 else None,
-        livemode=invoice.livemode,
-        actor=scheduled.user_id,
-        note=invoice.title,
     )
     if grant is None:
         raise RuntimeError(
