@@ -318,12 +318,17 @@ def insert_once(session: Session, row: Model, unique: Sequence[str] = ()) -> boo
         for column in table.columns
         if (value := getattr(row, column.key)) is not None
     }
-    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     # Values are passed apart from the statement, so that its compiled form is cached.
-    statement = insert(type(row)).on_conflict_do_nothing(index_elements=unique or None)
+    statement = insert(session, type(row)).on_conflict_do_nothing(index_elements=unique or None)
     # RETURNING, because drivers need not count the rows of an INSERT.
     inserted = session.connection().execute(statement.returning(*table.primary_key), values)
     return inserted.first() is not None
+
+
+def insert(session: Session, model: type[Model]) -> postgresql.Insert | sqlite.Insert:
+    """Return the database's own INSERT, which has ``on_conflict_do_update``."""
+    is_postgresql = session.get_bind().dialect.name == "postgresql"
+    return postgresql.insert(model) if is_postgresql else sqlite.insert(model)
 
 
 def update_if(

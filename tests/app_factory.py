@@ -81,7 +81,7 @@ class Outbox:
         self.sent: list[Message] = []
 
     def send(self, message: Message) -> None:
-        """Keep the mail."""
+        """Keep the email."""
         self.sent.append(message)
 
 

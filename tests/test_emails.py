@@ -33,7 +33,7 @@ NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 SENDER = "CreditApp <credits@shop.example>"
 RULES = AccountRules(secret="a secret of the tests", credits=SignUpCredits(0, 0))
 HELLO = Message(
-    id="mail_1",
+    id="email_1",
     event="hello",
     to="alice@example.com",
     subject="Grüße",
@@ -302,7 +302,7 @@ def test_a_reset_link_opens_the_reset(
     assert link.startswith("https://shop.example/auth/reset/")
     with transaction(engine) as session:
         token = link.rpartition("/")[2]
-        assert accounts.whose_reset(session, token, RULES, now=NOW).id == alice.id
+        assert accounts.find_by_reset_token(session, token, RULES, now=NOW).id == alice.id
 
 
 def test_a_link_that_is_no_longer_needed_is_not_sent(

@@ -1,8 +1,8 @@
-"""People: accounts, passwords, mailed links, and the credits that everyone gets once.
+"""Accounts: sign-up, passwords, emailed links, and the credits that each person gets once.
 
-The verbs take the caller's session, ``rules`` (what ``create_app`` decided) and ``now``; they
-never commit. What takes time, hashing and comparing passwords, is done between transactions by
-``Application.prepare``, ``new_password`` and ``Attempt.check``.
+The verbs take the caller's session, ``rules`` and ``now``; they never commit. Passwords are hashed
+and compared between transactions, because it takes time: ``Application.prepare``, ``new_password``
+and ``Attempt.check``.
 """
 
 from creditapp.accounts.email_address import Address, AddressInvalid, find_address, parse_address
@@ -27,21 +27,21 @@ from creditapp.accounts.profile import (
     find_by_email,
     set_password,
 )
-from creditapp.accounts.recovery import request_reset, reset_password, whose_reset
+from creditapp.accounts.recovery import find_by_reset_token, request_reset, reset_password
 from creditapp.accounts.signup import (
     Application,
+    CreditedUser,
     EmailTaken,
     NewAccount,
-    Welcomed,
     check_application,
     confirm_address,
     count_sign_up,
+    find_by_verification_token,
     gifts_waiting,
+    limit_welcome_credits,
     prepare_account,
-    rules_for,
     sign_up,
     verify_address,
-    whose_verification,
 )
 from creditapp.accounts.throttle import sweep_tries
 from creditapp.accounts.tokens import LinkExpired, LinkInvalid, mint_token

@@ -1,4 +1,4 @@
-"""Mail addresses: one as typed, its key for uniqueness, and the person behind it."""
+"""Email addresses: as typed, a key for uniqueness, and a hash of the person."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from creditapp.accounts.hashing import keyed_hash
 from creditapp.errors import ValidationFailed
 
 ADDRESS_CHARACTERS_MAX = 254
-"""The longest address that a mail path can carry. Source: RFC 5321, errata 1690."""
+"""The longest address that an email path can carry. Source: RFC 5321, errata 1690."""
 
 _LOCAL_CHARACTERS_MAX = 64
 # The unquoted form of RFC 5322; quoted local parts are legal, unused, and a way to smuggle.
@@ -21,12 +21,12 @@ _GMAIL = {"gmail.com", "googlemail.com"}
 
 
 class AddressInvalid(ValueError):
-    """A text that is no mail address; its text is a sentence for people."""
+    """An invalid email address; the message is a sentence for people."""
 
 
 @dataclass(frozen=True)
 class Address:
-    """A mail address that can be written to."""
+    """An email address that can receive email."""
 
     typed: str
     """As its owner wrote it, without the spaces around it."""
@@ -66,17 +66,17 @@ def parse_address(text: str) -> Address:
     """
     typed = text.strip()
     if not typed:
-        raise AddressInvalid("Enter a mail address.")
+        raise AddressInvalid("Enter an email address.")
     if len(typed) > ADDRESS_CHARACTERS_MAX:
-        raise AddressInvalid(f"A mail address has at most {ADDRESS_CHARACTERS_MAX} characters.")
+        raise AddressInvalid(f"An email address has at most {ADDRESS_CHARACTERS_MAX} characters.")
     local, at, domain = typed.rpartition("@")
     # Matched as typed and lowered after: the Kelvin sign (U+212A) is not ASCII, but lowered it is
-    # a "k". Whoever typed it would hold the key of another's address, and get the mails.
+    # a "k". Typing it would claim another's address and get its emails.
     if not at or not _LOCAL.fullmatch(local) or len(local) > _LOCAL_CHARACTERS_MAX:
-        raise AddressInvalid("Enter a mail address such as name@example.com.")
+        raise AddressInvalid("Enter an email address such as name@example.com.")
     key = f"{local.lower()}@{_ascii_domain(domain)}"
     if len(key) > ADDRESS_CHARACTERS_MAX:
-        raise AddressInvalid(f"A mail address has at most {ADDRESS_CHARACTERS_MAX} characters.")
+        raise AddressInvalid(f"An email address has at most {ADDRESS_CHARACTERS_MAX} characters.")
     return Address(typed=typed, key=key)
 
 
@@ -100,8 +100,8 @@ def _ascii_domain(domain: str) -> str:
     try:
         name = idna.encode(domain, uts46=True, std3_rules=True).decode("ascii").lower()
     except (idna.IDNAError, UnicodeError):
-        raise AddressInvalid("The part after the @ is not the name of a mail server.") from None
-    # "localhost" and bare names are no mail domains of the outside; nor are dotted numbers.
+        raise AddressInvalid("The part after the @ is not the name of an email server.") from None
+    # "localhost" and bare names are no public email domains; nor are dotted numbers.
     if "." not in name.strip(".") or name.endswith(".") or name.rpartition(".")[2].isdigit():
         raise AddressInvalid("The part after the @ needs an ending such as example.com.")
     return name

@@ -19,7 +19,7 @@ from creditapp.accounts import passwords
 from creditapp.accounts.email_address import find_address
 from creditapp.accounts.models import User
 from creditapp.accounts.policy import AccountRules
-from creditapp.accounts.throttle import Counter, Rule, count_try, forget_tries, take_back_try
+from creditapp.accounts.throttle import Counter, Rule, count_try, reset_tries, uncount_try
 from creditapp.errors import AppError, AuthenticationRequired
 from creditapp.rate_limits import LOG_IN, LOG_IN_OF_ADDRESS, LOG_IN_OF_NETWORK
 
@@ -104,9 +104,9 @@ def log_in(session: Session, proof: Proof, *, now: datetime) -> User:
     if user.frozen_at is not None:
         raise AccountSuspended("This account is suspended. Write to support if this is a mistake.")
     place, address, network = proof.attempt.counters
-    forget_tries(session, (place, address))
+    reset_tries(session, (place, address))
     # The network's other tries stay counted: one's own account must not buy tries at others'.
-    take_back_try(session, network)
+    uncount_try(session, network)
     if proof.better is not None:
         user.password_hash = proof.better.hash
         session.flush()

@@ -1,4 +1,4 @@
-"""An account in use: its profile, its password, its sessions, its end."""
+"""An account in use: profile, password, sessions, deletion."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def change_password(session: Session, proof: Proof, new: NewPassword) -> User:
 
 
 def set_password(session: Session, user: User, new: NewPassword) -> None:
-    """Replace the password, unasked; ends every session and every mailed link."""
+    """Replace the password without the old one; ends every session and emailed link."""
     user.password_hash = new.hash
     end_sessions(session, user)
 
@@ -90,7 +90,7 @@ def name_problem(name: str) -> str | None:
     """Return the sentence that says why a name cannot be shown, or None when it can."""
     if len(name) > NAME_CHARACTERS_MAX:
         return f"A name has at most {NAME_CHARACTERS_MAX} characters."
-    # Control and format characters could turn a line around or hide in a mail's header.
+    # Control and format characters could reverse a line or hide in an email's header.
     if any(unicodedata.category(character) in {"Cc", "Cf", "Cs", "Co"} for character in name):
         return "A name has no control characters."
     return None

@@ -15,7 +15,7 @@ from creditapp.accounts.passwords import NewPassword
 from creditapp.accounts.policy import AccountRules
 from creditapp.accounts.profile import set_password
 from creditapp.accounts.signup import confirm_address
-from creditapp.accounts.throttle import Rule, count_try, forget_tries
+from creditapp.accounts.throttle import Rule, count_try, reset_tries
 from creditapp.errors import RateLimited
 from creditapp.rate_limits import RESET_OF_ADDRESS, RESET_OF_NETWORK
 
@@ -26,11 +26,11 @@ REQUESTS_OF_ONE_NETWORK = Rule("reset.network", RESET_OF_NETWORK.limit, RESET_OF
 def request_reset(
     session: Session, email: str, network: str, rules: AccountRules, *, now: datetime
 ) -> User | None:
-    """Return whom to mail a link, or None; the door shows the same page for both.
+    """Return the user to email a link to, or None; the page is the same for both.
 
-    The mail goes to the address of the account, never to the one that was typed. Raises
-    ``RateLimited`` for a network that asks too often; an address that was mailed three times
-    within the hour is silently mailed no more, because a refusal would tell that it exists.
+    The email goes to the address of the account, never to the one that was typed. Raises
+    ``RateLimited`` for a network that asks too often. An address gets at most three emails an
+    hour, and no refusal after them, because that would reveal that it exists.
     """
     count_try(session, [REQUESTS_OF_ONE_NETWORK.of(rules.secret, network)], now=now)
     address = find_address(email)
@@ -44,8 +44,10 @@ def request_reset(
     return session.execute(query).scalar()
 
 
-def whose_reset(session: Session, token: str, rules: AccountRules, *, now: datetime) -> User:
-    """Return who may choose a new password with this token; changes nothing.
+def find_by_reset_token(
+    session: Session, token: str, rules: AccountRules, *, now: datetime
+) -> User:
+    """Return the user who may choose a new password with this token; changes nothing.
 
     Raises ``LinkExpired`` or ``LinkInvalid``. For the page with the form, and to check and hash
     the new password (``new_password(text, address=user.email)``) before ``reset_password``.
@@ -56,10 +58,10 @@ def whose_reset(session: Session, token: str, rules: AccountRules, *, now: datet
 def reset_password(
     session: Session, token: str, new: NewPassword, rules: AccountRules, *, now: datetime
 ) -> User:
-    """Set a new password by a mailed link, end every session, and confirm the address.
+    """Set a new password by an emailed link, end every session, and confirm the address.
 
-    Raises ``LinkExpired`` or ``LinkInvalid``; of two uses at the same moment one succeeds. Whoever
-    read the mail owns the address, so it counts as confirmed.
+    Raises ``LinkExpired`` or ``LinkInvalid``; of two uses at the same moment one succeeds. The
+    email was read at the address, so it counts as confirmed.
     """
     user_id = tokens.read(session, token, "reset", rules.secret, now=now).id
     # Read again under the lock: another use of the same link may have come first.
@@ -67,5 +69,5 @@ def reset_password(
     user = tokens.read(session, token, "reset", rules.secret, now=now)
     set_password(session, user, new)
     if user.email_key:
-        forget_tries(session, [TRIES_ON_ONE_ADDRESS.of(rules.secret, user.email_key)])
+        reset_tries(session, [TRIES_ON_ONE_ADDRESS.of(rules.secret, user.email_key)])
     return confirm_address(session, user, rules, now=now).user

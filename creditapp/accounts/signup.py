@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from sqlalchemy import select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from creditapp import ledger
@@ -17,6 +16,7 @@ from creditapp.accounts.passwords import NewPassword, new_password, password_pro
 from creditapp.accounts.policy import AccountRules, SignedUp
 from creditapp.accounts.profile import name_problem
 from creditapp.accounts.throttle import Rule, count_try
+from creditapp.db import insert_once, update_if
 from creditapp.errors import RateLimited, ValidationFailed
 from creditapp.ids import new_id
 from creditapp.rate_limits import SIGN_UP_OF_NETWORK, WELCOME_OF_NETWORK
@@ -31,9 +31,9 @@ WELCOMES_OF_ONE_NETWORK = Rule(
 
 
 class EmailTaken(Exception):
-    """The address has an account already; for the door alone, which must not tell.
+    """The address has an account already, which the answer must not reveal.
 
-    The door shows the page that a new account gets and mails ``user`` that there is one.
+    The page is that of a new account, and ``user`` gets an email.
     """
 
     def __init__(self, user: User) -> None:
@@ -51,12 +51,12 @@ class NewAccount:
 
 
 @dataclass(frozen=True)
-class Welcomed:
-    """A person who joined or confirmed the address, and what that really gave."""
+class CreditedUser:
+    """A user who signed up or confirmed the address, and the credits granted for it."""
 
     user: User
-    given_micro: int
-    """0 where nothing is given, where it waits, and where the person had it in another account."""
+    granted_micro: int
+    """0 also if the credits wait, or if the person got them in another account."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def count_sign_up(session: Session, network: str, rules: AccountRules, *, now: d
     count_try(session, [SIGN_UPS_OF_ONE_NETWORK.of(rules.secret, network)], now=now)
 
 
-def rules_for(
+def limit_welcome_credits(
     session: Session, network: str, rules: AccountRules, *, now: datetime
 ) -> AccountRules:
     """Return the rules for one more sign-up of a network.
@@ -134,7 +134,7 @@ def sign_up(
     *,
     now: datetime,
     guest: str | None = None,
-) -> Welcomed:
+) -> CreditedUser:
     """Open an account with its wallet and, unless held back, its welcome credits.
 
     Raises ``EmailTaken`` before anything is written; of two sign-ups at the same moment one wins.
@@ -146,16 +146,18 @@ def sign_up(
         raise EmailTaken(session.execute(taken).scalar_one())
     connection = session.connection()
     ledger.ensure_wallet(connection, "user", user.id, now=now)
-    given_micro = 0
+    granted_micro = 0
     if not rules.credits.hold_until_verified:
-        given_micro = _give_once(session, user, "welcome", rules.credits.welcome_micro, now)
+        granted_micro = _give_once(session, user, "welcome", rules.credits.welcome_micro, now)
     for receiver in rules.signed_up:
         receiver(session, SignedUp(user, guest, now))
-    return Welcomed(user, given_micro)
+    return CreditedUser(user, granted_micro)
 
 
-def whose_verification(session: Session, token: str, rules: AccountRules, *, now: datetime) -> User:
-    """Return whose address this token confirms; changes nothing.
+def find_by_verification_token(
+    session: Session, token: str, rules: AccountRules, *, now: datetime
+) -> User:
+    """Return the user whose address this token confirms; changes nothing.
 
     Raises ``LinkExpired`` or ``LinkInvalid``. For the page with the button.
     """
@@ -175,55 +177,43 @@ def gifts_waiting(session: Session, user: User, rules: AccountRules) -> int:
     )
 
 
-def verify_address(session: Session, token: str, rules: AccountRules, *, now: datetime) -> Welcomed:
-    """Confirm the address that the mailed token was sent to, and give Free's credits.
+def verify_address(
+    session: Session, token: str, rules: AccountRules, *, now: datetime
+) -> CreditedUser:
+    """Confirm the address that the emailed token was sent to, and grant Free's credits.
 
     Raises ``LinkExpired`` or ``LinkInvalid``; a token works once.
     """
-    user = whose_verification(session, token, rules, now=now)
+    user = find_by_verification_token(session, token, rules, now=now)
     return confirm_address(session, user, rules, now=now)
 
 
 def confirm_address(
     session: Session, user: User, rules: AccountRules, *, now: datetime
-) -> Welcomed:
-    """Note that the address is its owner's; give what was waiting for that, once a person."""
-    confirmed = session.execute(
-        update(User)
-        .where(User.id == user.id, User.verified_at.is_(None), User.deleted_at.is_(None))
-        .values(verified_at=now)
-        .returning(User.id)
-        .execution_options(synchronize_session=False)
-    ).first()
-    session.refresh(user)
-    given_micro = 0
-    if confirmed:
+) -> CreditedUser:
+    """Confirm the address, and grant the credits that waited for it, once for each person."""
+    is_unverified = User.verified_at.is_(None) & User.deleted_at.is_(None)
+    granted_micro = 0
+    if update_if(session, user, is_unverified, verified_at=now):
         # Welcome as well: it may have been held back. The origin lets each through once a person.
-        given_micro += _give_once(session, user, "welcome", rules.credits.welcome_micro, now)
-        given_micro += _give_once(session, user, "free", rules.credits.free_micro, now)
-    return Welcomed(user, given_micro)
+        granted_micro += _give_once(session, user, "welcome", rules.credits.welcome_micro, now)
+        granted_micro += _give_once(session, user, "free", rules.credits.free_micro, now)
+    else:
+        session.refresh(user)
+    return CreditedUser(user, granted_micro)
 
 
 def _insert(session: Session, new: NewAccount, rules: AccountRules, now: datetime) -> User | None:
-    dialect = session.get_bind().dialect.name
-    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
-    user_id = session.execute(
-        insert(User)
-        .values(
-            id=new_id("usr"),
-            email=new.address.typed,
-            email_key=new.address.key,
-            person_hash=new.address.person_hash(rules.secret),
-            name=new.name,
-            password_hash=new.password.hash,
-            created_at=now,
-            session_epoch=1,
-            is_admin=False,
-        )
-        .on_conflict_do_nothing(index_elements=[User.email_key])
-        .returning(User.id)
-    ).scalar()
-    return session.get(User, user_id) if user_id else None
+    user = User(
+        id=new_id("usr"),
+        email=new.address.typed,
+        email_key=new.address.key,
+        person_hash=new.address.person_hash(rules.secret),
+        name=new.name,
+        password_hash=new.password.hash,
+        created_at=now,
+    )
+    return session.get(User, user.id) if insert_once(session, user, ["email_key"]) else None
 
 
 def _give_once(session: Session, user: User, source: str, amount_micro: int, now: datetime) -> int:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import case, delete, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from creditapp.accounts.hashing import keyed_hash
 from creditapp.accounts.models import Throttle
+from creditapp.db import insert
 from creditapp.errors import RateLimited
 
 _WINDOW_LONGEST = timedelta(days=1)
@@ -51,14 +51,14 @@ def count_try(session: Session, counters: Sequence[Counter], *, now: datetime) -
             raise _limited(session, counter, now)
 
 
-def forget_tries(session: Session, counters: Sequence[Counter]) -> None:
-    """Begin anew: what follows was somebody who may."""
+def reset_tries(session: Session, counters: Sequence[Counter]) -> None:
+    """Set counters to 0."""
     for counter in counters:
         session.execute(delete(Throttle).where(Throttle.key == counter.key))
 
 
-def take_back_try(session: Session, counter: Counter) -> None:
-    """Uncount one try, which turned out to be no guess."""
+def uncount_try(session: Session, counter: Counter) -> None:
+    """Subtract one try, which was no guess."""
     session.execute(
         update(Throttle)
         .where(Throttle.key == counter.key, Throttle.tries > 0)
@@ -72,11 +72,9 @@ def sweep_tries(session: Session, *, now: datetime) -> None:
 
 
 def _count(session: Session, counter: Counter, now: datetime) -> bool:
-    dialect = session.get_bind().dialect.name
-    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
     over = Throttle.window_started_at <= now - counter.rule.window
     statement = (
-        insert(Throttle)
+        insert(session, Throttle)
         .values(key=counter.key, window_started_at=now, tries=1)
         .on_conflict_do_update(
             index_elements=[Throttle.key],

@@ -1,7 +1,7 @@
-"""Mailed links: signed, timed, bound to one person, one purpose and one state of the account.
+"""Tokens of emailed links: signed, timed, bound to one user, purpose and account state.
 
-Nothing is stored: a token carries a hash of the state that it was made for, so that using it,
-or changing the password, makes it worthless.
+Nothing is stored: a token carries a hash of the state that it was made for, so that using it
+or changing the password invalidates it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LIFETIMES: dict[Purpose, timedelta] = {
 
 
 class LinkInvalid(AppError):
-    """The link was altered, used before, or made worthless by a later change."""
+    """The link was altered, used before, or invalidated by a later change."""
 
     status, code, title = 401, "token_invalid", "This link does not work any more"
 
@@ -42,12 +42,12 @@ class LinkExpired(LinkInvalid):
 
 
 def mint_token(user: User, purpose: Purpose, secret: str, *, now: datetime) -> str:
-    """Return a token for the link in a mail; made when the mail is rendered and never stored."""
+    """Return a token for the link in an email; made when it is rendered and never stored."""
     return str(_serializer(purpose, secret, now).dumps([user.id, _state(user, purpose, secret)]))
 
 
 def read(session: Session, token: str, purpose: Purpose, secret: str, *, now: datetime) -> User:
-    """Return whose token this is; raise ``LinkExpired`` or ``LinkInvalid``. Changes nothing."""
+    """Return the user of a token; raise ``LinkExpired`` or ``LinkInvalid``. Changes nothing."""
     lifetime = LIFETIMES[purpose]
     try:
         content = _serializer(purpose, secret, now).loads(
@@ -67,7 +67,7 @@ def read(session: Session, token: str, purpose: Purpose, secret: str, *, now: da
 
 
 def _state(user: User, purpose: Purpose, secret: str) -> str:
-    """Return a hash of what must not have changed between the mail and the click."""
+    """Return a hash of what must not have changed between the email and the click."""
     # The epoch stands for the password: the hash itself may be renewed by a mere log-in.
     parts: tuple[object, ...] = (user.email_key, user.session_epoch)
     if purpose == "verify":

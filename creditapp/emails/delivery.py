@@ -13,15 +13,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import structlog
-from sqlalchemy import ColumnElement, and_, delete, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import ColumnElement, and_, delete, select
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Session
 
 from creditapp.accounts import User, find, mint_token, parse_address
 from creditapp.accounts.tokens import Purpose
 from creditapp.clock import Clock
-from creditapp.db import transaction
+from creditapp.db import insert_once, transaction, update_if
 from creditapp.emails import preferences
 from creditapp.emails.events import ABOUT_MONEY, OPTIONAL
 from creditapp.emails.mailers import EmailFailed, Mailer, Message
@@ -75,31 +74,25 @@ def queue(
 ) -> str | None:
     """Queue an email in the caller's transaction; return its id, or None when ``key`` exists.
 
-    After the commit, ``enqueue("mail", id)`` sends it soon; ``deliver_due`` sends it in any case.
+    After the commit, ``enqueue("email", id)`` sends it soon; ``deliver_due`` sends it in any case.
     ``context`` is JSON and holds no secret: links are created when the email is rendered, for
     the events in ``LINKS``, which need ``user_id``. Raises ``AddressInvalid``.
     """
     _refuse_secrets(context)
     if event in LINKS and user_id is None:
         raise ValueError(f"the email {event!r} has a link and needs user_id")
-    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    return session.execute(
-        insert(Email)
-        .values(
-            id=new_id("mail"),
-            event=event,
-            key=key,
-            address=parse_address(to).deliverable,
-            user_id=user_id,
-            context=dict(context),
-            state="queued",
-            attempts=0,
-            created_at=now,
-            due_at=now,
-        )
-        .on_conflict_do_nothing(index_elements=[Email.key])
-        .returning(Email.id)
-    ).scalar()
+    email = Email(
+        id=new_id("email"),
+        event=event,
+        key=key,
+        address=parse_address(to).deliverable,
+        user_id=user_id,
+        context=dict(context),
+        state="queued",
+        created_at=now,
+        due_at=now,
+    )
+    return email.id if insert_once(session, email, ["key"]) else None
 
 
 def notify(
@@ -165,10 +158,10 @@ def deliver_due(service: EmailService | None = None) -> int:
         ids = session.execute(
             select(Email.id).where(_due(service.clock.now())).order_by(Email.due_at).limit(_BATCH)
         ).scalars()
-        eemail_ids = list(ids)
-    for email_id in eemail_ids:
+        email_ids = list(ids)
+    for email_id in email_ids:
         deliver(email_id, service)
-    return len(eemail_ids)
+    return len(email_ids)
 
 
 def sweep(session: Session, *, now: datetime) -> None:
@@ -184,14 +177,16 @@ def _claim(email_id: str, service: EmailService) -> tuple[Email, User | None, bo
     """Claim a due email by compare-and-set; return whether it is still to be sent."""
     now = service.clock.now()
     with transaction(service.engine) as session:
-        email = session.execute(
-            update(Email)
-            .where(Email.id == email_id, _due(now))
-            .values(state="sending", attempts=Email.attempts + 1, due_at=now + _LEASE)
-            .returning(Email),
-            execution_options={"synchronize_session": False},
-        ).scalar()
-        if email is None:
+        email = session.get(Email, email_id)
+        if email is None or not update_if(
+            session,
+            email,
+            _due(now),
+            Email.attempts == email.attempts,
+            state="sending",
+            attempts=email.attempts + 1,
+            due_at=now + _LEASE,
+        ):
             return None
         user = find(session, email.user_id) if email.user_id else None
         needed = _is_still_needed(session, email, user)
@@ -255,12 +250,8 @@ def _handle_failure(
 def _finish(email: Email, service: EmailService, **values: object) -> None:
     """Store the result, unless another attempt has begun because this one took too long."""
     with transaction(service.engine) as session:
-        session.execute(
-            update(Email)
-            .where(Email.id == email.id, Email.state == "sending", Email.attempts == email.attempts)
-            .values(**values),
-            execution_options={"synchronize_session": False},
-        )
+        same_attempt = Email.attempts == email.attempts
+        update_if(session, email, Email.state == "sending", same_attempt, **values)
 
 
 def _refuse_secrets(context: Mapping[str, object]) -> None:

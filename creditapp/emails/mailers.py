@@ -24,7 +24,7 @@ _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
 class EmailFailed(Exception):
-    """The mail did not leave; ``permanent`` says that trying again would not help."""
+    """The email was not sent; ``permanent`` says that trying again would not help."""
 
     def __init__(self, reason: str, *, permanent: bool) -> None:
         super().__init__(reason)
@@ -64,14 +64,14 @@ def mailer_for(mail_url: str, sender: str, folder: Path) -> Mailer:
 
 
 class FileMailer:
-    """Writes each mail as a file ``<time>-<event>-<address>-<id>.eml``."""
+    """Writes each email as a file ``<time>-<event>-<address>-<id>.eml``."""
 
     def __init__(self, folder: Path, sender: str = "CreditApp <credits@localhost>") -> None:
         self._folder = folder
         self._sender = _sender(sender)
 
     def send(self, message: Message) -> None:
-        """Write the file whole or not at all; sending the same mail again writes the same file."""
+        """Write the file whole or not at all; sending the same email again writes the same file."""
         content = as_email(message, self._sender).as_bytes()
         time = message.created_at.strftime("%Y%m%dT%H%M%SZ")
         to = re.sub(r"[^a-z0-9]+", "-", message.to.lower()).strip("-")[:60]
@@ -208,7 +208,7 @@ def _failure(command: str, code: int) -> EmailFailed:
 
 
 def _close(smtp: smtplib.SMTP) -> None:
-    # The mail is accepted or refused by now; a server that hangs up first changes neither.
+    # The email is accepted or refused by now; a server that hangs up first changes neither.
     try:
         smtp.quit()
     except (smtplib.SMTPException, OSError):

@@ -14,7 +14,7 @@ from creditapp.db import UtcDateTime
 class Email(db.Model):
     """One email; its text and its links exist only while it is sent."""
 
-    __tablename__ = "mails"
+    __tablename__ = "emails"
     __table_args__ = (
         CheckConstraint(
             "state IN ('queued', 'sending', 'sent', 'failed', 'dropped')", name="state"
@@ -43,7 +43,7 @@ class Email(db.Model):
 class EmailOptOut(db.Model):
     """An event that a user has unsubscribed from."""
 
-    __tablename__ = "mail_refusals"
+    __tablename__ = "email_refusals"
 
     user_id: Mapped[str] = mapped_column(String(40), primary_key=True)
     event: Mapped[str] = mapped_column(String(60), primary_key=True)

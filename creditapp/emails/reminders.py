@@ -14,7 +14,6 @@ import structlog
 from sqlalchemy.orm import Session
 
 from creditapp import accounts, ledger
-from creditapp.clock import now
 from creditapp.db import insert_once, snapshot, transaction
 from creditapp.emails.delivery import notify
 from creditapp.emails.models import ExpiryNotice
@@ -32,14 +31,13 @@ _BATCH: Final = 200
 log = structlog.get_logger(__name__)
 
 
-def queue_expiry_reminders() -> None:
+def queue_expiry_reminders(now: datetime) -> None:
     """Queue emails about credits that expire in 30, 7 or 1 days; for a daily job.
 
     All grants of one user for one reminder are in one email. A grant that was valid for fewer days
     from the start is left out: credits given for a week are not announced as expiring in a week.
     """
-    moment, after = now(), 0
-    until = moment + timedelta(days=max(DAYS_BEFORE))
+    after, until = 0, now + timedelta(days=max(DAYS_BEFORE))
     while True:
         with snapshot() as session:
             batch = ledger.expiring_wallets(
@@ -48,7 +46,7 @@ def queue_expiry_reminders() -> None:
         for wallet_id, owner_id in batch:
             try:
                 with transaction() as session:
-                    _remind_of_expiry(session, wallet_id, owner_id, moment)
+                    _remind_of_expiry(session, wallet_id, owner_id, now)
             except Exception as error:
                 # One wallet that cannot be read must not stop the reminders of the others.
                 log.warning(
@@ -59,21 +57,20 @@ def queue_expiry_reminders() -> None:
         after = batch[-1][0]
 
 
-def queue_low_balance_reminders() -> None:
+def queue_low_balance_reminders(now: datetime) -> None:
     """Queue emails about balances below their owner's threshold; for a frequent job.
 
     The ledger writes an event with the spend that crosses the threshold, so there is one email for
     each fall and none while the balance stays below.
     """
-    moment = now()
     with transaction() as session:
-        events = ledger.outbox.claim(session.connection(), ["low_balance"], _BATCH, now=moment)
+        events = ledger.outbox.claim(session.connection(), ["low_balance"], _BATCH, now=now)
     for event in events:
         with transaction() as session:
-            _remind_of_low_balance(session, event, moment)
+            _remind_of_low_balance(session, event, now)
 
 
-def _remind_of_expiry(session: Session, wallet_id: int, owner_id: str, moment: datetime) -> None:
+def _remind_of_expiry(session: Session, wallet_id: int, owner_id: str, now: datetime) -> None:
     user = accounts.find(session, owner_id)
     if user is None:
         return
@@ -85,20 +82,20 @@ def _remind_of_expiry(session: Session, wallet_id: int, owner_id: str, moment: d
             grant
             for grant in grants
             if grant.frozen_at is None
-            and previous < grant.expires_at - moment <= ahead
+            and previous < grant.expires_at - now <= ahead
             and grant.created_at < grant.expires_at - ahead
-            and _record_once(session, grant, days, moment)
+            and _record_once(session, grant, days, now)
         ]
         previous = ahead
         if lots:
             first = lots[0]
             context = {"days": days, "path": "/", **_lots(lots)}
             key = f"credits_expiring:{days}:{first.id}:{first.expires_at:%Y%m%d%H%M%S}"
-            notify(session, "credits_expiring", user, context, key, now=moment)
+            notify(session, "credits_expiring", user, context, key, now=now)
 
 
-def _record_once(session: Session, grant: Grant, days: int, moment: datetime) -> bool:
-    notice = ExpiryNotice(grant_id=grant.id, days=days, expires_at=grant.expires_at, told_at=moment)
+def _record_once(session: Session, grant: Grant, days: int, now: datetime) -> bool:
+    notice = ExpiryNotice(grant_id=grant.id, days=days, expires_at=grant.expires_at, told_at=now)
     return insert_once(session, notice, ["grant_id", "days", "expires_at"])
 
 
@@ -113,13 +110,13 @@ def _lots(grants: Sequence[Grant]) -> dict[str, object]:
     }
 
 
-def _remind_of_low_balance(session: Session, event: Event, moment: datetime) -> None:
+def _remind_of_low_balance(session: Session, event: Event, now: datetime) -> None:
     connection = session.connection()
-    balance = ledger.balance(connection, event.wallet_id, now=moment)
+    balance = ledger.balance(connection, event.wallet_id, now=now)
     threshold = int(event.payload["threshold_micro"])
     low = balance.available_micro < threshold
     may_return = balance.available_micro + balance.held_micro >= threshold
-    if low and may_return and moment - event.created_at < SETTLING:
+    if low and may_return and now - event.created_at < SETTLING:
         # Held credits may return: check again when the hold ends. The event stays claimed, and
         # is offered again after the outbox's lease.
         return
@@ -131,5 +128,5 @@ def _remind_of_low_balance(session: Session, event: Event, moment: datetime) -> 
             "low_micro": threshold,
             "path": "/credits",
         }
-        notify(session, "low_balance", user, context, f"low_balance:{event.id}", now=moment)
-    ledger.outbox.done(connection, [event.id], now=moment)
+        notify(session, "low_balance", user, context, f"low_balance:{event.id}", now=now)
+    ledger.outbox.done(connection, [event.id], now=now)

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
 from sqlalchemy import ColumnElement, case, delete, func, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from creditapp.db import insert, insert_once, update_if
 from creditapp.errors import AppError
 from creditapp.guests.models import GuestBudget, GuestClaim, GuestWindow
 from creditapp.guests.visitors import Visitor
@@ -132,32 +132,25 @@ def release(session: Session, claim_id: str) -> bool:
 
     A window that has ended since is left unchanged: it was reset already.
     """
-    released = _settle(session, claim_id, "given_back")
+    released = _settle(session, claim_id, "returned")
     if released is None:
         return False
+    connection = session.connection()
     for key, started_at in (
         (released.cookie_key, released.cookie_window_started_at),
         (released.network_key, released.network_window_started_at),
     ):
-        session.execute(
+        connection.execute(
             update(GuestWindow)
-            .where(
-                GuestWindow.key == key,
-                GuestWindow.started_at == started_at,
-                GuestWindow.used > 0,
-            )
-            .values(used=GuestWindow.used - 1),
-            execution_options={"synchronize_session": False},
+            .where(GuestWindow.key == key, GuestWindow.started_at == started_at)
+            .where(GuestWindow.used > 0)
+            .values(used=GuestWindow.used - 1)
         )
-    session.execute(
+    connection.execute(
         update(GuestBudget)
-        .where(
-            GuestBudget.day == released.budget_day,
-            GuestBudget.shard == released.budget_shard,
-            GuestBudget.used > 0,
-        )
-        .values(used=GuestBudget.used - 1),
-        execution_options={"synchronize_session": False},
+        .where(GuestBudget.day == released.budget_day, GuestBudget.shard == released.budget_shard)
+        .where(GuestBudget.used > 0)
+        .values(used=GuestBudget.used - 1)
     )
     return True
 
@@ -212,9 +205,8 @@ def _use_window(
         raise _Exhausted
     # A window whose claims were all released counts as none: the next use opens a new one.
     over = or_(GuestWindow.started_at <= now - window, GuestWindow.used == 0)
-    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     started_at = session.execute(
-        insert(GuestWindow)
+        insert(session, GuestWindow)
         .values(key=key, started_at=now, used=1)
         .on_conflict_do_update(
             index_elements=[GuestWindow.key],
@@ -224,8 +216,7 @@ def _use_window(
             },
             where=or_(over, GuestWindow.used < limit),
         )
-        .returning(GuestWindow.started_at),
-        execution_options={"synchronize_session": False},
+        .returning(GuestWindow.started_at)
     ).scalar()
     if started_at is None:
         raise _Exhausted
@@ -259,13 +250,13 @@ def _use_shard(session: Session, day: date, budget: int, *, wait: bool) -> int |
         # SQLite has one writer and leaves this out.
         .with_for_update(skip_locked=not wait)
     )
-    return session.execute(
+    taken: int | None = session.connection().scalar(
         update(GuestBudget)
         .where(GuestBudget.day == day, GuestBudget.shard == free.scalar_subquery())
         .values(used=GuestBudget.used + 1)
-        .returning(GuestBudget.shard),
-        execution_options={"synchronize_session": False},
-    ).scalar()
+        .returning(GuestBudget.shard)
+    )
+    return taken
 
 
 def _has_left(budget: int) -> ColumnElement[bool]:
@@ -274,20 +265,17 @@ def _has_left(budget: int) -> ColumnElement[bool]:
 
 
 def _open_day(session: Session, day: date) -> None:
-    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    rows = [{"day": day, "shard": shard, "used": 0} for shard in range(BUDGET_SHARDS)]
-    session.execute(insert(GuestBudget).values(rows).on_conflict_do_nothing())
+    if session.get(GuestBudget, (day, 0)) is None:
+        for shard in range(BUDGET_SHARDS):
+            insert_once(session, GuestBudget(day=day, shard=shard, used=0))
 
 
 def _settle(session: Session, claim_id: str, outcome: str) -> GuestClaim | None:
     """Change a claim's state once; return it, or None when it was settled before."""
-    return session.execute(
-        update(GuestClaim)
-        .where(GuestClaim.id == claim_id, GuestClaim.state == "claimed")
-        .values(state=outcome)
-        .returning(GuestClaim),
-        execution_options={"synchronize_session": False, "populate_existing": True},
-    ).scalar()
+    claim = session.get(GuestClaim, claim_id)
+    if claim is None or not update_if(session, claim, GuestClaim.state == "claimed", state=outcome):
+        return None
+    return claim
 
 
 def _refusal(

@@ -40,7 +40,7 @@ class GuestClaim(db.Model):
 
     __tablename__ = "guest_claims"
     __table_args__ = (
-        CheckConstraint("state IN ('claimed', 'kept', 'given_back')", name="state"),
+        CheckConstraint("state IN ('claimed', 'kept', 'returned')", name="state"),
         Index(None, "claimed_at"),
     )
 

@@ -33,7 +33,6 @@ import structlog
 from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
 
-from creditapp import clock
 from creditapp.jobs.engine import JobStore, Worker
 from creditapp.jobs.records import DeadLetter
 from creditapp.jobs.registry import every, handler, handlers
@@ -45,9 +44,9 @@ _log = structlog.get_logger(__name__)
 
 
 def enqueue(
-    name: str, row_id: str, after: datetime | timedelta | None = None, partition: str | None = None
+    name: str, row_id: str, after: timedelta = timedelta(0), partition: str | None = None
 ) -> bool:
-    """Enqueue the job ``name`` for the row ``row_id``, to run now or ``after``.
+    """Enqueue the job ``name`` for the row ``row_id``, to run now or ``after`` a while.
 
     Idempotent by (name, id). ``partition`` is ``"<provider>/<user>"`` or just a user: at most
     ``PER_USER`` jobs of a partition and ``PER_PROVIDER`` of a provider run at once. Returns whether
@@ -57,13 +56,9 @@ def enqueue(
     """
     if name not in handlers:
         raise KeyError(f"no handler is called {name!r}")
-    if isinstance(after, datetime):
-        after = after - clock.now()
     store = get(JobStore)
     try:
-        store.enqueue(
-            name, row_id, partition=partition, delay_seconds=after.total_seconds() if after else 0.0
-        )
+        store.enqueue(name, row_id, partition=partition, delay_seconds=after.total_seconds())
     except SQLAlchemyError as error:
         _log.warning("job not stored", job=name, id=row_id, error=type(error).__name__)
         return False

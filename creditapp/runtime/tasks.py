@@ -31,13 +31,13 @@ def generate(job_id: str) -> None:
     worker.run(job_id)
 
 
-@jobs.handler("mail")
+@jobs.handler("email")
 def send_email(email_id: str) -> None:
     """Send one queued email."""
     emails.deliver(email_id)
 
 
-@jobs.handler("mails")
+@jobs.handler("emails")
 def send_emails(_request_id: str) -> None:
     """Send all queued emails."""
     emails.deliver_due()
@@ -75,7 +75,7 @@ def grant_months() -> None:
     scheduled_grants.sweep_due_grants()
 
 
-@jobs.every("sweep-mails", "0 * * * * *")
+@jobs.every("sweep-emails", "0 * * * * *")
 def sweep_emails() -> None:
     """Send emails that were queued and not sent yet."""
     emails.deliver_due()
@@ -84,13 +84,13 @@ def sweep_emails() -> None:
 @jobs.every("warn-low-balance", "*/20 * * * * *")
 def warn_low_balance() -> None:
     """Queue an email for each balance that fell below its owner's threshold."""
-    emails.queue_low_balance_reminders()
+    emails.queue_low_balance_reminders(now())
 
 
 @jobs.every("warn-of-expiry", "0 8 * * *")
 def warn_of_expiry() -> None:
     """Queue an email for credits that expire in 30, 7 or 1 days."""
-    emails.queue_expiry_reminders()
+    emails.queue_expiry_reminders(now())
 
 
 @jobs.every("expire-credits", "30 * * * * *")

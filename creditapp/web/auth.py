@@ -55,7 +55,7 @@ def join() -> Response:
         application = accounts.check_application(email, forms.text("password", None))
         with transaction() as session:
             accounts.count_sign_up(session, visitor.network, rules, now=now())
-            rules = accounts.rules_for(session, visitor.network, rules, now=now())
+            rules = accounts.limit_welcome_credits(session, visitor.network, rules, now=now())
     except AppError as refusal:
         return _form("signup", refusal, kept_images=_kept_images())
     new_user = application.prepare()
@@ -70,7 +70,7 @@ def join() -> Response:
         return _check_email("signup", email)
     sign_in(signup.user)
     forget_viewer()
-    notify("welcome", micro=signup.given_micro, waiting_micro=waiting_micro, count=kept_images)
+    notify("welcome", micro=signup.granted_micro, waiting_micro=waiting_micro, count=kept_images)
     _send_queued_emails()
     return go(forms.next_path())
 
@@ -158,7 +158,7 @@ def send_reset() -> Response:
 def reset(token: str) -> Response:
     """Show the form for a new password, or that the link has expired."""
     try:
-        accounts.whose_reset(reading(), token, get(AccountRules), now=now())
+        accounts.find_by_reset_token(reading(), token, get(AccountRules), now=now())
     except LinkInvalid as refusal:
         return _form("reset", status=refusal.status, token=token, expired=True)
     return _form("reset", token=token, expired=False)
@@ -170,7 +170,7 @@ def set_password(token: str) -> Response:
     """Set the new password, end every other session and log in here."""
     rules = get(AccountRules)
     try:
-        owner = accounts.whose_reset(reading(), token, rules, now=now())
+        owner = accounts.find_by_reset_token(reading(), token, rules, now=now())
         password = accounts.new_password(forms.text("password", None), address=owner.email)
         with transaction() as session:
             user = accounts.reset_password(session, token, password, rules, now=now())
@@ -189,7 +189,7 @@ def verify(token: str) -> Response:
     """Show the button that confirms the address, so that a link scanner confirms nothing."""
     session, rules = reading(), get(AccountRules)
     try:
-        owner = accounts.whose_verification(session, token, rules, now=now())
+        owner = accounts.find_by_verification_token(session, token, rules, now=now())
     except LinkInvalid as refusal:
         return _expired_link(token, refusal)
     waiting_micro = accounts.gifts_waiting(session, owner, rules)
@@ -209,7 +209,7 @@ def confirm(token: str) -> Response:
     if member is None or member.id != confirmed.user.id:
         return _form("verify", token=token, state="done", micro=0)
     forget_viewer()
-    notify("verified", micro=confirmed.given_micro)
+    notify("verified", micro=confirmed.granted_micro)
     return go("/")
 
 
@@ -271,7 +271,7 @@ def _queue_email(session: Session, user: User, event: str, once_per: str) -> Non
 
 def _send_queued_emails() -> None:
     """Send queued emails now; the sweep would send them a minute later."""
-    jobs.enqueue("mails", f"now:{now():%Y%m%d%H%M%S%f}")
+    jobs.enqueue("emails", f"now:{now():%Y%m%d%H%M%S%f}")
 
 
 def _kept_images() -> int:

@@ -171,7 +171,7 @@ def upgrade() -> None:
         sa.Column("claimed_at", UtcDateTime(), nullable=False),
         sa.Column("state", sa.String(length=12), nullable=False),
         sa.Column("generation_id", sa.String(length=40), nullable=True),
-        sa.CheckConstraint("state IN ('claimed', 'kept', 'given_back')", name=op.f("ck_guest_claims_state")),
+        sa.CheckConstraint("state IN ('claimed', 'kept', 'returned')", name=op.f("ck_guest_claims_state")),
         sa.PrimaryKeyConstraint("id", name="pk_guest_claims"),
         sa.UniqueConstraint("generation_id", name="uq_guest_claims_generation_id"),
     )
@@ -214,14 +214,14 @@ def upgrade() -> None:
     op.create_index("ix_invoices_subscription", "invoices", ["subscription_id", "created_at"])
     op.create_index("ix_invoices_user_id", "invoices", ["user_id"])
     op.create_table(
-        "mail_refusals",
+        "email_refusals",
         sa.Column("user_id", sa.String(length=40), nullable=False),
         sa.Column("event", sa.String(length=60), nullable=False),
         sa.Column("refused_at", UtcDateTime(), nullable=False),
-        sa.PrimaryKeyConstraint("user_id", "event", name="pk_mail_refusals"),
+        sa.PrimaryKeyConstraint("user_id", "event", name="pk_email_refusals"),
     )
     op.create_table(
-        "mails",
+        "emails",
         sa.Column("id", sa.String(length=40), nullable=False),
         sa.Column("event", sa.String(length=60), nullable=False),
         sa.Column("key", sa.String(length=200), nullable=False),
@@ -234,12 +234,12 @@ def upgrade() -> None:
         sa.Column("due_at", UtcDateTime(), nullable=False),
         sa.Column("sent_at", UtcDateTime(), nullable=True),
         sa.Column("last_error", sa.String(length=120), nullable=True),
-        sa.CheckConstraint("state IN ('queued', 'sending', 'sent', 'failed', 'dropped')", name=op.f("ck_mails_state")),
-        sa.PrimaryKeyConstraint("id", name="pk_mails"),
-        sa.UniqueConstraint("key", name="uq_mails_key"),
+        sa.CheckConstraint("state IN ('queued', 'sending', 'sent', 'failed', 'dropped')", name=op.f("ck_emails_state")),
+        sa.PrimaryKeyConstraint("id", name="pk_emails"),
+        sa.UniqueConstraint("key", name="uq_emails_key"),
     )
-    op.create_index("ix_mails_state_due_at", "mails", ["state", "due_at"])
-    op.create_index("ix_mails_user_id", "mails", ["user_id"])
+    op.create_index("ix_emails_state_due_at", "emails", ["state", "due_at"])
+    op.create_index("ix_emails_user_id", "emails", ["user_id"])
     op.create_table(
         "outbox",
         sa.Column("id", BigId, nullable=False),
@@ -691,8 +691,8 @@ def downgrade() -> None:
         "purchases",
         "plan_prices",
         "outbox",
-        "mails",
-        "mail_refusals",
+        "emails",
+        "email_refusals",
         "invoices",
         "guest_windows",
         "guest_claims",

@@ -19,9 +19,9 @@ NEW = "another long walk by the sea"
 
 
 def reset(engine: Engine, rules: AccountRules, token: str, password: str = NEW) -> User:
-    """Use the form behind the mailed link."""
+    """Use the form behind the emailed link."""
     with transaction(engine) as session:
-        user = accounts.whose_reset(session, token, rules, now=NOW)
+        user = accounts.find_by_reset_token(session, token, rules, now=NOW)
     new = accounts.new_password(password, address=user.email)
     with transaction(engine) as session:
         return accounts.reset_password(session, token, new, rules, now=NOW)
@@ -63,15 +63,15 @@ def test_a_link_dies_when_the_password_changes(
     links = [accounts.mint_token(alice, "reset", rules.secret, now=NOW) for _ in range(2)]
     reset(engine, rules, links[0])
     with pytest.raises(LinkInvalid), transaction(engine) as session:
-        accounts.whose_reset(session, links[1], rules, now=NOW)
+        accounts.find_by_reset_token(session, links[1], rules, now=NOW)
 
 
 def test_a_link_for_a_reset_lasts_an_hour(engine: Engine, rules: AccountRules, join: Join) -> None:
     token = accounts.mint_token(join(), "reset", rules.secret, now=NOW)
     with transaction(engine) as session:
-        accounts.whose_reset(session, token, rules, now=NOW + timedelta(minutes=59))
+        accounts.find_by_reset_token(session, token, rules, now=NOW + timedelta(minutes=59))
         with pytest.raises(LinkInvalid) as refused:
-            accounts.whose_reset(session, token, rules, now=NOW + timedelta(minutes=61))
+            accounts.find_by_reset_token(session, token, rules, now=NOW + timedelta(minutes=61))
     assert refused.value.code == "token_expired"
 
 
@@ -79,13 +79,13 @@ def test_asking_for_a_reset_tells_nobody_who_has_an_account(
     engine: Engine, rules: AccountRules, join: Join
 ) -> None:
     join()
-    mailed = []
+    users = []
     for _ in range(5):
         with transaction(engine) as session:
-            mailed.append(
+            users.append(
                 accounts.request_reset(session, "alice@example.com", "home", rules, now=NOW)
             )
-    assert [user is not None for user in mailed] == [True, True, True, False, False]
+    assert [user is not None for user in users] == [True, True, True, False, False]
     with transaction(engine) as session:
         assert accounts.request_reset(session, "nobody@example.com", "x", rules, now=NOW) is None
         assert accounts.request_reset(session, "no address", "x", rules, now=NOW) is None

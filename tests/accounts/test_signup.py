@@ -23,7 +23,7 @@ Balance = Callable[[User], float]
 
 
 def verify(engine: Engine, user: User, rules: AccountRules, token: str | None = None) -> User:
-    """Follow the link in the mail."""
+    """Follow the link in the email."""
     token = token or accounts.mint_token(user, "verify", rules.secret, now=NOW)
     with transaction(engine) as session:
         return accounts.verify_address(session, token, rules, now=NOW).user
@@ -89,7 +89,7 @@ def test_joining_and_confirming_say_what_they_really_gave(
         with transaction(engine) as session:
             joined = accounts.sign_up(session, new, rules, now=NOW)
             waiting = accounts.gifts_waiting(session, joined.user, rules)
-        return joined.user, joined.given_micro / MICRO_PER_CREDIT, waiting / MICRO_PER_CREDIT
+        return joined.user, joined.granted_micro / MICRO_PER_CREDIT, waiting / MICRO_PER_CREDIT
 
     def confirm(user: User) -> tuple[float, float]:
         with transaction(engine) as session:
@@ -97,7 +97,7 @@ def test_joining_and_confirming_say_what_they_really_gave(
             waiting = accounts.gifts_waiting(session, mine, rules)
             confirmed = accounts.confirm_address(session, mine, rules, now=NOW)
             assert accounts.gifts_waiting(session, mine, rules) == 0
-        return waiting / MICRO_PER_CREDIT, confirmed.given_micro / MICRO_PER_CREDIT
+        return waiting / MICRO_PER_CREDIT, confirmed.granted_micro / MICRO_PER_CREDIT
 
     holding = replace(rules, credits=replace(rules.credits, hold_until_verified=True))
     alice, *said = join("alice@example.com", rules)

@@ -1,4 +1,4 @@
-"""Every mail has its parts, its examples and its place in the list, and says the same twice."""
+"""Every email has its parts, its examples and its place in the list, and says the same twice."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from creditapp.web.examples import load_emails
 from tests.conventions.files import ROOT
 
 FOLDER = ROOT / "templates" / "emails"
-MAILS = load_emails(FOLDER, datetime(2026, 11, 21, 12, tzinfo=UTC))
-STATES = [(mail.event, example.name) for mail in MAILS for example in mail.examples]
+EMAILS = load_emails(FOLDER, datetime(2026, 11, 21, 12, tzinfo=UTC))
+STATES = [(email.event, example.name) for email in EMAILS for example in email.examples]
 LINKS = {
     "site_url": "https://shop.example",
     "link": "https://shop.example/auth/verify/token",
@@ -29,8 +29,8 @@ _ONLY_HTML = "If the button does not work, open this link:"
 
 
 def example(event: str, state: str) -> dict[str, Any]:
-    (mail,) = (each for each in MAILS if each.event == event)
-    (found,) = (each for each in mail.examples if each.name == state)
+    (email,) = (each for each in EMAILS if each.event == event)
+    (found,) = (each for each in email.examples if each.name == state)
     return {**LINKS, **found.context}
 
 
@@ -50,7 +50,7 @@ def words_of(html: str) -> list[str]:
 
 def test_every_email_has_a_folder_with_its_parts_and_is_in_the_list() -> None:
     folders = {path.name for path in FOLDER.iterdir() if path.is_dir()} - {"parts"}
-    assert folders == set(emails.EVENTS) == {mail.event for mail in MAILS}
+    assert folders == set(emails.EVENTS) == {email.event for email in EMAILS}
     for name in folders:
         parts = {path.name for path in (FOLDER / name).iterdir()}
         assert parts == {"subject.txt", "body.txt", "body.html", "examples.json"}, name
@@ -89,9 +89,9 @@ def test_an_email_loads_nothing_and_has_no_tracking(
 
 @pytest.mark.parametrize("event", emails.EVENTS)
 def test_a_name_is_shown_as_it_is_and_never_read_as_markup(looked_at: Flask, event: str) -> None:
-    (mail,) = (each for each in MAILS if each.event == event)
+    (email,) = (each for each in EMAILS if each.event == event)
     name = '<b>Al & "Ice"</b> {{ 7 * 7 }}'
-    context = {**example(event, mail.examples[0].name), "name": name}
+    context = {**example(event, email.examples[0].name), "name": name}
     context |= {key: name for key in ("item", "plan", "card") if key in context}
     parts = rendered(looked_at, event, context)
     assert f"Hello {name}," in parts["text"]
@@ -101,8 +101,8 @@ def test_a_name_is_shown_as_it_is_and_never_read_as_markup(looked_at: Flask, eve
 
 @pytest.mark.parametrize("event", emails.EVENTS)
 def test_an_email_says_whether_it_can_be_switched_off(looked_at: Flask, event: str) -> None:
-    (mail,) = (each for each in MAILS if each.event == event)
-    text = rendered(looked_at, event, example(event, mail.examples[0].name))["text"]
+    (email,) = (each for each in EMAILS if each.event == event)
+    text = rendered(looked_at, event, example(event, email.examples[0].name))["text"]
     assert ("cannot be switched off" in text) == (event in emails.ABOUT_MONEY)
     assert (LINKS["unsubscribe_link"] in text) == (event in emails.OPTIONAL)
 

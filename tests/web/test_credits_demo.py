@@ -11,7 +11,7 @@ from tests.app_factory import Person
 from tests.conventions.files import ROOT
 from tests.pages import parse_html
 
-MAILS = load_emails(ROOT / "templates" / "emails", datetime(2026, 11, 21, tzinfo=UTC))
+EMAILS = load_emails(ROOT / "templates" / "emails", datetime(2026, 11, 21, tzinfo=UTC))
 EXAMPLES = load_examples(ROOT / "templates" / "examples", datetime(2026, 11, 21, tzinfo=UTC))
 
 
@@ -52,10 +52,10 @@ def test_an_unknown_state_is_not_found_and_nothing_is_posted(app: Flask) -> None
 def test_every_email_is_shown_as_html_and_as_text(app: Flask) -> None:
     browser = Person(app).browser
     page = Person(app).page("/credits-demo/mails")
-    for mail in MAILS:
-        assert page.has(f'code:-soup-contains("{mail.event}")')
-        for example in mail.examples:
-            path = f"/credits-demo/mails/{mail.event}/{example.name}"
+    for email in EMAILS:
+        assert page.has(f'code:-soup-contains("{email.event}")')
+        for example in email.examples:
+            path = f"/credits-demo/mails/{email.event}/{example.name}"
             assert page.has(f'a[href="{path}"]')
             shown = browser.get(path)
             assert parse_html(shown.text).has(f'iframe[src="{path}/html"]')
