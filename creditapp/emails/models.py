@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import JSON, BigInteger, CheckConstraint, Index, Integer, String
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, Integer, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from creditapp import db
@@ -27,7 +27,7 @@ class Email(db.Model):
     key: Mapped[str] = mapped_column(String(200), unique=True)
     """Identifies the event, so that it is emailed once."""
     address: Mapped[str] = mapped_column(String(254))
-    user_id: Mapped[str | None] = mapped_column(String(40), index=True)
+    user_id: Mapped[str | None] = mapped_column(ForeignKey("users.id"), index=True)
     context: Mapped[dict[str, object]] = mapped_column(JSON)
     """Values for the template; no token, no password: links are created when it is rendered."""
     state: Mapped[str] = mapped_column(String(10))
@@ -45,7 +45,7 @@ class EmailOptOut(db.Model):
 
     __tablename__ = "email_refusals"
 
-    user_id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), primary_key=True)
     event: Mapped[str] = mapped_column(String(60), primary_key=True)
     refused_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
@@ -55,7 +55,7 @@ class ExpiryNotice(db.Model):
 
     __tablename__ = "expiry_notices"
 
-    grant_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    grant_id: Mapped[int] = mapped_column(ForeignKey("grants.id"), primary_key=True)
     days: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime, primary_key=True)
     told_at: Mapped[datetime] = mapped_column(UtcDateTime)

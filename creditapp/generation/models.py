@@ -9,6 +9,7 @@ from sqlalchemy import (
     JSON,
     BigInteger,
     CheckConstraint,
+    ForeignKey,
     Index,
     Integer,
     String,
@@ -114,7 +115,7 @@ class Asset(db.Model):
     __table_args__ = (UniqueConstraint("generation_id", "position"),)
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
-    generation_id: Mapped[str] = mapped_column(String(40))
+    generation_id: Mapped[str] = mapped_column(ForeignKey("generations.id"))
     position: Mapped[int] = mapped_column(Integer)
     media_key: Mapped[str] = mapped_column(String(80))
     mime_type: Mapped[str] = mapped_column(String(32))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import String, select
+from sqlalchemy import ForeignKey, String, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from creditapp import clock, db
@@ -20,7 +20,7 @@ class Customer(db.Model):
 
     __tablename__ = "customers"
 
-    user_id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), primary_key=True)
     livemode: Mapped[bool] = mapped_column(primary_key=True)
     # Not unique: of two inserts at once, PostgreSQL would refuse the second by this column before
     # it reaches the primary key, on which the second does nothing.

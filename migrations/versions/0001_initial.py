@@ -19,18 +19,27 @@ depends_on = None
 
 def upgrade() -> None:
     op.create_table(
-        "assets",
+        "users",
         sa.Column("id", sa.String(length=40), nullable=False),
-        sa.Column("generation_id", sa.String(length=40), nullable=False),
-        sa.Column("position", sa.Integer(), nullable=False),
-        sa.Column("media_key", sa.String(length=80), nullable=False),
-        sa.Column("mime_type", sa.String(length=32), nullable=False),
-        sa.Column("width", sa.Integer(), nullable=False),
-        sa.Column("height", sa.Integer(), nullable=False),
+        sa.Column("email", sa.String(length=254), nullable=False),
+        sa.Column("email_key", sa.String(length=254), nullable=True),
+        sa.Column("person_hash", sa.String(length=64), nullable=False),
+        sa.Column("name", sa.String(length=120), nullable=False),
+        sa.Column("password_hash", sa.String(length=255), nullable=True),
         sa.Column("created_at", UtcDateTime(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name="pk_assets"),
-        sa.UniqueConstraint("generation_id", "position", name="uq_assets_generation_id_position"),
+        sa.Column("verified_at", UtcDateTime(), nullable=True),
+        sa.Column("session_epoch", sa.Integer(), nullable=False),
+        sa.Column("low_balance_micro", sa.BigInteger(), nullable=True),
+        sa.Column("is_admin", sa.Boolean(), nullable=False),
+        sa.Column("frozen_at", UtcDateTime(), nullable=True),
+        sa.Column("deleted_at", UtcDateTime(), nullable=True),
+        sa.CheckConstraint("(email_key IS NULL) = (deleted_at IS NOT NULL)", name=op.f("ck_users_deleted")),
+        sa.CheckConstraint("low_balance_micro IS NULL OR low_balance_micro >= 0", name=op.f("ck_users_low_balance")),
+        sa.CheckConstraint("session_epoch >= 1", name=op.f("ck_users_session_epoch")),
+        sa.PrimaryKeyConstraint("id", name="pk_users"),
+        sa.UniqueConstraint("email_key", name="uq_users_email_key"),
     )
+    op.create_index("ix_users_person_hash", "users", ["person_hash"])
     op.create_table(
         "auto_topups",
         sa.Column("user_id", sa.String(length=40), nullable=False),
@@ -57,6 +66,7 @@ def upgrade() -> None:
         sa.Column("next_look_at", UtcDateTime(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.CheckConstraint("threshold_micro > 0 AND limit_minor >= price_minor", name=op.f("ck_auto_topups_limits")),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_auto_topups_user_id_users"),
         sa.PrimaryKeyConstraint("user_id", name="pk_auto_topups"),
     )
     op.create_index("ix_auto_topups_next_look_at", "auto_topups", ["next_look_at"])
@@ -80,17 +90,10 @@ def upgrade() -> None:
         sa.Column("livemode", sa.Boolean(), nullable=False),
         sa.Column("stripe_id", sa.String(length=255), nullable=False),
         sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_customers_user_id_users"),
         sa.PrimaryKeyConstraint("user_id", "livemode", name="pk_customers"),
     )
     op.create_index("ix_customers_stripe_id", "customers", ["stripe_id"])
-    op.create_table(
-        "expiry_notices",
-        sa.Column("grant_id", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("days", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("expires_at", UtcDateTime(), nullable=False),
-        sa.Column("told_at", UtcDateTime(), nullable=False),
-        sa.PrimaryKeyConstraint("grant_id", "days", "expires_at", name="pk_expiry_notices"),
-    )
     op.create_table(
         "generations",
         sa.Column("id", sa.String(length=40), nullable=False),
@@ -152,6 +155,20 @@ def upgrade() -> None:
         sqlite_where=sa.text("state = 'succeeded'"),
     )
     op.create_table(
+        "assets",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("generation_id", sa.String(length=40), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("media_key", sa.String(length=80), nullable=False),
+        sa.Column("mime_type", sa.String(length=32), nullable=False),
+        sa.Column("width", sa.Integer(), nullable=False),
+        sa.Column("height", sa.Integer(), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(["generation_id"], ["generations.id"], name="fk_assets_generation_id_generations"),
+        sa.PrimaryKeyConstraint("id", name="pk_assets"),
+        sa.UniqueConstraint("generation_id", "position", name="uq_assets_generation_id_position"),
+    )
+    op.create_table(
         "guest_budgets",
         sa.Column("day", sa.Date(), nullable=False),
         sa.Column("shard", sa.Integer(), autoincrement=False, nullable=False),
@@ -208,38 +225,12 @@ def upgrade() -> None:
         sa.Column("livemode", sa.Boolean(), nullable=False),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.Column("paid_at", UtcDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_invoices_user_id_users"),
         sa.PrimaryKeyConstraint("id", name="pk_invoices"),
     )
     op.create_index("ix_invoices_payment_intent_id", "invoices", ["payment_intent_id"])
     op.create_index("ix_invoices_subscription", "invoices", ["subscription_id", "created_at"])
     op.create_index("ix_invoices_user_id", "invoices", ["user_id"])
-    op.create_table(
-        "email_refusals",
-        sa.Column("user_id", sa.String(length=40), nullable=False),
-        sa.Column("event", sa.String(length=60), nullable=False),
-        sa.Column("refused_at", UtcDateTime(), nullable=False),
-        sa.PrimaryKeyConstraint("user_id", "event", name="pk_email_refusals"),
-    )
-    op.create_table(
-        "emails",
-        sa.Column("id", sa.String(length=40), nullable=False),
-        sa.Column("event", sa.String(length=60), nullable=False),
-        sa.Column("key", sa.String(length=200), nullable=False),
-        sa.Column("address", sa.String(length=254), nullable=False),
-        sa.Column("user_id", sa.String(length=40), nullable=True),
-        sa.Column("context", sa.JSON(), nullable=False),
-        sa.Column("state", sa.String(length=10), nullable=False),
-        sa.Column("attempts", sa.Integer(), nullable=False),
-        sa.Column("created_at", UtcDateTime(), nullable=False),
-        sa.Column("due_at", UtcDateTime(), nullable=False),
-        sa.Column("sent_at", UtcDateTime(), nullable=True),
-        sa.Column("last_error", sa.String(length=120), nullable=True),
-        sa.CheckConstraint("state IN ('queued', 'sending', 'sent', 'failed', 'dropped')", name=op.f("ck_emails_state")),
-        sa.PrimaryKeyConstraint("id", name="pk_emails"),
-        sa.UniqueConstraint("key", name="uq_emails_key"),
-    )
-    op.create_index("ix_emails_state_due_at", "emails", ["state", "due_at"])
-    op.create_index("ix_emails_user_id", "emails", ["user_id"])
     op.create_table(
         "outbox",
         sa.Column("id", BigId, nullable=False),
@@ -318,6 +309,7 @@ def upgrade() -> None:
             "state IN ('open', 'pending', 'paid', 'failed', 'expired', 'review')", name=op.f("ck_purchases_state")
         ),
         sa.CheckConstraint("price_minor >= 0 AND credits_micro > 0", name=op.f("ck_purchases_amounts")),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_purchases_user_id_users"),
         sa.PrimaryKeyConstraint("id", name="pk_purchases"),
         sa.UniqueConstraint("user_id", "request_key", name="uq_purchases_user_id_request_key"),
     )
@@ -374,6 +366,7 @@ def upgrade() -> None:
             "state IN ('due', 'granted', 'canceled', 'superseded')", name=op.f("ck_scheduled_grants_state")
         ),
         sa.CheckConstraint("reversed_micro BETWEEN 0 AND credits_micro", name=op.f("ck_scheduled_grants_reversed")),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_scheduled_grants_user_id_users"),
         sa.PrimaryKeyConstraint("id", name="pk_scheduled_grants"),
         sa.UniqueConstraint("invoice_id", "number", name="uq_scheduled_grants_invoice_id_number"),
     )
@@ -431,6 +424,7 @@ def upgrade() -> None:
         sa.Column("next_sync_at", UtcDateTime(), nullable=False),
         sa.Column("upgrade_price_id", sa.String(length=255), nullable=True),
         sa.Column("upgrade_proration_at", UtcDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_subscriptions_user_id_users"),
         sa.PrimaryKeyConstraint("id", name="pk_subscriptions"),
     )
     op.create_index("ix_subscriptions_next_sync_at", "subscriptions", ["next_sync_at"])
@@ -444,27 +438,34 @@ def upgrade() -> None:
     )
     op.create_index("ix_throttles_window_started_at", "throttles", ["window_started_at"])
     op.create_table(
-        "users",
-        sa.Column("id", sa.String(length=40), nullable=False),
-        sa.Column("email", sa.String(length=254), nullable=False),
-        sa.Column("email_key", sa.String(length=254), nullable=True),
-        sa.Column("person_hash", sa.String(length=64), nullable=False),
-        sa.Column("name", sa.String(length=120), nullable=False),
-        sa.Column("password_hash", sa.String(length=255), nullable=True),
-        sa.Column("created_at", UtcDateTime(), nullable=False),
-        sa.Column("verified_at", UtcDateTime(), nullable=True),
-        sa.Column("session_epoch", sa.Integer(), nullable=False),
-        sa.Column("low_balance_micro", sa.BigInteger(), nullable=True),
-        sa.Column("is_admin", sa.Boolean(), nullable=False),
-        sa.Column("frozen_at", UtcDateTime(), nullable=True),
-        sa.Column("deleted_at", UtcDateTime(), nullable=True),
-        sa.CheckConstraint("(email_key IS NULL) = (deleted_at IS NOT NULL)", name=op.f("ck_users_deleted")),
-        sa.CheckConstraint("low_balance_micro IS NULL OR low_balance_micro >= 0", name=op.f("ck_users_low_balance")),
-        sa.CheckConstraint("session_epoch >= 1", name=op.f("ck_users_session_epoch")),
-        sa.PrimaryKeyConstraint("id", name="pk_users"),
-        sa.UniqueConstraint("email_key", name="uq_users_email_key"),
+        "email_refusals",
+        sa.Column("user_id", sa.String(length=40), nullable=False),
+        sa.Column("event", sa.String(length=60), nullable=False),
+        sa.Column("refused_at", UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_email_refusals_user_id_users"),
+        sa.PrimaryKeyConstraint("user_id", "event", name="pk_email_refusals"),
     )
-    op.create_index("ix_users_person_hash", "users", ["person_hash"])
+    op.create_table(
+        "emails",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("event", sa.String(length=60), nullable=False),
+        sa.Column("key", sa.String(length=200), nullable=False),
+        sa.Column("address", sa.String(length=254), nullable=False),
+        sa.Column("user_id", sa.String(length=40), nullable=True),
+        sa.Column("context", sa.JSON(), nullable=False),
+        sa.Column("state", sa.String(length=10), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("due_at", UtcDateTime(), nullable=False),
+        sa.Column("sent_at", UtcDateTime(), nullable=True),
+        sa.Column("last_error", sa.String(length=120), nullable=True),
+        sa.CheckConstraint("state IN ('queued', 'sending', 'sent', 'failed', 'dropped')", name=op.f("ck_emails_state")),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_emails_user_id_users"),
+        sa.PrimaryKeyConstraint("id", name="pk_emails"),
+        sa.UniqueConstraint("key", name="uq_emails_key"),
+    )
+    op.create_index("ix_emails_state_due_at", "emails", ["state", "due_at"])
+    op.create_index("ix_emails_user_id", "emails", ["user_id"])
     op.create_table(
         "wallets",
         sa.Column("id", BigId, nullable=False),
@@ -556,6 +557,15 @@ def upgrade() -> None:
         sqlite_where=sa.text("remaining_micro > 0"),
     )
     op.create_index("ix_grants_wallet_id", "grants", ["wallet_id"])
+    op.create_table(
+        "expiry_notices",
+        sa.Column("grant_id", BigId, nullable=False),
+        sa.Column("days", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("expires_at", UtcDateTime(), nullable=False),
+        sa.Column("told_at", UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(["grant_id"], ["grants.id"], name="fk_expiry_notices_grant_id_grants"),
+        sa.PrimaryKeyConstraint("grant_id", "days", "expires_at", name="pk_expiry_notices"),
+    )
     op.create_table(
         "seal_spans",
         sa.Column("wallet_id", BigId, nullable=False),
@@ -678,9 +688,11 @@ def downgrade() -> None:
         "allocations",
         "charges",
         "seal_spans",
+        "expiry_notices",
         "grants",
         "wallets",
-        "users",
+        "emails",
+        "email_refusals",
         "throttles",
         "subscriptions",
         "stripe_events",
@@ -691,17 +703,15 @@ def downgrade() -> None:
         "purchases",
         "plan_prices",
         "outbox",
-        "emails",
-        "email_refusals",
         "invoices",
         "guest_windows",
         "guest_claims",
         "guest_budgets",
+        "assets",
         "generations",
-        "expiry_notices",
         "customers",
         "catalog_versions",
         "auto_topups",
-        "assets",
+        "users",
     ):
         op.drop_table(table)

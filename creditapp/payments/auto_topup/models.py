@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, Integer, String
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Integer, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from creditapp import db
@@ -25,7 +25,7 @@ class AutoTopup(db.Model):
         Index("ix_auto_topups_next_look_at", "next_look_at"),
     )
 
-    user_id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), primary_key=True)
     livemode: Mapped[bool] = mapped_column()
     pack_id: Mapped[str] = mapped_column(String(64))
     price_minor: Mapped[int] = mapped_column(BigInteger)

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, Integer, String, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    UniqueConstraint,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from creditapp import db
@@ -62,7 +70,7 @@ class Subscription(Synced):
     )
 
     id: Mapped[str] = mapped_column(String(STRIPE_ID_LENGTH), primary_key=True)
-    user_id: Mapped[str] = mapped_column(String(40))
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
     customer_id: Mapped[str] = mapped_column(String(STRIPE_ID_LENGTH))
     price_id: Mapped[str] = mapped_column(String(STRIPE_ID_LENGTH))
     next_price_id: Mapped[str] = mapped_column(String(STRIPE_ID_LENGTH))
@@ -103,7 +111,7 @@ class Invoice(db.Model):
 
     id: Mapped[str] = mapped_column(String(STRIPE_ID_LENGTH), primary_key=True)
     subscription_id: Mapped[str] = mapped_column(String(STRIPE_ID_LENGTH))
-    user_id: Mapped[str] = mapped_column(String(40), index=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), index=True)
     number: Mapped[str | None] = mapped_column(String(STRIPE_ID_LENGTH))
     billing_reason: Mapped[str] = mapped_column(String(40))
     status: Mapped[str] = mapped_column(String(16))
@@ -167,7 +175,7 @@ class ScheduledGrant(db.Model):
     invoice_id: Mapped[str] = mapped_column(String(STRIPE_ID_LENGTH))
     number: Mapped[int] = mapped_column(Integer)
     subscription_id: Mapped[str] = mapped_column(String(STRIPE_ID_LENGTH))
-    user_id: Mapped[str] = mapped_column(String(40))
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
     credits_micro: Mapped[int] = mapped_column(BigInteger)
     reversed_micro: Mapped[int] = mapped_column(BigInteger, default=0)
     """Not granted, if the month is still due; revoked, if it was granted."""
