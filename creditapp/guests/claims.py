@@ -81,6 +81,8 @@ def claim(
     """
     window = timedelta(hours=window_hours)
     session.flush()  # the caller's own rows: what is wrong with those is not a guest's refusal
+    refusal: type[AppError]
+    cause: SQLAlchemyError | None = None
     try:
         with session.begin_nested():
             cookie_started_at = _use_window(session, visitor.cookie_key, now, limit, window)
@@ -101,25 +103,18 @@ def claim(
         return new_claim
     except _Exhausted:
         allowance = get_allowance(session, visitor, now, limit=limit, window_hours=window_hours)
+        refusal, detail = GuestLimitReached, "You have used your free images."
         # None: a claim was released between the refusal and this query.
         reset_at = allowance.reset_at or now
-        detail = "You have used your free images."
-        raise _refusal(
-            GuestLimitReached, detail, limit, reset_at, signup_credits_micro, now
-        ) from None
     except _BudgetSpent:
+        refusal, detail = GuestBudgetReached, "The free images of all guests are used up for today."
         reset_at = datetime.combine(now.astimezone(UTC).date(), time(), UTC) + timedelta(days=1)
-        detail = "The free images of all guests are used up for today."
-        raise _refusal(
-            GuestBudgetReached, detail, limit, reset_at, signup_credits_micro, now
-        ) from None
     except SQLAlchemyError as error:
         # Fails closed: without a count, no free image.
+        cause = error
+        refusal, detail = GuestLimitReached, "Free images cannot be counted right now."
         reset_at = now + timedelta(seconds=_CLOSED_SECONDS)
-        detail = "Free images cannot be counted right now."
-        raise _refusal(
-            GuestLimitReached, detail, limit, reset_at, signup_credits_micro, now
-        ) from error
+    raise _refusal(refusal, detail, limit, reset_at, signup_credits_micro, now) from cause
 
 
 def keep(session: Session, claim_id: str) -> bool:

@@ -5,7 +5,7 @@
         if response is not None:
             return response                     # with Idempotent-Replayed: true
         ...                                     # the effect
-        idempotency.store_response(connection, caller, route, key, response)
+        idempotency.complete(connection, caller, route, key, digest, response)
 
 A refusal rolls the transaction back and with it the key: a 402 is not replayed after buying. Of
 two identical requests at once, the second waits for the first (on PostgreSQL at the unique row, on
@@ -34,10 +34,6 @@ _CLAIM: Final = read(
 _FIND: Final = read(
     "SELECT digest, response FROM request_keys"
     " WHERE caller = :caller AND route = :route AND key = :key"
-)
-_STORE: Final = write(
-    "UPDATE request_keys SET response = :response"
-    " WHERE caller = :caller AND route = :route AND key = :key AND response IS NULL"
 )
 _TAKE_OVER: Final = write(
     "UPDATE request_keys SET created_at = :now"
@@ -104,23 +100,12 @@ def stored_response(
     return response
 
 
-def store_response(
-    connection: Connection, caller: str, route: str, key: str, response: str
-) -> None:
-    """Store the response (JSON text) of the request whose key ``claim`` has claimed."""
-    update = connection.execute(
-        _STORE, {"caller": caller, "route": route, "key": key, "response": response}
-    )
-    if update.rowcount != 1:
-        raise AssertionError("this key is not claimed, or already has its response")
-
-
 def complete(
     connection: Connection, caller: str, route: str, key: str, digest: str, response: str
 ) -> None:
-    """Store the response of a claim that may have been taken over; the first response stays.
+    """Store the response (JSON text) of a claim; the first response of a key stays.
 
-    Stores nothing if the claim no longer exists.
+    Stores nothing if the claim was taken over and ended.
     """
     request = {"caller": caller, "route": route, "key": key, "digest": digest}
     connection.execute(_COMPLETE, {**request, "response": response})

@@ -152,23 +152,7 @@ class LockedWallet:
             connection.execute(_INSERT_NOTE, _one_or_many(self._notes))
         if self._events:
             outbox.insert(connection, self._events)
-        connection.execute(
-            _POST,
-            {
-                "wallet_id": self.wallet_id,
-                "seq": self.seq,
-                "available_micro": self.available_micro,
-                "held_micro": self.held_micro,
-                "frozen_micro": self.frozen_micro,
-                "owed_micro": self.owed_micro,
-                "next_expiry_at": self.next_expiry_at,
-                "frozen_at": self.frozen_at,
-                "granted_micro": self.granted_micro,
-                "spent_micro": self.spent_micro,
-                "welcome_micro": self.welcome_micro,
-                "purchased_micro": self.purchased_micro,
-            },
-        )
+        connection.execute(_POST, vars(self))
         self._entries, self._notes, self._events = [], [], []
         self.granted_micro = self.spent_micro = self.welcome_micro = self.purchased_micro = 0
 

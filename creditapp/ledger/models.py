@@ -37,6 +37,14 @@ from creditapp.ledger.entry_types import (
 _FILLFACTOR = {"fillfactor": "60"}
 
 
+def _partial_index(name: str, *columns: str, where: str) -> Index:
+    return Index(name, *columns, postgresql_where=text(where), sqlite_where=text(where))
+
+
+def _not_negative(*columns: str) -> tuple[CheckConstraint, ...]:
+    return tuple(CheckConstraint(f"{column} >= 0", name=column) for column in columns)
+
+
 def _one_of(values: tuple[str, ...]) -> str:
     return ", ".join(f"'{value}'" for value in values)
 
@@ -48,10 +56,7 @@ class Wallet(db.Model):
     __table_args__ = (
         UniqueConstraint("owner_kind", "owner_id"),
         CheckConstraint("owner_kind IN ('user', 'team', 'receipt')", name="owner_kind"),
-        CheckConstraint("available_micro >= 0", name="available_micro"),
-        CheckConstraint("held_micro >= 0", name="held_micro"),
-        CheckConstraint("frozen_micro >= 0", name="frozen_micro"),
-        CheckConstraint("owed_micro >= 0", name="owed_micro"),
+        *_not_negative("available_micro", "held_micro", "frozen_micro", "owed_micro"),
         Index("ix_wallets_next_expiry_at", "next_expiry_at"),
         {"postgresql_with": _FILLFACTOR},
     )
@@ -87,11 +92,9 @@ class Grant(db.Model):
         UniqueConstraint("origin"),
         CheckConstraint(f"source IN ({_one_of(SOURCES)})", name="source"),
         CheckConstraint("amount_micro > 0", name="amount_micro"),
-        CheckConstraint("remaining_micro >= 0", name="remaining_micro"),
-        CheckConstraint("expired_micro >= 0", name="expired_micro"),
-        CheckConstraint("revoked_micro >= 0", name="revoked_micro"),
-        CheckConstraint("transferred_micro >= 0", name="transferred_micro"),
-        CheckConstraint("owed_micro >= 0", name="owed_micro"),
+        *_not_negative(
+            "remaining_micro", "expired_micro", "revoked_micro", "transferred_micro", "owed_micro"
+        ),
         CheckConstraint(
             "remaining_micro + expired_micro + revoked_micro + transferred_micro + owed_micro <="
             " amount_micro",
@@ -101,21 +104,17 @@ class Grant(db.Model):
             "revoked_target_micro BETWEEN 0 AND amount_micro", name="revoked_target_micro"
         ),
         CheckConstraint("(parent_grant_id IS NULL) = (root_grant_id IS NULL)", name="lineage"),
-        Index(
+        _partial_index(
             "ix_grants_to_spend",
             "wallet_id",
             "priority",
             "expires_at",
             "id",
-            postgresql_where=text("remaining_micro > 0"),
-            sqlite_where=text("remaining_micro > 0"),
+            where="remaining_micro > 0",
         ),
         Index("ix_grants_wallet_id", "wallet_id"),
-        Index(
-            "ix_grants_root_grant_id",
-            "root_grant_id",
-            postgresql_where=text("root_grant_id IS NOT NULL"),
-            sqlite_where=text("root_grant_id IS NOT NULL"),
+        _partial_index(
+            "ix_grants_root_grant_id", "root_grant_id", where="root_grant_id IS NOT NULL"
         ),
         {"postgresql_with": _FILLFACTOR},
     )
@@ -159,18 +158,9 @@ class Charge(db.Model):
         CheckConstraint("captured_micro BETWEEN 0 AND amount_micro", name="captured_micro"),
         CheckConstraint("state <> 'open' OR captured_micro = amount_micro", name="open_amount"),
         CheckConstraint("state <> 'released' OR captured_micro = 0", name="released_amount"),
-        Index(
-            "ix_charges_open",
-            "wallet_id",
-            "expires_at",
-            postgresql_where=text("state = 'open'"),
-            sqlite_where=text("state = 'open'"),
-        ),
-        Index(
-            "ix_charges_debt_grant_id",
-            "debt_grant_id",
-            postgresql_where=text("debt_grant_id IS NOT NULL"),
-            sqlite_where=text("debt_grant_id IS NOT NULL"),
+        _partial_index("ix_charges_open", "wallet_id", "expires_at", where="state = 'open'"),
+        _partial_index(
+            "ix_charges_debt_grant_id", "debt_grant_id", where="debt_grant_id IS NOT NULL"
         ),
     )
 
@@ -286,15 +276,7 @@ class OutboxEvent(db.Model):
     """An event for the packages above."""
 
     __tablename__ = "outbox"
-    __table_args__ = (
-        Index(
-            "ix_outbox_waiting",
-            "topic",
-            "id",
-            postgresql_where=text("done_at IS NULL"),
-            sqlite_where=text("done_at IS NULL"),
-        ),
-    )
+    __table_args__ = (_partial_index("ix_outbox_waiting", "topic", "id", where="done_at IS NULL"),)
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     topic: Mapped[str] = mapped_column(String(40))

@@ -182,7 +182,7 @@ def click(url: str, wallet: int, number: int) -> list[str]:
                 ),
                 now=START,
             )
-            idempotency.store_response(connection, *request_key, f'{{"charge": {charge.id}}}')
+            idempotency.complete(connection, *request_key, "d", f'{{"charge": {charge.id}}}')
             return "done"
 
     return in_threads(send, list(range(20)))

@@ -33,8 +33,8 @@ def test_a_request_and_its_response_are_stored_with_the_effect(engine: Engine) -
                 ledger.NewCharge(amount_micro=amount, key="r:1", digest=digest, operation="image"),
                 now=START,
             )
-            idempotency.store_response(
-                connection, *request_key, f'{{"spent": {charge.amount_micro}}}'
+            idempotency.complete(
+                connection, *request_key, digest, f'{{"spent": {charge.amount_micro}}}'
             )
             return "done"
 
@@ -52,7 +52,7 @@ def test_a_request_and_its_response_are_stored_with_the_effect(engine: Engine) -
 def test_keys_belong_to_their_caller_and_route(connection: Connection) -> None:
     for caller, route in (("alice", "spend"), ("bob", "spend"), ("alice", "hold")):
         assert idempotency.claim(connection, caller, route, "k", "d", now=START) is None
-        idempotency.store_response(connection, caller, route, "k", "{}")
+        idempotency.complete(connection, caller, route, "k", "d", "{}")
     assert idempotency.claim(connection, "alice", "hold", "k", "d", now=START) == "{}"
 
 

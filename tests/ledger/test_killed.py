@@ -60,7 +60,7 @@ def _spend(connection: Connection, setup: Setup) -> object:
 def _spend_by_request(connection: Connection, setup: Setup) -> object:
     assert idempotency.claim(connection, "alice", "spend", "k", "d", now=LATE) is None
     charge = _spend(connection, setup)
-    idempotency.store_response(connection, "alice", "spend", "k", "{}")
+    idempotency.complete(connection, "alice", "spend", "k", "d", "{}")
     return charge
 
 
