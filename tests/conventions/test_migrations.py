@@ -91,7 +91,7 @@ def test_sqlite_migrates_without_foreign_keys_and_enforces_them_afterwards(
     enforced = []
 
     @event.listens_for(db.engine, "before_cursor_execute")
-    def look(_connection: Connection, cursor: Any, statement: str, *_: object) -> None:
+    def record_pragma(_connection: Connection, cursor: Any, statement: str, *_: object) -> None:
         if statement.lstrip().startswith("CREATE TABLE"):
             enforced.append(cursor.connection.execute("PRAGMA foreign_keys").fetchone()[0])
 
