@@ -347,7 +347,7 @@ def test_an_email_is_a_file_that_a_person_finds(tmp_path: Path) -> None:
     FileMailer(tmp_path / "mail", SENDER).send(HELLO)
     FileMailer(tmp_path / "mail", SENDER).send(HELLO)
     (path,) = (tmp_path / "mail").iterdir()
-    assert path.name == "20261121T120000Z-hello-alice-example-com-mail_1.eml"
+    assert path.name == "20261121T120000Z-hello-alice-example-com-email_1.eml"
     assert path.stat().st_mode & 0o077 == 0
     email = message_from_bytes(path.read_bytes(), policy=policy.default)
     assert (email["To"], email["From"], email["Subject"]) == (
@@ -355,7 +355,7 @@ def test_an_email_is_a_file_that_a_person_finds(tmp_path: Path) -> None:
         SENDER,
         "Grüße",
     )
-    assert email["Message-ID"] == "<mail_1@shop.example>"
+    assert email["Message-ID"] == "<email_1@shop.example>"
 
 
 def test_a_folder_that_cannot_be_written_is_a_passing_failure(tmp_path: Path) -> None:
