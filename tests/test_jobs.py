@@ -163,13 +163,7 @@ def test_a_failing_job_is_retried_then_fails_for_good_and_its_text_is_not_stored
     jobs.enqueue("test.failing", "a")
     time.sleep(0.5)
     assert len(attempts) == 3 + 2
-    (letter,) = jobs.dead_letters()
-    assert (letter.name, letter.row_id, letter.attempts, letter.crashed) == (
-        "test.failing",
-        "a",
-        3,
-        False,
-    )
+    assert jobs.health().dead_letters == 1
     jobs.stop()
 
     output = capsys.readouterr()

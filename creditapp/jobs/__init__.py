@@ -34,7 +34,6 @@ from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
 
 from creditapp.jobs.engine import JobStore, Worker
-from creditapp.jobs.records import DeadLetter
 from creditapp.jobs.registry import every, handler, handlers
 from creditapp.services import get, provide
 
@@ -102,11 +101,6 @@ def health() -> Health:
         lag_seconds=backlog.lag_seconds,
         dead_letters=backlog.dead_letters,
     )
-
-
-def dead_letters(limit: int = 50) -> list[DeadLetter]:
-    """Return the jobs that failed for good, the latest first."""
-    return get(JobStore).records.dead_letters(limit)
 
 
 def init_app(app: Flask, database_url: str, data_dir: Path) -> None:

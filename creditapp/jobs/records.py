@@ -1,4 +1,4 @@
-"""Queries on the job tables: backlog, dead letters, expired records.
+"""Queries on the job tables: backlog, executors, expired records.
 
 The tables belong to DBOS, in a file or a schema of their own, and only DBOS writes them. They are
 read here without importing DBOS, so that a health check is cheap. The column names are those of
@@ -11,7 +11,6 @@ import sqlite3
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -53,18 +52,6 @@ class Backlog:
     """How long the oldest job that is due has waited."""
 
 
-@dataclass(frozen=True)
-class DeadLetter:
-    """A job that failed for good."""
-
-    name: str
-    row_id: str
-    attempts: int
-    ended_at: datetime
-    crashed: bool
-    """Whether it failed because its workers crashed too often."""
-
-
 def job_key(name: str, row_id: str, attempt: int) -> str:
     """Return the key under which one attempt at a job exists at most once."""
     return f"{name}:{row_id}" if attempt == 1 else f"{name}:{row_id}~{attempt}"
@@ -103,17 +90,6 @@ class Records:
             dead_letters=sum(counts.get(status, (0, None))[0] for status in _DEAD),
             lag_seconds=max(0.0, time.time() - first_ms / 1000) if first_ms else 0.0,
         )
-
-    def dead_letters(self, limit: int) -> list[DeadLetter]:
-        """Return the jobs that failed for good, the latest first."""
-        job = self._job
-        query = (
-            select(job)
-            .where(job.c.status.in_(_DEAD), job.c.schedule_name.is_(None))
-            .order_by(job.c.updated_at.desc())
-            .limit(limit)
-        )
-        return [_dead_letter(row) for row in self._rows(query)]
 
     def executors_with_jobs(self) -> list[str]:
         """Return the executors, alive or dead, that have running jobs."""
@@ -154,22 +130,9 @@ class Records:
 
 def _job_table(schema: str | None) -> TableClause:
     names = (
-        "workflow_uuid name status executor_id schedule_name"
-        " created_at updated_at delay_until_epoch_ms recovery_attempts"
+        "workflow_uuid status executor_id schedule_name created_at updated_at delay_until_epoch_ms"
     )
     return table("workflow_status", *(column(name) for name in names.split()), schema=schema)
-
-
-def _dead_letter(row: Any) -> DeadLetter:
-    row_id, _, attempt = row.workflow_uuid.removeprefix(f"{row.name}:").partition("~")
-    crashed = row.status != "ERROR"
-    return DeadLetter(
-        name=row.name,
-        row_id=row_id,
-        attempts=row.recovery_attempts if crashed else int(attempt or 1),
-        ended_at=datetime.fromtimestamp(row.updated_at / 1000, UTC),
-        crashed=crashed,
-    )
 
 
 def _new_engine(database_url: str, data_dir: Path) -> Engine:
