@@ -45,7 +45,6 @@ NO_FOREIGN_KEYS = {
     "stripe_events.purchase_id": "from the event's metadata, which may name no purchase of ours",
     "stripe_events.subscription_id": STRIPE,
     "subscriptions.customer_id": STRIPE,
-    "subscriptions.item_id": STRIPE,
     "subscriptions.next_price_id": STRIPE,
     "subscriptions.price_id": STRIPE,
     "subscriptions.upgrade_price_id": STRIPE,
