@@ -42,7 +42,6 @@ PLANNED: dict[str, str] = {
     "creditapp/catalog/tokens.py:affordable_output_tokens": "chat: cut an answer to the balance",
     "creditapp/catalog/tokens.py:token_cost_micro": "chat: settle what an answer cost",
     "creditapp/clock.py:StoppedClock": "the clock of tests",
-    "creditapp/ledger/idempotency.py:store_response": "spend, holds and grants by the API",
     "creditapp/ledger/transfers.py:transfer": "teams: move credits between wallets",
     "creditapp/ledger/wallets.py:freeze_wallet": "the admin's page of a user",
     "creditapp/ledger/wallets.py:unfreeze_wallet": "the admin's page of a user",
