@@ -37,11 +37,11 @@ from creditapp.accounts.signup import (
     confirm_address,
     count_sign_up,
     find_by_verification_token,
-    gifts_waiting,
     limit_welcome_credits,
     prepare_account,
     sign_up,
     verify_address,
+    waiting_credits_micro,
 )
 from creditapp.accounts.throttle import sweep_tries
 from creditapp.accounts.tokens import LinkExpired, LinkInvalid, mint_token

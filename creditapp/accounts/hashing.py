@@ -9,7 +9,7 @@ import hmac
 def keyed_hash(secret: str, purpose: str, text: str) -> str:
     """Return 64 hexadecimal digits that stand for ``text`` within one purpose.
 
-    Without the secret nobody can try addresses against a stolen table; with another purpose the
+    Without the secret, addresses cannot be tried against a stolen table; with another purpose the
     same text has another hash, so that two tables cannot be joined over it.
     """
     if not secret:

@@ -19,25 +19,19 @@ from creditapp.accounts import passwords
 from creditapp.accounts.email_address import find_address
 from creditapp.accounts.models import User
 from creditapp.accounts.policy import AccountRules
-from creditapp.accounts.throttle import Counter, Rule, count_try, reset_tries, uncount_try
+from creditapp.accounts.throttle import Counter, count_try, counter, reset_tries, uncount_try
 from creditapp.errors import AppError, AuthenticationRequired
 from creditapp.rate_limits import LOG_IN, LOG_IN_OF_ADDRESS, LOG_IN_OF_NETWORK
 
-# The pair stops a guesser quickly; the address alone is laxer, because whoever can exhaust it
-# locks the owner out; the network is laxest, because an office shares one.
-TRIES_FROM_ONE_PLACE = Rule("log_in", LOG_IN.limit, LOG_IN.window)
-TRIES_ON_ONE_ADDRESS = Rule("log_in.address", LOG_IN_OF_ADDRESS.limit, LOG_IN_OF_ADDRESS.window)
-TRIES_OF_ONE_NETWORK = Rule("log_in.network", LOG_IN_OF_NETWORK.limit, LOG_IN_OF_NETWORK.window)
-
 
 class WrongCredentials(AuthenticationRequired):
-    """The address is unknown or the password is wrong: nobody learns which."""
+    """The address is unknown or the password is wrong; the answer does not say which."""
 
     title = "The address or the password is wrong"
 
 
 class AccountSuspended(AppError):
-    """An operator has closed the account; told only to who knows its password."""
+    """An operator suspended the account; shown only after the right password."""
 
     status, code, title = 403, "account_frozen", "This account is suspended"
 
@@ -80,10 +74,12 @@ def begin_log_in(
     """
     address = find_address(email)
     subject = address.key if address else email.strip().lower()[:300]
+    # The pair stops a guesser quickly; the address alone is laxer, because exhausting it
+    # locks the owner out; the network is laxest, because an office shares one.
     counters = (
-        TRIES_FROM_ONE_PLACE.of(rules.secret, subject, network),
-        TRIES_ON_ONE_ADDRESS.of(rules.secret, subject),
-        TRIES_OF_ONE_NETWORK.of(rules.secret, network),
+        counter("log_in", LOG_IN, rules.secret, subject, network),
+        tries_of_address(rules, subject),
+        counter("log_in.network", LOG_IN_OF_NETWORK, rules.secret, network),
     )
     count_try(session, counters, now=now)
     found = None
@@ -94,13 +90,18 @@ def begin_log_in(
     return Attempt(user_id, stored_hash, counters)
 
 
+def tries_of_address(rules: AccountRules, address_key: str) -> Counter:
+    """Return the counter of the tries to log in with one address, from any network."""
+    return counter("log_in.address", LOG_IN_OF_ADDRESS, rules.secret, address_key)
+
+
 def log_in(session: Session, proof: Proof, *, now: datetime) -> User:
-    """Return who logged in; forget the tries. ``user.session_id`` is what a session remembers.
+    """Return the user who logged in, and reset the tries; a session stores ``user.session_id``.
 
     Raises ``WrongCredentials`` in the same words for an unknown address, a wrong password and a
     password that was changed meanwhile, and ``AccountSuspended``.
     """
-    user = proved_user(session, proof)
+    user = verified_user(session, proof)
     if user.frozen_at is not None:
         raise AccountSuspended("This account is suspended. Write to support if this is a mistake.")
     place, address, network = proof.attempt.counters
@@ -113,8 +114,8 @@ def log_in(session: Session, proof: Proof, *, now: datetime) -> User:
     return user
 
 
-def proved_user(session: Session, proof: Proof) -> User:
-    """Return whose current password was proved, with the row locked; or ``WrongCredentials``."""
+def verified_user(session: Session, proof: Proof) -> User:
+    """Return the user of a proof, with the row locked; raise ``WrongCredentials``."""
     attempt = proof.attempt
     user = None
     if proof.matched and attempt.user_id is not None:

@@ -30,7 +30,7 @@ class User(db.Model):
     email_key: Mapped[str | None] = mapped_column(String(ADDRESS_CHARACTERS_MAX), unique=True)
     """Normalised, one account each; null once deleted, so that the address is free again."""
     person_hash: Mapped[str] = mapped_column(String(64), index=True)
-    """The person, beyond the account: gifts once per person are keyed by it."""
+    """Hash of the person, the same in a later account: one-time credits are keyed by it."""
     name: Mapped[str] = mapped_column(String(120), default="")
     password_hash: Mapped[str | None] = mapped_column(String(255))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
@@ -73,7 +73,7 @@ class Member:
     topup_below_micro: int | None
     """Below this balance an automatic top-up is due; None without one."""
 
-    # What Flask-Login asks of a user; duck-typed, so that nothing of Flask is needed here.
+    # Flask-Login's interface of a user, without importing it.
     is_authenticated = is_active = True
     is_anonymous = False
 
@@ -82,7 +82,7 @@ class Member:
         return session_id(self.id, self.session_epoch)
 
     def low_at_micro(self, standard_micro: int) -> int:
-        """Return below which balance this person is told; ``standard_micro`` is the catalog's."""
+        """Return the balance of the low balance warning; ``standard_micro`` is the catalog's."""
         return standard_micro if self.low_balance_micro is None else self.low_balance_micro
 
 

@@ -38,7 +38,7 @@ class NewPassword:
 
 
 def new_password(password: str, *, address: str = "", field_name: str = "password") -> NewPassword:
-    """Check and hash a password that somebody chose; takes about 35 ms.
+    """Check and hash a new password; takes about 35 ms.
 
     Raises ``ValidationFailed`` for ``field_name`` with what to change: 10 to 128 characters, not
     the address nor a part of it, not one of the most common ones. Call it outside a transaction.
@@ -72,15 +72,15 @@ def password_problem(password: str, *, address: str = "") -> str | None:
 def verify(password: str, stored: str | None) -> bool:
     """Return whether the password is the stored one; takes the same time for ``stored=None``.
 
-    An unknown address is compared with a hash of nobody's password, so that the time of an answer
-    does not tell who has an account. Call it outside a transaction.
+    An unknown address is compared with the hash of a random password, so that the time of an answer
+    does not reveal who has an account. Call it outside a transaction.
     """
     text = _normal(password)
     # What could never have been chosen still costs the time of a try.
     impossible = len(text) > CHARACTERS_MAX or not _encodable(text)
     secret = b"" if impossible else text.encode()
     try:
-        Argon2id.verify_phc_encoded(secret, stored or _nobodys_hash())
+        Argon2id.verify_phc_encoded(secret, stored or _random_hash())
     except InvalidKey:
         return False
     return stored is not None and not impossible
@@ -108,7 +108,7 @@ def rehash(password: str) -> NewPassword:
 
 
 @functools.cache
-def _nobodys_hash() -> str:
+def _random_hash() -> str:
     return _hash(secrets.token_urlsafe(32))
 
 

@@ -27,7 +27,7 @@ class SignedUp:
 
     user: User
     guest: str | None
-    """The guest cookie's id that this browser carried, whose images move into the account."""
+    """The id in the browser's guest cookie; its images move into the account."""
     now: datetime
 
 
@@ -36,7 +36,7 @@ SignedUpReceiver = Callable[[Session, SignedUp], None]
 
 @dataclass(frozen=True)
 class AccountRules:
-    """The secret behind hashes and links, the gifts, and who acts when somebody signs up.
+    """The secret of hashes and links, the sign-up credits, and the receivers of a sign-up.
 
     ``create_app`` makes one and provides it. A receiver of ``signed_up`` runs inside the
     transaction of the sign-up: what it writes stands or falls with the account.

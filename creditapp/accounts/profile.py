@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from creditapp.accounts.email_address import find_address
-from creditapp.accounts.login import Proof, proved_user
+from creditapp.accounts.login import Proof, verified_user
 from creditapp.accounts.models import User
 from creditapp.accounts.passwords import NewPassword
 from creditapp.errors import ValidationFailed
@@ -53,11 +53,11 @@ def change_profile(
 
 
 def change_password(session: Session, proof: Proof, new: NewPassword) -> User:
-    """Set a new password for who proved the old one, and end every session.
+    """Set a new password after a proof of the old one, and end every session.
 
     Raises ``WrongCredentials``. The browser at hand goes on with the new ``user.session_id``.
     """
-    user = proved_user(session, proof)
+    user = verified_user(session, proof)
     set_password(session, user, new)
     return user
 
@@ -75,7 +75,7 @@ def end_sessions(session: Session, user: User) -> None:
 
 
 def delete_account(session: Session, user: User, *, now: datetime) -> None:
-    """Erase the person; what stays is a row without a name, and the hash that gifts are keyed by.
+    """Erase the user; the row stays, with the hash that one-time credits are keyed by.
 
     The address is free for a new account, which gets no second welcome.
     """

@@ -9,18 +9,15 @@ from sqlalchemy.orm import Session
 
 from creditapp.accounts import tokens
 from creditapp.accounts.email_address import find_address
-from creditapp.accounts.login import TRIES_ON_ONE_ADDRESS
+from creditapp.accounts.login import tries_of_address
 from creditapp.accounts.models import User
 from creditapp.accounts.passwords import NewPassword
 from creditapp.accounts.policy import AccountRules
 from creditapp.accounts.profile import set_password
 from creditapp.accounts.signup import confirm_address
-from creditapp.accounts.throttle import Rule, count_try, reset_tries
+from creditapp.accounts.throttle import count_try, counter, reset_tries
 from creditapp.errors import RateLimited
 from creditapp.rate_limits import RESET_OF_ADDRESS, RESET_OF_NETWORK
-
-REQUESTS_FOR_ONE_ADDRESS = Rule("reset.address", RESET_OF_ADDRESS.limit, RESET_OF_ADDRESS.window)
-REQUESTS_OF_ONE_NETWORK = Rule("reset.network", RESET_OF_NETWORK.limit, RESET_OF_NETWORK.window)
 
 
 def request_reset(
@@ -32,12 +29,14 @@ def request_reset(
     ``RateLimited`` for a network that asks too often. An address gets at most three emails an
     hour, and no refusal after them, because that would reveal that it exists.
     """
-    count_try(session, [REQUESTS_OF_ONE_NETWORK.of(rules.secret, network)], now=now)
+    of_network = counter("reset.network", RESET_OF_NETWORK, rules.secret, network)
+    count_try(session, [of_network], now=now)
     address = find_address(email)
     if address is None:
         return None
+    of_address = counter("reset.address", RESET_OF_ADDRESS, rules.secret, address.key)
     try:
-        count_try(session, [REQUESTS_FOR_ONE_ADDRESS.of(rules.secret, address.key)], now=now)
+        count_try(session, [of_address], now=now)
     except RateLimited:
         return None
     query = select(User).where(User.email_key == address.key, User.frozen_at.is_(None))
@@ -69,5 +68,5 @@ def reset_password(
     user = tokens.read(session, token, "reset", rules.secret, now=now)
     set_password(session, user, new)
     if user.email_key:
-        reset_tries(session, [TRIES_ON_ONE_ADDRESS.of(rules.secret, user.email_key)])
+        reset_tries(session, [tries_of_address(rules, user.email_key)])
     return confirm_address(session, user, rules, now=now).user

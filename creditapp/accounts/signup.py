@@ -15,19 +15,11 @@ from creditapp.accounts.models import User
 from creditapp.accounts.passwords import NewPassword, new_password, password_problem
 from creditapp.accounts.policy import AccountRules, SignedUp
 from creditapp.accounts.profile import name_problem
-from creditapp.accounts.throttle import Rule, count_try
+from creditapp.accounts.throttle import count_try, counter
 from creditapp.db import insert_once, update_if
 from creditapp.errors import RateLimited, ValidationFailed
 from creditapp.ids import new_id
 from creditapp.rate_limits import SIGN_UP_OF_NETWORK, WELCOME_OF_NETWORK
-
-SIGN_UPS_OF_ONE_NETWORK = Rule(
-    "sign_up.network", SIGN_UP_OF_NETWORK.limit, SIGN_UP_OF_NETWORK.window
-)
-WELCOMES_OF_ONE_NETWORK = Rule(
-    "welcome.network", WELCOME_OF_NETWORK.limit, WELCOME_OF_NETWORK.window
-)
-"""How many sign-ups of one network get their credits before anything proves the address."""
 
 
 class EmailTaken(Exception):
@@ -77,7 +69,7 @@ class Application:
 
 
 def check_application(email: str, password: str, name: str = "") -> Application:
-    """Check what somebody typed; quick, so that a door can count the try before it hashes.
+    """Check a sign-up form; quick, so that the try can be counted before the password is hashed.
 
     Raises ``ValidationFailed`` with every wrong field.
     """
@@ -98,7 +90,7 @@ def check_application(email: str, password: str, name: str = "") -> Application:
 
 
 def prepare_account(email: str, password: str, name: str = "") -> NewAccount:
-    """Check and hash in one go, as where nobody counts tries; raise ``ValidationFailed``."""
+    """Check and hash at once, where tries are not counted; raise ``ValidationFailed``."""
     return check_application(email, password, name).prepare()
 
 
@@ -109,7 +101,8 @@ def count_sign_up(session: Session, network: str, rules: AccountRules, *, now: d
     known. In a transaction of its own, before the password is hashed, so that a refused try costs
     next to nothing, and before ``sign_up``, so that a taken address counts too.
     """
-    count_try(session, [SIGN_UPS_OF_ONE_NETWORK.of(rules.secret, network)], now=now)
+    sign_ups = counter("sign_up.network", SIGN_UP_OF_NETWORK, rules.secret, network)
+    count_try(session, [sign_ups], now=now)
 
 
 def limit_welcome_credits(
@@ -120,8 +113,9 @@ def limit_welcome_credits(
     Past the day's share its welcome credits wait until the address is confirmed: an invented
     address costs nothing, and each would be worth them.
     """
+    sign_ups = counter("welcome.network", WELCOME_OF_NETWORK, rules.secret, network)
     try:
-        count_try(session, [WELCOMES_OF_ONE_NETWORK.of(rules.secret, network)], now=now)
+        count_try(session, [sign_ups], now=now)
     except RateLimited:
         return replace(rules, credits=replace(rules.credits, hold_until_verified=True))
     return rules
@@ -148,7 +142,7 @@ def sign_up(
     ledger.ensure_wallet(connection, "user", user.id, now=now)
     granted_micro = 0
     if not rules.credits.hold_until_verified:
-        granted_micro = _give_once(session, user, "welcome", rules.credits.welcome_micro, now)
+        granted_micro = _grant_once(session, user, "welcome", rules.credits.welcome_micro, now)
     for receiver in rules.signed_up:
         receiver(session, SignedUp(user, guest, now))
     return CreditedUser(user, granted_micro)
@@ -164,15 +158,15 @@ def find_by_verification_token(
     return tokens.read(session, token, "verify", rules.secret, now=now)
 
 
-def gifts_waiting(session: Session, user: User, rules: AccountRules) -> int:
+def waiting_credits_micro(session: Session, user: User, rules: AccountRules) -> int:
     """Return the microcredits that confirming this person's address would give now."""
     if user.verified:
         return 0
-    gifts = {"welcome": rules.credits.welcome_micro, "free": rules.credits.free_micro}
+    credits = {"welcome": rules.credits.welcome_micro, "free": rules.credits.free_micro}
     connection = session.connection()
     return sum(
         amount_micro
-        for source, amount_micro in gifts.items()
+        for source, amount_micro in credits.items()
         if ledger.find_grant(connection, _origin(source, user)) is None
     )
 
@@ -196,8 +190,8 @@ def confirm_address(
     granted_micro = 0
     if update_if(session, user, is_unverified, verified_at=now):
         # Welcome as well: it may have been held back. The origin lets each through once a person.
-        granted_micro += _give_once(session, user, "welcome", rules.credits.welcome_micro, now)
-        granted_micro += _give_once(session, user, "free", rules.credits.free_micro, now)
+        granted_micro += _grant_once(session, user, "welcome", rules.credits.welcome_micro, now)
+        granted_micro += _grant_once(session, user, "free", rules.credits.free_micro, now)
     else:
         session.refresh(user)
     return CreditedUser(user, granted_micro)
@@ -216,20 +210,14 @@ def _insert(session: Session, new: NewAccount, rules: AccountRules, now: datetim
     return session.get(User, user.id) if insert_once(session, user, ["email_key"]) else None
 
 
-def _give_once(session: Session, user: User, source: str, amount_micro: int, now: datetime) -> int:
-    """Give the person a gift unless they had it before; return the microcredits given."""
+def _grant_once(session: Session, user: User, source: str, amount_micro: int, now: datetime) -> int:
+    """Grant one-time credits unless the person had them before; return the microcredits."""
     if amount_micro <= 0:
         return 0
     connection = session.connection()
     wallet_id = ledger.ensure_wallet(connection, "user", user.id, now=now)
-    origin = _origin(source, user)
-    made = ledger.grant(
-        connection,
-        wallet_id,
-        ledger.NewGrant(amount_micro=amount_micro, source=source, origin=origin),
-        now=now,
-    )
-    return amount_micro if made else 0
+    new = ledger.NewGrant(amount_micro=amount_micro, source=source, origin=_origin(source, user))
+    return amount_micro if ledger.grant(connection, wallet_id, new, now=now) else 0
 
 
 def _origin(source: str, user: User) -> str:

@@ -14,29 +14,22 @@ from creditapp.accounts.hashing import keyed_hash
 from creditapp.accounts.models import Throttle
 from creditapp.db import insert
 from creditapp.errors import RateLimited
+from creditapp.rate_limits import RateLimit
 
 _WINDOW_LONGEST = timedelta(days=1)
 
 
 @dataclass(frozen=True)
-class Rule:
-    """At most ``limit`` tries of one kind within a window that opens with the first."""
-
-    name: str
-    limit: int
-    window: timedelta
-
-    def of(self, secret: str, *subject: str) -> Counter:
-        """Return the counter of one subject: an address, a network, or both together."""
-        return Counter(self, f"{self.name}:{keyed_hash(secret, self.name, chr(0).join(subject))}")
-
-
-@dataclass(frozen=True)
 class Counter:
-    """One rule for one subject."""
+    """The counter of one rate limit for one subject."""
 
-    rule: Rule
+    rate: RateLimit
     key: str
+
+
+def counter(name: str, rate: RateLimit, secret: str, *subject: str) -> Counter:
+    """Return the counter of one subject: an address, a network, or both together."""
+    return Counter(rate, f"{name}:{keyed_hash(secret, name, chr(0).join(subject))}")
 
 
 def count_try(session: Session, counters: Sequence[Counter], *, now: datetime) -> None:
@@ -72,7 +65,7 @@ def sweep_tries(session: Session, *, now: datetime) -> None:
 
 
 def _count(session: Session, counter: Counter, now: datetime) -> bool:
-    over = Throttle.window_started_at <= now - counter.rule.window
+    over = Throttle.window_started_at <= now - counter.rate.window
     statement = (
         insert(session, Throttle)
         .values(key=counter.key, window_started_at=now, tries=1)
@@ -82,7 +75,7 @@ def _count(session: Session, counter: Counter, now: datetime) -> bool:
                 "tries": case((over, 1), else_=Throttle.tries + 1),
                 "window_started_at": case((over, now), else_=Throttle.window_started_at),
             },
-            where=or_(over, Throttle.tries < counter.rule.limit),
+            where=or_(over, Throttle.tries < counter.rate.limit),
         )
         .returning(Throttle.tries)
     )
@@ -93,14 +86,14 @@ def _limited(session: Session, counter: Counter, now: datetime) -> RateLimited:
     started_at = session.execute(
         select(Throttle.window_started_at).where(Throttle.key == counter.key)
     ).scalar()
-    ends_at = (started_at or now) + counter.rule.window
+    ends_at = (started_at or now) + counter.rate.window
     seconds = max(1, math.ceil((ends_at - now).total_seconds()))
     minutes = math.ceil(seconds / 60)
     return RateLimited(
         f"Too many tries. Try again in {minutes} min.",
         headers={
             "Retry-After": str(seconds),
-            "RateLimit-Limit": str(counter.rule.limit),
+            "RateLimit-Limit": str(counter.rate.limit),
             "RateLimit-Remaining": "0",
             "RateLimit-Reset": str(seconds),
         },

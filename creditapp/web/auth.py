@@ -63,7 +63,7 @@ def join() -> Response:
     try:
         with transaction() as session:
             signup = accounts.sign_up(session, new_user, rules, now=now(), guest=visitor.cookie_id)
-            waiting_micro = accounts.gifts_waiting(session, signup.user, rules)
+            waiting_micro = accounts.waiting_credits_micro(session, signup.user, rules)
     except EmailTaken as refusal:
         # Once a day, so that repeated attempts cannot fill the owner's mailbox.
         _send_email(refusal.user, "account_exists", f"{now():%Y%m%d}")
@@ -192,7 +192,7 @@ def verify(token: str) -> Response:
         owner = accounts.find_by_verification_token(session, token, rules, now=now())
     except LinkInvalid as refusal:
         return _expired_link(token, refusal)
-    waiting_micro = accounts.gifts_waiting(session, owner, rules)
+    waiting_micro = accounts.waiting_credits_micro(session, owner, rules)
     return _form("verify", token=token, state="ready", micro=waiting_micro)
 
 

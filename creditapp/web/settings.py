@@ -92,7 +92,7 @@ def page(member: User, refusal: AppError | None = None) -> Response:
         refusal,
         form=form,
         email_verified_at=fresh.verified_at,
-        waiting_micro=accounts.gifts_waiting(reading(), fresh, get(AccountRules)),
+        waiting_micro=accounts.waiting_credits_micro(reading(), fresh, get(AccountRules)),
         notifications=notifications_of(fresh.id),
         topup=_topup(fresh, sent=refusal is not None and request.path.endswith("/top-up")),
     )

@@ -19,9 +19,10 @@ from creditapp.accounts import (
     WrongCredentials,
     passwords,
 )
-from creditapp.accounts.throttle import Rule, count_try
+from creditapp.accounts.throttle import count_try, counter
 from creditapp.db import transaction
 from creditapp.errors import RateLimited
+from creditapp.rate_limits import RateLimit
 from tests.accounts.conftest import NOW, PASSWORD, Join
 from tests.databases import at_once
 
@@ -94,11 +95,11 @@ def test_one_network_guesses_at_many_addresses(engine: Engine, rules: AccountRul
 
 
 def test_tries_at_one_moment_all_count(engine: Engine) -> None:
-    counter = Rule("test", 5, timedelta(minutes=1)).of("secret", "alice")
+    tries = counter("test", RateLimit(5, timedelta(minutes=1), "name"), "secret", "alice")
 
     def attempt(_: int) -> bool:
         with transaction(engine) as session:
-            count_try(session, [counter], now=NOW)
+            count_try(session, [tries], now=NOW)
         return True
 
     outcomes = at_once(16, attempt)

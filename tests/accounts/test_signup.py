@@ -88,15 +88,15 @@ def test_joining_and_confirming_say_what_they_really_gave(
         new = accounts.prepare_account(email, PASSWORD)
         with transaction(engine) as session:
             joined = accounts.sign_up(session, new, rules, now=NOW)
-            waiting = accounts.gifts_waiting(session, joined.user, rules)
+            waiting = accounts.waiting_credits_micro(session, joined.user, rules)
         return joined.user, joined.granted_micro / MICRO_PER_CREDIT, waiting / MICRO_PER_CREDIT
 
     def confirm(user: User) -> tuple[float, float]:
         with transaction(engine) as session:
             mine = session.get_one(User, user.id)
-            waiting = accounts.gifts_waiting(session, mine, rules)
+            waiting = accounts.waiting_credits_micro(session, mine, rules)
             confirmed = accounts.confirm_address(session, mine, rules, now=NOW)
-            assert accounts.gifts_waiting(session, mine, rules) == 0
+            assert accounts.waiting_credits_micro(session, mine, rules) == 0
         return waiting / MICRO_PER_CREDIT, confirmed.granted_micro / MICRO_PER_CREDIT
 
     holding = replace(rules, credits=replace(rules.credits, hold_until_verified=True))
