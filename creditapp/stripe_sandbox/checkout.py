@@ -43,8 +43,10 @@ def intent_of(store: Store, session: Json) -> Json | None:
 def awaits_step(store: Store, session: Json) -> bool:
     """Whether the bank waits for the authentication step."""
     intent = intent_of(store, session)
-    waits = bool(session.get("_step")) or bool(intent and intent["status"] == "requires_action")
-    return session["status"] == "open" and waits
+    needs_step = bool(session.get("_step")) or bool(
+        intent and intent["status"] == "requires_action"
+    )
+    return session["status"] == "open" and needs_step
 
 
 def last_error_message(store: Store, session: Json) -> str | None:

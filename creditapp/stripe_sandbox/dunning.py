@@ -90,8 +90,8 @@ def _payment(store: Store, invoice: Json) -> tuple[Json, Json]:
 def _method(store: Store, subscription: Json) -> Json | None:
     customer = store.get("customer", subscription["customer"])
     settings = customer["invoice_settings"] if customer else {}
-    chosen = subscription["default_payment_method"] or settings.get("default_payment_method")
-    method = store.get("payment_method", chosen or "")
+    method_id = subscription["default_payment_method"] or settings.get("default_payment_method")
+    method = store.get("payment_method", method_id or "")
     return method if method and method["customer"] else None
 
 

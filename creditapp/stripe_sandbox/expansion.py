@@ -101,10 +101,10 @@ def _value(store: Store, resource: Json, name: str, paths: list[str]) -> Any:
             "url": url.format(id=resource["id"]),
         }
         return expand(store, page, paths)
-    shown = public(resource).get(name)
-    if isinstance(shown, dict) and "object" in shown:
-        return expand(store, shown, paths)
-    return _inside(store, resource["object"], name, shown, paths)
+    value = public(resource).get(name)
+    if isinstance(value, dict) and "object" in value:
+        return expand(store, value, paths)
+    return _inside(store, resource["object"], name, value, paths)
 
 
 def _inside(store: Store, kind: str, place: str, value: Any, paths: list[str]) -> Any:

@@ -61,22 +61,22 @@ def pay(session_id: str) -> Any:
 def submit(session_id: str) -> Any:
     """Submit a payment."""
     email = request.form.get("email", "").strip()
-    chosen = request.form.get("card", "")
+    card = request.form.get("card", "")
     with State.of(current_app).transaction() as store:
         checkout.run_due_work(store)
         session = store.get("checkout.session", session_id) or abort(404)
         if session["_email_fixed"]:
             email = session["_email"]
         options = {option.key: option for option in checkout.payment_options(session)}
-        problems = _problems(email, chosen in options or not needs_payment_method(session))
+        problems = _problems(email, card in options or not needs_payment_method(session))
         if session["status"] == "open" and not problems:
             step_url = f"{store.public_url}/pay/{session_id}/step"
-            option = options.get(chosen, PAYMENT_OPTIONS[0])
+            option = options.get(card, PAYMENT_OPTIONS[0])
             session = checkout.pay(store, session, option, email, step_url)
     if session["status"] == "complete":
         return redirect(_success_url(session), 303)
     if problems and session["status"] == "open":
-        return _checkout(session | {"_email": email}, problems, chosen), 422
+        return _checkout(session | {"_email": email}, problems, card), 422
     return redirect(url_for("pages.pay", session_id=session_id), 303)
 
 
@@ -122,7 +122,7 @@ def answer_step(session_id: str) -> Any:
     return redirect(url_for("pages.pay", session_id=session_id), 303)
 
 
-def _checkout(session: Json, problems: dict[str, str], chosen: str = "succeeds") -> str:
+def _checkout(session: Json, problems: dict[str, str], card: str = "succeeds") -> str:
     with State.of(current_app).transaction() as store:
         code = promotions.code_of(store, session)
     return render_template(
@@ -132,7 +132,7 @@ def _checkout(session: Json, problems: dict[str, str], chosen: str = "succeeds")
         terms=subscription_terms(session),
         code=code["code"] if code else None,
         problems=problems,
-        chosen=chosen,
+        chosen=card,
     )
 
 

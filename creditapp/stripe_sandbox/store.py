@@ -237,9 +237,9 @@ def public(resource: Json) -> Json:
 
     As with Stripe, an invoice includes its first ten lines; the list endpoint returns all.
     """
-    shown = {name: value for name, value in resource.items() if not name.startswith("_")}
+    public_fields = {name: value for name, value in resource.items() if not name.startswith("_")}
     if resource["object"] == "invoice":
         lines = resource["lines"]["data"]
         first = {"data": lines[:LINES_EMBEDDED_MAX], "has_more": len(lines) > LINES_EMBEDDED_MAX}
-        shown["lines"] = resource["lines"] | first
-    return shown
+        public_fields["lines"] = resource["lines"] | first
+    return public_fields

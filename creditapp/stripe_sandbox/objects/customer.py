@@ -63,8 +63,8 @@ def update(store: Store, customer: Json, params: dict[str, Any]) -> Json:
         method = payment_method.of_customer(
             store, settings["default_payment_method"], customer["id"], param=param
         )
-        chosen = {"default_payment_method": method["id"]}
-        changes["invoice_settings"] = {**customer["invoice_settings"], **chosen}
+        default = {"default_payment_method": method["id"]}
+        changes["invoice_settings"] = {**customer["invoice_settings"], **default}
     previous = {name: customer[name] for name in changes if customer[name] != changes[name]}
     store.put(customer | changes)
     if previous:
