@@ -155,15 +155,7 @@ def show_credits() -> Response:
 @documented("The balance", BalanceAnswer)
 def show_balance() -> Response:
     """Return a member's balance and lifetime spending."""
-    require_member()
-    current_viewer = viewer()
-    spent_micro = 0
-    if current_viewer.wallet_id is not None:
-        balance = ledger.balance(reading().connection(), current_viewer.wallet_id, now=now())
-        spent_micro = balance.lifetime_spent_micro
-    return json_response(
-        BalanceAnswer(balance_micro=current_viewer.balance_micro, lifetime_spent_micro=spent_micro)
-    )
+    return json_response(BalanceAnswer.model_validate(viewer()))
 
 
 @routes.get("/credits/transactions")

@@ -8,13 +8,11 @@ from flask import Blueprint, Response, redirect, request
 from pydantic import Field, StrictInt
 from werkzeug.wrappers import Response as AnyResponse
 
-from creditapp import ledger
 from creditapp.api.purchases import CheckoutUrlAnswer, require_open
 from creditapp.api.requests import IdempotentBody, idempotency_key, parse_body, replay_headers
 from creditapp.catalog import Catalog
 from creditapp.catalog.packs import PlanView, plans_view
 from creditapp.catalog.plan_kinds import PLAN_KINDS
-from creditapp.clock import now
 from creditapp.db import reading
 from creditapp.http.csrf import is_form
 from creditapp.http.json_provider import json_response
@@ -167,21 +165,10 @@ def upgrade_plan() -> Response:
 def show_entitlements() -> Response:
     """Return the caller's entitlements: an operation is a feature while the catalog has it."""
     member, session = require_member(), reading()
-    current_viewer = viewer()
-    spent_micro = 0
-    if current_viewer.wallet_id is not None:
-        spent_micro = ledger.balance(
-            session.connection(), current_viewer.wallet_id, now=now()
-        ).lifetime_spent_micro
     rows = subscription_sync.list_subscriptions(session, member.id)
     return json_response(
         EntitlementsAnswer(
-            credits=Entitled(
-                balance_micro=current_viewer.balance_micro,
-                held_micro=current_viewer.held_micro,
-                owed_micro=current_viewer.owed_micro,
-                lifetime_spent_micro=spent_micro,
-            ),
+            credits=Entitled.model_validate(viewer()),
             plan=_current(plan_status.get_status(session, member.id)),
             subscriptions=[_current(plan_status.describe(session, row)) for row in rows[:5]],
             features=[operation.id for operation in get(Catalog).operations],

@@ -160,15 +160,8 @@ def quote() -> Response:
     price = quote_price(
         get(Catalog),
         PriceRequest(
-            operation=body.operation,
-            model=body.model,
-            n=body.n,
-            quality=body.quality,
-            size=body.size,
-            seconds=body.seconds,
+            **body.model_dump(exclude={"text"}),
             text_length=None if body.text is None else len(body.text),
-            input_tokens=body.input_tokens,
-            output_tokens=body.output_tokens,
         ),
     )
     answer = QuoteAnswer.model_validate(price)

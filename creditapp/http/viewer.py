@@ -33,6 +33,7 @@ class Viewer:
     held_micro: int = 0
     frozen_micro: int = 0
     owed_micro: int = 0
+    lifetime_spent_micro: int = 0
     low: bool = False
     low_at_micro: int = 0
     guest_remaining: int = 0
@@ -74,6 +75,7 @@ def _member(member: Member) -> Viewer:
         held_micro=balance.held_micro,
         frozen_micro=balance.frozen_micro,
         owed_micro=balance.owed_micro,
+        lifetime_spent_micro=balance.lifetime_spent_micro,
         low=balance.available_micro < threshold,
         low_at_micro=threshold,
     )
