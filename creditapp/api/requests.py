@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 from typing import TypeVar
 
@@ -11,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from creditapp.errors import ValidationFailed
 from creditapp.generation.submit import ONCE
+from creditapp.http import forms
 from creditapp.http.json_provider import read_json, validation_failed
 from creditapp.http.schemas import RequestSchema
 
@@ -53,9 +53,7 @@ def replay_headers(*, replayed: bool) -> dict[str, str]:
 
 def page_size(default: int) -> int:
     """Return the ``limit`` of the query; raise ``ValidationFailed`` for an invalid one."""
-    text = request.args.get("limit")
-    if text is None:
-        return default
-    if re.fullmatch(r"[0-9]{1,6}", text) is None or not 1 <= int(text) <= PAGE_SIZE_MAX:
+    size = forms.whole("limit", 6) or 0 if "limit" in request.args else default
+    if not 1 <= size <= PAGE_SIZE_MAX:
         raise ValidationFailed.of("limit", f"A limit is a whole number from 1 to {PAGE_SIZE_MAX}.")
-    return int(text)
+    return size

@@ -162,6 +162,11 @@ class Model(ServedModel):
         """The price of its cheapest image."""
         return min(self.prices_micro.values(), default=self.price_micro)
 
+    @property
+    def highest_micro(self) -> int:
+        """The price of its dearest image."""
+        return max(self.prices_micro.values(), default=self.price_micro)
+
     def price_at(self, quality: str | None) -> int:
         """Return the price of one image; a quality without a price of its own changes nothing."""
         return self.prices_micro.get(quality or "", self.price_micro)

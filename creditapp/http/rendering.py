@@ -8,12 +8,13 @@ imported.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from flask import (
     Flask,
@@ -31,7 +32,7 @@ from markupsafe import Markup, escape
 
 from creditapp import clock, units
 from creditapp.catalog import Catalog
-from creditapp.catalog import amount as amount_text
+from creditapp.catalog.formatting import amount, figure
 from creditapp.errors import NotFound
 from creditapp.http.policies import policy
 from creditapp.services import get
@@ -119,6 +120,12 @@ def go(url: str) -> Response:
     return Response(status=303, headers={"Location": url})
 
 
+def with_query(path: str, fields: Mapping[str, object]) -> str:
+    """Return a path with a query of the fields that have a value."""
+    query = urlencode({name: value for name, value in fields.items() if value})
+    return f"{path}?{query}" if query else path
+
+
 def asset(path: str) -> str:
     """Return the URL of a static file with its content's digest, so that caches may store it."""
     folder = Path(current_app.static_folder or "")
@@ -157,14 +164,12 @@ def unit() -> str:
 
 def credits_text(micro: int) -> str:
     """Return an amount in this site's unit: ``0.5``, or ``$12.34``."""
-    if unit() == "dollars":
-        return units.dollars_text(micro)
-    return units.credits_text(micro)
+    return figure(get(Catalog), micro)
 
 
 def words(micro: int) -> str:
     """Return an amount with its unit: ``110 credits``, ``$12.34``."""
-    return amount_text(get(Catalog), micro)
+    return amount(get(Catalog), micro)
 
 
 def icon(name: str, size: int = 18, class_: str = "") -> Markup:

@@ -11,7 +11,7 @@ from flask import Blueprint, Response, make_response, request, session, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from creditapp import payments
-from creditapp.catalog import Catalog
+from creditapp.catalog import Catalog, packs_view
 from creditapp.clock import now
 from creditapp.db import reading
 from creditapp.errors import AppError, AuthenticationRequired
@@ -131,10 +131,10 @@ def _packs() -> dict[str, Any]:
     pack = catalog.pack(forms.text("pack"))
     currency = _currency()
     return {
-        "packs": view_models.packs(currency),
+        "packs": packs_view(catalog, currency),
         "currency": currency,
         "currencies": catalog.currencies,
-        "chart": view_models.cost_chart(),
+        "chart": catalog.models,
         "catalog": catalog.digest,
         "nonce": secrets.token_urlsafe(16),
         "next": forms.next_path("/credits"),

@@ -15,7 +15,7 @@ from creditapp.http.headers import content_security_policy
 from creditapp.http.policies import policy
 from creditapp.http.rendering import render_page
 from creditapp.services import get
-from creditapp.web.examples import Component, Email, EmailExample, load_emails, load_examples
+from creditapp.web.examples import Example, Subject, load_emails, load_examples
 
 EMAIL_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'; sandbox"
 """Content security policy of an email in a frame: its own styles and nothing else."""
@@ -45,7 +45,7 @@ def email_list() -> str:
 @policy("public")
 def email(event: str, state: str) -> Response:
     """Show one email in one state: its subject, its HTML in a frame, its text."""
-    email_type, example = _find_email(event, state)
+    email_type, example = _find(_emails(), event, state)
     response = make_response(
         render_page(
             "pages/credits_demo/email.html",
@@ -64,7 +64,7 @@ def email(event: str, state: str) -> Response:
 @policy("public")
 def email_html(event: str, state: str) -> Response:
     """Show the HTML of one email in one state, as an email program would."""
-    response = make_response(_part(*_find_email(event, state), "html"))
+    response = make_response(_part(*_find(_emails(), event, state), "html"))
     response.headers["Content-Security-Policy"] = EMAIL_POLICY
     response.headers["X-Frame-Options"] = "SAMEORIGIN"
     return response
@@ -74,42 +74,37 @@ def email_html(event: str, state: str) -> Response:
 @policy("public")
 def state(component: str, state: str) -> str:
     """Show one state of one component, alone."""
-    for candidate in _components():
-        for example in candidate.examples:
-            if (candidate.name, example.name) == (component, state):
-                return render_page(
-                    "pages/credits_demo/state.html", component=candidate, example=example
-                )
-    raise NotFound("There is no such component or state.")
+    subject, example = _find(_components(), component, state)
+    return render_page("pages/credits_demo/state.html", component=subject, example=example)
 
 
-def _components() -> tuple[Component, ...]:
+def _components() -> tuple[Subject, ...]:
     return load_examples(_templates() / "examples", now())
 
 
-def _emails() -> tuple[Email, ...]:
+def _emails() -> tuple[Subject, ...]:
     return load_emails(_templates() / "emails", now())
 
 
-def _find_email(event: str, state: str) -> tuple[Email, EmailExample]:
-    for email in _emails():
-        for example in email.examples:
-            if (email.event, example.name) == (event, state):
-                return email, example
-    raise NotFound("There is no such email or state.")
+def _find(subjects: tuple[Subject, ...], name: str, state: str) -> tuple[Subject, Example]:
+    for subject in subjects:
+        for example in subject.examples:
+            if (subject.name, example.name) == (name, state):
+                return subject, example
+    raise NotFound("There is no such example or state.")
 
 
-def _part(email: Email, example: EmailExample, part: str) -> str:
+def _part(email: Subject, example: Example, part: str) -> str:
     """Render one part like an email that is sent; its links carry an example token."""
     service = get(EmailService)
-    context = {**example.context, "site_url": service.site_url}
-    if email.event in emails.LINKS:
-        context["link"] = service.site_url + emails.LINKS[email.event][1].replace(
+    context = {**example.args, "site_url": service.site_url}
+    if email.name in emails.LINKS:
+        context["link"] = service.site_url + emails.LINKS[email.name][1].replace(
             "{token}", "example"
         )
-    if email.event in emails.OPTIONAL:
+    if email.name in emails.OPTIONAL:
         context["unsubscribe_link"] = f"{service.site_url}/unsubscribe/example"
-    return service.render(email.event, part, context)
+    return service.render(email.name, part, context)
 
 
 def _templates() -> Path:

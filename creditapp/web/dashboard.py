@@ -5,14 +5,13 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, time, timedelta
-from typing import Any
-from urllib.parse import urlencode
+from datetime import UTC, date, datetime, time, timedelta
 
 from flask import Blueprint, Response, stream_with_context
 from sqlalchemy.orm import Session
 
 from creditapp import ledger, units
+from creditapp.catalog.formatting import count
 from creditapp.clock import NEVER, now
 from creditapp.db import reading, snapshot, stop_reading
 from creditapp.errors import ValidationFailed
@@ -20,13 +19,13 @@ from creditapp.generation import queries
 from creditapp.http import forms
 from creditapp.http.json_provider import rfc3339
 from creditapp.http.policies import policy
-from creditapp.http.rendering import page_or_block
+from creditapp.http.rendering import page_or_block, with_query
 from creditapp.http.sessions import require_member
 from creditapp.http.viewer import viewer
 from creditapp.pagination import page_of
 from creditapp.payments.subscriptions import status as plan_status
 from creditapp.web import view_models
-from creditapp.web.view_models import BalancePart
+from creditapp.web.view_models import BalancePart, Usage, UsageDay
 
 PAGE_SIZE = 25
 CSV_PAGE = 500
@@ -63,22 +62,18 @@ def dashboard() -> Response:
         session, current_viewer.wallet_id, type_filter, forms.whole("cursor"), PAGE_SIZE + 1
     )
     page = page_of(lines, PAGE_SIZE, lambda line: line.seq)
-    next_url = None
-    if page.next_cursor:
-        query = {"type": type_filter, "cursor": page.next_cursor}
-        next_url = (
-            f"/dashboard?{urlencode({name: value for name, value in query.items() if value})}"
-        )
+    filters = {"type": type_filter}
     return page_or_block(
         "pages/dashboard/index.html",
         "history",
         wallet=view_models.balance(current_viewer, _balance_parts(current_viewer.wallet_id)),
         plan=view_models.plan(plan_status.get_status(reading(), require_member().id)),
-        usage=_usage(require_member().id),
+        usage=_usage(require_member().id, now().date()),
         lines=[view_models.history_line(line) for line in page.rows],
         filter=type_filter,
-        next_url=next_url,
-        csv_url="/dashboard/history.csv" + (f"?type={type_filter}" if type_filter else ""),
+        next_url=page.next_cursor
+        and with_query("/dashboard", {**filters, "cursor": page.next_cursor}),
+        csv_url=with_query("/dashboard/history.csv", filters),
     )
 
 
@@ -109,11 +104,11 @@ def _csv_pages(wallet_id: int | None, type_filter: str) -> Iterator[str]:
 
 def _csv_cells(entry: ledger.StatementLine) -> list[str]:
     line = view_models.history_line(entry)
-    detail = f": {line['detail']}" if line["detail"] else ""
+    detail = f": {line.detail}" if line.detail else ""
     return [
         rfc3339(entry.effective_at),
         entry.type,
-        _escape_formula(f"{line['title']}{detail}"),
+        _escape_formula(f"{line.title}{detail}"),
         str(units.credits_number(entry.amount_micro)),
         str(units.credits_number(entry.balance_after_micro)),
         entry.id,
@@ -164,31 +159,24 @@ def _balance_parts(wallet_id: int | None) -> list[BalancePart]:
             key = (grant.source, expires_at)
             merged[key] = merged.get(key, 0) + grant.remaining_micro
     return [
-        {
-            "label": _LABELS.get(source, source.capitalize()),
-            "source": source,
-            "micro": micro,
-            "expires_at": expires_at,
-        }
+        BalancePart(_LABELS.get(source, source.capitalize()), source, micro, expires_at)
         for (source, expires_at), micro in merged.items()
     ]
 
 
-def _usage(user_id: str) -> dict[str, Any]:
+def _usage(user_id: str, today: date) -> Usage:
     """Return the credits spent and images made on each of the last days, in one query."""
-    today = datetime.combine(now().date(), time(), UTC)
-    days = [today - timedelta(days=DAYS - 1 - number) for number in range(DAYS)]
-    usage = queries.usage_by_day(reading(), user_id, days)
-    return {
-        "days": [
-            {"date": day.date(), "spent_micro": of.charged_micro, "made": _images(of.delivered)}
-            for day, of in zip(days, usage, strict=True)
+    last = datetime.combine(today, time(), UTC)
+    days = [last - timedelta(days=DAYS - 1 - number) for number in range(DAYS)]
+    rows = queries.usage_by_day(reading(), user_id, days)
+    return Usage(
+        [
+            UsageDay(
+                day.date(),
+                row.charged_micro,
+                count(row.delivered, "image") if row.delivered else "nothing",
+            )
+            for day, row in zip(days, rows, strict=True)
         ],
-        "total_micro": sum(of.charged_micro for of in usage),
-    }
-
-
-def _images(count: int) -> str:
-    if count == 0:
-        return "nothing"
-    return f"{count} image" if count == 1 else f"{count} images"
+        total_micro=sum(row.charged_micro for row in rows),
+    )

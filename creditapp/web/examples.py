@@ -26,59 +26,53 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 @dataclass(frozen=True)
 class Example:
-    """One state of a component."""
+    """One state of a component or an email, with the arguments of its template."""
 
     name: str
     title: str
     args: dict[str, Any]
-    code: str
-    """The call as written in a template."""
+    code: str = ""
+    """The call of a component as written in a template."""
 
 
 @dataclass(frozen=True)
-class Component:
-    """A component with all its states."""
+class Subject:
+    """A component or an email with all its states."""
 
     name: str
     about: str
     examples: tuple[Example, ...]
 
 
-@dataclass(frozen=True)
-class EmailExample:
-    """One state of an email, with the context of its templates."""
-
-    name: str
-    title: str
-    context: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Email:
-    """An email with all its states."""
-
-    event: str
-    about: str
-    examples: tuple[EmailExample, ...]
-
-
-def load_emails(folder: Path, present: datetime) -> tuple[Email, ...]:
+def load_emails(folder: Path, present: datetime) -> tuple[Subject, ...]:
     """Return every email that has examples, by event; times are text, as in stored emails."""
-    return tuple(_email(file, present) for file in sorted(folder.glob("*/examples.json")))
+    subjects = []
+    for file in sorted(folder.glob("*/examples.json")):
+        data = json.loads(file.read_text())
+        examples = tuple(
+            Example(name, example["title"], _as_stored(_with_times(example["context"], present)))
+            for name, example in data["examples"].items()
+        )
+        subjects.append(Subject(file.parent.name, data["about"], examples))
+    return tuple(subjects)
 
 
-def _email(file: Path, present: datetime) -> Email:
-    data = json.loads(file.read_text())
-    return Email(
-        file.parent.name,
-        data["about"],
-        tuple(
-            EmailExample(
-                name, example["title"], _as_stored(_with_times(example["context"], present))
+def load_examples(folder: Path, present: datetime) -> tuple[Subject, ...]:
+    """Return every component that has examples, by name; times count from ``present``."""
+    subjects = []
+    for file in sorted(folder.glob("*.json")):
+        data = json.loads(file.read_text())
+        examples = tuple(
+            Example(
+                name,
+                example["title"],
+                _with_times(example["args"], present),
+                _call(file.stem, example["args"]),
             )
             for name, example in data["examples"].items()
-        ),
-    )
+        )
+        subjects.append(Subject(file.stem, data["about"], examples))
+    return tuple(subjects)
 
 
 def _as_stored(value: Any) -> Any:
@@ -87,28 +81,6 @@ def _as_stored(value: Any) -> Any:
     if isinstance(value, list):
         return [_as_stored(item) for item in value]
     return value.isoformat() if isinstance(value, datetime) else value
-
-
-def load_examples(folder: Path, present: datetime) -> tuple[Component, ...]:
-    """Return every component that has examples, by name; times count from ``present``."""
-    return tuple(_component(file, present) for file in sorted(folder.glob("*.json")))
-
-
-def _component(file: Path, present: datetime) -> Component:
-    data = json.loads(file.read_text())
-    return Component(
-        file.stem,
-        data["about"],
-        tuple(
-            Example(
-                name,
-                example["title"],
-                _with_times(example["args"], present),
-                _call(file.stem, example["args"]),
-            )
-            for name, example in data["examples"].items()
-        ),
-    )
 
 
 def _call(component: str, args: dict[str, Any]) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlencode
-
 import structlog
 from flask import Blueprint, Response, send_file
 from sqlalchemy import select
@@ -16,7 +14,7 @@ from creditapp.generation.models import Asset, Generation
 from creditapp.generation.queries import GalleryFilter
 from creditapp.http import forms
 from creditapp.http.policies import policy
-from creditapp.http.rendering import go, page_or_block
+from creditapp.http.rendering import go, page_or_block, with_query
 from creditapp.http.viewer import caller, notify
 from creditapp.media import Media
 from creditapp.services import get
@@ -43,8 +41,9 @@ def gallery() -> Response:
         items=[view_models.image_card(GenerationResult(row), asset) for row, asset in page.rows],
         q=search,
         starred=chosen.starred,
-        here=_gallery_url(filters),
-        next_url=_gallery_url(filters | {"cursor": page.next_cursor}) if page.next_cursor else None,
+        here=with_query("/gallery", filters),
+        next_url=page.next_cursor
+        and with_query("/gallery", {**filters, "cursor": page.next_cursor}),
         total=queries.count_images(session, by, chosen) if search else None,
     )
 
@@ -99,11 +98,6 @@ def media(asset_id: str) -> Response:
     # Private: a shared cache must never serve one user's image to another.
     response.headers["Cache-Control"] = "private, max-age=31536000, immutable"
     return response
-
-
-def _gallery_url(filters: dict[str, str]) -> str:
-    query = urlencode({name: text for name, text in filters.items() if text})
-    return f"/gallery?{query}" if query else "/gallery"
 
 
 def _file_name(prompt: str) -> str:

@@ -14,7 +14,7 @@ from creditapp.errors import AppError
 from creditapp.http import forms
 from creditapp.http.policies import policy
 from creditapp.http.problems import app_error, form_page, wants_json
-from creditapp.http.rendering import go, render_block, render_page, wants_fragment
+from creditapp.http.rendering import day, go, render_block, render_page, wants_fragment
 from creditapp.http.sessions import current_member, require_account
 from creditapp.http.viewer import forget_viewer, notify
 from creditapp.payments.stripe.records import GatewayError
@@ -53,12 +53,12 @@ def preview() -> Response:
     upgrade = plans.preview_upgrade(order, member)
     status, plan = plan_status.get_status(reading(), member.id), get(Catalog).plan(order.plan_id)
     seats = view_models.seats(status, plan, order.cycle, order.seats) if plan else None
-    if upgrade is None and (seats is None or seats["has"] is None):
+    if upgrade is None and (seats is None or seats.current is None):
         return go(url_for("checkout.plans.compare", next=next_path))
     return make_response(
         render_page(
             "pages/plans/upgrade.html",
-            offer=view_models.upgrade(upgrade) if upgrade else None,
+            offer=upgrade,
             seats=seats,
             sent={
                 "plan": order.plan_id,
@@ -136,7 +136,7 @@ def plan_context(*, next_path: str) -> dict[str, Any]:
         "catalog": get(Catalog).digest,
         "nonce": secrets.token_urlsafe(16),
         "next": next_path,
-        "mine": view_models.plan(status) if status else None,
+        "mine": status,
         "problem": None,
     }
 
@@ -147,7 +147,7 @@ def _end(*, cancel: bool) -> Response:
         row = plans.cancel(member) if cancel else plans.resume(member)
     except (GatewayError, AppError) as error:
         return _refused(error)
-    until = f"{row.period_end:%-d %B %Y}"
+    until = day(row.period_end)
     text = (
         f"Your plan ends on {until}. Until then nothing changes, and you can resume it."
         if cancel
@@ -164,7 +164,7 @@ def _seats() -> int:
 
 def _describe(change: plans.PlanChoice) -> str:
     row = change.subscription
-    until = f"{row.period_end:%-d %B %Y}" if row else ""
+    until = day(row.period_end) if row else ""
     return {
         "upgraded": "Your plan is upgraded and its credits are in your balance.",
         "will_change": f"Your plan changes on {until}. Until then you keep your current plan.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Final
 from xml.sax.saxutils import escape
@@ -18,7 +18,7 @@ from reportlab.pdfbase.ttfonts import TTFError, TTFont
 from reportlab.platypus import Paragraph, SimpleDocTemplate, Spacer, Table
 
 from creditapp import units
-from creditapp.http.rendering import day
+from creditapp.http.rendering import day, words
 from creditapp.web.view_models import ReceiptView
 
 _FONTS: Final = (
@@ -39,7 +39,7 @@ _WIDTH: Final = A4[0] - 50 * mm - 12
 def draw(receipt: ReceiptView) -> bytes:
     """Return the receipt as a PDF; the same receipt gives the same bytes."""
     _register_fonts()
-    title = f"Receipt {receipt['number']}"
+    title = f"Receipt {receipt.paid.number}"
     buffer = io.BytesIO()
     document = SimpleDocTemplate(
         buffer,
@@ -49,7 +49,7 @@ def draw(receipt: ReceiptView) -> bytes:
         topMargin=25 * mm,
         bottomMargin=20 * mm,
         title=title,
-        author=receipt["seller"][0],
+        author=receipt.seller[0],
         invariant=1,
     )
     document.build(_story(receipt))
@@ -57,17 +57,18 @@ def draw(receipt: ReceiptView) -> bytes:
 
 
 def _story(receipt: ReceiptView) -> list[Any]:
+    item = f"{receipt.paid.item}, {words(receipt.paid.credits_micro)}"
     parties = [
         [_words("From", color=_QUIET), _words("To", color=_QUIET)],
-        [_lines(receipt["seller"]), _lines(receipt["buyer"])],
+        [_lines(receipt.seller), _lines(receipt.buyer)],
     ]
     facts = [
-        [_words("Number", color=_QUIET), _words(receipt["number"])],
-        [_words("Date", color=_QUIET), _words(day(receipt["paid_at"]))],
-        [_words("Item", color=_QUIET), _words(f"{receipt['item']}, {receipt['detail']}")],
+        [_words("Number", color=_QUIET), _words(receipt.paid.number)],
+        [_words("Date", color=_QUIET), _words(day(receipt.paid.paid_at))],
+        [_words("Item", color=_QUIET), _words(item)],
     ]
     story = [_words("Receipt", size=22, bold=True), Spacer(1, 8 * mm)]
-    if receipt["sandbox"]:
+    if receipt.paid.sandbox:
         story += [_words("Paid in the sandbox: no real money.", bold=True), Spacer(1, 6 * mm)]
     return [
         *story,
@@ -77,19 +78,17 @@ def _story(receipt: ReceiptView) -> list[Any]:
         Spacer(1, 8 * mm),
         Table(_sum(receipt), colWidths=[_WIDTH - 50 * mm, 50 * mm], style=_RULED),
         Spacer(1, 4 * mm),
-        _words(f"All amounts in {receipt['currency']}.", color=_QUIET),
+        _words(f"All amounts in {receipt.paid.currency}.", color=_QUIET),
     ]
 
 
 def _sum(receipt: ReceiptView) -> list[list[Any]]:
     return [
         [
-            _words(row["label"], bold=row["strong"]),
-            _words(
-                units.money_text(row["minor"], receipt["currency"]), bold=row["strong"], right=True
-            ),
+            _words(row.label, bold=row.strong),
+            _words(units.money_text(row.minor, receipt.paid.currency), bold=row.strong, right=True),
         ]
-        for row in receipt["rows"]
+        for row in receipt.rows
     ]
 
 
@@ -122,7 +121,7 @@ def _words(
     return Paragraph(escape(_drawable(text)), style)
 
 
-def _lines(texts: list[str]) -> list[Paragraph]:
+def _lines(texts: Sequence[str]) -> list[Paragraph]:
     return [_words(text) for text in texts]
 
 

@@ -12,7 +12,6 @@ from creditapp.http.rendering import render_page
 from creditapp.http.sessions import current_member
 from creditapp.payments.refunds import policy as refund_policy
 from creditapp.services import get
-from creditapp.web import view_models
 
 pages = Blueprint("refunds", __name__)
 
@@ -27,6 +26,6 @@ def policy_page() -> Response:
         render_page(
             "pages/refunds/index.html",
             days=get(Settings).refund_days,
-            payments=[view_models.refundable(payment) for payment in payments],
+            payments=payments,
         )
     )

@@ -18,7 +18,7 @@ from tests.conventions.files import ROOT
 
 FOLDER = ROOT / "templates" / "emails"
 EMAILS = load_emails(FOLDER, datetime(2026, 11, 21, 12, tzinfo=UTC))
-STATES = [(email.event, example.name) for email in EMAILS for example in email.examples]
+STATES = [(email.name, example.name) for email in EMAILS for example in email.examples]
 LINKS = {
     "site_url": "https://shop.example",
     "link": "https://shop.example/auth/verify/token",
@@ -29,9 +29,9 @@ _ONLY_HTML = "If the button does not work, open this link:"
 
 
 def example(event: str, state: str) -> dict[str, Any]:
-    (email,) = (each for each in EMAILS if each.event == event)
+    (email,) = (each for each in EMAILS if each.name == event)
     (found,) = (each for each in email.examples if each.name == state)
-    return {**LINKS, **found.context}
+    return {**LINKS, **found.args}
 
 
 def rendered(app: Flask, event: str, context: dict[str, Any]) -> dict[str, str]:
@@ -50,7 +50,7 @@ def words_of(html: str) -> list[str]:
 
 def test_every_email_has_a_folder_with_its_parts_and_is_in_the_list() -> None:
     folders = {path.name for path in FOLDER.iterdir() if path.is_dir()} - {"parts"}
-    assert folders == set(emails.EVENTS) == {email.event for email in EMAILS}
+    assert folders == set(emails.EVENTS) == {email.name for email in EMAILS}
     for name in folders:
         parts = {path.name for path in (FOLDER / name).iterdir()}
         assert parts == {"subject.txt", "body.txt", "body.html", "examples.json"}, name
@@ -89,7 +89,7 @@ def test_an_email_loads_nothing_and_has_no_tracking(
 
 @pytest.mark.parametrize("event", emails.EVENTS)
 def test_a_name_is_shown_as_it_is_and_never_read_as_markup(looked_at: Flask, event: str) -> None:
-    (email,) = (each for each in EMAILS if each.event == event)
+    (email,) = (each for each in EMAILS if each.name == event)
     name = '<b>Al & "Ice"</b> {{ 7 * 7 }}'
     context = {**example(event, email.examples[0].name), "name": name}
     context |= {key: name for key in ("item", "plan", "card") if key in context}
@@ -101,7 +101,7 @@ def test_a_name_is_shown_as_it_is_and_never_read_as_markup(looked_at: Flask, eve
 
 @pytest.mark.parametrize("event", emails.EVENTS)
 def test_an_email_says_whether_it_can_be_switched_off(looked_at: Flask, event: str) -> None:
-    (email,) = (each for each in EMAILS if each.event == event)
+    (email,) = (each for each in EMAILS if each.name == event)
     text = rendered(looked_at, event, example(event, email.examples[0].name))["text"]
     assert ("cannot be switched off" in text) == (event in emails.ABOUT_MONEY)
     assert (LINKS["unsubscribe_link"] in text) == (event in emails.OPTIONAL)

@@ -53,9 +53,9 @@ def test_every_email_is_shown_as_html_and_as_text(app: Flask) -> None:
     browser = Person(app).browser
     page = Person(app).page("/credits-demo/mails")
     for email in EMAILS:
-        assert page.has(f'code:-soup-contains("{email.event}")')
+        assert page.has(f'code:-soup-contains("{email.name}")')
         for example in email.examples:
-            path = f"/credits-demo/mails/{email.event}/{example.name}"
+            path = f"/credits-demo/mails/{email.name}/{example.name}"
             assert page.has(f'a[href="{path}"]')
             shown = browser.get(path)
             assert parse_html(shown.text).has(f'iframe[src="{path}/html"]')

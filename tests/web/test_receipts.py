@@ -74,7 +74,7 @@ def test_the_receipt_of_a_plan_names_its_discount_and_tax(shop_app: ShopApp) -> 
     (invoice,) = plans.invoices(user)
     page = alice.page(f"/receipts/{invoice.id}")
     assert rows(page) == {"Price": "$15.00", "Total paid": "$15.00"}
-    assert "Paid in the sandbox" in page
+    assert "Paid in the sandbox" in page.text
     with shop_app.app.app_context():
         settings = get(Settings)
     provide(

@@ -1,4 +1,4 @@
-"""View models: typed dictionaries under the names that the components document."""
+"""View models: the arguments of components, typed; most hold the domain object that they show."""
 
 from creditapp.http.problem_view import problem_view as problem
 from creditapp.web.view_models.choices import (
@@ -12,13 +12,12 @@ from creditapp.web.view_models.choices import (
 from creditapp.web.view_models.credit import (
     Balance,
     BalancePart,
+    Usage,
+    UsageDay,
     balance,
-    cost_chart,
-    credits_words,
     history_line,
-    packs,
 )
 from creditapp.web.view_models.images import image_card, job
-from creditapp.web.view_models.plans import plan, plans, refundable, seats, upgrade
+from creditapp.web.view_models.plans import plan, plans, seats
 from creditapp.web.view_models.receipts import ReceiptView, receipt
 from creditapp.web.view_models.topups import Topup, topup

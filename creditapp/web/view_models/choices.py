@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import NotRequired, TypedDict
 from urllib.parse import urlencode
@@ -32,21 +33,13 @@ class Blocked(TypedDict):
     suggestions: list[Suggestion]
 
 
-class ModelChoice(TypedDict):
+@dataclass(frozen=True)
+class ModelChoice:
     """A radio card of the ``model_picker`` component."""
 
-    id: str
-    name: str
-    tier: str
-    best_for: str
-    abilities: list[str]
-    cost_micro: int
-    price_note: str | None
-    by_quality: bool
-    seconds: int
+    offer: ModelOffer
+    unit_micro: int
     recommended: bool
-    reason: str | None
-    available: bool
     blocked: Blocked | None
 
 
@@ -101,28 +94,18 @@ def available_ids() -> set[str]:
 
 
 def _model_choice(offer: ModelOffer, show_recommendation: bool) -> ModelChoice:
-    model = offer.model
     blocked: Blocked | None = None
     if offer.reason:
         links = suggestions(offer.suggestions)
         if offer.available and not links:
             links = [{"label": "Sign up", "href": "/auth/signup?next=/"}]
         blocked = {"text": offer.reason, "suggestions": links}
-    return {
-        "id": model.id,
-        "name": model.name,
-        "tier": model.tier,
-        "best_for": model.best_for,
-        "abilities": [],
-        "cost_micro": model.price_at(offer.quality),
-        "price_note": f"at {offer.quality} quality" if model.qualities else None,
-        "by_quality": bool(model.qualities),
-        "seconds": model.typical_seconds,
-        "recommended": offer.recommended and show_recommendation,
-        "reason": offer.why or None,
-        "available": offer.available,
-        "blocked": blocked,
-    }
+    return ModelChoice(
+        offer=offer,
+        unit_micro=offer.model.price_at(offer.quality),
+        recommended=offer.recommended and show_recommendation,
+        blocked=blocked,
+    )
 
 
 def suggestions(changes: Sequence[recommendations.Suggestion]) -> list[Suggestion]:

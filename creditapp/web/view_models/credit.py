@@ -1,15 +1,12 @@
-"""Credits: packs, costs, the transaction history and the balance."""
+"""Credits: the transaction history and the balance."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import TypedDict
+from datetime import date, datetime
 
 from creditapp.catalog import Catalog
-from creditapp.catalog import amount as amount_text
-from creditapp.catalog.packs import packs_view
 from creditapp.http.viewer import Viewer
 from creditapp.ledger import StatementLine
 from creditapp.payments.purchases import receipts
@@ -30,56 +27,41 @@ _OPERATION_NAMES = {
 }
 
 
-class Yield(TypedDict):
-    """How many images of a model a pack makes."""
-
-    name: str
-    images: int
-
-
-class Pack(TypedDict):
-    """A row of the ``pack_list`` component."""
-
-    id: str
-    name: str
-    credits_micro: int
-    price_minor: int
-    currency: str
-    each: str
-    bonus_micro: int
-    saving_percent: int
-    best_value: bool
-    makes: list[Yield]
-
-
-class ModelCost(TypedDict):
-    """A row of the ``cost_chart`` component."""
-
-    name: str
-    cost_micro: int
-    max_micro: int | None
-
-
-class HistoryLine(TypedDict):
+@dataclass(frozen=True)
+class HistoryLine:
     """A row of the ``history_table`` component."""
 
-    id: str
-    type: str
+    entry: StatementLine
     title: str
     detail: str | None
     href: str | None
-    amount_micro: int
-    after_micro: int
-    at: datetime
 
 
-class BalancePart(TypedDict):
+@dataclass(frozen=True)
+class BalancePart:
     """Credits of one source that expire together, or never."""
 
     label: str
     source: str
     micro: int
     expires_at: datetime | None
+
+
+@dataclass(frozen=True)
+class UsageDay:
+    """The spending of one day, and its images in words."""
+
+    date: date
+    spent_micro: int
+    made: str
+
+
+@dataclass(frozen=True)
+class Usage:
+    """The ``usage_chart`` component."""
+
+    days: Sequence[UsageDay]
+    total_micro: int
 
 
 @dataclass(frozen=True)
@@ -102,44 +84,6 @@ class Balance(Viewer):
     currency: str
 
 
-def packs(currency: str = "") -> list[Pack]:
-    """Return the packs on sale, compared and priced in a currency."""
-    catalog = get(Catalog)
-    cheapest = min(catalog.models, key=lambda model: model.lowest_micro)
-    default = catalog.model(catalog.default_model) or cheapest
-    compared = [cheapest] if default is cheapest else [cheapest, default]
-    return [
-        {
-            "id": view.pack.id,
-            "name": view.pack.name,
-            "credits_micro": view.pack.credits_micro,
-            "price_minor": view.pack.price_minor,
-            "currency": view.pack.currency,
-            "each": view.unit_price,
-            "bonus_micro": view.bonus_micro or 0,
-            "saving_percent": view.saving_percent or 0,
-            "best_value": view.pack.best_value,
-            "makes": [
-                {"name": model.name, "images": view.pack.credits_micro // model.price_micro}
-                for model in compared
-            ],
-        }
-        for view in packs_view(catalog, currency)
-    ]
-
-
-def cost_chart() -> list[ModelCost]:
-    """Return the cost of one image by model, for the chart beside the packs."""
-    return [
-        {
-            "name": model.name,
-            "cost_micro": model.lowest_micro,
-            "max_micro": max(model.prices_micro.values()) if model.qualities else None,
-        }
-        for model in get(Catalog).models
-    ]
-
-
 def history_line(entry: StatementLine) -> HistoryLine:
     """Return a ledger entry in words, with a link to what caused it."""
     title, detail = _describe(entry)
@@ -148,16 +92,7 @@ def history_line(entry: StatementLine) -> HistoryLine:
         href = f"/generations/{entry.charge_key.partition(':')[2]}"
     elif entry.grant_origin and entry.grant_origin.startswith(("purchase:", "invoice:")):
         href = receipts.PATH.format(entry.grant_origin.split(":")[1])
-    return {
-        "id": entry.id,
-        "type": entry.type,
-        "title": title,
-        "detail": detail,
-        "href": href,
-        "amount_micro": entry.amount_micro,
-        "after_micro": entry.balance_after_micro,
-        "at": entry.effective_at,
-    }
+    return HistoryLine(entry, title, detail, href)
 
 
 def _describe(entry: StatementLine) -> tuple[str, str | None]:
@@ -204,8 +139,3 @@ def balance(viewer: Viewer, parts: Sequence[BalancePart]) -> Balance:
         from_minor=cheapest.price_minor if cheapest else 0,
         currency=cheapest.currency if cheapest else catalog.currency,
     )
-
-
-def credits_words(micro: int) -> str:
-    """Return an amount with its unit, for a sentence."""
-    return amount_text(get(Catalog), micro)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import TypedDict
-from urllib.parse import urlencode
 
 from creditapp.catalog import Catalog, Plan
 from creditapp.catalog import amount as amount_text
 from creditapp.catalog.packs import PlanView, plans_view
 from creditapp.catalog.plan_kinds import PLAN_KINDS
-from creditapp.payments.refunds.policy import RefundablePayment
-from creditapp.payments.subscriptions.plans import UpgradePreview
+from creditapp.http.rendering import day, with_query
 from creditapp.payments.subscriptions.status import PlanStatus
 from creditapp.services import get
 from creditapp.units import money_text
@@ -20,34 +18,24 @@ from creditapp.units import money_text
 _CYCLES = {"month": "monthly", "year": "yearly"}
 
 
-class Fact(TypedDict):
+@dataclass(frozen=True)
+class Fact:
     """A labelled value of the ``plan_card`` component."""
 
     label: str
     text: str
 
 
-class PlanCard(TypedDict):
+@dataclass(frozen=True)
+class PlanCard:
     """The ``plan_card`` component."""
 
-    name: str
-    free: bool
-    status: str
-    facts: list[Fact]
-    ends_on: str | None
-    past_due: bool
-    next_try_on: str | None
+    status: PlanStatus
+    facts: Sequence[Fact]
 
 
-class PlanPrice(TypedDict):
-    """Price of a plan by billing cycle."""
-
-    cycle: str
-    text: str
-    saving: str | None
-
-
-class PlanAction(TypedDict):
+@dataclass(frozen=True)
+class PlanAction:
     """Button of a plan by billing cycle (none without a label), with a note that explains it.
 
     ``question`` asks before the change, ``href`` shows a preview first, and ``seats`` is the number
@@ -55,66 +43,30 @@ class PlanAction(TypedDict):
     """
 
     cycle: str
-    label: str | None
-    note: str
-    question: str | None
-    href: str | None
-    seats: int | None
+    label: str | None = None
+    note: str = ""
+    question: str | None = None
+    href: str | None = None
+    seats: int | None = None
 
 
-class PlanOffer(TypedDict):
-    """A row of the ``plan_list`` component."""
+@dataclass(frozen=True)
+class PlanOffer:
+    """A row of the ``plan_list`` component; a guest has no actions."""
 
-    id: str
-    name: str
-    tagline: str
-    credits: str
-    unused: str
-    makes: str
+    view: PlanView
     current: bool
-    free: bool
-    seats_min: int
-    seats_max: int
-    prices: list[PlanPrice]
-    actions: list[PlanAction]
+    actions: Sequence[PlanAction]
 
 
-class Upgrade(TypedDict):
-    """Charge and credits of an upgrade."""
-
-    name: str
-    paid: str
-    from_name: str
-    charged_minor: int
-    currency: str
-    credits_micro: int
-    renews: str
-
-
-class Seats(TypedDict):
+@dataclass(frozen=True)
+class Seats:
     """Choice of a number of seats; ``later`` is the next payment where they apply from then on."""
 
-    name: str
-    asked: int
-    has: int | None
-    least: int
-    most: int
+    plan: Plan
+    chosen: int
+    current: int | None
     later: str | None
-
-
-class RefundView(TypedDict):
-    """A payment of the refund page."""
-
-    id: str
-    title: str
-    paid_minor: int
-    refunded_minor: int
-    back_minor: int
-    currency: str
-    paid_on: str
-    until: str
-    credits_micro: int
-    unspent_micro: int
 
 
 def plans(status: PlanStatus | None, trials: Collection[str] = ()) -> list[PlanOffer]:
@@ -130,169 +82,101 @@ def plan(status: PlanStatus) -> PlanCard:
     catalog = get(Catalog)
     facts: list[Fact] = []
     if not status.free:
-        facts.append({"label": "Billing", "text": _CYCLES[status.cycle or "month"]})
+        facts.append(Fact("Billing", _CYCLES[status.cycle or "month"]))
         allowance = f"{amount_text(catalog, status.credits_micro)} a month"
-        facts.append({"label": "Credits", "text": PLAN_KINDS[status.kind].describe(allowance)})
+        facts.append(Fact("Credits", PLAN_KINDS[status.kind].describe(allowance)))
         if status.seats > 1:
-            facts.append({"label": "Seats", "text": str(status.seats)})
+            facts.append(Fact("Seats", str(status.seats)))
     if status.trial_end is not None:
-        facts.append({"label": "Trial ends", "text": _day(status.trial_end)})
+        facts.append(Fact("Trial ends", _day(status.trial_end)))
     if status.renews_at is not None and status.past_due_since is None:
         price_minor = status.price_minor
         if status.next_price_minor is not None:
             price_minor = status.next_price_minor
         money = money_text(price_minor, status.currency)
-        facts.append({"label": "Next payment", "text": f"{money} on {_day(status.renews_at)}"})
+        facts.append(Fact("Next payment", f"{money} on {_day(status.renews_at)}"))
     if status.next_name is not None:
         seats = f", {status.next_seats} seats" if status.next_seats > 1 else ""
-        facts.append({"label": "Changes to", "text": f"{status.next_name}{seats}"})
-    return {
-        "name": status.name,
-        "free": status.free,
-        "status": status.status,
-        "facts": facts,
-        "ends_on": _day(status.ends_at) if status.ends_at else None,
-        "past_due": status.past_due_since is not None,
-        "next_try_on": _day(status.next_try_at) if status.next_try_at else None,
-    }
+        facts.append(Fact("Changes to", f"{status.next_name}{seats}"))
+    return PlanCard(status, facts)
 
 
-def upgrade(preview: UpgradePreview) -> Upgrade:
-    """Return what an upgrade charges and grants."""
-    renewal = money_text(preview.renews_minor, preview.currency)
-    return {
-        "name": preview.plan_name,
-        "paid": _CYCLES[preview.cycle],
-        "from_name": preview.current_name,
-        "charged_minor": preview.charged_minor,
-        "currency": preview.currency,
-        "credits_micro": preview.credits_micro,
-        "renews": f"{renewal} on {_day(preview.renews_at)}",
-    }
-
-
-def seats(status: PlanStatus, plan: Plan, cycle: str, asked: int) -> Seats | None:
+def seats(status: PlanStatus, plan: Plan, cycle: str, chosen: int) -> Seats | None:
     """Return the choice of a number of seats; ``None`` for a plan of one person."""
     if plan.seats_max == 1:
         return None
     current = (status.plan_id, status.cycle) == (plan.id, cycle)
     later = None
-    if current and asked < status.seats:
-        money = money_text(plan.price(cycle).price_minor * asked, plan.currency)
+    if current and chosen < status.seats:
+        money = money_text(plan.price(cycle).price_minor * chosen, plan.currency)
         later = f"{money} on {_day(status.renews_at or status.ends_at)}"
-    return {
-        "name": plan.name,
-        "asked": asked,
-        "has": status.seats if current else None,
-        "least": plan.seats_min,
-        "most": plan.seats_max,
-        "later": later,
-    }
-
-
-def refundable(payment: RefundablePayment) -> RefundView:
-    """Return what a payment would refund today."""
-    receipt = payment.receipt
-    return {
-        "id": receipt.id,
-        "title": receipt.item,
-        "paid_minor": receipt.amounts.total_minor,
-        "refunded_minor": receipt.amounts.refunded_minor,
-        "back_minor": payment.refundable_minor,
-        "currency": receipt.currency,
-        "paid_on": _day(receipt.paid_at),
-        "until": _day(payment.until),
-        "credits_micro": payment.credits_micro,
-        "unspent_micro": payment.unspent_micro,
-    }
+    return Seats(plan, chosen, status.seats if current else None, later)
 
 
 def _offer(view: PlanView, status: PlanStatus | None, has_trial: bool) -> PlanOffer:
-    plan = view.plan
-    actions: list[PlanAction] = []
-    if status is not None:
-        cycles = ["month"] if plan.free else list(_CYCLES)
-        actions = [_action(view, cycle, status, has_trial) for cycle in cycles]
-    return {
-        "id": plan.id,
-        "name": plan.name,
-        "tagline": plan.tagline,
-        "credits": view.credits,
-        "unused": "" if plan.free else view.unused,
-        "makes": view.yields,
-        "current": status is not None and status.plan_id == plan.id,
-        "free": plan.free,
-        "seats_min": plan.seats_min,
-        "seats_max": plan.seats_max,
-        "prices": [
-            {"cycle": "month", "text": view.month, "saving": None},
-            {"cycle": "year", "text": view.year, "saving": view.saving},
-        ],
-        "actions": actions,
-    }
+    if status is None:
+        return PlanOffer(view, current=False, actions=())
+    cycles = ("month",) if view.plan.free else tuple(_CYCLES)
+    actions = [_action(view, cycle, status, has_trial) for cycle in cycles]
+    return PlanOffer(view, status.plan_id == view.plan.id, actions)
 
 
 def _action(view: PlanView, cycle: str, status: PlanStatus, has_trial: bool) -> PlanAction:
     """Return what choosing a plan in a cycle does."""
     plan = view.plan
     until = _day(status.renews_at or status.ends_at)
-    action: PlanAction = {
-        "cycle": cycle, "label": None, "note": "", "question": None, "href": None, "seats": None,
-    }  # fmt: skip
     if status.free:
-        if not plan.free:
-            price = view.month if cycle == "month" else view.year
-            trial = f"Free for {plan.trial_days} days, then {price}."
-            action["label"] = "Try it" if has_trial else "Subscribe"
-            action["note"] = trial if has_trial else "Renews automatically until you cancel."
-    elif plan.free:
+        if plan.free:
+            return PlanAction(cycle)
+        if not has_trial:
+            return PlanAction(cycle, "Subscribe", "Renews automatically until you cancel.")
+        price = view.month if cycle == "month" else view.year
+        return PlanAction(cycle, "Try it", f"Free for {plan.trial_days} days, then {price}.")
+    if plan.free:
         if status.ends_at is not None:
-            action["note"] = f"Starts on {until}."
-        else:
-            action["label"] = "Cancel plan"
-            action["note"] = f"You keep {status.name} until {until}."
-            action["question"] = f"Cancel {status.name}?"
-    elif plan.id == status.plan_id and cycle == status.cycle:
-        action["seats"] = status.seats
-        if status.next_name is not None:
-            action["label"], action["note"] = f"Keep {plan.name}", "Cancels the planned change."
-        elif status.ends_at is not None:
-            action["label"], action["note"] = "Resume", f"Otherwise it ends on {until}."
-        elif plan.seats_max > 1:
-            action["label"] = "Change seats"
-            action["href"] = _preview_url(plan, cycle, status.seats)
-    elif status.past_due_since is not None:
-        action["note"] = "Change your card first."
-    else:
-        _add_change(action, plan, status, until)
-    return action
+            return PlanAction(cycle, note=f"Starts on {until}.")
+        note = f"You keep {status.name} until {until}."
+        return PlanAction(cycle, "Cancel plan", note, question=f"Cancel {status.name}?")
+    if (plan.id, cycle) == (status.plan_id, status.cycle):
+        return _keep(plan, cycle, status, until)
+    if status.past_due_since is not None:
+        return PlanAction(cycle, note="Change your card first.")
+    return _change(plan, cycle, status, until)
 
 
-def _add_change(action: PlanAction, plan: Plan, status: PlanStatus, until: str) -> None:
-    """Fill in a change between two paid plans: an upgrade now, or another plan later."""
-    cycle = action["cycle"]
+def _keep(plan: Plan, cycle: str, status: PlanStatus, until: str) -> PlanAction:
+    """Return what can be done with the current plan: undo what is planned, or change its seats."""
+    seats = status.seats
+    if status.next_name is not None:
+        return PlanAction(cycle, f"Keep {plan.name}", "Cancels the planned change.", seats=seats)
+    if status.ends_at is not None:
+        return PlanAction(cycle, "Resume", f"Otherwise it ends on {until}.", seats=seats)
+    if plan.seats_max > 1:
+        href = _preview_url(plan, cycle, seats)
+        return PlanAction(cycle, "Change seats", href=href, seats=seats)
+    return PlanAction(cycle, seats=seats)
+
+
+def _change(plan: Plan, cycle: str, status: PlanStatus, until: str) -> PlanAction:
+    """Return a change between two paid plans: an upgrade now, or another plan later."""
     same_cycle = cycle == status.cycle
     seats = min(max(status.seats, plan.seats_min), plan.seats_max)
     larger = same_cycle and plan.price(cycle).price_minor * seats > status.price_minor
     to_yearly = cycle == "year" and plan.month.price_minor * seats >= status.price_minor
     if status.status != "trialing" and (larger or to_yearly):
-        action["label"] = "Upgrade"
-        action["note"] = "You see the price for the rest of the period before you pay."
-        action["href"] = _preview_url(plan, cycle, seats)
-    elif same_cycle or status.status == "trialing":
-        action["label"] = f"Change to {plan.name}"
-        action["note"] = f"From {until}; until then you keep {status.name}."
-        action["question"] = f"Change to {plan.name}?"
-    else:
-        action["note"] = f"Available when your {status.cycle} ends on {until}."
+        note = "You see the price for the rest of the period before you pay."
+        return PlanAction(cycle, "Upgrade", note, href=_preview_url(plan, cycle, seats))
+    if same_cycle or status.status == "trialing":
+        note = f"From {until}; until then you keep {status.name}."
+        question = f"Change to {plan.name}?"
+        return PlanAction(cycle, f"Change to {plan.name}", note, question)
+    return PlanAction(cycle, note=f"Available when your {status.cycle} ends on {until}.")
 
 
 def _preview_url(plan: Plan, cycle: str, seats: int) -> str:
-    query: dict[str, str | int] = {"plan": plan.id, "cycle": cycle}
-    if plan.seats_max > 1:
-        query["seats"] = seats
-    return f"/credits/plan?{urlencode(query)}"
+    fields = {"plan": plan.id, "cycle": cycle, "seats": seats if plan.seats_max > 1 else None}
+    return with_query("/credits/plan", fields)
 
 
 def _day(moment: datetime | None) -> str:
-    return f"{moment.day} {moment:%b %Y}" if moment else "the end of the paid period"
+    return day(moment) if moment else "the end of the paid period"

@@ -2,62 +2,49 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import TypedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from creditapp.accounts import User
 from creditapp.config import Settings
 from creditapp.payments.purchases.receipts import Receipt
 from creditapp.services import get
-from creditapp.web.view_models.credit import credits_words
 
 
-class ReceiptRow(TypedDict):
+@dataclass(frozen=True)
+class ReceiptRow:
     """A labelled amount in minor units; ``strong`` marks a total."""
 
     label: str
     minor: int
-    strong: bool
+    strong: bool = False
 
 
-class ReceiptView(TypedDict):
+@dataclass(frozen=True)
+class ReceiptView:
     """The ``receipt`` component."""
 
-    number: str
-    paid_at: datetime
-    seller: list[str]
-    buyer: list[str]
-    item: str
-    detail: str
-    currency: str
-    rows: list[ReceiptRow]
-    sandbox: bool
+    paid: Receipt
+    seller: Sequence[str]
+    buyer: Sequence[str]
+    rows: Sequence[ReceiptRow]
 
 
 def receipt(paid: Receipt, buyer: User) -> ReceiptView:
-    """Return a payment in words and amounts."""
+    """Return a payment with its parties, and its amounts as rows."""
     amounts = paid.amounts
-    rows = [_row("Price", amounts.price_minor)]
+    rows = [ReceiptRow("Price", amounts.price_minor)]
     if amounts.discount_minor:
-        rows.append(_row("Discount", -amounts.discount_minor))
+        rows.append(ReceiptRow("Discount", -amounts.discount_minor))
     if amounts.tax_minor:
-        rows.append(_row("Tax", amounts.tax_minor))
-    rows.append(_row("Total paid", amounts.total_minor, strong=True))
+        rows.append(ReceiptRow("Tax", amounts.tax_minor))
+    rows.append(ReceiptRow("Total paid", amounts.total_minor, strong=True))
     if amounts.refunded_minor:
         rest_minor = amounts.total_minor - amounts.refunded_minor
-        rows.append(_row("Refunded", -amounts.refunded_minor))
-        rows.append(_row("Left after refunds", rest_minor, strong=True))
-    return {
-        "number": paid.number,
-        "paid_at": paid.paid_at,
-        "seller": _seller(get(Settings)),
-        "buyer": [line for line in (buyer.name, buyer.email) if line],
-        "item": paid.item,
-        "detail": credits_words(paid.credits_micro),
-        "currency": paid.currency,
-        "rows": rows,
-        "sandbox": paid.sandbox,
-    }
+        rows.append(ReceiptRow("Refunded", -amounts.refunded_minor))
+        rows.append(ReceiptRow("Left after refunds", rest_minor, strong=True))
+    buyer_lines = [line for line in (buyer.name, buyer.email) if line]
+    return ReceiptView(paid, _seller(get(Settings)), buyer_lines, rows)
 
 
 def _seller(settings: Settings) -> list[str]:
@@ -69,7 +56,3 @@ def _seller(settings: Settings) -> list[str]:
         settings.support_email,
     ]
     return [line for line in lines if line]
-
-
-def _row(label: str, minor: int, *, strong: bool = False) -> ReceiptRow:
-    return {"label": label, "minor": minor, "strong": strong}

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
-from typing import NotRequired, TypedDict
 
 from creditapp import units
 from creditapp.catalog import Catalog, Pack
@@ -14,7 +13,8 @@ from creditapp.payments.auto_topup.models import AutoTopup
 from creditapp.services import get
 
 
-class TopupForm(TypedDict):
+@dataclass(frozen=True)
+class TopupForm:
     """Values of the ``topup_form`` component."""
 
     pack: str
@@ -23,23 +23,18 @@ class TopupForm(TypedDict):
     counts_manual: bool
 
 
-class Topup(TypedDict):
-    """The ``topup_state`` component with the form; the optional keys need an agreement."""
+@dataclass(frozen=True)
+class Topup:
+    """The ``topup_state`` component, with the form below it."""
 
     state: str
     form: TopupForm
     packs: Sequence[Pack]
     catalog: str
-    card: NotRequired[str]
-    price_minor: NotRequired[int]
-    currency: NotRequired[str]
-    credits_micro: NotRequired[int]
-    threshold_micro: NotRequired[int]
-    limit_minor: NotRequired[int]
-    taken_minor: NotRequired[int]
-    counts_manual: NotRequired[bool]
-    agreed_at: NotRequired[datetime]
-    full_until: NotRequired[str | None]
+    agreement: AutoTopup | None
+    taken_minor: int
+    full_until: datetime | None
+    """When charges resume, if another one would exceed the month's limit."""
 
 
 def topup(
@@ -47,28 +42,16 @@ def topup(
 ) -> Topup:
     """Return the agreement and the form; ``sent`` has the values of a refused form."""
     catalog = get(Catalog)
-    view: Topup = {
-        "state": _state(row),
-        "form": _form(row) if sent is None else _sent_form(sent),
-        "packs": catalog.packs,
-        "catalog": catalog.digest,
-    }
-    if row is None or month is None:
-        return view
-    next_month = start_of_next_month(month.at)
-    return {
-        **view,
-        "card": row.card if row.card_id else "",
-        "price_minor": row.price_minor,
-        "currency": row.currency,
-        "credits_micro": row.credits_micro,
-        "threshold_micro": row.threshold_micro,
-        "limit_minor": row.limit_minor,
-        "taken_minor": month.charged_minor,
-        "counts_manual": row.counts_manual,
-        "agreed_at": row.consented_at,
-        "full_until": f"{next_month.day} {next_month:%b %Y}" if month.is_exhausted(row) else None,
-    }
+    is_full = row is not None and month is not None and month.is_exhausted(row)
+    return Topup(
+        state=_state(row),
+        form=_form(row) if sent is None else _sent_form(sent),
+        packs=catalog.packs,
+        catalog=catalog.digest,
+        agreement=row,
+        taken_minor=month.charged_minor if month else 0,
+        full_until=start_of_next_month(month.at) if month and is_full else None,
+    )
 
 
 def _state(row: AutoTopup | None) -> str:
@@ -84,20 +67,19 @@ def _form(row: AutoTopup | None) -> TopupForm:
     if row is None:
         best_value = next((pack.id for pack in catalog.packs if pack.best_value), "")
         threshold = str(units.credits_number(catalog.low_balance_micro))
-        return {"pack": best_value, "threshold": threshold, "limit": "", "counts_manual": False}
-    digits = units.minor_digits(row.currency)
-    return {
-        "pack": row.pack_id,
-        "threshold": str(units.credits_number(row.threshold_micro)),
-        "limit": str(Decimal(row.limit_minor).scaleb(-digits)),
-        "counts_manual": row.counts_manual,
-    }
+        return TopupForm(best_value, threshold, limit="", counts_manual=False)
+    return TopupForm(
+        pack=row.pack_id,
+        threshold=str(units.credits_number(row.threshold_micro)),
+        limit=str(units.minor_to_decimal(row.limit_minor, row.currency)),
+        counts_manual=row.counts_manual,
+    )
 
 
 def _sent_form(sent: Mapping[str, str]) -> TopupForm:
-    return {
-        "pack": sent.get("pack", ""),
-        "threshold": sent.get("threshold", ""),
-        "limit": sent.get("limit", ""),
-        "counts_manual": sent.get("counts_manual") == "1",
-    }
+    return TopupForm(
+        pack=sent.get("pack", ""),
+        threshold=sent.get("threshold", ""),
+        limit=sent.get("limit", ""),
+        counts_manual=sent.get("counts_manual") == "1",
+    )
