@@ -70,7 +70,8 @@ def find_prices(price_ids: Iterable[str]) -> dict[str, PlanPrice]:
     A price that an operator created at Stripe and named in the catalog is stored when first seen.
     """
     missing_ids = set(price_ids)
-    prices = _stored_prices(missing_ids)
+    with snapshot() as session:
+        prices = stored_prices(session, missing_ids)
     missing_ids -= prices.keys()
     for plan in get(Catalog).plans:
         for cycle in CYCLES:
@@ -78,14 +79,15 @@ def find_prices(price_ids: Iterable[str]) -> dict[str, PlanPrice]:
             if price_id in missing_ids:
                 ensure_price(plan, cycle)
                 # Read again: another process may have stored this id on other terms.
-                prices |= _stored_prices(missing_ids)
+                with snapshot() as session:
+                    prices |= stored_prices(session, missing_ids)
     return prices
 
 
-def _stored_prices(price_ids: set[str]) -> dict[str, PlanPrice]:
-    with snapshot() as session:
-        prices = session.scalars(select(PlanPrice).where(PlanPrice.id.in_(price_ids)))
-        return {price.id: price for price in prices}
+def stored_prices(session: Session, price_ids: set[str]) -> dict[str, PlanPrice]:
+    """Return the stored prices by id, in one query; store none."""
+    prices = session.scalars(select(PlanPrice).where(PlanPrice.id.in_(price_ids)))
+    return {price.id: price for price in prices}
 
 
 def _create_at_stripe(price: PlanPrice) -> str:

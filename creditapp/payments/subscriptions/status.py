@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from creditapp.catalog import Catalog
+from creditapp.payments.subscriptions import prices as plan_prices
 from creditapp.payments.subscriptions import sync as subscription_sync
-from creditapp.payments.subscriptions.models import PlanPrice, Subscription
+from creditapp.payments.subscriptions.models import Subscription
 from creditapp.services import get
 
 
@@ -59,11 +59,7 @@ def get_status(session: Session, user_id: str) -> PlanStatus:
 
 def describe(session: Session, row: Subscription) -> PlanStatus:
     """Return the status of one subscription, in one query."""
-    price_ids = {row.price_id, row.next_price_id}
-    prices = {
-        price.id: price
-        for price in session.scalars(select(PlanPrice).where(PlanPrice.id.in_(price_ids)))
-    }
+    prices = plan_prices.stored_prices(session, {row.price_id, row.next_price_id})
     price = prices.get(row.price_id)
     if price is None:
         # It was created with a price of another shop on the account, whose name is unknown here.
