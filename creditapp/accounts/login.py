@@ -126,7 +126,7 @@ def verified_user(session: Session, proof: Proof) -> User:
                 User.password_hash == attempt.stored_hash,
                 User.deleted_at.is_(None),
             )
-            .with_for_update()
+            .with_for_update(key_share=True)  # emails and payments may refer to the row
             .execution_options(populate_existing=True)
         ).scalar()
     if user is None:

@@ -64,7 +64,8 @@ def reset_password(
     """
     user_id = tokens.read(session, token, "reset", rules.secret, now=now).id
     # Read again under the lock: another use of the same link may have come first.
-    session.execute(select(User.id).where(User.id == user_id).with_for_update())
+    row = select(User.id).where(User.id == user_id)
+    session.execute(row.with_for_update(key_share=True))  # emails and payments may refer to it
     user = tokens.read(session, token, "reset", rules.secret, now=now)
     set_password(session, user, new)
     if user.email_key:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.engine import Engine
 
-from creditapp import accounts
+from creditapp import accounts, emails
 from creditapp.accounts import AccountRules, LinkInvalid, User, WrongCredentials
 from creditapp.db import transaction
 from creditapp.errors import RateLimited, ValidationFailed
@@ -157,3 +158,31 @@ def test_a_profile_takes_a_name_and_a_threshold(engine: Engine, join: Join) -> N
                 accounts.change_profile(session, mine, name=wrong)
         with pytest.raises(ValidationFailed):
             accounts.change_profile(session, mine, low_balance_micro=-1)
+
+
+@pytest.mark.databases("postgresql")
+def test_a_reset_and_a_log_in_do_not_block_what_refers_to_the_user(
+    engine: Engine, rules: AccountRules, join: Join
+) -> None:
+    """A payment locks the wallet and then queues an email; a reset locks the user, then the wallet.
+
+    If the email waited for the user's row, the two would deadlock.
+    """
+    alice = join()
+    token = accounts.mint_token(alice, "reset", rules.secret, now=NOW)
+    new = accounts.new_password(NEW)
+
+    def unsubscribe(event: str) -> None:
+        with transaction(engine) as other:
+            other.execute(text("SET LOCAL lock_timeout = '2s'"))
+            emails.unsubscribe(other, alice.id, event, now=NOW)
+
+    with transaction(engine) as session:
+        accounts.reset_password(session, token, new, rules, now=NOW)
+        unsubscribe("low_balance")
+    with transaction(engine) as session:
+        attempt = accounts.begin_log_in(session, alice.email, "home", rules, now=NOW)
+    proof = attempt.check(NEW)
+    with transaction(engine) as session:
+        accounts.log_in(session, proof, now=NOW)
+        unsubscribe("card_expiring")
