@@ -51,8 +51,12 @@ class Element:
         value = self._tag[attribute]
         return value if isinstance(value, str) else " ".join(value)
 
-    def __contains__(self, attribute: str) -> bool:
+    def has_attribute(self, attribute: str) -> bool:
+        """Return whether the element has an attribute."""
         return attribute in self._tag.attrs
+
+    def __contains__(self, words: object) -> bool:
+        raise TypeError("look for words in .text, for an attribute with has_attribute()")
 
     def value(self, name: str) -> str:
         """Return the value of the first field of a name."""

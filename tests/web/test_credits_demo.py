@@ -82,4 +82,4 @@ def test_members_and_guests_see_the_same_examples(app: Flask) -> None:
 
 def _examples(person: Person) -> list[str]:
     links = person.page("/credits-demo").all('[href^="/credits-demo/"], [src^="/credits-demo/"]')
-    return [link["href" if "href" in link else "src"] for link in links]
+    return [link["href" if link.has_attribute("href") else "src"] for link in links]

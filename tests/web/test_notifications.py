@@ -44,7 +44,10 @@ def link(app: Flask, outbox: Outbox) -> str:
 
 
 def boxes(person: Person) -> dict[str, bool]:
-    return {box["value"]: "checked" in box for box in person.page("/settings").all("[name=notify]")}
+    return {
+        box["value"]: box.has_attribute("checked")
+        for box in person.page("/settings").all("[name=notify]")
+    }
 
 
 def test_every_optional_email_is_on_at_first(alice: Person) -> None:
@@ -106,7 +109,7 @@ def test_the_unsubscribe_link_asks_first_and_its_button_unsubscribes(
     assert "alice@example.com" in page.text
     assert boxes(alice)["low_balance"], "opening a link changes nothing"
     form = parse_html(page.text).one("main form")
-    assert (form["method"], "action" in form) == ("post", False)
+    assert (form["method"], form.has_attribute("action")) == ("post", False)
     done = stranger.browser.post(path)
     assert done.status_code == 200
     assert "Switched off." in done.text
