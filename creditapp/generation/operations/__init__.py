@@ -5,7 +5,4 @@ from collections.abc import Mapping
 from creditapp.generation.operations.operation import Operation
 from creditapp.generation.operations.text_to_image import TextToImage
 
-DEFAULT: Operation = TextToImage()
-"""The operation of a form that names none."""
-
-OPERATIONS: Mapping[str, Operation] = {operation.id: operation for operation in (DEFAULT,)}
+OPERATIONS: Mapping[str, Operation] = {operation.id: operation for operation in (TextToImage(),)}
