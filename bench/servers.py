@@ -20,6 +20,9 @@ from sqlalchemy.engine import make_url
 
 from bench.ledger import SERVER
 
+START_SECONDS_MAX = 120
+"""How long a server may take to start, on a machine that is busy."""
+
 
 @contextmanager
 def databases(folder: Path) -> Iterator[dict[str, str]]:
@@ -87,7 +90,8 @@ def served(target: str, folder: Path, environ: dict[str, str]) -> Iterator[Serve
 
 
 def _wait_for(port: int) -> None:
-    for _ in range(300):
+    give_up_at = time.monotonic() + START_SECONDS_MAX
+    while time.monotonic() < give_up_at:
         try:
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
             connection.request("GET", "/healthz")
