@@ -106,7 +106,7 @@ def test_the_pages_work_below_a_prefix(tmp_path: Path) -> None:
     assert browser.get("/sandbox/static/sandbox.css").status_code == 200
     html = parse_html(page)
     assert "Back to CreditApp" in html.one('a[href="/"]').text
-    targets = [link["href"] for link in html.all('[href]:not([href="/"])')]
+    targets = [link["href"] for link in html.all('[href^="/"]:not([href="/"])')]
     targets += [form["action"] for form in html.all("form")]
     for target in targets:
         assert target.startswith("/sandbox/")
