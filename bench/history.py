@@ -9,9 +9,6 @@ from sqlalchemy import Connection, insert, text
 from creditapp.generation.models import Asset, Generation
 from creditapp.ledger.sql import write
 
-PURCHASE_EVERY = 500
-"""One entry in so many is a purchase; all others are captures."""
-
 _NUMBERS = (
     "WITH RECURSIVE n(i) AS (SELECT CAST(:first AS BIGINT)"
     " UNION ALL SELECT i + 1 FROM n WHERE i < :last) "
@@ -40,16 +37,25 @@ _LAST_ENTRY = text("UPDATE wallets SET seq = :last WHERE id = :wallet_id")
 
 
 def write_history(
-    connection: Connection, user_id: str, *, entries: int, images: int, now: datetime
+    connection: Connection,
+    user_id: str,
+    *,
+    entries: int,
+    images: int,
+    now: datetime,
+    purchase_every: int = 500,
 ) -> None:
-    """Add entries to a member's wallet, and generations of one image each, the last made now."""
+    """Add entries to a member's wallet, and generations of one image each, the last made now.
+
+    One entry in ``purchase_every`` is a purchase; all others are captures.
+    """
     wallet_id, first = connection.execute(
         text("SELECT id, seq + 1 FROM wallets WHERE owner_id = :user_id"), {"user_id": user_id}
     ).one()
     values = {"wallet_id": wallet_id, "first": first, "last": first + entries - 1}
     moments = dict.fromkeys(("now", "settled_at", "recorded_at"), now)
     for statement in (_CHARGES, _CAPTURES, _PURCHASES, _LAST_ENTRY):
-        connection.execute(statement, {**values, **moments, "every": PURCHASE_EVERY})
+        connection.execute(statement, {**values, **moments, "every": purchase_every})
     write_images(connection, user_id, images, now)
 
 

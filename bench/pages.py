@@ -40,7 +40,7 @@ PATHS = (
     "/api/generations",
 )
 LONG = {"entries": 100_000, "images": 5_000}
-SHORT = {"entries": 30, "images": 30}
+SHORT = {"entries": 60, "images": 30, "purchase_every": 2}
 ROUNDS = 25
 QUERIES_MAX = 12
 BYTES_MAX = 40 * 1024
@@ -62,8 +62,7 @@ def main() -> None:
 def _measure(kind: str, url: str, folder: Path) -> None:
     app = _build(url, folder)
     newcomer, veteran = (
-        _sign_up(app, name, entries=size["entries"], images=size["images"])
-        for name, size in (("newcomer", SHORT), ("veteran", LONG))
+        _sign_up(app, name, size) for name, size in (("newcomer", SHORT), ("veteran", LONG))
     )
     with app.app_context(), db.engine.connect() as connection:
         outside = connection.execution_options(isolation_level="AUTOCOMMIT")
@@ -105,7 +104,7 @@ def _build(url: str, folder: Path) -> Flask:
     return app
 
 
-def _sign_up(app: Flask, name: str, *, entries: int, images: int) -> FlaskClient:
+def _sign_up(app: Flask, name: str, size: dict[str, int]) -> FlaskClient:
     """Open an account with a history; return a browser that is signed in."""
     email = f"{name}@example.com"
     with app.app_context():
@@ -113,7 +112,7 @@ def _sign_up(app: Flask, name: str, *, entries: int, images: int) -> FlaskClient
         with transaction() as session:
             user = accounts.sign_up(session, new_account, get(AccountRules), now=now()).user
             connection = session.connection()
-            write_history(connection, user.id, entries=entries, images=images, now=now())
+            write_history(connection, user.id, **size, now=now())
     browser = app.test_client()
     form = browser.get("/auth/login").text
     token = re.findall(r'name="csrf_token" value="([^"]+)"', form)[0]
