@@ -15,6 +15,8 @@ from creditapp.clock import now
 from creditapp.db import WriteOutsideTransaction, db, reading, snapshot, transaction
 from creditapp.guests.models import GuestWindow
 
+pytestmark = pytest.mark.databases("sqlite", "postgresql")
+
 RULE = "writes need `with transaction\\(\\) as session`"
 
 
