@@ -83,11 +83,10 @@ def test_an_empty_database_gets_the_schema_of_the_models(
     assert migrated["triggers"], "the ledger's entries have triggers"
 
 
+@pytest.mark.databases("sqlite")
 def test_sqlite_migrates_without_foreign_keys_and_enforces_them_afterwards(
     empty_app: Flask,
 ) -> None:
-    if db.engine.dialect.name != "sqlite":
-        pytest.skip("PostgreSQL alters tables in place")
     enforced = []
 
     @event.listens_for(db.engine, "before_cursor_execute")
