@@ -34,7 +34,8 @@ AREAS = {
     " payments/test_proration.py payments/test_scheduled_grants.py payments/test_prices.py"
     " payments/test_plan_reversals.py payments/test_plan_checkout.py payments/test_plan_kinds.py"
     " payments/test_upgrade_reversals.py payments/test_invoice_lines.py",
-    "posting": "payments/*/posting.py payments/purchases/checkout.py payments/refunds/refund.py"
+    "posting": "payments/*/posting.py payments/purchases/checkout.py payments/purchases/packs.py"
+    " payments/refunds/refund.py"
     " payments/*/receipts.py payments/test_checkout_ends.py payments/test_refunds.py"
     " payments/test_purchase_reversals.py web/test_receipts.py payments/test_checkout.py"
     " payments/test_plans.py payments/test_sweeps.py payments/test_plan_notifications.py"
