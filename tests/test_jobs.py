@@ -48,7 +48,7 @@ def app(database_url: str, tmp_path: Path) -> Iterator[Flask]:
     registry.periodics.update(periodics)
 
 
-def await_until(condition: Callable[[], object], seconds: float = 60.0) -> None:
+def await_until(condition: Callable[[], object], seconds: float = 180.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds} s"

@@ -25,17 +25,17 @@ BIN = Path(sys.executable).parent
 SECONDS_MAX = 900
 INSTALLATION, STATIC, TESTS = "installation", "static checks", "unit and contract"
 SECONDS = {
-    INSTALLATION: 120,
+    INSTALLATION: 90,
     STATIC: 60,
-    TESTS: 300,
-    "browser": 90,
-    "faults and kills": 120,
-    "fuzz": 30,
-    "restore": 20,
-    "attack": 40,
-    "workers": 30,
-    "interop": 30,
-    "samples": 60,
+    TESTS: 340,
+    "browser": 125,
+    "faults and kills": 110,
+    "fuzz": 60,
+    "restore": 15,
+    "attack": 30,
+    "workers": 20,
+    "interop": 25,
+    "samples": 25,
 }
 """The parts of the check and their seconds."""
 
