@@ -28,7 +28,7 @@ from creditapp.services import get
 
 PATHS = (
     "/",
-    "/studio/till?model=flux-dev&n=2",
+    "/studio/price?model=flux-dev&n=2",
     "/credits",
     "/dashboard",
     "/dashboard?type=bought",

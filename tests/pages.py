@@ -3,7 +3,7 @@
     page = alice.page("/credits")
     assert page.one("#balance").text == "50 credits"
     assert page.one("a.help")["href"] == "/help"
-    alice.post("/credits/checkout", page.one("form.packs").fields())
+    alice.post("/credits/checkout", page.one("form.pack-list").fields())
 
 ``:-soup-contains("Buy")`` selects by text: ``page.one('button:-soup-contains("Buy")')``.
 """

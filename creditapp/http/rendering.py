@@ -37,6 +37,9 @@ from creditapp.errors import NotFound
 from creditapp.http.policies import policy
 from creditapp.services import get
 
+STYLES = ("reset", "tokens", "base", "layout", "parts/*", "components/*", "pages/*", "utilities")
+"""The style sheets in the order of the cascade, as patterns of files; pages load them as one."""
+
 
 class Components:
     """``ui.<name>``: the macro of that name in ``components/<name>.html``.
@@ -78,6 +81,7 @@ def init_app(app: Flask) -> None:
         icon=icon,
         unit=unit,
     )
+    app.add_url_rule("/static/styles.css", "styles", _send_styles)
     app.add_url_rule("/static/vendor/htmx.js", "htmx", _send_htmx)
 
 
@@ -129,6 +133,8 @@ def with_query(path: str, fields: Mapping[str, object]) -> str:
 def asset(path: str) -> str:
     """Return the URL of a static file with its content's digest, so that caches may store it."""
     folder = Path(current_app.static_folder or "")
+    if path == "styles.css":
+        return url_for("styles", v=_styles()[1])
     if path == "vendor/htmx.js":
         return url_for("htmx", v=_digest(htmx_file(), 0))
     file = folder / path
@@ -140,6 +146,19 @@ def _digest(file: Path, _modified_ns: int) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()[:12]
 
 
+def _styles() -> tuple[bytes, str]:
+    """Return all style sheets as one, and their digest; read again when templates are."""
+    read = _read_styles.__wrapped__ if current_app.jinja_env.auto_reload else _read_styles
+    return read(Path(current_app.static_folder or "") / "css")
+
+
+@cache
+def _read_styles(folder: Path) -> tuple[bytes, str]:
+    files = (file for pattern in STYLES for file in sorted(folder.glob(f"{pattern}.css")))
+    content = b"\n".join(file.read_bytes() for file in files)
+    return content, hashlib.sha256(content).hexdigest()[:12]
+
+
 @cache
 def htmx_file() -> Path:
     """Return the path of htmx inside the installed package; Django itself is never imported."""
@@ -147,6 +166,15 @@ def htmx_file() -> Path:
     if spec is None or spec.origin is None:
         raise RuntimeError("django-htmx is not installed: run the locked installation again")
     return Path(spec.origin).parent / "static" / "django_htmx" / "htmx-2.min.js"
+
+
+@policy("public")
+def _send_styles() -> Response:
+    """Send all style sheets as one; its URL changes with their content."""
+    response = Response(_styles()[0], mimetype="text/css")
+    response.cache_control.max_age = 31536000
+    response.add_etag()
+    return response.make_conditional(request)
 
 
 @policy("public")

@@ -30,7 +30,7 @@ def components() -> str:
     return render_page("pages/credits_demo/index.html", components=_components())
 
 
-@site.get("/credits-demo/mails")
+@site.get("/credits-demo/emails")
 @policy("public")
 def email_list() -> str:
     """List all emails with their states and subjects."""
@@ -41,7 +41,7 @@ def email_list() -> str:
     return render_page("pages/credits_demo/emails.html", emails=rows)
 
 
-@site.get("/credits-demo/mails/<event>/<state>")
+@site.get("/credits-demo/emails/<event>/<state>")
 @policy("public")
 def email(event: str, state: str) -> Response:
     """Show one email in one state: its subject, its HTML in a frame, its text."""
@@ -60,7 +60,7 @@ def email(event: str, state: str) -> Response:
     return response
 
 
-@site.get("/credits-demo/mails/<event>/<state>/html")
+@site.get("/credits-demo/emails/<event>/<state>/html")
 @policy("public")
 def email_html(event: str, state: str) -> Response:
     """Show the HTML of one email in one state, as an email program would."""

@@ -48,7 +48,7 @@ def reprice() -> str:
     return render_page(PAGE, **_page(form))
 
 
-@generation.get("/studio/till")
+@generation.get("/studio/price")
 @policy("public")
 def price_panel() -> Response:
     """Return the cost after a change of model or options, with the choices that depend on it."""

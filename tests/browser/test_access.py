@@ -54,7 +54,7 @@ def test_axe_finds_nothing_on_a_members_pages(cast: Cast, width: int, dark: bool
     page = member.page
     page.get_by_label("What should it show?").fill("A quiet lake")
     page.locator("#generate").click()
-    expect(page.locator(".job-succeeded")).to_have_count(1)
+    expect(page.locator(".job-card-succeeded")).to_have_count(1)
     for path in MEMBER_PAGES:
         assert_sound(member.open(path), path)
     member.open("/")

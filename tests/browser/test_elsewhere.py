@@ -64,8 +64,8 @@ def test_an_image_is_made_by_the_vendor_and_a_pack_is_paid_at_the_other_server(
     page.locator("label[for=model-gpt-image]").click()
     expect(page.locator("#model-gpt-image")).to_be_checked()
     page.locator("#generate").click()
-    expect(page.locator(".job-succeeded")).to_have_count(1)
-    expect(page.locator(".job-succeeded .flag-preview")).to_have_count(0)
+    expect(page.locator(".job-card-succeeded")).to_have_count(1)
+    expect(page.locator(".job-card-succeeded .flag-preview")).to_have_count(0)
     expect(page.locator("#balance")).to_contain_text("48")
     assert vendor.count == 1
 

@@ -22,7 +22,7 @@ def test_a_stranger_makes_images_signs_up_buys_a_pack_and_makes_more(
         for number in range(3):
             page.get_by_label("What should it show?").fill(f"A harbour at dusk, print {number}")
             page.locator("#generate").click()
-            expect(page.locator(".job-succeeded")).to_have_count(number + 1)
+            expect(page.locator(".job-card-succeeded")).to_have_count(number + 1)
             expect(page.locator("#balance")).to_contain_text(f"{2 - number} of 3")
     expect(page.locator("#price-panel")).to_contain_text(re.compile(r"available again\s+in 23 h"))
     invitation = page.locator("#price-panel").get_by_role("link", name=re.compile("Sign up"))
@@ -32,7 +32,7 @@ def test_a_stranger_makes_images_signs_up_buys_a_pack_and_makes_more(
     page.get_by_label("Password").fill("correct horse battery")
     page.get_by_role("main").get_by_role("button", name="Sign up").click()
     expect(page.locator("#balance")).to_contain_text("50")
-    expect(page.locator(".job-succeeded")).to_have_count(3 if width == 1280 else 0)
+    expect(page.locator(".job-card-succeeded")).to_have_count(3 if width == 1280 else 0)
 
     page.get_by_label("What should it show?").fill("A lighthouse over a cut paper sea")
     page.locator("label[for=model-gpt-image]").click()
@@ -41,7 +41,7 @@ def test_a_stranger_makes_images_signs_up_buys_a_pack_and_makes_more(
     expect(page.locator("#generate")).to_contain_text("8")
     page.locator("#generate").click()
     expect(page.locator("#balance")).to_contain_text("42")
-    expect(page.locator(".job-succeeded").first).to_contain_text("A lighthouse")
+    expect(page.locator(".job-card-succeeded").first).to_contain_text("A lighthouse")
 
     buy_the_best_pack(page)
     expect(page).to_have_url(re.compile(r"purchase=success"))
@@ -67,11 +67,11 @@ def test_the_story_holds_without_javascript(cast: Cast) -> None:
     page.locator("#generate").click()
     expect(page).to_have_url(re.compile("/generations/gen_"))
     for _ in range(20):
-        if page.locator(".job-succeeded").count():
+        if page.locator(".job-card-succeeded").count():
             break
         page.wait_for_timeout(300)
         page.reload()
-    expect(page.locator(".job-succeeded")).to_be_visible()
+    expect(page.locator(".job-card-succeeded")).to_be_visible()
     page.goto(alice.base + "/")
     expect(page.locator("#balance")).to_contain_text("49.5")
 
@@ -92,7 +92,7 @@ def test_the_keyboard_alone_is_enough(cast: Cast) -> None:
     page.keyboard.press("Home")
     press_until(page, "#generate")
     page.keyboard.press("Enter")
-    expect(page.locator(".job-succeeded")).to_have_count(1)
+    expect(page.locator(".job-card-succeeded")).to_have_count(1)
 
     page.locator("body").press("Home")
     page.goto(alice.base + "/")
@@ -113,9 +113,9 @@ def test_a_double_click_makes_one_image(cast: Cast) -> None:
     page.locator("label[for=model-flux-dev]").click()
     expect(page.locator("#generate")).to_contain_text("1")
     page.locator("#generate").dblclick()
-    expect(page.locator(".job-succeeded")).to_have_count(1)
+    expect(page.locator(".job-card-succeeded")).to_have_count(1)
     page.wait_for_timeout(1500)
-    expect(page.locator(".job-succeeded")).to_have_count(1)
+    expect(page.locator(".job-card-succeeded")).to_have_count(1)
     expect(page.locator("#balance")).to_contain_text("49")
 
 

@@ -22,10 +22,10 @@ QUERIES_MAX = 12
 KILOBYTES_MAX = 40
 
 MEMBERS_PAGES = ["/", "/credits", "/dashboard", "/gallery", "/settings", "/credits-demo"]
-MEMBERS_PAGES += ["/credits/plans", "/credits/refunds", "/credits-demo/mails"]
+MEMBERS_PAGES += ["/credits/plans", "/credits/refunds", "/credits-demo/emails"]
 GUESTS_PAGES = ["/", "/credits", "/auth/signup", "/auth/login", "/credits-demo", "/nothing-here"]
 FRAGMENTS = [
-    "/studio/till?model=flux-dev",
+    "/studio/price?model=flux-dev",
     "/credits/balance",
     "/credits",
     "/dashboard",

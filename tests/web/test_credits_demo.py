@@ -51,11 +51,11 @@ def test_an_unknown_state_is_not_found_and_nothing_is_posted(app: Flask) -> None
 
 def test_every_email_is_shown_as_html_and_as_text(app: Flask) -> None:
     browser = Person(app).browser
-    page = Person(app).page("/credits-demo/mails")
+    page = Person(app).page("/credits-demo/emails")
     for email in EMAILS:
         assert page.has(f'code:-soup-contains("{email.name}")')
         for example in email.examples:
-            path = f"/credits-demo/mails/{email.name}/{example.name}"
+            path = f"/credits-demo/emails/{email.name}/{example.name}"
             assert page.has(f'a[href="{path}"]')
             shown = browser.get(path)
             assert parse_html(shown.text).has(f'iframe[src="{path}/html"]')
@@ -69,7 +69,7 @@ def test_every_email_is_shown_as_html_and_as_text(app: Flask) -> None:
             assert "sandbox" in policy
             assert alone.headers["X-Frame-Options"] == "SAMEORIGIN"
     assert browser.get("/credits-demo").headers["X-Frame-Options"] == "DENY"
-    for path in ("/credits-demo/mails/none/paid", "/credits-demo/mails/receipt/none/html"):
+    for path in ("/credits-demo/emails/none/paid", "/credits-demo/emails/receipt/none/html"):
         assert browser.get(path).status_code == 404
 
 

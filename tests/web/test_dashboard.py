@@ -70,7 +70,7 @@ def spend(app: Flask, email: str, amount: int, key: str, note: str | None = None
 
 def rows(page: Element) -> list[list[str]]:
     """Return the history's lines as texts."""
-    lines = page.all("#history tr:has(td.history-amount)")
+    lines = page.all("#history tr:has(td.history-table-amount)")
     return [line.texts("th, td") for line in lines]
 
 

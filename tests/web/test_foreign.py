@@ -48,7 +48,7 @@ def test_cacheable_files_set_no_session_cookie(alice: Person) -> None:
     [
         "/?choose=" + "&".join(f"n={n}" for n in range(9)),
         "/?n=" + "9" * 5000,
-        "/studio/till?shown_micro=" + "9" * 5000,
+        "/studio/price?shown_micro=" + "9" * 5000,
     ],
 )
 def test_a_strange_url_is_no_server_error(guest: Person, path: str) -> None:

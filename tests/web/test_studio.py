@@ -16,7 +16,7 @@ def test_a_guest_makes_three_images_and_is_then_invited_to_sign_up(
         answer = submit(guest, f"a harbour at dusk {number}")
         assert answer.status_code == 303
         queue.run()
-        assert guest.page(answer.location).has(".job-succeeded")
+        assert guest.page(answer.location).has(".job-card-succeeded")
     refused = submit(guest, "one more")
     assert refused.status_code == 429
     assert "Sign up" in refused.text
@@ -30,7 +30,7 @@ def test_a_guest_sees_how_many_free_images_are_left(guest: Person) -> None:
     for left in ("2 free images left, no account", "1 free image left, no account", ""):
         fields = order(guest, "a fox", model="flux-dev")
         pressed = guest.post("/generations", fields, headers=HTMX)
-        news = guest.browser.get("/studio/till", headers=HTMX)
+        news = guest.browser.get("/studio/price", headers=HTMX)
         for part in (pressed, news):
             allowance = parse_html(part.text).one("#allowance")
             assert allowance["hx-swap-oob"] == "true"
@@ -57,7 +57,7 @@ def test_a_press_with_htmx_answers_the_card_and_the_new_price(alice: Person, que
     assert answer.status_code == 202
     assert answer.headers["HX-Trigger-After-Settle"] == "balance-changed"
     assert "<html" not in answer.text
-    assert "job-queued" in answer.text
+    assert "job-card-queued" in answer.text
     assert 'id="price-panel"' in answer.text
     assert "hx-swap-oob" in answer.text
     # The nonce is a new one, so that the next press is a wish of its own.
@@ -68,7 +68,7 @@ def test_a_press_with_htmx_answers_the_card_and_the_new_price(alice: Person, que
     assert "HX-Trigger" not in waiting.headers
     queue.run()
     done = alice.browser.get(card, headers=HTMX)
-    assert "job-succeeded" in done.text
+    assert "job-card-succeeded" in done.text
     assert done.headers["HX-Trigger"] == "balance-changed"
     assert "49" in alice.page("/credits/balance", headers=HTMX).text
 
@@ -86,7 +86,7 @@ def test_without_scripts_a_changed_choice_shows_its_price_and_keeps_the_words(
 
 def test_the_till_follows_every_parameter(alice: Person) -> None:
     def cost(**choice: str) -> int:
-        part = alice.page("/studio/till", query_string=choice, headers=HTMX)
+        part = alice.page("/studio/price", query_string=choice, headers=HTMX)
         assert not part.has("html")
         return int(part.value("shown_micro"))
 
@@ -106,7 +106,7 @@ def test_an_address_may_carry_a_wish(alice: Person) -> None:
 
 
 def test_a_buyer_who_comes_back_from_paying_finds_the_same_choice(alice: Person) -> None:
-    alice.browser.get("/studio/till?model=gpt-image&quality=high&size=1536x1024&n=2")
+    alice.browser.get("/studio/price?model=gpt-image&quality=high&size=1536x1024&n=2")
     form = alice.page("/?purchase=success").fields()
     assert (form["model"], form["shown_micro"]) == ("gpt-image", "16000000")
     form = alice.page("/?model=flux-dev&n=1").fields()
@@ -118,7 +118,7 @@ def test_canceling_a_queued_generation_costs_nothing(alice: Person, queue: Queue
     assert alice.balance() == 49
     answer = alice.post(f"{path}/cancel")
     assert (answer.status_code, answer.location) == (303, path)
-    assert "job-canceled" in alice.browser.get(path).text
+    assert "job-card-canceled" in alice.browser.get(path).text
     assert alice.balance() == 50
     queue.run()
     assert alice.balance() == 50
