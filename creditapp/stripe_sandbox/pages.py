@@ -16,6 +16,7 @@ from flask import (
     request,
     url_for,
 )
+from jinja2 import StrictUndefined
 
 from creditapp.stripe_sandbox import admin_actions as _admin_actions  # noqa: F401  # joins the blueprint
 from creditapp.stripe_sandbox import checkout, portal, promotions
@@ -33,6 +34,8 @@ _EMAIL = re.compile(r"^[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)+$")
 def install(app: Flask) -> None:
     """Register the pages at the root."""
     app.register_blueprint(pages)
+    app.jinja_env.undefined = StrictUndefined
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.filters.update(money=money, moment=moment)
     app.jinja_env.globals["form_token"] = lambda: State.of(app).form_token()
     app.jinja_env.globals["app_name"] = State.of(app).app_name
@@ -131,7 +134,7 @@ def _checkout(session: Json, problems: dict[str, str], card: str = "succeeds") -
         options=checkout.payment_options(session) if needs_payment_method(session) else [],
         terms=subscription_terms(session),
         code=code["code"] if code else None,
-        problems=problems,
+        problems={"card": "", "code": "", "email": ""} | problems,
         chosen=card,
     )
 
