@@ -34,6 +34,7 @@ from creditapp import clock, units
 from creditapp.catalog import Catalog
 from creditapp.catalog.formatting import amount, figure
 from creditapp.errors import NotFound
+from creditapp.http import charts
 from creditapp.http.policies import policy
 from creditapp.services import get
 
@@ -77,6 +78,10 @@ def init_app(app: Flask) -> None:
         ui=Components(app.jinja_env),
         mail=Components(app.jinja_env, "emails/parts/{}.html"),
         plain=Components(app.jinja_env, "emails/parts/{}.txt"),
+        columns=charts.columns,
+        segments=charts.segments,
+        share=charts.share,
+        shape=charts.shape,
         asset=asset,
         icon=icon,
         unit=unit,
@@ -174,7 +179,8 @@ def _send_styles() -> Response:
     response = Response(_styles()[0], mimetype="text/css")
     response.cache_control.max_age = 31536000
     response.add_etag()
-    return response.make_conditional(request)
+    response.make_conditional(request)
+    return response
 
 
 @policy("public")

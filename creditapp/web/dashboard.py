@@ -11,7 +11,6 @@ from flask import Blueprint, Response, stream_with_context
 from sqlalchemy.orm import Session
 
 from creditapp import ledger, units
-from creditapp.catalog.formatting import count
 from creditapp.clock import NEVER, now
 from creditapp.db import reading, snapshot, stop_reading
 from creditapp.errors import ValidationFailed
@@ -171,11 +170,7 @@ def _usage(user_id: str, today: date) -> Usage:
     rows = queries.usage_by_day(reading(), user_id, days)
     return Usage(
         [
-            UsageDay(
-                day.date(),
-                row.charged_micro,
-                count(row.delivered, "image") if row.delivered else "nothing",
-            )
+            UsageDay(day.date(), row.charged_micro, row.delivered)
             for day, row in zip(days, rows, strict=True)
         ],
         total_micro=sum(row.charged_micro for row in rows),

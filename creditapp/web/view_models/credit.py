@@ -49,11 +49,11 @@ class BalancePart:
 
 @dataclass(frozen=True)
 class UsageDay:
-    """The spending of one day, and its images in words."""
+    """The spending of one day."""
 
     date: date
     spent_micro: int
-    made: str
+    images: int
 
 
 @dataclass(frozen=True)
