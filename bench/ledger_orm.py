@@ -107,11 +107,7 @@ def _spend(account_id: int, amount: int, key: str) -> Charge:
     )
     account.balance -= amount
     charge = Charge(
-        account_id=account_id,
-        key=key,
-        amount=amount,
-        balance_after=account.balance,
-        created_at=NOW,
+        account_id=account_id, key=key, amount=amount, balance_after=account.balance, created_at=NOW
     )
     missing = amount
     for lot in lots:

@@ -46,9 +46,7 @@ def create_app(
     settings = settings or load_settings()
     logs.configure_logging(settings.log_level, human=settings.env == "demo")
     app = Flask(
-        "creditapp",
-        template_folder=str(ROOT / "templates"),
-        static_folder=str(ROOT / "static"),
+        "creditapp", template_folder=str(ROOT / "templates"), static_folder=str(ROOT / "static")
     )
     app.config["TEMPLATES_AUTO_RELOAD"] = settings.debug
     app.config["TESTING"] = settings.env == "testing"

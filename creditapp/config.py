@@ -16,14 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-)
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 _PLACEHOLDER = re.compile(r"(change|replace).?(me|this)|your.?secret|default|insecure", re.I)
 """Words of copied examples, which a random key does not contain."""

@@ -140,7 +140,7 @@ def init_app(app: Flask, url: str) -> None:
     """Bind the app to the database at ``url``, a SQLAlchemy URL."""
     options: dict[str, Any] = {
         # Error texts are logged; user input and email addresses must not be.
-        "hide_parameters": True,
+        "hide_parameters": True
     }
     if url.startswith("sqlite"):
         # One connection per thread; the retry below replaces the driver's own waiting.

@@ -21,10 +21,7 @@ DECIMALS_MAX = 6
 # ISO 4217 currencies whose minor unit is not a hundredth.
 # Source: ISO 4217 table A.1, the currencies that Stripe charges in.
 _MINOR_DIGITS = {
-    **dict.fromkeys(
-        ("BIF CLP DJF GNF JPY KMF KRW MGA PYG RWF UGX VND VUV XAF XOF XPF").split(),
-        0,
-    ),
+    **dict.fromkeys(("BIF CLP DJF GNF JPY KMF KRW MGA PYG RWF UGX VND VUV XAF XOF XPF").split(), 0),
     **dict.fromkeys("BHD JOD KWD OMR TND".split(), 3),
 }
 _SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£"}

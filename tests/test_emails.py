@@ -350,11 +350,7 @@ def test_an_email_is_a_file_that_a_person_finds(tmp_path: Path) -> None:
     assert path.name == "20261121T120000Z-hello-alice-example-com-email_1.eml"
     assert path.stat().st_mode & 0o077 == 0
     email = message_from_bytes(path.read_bytes(), policy=policy.default)
-    assert (email["To"], email["From"], email["Subject"]) == (
-        "alice@example.com",
-        SENDER,
-        "Grüße",
-    )
+    assert (email["To"], email["From"], email["Subject"]) == ("alice@example.com", SENDER, "Grüße")
     assert email["Message-ID"] == "<email_1@shop.example>"
 
 
@@ -384,9 +380,7 @@ def test_no_value_smuggles_a_header(subject: str, to: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def certificates(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     return loopback_certificate(tmp_path_factory.mktemp("certificate"))
 
 

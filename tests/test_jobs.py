@@ -103,9 +103,7 @@ def test_one_process_enqueues_a_job_and_another_runs_it(
         get(JobStore).records.engine.dispose()
 
 
-def test_a_partition_runs_two_jobs_and_a_worker_eight_and_others_do_not_wait(
-    app: Flask,
-) -> None:
+def test_a_partition_runs_two_jobs_and_a_worker_eight_and_others_do_not_wait(app: Flask) -> None:
     lock = threading.Lock()
     running: Counter[str] = Counter()
     peaks: Counter[str] = Counter()

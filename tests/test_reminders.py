@@ -184,11 +184,7 @@ def test_an_unsubscribed_user_gets_no_reminder(
 
 
 def test_a_job_that_dies_before_its_commit_sends_the_reminder_next_time(
-    app: Flask,
-    alice: Person,
-    outbox: Outbox,
-    clock: StoppedClock,
-    monkeypatch: pytest.MonkeyPatch,
+    app: Flask, alice: Person, outbox: Outbox, clock: StoppedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     give(app, 60, 31 * DAY)
     clock.advance(DAY)

@@ -20,10 +20,7 @@ from creditapp.errors import AppError
 
 Purpose = Literal["verify", "reset"]
 
-LIFETIMES: dict[Purpose, timedelta] = {
-    "verify": timedelta(days=7),
-    "reset": timedelta(hours=1),
-}
+LIFETIMES: dict[Purpose, timedelta] = {"verify": timedelta(days=7), "reset": timedelta(hours=1)}
 
 
 class LinkInvalid(AppError):

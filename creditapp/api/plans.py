@@ -139,10 +139,7 @@ def list_plans() -> Response:
 @routes.post("/upgrade-plan")
 @policy("user")
 @documented(
-    "Subscribe, or change the plan",
-    UpgradeAnswer,
-    body=UpgradeBody,
-    headers=["Idempotency-Key"],
+    "Subscribe, or change the plan", UpgradeAnswer, body=UpgradeBody, headers=["Idempotency-Key"]
 )
 def upgrade_plan() -> Response:
     """Open a checkout, or change an existing subscription at once; ``outcome`` says which."""
@@ -187,9 +184,7 @@ def go_to_portal() -> AnyResponse:
 @routes.post("/billing/portal-link")
 @policy("user")
 @documented(
-    "The URL of the customer portal",
-    CheckoutUrlAnswer,
-    also={303: "To the portal, for a form"},
+    "The URL of the customer portal", CheckoutUrlAnswer, also={303: "To the portal, for a form"}
 )
 def portal_link() -> AnyResponse:
     """Redirect a form to the customer portal, and return its URL as JSON."""

@@ -8,13 +8,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from flask import Blueprint, Response, request
-from pydantic import (
-    AliasChoices,
-    BaseModel,
-    ConfigDict,
-    Field,
-    StrictInt,
-)
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StrictInt
 
 from creditapp.api.requests import parse_body
 from creditapp.catalog import Catalog, PackView, PriceRequest, amount, credit_costs, packs_view

@@ -6,13 +6,7 @@ from creditapp.catalog.load import CatalogInvalid, load_catalog
 from creditapp.catalog.models import OPERATIONS, TEXT_TO_IMAGE, Model
 from creditapp.catalog.packs import PackView, packs_view, plans_view, yield_text
 from creditapp.catalog.price_list import credit_costs
-from creditapp.catalog.pricing import (
-    PriceRequest,
-    Quote,
-    delivered_micro,
-    guest_refusal,
-    quote,
-)
+from creditapp.catalog.pricing import PriceRequest, Quote, delivered_micro, guest_refusal, quote
 from creditapp.catalog.products import Pack, Plan
 from creditapp.catalog.recommendations import affordability, offers, recommend
 from creditapp.catalog.tokens import affordable_output_tokens, token_cost_micro

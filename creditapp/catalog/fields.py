@@ -12,14 +12,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, NoReturn, TypeVar
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationInfo,
-)
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
 from creditapp.units import MICRO_MAX, MICRO_PER_CREDIT, minor_digits
 

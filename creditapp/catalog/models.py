@@ -7,13 +7,7 @@ from itertools import pairwise
 from math import gcd
 from typing import Annotated, ClassVar, Final, Literal, Self, get_args
 
-from pydantic import (
-    ConfigDict,
-    Field,
-    PlainValidator,
-    TypeAdapter,
-    model_validator,
-)
+from pydantic import ConfigDict, Field, PlainValidator, TypeAdapter, model_validator
 
 from creditapp.catalog.fields import (
     Address,

@@ -46,10 +46,7 @@ def reconcile(since: datetime | None, as_json: bool) -> None:
     "--amount", help="Such as 5.00, in the payment's currency; everything that is left without it."
 )
 @click.option(
-    "--reason",
-    type=click.Choice(refunds.REASONS),
-    default=refunds.REASONS[0],
-    show_default=True,
+    "--reason", type=click.Choice(refunds.REASONS), default=refunds.REASONS[0], show_default=True
 )
 @click.option("--json", "as_json", is_flag=True)
 def refund(target: str, amount: str | None, reason: str, as_json: bool) -> None:

@@ -71,7 +71,5 @@ def read_unsubscribe(session: Session, token: str, secret: str) -> tuple[User, s
 
 def _serializer(secret: str) -> URLSafeSerializer:
     return URLSafeSerializer(
-        secret,
-        salt="creditapp.emails.unsubscribe",
-        signer_kwargs={"digest_method": hashlib.sha256},
+        secret, salt="creditapp.emails.unsubscribe", signer_kwargs={"digest_method": hashlib.sha256}
     )

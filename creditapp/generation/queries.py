@@ -160,9 +160,7 @@ def usage_by_day(session: Session, user_id: str, days: Sequence[datetime]) -> li
     number = case(*((Generation.finished_at >= day, number) for number, day in numbers))
     query = (
         select(
-            number.label("day"),
-            func.sum(Generation.charged_micro),
-            func.sum(Generation.delivered),
+            number.label("day"), func.sum(Generation.charged_micro), func.sum(Generation.delivered)
         )
         .where(
             Generation.owner_kind == "user",

@@ -57,12 +57,7 @@ class Delivery:
 
 
 def settle(
-    generation_id: str,
-    attempt: int,
-    delivery: Delivery,
-    *,
-    now: datetime,
-    canceled: bool = False,
+    generation_id: str, attempt: int, delivery: Delivery, *, now: datetime, canceled: bool = False
 ) -> bool:
     """End this attempt; return whether this call did it. Owns its transactions.
 

@@ -151,12 +151,7 @@ def release(session: Session, claim_id: str) -> bool:
 
 
 def get_allowance(
-    session: Session,
-    visitor: Visitor,
-    now: datetime,
-    *,
-    limit: int,
-    window_hours: int,
+    session: Session, visitor: Visitor, now: datetime, *, limit: int, window_hours: int
 ) -> GuestAllowance:
     """Return the visitor's allowance; none is left if the database fails. Reads only."""
     window = timedelta(hours=window_hours)

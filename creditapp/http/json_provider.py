@@ -36,9 +36,7 @@ _MESSAGES = {
 }
 """Messages for the validation errors that users may see, by pydantic's error type."""
 
-_FIELD_MESSAGES = {
-    ("n", "greater_than_equal"): "At least {ge} image.",
-}
+_FIELD_MESSAGES = {("n", "greater_than_equal"): "At least {ge} image."}
 """Messages for fields whose name means nothing to a user."""
 
 

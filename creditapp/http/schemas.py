@@ -22,9 +22,7 @@ Credits = Annotated[
 ]
 """Microcredits here, credits in JSON: the field ``held_micro`` is the member ``held``."""
 Moment = Annotated[
-    datetime,
-    PlainSerializer(rfc3339),
-    WithJsonSchema({"type": "string", "format": "date-time"}),
+    datetime, PlainSerializer(rfc3339), WithJsonSchema({"type": "string", "format": "date-time"})
 ]
 Price = Annotated[Decimal, WithJsonSchema({"type": "number"})]
 """A price in its currency's major unit."""

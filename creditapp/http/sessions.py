@@ -120,9 +120,7 @@ def current_visitor() -> Visitor:
     """Return the guest identity of this browser; the response sets its cookie."""
     if "visitor" not in g:
         g.visitor, g.guest_cookie = guests.visitor_of(
-            request.cookies.get(GUEST_COOKIE),
-            client_address(),
-            get(Settings).derived_key("guests"),
+            request.cookies.get(GUEST_COOKIE), client_address(), get(Settings).derived_key("guests")
         )
     visitor: Visitor = g.visitor
     return visitor

@@ -25,12 +25,7 @@ from creditapp.ledger.queries import (
     spendable,
     summary,
 )
-from creditapp.ledger.refusals import (
-    AccountFrozen,
-    ChargeSettled,
-    HoldExpired,
-    InsufficientCredits,
-)
+from creditapp.ledger.refusals import AccountFrozen, ChargeSettled, HoldExpired, InsufficientCredits
 from creditapp.ledger.reversals import Reversal, freeze, revoke, unfreeze
 from creditapp.ledger.seals import NewSeal, check_seals, seal
 from creditapp.ledger.transfers import TRANSFER_DELAY, Transfer, transfer

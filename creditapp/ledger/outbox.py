@@ -78,8 +78,7 @@ def claim(
 ) -> list[Event]:
     """Claim up to ``limit`` waiting events, oldest first; two claimers never get the same one."""
     rows = connection.execute(
-        _CLAIM,
-        {"topics": list(topics), "limit": limit, "now": now, "before": now - LEASE},
+        _CLAIM, {"topics": list(topics), "limit": limit, "now": now, "before": now - LEASE}
     ).all()
     return [
         Event(event_id, topic, int(subject), json.loads(payload), created_at)

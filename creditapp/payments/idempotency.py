@@ -74,10 +74,7 @@ def _claim(request: Request) -> tuple[datetime, str | None]:
         try:
             with transaction() as session:
                 answer = ledger.idempotency.claim(
-                    session.connection(),
-                    *request,
-                    now=now,
-                    lapsed_before=now - CLAIM_LASTS,
+                    session.connection(), *request, now=now, lapsed_before=now - CLAIM_LASTS
                 )
             return now, answer
         except IdempotencyInProgress:

@@ -31,17 +31,11 @@ def install(app: Flask) -> None:
     api = Blueprint("api", __name__)
     for number, route in enumerate(ROUTES):
         api.add_url_rule(
-            route.path,
-            endpoint=f"route_{number}",
-            view_func=_view(route),
-            methods=[route.method],
+            route.path, endpoint=f"route_{number}", view_func=_view(route), methods=[route.method]
         )
     for method in ("GET", "POST", "DELETE"):
         api.add_url_rule(
-            "/v1/<path:path>",
-            endpoint=f"unknown_{method}",
-            view_func=_unknown,
-            methods=[method],
+            "/v1/<path:path>", endpoint=f"unknown_{method}", view_func=_unknown, methods=[method]
         )
     app.register_blueprint(api)
     app.register_error_handler(413, _too_large)

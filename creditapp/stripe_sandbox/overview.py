@@ -150,13 +150,7 @@ def _invoice_row(store: Store, invoice: Json) -> dict[str, Any]:
 
 
 def _payment_row(
-    store: Store,
-    source: Json,
-    intent: Json | None,
-    charge: Json | None,
-    *,
-    title: str,
-    state: str,
+    store: Store, source: Json, intent: Json | None, charge: Json | None, *, title: str, state: str
 ) -> dict[str, Any]:
     tone, word = _STATUS[state]
     return {

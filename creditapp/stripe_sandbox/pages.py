@@ -6,16 +6,7 @@ import re
 from typing import Any
 from urllib.parse import urlsplit
 
-from flask import (
-    Flask,
-    Response,
-    abort,
-    current_app,
-    redirect,
-    render_template,
-    request,
-    url_for,
-)
+from flask import Flask, Response, abort, current_app, redirect, render_template, request, url_for
 from jinja2 import StrictUndefined
 
 from creditapp.stripe_sandbox import admin_actions as _admin_actions  # noqa: F401  # joins the blueprint

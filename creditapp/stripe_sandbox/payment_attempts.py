@@ -47,11 +47,7 @@ def record_failure(store: Store, intent: Json, failure: Failure, *, charge_id: s
         error["charge"] = charge_id
     intent = store.put(
         intent
-        | {
-            "status": "requires_payment_method",
-            "payment_method": None,
-            "last_payment_error": error,
-        }
+        | {"status": "requires_payment_method", "payment_method": None, "last_payment_error": error}
     )
     event.emit(store, "payment_intent.payment_failed", intent)
     return intent

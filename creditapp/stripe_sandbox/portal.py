@@ -177,10 +177,7 @@ def _change_card(store: Store, session: Json) -> None:
     method = methods.create(store, "card", option.number, customer["email"] or "")
     methods.attach(store, method, customer)
     customers.set_default_method(store, customer, method["id"])
-    where: dict[str, object] = {
-        "customer": customer["id"],
-        "status": list(subscriptions.RUNNING),
-    }
+    where: dict[str, object] = {"customer": customer["id"], "status": list(subscriptions.RUNNING)}
     for subscription in store.find("subscription", where):
         subscriptions.change(store, subscription, {"default_payment_method": method["id"]})
 

@@ -100,10 +100,7 @@ SESSION_CREATE: Schema = {
     "customer_creation": Choice(of=("always", "if_required")),
     "customer_email": Text(length_max=800),
     "customer_update": Object(
-        of={
-            "address": Choice(of=("auto", "never")),
-            "name": Choice(of=("auto", "never")),
-        }
+        of={"address": Choice(of=("auto", "never")), "name": Choice(of=("auto", "never"))}
     ),
     "expires_at": Integer(),
     "integration_identifier": Text(),

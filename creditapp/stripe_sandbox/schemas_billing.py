@@ -3,15 +3,7 @@
 from __future__ import annotations
 
 from creditapp.stripe_sandbox.objects.portal_session import FLOWS
-from creditapp.stripe_sandbox.parameters import (
-    Array,
-    Boolean,
-    Choice,
-    Integer,
-    Object,
-    Text,
-    Url,
-)
+from creditapp.stripe_sandbox.parameters import Array, Boolean, Choice, Integer, Object, Text, Url
 from creditapp.stripe_sandbox.schemas import (
     AMOUNT_MAX,
     EXPAND,
@@ -41,13 +33,7 @@ _CANCELLATION = Object(
 _PRORATION = Choice(of=("always_invoice", "create_prorations", "none"))
 _ITEMS = Array(
     length_max=20,
-    of=Object(
-        of={
-            "id": Text(),
-            "price": Text(),
-            "quantity": Integer(minimum=1, maximum=999_999),
-        }
-    ),
+    of=Object(of={"id": Text(), "price": Text(), "quantity": Integer(minimum=1, maximum=999_999)}),
 )
 
 SUBSCRIPTION_RETRIEVE = EXPAND
@@ -95,10 +81,7 @@ INVOICE_PAYMENT_RETRIEVE = EXPAND
 INVOICE_PAYMENT_LIST: Schema = {
     "invoice": Text(),
     "payment": Object(
-        of={
-            "payment_intent": Text(),
-            "type": Choice(required=True, of=("payment_intent",)),
-        }
+        of={"payment_intent": Text(), "type": Choice(required=True, of=("payment_intent",))}
     ),
     "status": Choice(of=("canceled", "open", "paid")),
     **PAGE_CREATED,
@@ -108,11 +91,7 @@ INVOICE_PREVIEW: Schema = {
     "customer": Text(),
     "subscription": Text(),
     "subscription_details": Object(
-        of={
-            "items": _ITEMS,
-            "proration_behavior": _PRORATION,
-            "proration_date": Integer(),
-        }
+        of={"items": _ITEMS, "proration_behavior": _PRORATION, "proration_date": Integer()}
     ),
     **EXPAND,
 }
@@ -156,7 +135,4 @@ PAYMENT_INTENT_CREATE: Schema = {
 SETUP_INTENT_RETRIEVE: Schema = {"client_secret": Text(), **EXPAND}
 PAYMENT_METHOD_RETRIEVE = EXPAND
 PAYMENT_METHOD_DETACH = EXPAND
-CUSTOMER_PAYMENT_METHOD_LIST: Schema = {
-    "type": Choice(of=("card", "us_bank_account")),
-    **PAGE,
-}
+CUSTOMER_PAYMENT_METHOD_LIST: Schema = {"type": Choice(of=("card", "us_bank_account")), **PAGE}

@@ -217,10 +217,7 @@ class Database:
         if self._connection is None or self._pid != os.getpid():
             self._path.parent.mkdir(parents=True, exist_ok=True)
             connection = sqlite3.connect(
-                self._path,
-                timeout=BUSY_SECONDS_MAX,
-                isolation_level=None,
-                check_same_thread=False,
+                self._path, timeout=BUSY_SECONDS_MAX, isolation_level=None, check_same_thread=False
             )
             connection.row_factory = sqlite3.Row
             connection.execute("PRAGMA journal_mode=WAL")

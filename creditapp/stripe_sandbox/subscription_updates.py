@@ -52,10 +52,7 @@ def update(store: Store, subscription: Json, params: dict[str, Any]) -> Json:
         billed = subscription_lifecycle.billed_amounts(subscription, draft)
         subscription = subscriptions.change(store, subscription, {"_billed": billed})
     return dunning.bill(
-        store,
-        subscription,
-        draft,
-        strict=params.get("payment_behavior") == "error_if_incomplete",
+        store, subscription, draft, strict=params.get("payment_behavior") == "error_if_incomplete"
     )
 
 

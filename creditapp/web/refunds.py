@@ -23,9 +23,5 @@ def policy_page() -> Response:
     member = current_member()
     payments = refund_policy.list_refundable(reading(), member.id, now=now()) if member else []
     return make_response(
-        render_page(
-            "pages/refunds/index.html",
-            days=get(Settings).refund_days,
-            payments=payments,
-        )
+        render_page("pages/refunds/index.html", days=get(Settings).refund_days, payments=payments)
     )

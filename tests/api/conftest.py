@@ -6,14 +6,7 @@ import pytest
 
 from tests.api.contract import Program
 from tests.app_factory import Person
-from tests.generation.conftest import (
-    alice,
-    app,
-    charlie,
-    guest,
-    provider,
-    studio,
-)
+from tests.generation.conftest import alice, app, charlie, guest, provider, studio
 
 __all__ = ["alice", "app", "charlie", "guest", "provider", "studio"]
 

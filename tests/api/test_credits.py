@@ -124,13 +124,7 @@ def test_a_member_sees_only_their_own_history(
 def test_expired_credits_are_gone_before_the_sweep(
     app: Flask, api: Program, studio: Studio
 ) -> None:
-    give(
-        app,
-        api.person,
-        5_000_000,
-        studio,
-        expires_at=studio.clock.now() + timedelta(hours=1),
-    )
+    give(app, api.person, 5_000_000, studio, expires_at=studio.clock.now() + timedelta(hours=1))
     assert api.get("/api/credits/balance")["balance"] == 55
     studio.clock.advance(timedelta(hours=2))
     assert api.get("/api/credits/balance")["balance"] == 50

@@ -72,9 +72,7 @@ OPENAPI = {
         "content": {
             "type": "object",
             "minProperties": 1,
-            "patternProperties": {
-                "^[a-z]+/[a-z+-]+$": {"type": "object", "required": ["schema"]},
-            },
+            "patternProperties": {"^[a-z]+/[a-z+-]+$": {"type": "object", "required": ["schema"]}},
             "additionalProperties": False,
         }
     },
@@ -155,9 +153,7 @@ def test_the_problem_schema_has_every_field_of_the_errors(app: Flask) -> None:
     }
 
 
-def test_the_page_has_every_route_and_the_codes_that_errors_link_to(
-    app: Flask,
-) -> None:
+def test_the_page_has_every_route_and_the_codes_that_errors_link_to(app: Flask) -> None:
     page = app.test_client().get("/api/docs")
     assert (page.status_code, page.mimetype) == (200, "text/html")
     for path in Document(app).json["paths"]:

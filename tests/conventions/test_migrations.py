@@ -189,11 +189,7 @@ def test_a_command_on_an_unreleased_database_names_its_setting(
     with engine.begin() as connection:
         connection.exec_driver_sql("CREATE TABLE wallets (id INTEGER)")
     engine.dispose()
-    environ = {
-        "CREDITAPP_DATA": str(tmp_path / "data"),
-        "DATABASE_URL": database_url,
-        "PORT": "0",
-    }
+    environ = {"CREDITAPP_DATA": str(tmp_path / "data"), "DATABASE_URL": database_url, "PORT": "0"}
     ended = run_command("serve", environ=environ)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr.splitlines() == [

@@ -26,7 +26,7 @@ EXAMPLES = [
 
 FAMILIES = {
     # The studio's module shows single generations too: their card is a block of the studio.
-    "generation": "studio",
+    "generation": "studio"
 }
 """Page folders whose module has another name."""
 

@@ -157,9 +157,7 @@ class _Handler(BaseHTTPRequestHandler):
             order = json.loads(raw)
             try:
                 fake.fail(
-                    order["fault"],
-                    times=order.get("times", 1),
-                    seconds=order.get("seconds", 30.0),
+                    order["fault"], times=order.get("times", 1), seconds=order.get("seconds", 30.0)
                 )
             except ValueError as error:
                 raise Refusal(400, str(error)) from None
@@ -317,9 +315,7 @@ def main() -> None:
     parser.add_argument("--compatible-model", action="append", default=[], metavar="NAME")
     options = parser.parse_args()
     fake = FakeOpenAI(
-        key=options.key,
-        port=options.port,
-        compatible_models=frozenset(options.compatible_model),
+        key=options.key, port=options.port, compatible_models=frozenset(options.compatible_model)
     )
     print(f"OPENAI_BASE_URL={fake.base_url} OPENAI_API_KEY={fake.key}", flush=True)
     with contextlib.suppress(KeyboardInterrupt):

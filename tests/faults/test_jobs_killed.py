@@ -133,9 +133,7 @@ def workshop(database_url: str, tmp_path: Path) -> Iterator[Workshop]:
     registry.handlers.update(before)
 
 
-def test_a_job_of_a_killed_worker_ends_on_the_restarted_one(
-    workshop: Workshop,
-) -> None:
+def test_a_job_of_a_killed_worker_ends_on_the_restarted_one(workshop: Workshop) -> None:
     first = workshop.start_worker()
     workshop.enqueue("gated", "a", partition="vendor/alice")
     workshop.enqueue("gated", "b", partition="vendor/alice")

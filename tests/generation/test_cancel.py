@@ -52,11 +52,7 @@ def test_a_running_one_is_asked_to_stop_and_pays_what_was_delivered(
     worker.join()
 
     row = studio.generation(generation_id)
-    assert (row.state, row.delivered, row.charged_micro) == (
-        "succeeded",
-        1,
-        500_000,
-    )
+    assert (row.state, row.delivered, row.charged_micro) == ("succeeded", 1, 500_000)
     assert wallet(alice) == (49.5, 0)
     assert len(studio.files()) == 1
     entry = alice.call("GET", "/api/credits/transactions").json["items"][0]

@@ -114,11 +114,7 @@ def test_signing_up_while_it_runs_settles_the_free_claim_and_moves_the_image(
     assert wallet(guest) == (50, 0)
     assert lines(guest) == []
     row = studio.generation(generation_id)
-    assert (row.owner_kind, row.funding, row.charged_micro) == (
-        "user",
-        "guest",
-        0,
-    )
+    assert (row.owner_kind, row.funding, row.charged_micro) == ("user", "guest", 0)
     studio.check()
 
 

@@ -83,11 +83,7 @@ def test_a_lapsed_lease_ends_without_a_charge_and_without_another_call(
     studio.queue.run()
 
     row = studio.generation(generation_id)
-    assert (row.state, row.error_code, row.charged_micro) == (
-        "failed",
-        "generation_failed",
-        0,
-    )
+    assert (row.state, row.error_code, row.charged_micro) == ("failed", "generation_failed", 0)
     assert provider.calls == 0
     assert wallet(alice) == (50, 0)
     assert lines(alice) == [("REFUND", 0)]

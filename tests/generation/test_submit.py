@@ -169,10 +169,7 @@ def test_two_clicks_of_a_guest_use_one_free_image(guest: Person, studio: Studio)
 
 @pytest.mark.parametrize("whose", ["alice", "guest"])
 def test_a_lost_race_holds_nothing_and_returns_what_the_winner_made(
-    request: pytest.FixtureRequest,
-    monkeypatch: pytest.MonkeyPatch,
-    studio: Studio,
-    whose: str,
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, studio: Studio, whose: str
 ) -> None:
     person: Person = request.getfixturevalue(whose)
     person.browser.get("/")

@@ -33,11 +33,7 @@ def test_the_price_is_held_and_then_taken(alice: Person, studio: Studio) -> None
 
     studio.queue.run()
     row = studio.generation(generation_id)
-    assert (row.state, row.delivered, row.charged_micro) == (
-        "succeeded",
-        2,
-        4_000_000,
-    )
+    assert (row.state, row.delivered, row.charged_micro) == ("succeeded", 2, 4_000_000)
     assert row.provider_cost_micros_usd == 22_000
     assert row.lease_until is None
     assert wallet(alice) == (46, 0)
@@ -53,11 +49,7 @@ def test_two_of_four_that_come_before_a_failure_are_kept_and_paid(
     provider.script = [None, None, GenerationTimeout("Too slow.")]
     row = studio.make(alice, model="nano-banana", n=4)
 
-    assert (row.state, row.delivered, row.charged_micro) == (
-        "succeeded",
-        2,
-        1_000_000,
-    )
+    assert (row.state, row.delivered, row.charged_micro) == ("succeeded", 2, 1_000_000)
     assert (row.error_code, row.error_text) == ("generation_timeout", "Too slow.")
     assert wallet(alice) == (49, 0)
     assert lines(alice) == [("DEBIT", -1)]
@@ -125,11 +117,7 @@ def test_a_full_disk_ends_the_generation_and_keeps_what_was_stored(
 
     monkeypatch.setattr(FileMedia, "store", store)
     row = studio.make(alice, n=2)
-    assert (row.state, row.delivered, row.charged_micro) == (
-        "succeeded",
-        1,
-        500_000,
-    )
+    assert (row.state, row.delivered, row.charged_micro) == ("succeeded", 1, 500_000)
     assert wallet(alice) == (49.5, 0)
     studio.check()
 

@@ -259,9 +259,7 @@ def test_an_alteration_of_sealed_entries_is_found(
     assert sentence in report.as_text()
 
 
-def test_a_recomputed_chain_differs_from_the_exported_digests(
-    history: Engine,
-) -> None:
+def test_a_recomputed_chain_differs_from_the_exported_digests(history: Engine) -> None:
     first = seal(history)
     assert first is not None
     exported = {1: first.digest}
@@ -274,10 +272,7 @@ def test_a_recomputed_chain_differs_from_the_exported_digests(
         connection.exec_driver_sql("UPDATE wallets SET seq = 6")
     assert seal(history)
     assert broken_seals(history) == (1, [])
-    assert broken_seals(history, exported) == (
-        1,
-        ["seal 1 is not the one that was kept outside"],
-    )
+    assert broken_seals(history, exported) == (1, ["seal 1 is not the one that was kept outside"])
     with altering(history) as connection:
         connection.exec_driver_sql("DELETE FROM seal_spans")
         connection.exec_driver_sql("DELETE FROM seals")

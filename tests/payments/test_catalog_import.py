@@ -192,9 +192,7 @@ def test_the_catalogs_price_stays_beside_a_second_one() -> None:
     diff = synced([second, mine], document)
     assert diff.empty
     assert diff.document == document
-    assert problems(diff) == [
-        ("price_0", "another price is that pack already; set creditappId"),
-    ]
+    assert problems(diff) == [("price_0", "another price is that pack already; set creditappId")]
 
 
 def test_a_second_price_does_not_replace_one_that_lost_its_metadata() -> None:
@@ -270,7 +268,7 @@ def test_a_plan_with_one_archived_price_is_reported_and_stays(
     assert diff.empty
     assert diff.document["plans"] == [PLAN]
     assert problems(diff) == [
-        (gone, f"it is archived, and plan gold has no other price by the {cycle}"),
+        (gone, f"it is archived, and plan gold has no other price by the {cycle}")
     ]
 
 

@@ -250,9 +250,7 @@ def test_with_a_key_of_stripe_a_pack_is_sold_at_its_own_price_there(shop_app: Sh
 # --- Stripe cannot be asked, or its answer is lost --------------------------------------------
 
 
-def test_the_same_key_tries_again_after_stripe_was_down(
-    shop_app: ShopApp,
-) -> None:
+def test_the_same_key_tries_again_after_stripe_was_down(shop_app: ShopApp) -> None:
     alice = shop_app.member()
     nowhere = StripeGateway("sk_test_x", "whsec_x", "http://127.0.0.1:9", max_network_retries=0)
     provide(shop_app.app, StripeGateway, nowhere)
@@ -303,9 +301,7 @@ def test_a_checkout_without_a_stored_id_is_found_by_its_metadata(shop_app: ShopA
     assert shop_app.credits(alice) == CREATOR
 
 
-def test_one_failing_sync_does_not_delay_the_others(
-    shop_app: ShopApp,
-) -> None:
+def test_one_failing_sync_does_not_delay_the_others(shop_app: ShopApp) -> None:
     alice = shop_app.member()
     first = shop_app.start_checkout(alice)
     shop_app.clock.advance(timedelta(seconds=1))

@@ -20,11 +20,7 @@ import stripe
 from creditapp.payments.stripe.client import StripeGateway
 from creditapp.payments.stripe.connection import API_VERSION
 from creditapp.payments.stripe.events import SignatureInvalid
-from creditapp.payments.stripe.records import (
-    CheckoutCreated,
-    CheckoutRequest,
-    GatewayError,
-)
+from creditapp.payments.stripe.records import CheckoutCreated, CheckoutRequest, GatewayError
 from tests.stripe_sandbox.sandbox_kit import KEY, SECRET, Sandbox, Shop
 
 PLACES = ("success_url", "cancel_url", "attempt", "expires_at")

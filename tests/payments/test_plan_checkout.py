@@ -77,8 +77,7 @@ def test_two_windows_at_once_end_in_one_plan(plans: PlanShop, _run: int) -> None
     both = threading.Barrier(2, timeout=20)
     plans.shop_app.flaky_gateway.before = lambda name: both.wait() if name == CREATE else None  # type: ignore[assignment,return-value]
     answers = plans.shop_app.at_once(
-        lambda: choose(plans, alice, "basic", "one"),
-        lambda: choose(plans, alice, "premium", "two"),
+        lambda: choose(plans, alice, "basic", "one"), lambda: choose(plans, alice, "premium", "two")
     )
     errors = [answer for answer in answers if isinstance(answer, Exception)]
     assert [str(error) for error in errors] in ([], [GO_ON_THERE])

@@ -67,9 +67,7 @@ def test_a_repeated_change_returns_the_same_outcome_and_is_made_once(plans: Plan
     assert upgrades(plans, alice) == 1
 
 
-def test_a_repeated_change_returns_its_outcome_after_the_plan_has_ended(
-    plans: PlanShop,
-) -> None:
+def test_a_repeated_change_returns_its_outcome_after_the_plan_has_ended(plans: PlanShop) -> None:
     alice = plans.shop_app.member()
     row = plans.subscribe(alice)
     plans.choose(alice, "free", key="leave")

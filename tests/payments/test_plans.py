@@ -214,9 +214,7 @@ def test_a_declined_upgrade_keeps_what_was_scheduled(plans: PlanShop, scheduled:
     assert totals == ([2900] if scheduled == "cancellation" else [2900, 1500])
 
 
-def test_an_upgrade_refused_for_another_reason_is_not_called_declined(
-    plans: PlanShop,
-) -> None:
+def test_an_upgrade_refused_for_another_reason_is_not_called_declined(plans: PlanShop) -> None:
     alice = plans.shop_app.member()
     plans.subscribe(alice)
 

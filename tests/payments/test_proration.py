@@ -106,8 +106,7 @@ def test_credits_are_per_seat() -> None:
 def test_two_charged_lines_of_one_month_grant_their_sum() -> None:
     schedule = credit_schedule(
         invoice(
-            line("basic", "2026-01-01", "2026-02-01"),
-            line("extra", "2026-01-01", "2026-02-01"),
+            line("basic", "2026-01-01", "2026-02-01"), line("extra", "2026-01-01", "2026-02-01")
         ),
         {"basic": Price(), "extra": Price(credits_micro=70 * MICRO)},
     )

@@ -75,9 +75,7 @@ def test_a_refund_of_an_old_purchase_is_found_by_its_payment(shop_app: ShopApp) 
     assert shop_app.credits(alice) == 0
 
 
-def test_a_dispute_without_events_freezes_credits_until_it_is_won(
-    shop_app: ShopApp,
-) -> None:
+def test_a_dispute_without_events_freezes_credits_until_it_is_won(shop_app: ShopApp) -> None:
     alice = shop_app.member()
     purchase = shop_app.buy_and_pay(alice)
     dispute = shop_app.dispute(purchase)
@@ -138,9 +136,7 @@ def test_nothing_changes_while_stripe_cannot_be_reached(shop_app: ShopApp, name:
     assert shop_app.credits(alice) == 0
 
 
-def test_one_purchase_that_cannot_be_read_does_not_stop_the_others(
-    shop_app: ShopApp,
-) -> None:
+def test_one_purchase_that_cannot_be_read_does_not_stop_the_others(shop_app: ShopApp) -> None:
     alice, bob = shop_app.member(), shop_app.member()
     first, second = shop_app.start_checkout(alice), shop_app.start_checkout(bob)
     shop_app.pay(first)

@@ -102,10 +102,7 @@ def until(true: Callable[[], bool], what: str) -> None:
 
 def test_paying_and_closing_the_window_grants_the_credits(browser: Browser) -> None:
     status, _text, _to = browser.submit(
-        "/auth/signup",
-        "/auth/signup",
-        email="alice@example.com",
-        password="correct horse battery",
+        "/auth/signup", "/auth/signup", email="alice@example.com", password="correct horse battery"
     )
     assert status == 303
     assert browser.balance() == 50

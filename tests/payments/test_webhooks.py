@@ -79,9 +79,7 @@ def test_an_event_a_day_late_is_processed(shop_app: ShopApp) -> None:
     assert shop_app.credits(alice) == CREATOR
 
 
-def test_an_event_of_an_unknown_purchase_is_retried_then_dead(
-    shop_app: ShopApp,
-) -> None:
+def test_an_event_of_an_unknown_purchase_is_retried_then_dead(shop_app: ShopApp) -> None:
     metadata = {"purchase_id": "pur_" + "0" * 26}
     thing = {"id": "cs_unknown", "object": "checkout.session", "metadata": metadata}
     event = fake_event(f"unknown_{shop_app.settings.database_url[:6]}", COMPLETED, thing)

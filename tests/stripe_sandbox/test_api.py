@@ -74,9 +74,7 @@ def test_an_unknown_url_is_refused_in_stripes_format(sandbox: Sandbox) -> None:
     assert call(sandbox, "DELETE", "/v1/customers/cus_1").status_code == 404
 
 
-def test_an_unknown_id_is_404_in_a_path_and_400_in_a_parameter(
-    sandbox: Sandbox,
-) -> None:
+def test_an_unknown_id_is_404_in_a_path_and_400_in_a_parameter(sandbox: Sandbox) -> None:
     with pytest.raises(stripe.InvalidRequestError) as in_path:
         sandbox.stripe.v1.checkout.sessions.retrieve("cs_test_nobody")
     assert (in_path.value.http_status, in_path.value.code) == (404, "resource_missing")

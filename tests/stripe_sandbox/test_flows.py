@@ -154,11 +154,7 @@ def test_eight_clicks_on_pay_charge_once(sandbox: Sandbox) -> None:
 
 
 def test_a_free_checkout_completes_without_a_payment(sandbox: Sandbox) -> None:
-    free = {
-        "currency": "usd",
-        "unit_amount": 0,
-        "product_data": {"name": "A gift"},
-    }
+    free = {"currency": "usd", "unit_amount": 0, "product_data": {"name": "A gift"}}
     session = sandbox.open_checkout(line_items=[{"quantity": 1, "price_data": free}])
     sandbox.press(f"/pay/{session.id}", email="alice@x.test")
     done = sandbox.stripe.v1.checkout.sessions.retrieve(session.id)

@@ -45,9 +45,7 @@ def test_an_invoice_includes_ten_lines(sandbox: Sandbox) -> None:
     assert invoice.lines.has_more is False
 
 
-def test_a_longer_invoice_includes_its_first_ten_lines_everywhere(
-    sandbox: Sandbox,
-) -> None:
+def test_a_longer_invoice_includes_its_first_ten_lines_everywhere(sandbox: Sandbox) -> None:
     invoice = subscribed(sandbox, 12)
     assert invoice.total == sum(amounts(12))
     details = invoice.parent and invoice.parent.subscription_details

@@ -15,9 +15,7 @@ EMAILS = load_emails(ROOT / "templates" / "emails", datetime(2026, 11, 21, tzinf
 EXAMPLES = load_examples(ROOT / "templates" / "examples", datetime(2026, 11, 21, tzinfo=UTC))
 
 
-def test_the_page_names_every_component_and_state_with_the_code_to_use_it(
-    app: Flask,
-) -> None:
+def test_the_page_names_every_component_and_state_with_the_code_to_use_it(app: Flask) -> None:
     page = Person(app).browser.get("/credits-demo")
     assert page.status_code == 200
     for component in EXAMPLES:

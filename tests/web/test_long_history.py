@@ -44,10 +44,7 @@ class People:
     def __init__(self, app: Flask) -> None:
         self.app = app
         self.veteran, self.newcomer = member(app, "veteran"), member(app, "newcomer")
-        for person, entries, images in (
-            (self.veteran, ENTRIES, IMAGES),
-            (self.newcomer, FEW, FEW),
-        ):
+        for person, entries, images in ((self.veteran, ENTRIES, IMAGES), (self.newcomer, FEW, FEW)):
             with person.browser.session_transaction() as session:
                 user_id = session["_user_id"].partition(".")[0]
             with app.app_context(), transaction() as writing:

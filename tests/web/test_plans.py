@@ -69,10 +69,7 @@ def test_without_a_plan_there_is_nothing_to_cancel(app: Flask) -> None:
 
 def test_an_ended_session_leads_back_to_the_plans(app: Flask) -> None:
     sent = Person(app).post("/credits/plan", {"plan": "basic"})
-    assert (sent.status_code, sent.headers["Location"]) == (
-        303,
-        "/auth/login?next=/credits/plans",
-    )
+    assert (sent.status_code, sent.headers["Location"]) == (303, "/auth/login?next=/credits/plans")
 
 
 def fields(person: Person, **more: str) -> dict[str, str]:

@@ -9,13 +9,7 @@ from typing import ClassVar
 from creditapp.catalog import Catalog, Quote, delivered_micro
 from creditapp.generation.models import Generation
 from creditapp.generation.orders import Order
-from creditapp.generation.providers import (
-    ProducedImage,
-    Progress,
-    Route,
-    ServedModel,
-    ShouldStop,
-)
+from creditapp.generation.providers import ProducedImage, Progress, Route, ServedModel, ShouldStop
 
 
 class Operation(ABC):

@@ -13,13 +13,7 @@ from creditapp.generation.funding import Caller
 from creditapp.generation.models import Generation
 from creditapp.generation.operations.operation import Operation
 from creditapp.generation.orders import PROMPT_CHARACTERS_MAX, Order, OrderValues, Prompt
-from creditapp.generation.providers import (
-    ImageRequest,
-    ProducedImage,
-    Progress,
-    Route,
-    ShouldStop,
-)
+from creditapp.generation.providers import ImageRequest, ProducedImage, Progress, Route, ShouldStop
 
 
 class ImageOrder(Order):

@@ -56,9 +56,7 @@ def list_refundable(session: Session, user_id: str, *, now: datetime) -> list[Re
     since = now - days
     purchases = session.scalars(
         select(Purchase).where(
-            Purchase.user_id == user_id,
-            Purchase.grant_id.is_not(None),
-            Purchase.paid_at >= since,
+            Purchase.user_id == user_id, Purchase.grant_id.is_not(None), Purchase.paid_at >= since
         )
     )
     payments = [

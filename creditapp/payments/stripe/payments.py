@@ -8,11 +8,7 @@ from datetime import datetime, timedelta
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
-from creditapp.payments.stripe.connection import (
-    StripeConnection,
-    gateway_errors,
-    none_if_missing,
-)
+from creditapp.payments.stripe.connection import StripeConnection, gateway_errors, none_if_missing
 from creditapp.payments.stripe.parsing import created_since, id_of, metadata_of
 from creditapp.payments.stripe.records import (
     CheckoutCreated,
@@ -48,13 +44,7 @@ class StripePayments(StripeConnection):
         )
 
     def create_setup_checkout(
-        self,
-        *,
-        key: str,
-        customer_id: str,
-        currency: str,
-        success_url: str,
-        cancel_url: str,
+        self, *, key: str, customer_id: str, currency: str, success_url: str, cancel_url: str
     ) -> CheckoutCreated:
         """Open a Checkout Session in setup mode, which saves a card and charges nothing."""
         params: SessionCreateParams = {

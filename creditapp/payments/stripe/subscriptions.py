@@ -6,11 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from creditapp.payments.stripe.connection import (
-    StripeConnection,
-    gateway_errors,
-    none_if_missing,
-)
+from creditapp.payments.stripe.connection import StripeConnection, gateway_errors, none_if_missing
 from creditapp.payments.stripe.parsing import (
     created_since,
     id_of,
@@ -160,12 +156,7 @@ class StripeSubscriptions(StripeConnection):
 
     @gateway_errors()
     def preview_change(
-        self,
-        subscription: SubscriptionState,
-        *,
-        price_id: str,
-        quantity: int,
-        prorate_at: datetime,
+        self, subscription: SubscriptionState, *, price_id: str, quantity: int, prorate_at: datetime
     ) -> InvoiceState:
         """Return the invoice that ``change_subscription`` would charge for the same arguments."""
         preview = self.v1.invoices.create_preview(

@@ -127,9 +127,7 @@ def sweep_due_grants() -> None:
         select(ScheduledGrant.invoice_id)
         .join(Invoice, Invoice.id == ScheduledGrant.invoice_id)
         .where(
-            ScheduledGrant.state == "due",
-            ScheduledGrant.due_at <= now,
-            Invoice.disputed.is_(False),
+            ScheduledGrant.state == "due", ScheduledGrant.due_at <= now, Invoice.disputed.is_(False)
         )
         .distinct()
         .limit(SWEEP_MAX)

@@ -7,10 +7,7 @@ from typing import Any
 from creditapp.stripe_sandbox.errors import StripeAPIError, missing_object
 from creditapp.stripe_sandbox.ids import new_id
 from creditapp.stripe_sandbox.objects import event, line_item, setup_intent
-from creditapp.stripe_sandbox.objects.checkout_rules import (
-    validate_parameters,
-    validate_prices,
-)
+from creditapp.stripe_sandbox.objects.checkout_rules import validate_parameters, validate_prices
 from creditapp.stripe_sandbox.objects.checkout_totals import with_totals
 from creditapp.stripe_sandbox.store import Json, Store
 

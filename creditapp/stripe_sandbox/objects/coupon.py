@@ -56,8 +56,7 @@ def is_redeemable(store: Store, coupon: Json) -> bool:
 def _validate(store: Store, params: dict[str, Any]) -> None:
     if ("percent_off" in params) == ("amount_off" in params):
         raise StripeAPIError(
-            "You must pass either `percent_off` or `amount_off`, and not both.",
-            param="percent_off",
+            "You must pass either `percent_off` or `amount_off`, and not both.", param="percent_off"
         )
     if "amount_off" in params and "currency" not in params:
         raise StripeAPIError(

@@ -40,12 +40,7 @@ def emit(store: Store, kind: str, resource: Json, previous: Json | None = None) 
 
 
 def queue_delivery(
-    store: Store,
-    event_id: str,
-    *,
-    reason: str,
-    state: str = "waiting",
-    delay_seconds: float = 0.0,
+    store: Store, event_id: str, *, reason: str, state: str = "waiting", delay_seconds: float = 0.0
 ) -> None:
     """Queue one delivery of an event; ``reason`` is ``first``, ``again`` or ``late``."""
     store.connection.execute(

@@ -70,11 +70,7 @@ def _due(total: int, balance: int) -> Json:
     """Return the amount due of a total. A negative balance is credit, a positive one is owed."""
     payable = total + balance
     due = payable if payable >= MINIMUM_MINOR else 0
-    return {
-        "amount_due": due,
-        "amount_remaining": due,
-        "ending_balance": payable - due,
-    }
+    return {"amount_due": due, "amount_remaining": due, "ending_balance": payable - due}
 
 
 def issue(store: Store, invoice: Json) -> Json:

@@ -51,8 +51,5 @@ def cancel(store: Store, payment: Json) -> Json:
     """Mark an invoice payment as canceled."""
     return store.put(
         payment
-        | {
-            "status": "canceled",
-            "status_transitions": {"canceled_at": store.now, "paid_at": None},
-        }
+        | {"status": "canceled", "status_transitions": {"canceled_at": store.now, "paid_at": None}}
     )

@@ -24,9 +24,7 @@ Generate = Callable[..., Outcome]
 
 
 def generate(
-    provider: Provider,
-    request: ImageRequest,
-    should_stop: Callable[[], bool] = lambda: False,
+    provider: Provider, request: ImageRequest, should_stop: Callable[[], bool] = lambda: False
 ) -> Outcome:
     """Run a request to its end as the worker does: yielded images stay, whatever follows."""
     outcome = Outcome()

@@ -104,9 +104,7 @@ def test_the_words_of_the_request_become_those_of_the_model(fake_openai: FakeOpe
     ]
 
 
-def test_another_vendors_model_is_asked_only_what_all_vendors_know(
-    fake_openai: FakeOpenAI,
-) -> None:
+def test_another_vendors_model_is_asked_only_what_all_vendors_know(fake_openai: FakeOpenAI) -> None:
     request = ImageRequest(PROMPT, "flux-dev", quality="high", width=1536, height=864)
     assert generate(provider_for(fake_openai), request).error is None
     assert fake_openai.calls[0]["body"] == {
