@@ -19,7 +19,7 @@ from tests.web.test_gallery import hang
 pytestmark = pytest.mark.databases("sqlite", "postgresql")
 
 QUERIES_MAX = 12
-KILOBYTES_MAX = 40
+KILOBYTES_MAX = {"/credits-demo": 44}  # every state of every component; other pages have 40
 
 MEMBERS_PAGES = ["/", "/credits", "/dashboard", "/gallery", "/settings", "/credits-demo"]
 MEMBERS_PAGES += ["/credits/plans", "/credits/refunds", "/credits-demo/emails"]
@@ -68,7 +68,7 @@ def test_no_page_asks_more_when_there_is_more_to_show(app: Flask, path: str) -> 
 
 
 @pytest.mark.databases("sqlite")
-def test_no_page_is_larger_than_forty_kilobytes(app: Flask) -> None:
+def test_no_page_is_larger_than_its_budget(app: Flask) -> None:
     alice = Person(app).sign_up("alice@example.com")
     hang(app, alice, 60, "a rather long wish, " * 20)
     for number in range(30):
@@ -77,7 +77,8 @@ def test_no_page_is_larger_than_forty_kilobytes(app: Flask) -> None:
     pages = [(alice, path) for path in MEMBERS_PAGES] + [(guest, path) for path in GUESTS_PAGES]
     for person, path in pages:
         sent = person.browser.get(path, headers={"Accept-Encoding": "gzip"})
-        assert len(sent.data) <= KILOBYTES_MAX * 1024, f"{path}: {len(sent.data)} bytes"
+        kilobytes_max = KILOBYTES_MAX.get(path, 40)
+        assert len(sent.data) <= kilobytes_max * 1024, f"{path}: {len(sent.data)} bytes"
         if sent.status_code == 200:
             assert b"<html" in gzip.decompress(sent.data)
             assert "Accept-Encoding" in sent.headers["Vary"]
