@@ -1,8 +1,8 @@
 """``./run check``: everything that has to hold before a change lands, within 15 minutes.
 
 The minutes are those of two cores, installation included, and are divided among parts. Whoever adds
-tests stays within their part's line; what is longer belongs to ``./run soak``. A part over its line
-is printed; more than the whole fails.
+tests stays within their part's line; what is longer belongs to ``./run soak``. What is over its line
+is printed, and does not fail: a busy machine is no fault of the change.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 
 SECONDS_MAX = 900
-INSTALLATION, STATIC, TESTS = "installation", "static checks", "unit and contract"
+INSTALLATION, STATIC, TESTS, ALL = "installation", "static checks", "unit and contract", "all"
 SECONDS = {
-    INSTALLATION: 90,
-    STATIC: 60,
-    TESTS: 340,
+    INSTALLATION: 60,
+    STATIC: 40,
+    TESTS: 360,
     "browser": 125,
-    "faults and kills": 110,
-    "fuzz": 60,
+    "faults and kills": 115,
+    "fuzz": 75,
     "restore": 15,
     "attack": 30,
-    "workers": 20,
-    "interop": 25,
+    "workers": 25,
+    "interop": 30,
     "samples": 25,
 }
 """The parts of the check and their seconds."""
@@ -139,14 +139,11 @@ def main() -> None:
     if pytest.main(test.arguments([]), plugins=[times]) != 0:
         failed.append("tests")
     print()  # noqa: T201
-    for part, seconds_max in SECONDS.items():
+    times.seconds[ALL] = times.seconds[INSTALLATION] + time.time() - began
+    for part, seconds_max in {**SECONDS, ALL: SECONDS_MAX}.items():
         seconds = times.seconds[part]
         over = "   OVER ITS LINE" if seconds > seconds_max else ""
         print(f"{part}: {seconds:.0f} s of {seconds_max}{over}")  # noqa: T201
-    total = times.seconds[INSTALLATION] + time.time() - began
-    print(f"all: {total:.0f} s of {SECONDS_MAX}")  # noqa: T201
-    if total > SECONDS_MAX:
-        failed.append("the time")
     if failed:
         print(f"failed: {', '.join(failed)}")  # noqa: T201
         sys.exit(1)

@@ -74,10 +74,10 @@ def test_subscribe_upgrade_cancel_resume(alice: Person) -> None:
 
     page.get_by_role("button", name="Cancel plan").click()
     page.locator("dialog[open]").get_by_role("button", name="Cancel plan").click()
-    expect(page.get_by_text(re.compile(r"^Your plan ends on "))).to_be_visible()
+    expect(page.get_by_text(re.compile(r"^\s*Your plan ends on "))).to_be_visible()
     assert "Ends" in card_of_plan(page)
     page.get_by_role("button", name="Resume").click()
-    expect(page.get_by_text(re.compile(r"^Your plan continues\."))).to_be_visible()
+    expect(page.get_by_text(re.compile(r"^\s*Your plan continues\."))).to_be_visible()
     assert "Next payment" in card_of_plan(page)
 
 

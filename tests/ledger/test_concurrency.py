@@ -83,12 +83,12 @@ def spend_and_hold(url: str, wallet: int, number: int) -> list[str]:
 
     def attempt(item: int) -> str:
         verb = ledger.hold if item % 2 else ledger.spend
+        charge = ledger.NewCharge(
+            amount_micro=PRICE, key=f"k:{number}:{item}", digest="d", operation="image"
+        )
         try:
             with transaction(engine) as session:
-                verb(
-                    session.connection(), wallet, PRICE, key=f"k:{number}:{item}", digest="d",
-                    operation="image", now=START,
-                )  # fmt: skip
+                verb(session.connection(), wallet, charge, now=START)
         except ledger.InsufficientCredits:
             return "refused"
         return "paid"
