@@ -17,6 +17,13 @@ SQLITE: Final = {
         "CREATE TRIGGER entries_refuse_delete BEFORE DELETE ON entries"
         f" BEGIN SELECT RAISE(ABORT, '{REFUSAL}'); END"
     ),
+    # INSERT OR REPLACE deletes the row in its way without firing the trigger for deletes.
+    "entries_refuse_replace": (
+        "CREATE TRIGGER entries_refuse_replace BEFORE INSERT ON entries"  # noqa: S608  # no input
+        " WHEN EXISTS (SELECT 1 FROM entries WHERE wallet_id = NEW.wallet_id AND seq = NEW.seq)"
+        " OR EXISTS (SELECT 1 FROM entries WHERE rowid = NEW.rowid)"
+        f" BEGIN SELECT RAISE(ABORT, '{REFUSAL}'); END"
+    ),
 }
 
 POSTGRESQL_FUNCTION: Final = "entries_refuse_change"
