@@ -34,6 +34,9 @@ FAULTS = {
     "fewer": "one image fewer than asked for",
     "more": "one image more than asked for",
     "bad_base64": "the first image's base64 is broken",
+    "wrapped_base64": "the first image's base64 is wrapped at 76 columns, as in email",
+    "unpadded_base64": "the first image's base64 has no padding",
+    "urlsafe_base64": "the first image's base64 has - and _ for + and /",
     "not_an_image": "the first image is a web page",
     "svg": "the first image is a drawing with a script in it",
     "truncated": "the first image ends in the middle",
@@ -87,6 +90,12 @@ def spoiled(answer: dict[str, Any], fault: str) -> object:
         answer["data"] = [{"url": "http://127.0.0.1:1/image.png"} for _ in images]
     elif fault == "bad_base64":
         images[0]["b64_json"] = "!" + images[0]["b64_json"]
+    elif fault == "wrapped_base64":
+        images[0]["b64_json"] = base64.encodebytes(first).decode()
+    elif fault == "unpadded_base64":
+        images[0]["b64_json"] = base64.b64encode(first).decode().rstrip("=")
+    elif fault == "urlsafe_base64":
+        images[0]["b64_json"] = base64.urlsafe_b64encode(first).decode()
     else:
         spoiled = {
             "not_an_image": b"<html><h1>502 Bad Gateway</h1></html>",

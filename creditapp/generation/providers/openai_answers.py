@@ -15,6 +15,8 @@ from creditapp.generation.providers.protocol import NO_USAGE, ImageRequest, Prod
 ANSWER_BYTES_MAX = 192 * 1024 * 1024
 """The largest answer that is read: ten large images in base64."""
 
+_STANDARD_ALPHABET = str.maketrans("-_", "+/")
+
 log = structlog.get_logger(__name__)
 
 
@@ -83,10 +85,12 @@ def _bytes_of(item: object) -> bytes:
         raise image_files.NotAnImage("no_bytes")
     if text.startswith("data:"):
         text = text.partition(",")[2]
+    # Compatible gateways wrap lines, leave out the padding, or send the URL-safe alphabet.
+    text = "".join(text.split()).rstrip("=").translate(_STANDARD_ALPHABET)
     if len(text) > image_files.BYTES_MAX * 4 // 3 + 4:
         raise image_files.NotAnImage("too_many_bytes")
     try:
-        return base64.b64decode(text, validate=True)
+        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except (binascii.Error, ValueError) as error:
         raise image_files.NotAnImage("bad_base64") from error
 

@@ -212,6 +212,15 @@ def test_a_missing_image_is_not_delivered_and_the_rest_is(
     assert len(outcome.images) == delivered
 
 
+@pytest.mark.parametrize("variant", ["wrapped_base64", "unpadded_base64", "urlsafe_base64"])
+def test_every_common_form_of_base64_is_an_image(fake_openai: FakeOpenAI, variant: str) -> None:
+    delivered = generate(provider_for(fake_openai), replace(REQUEST, n=3)).images
+    fake_openai.fail(variant)
+    outcome = generate(provider_for(fake_openai), replace(REQUEST, n=3))
+    assert outcome.error is None
+    assert [image.data for image in outcome.images] == [image.data for image in delivered]
+
+
 def test_a_failure_half_way_leaves_what_was_delivered(fake_openai: FakeOpenAI) -> None:
     fake_openai.fail("ok", times=2)
     fake_openai.fail("http_500")
