@@ -1,8 +1,8 @@
 """``./run check``: everything that has to hold before a change lands, within 15 minutes.
 
 The minutes are those of two cores, installation included, and are divided among parts. Whoever adds
-tests stays within their part's line; what is longer belongs to ``./run soak``. What is over its line
-is printed, and does not fail: a busy machine is no fault of the change.
+tests stays within their part's line; what is longer belongs to ``./run soak``. A line that is
+exceeded is printed, and does not fail: a busy machine is no fault of the change.
 """
 
 from __future__ import annotations
