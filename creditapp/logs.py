@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
 
 import structlog
 from structlog.typing import EventDict, WrappedLogger
@@ -35,7 +36,7 @@ def configure_logging(level: str, *, human: bool) -> None:
         foreign_pre_chain=shared,
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            structlog.processors.format_exc_info,
+            _shorten_traceback,
             renderer,
         ],
     )
@@ -46,6 +47,34 @@ def configure_logging(level: str, *, human: bool) -> None:
     root.setLevel(level.upper())
     for noisy in ("alembic", "dbos", "werkzeug", "stripe", "openai", "httpx", "httpx2", "_granian"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
+
+
+def error_fields(error: BaseException) -> dict[str, object]:
+    """Return the loggable parts of an error: its type, and file, line and function of each frame.
+
+    The cause follows its effect. Texts and values are left out: they may quote a prompt, a key or
+    an email address.
+    """
+    at: list[str] = []
+    cause: BaseException | None = error
+    while cause is not None:
+        if cause is not error:
+            at.append(f"caused by {type(cause).__name__}")
+        frames = traceback.extract_tb(cause.__traceback__)
+        at += [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
+        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
+    return {"error_type": type(error).__name__, "at": at}
+
+
+def _shorten_traceback(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Replace the traceback that another library logs; its last line is the error's text."""
+    raised = event.pop("exc_info", None)
+    error = sys.exc_info()[1] if raised is True else raised
+    if isinstance(error, tuple):
+        error = error[1]
+    if isinstance(error, BaseException):
+        event.update(error_fields(error))
+    return event
 
 
 def _hide(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -19,6 +19,7 @@ from creditapp.emails.delivery import notify
 from creditapp.emails.models import ExpiryNotice
 from creditapp.ledger import Grant
 from creditapp.ledger.outbox import Event
+from creditapp.logs import error_fields
 
 DAYS_BEFORE: Final = (1, 7, 30)
 """Days before the expiry of a grant on which its owner is reminded, the nearest first."""
@@ -49,9 +50,7 @@ def queue_expiry_reminders(now: datetime) -> None:
                     _remind_of_expiry(session, wallet_id, owner_id, now)
             except Exception as error:
                 # One wallet that cannot be read must not stop the reminders of the others.
-                log.warning(
-                    "expiry reminder failed", wallet=wallet_id, error_type=type(error).__name__
-                )
+                log.warning("expiry reminder failed", wallet=wallet_id, **error_fields(error))
         if len(batch) < _BATCH:
             return
         after = batch[-1][0]

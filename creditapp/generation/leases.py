@@ -13,6 +13,7 @@ from sqlalchemy import case, update
 from creditapp.clock import now
 from creditapp.db import transaction
 from creditapp.generation.models import Generation
+from creditapp.logs import error_fields
 from creditapp.services import in_this_app
 
 LEASE_SECONDS = 5
@@ -77,7 +78,7 @@ class Lease:
                 self.renew()
             except Exception as error:
                 # The next renewal tries again; when none succeeds, recovery takes over.
-                log.warning("lease not renewed", error_type=type(error).__name__)
+                log.warning("lease not renewed", **error_fields(error))
 
     def renew(self) -> None:
         """Renew the lease, write the progress, read whether to go on."""

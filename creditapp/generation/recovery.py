@@ -19,6 +19,7 @@ from creditapp.generation.operations import OPERATIONS
 from creditapp.generation.providers import GenerationFailed, Providers, Route
 from creditapp.generation.settlement import settle_lapsed
 from creditapp.generation.worker import enqueue
+from creditapp.logs import error_fields
 from creditapp.services import get
 
 QUEUED_SECONDS_MAX = 20
@@ -52,7 +53,7 @@ def sweep() -> None:
                 waiting.append(generation.id)
         except Exception as error:
             # One row that cannot be recovered must not keep the others from it.
-            log.error("not swept", generation=generation.id, error_type=type(error).__name__)
+            log.error("not swept", generation=generation.id, **error_fields(error))
     if waiting:
         _look_again_later(waiting, moment)
 

@@ -19,6 +19,7 @@ from creditapp.generation import funding
 from creditapp.generation.models import Asset, Generation
 from creditapp.generation.operations import OPERATIONS
 from creditapp.generation.providers import ProviderError
+from creditapp.logs import error_fields
 from creditapp.media import Media
 from creditapp.services import get
 
@@ -70,7 +71,7 @@ def settle(
             return _settle(generation_id, delivery, canceled, conditions, now)
         except SQLAlchemyError as error:
             # Also when only the commit's answer was lost: the next try reads the outcome.
-            log.warning("not settled", generation=generation_id, error_type=type(error).__name__)
+            log.warning("not settled", generation=generation_id, **error_fields(error))
             if pause is None:
                 raise
             time.sleep(pause)

@@ -27,6 +27,7 @@ from creditapp.generation.providers import (
 )
 from creditapp.generation.settlement import Delivery, NewAsset, discard, settle
 from creditapp.ids import new_id
+from creditapp.logs import error_fields
 from creditapp.media import Media
 from creditapp.services import get
 
@@ -105,8 +106,8 @@ def _produce(generation: Generation, delivery: Delivery, lease: Lease) -> None:
         delivery.add_cost(error.provider_cost_micros_usd)
     except Exception as error:
         # An error that no adapter foresaw fails this generation and releases the hold. The text of
-        # a foreign exception may hold the prompt, so only its type is logged.
-        log.error("provider failed", generation=generation.id, error_type=type(error).__name__)
+        # a foreign exception may hold the prompt, so only its type and place are logged.
+        log.error("provider failed", generation=generation.id, **error_fields(error))
         delivery.error = GenerationFailed("The model failed in a way that we did not foresee.")
     if not delivery.assets and delivery.error is None and not lease.should_stop():
         delivery.error = GenerationFailed("The model delivered no image.")

@@ -28,6 +28,7 @@ from creditapp.http.rate_limiting import rate_limited
 from creditapp.http.rendering import Components, render_block, render_page, wants_fragment
 from creditapp.http.schemas import Credits, Moment, Schema
 from creditapp.ledger import InsufficientCredits
+from creditapp.logs import error_fields
 from creditapp.payments.stripe.records import GatewayError
 from creditapp.services import get
 
@@ -185,7 +186,7 @@ def _of_status(error: HTTPException) -> AppError:
 
 def _fail(error: BaseException) -> AnyResponse:
     # The log gets the traceback with the request's id; the caller gets only the id.
-    log.error("request failed", error_type=type(error).__name__, exc_info=error)
+    log.error("request failed", **error_fields(error))
     refusal = AppError("Something went wrong here. Nothing was charged by this request.")
     if wants_json():
         return _problem_json(refusal)

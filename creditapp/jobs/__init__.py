@@ -35,6 +35,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from creditapp.jobs.engine import JobStore, Worker
 from creditapp.jobs.registry import every, handler, handlers
+from creditapp.logs import error_fields
 from creditapp.services import get, provide
 
 _SILENT_AFTER = timedelta(seconds=10)
@@ -59,7 +60,7 @@ def enqueue(
     try:
         store.enqueue(name, row_id, partition=partition, delay_seconds=after.total_seconds())
     except SQLAlchemyError as error:
-        _log.warning("job not stored", job=name, id=row_id, error=type(error).__name__)
+        _log.warning("job not stored", job=name, id=row_id, **error_fields(error))
         return False
     return True
 
@@ -89,7 +90,7 @@ def health() -> Health:
         live_workers = store.workers.live_workers()
         backlog = store.records.backlog()
     except SQLAlchemyError as error:
-        _log.warning("job store not reached", error=type(error).__name__)
+        _log.warning("job store not reached", **error_fields(error))
         return _UNREACHABLE
     last_beat = max((worker.heartbeat_at for worker in live_workers), default=None)
     return Health(
@@ -122,7 +123,7 @@ def _open_store(store: JobStore) -> None:
     try:
         store.client()
     except Exception as error:
-        _log.warning("job store not opened", error=type(error).__name__)
+        _log.warning("job store not opened", **error_fields(error))
 
 
 _worker: Worker | None = None

@@ -22,6 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from creditapp.jobs import worker_registry
 from creditapp.jobs.records import SCHEMA, Records, job_key
 from creditapp.jobs.registry import handlers, periodics
+from creditapp.logs import error_fields
 
 if TYPE_CHECKING:
     from dbos import DBOSClient, EnqueueOptions
@@ -193,14 +194,14 @@ class Worker:
             except Exception as error:
                 if not threading.main_thread().is_alive():
                     return  # the process ended first, and no thread can start now
-                _log.error("jobs did not start", **_type_and_location(error))
+                _log.error("jobs did not start", **error_fields(error))
                 self._stopping.wait(HEARTBEAT_SECONDS)
         while not self._stopping.is_set():
             try:
                 self._store.workers.heartbeat()
                 self._recover_jobs()
             except Exception as error:
-                _log.warning("heartbeat failed", **_type_and_location(error))
+                _log.warning("heartbeat failed", **error_fields(error))
             self._stopping.wait(HEARTBEAT_SECONDS)
 
     def _launch(self) -> None:
@@ -276,7 +277,7 @@ class Worker:
             with self._store.app.app_context():
                 job.work(row_id)
         except Exception as error:
-            fields = {"job": name, "id": row_id, "attempt": attempt, **_type_and_location(error)}
+            fields = {"job": name, "id": row_id, "attempt": attempt, **error_fields(error)}
             if attempt > len(job.retry_seconds):
                 _log.error("job failed for good", **fields)
                 raise JobFailed(type(error).__name__) from None
@@ -310,7 +311,7 @@ class Worker:
                 with self._count_running(), self._store.app.app_context():
                     periodic.work()
             except Exception as error:
-                _log.error("tick failed", job=name, **_type_and_location(error))
+                _log.error("tick failed", job=name, **error_fields(error))
                 raise JobFailed(type(error).__name__) from None
             finally:
                 periodic.busy.release()
@@ -325,15 +326,6 @@ class Worker:
             yield
         finally:
             self._running.discard(thread)
-
-
-def _type_and_location(error: BaseException) -> dict[str, str]:
-    """Return the loggable parts of an error: its text may quote a prompt or a key."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    location = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else ""
-    return {"error": type(error).__name__, "location": location}
 
 
 def _configure_logging() -> None:

@@ -13,6 +13,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Mapped, Session, mapped_column
 from creditapp import clock, db
 from creditapp.db import UtcDateTime, snapshot, transaction, update_if
 from creditapp.errors import Conflict
+from creditapp.logs import error_fields
 
 SWEEP_MAX = 50
 RACES_MAX = 8
@@ -77,4 +78,4 @@ def run_each(ids: Iterable[str], action: Callable[[str], object], failure: str) 
         try:
             action(row_id)
         except Exception as error:
-            log.warning(failure, id=row_id, error_type=type(error).__name__)
+            log.warning(failure, id=row_id, **error_fields(error))

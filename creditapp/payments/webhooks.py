@@ -17,6 +17,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from creditapp import clock, db
 from creditapp.db import UtcDateTime, insert_once, snapshot, transaction, update_if
 from creditapp.errors import NotFound
+from creditapp.logs import error_fields
 from creditapp.payments.auto_topup import consent as topup_consent
 from creditapp.payments.purchases import checkout
 from creditapp.payments.purchases.models import Purchase
@@ -89,7 +90,7 @@ def process_event(event_id: str) -> None:
             # It may be ours and not stored yet: it is retried, never dropped.
             _retry_later(event, "unknown purchase")
     except Exception as error:
-        log.warning("event failed", stripe_event=event.id, error_type=type(error).__name__)
+        log.warning("event failed", stripe_event=event.id, **error_fields(error))
         _retry_later(event, type(error).__name__)
     else:
         if handled:

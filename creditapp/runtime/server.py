@@ -18,6 +18,7 @@ from creditapp.catalog import Catalog, versions
 from creditapp.clock import now
 from creditapp.config import Settings, SettingsInvalid
 from creditapp.db import snapshot, transaction
+from creditapp.logs import error_fields
 from creditapp.payments.stripe.client import StripeGateway
 from creditapp.payments.stripe.server import SandboxGateway
 from creditapp.runtime import migrate
@@ -75,7 +76,7 @@ def follow_catalog(app: Flask) -> Callable[[], None]:
                     _use_active_catalog(app)
             except Exception as error:
                 # Until the database answers again, the previous catalog stays in use.
-                log.warning("active catalog not read", error_type=type(error).__name__)
+                log.warning("active catalog not read", **error_fields(error))
 
     Thread(target=follow, name="catalog", daemon=True).start()
     return stopped.set

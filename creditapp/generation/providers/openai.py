@@ -30,6 +30,7 @@ from creditapp.generation.providers.protocol import (
     ProviderUnavailable,
     ShouldStop,
 )
+from creditapp.logs import error_fields
 
 if TYPE_CHECKING:
     from openai import APIResponse, OpenAI, OpenAIError
@@ -166,7 +167,7 @@ class OpenAIProvider:
                     break
         except Exception as error:
             # The transport's own errors are not wrapped; all mean that the rest never arrived.
-            log.warning("provider answer cut off", error_type=type(error).__name__)
+            log.warning("provider answer cut off", **error_fields(error))
             cut_off = True
         if time.monotonic() > deadline:
             raise GenerationTimeout(reason="answer_too_slow")
