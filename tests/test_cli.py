@@ -77,6 +77,14 @@ def test_a_mistake_gets_one_line_and_status_2(run: Run, words: tuple[str, ...], 
     assert "Traceback" not in answer.stderr
 
 
+def test_an_address_that_is_taken_is_refused_before_the_password_is_asked_for(run: Run) -> None:
+    assert run("user", "create", "a@example.com", "--password", "correct horse battery").stdout
+    again = run("user", "create", "A@example.com")
+    assert again.returncode == 2
+    assert again.stderr == "A@example.com has an account already.\n"
+    assert "Password" not in again.stdout
+
+
 @pytest.mark.databases("sqlite", "postgresql")
 def test_a_whole_ledger_is_proven(run: Run) -> None:
     run("user", "create", "alice@example.com", "--password", "correct horse battery")

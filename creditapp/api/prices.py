@@ -102,7 +102,9 @@ class QuoteRequest(BaseModel):
         description="text-to-image by default. Planned: every other operation has a price, and no "
         "route that generates it yet.",
     )
-    model: str | None = Field(default=None, validation_alias=AliasChoices("model", "aiModel"))
+    model: str | None = Field(
+        default=None, min_length=1, validation_alias=AliasChoices("model", "aiModel")
+    )
     n: Annotated[StrictInt, Field(ge=1)] = 1
     quality: str | None = None
     size: str | None = None

@@ -25,16 +25,20 @@ def user() -> None:
 @click.option("--json", "as_json", is_flag=True)
 def create_user(email: str, password: str | None, admin: bool, as_json: bool) -> None:
     """Create an account; its welcome credits are granted as at sign-up."""
-    if password is None:
-        password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    taken = click.ClickException(f"{email} has an account already.")
     with app_context():
+        with snapshot() as session:
+            if accounts.find_by_email(session, email) is not None:
+                raise taken
+        if password is None:
+            password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
         new_account = accounts.prepare_account(email, password)
         try:
             with transaction() as session:
                 person = accounts.sign_up(session, new_account, get(AccountRules), now=now()).user
                 person.is_admin = admin
         except EmailTaken:
-            raise click.ClickException(f"{email} has an account already.") from None
+            raise taken from None
         say({"id": person.id, "email": person.email}, f"{person.email} is {person.id}.", as_json)
 
 

@@ -59,6 +59,7 @@ class Order(BaseModel):
     model: str | None = Field(
         default=None,
         validation_alias=AliasChoices("model", "aiModel"),
+        min_length=1,
         max_length=64,
         description="A model of the price list; without it the catalog's own choice. Older "
         "clients write aiModel.",

@@ -87,6 +87,7 @@ def test_a_guests_quote_has_no_balance(guest_api: Program) -> None:
     [
         ("operation", {"operation": "dance"}),
         ("model", {"model": "of-yesterday"}),
+        ("model", {"model": ""}),
         ("n", {"n": 0}),
         ("n", {"n": "2"}),
         ("n", {"n": True}),

@@ -140,6 +140,13 @@ def test_an_error_is_short_however_much_is_wrong(api: Program) -> None:
     assert "kkk…" in problem["errors"][-1]["message"]
 
 
+def test_an_empty_model_is_no_model_and_nothing_is_charged(api: Program, studio: Studio) -> None:
+    body = {"prompt": "a quay", "model": ""}
+    problem = api.refused(422, "validation_failed", "POST", IMAGE, body)
+    assert [error["field"] for error in problem["errors"]] == ["model"]
+    assert api.call("GET", "/api/credits").json["credits"]["balance"] == 50
+
+
 def test_a_members_value_may_be_long(api: Program, studio: Studio) -> None:
     answer = api.call("POST", IMAGE, {**BODY, "models": list(range(1000))}, **NOW)
     assert answer.status_code == 202
