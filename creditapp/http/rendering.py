@@ -72,6 +72,7 @@ def init_app(app: Flask) -> None:
         plural=plural,
         words=words,
         day=day,
+        short_day=short_day,
         moment_text=moment_text,
     )
     app.jinja_env.globals.update(
@@ -232,6 +233,11 @@ def day(value: datetime | str) -> str:
     """Return a moment's day: ``21 November 2026``. Queued emails store their moments as text."""
     moment = _parsed(value)
     return f"{moment.day} {moment:%B %Y}"
+
+
+def short_day(value: datetime) -> str:
+    """Return a moment's day for the narrow columns of pages: ``21 Nov 2026``."""
+    return f"{value.day} {value:%b %Y}"
 
 
 def moment_text(value: datetime | str) -> str:

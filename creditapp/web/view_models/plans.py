@@ -10,7 +10,7 @@ from creditapp.catalog import Catalog, Plan
 from creditapp.catalog import amount as amount_text
 from creditapp.catalog.packs import PlanView, plans_view
 from creditapp.catalog.plan_kinds import PLAN_KINDS
-from creditapp.http.rendering import day, with_query
+from creditapp.http.rendering import short_day, with_query
 from creditapp.payments.subscriptions.status import PlanStatus
 from creditapp.services import get
 from creditapp.units import money_text
@@ -179,4 +179,4 @@ def _preview_url(plan: Plan, cycle: str, seats: int) -> str:
 
 
 def _day(moment: datetime | None) -> str:
-    return day(moment) if moment else "the end of the paid period"
+    return short_day(moment) if moment else "the end of the paid period"
