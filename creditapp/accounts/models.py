@@ -9,7 +9,7 @@ from sqlalchemy import BigInteger, CheckConstraint, Index, Integer, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from creditapp import db
-from creditapp.accounts.email_address import ADDRESS_CHARACTERS_MAX
+from creditapp.accounts.email_address import ADDRESS_CHARACTERS_MAX, parse_address
 from creditapp.db import UtcDateTime
 from creditapp.ids import new_id
 
@@ -42,6 +42,11 @@ class User(db.Model):
     is_admin: Mapped[bool] = mapped_column(default=False)
     frozen_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+    @property
+    def deliverable_email(self) -> str:
+        """The address for other services: the domain in its ASCII form, not as typed."""
+        return parse_address(self.email).deliverable
 
     @property
     def session_id(self) -> str:

@@ -45,7 +45,7 @@ def ensure(user: User) -> str:
     if existing_id is not None:
         return existing_id
     gateway = get(StripeGateway)
-    stripe_id = gateway.create_customer(user_id=user.id, email=user.email)
+    stripe_id = gateway.create_customer(user_id=user.id, email=user.deliverable_email)
     row = Customer(
         user_id=user.id, livemode=gateway.livemode, stripe_id=stripe_id, created_at=clock.now()
     )

@@ -51,6 +51,13 @@ def test_the_webhook_alone_grants_the_credits(shop_app: ShopApp) -> None:
     assert (shop_app.row(purchase).state, shop_app.credits(alice)) == ("paid", CREATOR)
 
 
+def test_stripe_gets_an_address_that_it_accepts(shop_app: ShopApp) -> None:
+    alice = shop_app.member("Alice@\uff22\u00fccher\u3002example")  # full width, a dot of Japan
+    purchase = shop_app.start_checkout(alice)
+    session = shop_app.gateway.v1.checkout.sessions.retrieve(str(purchase.checkout_id))
+    assert session.customer_email == "Alice@xn--bcher-kva.example"
+
+
 @pytest.mark.parametrize("first", ["webhook", "return"])
 def test_webhook_and_return_in_either_order_grant_once(shop_app: ShopApp, first: str) -> None:
     alice = shop_app.member()

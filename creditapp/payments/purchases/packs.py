@@ -101,7 +101,7 @@ def _create_checkout(purchase: Purchase, buyer: User, request: CheckoutRequest) 
         description="One payment, no subscription. These credits never expire.",
         price_minor=purchase.price_minor,
         currency=purchase.currency,
-        email=buyer.email,
+        email=buyer.deliverable_email,
         price_id=purchase.stripe_price_id,
     )
 
