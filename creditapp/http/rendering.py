@@ -87,6 +87,7 @@ def init_app(app: Flask) -> None:
         icon=icon,
         unit=unit,
     )
+    app.after_request(_finish_static_file)
     app.add_url_rule("/static/styles.css", "styles", _send_styles)
     app.add_url_rule("/static/vendor/htmx.js", "htmx", _send_htmx)
 
@@ -178,7 +179,6 @@ def htmx_file() -> Path:
 def _send_styles() -> Response:
     """Send all style sheets as one; its URL changes with their content."""
     response = Response(_styles()[0], mimetype="text/css")
-    response.cache_control.max_age = 31536000
     response.add_etag()
     response.make_conditional(request)
     return response
@@ -189,7 +189,17 @@ def _send_htmx() -> Response:
     """Send htmx from its package; it changes only with the locked version."""
     if not htmx_file().exists():
         raise NotFound
-    return send_file(htmx_file(), mimetype="text/javascript", max_age=31536000)
+    return send_file(htmx_file(), mimetype="text/javascript")
+
+
+def _finish_static_file(response: Response) -> Response:
+    """Let caches keep a file whose URL has its digest, and read it whole: gzip takes no stream."""
+    if request.endpoint in ("static", "styles", "htmx") and response.status_code == 200:
+        if "v" in request.args:
+            response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+        response.direct_passthrough = False
+        response.make_sequence()
+    return response
 
 
 def unit() -> str:

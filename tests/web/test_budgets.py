@@ -93,6 +93,24 @@ def test_the_files_that_every_page_loads_are_small(client: FlaskClient) -> None:
     assert sum(sizes.values()) <= 60 * 1024, sizes
 
 
+def test_a_static_file_is_compressed_for_every_client_and_kept_for_a_year(
+    client: FlaskClient,
+) -> None:
+    page = parse_html(client.get("/").text)
+    files = {element["src"] for element in page.all('[src^="/static/"]')}
+    files |= {element["href"] for element in page.all('[href^="/static/"]')}
+    assert len(files) > 4
+    for file in files:
+        plain = client.get(file)
+        small = client.get(file, headers={"Accept-Encoding": "gzip"})
+        assert small.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+        if len(plain.data) > 500:
+            assert gzip.decompress(small.data) == plain.data, file
+        known = {"If-None-Match": small.headers["ETag"], "Accept-Encoding": "gzip"}
+        assert client.get(file, headers=known).status_code == 304, file
+    assert client.get("/static/js/app.js").headers["Cache-Control"] == "no-cache"
+
+
 def test_a_catalog_with_many_models_costs_no_further_query(app: Flask) -> None:
     alice = Person(app).sign_up("alice@example.com")
     before = asked(alice, "/")
