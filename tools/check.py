@@ -25,12 +25,12 @@ BIN = Path(sys.executable).parent
 SECONDS_MAX = 900
 INSTALLATION, STATIC, TESTS, ALL = "installation", "static checks", "unit and contract", "all"
 SECONDS = {
-    INSTALLATION: 60,
+    INSTALLATION: 45,
     STATIC: 40,
-    TESTS: 360,
+    TESTS: 385,
     "browser": 125,
     "faults and kills": 115,
-    "fuzz": 75,
+    "fuzz": 65,
     "restore": 15,
     "attack": 30,
     "workers": 25,

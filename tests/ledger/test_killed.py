@@ -19,6 +19,7 @@ from sqlalchemy import Connection, Engine, event
 from creditapp import ledger
 from creditapp.db import transaction
 from creditapp.ledger import idempotency
+from creditapp.ledger.triggers import REMOVE
 from tests.ledger.cast import DAY, START, TABLES, Person, create_ledger, open_engine, prove
 
 Verb = Callable[[Connection, "Setup"], object]
@@ -195,8 +196,8 @@ def restore(engine: Engine, before: dict[str, list[tuple[Any, ...]]]) -> None:
         connection = session.connection()
         if engine.dialect.name == "sqlite":
             connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
-            connection.exec_driver_sql("DROP TRIGGER entries_refuse_update")
-            connection.exec_driver_sql("DROP TRIGGER entries_refuse_delete")
+            for removal in REMOVE["sqlite"]:
+                connection.exec_driver_sql(removal)
         else:
             # As a replica neither triggers nor foreign keys are checked.
             connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
