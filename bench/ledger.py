@@ -228,37 +228,19 @@ def _spend(engine: Engine) -> Step:
 
 
 def _spend_once(session: Session, wallet: int, key: str) -> None:
-    ledger.spend(
-        session.connection(),
-        wallet,
-        ledger.NewCharge(
-            amount_micro=AMOUNT,
-            key=key,
-            digest="d",
-            operation="image",
-            actor="usr",
-            feature="studio",
-        ),
-        now=NOW,
+    ledger.spend(session.connection(), wallet, _new_charge(key), now=NOW)
+
+
+def _new_charge(key: str) -> ledger.NewCharge:
+    return ledger.NewCharge(
+        amount_micro=AMOUNT, key=key, digest="d", operation="image", actor="usr", feature="studio"
     )
 
 
 def _pair(engine: Engine) -> Step:
     def step(wallet: int, key: str) -> None:
         with transaction(engine) as session:
-            charge = ledger.hold(
-                session.connection(),
-                wallet,
-                ledger.NewCharge(
-                    amount_micro=AMOUNT,
-                    key=key,
-                    digest="d",
-                    operation="image",
-                    actor="usr",
-                    feature="studio",
-                ),
-                now=NOW,
-            )
+            charge = ledger.hold(session.connection(), wallet, _new_charge(key), now=NOW)
         with transaction(engine) as session:
             ledger.capture(session.connection(), charge.id, AMOUNT, now=NOW)
 
