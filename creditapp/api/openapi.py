@@ -9,6 +9,7 @@ from flask import Blueprint, Response
 from creditapp.http.json_provider import json_response
 from creditapp.http.openapi import describe, documented
 from creditapp.http.policies import policy
+from creditapp.http.shared_pages import send_shared
 
 routes = Blueprint("openapi", __name__)
 
@@ -18,4 +19,4 @@ routes = Blueprint("openapi", __name__)
 @documented("The OpenAPI document", dict[str, Any])
 def openapi() -> Response:
     """Return the OpenAPI document."""
-    return json_response(describe())
+    return send_shared(lambda: json_response(describe()).get_data(), "application/json")

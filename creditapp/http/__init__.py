@@ -1,6 +1,6 @@
 """HTTP code that the pages and the JSON API share.
 
-Policies, CSRF, sessions, rate limits, headers, JSON, problems, the viewer, templates and OpenAPI.
+Policies, CSRF, sessions, rate limits, headers, JSON, problems, the viewer, templates, OpenAPI.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from creditapp.http import (
     rendering,
     request_checks,
     sessions,
+    shared_pages,
     viewer,
 )
 from creditapp.http.json_provider import ExactJson
@@ -37,5 +38,6 @@ def init_app(app: Flask, settings: Settings) -> None:
     csrf.init_app(app)
     headers.init_app(app, settings)
     rendering.init_app(app)
+    shared_pages.init_app(app)
     problems.init_app(app)
     app.context_processor(lambda: {"site": viewer.site(), "viewer": viewer.viewer()})

@@ -99,7 +99,16 @@ def _guest() -> Viewer:
 
 
 def site() -> dict[str, object]:
-    """Return the facts about this site that the layout of every page shows."""
+    """Return the facts about this site and this request that the layout of a page shows."""
+    return site_facts() | {
+        "request_id": g.get("request_id", ""),
+        "path": _return_path(),
+        "notices": _notices(),
+    }
+
+
+def site_facts() -> dict[str, object]:
+    """Return the same without this request: for a page that all visitors share."""
     settings, catalog = get(Settings), get(Catalog)
     return {
         "name": settings.site_name,
@@ -107,9 +116,9 @@ def site() -> dict[str, object]:
         "sandbox": settings.sandbox,
         "taxed": settings.automatic_tax,
         "demo": settings.env != "production",
-        "request_id": g.get("request_id", ""),
-        "path": _return_path(),
-        "notices": _notices(),
+        "request_id": "",
+        "path": "/",
+        "notices": [],
         "welcome_micro": catalog.welcome_micro,
     }
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Blueprint
+from flask import Blueprint, Response
 
 from creditapp.http.openapi import describe, documented
 from creditapp.http.policies import policy
-from creditapp.http.rendering import render_page
+from creditapp.http.shared_pages import render_shared, send_shared
 
 PAGE = "pages/api_docs/index.html"
 
@@ -47,12 +47,16 @@ class Operation:
 @pages.get("/api/docs")
 @policy("public")
 @documented("The API documentation as a page", str, mime_type="text/html")
-def docs() -> str:
+def docs() -> Response:
     """Show every operation with its parameters, body and responses."""
+    return send_shared(_build_page)
+
+
+def _build_page() -> str:
     document = describe()
     operations = list(_operations(document))
     groups = sorted({operation.group for operation in operations}, key=_sort_key)
-    return render_page(
+    return render_shared(
         PAGE,
         groups=[
             (group, [operation for operation in operations if operation.group == group])
