@@ -344,7 +344,15 @@ def test_without_a_secret_every_webhook_is_refused() -> None:
         b'{"id": "evt_1", "object": "v2.core.event", "type": "v1.billing.meter"}',
         json.dumps({**EVENT, "data": {"object": None}}).encode(),
         json.dumps({**EVENT, "created": "today"}).encode(),
+        json.dumps({**EVENT, "created": 10**30}).encode(),
+        json.dumps({**EVENT, "created": -(10**17)}).encode(),
+        b"[" * 100_000 + b"]" * 100_000,
+        json.dumps({**EVENT, "id": "evt_\0"}).encode(),
+        json.dumps({**EVENT, "id": "evt_" + "1" * 300}).encode(),
+        json.dumps({**EVENT, "type": "\ud800"}).encode(),
+        json.dumps({**EVENT, "data": {"object": {"id": 7}}}).encode(),
     ],
+    ids=lambda body: body[:40].decode("latin-1"),
 )
 def test_a_signed_body_without_an_event_is_refused(body: bytes) -> None:
     from creditapp.stripe_sandbox.deliveries import signature
@@ -352,6 +360,16 @@ def test_a_signed_body_without_an_event_is_refused(body: bytes) -> None:
     header = signature(body.decode("latin-1"), SECRET)
     with pytest.raises(SignatureInvalid):
         StripeGateway(KEY, SECRET).verify_webhook(body, header)
+
+
+def test_an_old_signature_is_refused_before_the_body_is_hashed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    body = json.dumps(EVENT).encode()
+    old = signed(body, at=time.time() - 400)
+    monkeypatch.delattr(stripe.WebhookSignature, "verify_header")
+    with pytest.raises(SignatureInvalid):
+        StripeGateway(KEY, SECRET).verify_webhook(body, old)
 
 
 # --- the client -------------------------------------------------------------------------

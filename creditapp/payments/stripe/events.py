@@ -12,11 +12,23 @@ from typing import Any
 from creditapp.errors import MalformedRequest
 from creditapp.payments.stripe.connection import StripeConnection
 from creditapp.payments.stripe.parsing import id_of
+from creditapp.payments.stripe.records import STRIPE_ID_LENGTH
 
 SIGNATURE_TOLERANCE_SECONDS = 300
 """How far a webhook's timestamp may differ from our clock, in either direction."""
 
+_STORABLE = re.compile(rf"[!-~]{{1,{STRIPE_ID_LENGTH}}}")
 _PURCHASE_ID = re.compile(r"pur_[0-9a-z]{20,36}")
+
+_NOT_AN_EVENT = (
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    OverflowError,  # a time in no calendar
+    OSError,  # a time that the system's clock cannot express
+    RecursionError,  # JSON nested thousands deep
+)
 
 
 class SignatureInvalid(MalformedRequest):
@@ -56,6 +68,7 @@ class StripeWebhooks(StripeConnection):
             raise SignatureInvalid("The webhook is not signed, or no secret is set to check it.")
         if not signature_header.isascii():  # the SDK compares strings, and only ASCII ones
             raise SignatureInvalid("The webhook's signature does not match its body.")
+        _refuse_other_times(signature_header)
         import stripe
 
         try:
@@ -64,19 +77,24 @@ class StripeWebhooks(StripeConnection):
             )
         except (stripe.SignatureVerificationError, ValueError, IndexError):
             raise SignatureInvalid("The webhook's signature does not match its body.") from None
-        if _signed_at(signature_header) > time.time() + SIGNATURE_TOLERANCE_SECONDS:
-            raise SignatureInvalid("The webhook was signed in the future.")
         try:
             return _read_event(json.loads(raw_body))
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except _NOT_AN_EVENT:
             raise SignatureInvalid(
                 "The webhook is signed, but it is not a snapshot event."
             ) from None
 
 
-def _signed_at(signature_header: str) -> int:
-    """Return the header's first timestamp, the one that the SDK has verified."""
-    return int(next(part[2:] for part in signature_header.split(",") if part.startswith("t=")))
+def _refuse_other_times(signature_header: str) -> None:
+    """Raise ``SignatureInvalid`` for a timestamp outside the tolerance, before any hashing."""
+    try:
+        signed_at = int(
+            next(part[2:] for part in signature_header.split(",") if part.startswith("t="))
+        )
+    except (StopIteration, ValueError):
+        raise SignatureInvalid("The webhook's signature has no timestamp.") from None
+    if abs(time.time() - signed_at) > SIGNATURE_TOLERANCE_SECONDS:
+        raise SignatureInvalid("The webhook was signed at another time.")
 
 
 def _read_event(body: Any) -> Event:
@@ -89,12 +107,23 @@ def _read_event(body: Any) -> Event:
         details = (data.get("parent") or {}).get("subscription_details") or {}
         subscription_id = id_of(details.get("subscription"))
     return Event(
-        id=body["id"],
-        type=event_type[:80],
+        id=_checked(body["id"]),
+        type=_checked(event_type)[:80],
         created_at=datetime.fromtimestamp(body["created"], UTC),
-        livemode=body["livemode"],
-        object_id=data.get("id") or "",
+        livemode=bool(body["livemode"]),
+        object_id=_optional_id(data.get("id")) or "",
         purchase_id=purchase_id if _PURCHASE_ID.fullmatch(purchase_id) else None,
-        payment_intent_id=id_of(data.get("payment_intent")),
-        subscription_id=subscription_id or None,
+        payment_intent_id=_optional_id(id_of(data.get("payment_intent"))),
+        subscription_id=_optional_id(subscription_id),
     )
+
+
+def _optional_id(value: object) -> str | None:
+    return _checked(value) if value else None
+
+
+def _checked(value: object) -> str:
+    """Return an id or a type; raise ``ValueError`` for what no column can store."""
+    if not isinstance(value, str) or not _STORABLE.fullmatch(value):
+        raise ValueError("not an id of Stripe's")
+    return value
