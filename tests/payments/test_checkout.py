@@ -199,6 +199,14 @@ def test_too_many_unpaid_checkouts_are_refused_until_one_is_paid_or_old(shop_app
     assert shop_app.credits(alice) == CREATOR
 
 
+def test_parallel_requests_open_no_more_unpaid_checkouts(shop_app: ShopApp) -> None:
+    alice = shop_app.member()
+    results = shop_app.at_once(*[lambda: shop_app.start_checkout(alice)] * 30)
+    opened = [result for result in results if isinstance(result, Purchase)]
+    refused = [result for result in results if isinstance(result, RateLimited)]
+    assert (len(opened), len(refused)) == (OPEN_CHECKOUTS.limit, 30 - OPEN_CHECKOUTS.limit)
+
+
 def test_the_same_key_for_another_pack_is_refused(shop_app: ShopApp) -> None:
     alice = shop_app.member()
     shop_app.start_checkout(alice, key="same key")

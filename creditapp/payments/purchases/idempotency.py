@@ -10,6 +10,7 @@ from typing import Any, Final
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from creditapp.accounts import User
 from creditapp.catalog import Catalog
 from creditapp.config import Settings
 from creditapp.db import insert_once
@@ -98,8 +99,12 @@ def find_existing(session: Session, request: PurchaseRequest) -> Purchase | None
 def _limit_open_checkouts(session: Session, request: PurchaseRequest) -> None:
     """Refuse another checkout to a buyer with many unpaid ones.
 
-    The sweep asks Stripe about each open checkout until it ends, and they all take turns.
+    The sweep asks Stripe about each open checkout until it ends, and they all take turns. The
+    buyer's row is locked: requests at the same moment would each count the checkouts before theirs.
     """
+    session.execute(
+        select(User.id).where(User.id == request.buyer_id).with_for_update(key_share=True)
+    )
     query = select(func.count(Purchase.id)).where(
         Purchase.user_id == request.buyer_id,
         Purchase.state == "open",
