@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
@@ -18,12 +18,17 @@ class RateLimit:
     window: timedelta
     counts_by: str
 
+    def times(self, multiple: int) -> RateLimit:
+        """Return the limit of ``multiple`` subscribers together."""
+        return replace(self, limit=self.limit * multiple)
+
 
 _QUARTER_HOUR: Final = timedelta(minutes=15)
 _HOUR: Final = timedelta(hours=1)
 _DAY: Final = timedelta(days=1)
 
-# Requests. A network is an IPv4 address or an IPv6 subscriber, stored as a keyed hash.
+# Requests. A limit by network is that of an IPv4 address or an IPv6 /64, kept as keyed hashes. An
+# IPv6 /56 may use twice as much, an IPv6 /48 and an IPv4 /24 four times (accounts/networks.py).
 
 REQUESTS: Final = RateLimit(1200, timedelta(minutes=1), "network")
 """All requests but webhooks and probes: many people share an office's address. In Redis, or each

@@ -16,6 +16,7 @@ from creditapp.accounts.login import (
     log_in,
 )
 from creditapp.accounts.models import Member, Throttle, User
+from creditapp.accounts.networks import MULTIPLES, Network, Networks, networks_of, parse_ip
 from creditapp.accounts.passwords import NewPassword, new_password
 from creditapp.accounts.policy import AccountRules, SignedUp, SignedUpReceiver, SignUpCredits
 from creditapp.accounts.profile import (

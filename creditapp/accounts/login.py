@@ -1,7 +1,7 @@
 """Logging in, in three steps, so that no transaction is open while the password is compared.
 
 with transaction() as session:
-    attempt = accounts.begin_log_in(session, email, network, rules, now=now())
+    attempt = accounts.begin_log_in(session, email, networks, rules, now=now())
 proof = attempt.check(password)
 with transaction() as session:
     user = accounts.log_in(session, proof, now=now())
@@ -18,8 +18,16 @@ from sqlalchemy.orm import Session
 from creditapp.accounts import passwords
 from creditapp.accounts.email_address import find_address
 from creditapp.accounts.models import User
+from creditapp.accounts.networks import Networks
 from creditapp.accounts.policy import AccountRules
-from creditapp.accounts.throttle import Counter, count_try, counter, reset_tries, uncount_try
+from creditapp.accounts.throttle import (
+    Counter,
+    count_try,
+    counter,
+    network_counters,
+    reset_tries,
+    uncount_try,
+)
 from creditapp.errors import AppError, AuthenticationRequired
 from creditapp.rate_limits import LOG_IN, LOG_IN_OF_ADDRESS, LOG_IN_OF_NETWORK
 
@@ -42,7 +50,8 @@ class Attempt:
 
     user_id: str | None
     stored_hash: str | None = field(repr=False)
-    counters: tuple[Counter, Counter, Counter] = field(repr=False)
+    of_address: tuple[Counter, ...] = field(repr=False)
+    of_networks: tuple[Counter, ...] = field(repr=False)
 
     def check(self, password: str) -> Proof:
         """Compare the password; takes the same time for an unknown address (about 35 ms)."""
@@ -64,30 +73,30 @@ class Proof:
 
 
 def begin_log_in(
-    session: Session, email: str, network: str, rules: AccountRules, *, now: datetime
+    session: Session, email: str, networks: Networks, rules: AccountRules, *, now: datetime
 ) -> Attempt:
     """Count a try and look the address up; raise ``RateLimited`` when there were too many.
 
-    ``network`` is a keyed hash of where the request comes from (``guests.network_of``). The try is
-    counted before the password is compared, so that tries at the same moment all count. Let the
-    transaction commit before ``Attempt.check``.
+    ``networks`` are those of the request (``networks_of``). The try is counted before the password
+    is compared, so that tries at the same moment all count. Let the transaction commit before
+    ``Attempt.check``.
     """
     address = find_address(email)
     subject = address.key if address else email.strip().lower()[:300]
     # The pair stops a guesser quickly; the address alone is laxer, because exhausting it
     # locks the owner out; the network is laxest, because an office shares one.
-    counters = (
-        counter("log_in", LOG_IN, rules.secret, subject, network),
+    of_address = (
+        counter("log_in", LOG_IN, rules.secret, subject, networks[0].key),
         tries_of_address(rules, subject),
-        counter("log_in.network", LOG_IN_OF_NETWORK, rules.secret, network),
     )
-    count_try(session, counters, now=now)
+    of_networks = network_counters("log_in.network", LOG_IN_OF_NETWORK, rules.secret, networks)
+    count_try(session, (*of_address, *of_networks), now=now)
     found = None
     if address:
         query = select(User.id, User.password_hash).where(User.email_key == address.key)
         found = session.execute(query).first()
     user_id, stored_hash = found or (None, None)
-    return Attempt(user_id, stored_hash, counters)
+    return Attempt(user_id, stored_hash, of_address, of_networks)
 
 
 def tries_of_address(rules: AccountRules, address_key: str) -> Counter:
@@ -104,10 +113,9 @@ def log_in(session: Session, proof: Proof, *, now: datetime) -> User:
     user = verified_user(session, proof)
     if user.frozen_at is not None:
         raise AccountSuspended("This account is suspended. Write to support if this is a mistake.")
-    place, address, network = proof.attempt.counters
-    reset_tries(session, (place, address))
-    # The network's other tries stay counted: one's own account must not buy tries at others'.
-    uncount_try(session, network)
+    reset_tries(session, proof.attempt.of_address)
+    # The networks' other tries stay counted: one's own account must not buy tries at others'.
+    uncount_try(session, proof.attempt.of_networks)
     if proof.better is not None:
         user.password_hash = proof.better.hash
         session.flush()

@@ -11,17 +11,18 @@ from creditapp.accounts import tokens
 from creditapp.accounts.email_address import find_address
 from creditapp.accounts.login import tries_of_address
 from creditapp.accounts.models import User
+from creditapp.accounts.networks import Networks
 from creditapp.accounts.passwords import NewPassword
 from creditapp.accounts.policy import AccountRules
 from creditapp.accounts.profile import set_password
 from creditapp.accounts.signup import confirm_address
-from creditapp.accounts.throttle import count_try, counter, reset_tries
+from creditapp.accounts.throttle import count_try, counter, network_counters, reset_tries
 from creditapp.errors import RateLimited
 from creditapp.rate_limits import RESET_OF_ADDRESS, RESET_OF_NETWORK
 
 
 def request_reset(
-    session: Session, email: str, network: str, rules: AccountRules, *, now: datetime
+    session: Session, email: str, networks: Networks, rules: AccountRules, *, now: datetime
 ) -> User | None:
     """Return the user to email a link to, or None; the page is the same for both.
 
@@ -29,8 +30,8 @@ def request_reset(
     ``RateLimited`` for a network that asks too often. An address gets at most three emails an
     hour, and no refusal after them, because that would reveal that it exists.
     """
-    of_network = counter("reset.network", RESET_OF_NETWORK, rules.secret, network)
-    count_try(session, [of_network], now=now)
+    of_networks = network_counters("reset.network", RESET_OF_NETWORK, rules.secret, networks)
+    count_try(session, of_networks, now=now)
     address = find_address(email)
     if address is None:
         return None

@@ -12,10 +12,11 @@ from creditapp import ledger
 from creditapp.accounts import tokens
 from creditapp.accounts.email_address import Address, address_field
 from creditapp.accounts.models import User
+from creditapp.accounts.networks import Networks
 from creditapp.accounts.passwords import NewPassword, new_password, password_problem
 from creditapp.accounts.policy import AccountRules, SignedUp
 from creditapp.accounts.profile import name_problem
-from creditapp.accounts.throttle import count_try, counter
+from creditapp.accounts.throttle import count_try, network_counters
 from creditapp.db import insert_once, update_if
 from creditapp.errors import RateLimited, ValidationFailed
 from creditapp.ids import new_id
@@ -94,28 +95,30 @@ def prepare_account(email: str, password: str, name: str = "") -> NewAccount:
     return check_application(email, password, name).prepare()
 
 
-def count_sign_up(session: Session, network: str, rules: AccountRules, *, now: datetime) -> None:
+def count_sign_up(
+    session: Session, networks: Networks, rules: AccountRules, *, now: datetime
+) -> None:
     """Count a sign-up, or a try at one; raise ``RateLimited`` for a network that opens too many.
 
     Each new address is worth the welcome credits, and each try could ask whether an address is
     known. In a transaction of its own, before the password is hashed, so that a refused try costs
     next to nothing, and before ``sign_up``, so that a taken address counts too.
     """
-    sign_ups = counter("sign_up.network", SIGN_UP_OF_NETWORK, rules.secret, network)
-    count_try(session, [sign_ups], now=now)
+    sign_ups = network_counters("sign_up.network", SIGN_UP_OF_NETWORK, rules.secret, networks)
+    count_try(session, sign_ups, now=now)
 
 
 def limit_welcome_credits(
-    session: Session, network: str, rules: AccountRules, *, now: datetime
+    session: Session, networks: Networks, rules: AccountRules, *, now: datetime
 ) -> AccountRules:
     """Return the rules for one more sign-up of a network.
 
     Past the day's share its welcome credits wait until the address is confirmed: an invented
     address costs nothing, and each would be worth them.
     """
-    sign_ups = counter("welcome.network", WELCOME_OF_NETWORK, rules.secret, network)
+    sign_ups = network_counters("welcome.network", WELCOME_OF_NETWORK, rules.secret, networks)
     try:
-        count_try(session, [sign_ups], now=now)
+        count_try(session, sign_ups, now=now)
     except RateLimited:
         return replace(rules, credits=replace(rules.credits, hold_until_verified=True))
     return rules

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from creditapp.accounts.hashing import keyed_hash
 from creditapp.accounts.models import Throttle
+from creditapp.accounts.networks import Networks
 from creditapp.db import insert
 from creditapp.errors import RateLimited
 from creditapp.rate_limits import RateLimit
@@ -32,6 +33,15 @@ def counter(name: str, rate: RateLimit, secret: str, *subject: str) -> Counter:
     return Counter(rate, f"{name}:{keyed_hash(secret, name, chr(0).join(subject))}")
 
 
+def network_counters(
+    name: str, rate: RateLimit, secret: str, networks: Networks
+) -> tuple[Counter, ...]:
+    """Return the counters of a limit by network, the smallest network first."""
+    return tuple(
+        counter(name, rate.times(network.multiple), secret, network.key) for network in networks
+    )
+
+
 def count_try(session: Session, counters: Sequence[Counter], *, now: datetime) -> None:
     """Count one try on every counter; raise ``RateLimited`` when any of them is at its limit.
 
@@ -50,13 +60,14 @@ def reset_tries(session: Session, counters: Sequence[Counter]) -> None:
         session.execute(delete(Throttle).where(Throttle.key == counter.key))
 
 
-def uncount_try(session: Session, counter: Counter) -> None:
-    """Subtract one try, which was no guess."""
-    session.execute(
-        update(Throttle)
-        .where(Throttle.key == counter.key, Throttle.tries > 0)
-        .values(tries=Throttle.tries - 1)
-    )
+def uncount_try(session: Session, counters: Sequence[Counter]) -> None:
+    """Subtract one try, which was no guess, from every counter."""
+    for counter in counters:
+        session.execute(
+            update(Throttle)
+            .where(Throttle.key == counter.key, Throttle.tries > 0)
+            .values(tries=Throttle.tries - 1)
+        )
 
 
 def sweep_tries(session: Session, *, now: datetime) -> None:

@@ -1,7 +1,7 @@
 """Guests: a few free images for visitors without an account.
 
-A guest is identified by a signed cookie and by the network of the request; the one of the two that
-was used more counts. Each has a window that opens with its first use; when the window ends, all
+A guest is identified by a signed cookie and by the networks of the request; the one that has least
+left counts. Each has a window that opens with its first use; when the window ends, all
 free images are available again. A claim stores the windows it was taken from, so that an image that
 fails late is released to those and not to later ones.
 """
@@ -17,4 +17,4 @@ from creditapp.guests.claims import (
     sweep,
 )
 from creditapp.guests.models import GuestBudget, GuestClaim, GuestWindow
-from creditapp.guests.visitors import Visitor, client_address, network_of, visitor_of
+from creditapp.guests.visitors import Visitor, client_address, visitor_of

@@ -2,7 +2,8 @@
 
 Counts change by guarded statements alone: the database compares and adds while it holds the row,
 so that the limit holds however many processes ask at the same moment, under READ COMMITTED too.
-Rows are always taken in the order cookie, network, budget, so that no two claims deadlock.
+Rows are always taken in the order cookie, networks from the smallest, budget, so that no two claims
+deadlock.
 """
 
 from __future__ import annotations
@@ -85,14 +86,13 @@ def claim(
     cause: SQLAlchemyError | None = None
     try:
         with session.begin_nested():
-            cookie_started_at = _use_window(session, visitor.cookie_key, now, limit, window)
-            network_started_at = _use_window(session, visitor.network_key, now, limit, window)
+            windows = {
+                key: _use_window(session, key, now, limit * multiple, window).isoformat()
+                for key, multiple in visitor.windows.items()
+            }
             day = now.astimezone(UTC).date()
             new_claim = GuestClaim(
-                cookie_key=visitor.cookie_key,
-                cookie_window_started_at=cookie_started_at,
-                network_key=visitor.network_key,
-                network_window_started_at=network_started_at,
+                windows=windows,
                 budget_day=day,
                 budget_shard=_use_budget(session, day, daily_budget),
                 claimed_at=now,
@@ -131,13 +131,11 @@ def release(session: Session, claim_id: str) -> bool:
     if released is None:
         return False
     connection = session.connection()
-    for key, started_at in (
-        (released.cookie_key, released.cookie_window_started_at),
-        (released.network_key, released.network_window_started_at),
-    ):
+    for key, started_at in released.windows.items():
+        opened_at = datetime.fromisoformat(started_at)
         connection.execute(
             update(GuestWindow)
-            .where(GuestWindow.key == key, GuestWindow.started_at == started_at)
+            .where(GuestWindow.key == key, GuestWindow.started_at == opened_at)
             .where(GuestWindow.used > 0)
             .values(used=GuestWindow.used - 1)
         )
@@ -155,13 +153,16 @@ def get_allowance(
 ) -> GuestAllowance:
     """Return the visitor's allowance; none is left if the database fails. Reads only."""
     window = timedelta(hours=window_hours)
-    query = select(GuestWindow.used, GuestWindow.started_at).where(
-        GuestWindow.key.in_([visitor.cookie_key, visitor.network_key]),
+    query = select(GuestWindow.key, GuestWindow.used, GuestWindow.started_at).where(
+        GuestWindow.key.in_(visitor.windows),
         GuestWindow.started_at > now - window,
         GuestWindow.used > 0,
     )
     try:
-        open_windows = [(row.used, row.started_at) for row in session.execute(query)]
+        open_windows = [
+            (max(0, limit * visitor.windows[row.key] - row.used), row.started_at)
+            for row in session.execute(query)
+        ]
     except SQLAlchemyError:
         return GuestAllowance(limit, 0, now + timedelta(seconds=_CLOSED_SECONDS))
     return _allowance(open_windows, limit, window)
@@ -179,12 +180,13 @@ def sweep(session: Session, *, now: datetime, window_hours: int) -> None:
 def _allowance(
     windows: Sequence[tuple[int, datetime]], limit: int, window: timedelta
 ) -> GuestAllowance:
-    used = min(limit, max((used for used, _ in windows), default=0))
-    if used == 0:
+    """Return the allowance of ``windows``: how many uses each has left, and when it opened."""
+    remaining = min((left for left, _ in windows), default=limit)
+    if remaining >= limit:
         return GuestAllowance(limit, limit, None)
-    # If both are equally used, only the later end makes all available again.
-    reset_at = max(started_at for count, started_at in windows if count >= used) + window
-    return GuestAllowance(limit, limit - used, reset_at)
+    # Of windows with as many left, only the latest end makes all available again.
+    reset_at = max(started_at for left, started_at in windows if left <= remaining) + window
+    return GuestAllowance(limit, remaining, reset_at)
 
 
 def _use_window(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
-from sqlalchemy import CheckConstraint, Date, Index, Integer, String
+from sqlalchemy import JSON, CheckConstraint, Date, Index, Integer, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from creditapp import db
@@ -36,7 +36,7 @@ class GuestBudget(db.Model):
 
 
 class GuestClaim(db.Model):
-    """One free image, claimed from the two windows and the share of the day that it names."""
+    """One free image, claimed from the windows and the share of the day that it names."""
 
     __tablename__ = "guest_claims"
     __table_args__ = (
@@ -45,10 +45,8 @@ class GuestClaim(db.Model):
     )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True, default=lambda: new_id("clm"))
-    cookie_key: Mapped[str] = mapped_column(String(80))
-    cookie_window_started_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    network_key: Mapped[str] = mapped_column(String(80))
-    network_window_started_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    windows: Mapped[dict[str, str]] = mapped_column(JSON)
+    """The key of each window, in the order of counting, and when it opened (ISO 8601)."""
     budget_day: Mapped[date] = mapped_column(Date)
     budget_shard: Mapped[int] = mapped_column(Integer)
     claimed_at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -6,19 +6,36 @@ import math
 import time
 
 from flask import Flask
-from flask_limiter import Limiter
+from flask_limiter import ApplicationLimit, Limiter
 from flask_limiter.errors import RateLimitExceeded
 
 from creditapp import guests
+from creditapp.accounts import MULTIPLES
 from creditapp.config import Settings
 from creditapp.errors import RateLimited
 from creditapp.http.body_limiter import BodyLimiter
-from creditapp.http.sessions import caller_network
+from creditapp.http.sessions import caller_networks
 from creditapp.rate_limits import BODY_BYTES_MAX, REQUESTS
 
+
+def _limit_of_networks(multiple: int) -> ApplicationLimit:
+    """Return the limit of requests for the caller's networks with this multiple of the limit."""
+    limit = REQUESTS.times(multiple).limit
+    return ApplicationLimit(
+        f"{limit} per {REQUESTS.window.seconds} second",
+        key_function=lambda: _network_keys()[multiple],
+        exempt_when=lambda: multiple not in _network_keys(),
+    )
+
+
+def _network_keys() -> dict[int, str]:
+    return {network.multiple: network.key for network in caller_networks()}
+
+
 limiter = Limiter(
-    key_func=caller_network,
-    default_limits=[f"{REQUESTS.limit} per {REQUESTS.window.seconds} second"],
+    key_func=lambda: caller_networks()[0].key,
+    # Of the application: a default limit would be counted for each route apart.
+    application_limits=[_limit_of_networks(multiple) for multiple in MULTIPLES],
     # Its headers would be on every response, with a Retry-After of its own among them.
     headers_enabled=False,
 )

@@ -8,7 +8,7 @@ from sqlalchemy import and_, bindparam, select
 from sqlalchemy.orm import Session
 
 from creditapp import accounts, guests
-from creditapp.accounts import Member, User
+from creditapp.accounts import Member, Networks, User
 from creditapp.config import Settings
 from creditapp.db import reading
 from creditapp.errors import AuthenticationRequired
@@ -120,7 +120,9 @@ def current_visitor() -> Visitor:
     """Return the guest identity of this browser; the response sets its cookie."""
     if "visitor" not in g:
         g.visitor, g.guest_cookie = guests.visitor_of(
-            request.cookies.get(GUEST_COOKIE), client_address(), get(Settings).derived_key("guests")
+            request.cookies.get(GUEST_COOKIE),
+            caller_networks(),
+            get(Settings).derived_key("guests"),
         )
     visitor: Visitor = g.visitor
     return visitor
@@ -149,6 +151,9 @@ def client_address() -> str:
     )
 
 
-def caller_network() -> str:
-    """Return a keyed hash of the caller's network: one IPv6 subscriber is one network."""
-    return guests.network_of(client_address(), get(Settings).derived_key("guests"))
+def caller_networks() -> Networks:
+    """Return the caller's networks, the smallest first."""
+    if "networks" not in g:
+        g.networks = accounts.networks_of(client_address(), get(Settings).derived_key("guests"))
+    networks: Networks = g.networks
+    return networks

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from creditapp import accounts
-from creditapp.accounts import AccountRules, EmailTaken, Member, User
+from creditapp.accounts import AccountRules, EmailTaken, Member, Network, User
 from creditapp.clock import now
 from creditapp.config import Settings, SettingsInvalid
 from creditapp.db import transaction
@@ -52,7 +52,10 @@ def seed() -> Iterator[str]:
             _generate(Caller(_member(user), _visitor()), prompt, model, n)
         yield f"{email} with the password {PASSWORD!r}"
     _generate(
-        Caller(None, Visitor("seeded-guest", "seeded-network")), "A lighthouse at night", "", 1
+        Caller(None, Visitor("seeded-guest", (Network("seeded-network"),))),
+        "A lighthouse at night",
+        "",
+        1,
     )
     yield "a guest with one image"
 
@@ -101,4 +104,4 @@ def _member(user: User) -> Member:
 
 
 def _visitor() -> Visitor:
-    return Visitor("seeded", "seeded")
+    return Visitor("seeded", (Network("seeded"),))

@@ -54,8 +54,8 @@ def join() -> Response:
     try:
         application = accounts.check_application(email, forms.text("password", None))
         with transaction() as session:
-            accounts.count_sign_up(session, visitor.network, rules, now=now())
-            rules = accounts.limit_welcome_credits(session, visitor.network, rules, now=now())
+            accounts.count_sign_up(session, visitor.networks, rules, now=now())
+            rules = accounts.limit_welcome_credits(session, visitor.networks, rules, now=now())
     except AppError as refusal:
         return _form("signup", refusal, kept_images=_kept_images())
     new_user = application.prepare()
@@ -93,7 +93,7 @@ def begin_session() -> Response:
     try:
         with transaction() as session:
             attempt = accounts.begin_log_in(
-                session, email, current_visitor().network, rules, now=now()
+                session, email, current_visitor().networks, rules, now=now()
             )
         proof = attempt.check(forms.text("password", None))
         with transaction() as session:
@@ -142,7 +142,7 @@ def send_reset() -> Response:
     try:
         with transaction() as session:
             user = accounts.request_reset(
-                session, email, current_visitor().network, rules, now=now()
+                session, email, current_visitor().networks, rules, now=now()
             )
             if user is not None:
                 _queue_email(session, user, "reset", f"{now():%Y%m%d%H%M}")

@@ -63,7 +63,7 @@ def change_password() -> Response:
         new = accounts.new_password(forms.text("password", None), address=member.email)
         with transaction() as session:
             attempt = accounts.begin_log_in(
-                session, member.email, current_visitor().network, rules, now=now()
+                session, member.email, current_visitor().networks, rules, now=now()
             )
         proof = attempt.check(forms.text("current_password", None))
         with transaction() as session:

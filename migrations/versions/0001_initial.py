@@ -179,10 +179,7 @@ def upgrade() -> None:
     op.create_table(
         "guest_claims",
         sa.Column("id", sa.String(length=40), nullable=False),
-        sa.Column("cookie_key", sa.String(length=80), nullable=False),
-        sa.Column("cookie_window_started_at", UtcDateTime(), nullable=False),
-        sa.Column("network_key", sa.String(length=80), nullable=False),
-        sa.Column("network_window_started_at", UtcDateTime(), nullable=False),
+        sa.Column("windows", sa.JSON(), nullable=False),
         sa.Column("budget_day", sa.Date(), nullable=False),
         sa.Column("budget_shard", sa.Integer(), nullable=False),
         sa.Column("claimed_at", UtcDateTime(), nullable=False),

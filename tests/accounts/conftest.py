@@ -9,12 +9,17 @@ import pytest
 from sqlalchemy.engine import Engine
 
 from creditapp import accounts, ledger
-from creditapp.accounts import AccountRules, SignUpCredits, User
+from creditapp.accounts import AccountRules, Network, Networks, SignUpCredits, User
 from creditapp.db import transaction
 from creditapp.units import MICRO_PER_CREDIT
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 PASSWORD = "a long walk by the sea"
+
+
+def home(name: str = "home") -> Networks:
+    """Return the networks of a subscriber with one address."""
+    return (Network(name),)
 
 
 @pytest.fixture
@@ -76,7 +81,7 @@ def enter(engine: Engine, rules: AccountRules) -> Join:
         now: datetime = NOW,
     ) -> User:
         with transaction(engine) as session:
-            attempt = accounts.begin_log_in(session, email, network, rules, now=now)
+            attempt = accounts.begin_log_in(session, email, home(network), rules, now=now)
         proof = attempt.check(password)
         with transaction(engine) as session:
             return accounts.log_in(session, proof, now=now)

@@ -23,7 +23,7 @@ from creditapp.accounts.throttle import count_try, counter
 from creditapp.db import transaction
 from creditapp.errors import RateLimited
 from creditapp.rate_limits import RateLimit
-from tests.accounts.conftest import NOW, PASSWORD, Join
+from tests.accounts.conftest import NOW, PASSWORD, Join, home
 from tests.databases import at_once
 
 
@@ -75,7 +75,9 @@ def test_many_networks_guess_at_one_address_together(engine: Engine, rules: Acco
     for number in range(40):
         try:
             with transaction(engine) as session:
-                accounts.begin_log_in(session, "alice@example.com", f"n{number}", rules, now=NOW)
+                accounts.begin_log_in(
+                    session, "alice@example.com", home(f"n{number}"), rules, now=NOW
+                )
             outcomes.append(True)
         except RateLimited:
             outcomes.append(False)
@@ -87,7 +89,9 @@ def test_one_network_guesses_at_many_addresses(engine: Engine, rules: AccountRul
     for number in range(110):
         try:
             with transaction(engine) as session:
-                accounts.begin_log_in(session, f"a{number}@example.com", "net", rules, now=NOW)
+                accounts.begin_log_in(
+                    session, f"a{number}@example.com", home("net"), rules, now=NOW
+                )
             passed += 1
         except RateLimited:
             pass
@@ -144,7 +148,7 @@ def test_a_password_changed_while_it_was_compared_opens_nothing(
 ) -> None:
     alice = join()
     with transaction(engine) as session:
-        attempt = accounts.begin_log_in(session, alice.email, "home", rules, now=NOW)
+        attempt = accounts.begin_log_in(session, alice.email, home(), rules, now=NOW)
     proof = attempt.check(PASSWORD)
     new = accounts.new_password("another long walk")
     with transaction(engine) as session:
@@ -203,7 +207,7 @@ def test_nothing_secret_is_in_a_repr(
 ) -> None:
     alice = join()
     with transaction(engine) as session:
-        attempt = accounts.begin_log_in(session, alice.email, "home", rules, now=NOW)
+        attempt = accounts.begin_log_in(session, alice.email, home(), rules, now=NOW)
     shown = f"{attempt} {attempt.check(PASSWORD)} {rules} {alice!r}"
     shown += repr(accounts.check_application("bob@example.com", PASSWORD))
     shown += repr(accounts.prepare_account("bob@example.com", PASSWORD))

@@ -13,7 +13,7 @@ from creditapp.accounts import AccountRules, LinkInvalid, User, WrongCredentials
 from creditapp.db import transaction
 from creditapp.errors import RateLimited, ValidationFailed
 from creditapp.http.sessions import find_member
-from tests.accounts.conftest import NOW, PASSWORD, Join
+from tests.accounts.conftest import NOW, PASSWORD, Join, home
 from tests.databases import at_once
 
 NEW = "another long walk by the sea"
@@ -33,7 +33,7 @@ def test_a_forgotten_password_is_set_again_by_link_and_ends_every_session(
 ) -> None:
     alice = join()
     with transaction(engine) as session:
-        asked = accounts.request_reset(session, "Alice@Example.com", "home", rules, now=NOW)
+        asked = accounts.request_reset(session, "Alice@Example.com", home(), rules, now=NOW)
     assert asked is not None
     token = accounts.mint_token(asked, "reset", rules.secret, now=NOW)
     changed = reset(engine, rules, token)
@@ -84,20 +84,22 @@ def test_asking_for_a_reset_tells_nobody_who_has_an_account(
     for _ in range(5):
         with transaction(engine) as session:
             users.append(
-                accounts.request_reset(session, "alice@example.com", "home", rules, now=NOW)
+                accounts.request_reset(session, "alice@example.com", home(), rules, now=NOW)
             )
     assert [user is not None for user in users] == [True, True, True, False, False]
     with transaction(engine) as session:
-        assert accounts.request_reset(session, "nobody@example.com", "x", rules, now=NOW) is None
-        assert accounts.request_reset(session, "no address", "x", rules, now=NOW) is None
+        assert (
+            accounts.request_reset(session, "nobody@example.com", home("x"), rules, now=NOW) is None
+        )
+        assert accounts.request_reset(session, "no address", home("x"), rules, now=NOW) is None
 
 
 def test_a_network_that_asks_too_often_is_refused(engine: Engine, rules: AccountRules) -> None:
     for number in range(20):
         with transaction(engine) as session:
-            accounts.request_reset(session, f"a{number}@example.com", "home", rules, now=NOW)
+            accounts.request_reset(session, f"a{number}@example.com", home(), rules, now=NOW)
     with pytest.raises(RateLimited), transaction(engine) as session:
-        accounts.request_reset(session, "b@example.com", "home", rules, now=NOW)
+        accounts.request_reset(session, "b@example.com", home(), rules, now=NOW)
 
 
 def test_changing_the_password_needs_the_old_one(
@@ -107,7 +109,7 @@ def test_changing_the_password_needs_the_old_one(
 
     def change(current: str) -> User:
         with transaction(engine) as session:
-            attempt = accounts.begin_log_in(session, alice.email, "home", rules, now=NOW)
+            attempt = accounts.begin_log_in(session, alice.email, home(), rules, now=NOW)
         proof = attempt.check(current)
         new = accounts.new_password(NEW, address=alice.email, field_name="newPassword")
         with transaction(engine) as session:
@@ -181,7 +183,7 @@ def test_a_reset_and_a_log_in_do_not_block_what_refers_to_the_user(
         accounts.reset_password(session, token, new, rules, now=NOW)
         unsubscribe("low_balance")
     with transaction(engine) as session:
-        attempt = accounts.begin_log_in(session, alice.email, "home", rules, now=NOW)
+        attempt = accounts.begin_log_in(session, alice.email, home(), rules, now=NOW)
     proof = attempt.check(NEW)
     with transaction(engine) as session:
         accounts.log_in(session, proof, now=NOW)

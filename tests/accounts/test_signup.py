@@ -16,7 +16,7 @@ from creditapp.accounts import AccountRules, EmailTaken, LinkInvalid, SignedUp, 
 from creditapp.db import transaction
 from creditapp.errors import RateLimited, ValidationFailed
 from creditapp.units import MICRO_PER_CREDIT
-from tests.accounts.conftest import NOW, PASSWORD, Join
+from tests.accounts.conftest import NOW, PASSWORD, Join, home
 from tests.databases import at_once
 
 Balance = Callable[[User], float]
@@ -183,7 +183,7 @@ def test_a_network_that_opens_account_after_account_is_slowed(
 ) -> None:
     def count(network: str = "home") -> None:
         with transaction(engine) as session:
-            accounts.count_sign_up(session, network, rules, now=NOW)
+            accounts.count_sign_up(session, home(network), rules, now=NOW)
 
     for _ in range(20):
         count()
