@@ -51,7 +51,9 @@ class PlanAnswer(Schema):
     currency: str
     credits_micro: Credits
     year_saving: PlanCost | None = None
-    """The price of twelve months minus the price of a year."""
+    """The price of twelve months minus the price of a year, where the year costs less."""
+    year_surcharge: PlanCost | None = None
+    """The price of a year minus the price of twelve months, where the year costs more."""
     seats_min: int | None = None
     seats_max: int | None = None
     trial_days: int | None = None
@@ -200,6 +202,7 @@ def _portal(flow: str) -> str:
 def _plan(view: PlanView, status: PlanStatus | None) -> PlanAnswer:
     plan = view.plan
     has_seats = PLAN_KINDS[plan.kind].has_seats
+    extra_minor = view.year.extra_minor
     return PlanAnswer(
         id=plan.id,
         name=plan.name,
@@ -209,7 +212,8 @@ def _plan(view: PlanView, status: PlanStatus | None) -> PlanAnswer:
         year=_cost(plan.year.price_minor, plan.currency),
         currency=plan.currency,
         credits_micro=plan.credits_micro,
-        year_saving=_cost(view.saving_minor, plan.currency) if view.saving_minor else None,
+        year_saving=_cost(-extra_minor, plan.currency) if extra_minor < 0 else None,
+        year_surcharge=_cost(extra_minor, plan.currency) if extra_minor > 0 else None,
         seats_min=plan.seats_min if has_seats else None,
         seats_max=plan.seats_max if has_seats else None,
         trial_days=plan.trial_days or None,

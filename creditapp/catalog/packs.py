@@ -6,8 +6,10 @@ positive. Integers, rounded so that no figure promises more than is true.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
+from fractions import Fraction
 
 from creditapp.catalog.catalog import Catalog
 from creditapp.catalog.formatting import amount, count
@@ -16,6 +18,8 @@ from creditapp.catalog.plan_kinds import PLAN_KINDS
 from creditapp.catalog.products import Pack, Plan
 from creditapp.units import MICRO_PER_CREDIT, minor_digits, money_text
 
+CYCLES = {"month": 1, "year": 12}
+"""Billing cycles with their number of months; each month gives a plan's credits once."""
 _CENTS = {"USD": "¢", "EUR": " ct", "GBP": "p"}
 
 
@@ -32,8 +36,32 @@ class PackView:
     """The credits beyond those that its price buys at the dearest credit."""
     saving_percent: int | None
     """How much less its credits cost than at the dearest credit."""
+    lowest: str | None
+    """``Lowest price per credit``, where no other pack is cheaper; the text names the packs where a
+    plan is."""
     yields: str
     """``about 220 Nano Banana images or 110 Flux Dev``"""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanPriceView:
+    """The price of a plan for one billing cycle, in texts."""
+
+    price: str
+    """``$210.00 a year``, or ``Free``"""
+    a_month: str | None
+    """``$17.50 a month``, for a year; rounded up."""
+    unit_price: str | None
+    """``3.5¢ a credit``; ``None`` for a free or an unlimited plan."""
+    lowest: str | None
+    """``Lowest price per credit``, where no other plan of this cycle is cheaper; the text names the
+    cycle where something else on sale is."""
+    extra_minor: int = 0
+    """How much more a year costs than twelve months; negative where it costs less."""
+    saving: str | None = None
+    """``$58.00 less than twelve months``"""
+    surcharge: str | None = None
+    """``$30.00 more than twelve months``"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +69,13 @@ class PlanView:
     """A plan with the texts and figures of its card."""
 
     plan: Plan
-    month: str
-    """``$29.00 a month``, or ``$0.00``"""
-    year: str
-    """``$290.00 a year``, or ``$0.00``"""
+    month: PlanPriceView
+    year: PlanPriceView
     credits: str
     """``1,200 credits a month``, ``60 credits when you confirm your address``"""
     unused: str
     """A sentence about unused credits."""
     yields: str
-    saving_minor: int | None
-    """How much less a year costs than twelve months."""
-    saving: str | None
-    """``$58.00 less than twelve months``"""
 
 
 def packs_view(catalog: Catalog, currency: str = "") -> tuple[PackView, ...]:
@@ -66,17 +88,26 @@ def packs_view(catalog: Catalog, currency: str = "") -> tuple[PackView, ...]:
     packs = [pack for pack in priced if pack is not None]
     if not packs:
         return ()
-    dearest = packs[0]
-    for pack in packs[1:]:
-        # Fractions are compared crosswise: a division would round.
-        if pack.price_minor * dearest.credits_micro > dearest.price_minor * pack.credits_micro:
-            dearest = pack
-    return tuple(_pack_view(catalog, pack, dearest) for pack in packs)
+    # Fractions are compared, because a rounded price would make two offers equal.
+    dearest = max(packs, key=_pack_rate)
+    lowest = min(map(_pack_rate, packs))
+    label = _lowest_label(catalog, packs[0].currency, lowest, " in a pack")
+    several = len(packs) > 1
+    return tuple(
+        _pack_view(
+            catalog, pack, dearest, label if several and _pack_rate(pack) == lowest else None
+        )
+        for pack in packs
+    )
 
 
 def plans_view(catalog: Catalog) -> tuple[PlanView, ...]:
     """Return the plans as buyers compare them, in the catalog's order."""
-    return tuple(_plan_view(catalog, plan) for plan in catalog.plans)
+    rates = {
+        cycle: [rate for plan in catalog.plans if (rate := _plan_rate(plan, cycle)) is not None]
+        for cycle in CYCLES
+    }
+    return tuple(_plan_view(catalog, plan, rates) for plan in catalog.plans)
 
 
 def yield_text(catalog: Catalog, micro: int) -> str:
@@ -96,7 +127,7 @@ def yield_text(catalog: Catalog, micro: int) -> str:
     return text
 
 
-def _pack_view(catalog: Catalog, pack: Pack, dearest: Pack) -> PackView:
+def _pack_view(catalog: Catalog, pack: Pack, dearest: Pack, lowest: str | None) -> PackView:
     # The same money, and the same credits, at the price of the dearest credit.
     same_money = pack.price_minor * dearest.credits_micro // dearest.price_minor
     step = MICRO_PER_CREDIT if catalog.unit == "credits" else MICRO_PER_CREDIT // 100
@@ -105,46 +136,90 @@ def _pack_view(catalog: Catalog, pack: Pack, dearest: Pack) -> PackView:
     return PackView(
         pack=pack,
         per_credit=_per_credit(pack),
-        unit_price=_unit_price(catalog, pack),
+        unit_price=_unit_price(catalog, _pack_rate(pack), pack.currency),
         bonus_micro=max(0, pack.credits_micro - same_money) // step * step or None,
         saving_percent=max(0, same_credits - paid) * 100 // same_credits or None,
+        lowest=lowest,
         yields=yield_text(catalog, pack.credits_micro),
     )
 
 
-def _minor_per_credit(pack: Pack) -> Decimal:
-    return Decimal(pack.price_minor * MICRO_PER_CREDIT) / Decimal(pack.credits_micro)
+def _pack_rate(pack: Pack) -> Fraction:
+    """Return the exact price of one credit, in minor units."""
+    return Fraction(pack.price_minor * MICRO_PER_CREDIT, pack.credits_micro)
+
+
+def _plan_rate(plan: Plan, cycle: str) -> Fraction | None:
+    """Return the exact price of one credit of a plan; a fair-use cap is not what is bought."""
+    if plan.free or plan.kind == "unlimited" or not plan.credits_micro:
+        return None
+    months = CYCLES[cycle]
+    return Fraction(plan.price(cycle).price_minor * MICRO_PER_CREDIT, plan.credits_micro * months)
+
+
+def _lowest_label(catalog: Catalog, currency: str, rate: Fraction, among: str) -> str:
+    """Return the label of the cheapest of a list; ``among`` names the list where it is needed."""
+    packs = (pack.priced_in(currency) for pack in catalog.packs)
+    rates: Iterable[Fraction | None] = [_pack_rate(pack) for pack in packs if pack]
+    if currency == catalog.currency:
+        plan_rates = (_plan_rate(plan, cycle) for plan in catalog.plans for cycle in CYCLES)
+        rates = [*rates, *plan_rates]
+    others_cheaper = any(other is not None and other < rate for other in rates)
+    return f"Lowest price per credit{among}" if others_cheaper else "Lowest price per credit"
 
 
 def _per_credit(pack: Pack) -> Decimal:
-    major = _minor_per_credit(pack).scaleb(-minor_digits(pack.currency))
+    minor = Decimal(pack.price_minor * MICRO_PER_CREDIT) / Decimal(pack.credits_micro)
+    major = minor.scaleb(-minor_digits(pack.currency))
     return major.quantize(Decimal("0.0001"), ROUND_HALF_UP)
 
 
-def _unit_price(catalog: Catalog, pack: Pack) -> str:
+def _unit_price(catalog: Catalog, rate: Fraction, currency: str) -> str:
     """Return the price of one credit, to a tenth of a cent."""
-    minor = _minor_per_credit(pack).quantize(Decimal("0.1"), ROUND_HALF_UP)
-    if pack.currency in _CENTS and minor < 100:
-        price = f"{minor}{_CENTS[pack.currency]}"
+    exact = Decimal(rate.numerator) / Decimal(rate.denominator)
+    minor = exact.quantize(Decimal("0.1"), ROUND_HALF_UP)
+    if currency in _CENTS and minor < 100:
+        price = f"{minor}{_CENTS[currency]}"
     else:
-        price = money_text(int(minor.to_integral_value(ROUND_HALF_UP)), pack.currency)
+        price = money_text(int(minor.to_integral_value(ROUND_HALF_UP)), currency)
     return f"{price} for each $1 of credit" if catalog.unit == "dollars" else f"{price} a credit"
 
 
-def _plan_view(catalog: Catalog, plan: Plan) -> PlanView:
-    saving = max(0, 12 * plan.month.price_minor - plan.year.price_minor) or None
-    per_seat = PLAN_KINDS[plan.kind].per_seat
-    month = money_text(plan.month.price_minor, plan.currency)
-    year = money_text(plan.year.price_minor, plan.currency)
+def _plan_view(catalog: Catalog, plan: Plan, rates: Mapping[str, Sequence[Fraction]]) -> PlanView:
+    month, year = (_plan_price(catalog, plan, cycle, rates[cycle]) for cycle in CYCLES)
     return PlanView(
         plan=plan,
-        month=month if plan.free else f"{month} a month{per_seat}",
-        year=year if plan.free else f"{year} a year{per_seat}",
+        month=month,
+        year=year,
         credits=_plan_credits(catalog, plan),
         unused=_unused(plan),
         yields=yield_text(catalog, plan.credits_micro),
-        saving_minor=saving,
-        saving=f"{money_text(saving, plan.currency)} less than twelve months" if saving else None,
+    )
+
+
+def _plan_price(
+    catalog: Catalog, plan: Plan, cycle: str, rates: Sequence[Fraction]
+) -> PlanPriceView:
+    """Return the price of a plan; ``rates`` are those of every plan in the same cycle."""
+    if plan.free:
+        return PlanPriceView("Free", a_month=None, unit_price=None, lowest=None)
+    per_seat = PLAN_KINDS[plan.kind].per_seat
+    rate = _plan_rate(plan, cycle)
+    is_lowest = rate is not None and len(rates) > 1 and rate == min(rates)
+    price_minor = plan.price(cycle).price_minor
+    extra_minor = price_minor - 12 * plan.month.price_minor if cycle == "year" else 0
+    difference = money_text(abs(extra_minor), plan.currency)
+    a_month = money_text(-(-price_minor // 12), plan.currency)
+    return PlanPriceView(
+        price=f"{money_text(price_minor, plan.currency)} a {cycle}{per_seat}",
+        a_month=f"{a_month} a month" if cycle == "year" else None,
+        unit_price=_unit_price(catalog, rate, plan.currency) if rate is not None else None,
+        lowest=_lowest_label(catalog, plan.currency, rate, f", paid {cycle}ly")
+        if rate is not None and is_lowest
+        else None,
+        extra_minor=extra_minor,
+        saving=f"{difference} less than twelve months" if extra_minor < 0 else None,
+        surcharge=f"{difference} more than twelve months" if extra_minor > 0 else None,
     )
 
 

@@ -31,6 +31,7 @@ def test_a_guest_sees_the_plans(app: Flask) -> None:
     assert premium["month"] == {"price": 29, "priceMinor": 2900}
     assert premium["yearSaving"] == {"price": 58, "priceMinor": 5800}
     assert "yearSaving" not in answer["plans"][1]
+    assert answer["plans"][1]["yearSurcharge"] == {"price": 30, "priceMinor": 3000}
 
 
 def test_a_member_sees_their_own_plan(app: Flask) -> None:

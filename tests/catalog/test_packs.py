@@ -74,21 +74,51 @@ def test_other_currencies_have_their_own_words(
     assert packs_view(load_catalog(path))[0].unit_price == each
 
 
-def test_a_year_shows_a_saving_only_where_it_saves(studio: Catalog) -> None:
-    assert [
-        (view.month, view.year, view.credits, view.saving, view.saving_minor)
-        for view in plans_view(studio)
-    ] == [
-        ("$0.00", "$0.00", "60 credits when you confirm your address", None, None),
-        ("$15.00 a month", "$210.00 a year", "500 credits a month", None, None),
-        (
-            "$29.00 a month",
-            "$290.00 a year",
-            "1,200 credits a month",
-            "$58.00 less than twelve months",
-            5800,
-        ),
+def test_a_year_shows_its_price_a_month_and_what_it_saves_or_costs_more(studio: Catalog) -> None:
+    free, basic, premium = plans_view(studio)
+    assert (free.month.price, free.year.price) == ("Free", "Free")
+    assert (basic.month.price, basic.month.unit_price) == ("$15.00 a month", "3.0¢ a credit")
+    assert (basic.year.price, basic.year.a_month) == ("$210.00 a year", "$17.50 a month")
+    assert (basic.year.saving, basic.year.surcharge) == (None, "$30.00 more than twelve months")
+    assert basic.year.unit_price == "3.5¢ a credit"
+    # 290 / 12 is 24.1666...: rounded up, so that twelve of it are never less than the year.
+    assert (premium.year.price, premium.year.a_month) == ("$290.00 a year", "$24.17 a month")
+    assert premium.year.saving == "$58.00 less than twelve months"
+    assert premium.year.surcharge is None
+    assert [view.credits for view in (free, basic)] == [
+        "60 credits when you confirm your address",
+        "500 credits a month",
     ]
+
+
+def test_only_the_lowest_price_of_a_credit_is_called_so(studio: Catalog) -> None:
+    """Premium by the year is the cheapest of all: the cheapest pack and month say among what."""
+    assert [view.lowest for view in packs_view(studio)] == [
+        *(None, None, None),
+        "Lowest price per credit in a pack",
+    ]
+    assert [(view.month.lowest, view.year.lowest) for view in plans_view(studio)] == [
+        (None, None),
+        (None, None),
+        ("Lowest price per credit, paid monthly", "Lowest price per credit"),
+    ]
+
+
+def test_where_packs_are_the_cheapest_a_pack_has_the_lowest_price(edited: Edit) -> None:
+    views = packs_view(load_catalog(edited('price = "49.99"', 'price = "4.98"')))
+    assert [view.lowest for view in views] == [None, None, None, "Lowest price per credit"]
+
+
+def test_a_single_price_is_not_called_the_lowest(dollars: Catalog, studio: Catalog) -> None:
+    single = studio.model_copy(update={"packs": studio.packs[:1], "plans": studio.plans[:2]})
+    assert [view.lowest for view in packs_view(single)] == [None]
+    assert [view.year.lowest for view in plans_view(single)] == [None, None]
+    assert packs_view(dollars)[3].lowest == "Lowest price per credit"
+
+
+def test_a_fair_use_cap_is_no_price_of_a_credit(edited: Edit) -> None:
+    path = edited("month = 15", 'kind = "unlimited"\nmonth = 15')
+    assert plans_view(load_catalog(path))[1].month.unit_price is None
 
 
 def test_a_plan_says_what_becomes_of_unused_credits(studio: Catalog, edited: Edit) -> None:
@@ -118,7 +148,7 @@ def test_the_other_kinds_of_plan_say_what_they_are(
     edited: Edit, fields: str, month: str, included: str
 ) -> None:
     view = plans_view(load_catalog(edited("month = 15", f"{fields}\nmonth = 15")))[1]
-    assert (view.month, view.credits) == (month, included)
+    assert (view.month.price, view.credits) == (month, included)
 
 
 @pytest.mark.parametrize(

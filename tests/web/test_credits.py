@@ -64,6 +64,13 @@ def test_pay_leads_to_the_checkout_and_back_to_where_the_buyer_was(
     assert "110 credits added" not in alice.browser.get("/gallery").text, "said once"
 
 
+def test_on_the_credits_page_the_header_leads_to_the_packs_that_are_there(alice: Person) -> None:
+    link = alice.page("/credits?pack=pro").one(".header-wallet a.button")
+    assert link["href"] == "#packs"
+    assert not link.has_attribute("hx-get")
+    assert alice.page("/dashboard").one(".header-wallet a.button").has_attribute("hx-get")
+
+
 def test_with_htmx_the_browser_is_sent_to_the_checkout_itself(
     shop_app: ShopApp, alice: Person
 ) -> None:

@@ -9,6 +9,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.app_factory import Person
+from tests.pages import parse_html
 from tests.shop_app import ShopApp
 from tests.web.checkout import find_purchase
 
@@ -22,9 +23,25 @@ def test_a_guest_compares_and_is_asked_to_sign_up(client: FlaskClient) -> None:
         assert words in page.text
 
 
-def test_a_year_that_saves_nothing_says_nothing(client: FlaskClient) -> None:
-    page = client.get("/credits/plans").text
-    assert page.count("less than twelve months") == 1  # Premium's; Basic's year costs more
+def test_a_year_that_costs_more_than_twelve_months_says_so(client: FlaskClient) -> None:
+    page = parse_html(client.get("/credits/plans").text)
+    free, basic, premium = page.all(".plan")
+    assert "$0.00" not in page.text
+    assert free.one(".plan-price").text == "Free"
+    assert "$17.50 a month, 3.5¢ a credit" in basic.text
+    assert "$30.00 more than twelve months" in basic.text
+    assert "$58.00 less than twelve months" in premium.text
+    assert "Lowest price per credit" in premium.text
+
+
+def test_best_value_is_a_label_and_the_lowest_price_is_another(client: FlaskClient) -> None:
+    rows = parse_html(client.get("/credits").text).all(".pack")
+    assert [row.one(".pack-name").text for row in rows] == [
+        "Starter",
+        "Creator Best value",
+        "Pro",
+        "Enterprise Lowest price per credit in a pack",
+    ]
 
 
 def test_the_dialog_is_the_same_list(app: Flask) -> None:
@@ -90,6 +107,21 @@ def subscribe(shop_app: ShopApp, person: Person, plan: str) -> dict[str, str]:
     return sent
 
 
+def test_a_plan_is_canceled_in_its_own_row(shop_app: ShopApp) -> None:
+    alice = shop_app.person()
+    subscribe(shop_app, alice, "basic")
+    free, basic, premium = alice.page("/credits/plans").all(".plan")
+    assert "Cancel plan" in basic.one(".plan-by-month").text
+    assert "Cancel plan" not in basic.one(".plan-buy.plan-by-year").text + free.text + premium.text
+    assert "Follows when you cancel Basic." in free.text
+    sent = alice.browser.post(
+        "/credits/plan/cancel", data=basic.one('form[action="/credits/plan/cancel"]').fields()
+    )
+    assert (sent.status_code, sent.location) == (303, "/dashboard")
+    assert "Your plan ends on" in alice.browser.get("/dashboard").text
+    assert "Cancel plan" not in alice.page("/credits/plans").text
+
+
 @pytest.mark.parametrize(
     ("first", "then", "words"),
     [
@@ -102,8 +134,8 @@ def test_a_double_click_on_a_change_says_the_same_twice(
     shop_app: ShopApp, first: str, then: str, words: str
 ) -> None:
     alice = shop_app.person()
-    subscribe(shop_app, alice, first)
-    form = fields(alice, plan=then)
+    sent = subscribe(shop_app, alice, first)
+    form = {**sent, "plan": then, "nonce": "a-nonce-of-the-form"}
     for _ in range(2):
         sent = alice.browser.post("/credits/plan", data=form)
         assert (sent.status_code, sent.location) == (303, "/dashboard")

@@ -38,8 +38,8 @@ class PlanCard:
 class PlanAction:
     """Button of a plan by billing cycle (none without a label), with a note that explains it.
 
-    ``question`` asks before the change, ``href`` shows a preview first, and ``seats`` is the number
-    that is sent without a field for it.
+    ``question`` asks before the change, ``href`` shows a preview first, ``seats`` is the number
+    that is sent without a field for it, and ``cancels`` ends the plan instead of choosing one.
     """
 
     cycle: str
@@ -48,6 +48,7 @@ class PlanAction:
     question: str | None = None
     href: str | None = None
     seats: int | None = None
+    cancels: bool = False
 
 
 @dataclass(frozen=True)
@@ -117,31 +118,43 @@ def _offer(view: PlanView, status: PlanStatus | None, has_trial: bool) -> PlanOf
     if status is None:
         return PlanOffer(view, current=False, actions=())
     cycles = ("month",) if view.plan.free else tuple(_CYCLES)
-    actions = [_action(view, cycle, status, has_trial) for cycle in cycles]
+    actions = [action for cycle in cycles for action in _actions(view, cycle, status, has_trial)]
     return PlanOffer(view, status.plan_id == view.plan.id, actions)
 
 
-def _action(view: PlanView, cycle: str, status: PlanStatus, has_trial: bool) -> PlanAction:
-    """Return what choosing a plan in a cycle does."""
+def _actions(view: PlanView, cycle: str, status: PlanStatus, has_trial: bool) -> list[PlanAction]:
+    """Return what can be done with a plan in a cycle; canceling belongs to the current one."""
     plan = view.plan
     until = _day(status.renews_at or status.ends_at)
     if status.free:
-        if plan.free:
-            return PlanAction(cycle)
-        if not has_trial:
-            return PlanAction(cycle, "Subscribe", "Renews automatically until you cancel.")
-        price = view.month if cycle == "month" else view.year
-        return PlanAction(cycle, "Try it", f"Free for {plan.trial_days} days, then {price}.")
+        return [_subscribe(view, cycle, has_trial)]
     if plan.free:
-        if status.ends_at is not None:
-            return PlanAction(cycle, note=f"Starts on {until}.")
-        note = f"You keep {status.name} until {until}."
-        return PlanAction(cycle, "Cancel plan", note, question=f"Cancel {status.name}?")
+        starts = (
+            f"Starts on {until}." if status.ends_at else f"Follows when you cancel {status.name}."
+        )
+        return [PlanAction(cycle, note=starts)]
     if (plan.id, cycle) == (status.plan_id, status.cycle):
-        return _keep(plan, cycle, status, until)
+        actions = [_keep(plan, cycle, status, until)]
+        return actions if status.ends_at is not None else [*actions, _cancel(cycle, status, until)]
     if status.past_due_since is not None:
-        return PlanAction(cycle, note="Change your card first.")
-    return _change(plan, cycle, status, until)
+        return [PlanAction(cycle, note="Change your card first.")]
+    return [_change(plan, cycle, status, until)]
+
+
+def _subscribe(view: PlanView, cycle: str, has_trial: bool) -> PlanAction:
+    """Return what a member on Free can do."""
+    plan = view.plan
+    if plan.free:
+        return PlanAction(cycle)
+    if not has_trial:
+        return PlanAction(cycle, "Subscribe", "Renews automatically until you cancel.")
+    price = (view.month if cycle == "month" else view.year).price
+    return PlanAction(cycle, "Try it", f"Free for {plan.trial_days} days, then {price}.")
+
+
+def _cancel(cycle: str, status: PlanStatus, until: str) -> PlanAction:
+    note = f"You keep {status.name} until {until}."
+    return PlanAction(cycle, "Cancel plan", note, f"Cancel {status.name}?", cancels=True)
 
 
 def _keep(plan: Plan, cycle: str, status: PlanStatus, until: str) -> PlanAction:
