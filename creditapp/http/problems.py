@@ -22,6 +22,7 @@ from creditapp.errors import (
     PaymentUnavailable,
     ValidationFailed,
 )
+from creditapp.http import mistakes
 from creditapp.http.json_provider import json_response, rfc3339
 from creditapp.http.problem_view import problem_view
 from creditapp.http.rate_limiting import rate_limited
@@ -190,7 +191,10 @@ def _fail(error: BaseException) -> AnyResponse:
     refusal = AppError("Something went wrong here. Nothing was charged by this request.")
     if wants_json():
         return _problem_json(refusal)
+    mistake = mistakes.find(error) if mistakes.shown() else None
     # Both must work without the database, so they read only settings.
+    if wants_fragment() and mistake:
+        return make_response(mistakes.draw(mistake), refusal.status)
     if wants_fragment():
         component = Components(current_app.jinja_env).problem(problem_view(refusal))
         return make_response(component, refusal.status)
@@ -200,5 +204,6 @@ def _fail(error: BaseException) -> AnyResponse:
         request_id=g.get("request_id", ""),
         support_email=settings.support_email,
         site_name=settings.site_name,
+        mistake=mistakes.draw(mistake) if mistake else None,
     )
     return make_response(page, 500)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from flask import (
     send_file,
     url_for,
 )
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, StrictUndefined, TemplateRuntimeError
 from lucide.jinja import lucide
 from markupsafe import Markup, escape
 
@@ -34,7 +34,7 @@ from creditapp import clock, units
 from creditapp.catalog import Catalog
 from creditapp.catalog.formatting import amount, figure
 from creditapp.errors import NotFound
-from creditapp.http import charts
+from creditapp.http import charts, mistakes
 from creditapp.http.policies import policy
 from creditapp.services import get
 
@@ -45,18 +45,29 @@ STYLES = ("reset", "tokens", "base", "layout", "parts/*", "components/*", "pages
 class Components:
     """``ui.<name>``: the macro of that name in ``components/<name>.html``.
 
-    Emails have parts of their own: ``mail.<name>`` in HTML, ``plain.<name>`` in text.
+    Emails have parts of their own: ``mail.<name>`` in HTML, ``plain.<name>`` in text. They are
+    never guarded: an email with a mistake is not sent.
     """
 
-    def __init__(self, environment: Environment, path: str = "components/{}.html") -> None:
+    def __init__(
+        self, environment: Environment, path: str = "components/{}.html", *, guard: bool = False
+    ) -> None:
         self._environment = environment
         self._path = path
+        self._guard = guard
 
     def __getattr__(self, name: str) -> Callable[..., Markup]:
         if name.startswith("_"):
             raise AttributeError(name)
+        if self._guard and mistakes.shown():
+            return mistakes.guarded(name, partial(self._macro, name))
+        return self._macro(name)
+
+    def _macro(self, name: str) -> Callable[..., Markup]:
         template = self._environment.get_template(self._path.format(name))
-        macro: Callable[..., Markup] = getattr(template.module, name)
+        macro: Callable[..., Markup] | None = getattr(template.module, name, None)
+        if macro is None:
+            raise TemplateRuntimeError(f"{template.name} has no macro named {name}")
         return macro
 
 
@@ -76,7 +87,7 @@ def init_app(app: Flask) -> None:
         moment_text=moment_text,
     )
     app.jinja_env.globals.update(
-        ui=Components(app.jinja_env),
+        ui=Components(app.jinja_env, guard=True),
         mail=Components(app.jinja_env, "emails/parts/{}.html"),
         plain=Components(app.jinja_env, "emails/parts/{}.txt"),
         columns=charts.columns,

@@ -117,3 +117,16 @@ def test_what_follows_from_the_accent_follows_a_changed_one(cast: Cast, dark: bo
         assert contrast(colors["hover text"], colors["hover"]) >= 4.5
         assert contrast(colors["ink"], colors["wash"]) >= 4.5
         assert contrast(colors["focus"], colors["wash"]) >= 3
+
+
+def test_a_plain_button_has_no_frame(cast: Cast) -> None:
+    designer = cast.person()
+    drawn = {}
+    for kind in ("plain", "quiet"):
+        button = designer.open(f"/credits-demo/button/{kind}").locator("main .button")
+        drawn[kind] = [
+            button.evaluate(f"(element) => getComputedStyle(element)['{name}']")
+            for name in ("backgroundColor", "borderTopColor")
+        ]
+    assert drawn["plain"] == ["rgba(0, 0, 0, 0)", "rgba(0, 0, 0, 0)"]
+    assert "rgba(0, 0, 0, 0)" not in drawn["quiet"]
