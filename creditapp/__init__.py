@@ -87,6 +87,7 @@ def _account_rules(settings: Settings, catalog: Catalog) -> AccountRules:
             welcome_micro=catalog.welcome_micro,
             free_micro=catalog.free_micro,
             hold_until_verified=settings.hold_welcome_until_verified,
+            daily_budget_micro=catalog.welcome_daily_budget_micro,
         ),
         signed_up=(_queue_verification, _adopt_images),
     )

@@ -57,6 +57,15 @@ SIGN_UP_OF_NETWORK: Final = RateLimit(20, _HOUR, "network")
 WELCOME_OF_NETWORK: Final = RateLimit(20, _DAY, "network")
 """Against collecting welcome credits with many accounts; later sign-ups get them when verified."""
 
+
+def welcome_of_everybody(budget: int) -> RateLimit:
+    """Return the limit of the catalog's daily budget: against collecting them from many networks.
+
+    ``budget`` is a number of sign-ups.
+    """
+    return RateLimit(budget, _DAY, "day (UTC)")
+
+
 # Guests: the catalog's [guests] decides.
 
 # Payments.

@@ -43,6 +43,7 @@ from creditapp.accounts.signup import (
     sign_up,
     verify_address,
     waiting_credits_micro,
+    welcome_waits,
 )
 from creditapp.accounts.throttle import sweep_tries
 from creditapp.accounts.tokens import LinkExpired, LinkInvalid, mint_token

@@ -19,6 +19,8 @@ class SignUpCredits:
     free_micro: int
     hold_until_verified: bool = False
     """Whether the welcome credits wait for the confirmation too."""
+    daily_budget_micro: int | None = None
+    """How many welcome credits all unconfirmed addresses get in a day (UTC); None is no limit."""
 
 
 @dataclass(frozen=True)

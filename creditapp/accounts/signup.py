@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -16,11 +16,11 @@ from creditapp.accounts.networks import Networks
 from creditapp.accounts.passwords import NewPassword, new_password, password_problem
 from creditapp.accounts.policy import AccountRules, SignedUp
 from creditapp.accounts.profile import name_problem
-from creditapp.accounts.throttle import count_try, network_counters
+from creditapp.accounts.throttle import Counter, count_try, counter, is_exhausted, network_counters
 from creditapp.db import insert_once, update_if
 from creditapp.errors import RateLimited, ValidationFailed
 from creditapp.ids import new_id
-from creditapp.rate_limits import SIGN_UP_OF_NETWORK, WELCOME_OF_NETWORK
+from creditapp.rate_limits import SIGN_UP_OF_NETWORK, WELCOME_OF_NETWORK, welcome_of_everybody
 
 
 class EmailTaken(Exception):
@@ -113,15 +113,35 @@ def limit_welcome_credits(
 ) -> AccountRules:
     """Return the rules for one more sign-up of a network.
 
-    Past the day's share its welcome credits wait until the address is confirmed: an invented
-    address costs nothing, and each would be worth them.
+    Past the day's share of its networks or of everybody, its welcome credits wait until the address
+    is confirmed: an invented address costs nothing, and each would be worth them.
     """
-    sign_ups = network_counters("welcome.network", WELCOME_OF_NETWORK, rules.secret, networks)
     try:
-        count_try(session, sign_ups, now=now)
+        count_try(session, _welcome_counters(networks, rules, now), now=now)
     except RateLimited:
         return replace(rules, credits=replace(rules.credits, hold_until_verified=True))
     return rules
+
+
+def welcome_waits(
+    session: Session, networks: Networks, rules: AccountRules, *, now: datetime
+) -> bool:
+    """Return whether a sign-up would get its welcome credits only when it is confirmed."""
+    counters = _welcome_counters(networks, rules, now)
+    return rules.credits.hold_until_verified or is_exhausted(session, counters, now=now)
+
+
+def _welcome_counters(
+    networks: Networks, rules: AccountRules, now: datetime
+) -> tuple[Counter, ...]:
+    credits = rules.credits
+    counters = network_counters("welcome.network", WELCOME_OF_NETWORK, rules.secret, networks)
+    if credits.daily_budget_micro is None or credits.welcome_micro == 0:
+        return counters
+    limit = welcome_of_everybody(credits.daily_budget_micro // credits.welcome_micro)
+    today = now.astimezone(UTC).date().isoformat()
+    # The last: all sign-ups of the site wait for whoever holds its row.
+    return (*counters, counter("welcome.day", limit, rules.secret, today))
 
 
 def sign_up(

@@ -54,6 +54,17 @@ def count_try(session: Session, counters: Sequence[Counter], *, now: datetime) -
             raise _limited(session, counter, now)
 
 
+def is_exhausted(session: Session, counters: Sequence[Counter], *, now: datetime) -> bool:
+    """Return whether any counter is at its limit; counts nothing."""
+    limits = {counter.key: counter.rate for counter in counters}
+    query = select(Throttle.key, Throttle.tries, Throttle.window_started_at)
+    counted = session.execute(query.where(Throttle.key.in_(limits))).all()
+    return any(rate.limit < 1 for rate in limits.values()) or any(
+        tries >= limits[key].limit and started_at > now - limits[key].window
+        for key, tries, started_at in counted
+    )
+
+
 def reset_tries(session: Session, counters: Sequence[Counter]) -> None:
     """Set counters to 0."""
     for counter in counters:
@@ -76,6 +87,8 @@ def sweep_tries(session: Session, *, now: datetime) -> None:
 
 
 def _count(session: Session, counter: Counter, now: datetime) -> bool:
+    if counter.rate.limit < 1:
+        return False  # the upsert compares only with a count that exists
     over = Throttle.window_started_at <= now - counter.rate.window
     statement = (
         insert(session, Throttle)

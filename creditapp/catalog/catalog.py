@@ -50,6 +50,8 @@ class Catalog(Table):
     """The API-key mode of a new account: ``credits`` (our keys) or ``own``."""
     credits_per_provider_dollar: Annotated[int, Field(ge=1, le=1_000_000)]
     welcome_micro: CreditsOrNone = Field(alias="welcome")
+    welcome_daily_budget_micro: CreditsOrNone = Field(alias="welcome_daily_budget")
+    """The welcome credits of one day to unconfirmed addresses; past it they wait."""
     low_balance_micro: CreditsOrNone = Field(alias="low_balance")
     token_minimum_micro: CreditsOrNone = Field(alias="token_minimum")
     """The balance below which no chat begins."""

@@ -38,7 +38,7 @@ def sign_up() -> Response:
     """Show the sign-up form."""
     if current_member() is not None:
         return go(forms.next_path())
-    return _form("signup", kept_images=_kept_images())
+    return _sign_up_form()
 
 
 @auth.post("/signup")
@@ -57,7 +57,7 @@ def join() -> Response:
             accounts.count_sign_up(session, visitor.networks, rules, now=now())
             rules = accounts.limit_welcome_credits(session, visitor.networks, rules, now=now())
     except AppError as refusal:
-        return _form("signup", refusal, kept_images=_kept_images())
+        return _sign_up_form(refusal)
     new_user = application.prepare()
     kept_images = _kept_images()
     try:
@@ -238,6 +238,13 @@ def _form(page: str, refusal: AppError | None = None, status: int = 200, **extra
     """Render one of the account pages, with the values and errors of a refused form."""
     form = {"email": forms.text("email", 320), "next": forms.next_path()}
     return form_page(f"pages/auth/{page}/index.html", refusal, status, form=form, **extra)
+
+
+def _sign_up_form(refusal: AppError | None = None) -> Response:
+    """Render the sign-up page with what an account gives now."""
+    rules = get(AccountRules)
+    waits = accounts.welcome_waits(reading(), current_visitor().networks, rules, now=now())
+    return _form("signup", refusal, kept_images=_kept_images(), welcome_waits=waits)
 
 
 def _check_email(kind: str, email: str) -> Response:

@@ -155,7 +155,7 @@ BAD: list[tuple[str, str, str, str]] = [
         "must be",
     ),
     ('name = "studio"', "name =", "line 7, column 7", "is not TOML: Invalid value"),
-    ("[guests]", "welcome = 1\n[guests]", "line 16, column 12", "is not TOML: Cannot overwrite"),
+    ("[guests]", "welcome = 1\n[guests]", "line 17, column 12", "is not TOML: Cannot overwrite"),
 ]
 
 

@@ -73,6 +73,7 @@ def test_the_studio_gives_and_limits_what_is_promised(studio: Catalog) -> None:
     assert studio.guest_limit == 3
     assert studio.guest_window_hours == 24
     assert studio.guest_daily_budget == 1000
+    assert studio.welcome_daily_budget_micro == 5000 * CREDIT
     assert studio.unit == "credits"
     assert studio.currency == "USD"
     assert studio.api_key_mode == "credits"

@@ -8,7 +8,9 @@ from datetime import timedelta
 import pytest
 from flask import Flask
 
+from creditapp.catalog import Catalog
 from creditapp.clock import StoppedClock
+from creditapp.services import get, provide
 from tests.app_factory import Outbox, Person, Queue
 from tests.pages import parse_html
 from tests.web.steps import PASSWORD, emailed_paths, image_urls, log_in, make
@@ -23,6 +25,27 @@ def test_signing_up_gives_fifty_credits_and_signs_in(guest: Person) -> None:
     assert "Welcome." in page
     assert "50 credits to start with" in page
     assert guest.balance() == 50
+
+
+def test_past_the_days_budget_welcome_credits_wait_and_the_pages_say_so(
+    app: Flask, queue: Queue, outbox: Outbox, clock: StoppedClock
+) -> None:
+    with app.app_context():
+        catalog = get(Catalog).model_copy(update={"welcome_daily_budget_micro": 149_000_000})
+        provide(app, Catalog, catalog)
+    for name in ("ann", "bob"):
+        assert "to start with" in Person(app).page("/auth/signup").one(".auth-panel").text
+        assert Person(app).sign_up(f"{name}@example.com").balance() == 50
+    dora = Person(app)
+    panel = dora.page("/auth/signup").one(".auth-panel").text
+    assert "50 credits when you confirm your email address" in panel
+    dora.post("/auth/signup", {"email": "dora@example.com", "password": PASSWORD})
+    assert "wait until you confirm your email address" in dora.browser.get("/").text
+    assert dora.balance() == 0
+    dora.post(emailed_paths(outbox, queue, "verify", "dora@example.com")[0])
+    assert dora.balance() == 110
+    clock.advance(timedelta(days=1))
+    assert Person(app).sign_up("eve@example.com").balance() == 50
 
 
 def test_the_images_of_a_guest_come_along(guest: Person, queue: Queue) -> None:
