@@ -73,6 +73,12 @@ def welcome_of_everybody(budget: int) -> RateLimit:
 OPEN_CHECKOUTS: Final = RateLimit(20, _HOUR, "buyer")
 """Unpaid checkouts: each one is a session that Stripe keeps."""
 
+STRIPE_REQUESTS: Final = RateLimit(20, timedelta(minutes=1), "member")
+"""Requests that ask Stripe, which allows all members together about 100 calls a second."""
+
+PURCHASE_QUESTIONS: Final = RateLimit(1, timedelta(seconds=5), "purchase")
+"""Questions to Stripe about a purchase because its buyer came back; otherwise its row answers."""
+
 # Bodies.
 
 BODY_BYTES_MAX: Final = 20 * 1024 * 1024
@@ -111,6 +117,11 @@ BODY_TURN_SECONDS: Final = 0.5
 
 def waiting_requests(threads: int) -> int:
     """Return how many API requests may wait at once for a generation to end."""
+    return max(1, threads // 4)
+
+
+def stripe_requests(threads: int) -> int:
+    """Return how many requests may wait for Stripe at once."""
     return max(1, threads // 4)
 
 

@@ -20,6 +20,7 @@ from creditapp.http.openapi import documented
 from creditapp.http.policies import policy
 from creditapp.http.schemas import Credits, Moment, Price, Schema
 from creditapp.http.sessions import current_member, require_account, require_member
+from creditapp.http.stripe_requests import asks_stripe
 from creditapp.http.viewer import viewer
 from creditapp.payments.subscriptions import plans
 from creditapp.payments.subscriptions import status as plan_status
@@ -140,6 +141,7 @@ def list_plans() -> Response:
 
 @routes.post("/upgrade-plan")
 @policy("user")
+@asks_stripe
 @documented(
     "Subscribe, or change the plan", UpgradeAnswer, body=UpgradeBody, headers=["Idempotency-Key"]
 )
@@ -177,6 +179,7 @@ def show_entitlements() -> Response:
 
 @routes.get("/billing/portal-link")
 @policy("user")
+@asks_stripe
 @documented("Redirect to the customer portal", None, query=["flow"], also={303: "To the portal"})
 def go_to_portal() -> AnyResponse:
     """Redirect to the customer portal; ``flow`` is card, cancel or plan."""
@@ -185,6 +188,7 @@ def go_to_portal() -> AnyResponse:
 
 @routes.post("/billing/portal-link")
 @policy("user")
+@asks_stripe
 @documented(
     "The URL of the customer portal", CheckoutUrlAnswer, also={303: "To the portal, for a form"}
 )

@@ -12,6 +12,7 @@ from creditapp.http.json_provider import json_response
 from creditapp.http.openapi import documented
 from creditapp.http.policies import policy
 from creditapp.http.schemas import Schema
+from creditapp.http.stripe_requests import asks_stripe
 from creditapp.payments import catalog_import
 from creditapp.payments.stripe.client import StripeGateway
 from creditapp.services import get, provide
@@ -39,6 +40,7 @@ class SyncAnswer(Schema):
 
 @routes.post("/billing/sync-prices")
 @policy("key")
+@asks_stripe
 @documented(
     "Import Stripe's prices into the catalog", SyncAnswer, query=["dryRun"], headers=["x-admin-key"]
 )

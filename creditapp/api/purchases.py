@@ -18,6 +18,7 @@ from creditapp.http.openapi import documented
 from creditapp.http.policies import policy
 from creditapp.http.schemas import Schema
 from creditapp.http.sessions import require_account
+from creditapp.http.stripe_requests import asks_stripe
 from creditapp.payments.purchases.checkout import PurchaseEnded
 from creditapp.payments.purchases.models import Purchase
 from creditapp.payments.purchases.packs import Order
@@ -71,6 +72,7 @@ class CheckoutUrlAnswer(Schema):
 
 @routes.post("/billing/checkout-session")
 @policy("user")
+@asks_stripe
 @documented(
     "Open the checkout of a pack or plan",
     CheckoutSessionAnswer,
@@ -92,6 +94,7 @@ def create_checkout_session() -> Response:
 
 @routes.post("/stripe/create-checkout")
 @policy("user")
+@asks_stripe
 @documented(
     "Open the checkout of the pack at a dollar price",
     CheckoutUrlAnswer,

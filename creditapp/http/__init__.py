@@ -19,6 +19,7 @@ from creditapp.http import (
     request_checks,
     sessions,
     shared_pages,
+    stripe_requests,
     viewer,
 )
 from creditapp.http.json_provider import ExactJson
@@ -36,6 +37,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     rate_limiting.init_app(app, settings)
     policies.init_app(app)
     csrf.init_app(app)
+    stripe_requests.init_app(app, settings)
     headers.init_app(app, settings)
     rendering.init_app(app)
     shared_pages.init_app(app)

@@ -6,7 +6,12 @@ transactions; postings get a session and commit nothing.
 
 from creditapp.payments.auto_topup.outcomes import AUTO_TOPUP
 from creditapp.payments.purchases import kinds
-from creditapp.payments.purchases.checkout import find_purchase, sweep_purchases, sync_purchase
+from creditapp.payments.purchases.checkout import (
+    find_purchase,
+    sweep_purchases,
+    sync_on_return,
+    sync_purchase,
+)
 from creditapp.payments.purchases.packs import PACK, start_checkout
 from creditapp.payments.refunds.refund import refund
 from creditapp.payments.subscriptions.checkout import PLAN

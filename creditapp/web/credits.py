@@ -20,6 +20,7 @@ from creditapp.http.policies import policy
 from creditapp.http.problems import app_error, form_page, refuse, wants_json
 from creditapp.http.rendering import go, render_block, render_page, wants_fragment
 from creditapp.http.sessions import require_account
+from creditapp.http.stripe_requests import asks_stripe
 from creditapp.http.viewer import forget_viewer, notify, viewer
 from creditapp.payments.purchases.models import Purchase
 from creditapp.payments.purchases.packs import Order
@@ -53,6 +54,7 @@ def balance() -> str:
 
 @credits_pages.post("/checkout")
 @policy("user")
+@asks_stripe
 def buy() -> Response:
     """Store a purchase and send the buyer to its checkout; a double click buys once."""
     order = Order(
@@ -96,19 +98,19 @@ def require_login(refusal: AuthenticationRequired) -> AnyResponse:
 
 @credits_pages.get("/purchases/<purchase_id>/back")
 @policy("user")
+@asks_stripe
 def back(purchase_id: str) -> Response:
     """Return from checkout: sync the purchase, then go to the page the buyer came from."""
     member = require_account()
     purchase = payments.find_purchase(reading(), purchase_id, member)
-    synced = True
     try:
-        purchase = payments.sync_purchase(purchase.id)
+        synced = payments.sync_on_return(purchase)
     except (GatewayError, AppError):
         # The webhook or the sweep syncs it later; the notice below polls until then.
-        synced = False
-        purchase = payments.find_purchase(reading(), purchase_id, member)
+        synced = None
+    purchase = synced or payments.find_purchase(reading(), purchase_id, member)
     forget_viewer()
-    unpaid = purchase.state == "open" and (synced or "cancelled" in request.args)
+    unpaid = purchase.state == "open" and (synced is not None or "cancelled" in request.args)
     cancelled = unpaid or purchase.state in ("failed", "expired")
     notify(**_notice(purchase, cancelled=cancelled))
     return go(_with_outcome(purchase.return_to, "cancelled" if cancelled else "success"))

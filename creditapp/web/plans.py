@@ -16,6 +16,7 @@ from creditapp.http.policies import policy
 from creditapp.http.problems import app_error, form_page, wants_json
 from creditapp.http.rendering import day, go, render_block, render_page, wants_fragment
 from creditapp.http.sessions import current_member, require_account
+from creditapp.http.stripe_requests import asks_stripe
 from creditapp.http.viewer import forget_viewer, notify
 from creditapp.payments.stripe.records import GatewayError
 from creditapp.payments.subscriptions import checkout as plan_checkout
@@ -42,6 +43,7 @@ def compare() -> Response:
 
 @pages.get("/plan")
 @policy("user")
+@asks_stripe
 def preview() -> Response:
     """Show what an upgrade charges and grants now, with the button to confirm it.
 
@@ -74,6 +76,7 @@ def preview() -> Response:
 
 @pages.post("/plan")
 @policy("user")
+@asks_stripe
 def choose() -> Response:
     """Subscribe or change the plan; a double click does it once."""
     order = PlanOrder(
@@ -99,6 +102,7 @@ def choose() -> Response:
 
 @pages.post("/plan/cancel")
 @policy("user")
+@asks_stripe
 def cancel() -> Response:
     """Cancel the plan at the end of the paid period."""
     return _end(cancel=True)
@@ -106,6 +110,7 @@ def cancel() -> Response:
 
 @pages.post("/plan/resume")
 @policy("user")
+@asks_stripe
 def resume() -> Response:
     """Resume a canceled plan before it ends."""
     return _end(cancel=False)
@@ -113,6 +118,7 @@ def resume() -> Response:
 
 @pages.post("/portal")
 @policy("user")
+@asks_stripe
 def manage() -> AnyResponse:
     """Go to the billing portal, for the card, the invoices and the plan."""
     try:

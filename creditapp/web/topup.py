@@ -14,6 +14,7 @@ from creditapp.http.policies import policy
 from creditapp.http.problems import app_error
 from creditapp.http.rendering import go
 from creditapp.http.sessions import require_account
+from creditapp.http.stripe_requests import asks_stripe
 from creditapp.http.viewer import notify
 from creditapp.payments.auto_topup import consent as topup_consent
 from creditapp.payments.auto_topup.consent import Consent
@@ -28,6 +29,7 @@ pages = Blueprint("topup", __name__)
 
 @pages.post("/settings/top-up")
 @policy("user")
+@asks_stripe
 def agree_to_top_up() -> Response:
     """Store the agreement, and go to Stripe's page to save a card where there is none."""
     member = require_account()
@@ -43,6 +45,7 @@ def agree_to_top_up() -> Response:
 
 @pages.get("/settings/top-up/back")
 @policy("user")
+@asks_stripe
 def back_from_saving_a_card() -> Response:
     """Return from the page that saves a card; only a saved card switches the top-up on."""
     member = require_account()

@@ -10,6 +10,7 @@ from creditapp.http.openapi import documented
 from creditapp.http.policies import policy
 from creditapp.http.rate_limiting import limiter
 from creditapp.http.schemas import Schema
+from creditapp.http.stripe_requests import asks_stripe
 
 webhooks = Blueprint("webhooks", __name__)
 # Stripe sends bursts from few addresses; the signature keeps others out.
@@ -25,6 +26,7 @@ class Received(Schema):
 @webhooks.post("/api/webhooks/stripe")
 @webhooks.post("/api/stripe/webhook", endpoint="stripe_alias")
 @policy("signature")
+@asks_stripe
 @documented("Receive a signed event of Stripe", Received, headers=["Stripe-Signature"])
 def stripe() -> Response:
     """Store an event once and process it: 200 if it is stored, 400 if its signature is wrong."""

@@ -7,9 +7,13 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from http.cookiejar import CookieJar
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -61,6 +65,13 @@ class Browser:
 @pytest.fixture
 def browser(database_url: str, tmp_path: Path) -> Iterator[Browser]:
     """A browser on a served app with its jobs and its sandbox's webhooks."""
+    with served(database_url, tmp_path) as made:
+        yield made
+
+
+@contextmanager
+def served(database_url: str, folder: Path, **environ: str) -> Iterator[Browser]:
+    """Yield a browser on a served app."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -69,10 +80,11 @@ def browser(database_url: str, tmp_path: Path) -> Iterator[Browser]:
         env={
             "PATH": os.environ["PATH"],
             "HOME": os.environ.get("HOME", ""),
-            "CREDITAPP_DATA": str(tmp_path / "data"),
+            "CREDITAPP_DATA": str(folder / "data"),
             "DATABASE_URL": database_url,
             "PORT": str(port),
             "CREDITAPP_LOG_LEVEL": "error",
+            **environ,
         },
         cwd=ROOT,
     )
@@ -117,3 +129,55 @@ def test_paying_and_closing_the_window_grants_the_credits(browser: Browser) -> N
     until(lambda: browser.balance() == 160, "the webhook")
     assert browser.open(back)[2] == "/credits?purchase=success"
     assert browser.balance() == 160
+
+
+class _SlowStripe(BaseHTTPRequestHandler):
+    """A Stripe that takes two seconds, and then fails."""
+
+    def do_POST(self) -> None:
+        time.sleep(2)
+        self.send_response(500)
+        self.end_headers()
+
+    def log_message(self, *_args: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def slow_stripe() -> Iterator[str]:
+    """Yield the address of a slow Stripe."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _SlowStripe)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+@pytest.mark.databases("sqlite")
+def test_a_slow_stripe_delays_only_those_who_ask_it(database_url: str, tmp_path: Path) -> None:
+    environ = {"STRIPE_SECRET_KEY": "sk_test_1", "STRIPE_WEBHOOK_SECRET": "whsec_1"}
+    environ["CREDITAPP_THREADS"] = "8"
+    with (
+        slow_stripe() as stripe,
+        served(database_url, tmp_path, STRIPE_API_BASE=stripe, **environ) as alice,
+    ):
+        status, _text, _to = alice.submit(
+            "/auth/signup",
+            "/auth/signup",
+            email="alice@example.com",
+            password="correct horse battery",
+        )
+        assert status == 303
+        stranger = Browser(alice.site)
+        with ThreadPoolExecutor(20) as pool:
+            asking = [pool.submit(alice.open, "/api/billing/portal-link") for _ in range(20)]
+            waited = [seconds_of(lambda: stranger.open("/")) for _ in range(5)]
+            statuses = {answer.result()[0] for answer in asking}
+        assert statuses == {503}
+        assert max(waited) < 1.5, waited
+
+
+def seconds_of(action: Callable[[], object]) -> float:
+    """Return how long an action takes."""
+    began = time.monotonic()
+    action()
+    return time.monotonic() - began

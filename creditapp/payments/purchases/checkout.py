@@ -14,14 +14,15 @@ from sqlalchemy.orm import Session
 
 from creditapp import clock
 from creditapp.accounts import User
+from creditapp.accounts.throttle import count_try, counter
 from creditapp.clock import NEVER
 from creditapp.config import Settings
 from creditapp.db import snapshot, stop_reading, transaction, update_if
-from creditapp.errors import Conflict, NotFound
+from creditapp.errors import Conflict, NotFound, RateLimited
 from creditapp.payments.purchases import posting
 from creditapp.payments.purchases.idempotency import FIRST_SYNC_AFTER
 from creditapp.payments.purchases.kinds import kind_of
-from creditapp.payments.purchases.models import Purchase
+from creditapp.payments.purchases.models import UNFINISHED_STATES, Purchase
 from creditapp.payments.stripe.client import StripeGateway
 from creditapp.payments.stripe.records import (
     CheckoutCreated,
@@ -30,6 +31,7 @@ from creditapp.payments.stripe.records import (
     GatewayError,
 )
 from creditapp.payments.sweeps import claim_version, sync_due, until_claimed
+from creditapp.rate_limits import PURCHASE_QUESTIONS
 from creditapp.services import get
 
 CHECKOUT_HOURS = 24
@@ -93,6 +95,23 @@ def sync_purchase(purchase_id: str, *, failed_by_event: bool = False) -> Purchas
     """
     stop_reading()
     return until_claimed(lambda: _sync_once(purchase_id, failed_by_event=failed_by_event))
+
+
+def sync_on_return(purchase: Purchase) -> Purchase | None:
+    """Sync a purchase because its buyer came back; return None where the row is to answer.
+
+    Stripe is not asked about a purchase that has ended, nor twice within seconds: of returns at the
+    same moment one asks. Raises like ``sync_purchase``.
+    """
+    if purchase.state not in UNFINISHED_STATES:
+        return None
+    question = counter("ask", PURCHASE_QUESTIONS, get(Settings).derived_key("stripe"), purchase.id)
+    try:
+        with transaction() as session:
+            count_try(session, [question], now=clock.now())
+    except RateLimited:
+        return None
+    return sync_purchase(purchase.id)
 
 
 def sweep_purchases() -> None:
@@ -185,7 +204,7 @@ def _close_unknown(purchase: Purchase) -> Purchase:
     """Close a purchase that Stripe does not know, once it can no longer be paid."""
     now, state = clock.now(), purchase.state
     next_sync_at = NEVER
-    if state in ("open", "pending"):
+    if state in UNFINISHED_STATES:
         if _too_old(purchase, now):
             state = "expired"
         else:

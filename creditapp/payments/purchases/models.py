@@ -20,6 +20,8 @@ from creditapp.payments.stripe.records import STRIPE_ID_LENGTH
 from creditapp.payments.sweeps import Synced
 
 PURCHASE_STATES = ("open", "pending", "paid", "failed", "expired", "review")
+UNFINISHED_STATES = ("open", "pending")
+"""States in which a payment may still arrive."""
 
 
 class Purchase(Synced):

@@ -49,6 +49,8 @@ class StripeConnection:
         self._max_network_retries = max_network_retries
         self._client: StripeClient | None = None
         self._client_lock = threading.Lock()
+        self.admit: Callable[[], None] = lambda: None
+        """Called before each request to Stripe; raises to refuse it. ``http`` sets it."""
 
     @property
     def livemode(self) -> bool:
@@ -61,7 +63,8 @@ class StripeConnection:
 
     @property
     def v1(self) -> V1Services:
-        """The SDK's services, made at the first call."""
+        """The SDK's services, made at the first call; every request to Stripe gets them here."""
+        self.admit()
         with self._client_lock:
             if self._client is None:
                 import stripe
