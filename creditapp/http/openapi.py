@@ -15,6 +15,7 @@ from creditapp.config import Settings
 from creditapp.errors import AppError
 from creditapp.http.policies import policy_of
 from creditapp.http.problems import Problem
+from creditapp.http.sessions import SESSION_COOKIE, cookie_name
 from creditapp.services import get
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -83,6 +84,7 @@ def describe() -> dict[str, Any]:
             operation["tags"] = ["this document" if module in _OWN_MODULES else module]
             paths.setdefault(path, {})[method.lower()] = operation
             schemas.update(used)
+    session_cookie = cookie_name(SESSION_COOKIE, get(Settings))
     return {
         "openapi": "3.1.0",
         "info": {
@@ -96,7 +98,7 @@ def describe() -> dict[str, Any]:
         "components": {
             "schemas": dict(sorted(schemas.items())),
             "securitySchemes": {
-                "session": {"type": "apiKey", "in": "cookie", "name": "creditapp_session"}
+                "session": {"type": "apiKey", "in": "cookie", "name": session_cookie}
             },
         },
         "x-problems": [
