@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -56,6 +57,9 @@ class Media(Protocol):
 
     def delete(self, key: str) -> bool:
         """Delete the file and return whether it existed. Idempotent."""
+
+    def keys(self) -> Iterator[str]:
+        """Yield the key of every file, in no order."""
 
 
 def open_media(url: str) -> Media:
@@ -125,6 +129,12 @@ class FileMedia:
         except FileNotFoundError:
             return False
         return True
+
+    def keys(self) -> Iterator[str]:
+        """Yield the key of every whole file, in no order."""
+        for path in self.root.glob("??/??/*"):
+            if _KEY.fullmatch(path.name):
+                yield path.name
 
 
 def _checked(key: str) -> re.Match[str]:

@@ -13,6 +13,7 @@ PROOFS = {
     "guests": ["tests/test_guests.py"],
     "api": ["tests/api"],
     "payments": ["tests/payments"],
+    "restore": ["tests/restore"],
     "mutation": [],  # no tests of its own: tools/mutation.py, after the others
 }
 

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import click
 
-from creditapp.cli import credits, payments, people, serve
+from creditapp.cli import backup, credits, payments, people, serve
 from creditapp.config import SettingsInvalid
 from creditapp.errors import AppError
 from creditapp.payments.stripe.records import GatewayError
@@ -26,7 +26,7 @@ def commands() -> None:
     """CreditApp: a credits store and AI studio."""
 
 
-for module in (serve, people, credits, payments):
+for module in (serve, backup, people, credits, payments):
     for command in module.COMMANDS:
         commands.add_command(command)
 

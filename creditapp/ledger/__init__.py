@@ -27,7 +27,7 @@ from creditapp.ledger.queries import (
 )
 from creditapp.ledger.refusals import AccountFrozen, ChargeSettled, HoldExpired, InsufficientCredits
 from creditapp.ledger.reversals import Reversal, freeze, revoke, unfreeze
-from creditapp.ledger.seals import NewSeal, check_seals, seal
+from creditapp.ledger.seals import NewSeal, check_seals, exported_seals, seal
 from creditapp.ledger.transfers import TRANSFER_DELAY, Transfer, transfer
 from creditapp.ledger.triggers import install_triggers
 from creditapp.ledger.wallets import (

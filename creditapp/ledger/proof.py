@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -115,8 +116,12 @@ class Report:
         return "\n".join(lines)
 
 
-def check(connection: Connection, *, with_seals: bool = False) -> Report:
+def check(
+    connection: Connection, *, with_seals: bool = False, exported: Mapping[int, str] | None = None
+) -> Report:
     """Check every invariant and the triggers; with ``with_seals`` also the chain of seals.
+
+    ``exported`` has the digests of seals that were kept outside the database, by number.
 
     All invariants are one statement and see one snapshot, so it may run beside writers on both
     databases. It reads every row.
@@ -124,7 +129,7 @@ def check(connection: Connection, *, with_seals: bool = False) -> Report:
     results = _invariants(connection)
     results.append(_triggers(connection))
     if with_seals:
-        results.append(_seals(connection))
+        results.append(_seals(connection, exported))
     accounts = {
         account: (lines, amount_micro)
         for account, lines, amount_micro in connection.execute(_ACCOUNTS)
@@ -164,8 +169,8 @@ def _triggers(connection: Connection) -> Result:
     return Result("triggers", "Entries refuse change", len(expected), findings)
 
 
-def _seals(connection: Connection) -> Result:
-    checked, sentences = seals.check_seals(connection)
+def _seals(connection: Connection, exported: Mapping[int, str] | None) -> Result:
+    checked, sentences = seals.check_seals(connection, exported)
     return Result(
         "seals",
         "Sealed entries are unchanged",

@@ -7,9 +7,11 @@ that visible afterwards, if its digest was also kept outside: in a log, a file, 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row
@@ -21,6 +23,8 @@ FIRST: Final = "0" * 64
 
 ENTRIES_MAX: Final = 50_000
 """Approximate number of entries per seal: less than a second's work."""
+
+_LINE: Final = re.compile(r"^seal (\d+) .* sha256=([0-9a-f]{64})$", re.MULTILINE)
 
 _LAST: Final = read("SELECT number, digest FROM seals ORDER BY number DESC LIMIT 1")
 _ALL: Final = read("SELECT number, previous, digest, entries FROM seals ORDER BY number")
@@ -122,6 +126,16 @@ def check_seals(
     missing = [number for number in sorted(exported or {}) if number >= expected_number]
     sentences += [f"seal {number} is missing" for number in missing]
     return expected_number - 1, sentences
+
+
+def exported_seals(path: Path) -> dict[int, str]:
+    """Return the digests by number in a file with one seal's ``line`` per line; none without it.
+
+    A number that occurs twice is of a database that was restored: the last one counts.
+    """
+    if not path.exists():
+        return {}
+    return {int(number): digest for number, digest in _LINE.findall(path.read_text())}
 
 
 def _entries(connection: Connection, number: int) -> Iterable[Row[*tuple[Any, ...]]]:

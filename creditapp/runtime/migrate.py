@@ -6,7 +6,6 @@ from pathlib import Path
 
 from flask import current_app
 from sqlalchemy import Connection, inspect, text
-from sqlalchemy.exc import DatabaseError
 
 from creditapp import accounts, emails, guests, ledger
 from creditapp.catalog import versions
@@ -49,7 +48,7 @@ def create_all(connection: Connection) -> None:
 
 def newest() -> str:
     """Return the newest revision: file names are numbered, and a file is named by its revision."""
-    return max(_revisions())
+    return max(revisions())
 
 
 def upgrade(revision: str = "head") -> None:
@@ -70,22 +69,27 @@ def downgrade(revision: str = "base") -> None:
     _run("downgrade", revision)
 
 
-def _revisions() -> set[str]:
+def revisions() -> set[str]:
+    """Return every revision that this version knows."""
     return {path.stem for path in (MIGRATIONS / "versions").glob("*.py")}
 
 
+def revision_of(connection: Connection) -> str | None:
+    """Return the revision of a database's schema; None for one without migrations."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    revision: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return revision
+
+
 def _current() -> str | None:
-    try:
-        with snapshot() as session:
-            current: str | None = session.scalar(text("SELECT version_num FROM alembic_version"))
-    except DatabaseError:
-        return None  # an empty database has no such table
-    return current
+    with snapshot() as session:
+        return revision_of(session.connection())
 
 
 def _refuse_unreleased_schema(current: str | None) -> None:
     """Raise ``SettingsInvalid`` for tables that no migration of this version made."""
-    if current in _revisions():
+    if current in revisions():
         return
     with db.engine.connect() as connection:
         tables = set(inspect(connection).get_table_names())

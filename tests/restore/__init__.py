@@ -1,0 +1,1 @@
+"""Backups: of an app in use, restored elsewhere, cut, damaged, and into a wrong place."""
