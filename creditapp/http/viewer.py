@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -16,6 +17,7 @@ from creditapp.db import reading
 from creditapp.generation import Caller
 from creditapp.http.rendering import wants_fragment
 from creditapp.http.sessions import current_member, current_visitor
+from creditapp.payments.purchases.pending import PendingPayment, list_pending
 from creditapp.services import get
 
 Notice = dict[str, object]
@@ -40,10 +42,12 @@ class Viewer:
     guest_limit: int = 0
     guest_reset_at: datetime | None = None
     mode: str = "credits"
+    pending: Sequence[PendingPayment] = ()
+    """Payments on their way, the newest first."""
 
 
 def viewer() -> Viewer:
-    """Return the viewer, read once a request: a query for a member or a guest."""
+    """Return the viewer, read once a request: a query for a guest, two for a member."""
     if "viewer" not in g:
         member = current_member()
         g.viewer = _member(member) if member else _guest()
@@ -63,8 +67,16 @@ def caller() -> Caller:
 
 def _member(member: Member) -> Viewer:
     threshold = member.low_at_micro(get(Catalog).low_balance_micro)
+    pending = list_pending(reading(), member.id)
     if member.wallet_id is None:
-        return Viewer("user", member.email, member.is_admin, low=True, low_at_micro=threshold)
+        return Viewer(
+            kind="user",
+            email=member.email,
+            is_admin=member.is_admin,
+            low=True,
+            low_at_micro=threshold,
+            pending=pending,
+        )
     balance = ledger.balance(reading().connection(), member.wallet_id, now=now())
     return Viewer(
         kind="user",
@@ -78,6 +90,7 @@ def _member(member: Member) -> Viewer:
         lifetime_spent_micro=balance.lifetime_spent_micro,
         low=balance.available_micro < threshold,
         low_at_micro=threshold,
+        pending=pending,
     )
 
 

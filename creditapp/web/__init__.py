@@ -15,6 +15,7 @@ from creditapp.web import (
     metrics,
     notifications,
     plans,
+    purchases,
     receipts,
     refunds,
     studio,
@@ -25,7 +26,7 @@ from creditapp.web import settings as settings_pages
 
 BLUEPRINTS = {
     auth.auth: [],
-    credits.credits_pages: [plans.pages, refunds.pages],
+    credits.credits_pages: [plans.pages, purchases.pages, refunds.pages],
     credits_demo.site: [api_docs.pages],
     dashboard.account: [settings_pages.pages, notifications.pages, topup.pages, receipts.pages],
     health.health: [],

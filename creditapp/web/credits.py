@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -12,7 +11,6 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from creditapp import payments
 from creditapp.catalog import Catalog, packs_view
-from creditapp.clock import now
 from creditapp.db import reading
 from creditapp.errors import AppError, AuthenticationRequired
 from creditapp.http import forms
@@ -21,8 +19,7 @@ from creditapp.http.problems import app_error, form_page, refuse, wants_json
 from creditapp.http.rendering import go, render_block, render_page, wants_fragment
 from creditapp.http.sessions import require_account
 from creditapp.http.stripe_requests import asks_stripe
-from creditapp.http.viewer import forget_viewer, notify, viewer
-from creditapp.payments.purchases.models import Purchase
+from creditapp.http.viewer import forget_viewer, notify
 from creditapp.payments.purchases.packs import Order
 from creditapp.payments.stripe.records import GatewayError
 from creditapp.services import get
@@ -100,31 +97,22 @@ def require_login(refusal: AuthenticationRequired) -> AnyResponse:
 @policy("user")
 @asks_stripe
 def back(purchase_id: str) -> Response:
-    """Return from checkout: sync the purchase, then go to the page the buyer came from."""
+    """Return from checkout: sync the purchase, then show it; unpaid, go to where the buyer was."""
     member = require_account()
     purchase = payments.find_purchase(reading(), purchase_id, member)
     try:
         synced = payments.sync_on_return(purchase)
     except (GatewayError, AppError):
-        # The webhook or the sweep syncs it later; the notice below polls until then.
+        # The webhook or the sweep syncs it later; its page polls until then.
         synced = None
     purchase = synced or payments.find_purchase(reading(), purchase_id, member)
     forget_viewer()
     unpaid = purchase.state == "open" and (synced is not None or "cancelled" in request.args)
-    cancelled = unpaid or purchase.state in ("failed", "expired")
-    notify(**_notice(purchase, cancelled=cancelled))
-    return go(_with_outcome(purchase.return_to, "cancelled" if cancelled else "success"))
-
-
-@credits_pages.get("/purchases/<purchase_id>/notice")
-@policy("user")
-def purchase_notice(purchase_id: str) -> Response:
-    """Return the notice of a pending purchase, which polls this route."""
-    purchase = payments.find_purchase(reading(), purchase_id, require_account())
-    response = make_response(render_block(FRAGMENTS, "notice", notice=_notice(purchase)))
-    if purchase.state == "paid":
-        response.headers["HX-Trigger"] = "balance-changed"
-    return response
+    if unpaid or purchase.state in ("failed", "expired"):
+        notify("purchase_failed" if purchase.state == "failed" else "purchase_cancelled")
+        return go(_with_outcome(purchase.return_to, "cancelled"))
+    url = url_for("checkout.purchases.show", purchase_id=purchase.id, purchase="success")
+    return go(url)
 
 
 def _packs() -> dict[str, Any]:
@@ -159,33 +147,6 @@ def _plan_context(next_path: str) -> dict[str, Any]:
     from creditapp.web.plans import plan_context
 
     return plan_context(next_path=next_path)
-
-
-def _notice(purchase: Purchase, *, cancelled: bool = False) -> dict[str, Any]:
-    """Return the notice about the state of a purchase."""
-    match purchase.state:
-        case "paid":
-            return {
-                "code": "plan_success" if purchase.cycle else "purchase_success",
-                "text": purchase.pack_name,
-                "micro": purchase.credits_micro,
-                "balance_micro": viewer().balance_micro,
-            }
-        case "failed":
-            return {"code": "purchase_failed"}
-        case "review":
-            return {"code": "info", "text": "Your payment is under review."}
-        case "expired":
-            return {"code": "purchase_cancelled"}
-        case _ if cancelled:
-            return {"code": "purchase_cancelled"}
-        case _:
-            polls = now() - purchase.created_at < timedelta(hours=1)
-            return {
-                "code": "purchase_pending",
-                "micro": purchase.credits_micro,
-                "poll_url": f"/credits/purchases/{purchase.id}/notice" if polls else None,
-            }
 
 
 def _with_outcome(path: str, outcome: str) -> str:

@@ -17,7 +17,7 @@ from creditapp.http.problems import app_error, form_page, wants_json
 from creditapp.http.rendering import day, go, render_block, render_page, wants_fragment
 from creditapp.http.sessions import current_member, require_account
 from creditapp.http.stripe_requests import asks_stripe
-from creditapp.http.viewer import forget_viewer, notify
+from creditapp.http.viewer import forget_viewer, notify, viewer
 from creditapp.payments.stripe.records import GatewayError
 from creditapp.payments.subscriptions import checkout as plan_checkout
 from creditapp.payments.subscriptions import plans
@@ -86,14 +86,14 @@ def choose() -> Response:
         catalog_shown=forms.text("catalog"),
         return_to=forms.next_path("/dashboard"),
     )
+    before_micro = viewer().balance_micro
     try:
         key = forms.idempotency_key(order.digest())
         change = plans.choose_plan(order, require_account(), key=key)
     except (GatewayError, AppError) as error:
         return _refused(error)
     if change.purchase is None:
-        forget_viewer()
-        notify("info", text=_describe(change))
+        _notify(change, order, before_micro)
         return go(order.return_to)
     if change.purchase.ended or not change.purchase.checkout_url:
         return go(url_for("checkout.back", purchase_id=change.purchase.id))
@@ -168,11 +168,22 @@ def _seats() -> int:
     return forms.whole("seats", 4) or 0 if forms.text("seats") else 1
 
 
+def _notify(change: plans.PlanChoice, order: PlanOrder, before_micro: int) -> None:
+    """Show what a change did; what an upgrade brought looks like the news of a payment."""
+    forget_viewer()
+    plan = get(Catalog).plan(order.plan_id)
+    if change.outcome != "upgraded" or plan is None:
+        notify("info", text=_describe(change))
+        return
+    balance_micro = viewer().balance_micro
+    added_micro = balance_micro - before_micro
+    notify("plan_upgraded", text=plan.name, micro=added_micro, balance_micro=balance_micro)
+
+
 def _describe(change: plans.PlanChoice) -> str:
     row = change.subscription
     until = day(row.period_end) if row else ""
     return {
-        "upgraded": "Your plan is upgraded and its credits are in your balance.",
         "will_change": f"Your plan changes on {until}. Until then you keep your current plan.",
         "will_end": f"Your plan ends on {until}. Until then nothing changes.",
         "resumed": f"Your plan continues. The next payment is on {until}.",

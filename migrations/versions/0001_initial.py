@@ -313,6 +313,13 @@ def upgrade() -> None:
     op.create_index("ix_purchases_checkout_id", "purchases", ["checkout_id"])
     op.create_index("ix_purchases_next_sync_at", "purchases", ["next_sync_at"])
     op.create_index("ix_purchases_payment_intent_id", "purchases", ["payment_intent_id"])
+    op.create_index(
+        "ix_purchases_pending",
+        "purchases",
+        ["user_id"],
+        sqlite_where=sa.text("state = 'pending'"),
+        postgresql_where=sa.text("state = 'pending'"),
+    )
     op.create_index("ix_purchases_user_id", "purchases", ["user_id"])
     op.create_table(
         "refunds",

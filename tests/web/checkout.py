@@ -47,3 +47,8 @@ def return_from_checkout(
     person: Person, purchase: Purchase, query: str = "?session_id=cs"
 ) -> TestResponse:
     return person.browser.get(f"/credits/purchases/{purchase.id}/back{query}")
+
+
+def paid_page(purchase: Purchase) -> str:
+    """Return the path to which a buyer who has paid returns."""
+    return f"/credits/purchases/{purchase.id}?purchase=success"

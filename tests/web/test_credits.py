@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from tests.app_factory import Person
-from tests.flaky_gateway import cut
-from tests.shop_app import COMPLETED, ShopApp
+from tests.shop_app import ShopApp
 from tests.web.checkout import (
     HTMX,
     buyer_of,
     checkout_form,
     find_purchase,
+    paid_page,
     return_from_checkout,
     submit_checkout,
 )
@@ -56,12 +55,15 @@ def test_pay_leads_to_the_checkout_and_back_to_where_the_buyer_was(
         f"http://localhost/credits/purchases/{purchase.id}/back?session_id=cs_test"
     )
     home = alice.browser.get(str(paid.location))
-    assert (home.status_code, home.location) == (303, "/gallery?page=2&q=&purchase=success")
-    page = alice.browser.get("/gallery?page=2").text
-    assert "110 credits added" in page
-    assert "160 credits" in page
+    assert home.status_code == 303
+    assert home.location == f"/credits/purchases/{purchase.id}?purchase=success"
+    page = alice.page(str(home.location))
+    assert page.one("h1").text == "110 credits added"
+    assert "160 credits" in page.one(".payment-state").text
+    assert page.one(f'a[href="/receipts/{purchase.id}"]').text == "Receipt"
+    assert page.one('a[href="/gallery?page=2&q="]').text == "Back to the gallery"
+    assert page.one(".button-main").text == "Generate an image"
     assert alice.balance() == 160
-    assert "110 credits added" not in alice.browser.get("/gallery").text, "said once"
 
 
 def test_on_the_credits_page_the_header_leads_to_the_packs_that_are_there(alice: Person) -> None:
@@ -91,10 +93,7 @@ def test_cancelled_in_one_tab_and_paid_in_another_counts_as_paid(
 ) -> None:
     purchase = find_purchase(shop_app, str(submit_checkout(alice).location))
     shop_app.pay(purchase)
-    assert (
-        return_from_checkout(alice, purchase, "?cancelled=1").location
-        == "/credits?purchase=success"
-    )
+    assert return_from_checkout(alice, purchase, "?cancelled=1").location == paid_page(purchase)
     assert alice.balance() == 160
 
 
@@ -110,7 +109,7 @@ def test_reloading_the_return_page_adds_nothing(shop_app: ShopApp, alice: Person
     purchase = find_purchase(shop_app, str(submit_checkout(alice).location))
     shop_app.pay(purchase)
     for _ in range(3):
-        assert return_from_checkout(alice, purchase).location == "/credits?purchase=success"
+        assert return_from_checkout(alice, purchase).location == paid_page(purchase)
     assert (shop_app.count_grants(purchase), alice.balance()) == (1, 160)
 
 
@@ -123,7 +122,7 @@ def test_the_back_button_after_paying_tells_how_it_went_and_buys_nothing(
     shop_app.deliver(purchase)
     again = submit_checkout(alice, fields)
     assert again.location == f"/credits/purchases/{purchase.id}/back"
-    assert alice.browser.get(str(again.location)).location == "/credits?purchase=success"
+    assert alice.browser.get(str(again.location)).location == paid_page(purchase)
     assert len(shop_app.purchases(buyer_of(shop_app, purchase))) == 1
     assert str(submit_checkout(alice).location) != str(again.location), (
         "the page as it is now buys anew"
@@ -140,70 +139,6 @@ def test_a_double_click_is_one_purchase_and_two_tabs_are_two(
     assert other != first
     purchase = find_purchase(shop_app, str(first))
     assert len(shop_app.purchases(buyer_of(shop_app, purchase))) == 2
-
-
-@pytest.mark.parametrize(("outcome", "word"), [("succeeds", "success"), ("fails", "cancelled")])
-def test_paying_later_says_so_and_the_notice_asks_until_it_is_decided(
-    shop_app: ShopApp, alice: Person, outcome: str, word: str
-) -> None:
-    purchase = find_purchase(shop_app, str(submit_checkout(alice).location))
-    shop_app.pay(purchase, "pays-later")
-    home = return_from_checkout(alice, purchase)
-    assert home.location == "/credits?purchase=success"
-    page = alice.browser.get(str(home.location)).text
-    assert "being processed" in page
-    poll = f"/credits/purchases/{purchase.id}/notice"
-    assert f'hx-get="{poll}"' in page
-    notice = alice.browser.get(poll, headers=HTMX)
-    assert "being processed" in notice.text
-    assert f'hx-get="{poll}"' in notice.text
-    assert "HX-Trigger" not in notice.headers
-
-    shop_app.press(f"/payments/{shop_app.payment_intent_id(purchase)}/settle", outcome=outcome)
-    shop_app.deliver(purchase)
-    notice = alice.browser.get(poll, headers=HTMX)
-    assert "hx-get" not in notice.text
-    if outcome == "succeeds":
-        assert notice.headers["HX-Trigger"] == "balance-changed"
-        assert "110 credits added" in notice.text
-        assert "160 credits" in notice.text
-    else:
-        assert "did not go through" in notice.text
-    assert return_from_checkout(alice, purchase).location == f"/credits?purchase={word}"
-
-
-def test_the_notice_does_not_ask_for_ever(shop_app: ShopApp, alice: Person) -> None:
-    purchase = find_purchase(shop_app, str(submit_checkout(alice).location))
-    shop_app.pay(purchase, "pays-later")
-    shop_app.sync(purchase)
-    shop_app.clock.advance(timedelta(hours=2))
-    notice = alice.browser.get(f"/credits/purchases/{purchase.id}/notice", headers=HTMX)
-    assert "being processed" in notice.text
-    assert "hx-get" not in notice.text
-
-
-def test_back_from_paying_while_stripe_cannot_be_asked_waits_for_the_webhook(
-    shop_app: ShopApp, alice: Person
-) -> None:
-    purchase = find_purchase(shop_app, str(submit_checkout(alice).location))
-    shop_app.pay(purchase)
-    shop_app.flaky_gateway.before = cut("retrieve_checkout")
-    home = return_from_checkout(alice, purchase)
-    assert home.location == "/credits?purchase=success"
-    assert "being processed" in alice.browser.get(str(home.location)).text
-    shop_app.flaky_gateway.before = lambda name: None
-    shop_app.deliver(purchase, COMPLETED)
-    notice = alice.browser.get(f"/credits/purchases/{purchase.id}/notice", headers=HTMX)
-    assert "110 credits added" in notice.text
-
-
-def test_a_payment_that_differs_is_looked_at_by_a_person(shop_app: ShopApp, alice: Person) -> None:
-    purchase = find_purchase(shop_app, str(submit_checkout(alice).location))
-    shop_app.change_session(purchase, amount_subtotal=1)
-    shop_app.pay(purchase)
-    home = return_from_checkout(alice, purchase)
-    assert "under review" in alice.browser.get(str(home.location)).text
-    assert alice.balance() == 50
 
 
 # --- where to come back to --------------------------------------------------------------------
@@ -245,8 +180,8 @@ def test_the_way_back_keeps_its_query_and_one_outcome(
 def test_another_buyers_purchase_is_not_there(shop_app: ShopApp, alice: Person) -> None:
     purchase = find_purchase(shop_app, str(submit_checkout(alice).location))
     charlie = shop_app.person()
-    for path in ("back", "notice"):
-        address = f"/credits/purchases/{purchase.id}/{path}"
+    for path in ("", "/back"):
+        address = f"/credits/purchases/{purchase.id}{path}"
         assert charlie.browser.get(address).status_code == 404
         assert charlie.browser.get(address.replace("pur_", "pur_0")).status_code == 404
     shop_app.pay(purchase)

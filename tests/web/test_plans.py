@@ -122,10 +122,22 @@ def test_a_plan_is_canceled_in_its_own_row(shop_app: ShopApp) -> None:
     assert "Cancel plan" not in alice.page("/credits/plans").text
 
 
+def test_an_upgrade_is_told_like_a_payment(shop_app: ShopApp) -> None:
+    alice = shop_app.person()
+    sent = subscribe(shop_app, alice, "basic")
+    before = alice.balance()
+    form = {**sent, "plan": "premium", "nonce": "a-nonce-of-the-form"}
+    news = alice.page(str(alice.browser.post("/credits/plan", data=form).location)).one(".toast")
+    added = alice.balance() - before
+    assert added > 0
+    assert "toast-good" in news["class"]
+    assert f"You are on Premium. {added:,} credits added. You have" in news.text
+
+
 @pytest.mark.parametrize(
     ("first", "then", "words"),
     [
-        ("basic", "premium", "Your plan is upgraded"),
+        ("basic", "premium", "You are on Premium."),
         ("premium", "basic", "Your plan changes on"),
         ("basic", "free", "Your plan ends on"),
     ],

@@ -59,7 +59,7 @@ def test_more_seats_are_shown_with_their_price_and_charged_at_once(
     assert "Charged now" not in asked
     more = alice.page("/credits/plan?plan=crew&cycle=month&seats=7")
     assert re.search(r"Pay \$(40\.00|39\.\d\d) for 7 seats", more.text)
-    assert "Your plan is upgraded" in press(alice, more, "for 7 seats")
+    assert "You are on Crew." in press(alice, more, "for 7 seats")
     assert plans.status(plans.shop_app.user_of(alice)).seats == 7
 
 

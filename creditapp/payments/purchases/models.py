@@ -12,6 +12,7 @@ from sqlalchemy import (
     Integer,
     String,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -37,6 +38,13 @@ class Purchase(Synced):
         CheckConstraint("price_minor >= 0 AND credits_micro > 0", name="amounts"),
         UniqueConstraint("user_id", "request_key"),
         Index("ix_purchases_next_sync_at", "next_sync_at"),
+        # Every page of a member looks for payments on their way, and nearly none has one.
+        Index(
+            "ix_purchases_pending",
+            "user_id",
+            sqlite_where=text("state = 'pending'"),
+            postgresql_where=text("state = 'pending'"),
+        ),
     )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from creditapp.accounts import User
@@ -29,6 +30,21 @@ def find_receipt(session: Session, target_id: str, owner: User) -> Receipt:
     if payment.cycle is not None:
         raise NotFound("There is no such receipt here.")
     return receipts.of_purchase(payment)
+
+
+def find_first_invoice(session: Session, purchase: Purchase) -> Invoice | None:
+    """Return the paid invoice with which the subscription of a plan's purchase began."""
+    return session.scalars(
+        select(Invoice)
+        .where(
+            Invoice.subscription_id == purchase.subscription_id,
+            Invoice.user_id == purchase.user_id,
+            Invoice.paid_at.is_not(None),
+            Invoice.paid_minor > 0,
+        )
+        .order_by(Invoice.paid_at)
+        .limit(1)
+    ).first()
 
 
 def of_invoice(invoice: Invoice) -> Receipt:

@@ -18,6 +18,7 @@ from creditapp.web.view_models.credit import (
     history_line,
 )
 from creditapp.web.view_models.images import image_card, job
+from creditapp.web.view_models.payments import PaymentView, payment
 from creditapp.web.view_models.plans import plan, plans, seats
 from creditapp.web.view_models.receipts import ReceiptView, receipt
 from creditapp.web.view_models.topups import Topup, topup
