@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from creditapp.stripe_sandbox import dunning, promotions
+from creditapp.stripe_sandbox import dunning, promotions, totals
 from creditapp.stripe_sandbox.errors import StripeAPIError
 from creditapp.stripe_sandbox.objects import discount as discounts
 from creditapp.stripe_sandbox.objects import event, invoice_line, invoice_totals, promotion_code
@@ -38,7 +38,7 @@ def start(store: Store, session: Json, intent: Json | None, method: Json | None)
         period=(store.now, store.now),
         from_balance=False,
     )
-    billed = {} if trial else billed_amounts(subscription, draft)
+    billed = {} if trial else billed_amounts(store, subscription, store.now, draft)
     subscription = store.put(subscription | {"latest_invoice": draft["id"], "_billed": billed})
     event.emit(store, "customer.subscription.created", subscription)
     invoice = invoices.issue(store, draft)
@@ -60,7 +60,7 @@ def renew(store: Store, subscription: Json) -> Json:
         "latest_invoice": draft["id"],
         "status": "active" if trial else subscription["status"],
         "discounts": discounts.remaining_after(store, moved, draft),
-        "_billed": billed_amounts(moved, draft),
+        "_billed": billed_amounts(store, moved, store.now, draft),
         "_pending": [],
     }
     subscription = subscriptions.change(store, subscription, changes)
@@ -98,23 +98,32 @@ def period_lines(store: Store, subscription: Json, *, free: bool = False) -> lis
     ]
 
 
-def billed_amounts(subscription: Json, invoice: Json | None = None) -> Json:
-    """Return the billed amount of the current period by item, the basis of proration credits.
+def billed_amounts(store: Store, subscription: Json, at: int, invoice: Json | None = None) -> Json:
+    """Return the billed amounts of the current period by item, the basis of proration credits.
 
-    ``invoice`` is the invoice of the whole period, if any: its discounts are not credited.
+    ``invoice`` is the invoice of the whole period, if any: only what it charged is credited.
     """
-    billed = {
-        item["id"]: {
+    applied = discounts.of_subscription(store, subscription, at)
+    billed: Json = {}
+    for item in subscription["items"]["data"]:
+        gross = item["price"]["unit_amount"] * item["quantity"]
+        off = totals.discount_of(applied[1], gross) if applied else 0
+        billed[item["id"]] = {
             "price": item["price"],
             "quantity": item["quantity"],
-            "paid": item["price"]["unit_amount"] * item["quantity"],
+            "gross": gross,
+            "net": gross - off,
+            "discount": applied[0]["id"] if off and applied else None,
+            "lines": [],
         }
-        for item in subscription["items"]["data"]
-    }
     for line in invoice["lines"]["data"] if invoice else []:
         details = line["parent"]["subscription_item_details"]
         if details and not details["proration"]:
-            billed[details["subscription_item"]]["paid"] = invoice_totals.paid_for(line)
+            billed[details["subscription_item"]] |= {
+                "net": invoice_totals.paid_for(line),
+                "discount": next(iter(line["discounts"]), None),
+                "lines": [line["id"]],
+            }
     return billed
 
 

@@ -49,7 +49,7 @@ def update(store: Store, subscription: Json, params: dict[str, Any]) -> Json:
         return subscription
     draft = draft_invoice(store, subscription, repricing)
     if repricing.whole_period:
-        billed = subscription_lifecycle.billed_amounts(subscription, draft)
+        billed = subscription_lifecycle.billed_amounts(store, subscription, store.now, draft)
         subscription = subscriptions.change(store, subscription, {"_billed": billed})
     return dunning.bill(
         store, subscription, draft, strict=params.get("payment_behavior") == "error_if_incomplete"
@@ -107,8 +107,13 @@ def reprice(
     changes = subscriptions.item_changes(subscription, items)
     if not prorates:
         return Repricing(changes, [], bill_now=False, proration_date=None)
-    lines = [*credits, *_remaining_time_lines(store, subscription, items, date)]
-    changes |= {"_billed": subscription_lifecycle.billed_amounts(subscription | changes)}
+    billed = subscription_lifecycle.billed_amounts(store, subscription | changes, date)
+    remaining = _remaining_time_lines(store, subscription, items, billed, date)
+    for line in remaining:
+        item_id = line["parent"]["subscription_item_details"]["subscription_item"]
+        billed[item_id]["lines"] = [line["id"]]
+    lines = [*credits, *remaining]
+    changes |= {"_billed": _keep_unchanged(subscription, items, billed)}
     if behavior == "always_invoice" and lines:
         changes |= {"_pending": []}
         return Repricing(changes, [*pending, *lines], bill_now=True, proration_date=date)
@@ -200,37 +205,33 @@ def _unused_time_credits(
         if billed and (all_of or not _is_unchanged(before, after)):
             lines.append(
                 invoice_line.of_proration(
-                    store,
-                    subscription,
-                    before,
-                    price=billed["price"],
-                    quantity=billed["quantity"],
-                    whole=billed["paid"],
-                    since=date,
-                    unused=True,
+                    store, subscription, before, billed=billed, since=date, unused=True
                 )
             )
     return lines
 
 
 def _remaining_time_lines(
-    store: Store, subscription: Json, items: list[Json], date: int
+    store: Store, subscription: Json, items: list[Json], billed: Json, date: int
 ) -> list[Json]:
     """Return lines that bill the remaining time of each changed item."""
     return [
         invoice_line.of_proration(
-            store,
-            subscription,
-            after,
-            price=after["price"],
-            quantity=after["quantity"],
-            whole=after["price"]["unit_amount"] * after["quantity"],
-            since=date,
-            unused=False,
+            store, subscription, after, billed=billed[after["id"]], since=date, unused=False
         )
         for before, after in zip(subscription["items"]["data"], items, strict=True)
         if not _is_unchanged(before, after)
     ]
+
+
+def _keep_unchanged(subscription: Json, items: list[Json], billed: Json) -> Json:
+    """Return the billed amounts after a change, which are as before for the other items."""
+    unchanged = {
+        before["id"]
+        for before, after in zip(subscription["items"]["data"], items, strict=True)
+        if _is_unchanged(before, after) and before["id"] in subscription["_billed"]
+    }
+    return billed | {item_id: subscription["_billed"][item_id] for item_id in unchanged}
 
 
 def _is_unchanged(before: Json, after: Json) -> bool:

@@ -27,33 +27,41 @@ def of_period(store: Store, subscription: Json, item: Json, *, free: bool = Fals
 
 
 def of_proration(
-    store: Store,
-    subscription: Json,
-    item: Json,
-    *,
-    price: Json,
-    quantity: int,
-    whole: int,
-    since: int,
-    unused: bool,
+    store: Store, subscription: Json, item: Json, *, billed: Json, since: int, unused: bool
 ) -> Json:
     """Return the line for the rest of a period, prorated by seconds; ``unused`` credits it.
 
-    ``whole`` is the price of the whole period.
+    ``billed`` holds price and quantity, ``gross`` and ``net`` amount of the whole period, the
+    ``discount`` between them, and the ``lines`` that billed it. As at Stripe, a proration is net
+    of discounts, unless the subscription itemizes them.
     """
     start, finish = item["current_period_start"], item["current_period_end"]
-    amount = _rounded(whole * (finish - since), finish - start)
+    sign = -1 if unused else 1
+    net = sign * _rounded(billed["net"] * (finish - since), finish - start)
+    gross = sign * _rounded(billed["gross"] * (finish - since), finish - start)
+    is_itemized = subscription["billing_mode"]["flexible"]["proration_discounts"] == "itemized"
+    price, quantity = billed["price"], billed["quantity"]
     times = f"{quantity} × " if quantity != 1 else ""
     label = "Unused" if unused else "Remaining"
-    return _line(
+    line = _line(
         price,
         quantity,
-        -amount if unused else amount,
+        gross if is_itemized else net,
         description=f"{label} time on {times}{name_of(store, price)} after {day(since)}",
         period={"start": since, "end": finish},
-        parent=_of_item(subscription, item, proration=True),
+        parent=_of_item(
+            subscription,
+            item,
+            proration=True,
+            credited=_credited_items(store, subscription, billed) if unused else None,
+        ),
         discountable=False,
     )
+    if billed["discount"] is not None:
+        off = gross - net if is_itemized else 0
+        line["discount_amounts"] = [{"amount": off, "discount": billed["discount"]}]
+        line["discounts"] = [billed["discount"]]
+    return line
 
 
 def of_one_time_price(store: Store, subscription: Json, line_item: Json) -> Json:
@@ -94,13 +102,25 @@ def _every(price: Json) -> str:
     return str(interval) if count == 1 else f"every {count} {interval}s"
 
 
-def _of_item(subscription: Json, item: Json, *, proration: bool) -> Json:
+def _credited_items(store: Store, subscription: Json, billed: Json) -> Json | None:
+    """Return the lines of an earlier invoice whose unused time is credited, or None."""
+    where: dict[str, object] = {"parent.subscription_details.subscription": subscription["id"]}
+    for invoice in store.find("invoice", where):
+        ids = [line["id"] for line in invoice["lines"]["data"] if line["id"] in billed["lines"]]
+        if ids:
+            return {"invoice": invoice["id"], "invoice_line_items": ids}
+    return None
+
+
+def _of_item(
+    subscription: Json, item: Json, *, proration: bool, credited: Json | None = None
+) -> Json:
     return {
         "invoice_item_details": None,
         "subscription_item_details": {
             "invoice_item": new_id("ii_1") if proration else None,
             "proration": proration,
-            "proration_details": {"credited_items": None},
+            "proration_details": {"credited_items": credited},
             "subscription": subscription["id"],
             "subscription_item": item["id"],
         },

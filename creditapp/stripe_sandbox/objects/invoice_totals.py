@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 from creditapp.stripe_sandbox import totals
 from creditapp.stripe_sandbox.objects import discount as discounts
 from creditapp.stripe_sandbox.store import Json, Store
@@ -10,6 +12,7 @@ from creditapp.stripe_sandbox.store import Json, Store
 def compute(store: Store, subscription: Json, lines: list[Json]) -> Json:
     """Return an invoice's lines and totals, without the customer's balance."""
     subtotal = sum(line["amount"] for line in lines)
+    itemized = _itemized(lines)
     lines, discounts_applied = _discounted(store, subscription, lines)
     net = [line["amount"] - _discount_of(line) for line in lines]
     tax = totals.tax_on(sum(net)) if subscription["automatic_tax"]["enabled"] else 0
@@ -26,7 +29,7 @@ def compute(store: Store, subscription: Json, lines: list[Json]) -> Json:
         "subtotal": subtotal,
         "subtotal_excluding_tax": subtotal,
         "total": sum(net) + tax,
-        "total_discount_amounts": discounts_applied,
+        "total_discount_amounts": _added(discounts_applied, itemized),
         "total_excluding_tax": sum(net),
         "total_taxes": [_tax(tax, sum(net))] if tax else [],
     }
@@ -60,6 +63,21 @@ def _discounted(
         for line, share in zip(lines, shares, strict=True)
     ]
     return discounted, [{"amount": off, "discount": discount_id}]
+
+
+def _itemized(lines: list[Json]) -> list[Json]:
+    """Return the discounts that prorations itemize; they were applied before."""
+    return [
+        discount for line in lines for discount in line["discount_amounts"] if discount["amount"]
+    ]
+
+
+def _added(*groups: list[Json]) -> list[Json]:
+    """Return the total amount of each discount."""
+    amounts: dict[str, int] = {}
+    for discount in chain(*groups):
+        amounts[discount["discount"]] = amounts.get(discount["discount"], 0) + discount["amount"]
+    return [{"amount": amount, "discount": discount} for discount, amount in amounts.items()]
 
 
 def _discount_of(line: Json) -> int:
