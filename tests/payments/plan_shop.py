@@ -21,7 +21,7 @@ from creditapp.payments.subscriptions import status as plan_status
 from creditapp.payments.subscriptions import sync as subscription_sync
 from creditapp.payments.subscriptions.changes import PlanOrder
 from creditapp.payments.subscriptions.models import Invoice, ScheduledGrant, Subscription
-from creditapp.payments.subscriptions.proration import add_months
+from creditapp.payments.subscriptions.months import add_months
 from creditapp.payments.subscriptions.status import PlanStatus
 from creditapp.services import get
 from creditapp.stripe_sandbox import clock

@@ -15,7 +15,7 @@ from creditapp.payments.reconciliation import purchases as reconciliation
 from creditapp.payments.stripe.records import InvoiceState
 from creditapp.payments.subscriptions import scheduled_grants
 from creditapp.payments.subscriptions.models import Invoice
-from creditapp.payments.subscriptions.proration import add_months
+from creditapp.payments.subscriptions.months import add_months
 from tests.payments.plan_shop import PlanShop
 
 BASIC, PREMIUM = 500, 1200

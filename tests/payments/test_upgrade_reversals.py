@@ -18,7 +18,7 @@ from creditapp.payments.refunds import policy as refund_policy
 from creditapp.payments.subscriptions import prices as plan_prices
 from creditapp.payments.subscriptions.changes import PlanUnchanged
 from creditapp.payments.subscriptions.models import Subscription
-from creditapp.payments.subscriptions.proration import add_months
+from creditapp.payments.subscriptions.months import add_months
 from tests.payments.plan_shop import MICRO, PlanShop
 
 BASIC, PREMIUM = 500, 1200

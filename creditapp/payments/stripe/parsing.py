@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from creditapp.payments.stripe import records
 from creditapp.payments.stripe.records import (
     InvoiceLine,
     InvoiceState,
@@ -14,21 +15,23 @@ from creditapp.payments.stripe.records import (
 )
 
 if TYPE_CHECKING:
-    from stripe import Invoice, InvoiceLineItem, Price, Subscription
+    from stripe import Invoice, InvoiceLineItem, Price, Subscription, SubscriptionItem
 
 
 def read_subscription(subscription: Subscription) -> SubscriptionState:
-    """Return a subscription; ours have one item each."""
-    item = subscription["items"].data[0]  # ``items`` is also the name of a method
+    """Return a subscription; the item created with it is taken for the plan's."""
+    items = sorted(
+        subscription["items"].data,  # ``items`` is also the name of a method
+        key=lambda item: item.created,
+    )
+    item, *other_items = map(_item, items)
     return SubscriptionState(
         id=subscription.id,
         status=subscription.status,
         customer_id=id_of(subscription.customer) or "",
-        item_id=item.id,
-        price_id=item.price.id,
-        quantity=item.quantity or 1,
-        period_start=_moment(item.current_period_start),
-        period_end=_moment(item.current_period_end),
+        item=item,
+        other_items=tuple(other_items),
+        anchor=_moment(subscription.billing_cycle_anchor),
         cancel_at_period_end=subscription.cancel_at_period_end
         or subscription.cancel_at is not None,
         trial_end=_moment(subscription.trial_end) if subscription.trial_end else None,
@@ -36,6 +39,16 @@ def read_subscription(subscription: Subscription) -> SubscriptionState:
         ended_at=_moment(subscription.ended_at) if subscription.ended_at else None,
         metadata=metadata_of(subscription),
         livemode=subscription.livemode,
+    )
+
+
+def _item(item: SubscriptionItem) -> records.SubscriptionItem:
+    return records.SubscriptionItem(
+        id=item.id,
+        price_id=item.price.id,
+        quantity=item.quantity or 1,
+        period_start=_moment(item.current_period_start),
+        period_end=_moment(item.current_period_end),
     )
 
 
@@ -67,18 +80,28 @@ def subscription_of(invoice: Invoice) -> str | None:
 
 
 def _line(line: InvoiceLineItem) -> InvoiceLine | None:
-    """Return a line with a price, or None for a manual adjustment."""
-    details = line.pricing.price_details if line.pricing else None
-    if details is None:
+    """Return a line of a subscription's item, or None for one that was added by hand.
+
+    A line added by hand has a price too, which Stripe makes for it. Only its parent tells; that of
+    a proration may be either.
+    """
+    parent = line.parent
+    item = parent.subscription_item_details if parent else None
+    by_hand = parent.invoice_item_details if parent else None
+    details = item or by_hand
+    if details is None or not (item or details.proration):
         return None
-    item = line.parent.subscription_item_details if line.parent else None
+    priced = line.pricing.price_details if line.pricing else None
+    credited = details.proration_details and details.proration_details.credited_items
     return InvoiceLine(
-        price_id=id_of(details.price) or "",
+        price_id=(id_of(priced.price) if priced else None) or "",
         amount_minor=line.amount,
         quantity=line.quantity or 1,
         starts_at=_moment(line.period.start),
         ends_at=_moment(line.period.end),
-        proration=bool(item and item.proration),
+        proration=details.proration,
+        item_id=item.subscription_item if item else None,
+        credits_earlier_lines=credited is not None,
     )
 
 

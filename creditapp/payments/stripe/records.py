@@ -7,8 +7,8 @@ aware and in UTC.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 _SECRETS = re.compile(r"\b(?:sk|rk|pk|whsec)_[A-Za-z0-9_*]+")
@@ -178,19 +178,29 @@ LIVE_STATUSES = ("active", "trialing", "past_due")
 
 
 @dataclass(frozen=True)
-class SubscriptionState:
-    """State of a subscription."""
+class SubscriptionItem:
+    """One recurring item of a subscription."""
 
     id: str
-    status: str
-    """``trialing``, ``active``, ``past_due``, ``canceled``, ``unpaid``, ``incomplete``, …"""
-    customer_id: str
-    item_id: str
     price_id: str
     """The price of the next invoice; the invoices show what is paid already."""
     quantity: int
     period_start: datetime
     period_end: datetime
+
+
+@dataclass(frozen=True)
+class SubscriptionState:
+    """State of a subscription; ``item`` is the plan's, beside which an operator may add others."""
+
+    id: str
+    status: str
+    """``trialing``, ``active``, ``past_due``, ``canceled``, ``unpaid``, ``incomplete``, …"""
+    customer_id: str
+    item: SubscriptionItem
+    other_items: tuple[SubscriptionItem, ...]
+    anchor: datetime
+    """The moment from which its periods are counted; a change of the interval moves it."""
     cancel_at_period_end: bool
     trial_end: datetime | None
     created: datetime
@@ -198,17 +208,34 @@ class SubscriptionState:
     metadata: Mapping[str, str]
     livemode: bool
 
+    @property
+    def items(self) -> tuple[SubscriptionItem, ...]:
+        """All items, the plan's first."""
+        return (self.item, *self.other_items)
+
+    def with_plan_item(self, known_price_ids: Collection[str]) -> SubscriptionState:
+        """Return the state with the item that has a known price as the plan's, if there is one."""
+        for item in self.items:
+            if item.price_id in known_price_ids:
+                others = tuple(other for other in self.items if other is not item)
+                return replace(self, item=item, other_items=others)
+        return self
+
 
 @dataclass(frozen=True)
 class InvoiceLine:
-    """One line of an invoice: a price for a period; negative for a credited one."""
+    """One line of an invoice for an item of its subscription: a price for a period."""
 
     price_id: str
     amount_minor: int
+    """Before discounts; of a proration after them, unless the subscription itemizes those."""
     quantity: int
     starts_at: datetime
     ends_at: datetime
     proration: bool
+    item_id: str | None = None
+    credits_earlier_lines: bool = False
+    """Whether Stripe names the lines of an earlier invoice whose unused time it credits."""
 
 
 @dataclass(frozen=True)
@@ -229,6 +256,7 @@ class InvoiceState:
     created: datetime
     next_try_at: datetime | None
     lines: tuple[InvoiceLine, ...]
+    """Those of the subscription's items; lines that an operator added by hand are left out."""
     livemode: bool
 
     @property

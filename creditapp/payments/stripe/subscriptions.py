@@ -196,7 +196,7 @@ def _change(
 ) -> Any:
     """Return the parameters of a change, which an update and a preview share."""
     params: dict[str, Any] = {
-        "items": [{"id": subscription.item_id, "price": price_id, "quantity": quantity}],
+        "items": [{"id": subscription.item.id, "price": price_id, "quantity": quantity}],
         "proration_behavior": "none",
     }
     if prorate_at is not None:

@@ -123,7 +123,7 @@ def _upgrade(subscription: Subscription, plan: Plan, order: PlanOrder, price: Pl
             state,
             price_id=new_price.id,
             quantity=order.seats,
-            prorate_at=max(prorate_at, state.period_start),
+            prorate_at=max(prorate_at, state.item.period_start),
             goes_on=True,
             key=f"upgrade:{new_price.id}:{order.seats}:{int(prorate_at.timestamp())}",
         )
@@ -175,7 +175,8 @@ def _restore_scheduled_change(subscription: Subscription, price: PlanPrice) -> S
     try:
         if subscription.will_change:
             state = fetch_subscription(subscription.id)
-            if (state.price_id, state.quantity) == (price.id, subscription.quantity):
+            next_item = (state.item.price_id, state.item.quantity)
+            if next_item == (price.id, subscription.quantity):
                 _set_next_price(
                     subscription, subscription.next_price_id, subscription.next_quantity
                 )

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from creditapp import accounts, emails
 from creditapp.accounts import User
 from creditapp.payments.purchases.notifications import PaymentEmails
-from creditapp.payments.stripe.records import InvoiceState, Reversals
+from creditapp.payments.stripe.records import InvoiceLine, InvoiceState, Reversals
 from creditapp.payments.subscriptions import receipts
 from creditapp.payments.subscriptions.models import Invoice, PlanPrice, Subscription
 
@@ -34,8 +34,8 @@ class Changes:
     """Whether a change of plan or seats was already scheduled."""
     will_end: bool
     ended: bool
-    paid: list[tuple[Invoice, InvoiceState, int]] = field(default_factory=list)
-    """Newly paid invoices, with the credits of their first month."""
+    paid: list[tuple[Invoice, InvoiceLine | None, int]] = field(default_factory=list)
+    """Newly paid invoices, with the plan's line and the credits of their first month."""
     refunded: list[tuple[Invoice, int]] = field(default_factory=list)
     """Invoices with the amount newly refunded; negative if a refund failed."""
     disputes: list[tuple[Invoice, Reversals]] = field(default_factory=list)
@@ -69,9 +69,9 @@ def queue_emails(
     if user is None:
         return
     plan_emails = _PlanEmails(session, user, subscription, prices, changes.own_micro, now)
-    for invoice, state, first_micro in changes.paid:
+    for invoice, line, first_micro in changes.paid:
         if invoice.paid_minor > 0:
-            plan_emails.payment(invoice, state, first_micro)
+            plan_emails.payment(invoice, line, first_micro)
     for invoice, difference_minor in changes.refunded:
         plan_emails.of(invoice).refund(difference_minor)
     for invoice, reversals in changes.disputes:
@@ -101,9 +101,7 @@ class _PlanEmails:
         version = self.subscription.version
         return PaymentEmails(self.session, self.user, receipt, own_micro, version, self.now)
 
-    def payment(self, invoice: Invoice, state: InvoiceState, first_micro: int) -> None:
-        # An invoice that was created by hand at Stripe may have no line with a price.
-        line = max(state.lines, key=lambda line: line.amount_minor, default=None)
+    def payment(self, invoice: Invoice, line: InvoiceLine | None, first_micro: int) -> None:
         price = self.prices.get(line.price_id if line else self.subscription.price_id)
         context: dict[str, object] = {
             "kind": _PAYMENT_KINDS.get(invoice.billing_reason, "renewed"),

@@ -23,8 +23,9 @@ from creditapp.payments.purchases.models import Purchase
 from creditapp.payments.stripe.client import StripeGateway
 from creditapp.payments.subscriptions import changes as plan_changes
 from creditapp.payments.subscriptions import checkout as plan_checkout
+from creditapp.payments.subscriptions import posting as plan_posting
 from creditapp.payments.subscriptions import prices as plan_prices
-from creditapp.payments.subscriptions import proration, scheduled_grants
+from creditapp.payments.subscriptions import proration
 from creditapp.payments.subscriptions import sync as subscription_sync
 from creditapp.payments.subscriptions.changes import PlanOrder, PlanUnchanged
 from creditapp.payments.subscriptions.models import CYCLES, Subscription
@@ -137,14 +138,15 @@ def preview_upgrade(order: PlanOrder, buyer: User) -> UpgradePreview | None:
         state,
         price_id=new_price.id,
         quantity=order.seats,
-        prorate_at=max(clock.now().replace(microsecond=0), state.period_start),
+        prorate_at=max(clock.now().replace(microsecond=0), state.item.period_start),
     )
+    invoices = get(StripeGateway).list_invoices(subscription.id)
+    price_ids = {line.price_id for one in (*invoices, invoice) for line in one.lines}
+    prices = plan_prices.find_prices(price_ids)
     with snapshot() as session:
-        earlier_months = scheduled_grants.scheduled_months(session, subscription.id)
-    schedule = proration.credit_schedule(
-        invoice, {price.id: price, new_price.id: new_price}, earlier_months
-    )
-    renews_at = state.period_end
+        history = plan_posting.history_of(session, state, invoices, prices)
+    schedule = proration.credit_schedule(invoice, prices, history)
+    renews_at = state.item.period_end
     if order.cycle != price.cycle:
         renews_at = max(line.ends_at for line in invoice.lines)
     return UpgradePreview(

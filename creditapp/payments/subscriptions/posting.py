@@ -7,7 +7,7 @@ before. Posting the same state twice changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -18,14 +18,16 @@ from sqlalchemy.orm import Session
 from creditapp.clock import NEVER
 from creditapp.payments.stripe.records import (
     LIVE_STATUSES,
+    InvoiceLine,
     InvoiceState,
     Reversals,
     SubscriptionState,
 )
 from creditapp.payments.subscriptions import notifications as plan_notifications
-from creditapp.payments.subscriptions import proration, scheduled_grants
+from creditapp.payments.subscriptions import plan_lines, proration, scheduled_grants
 from creditapp.payments.subscriptions import reversals as plan_reversals
 from creditapp.payments.subscriptions.models import Invoice, PlanPrice, Subscription
+from creditapp.payments.subscriptions.plan_lines import UnknownPrice
 
 _CYCLE_ADVERBS = {"month": "monthly", "year": "yearly"}
 
@@ -58,20 +60,25 @@ def post(
     invoices = find_invoices(session, subscription.id)
     changes = plan_notifications.start_changes(subscription, is_new=not invoices)
     disputed: list[Invoice] = []
-    for invoice_state in state.invoices:
+    for number, invoice_state in enumerate(state.invoices):
         invoice = invoices.get(invoice_state.id)
         if invoice is None:
             invoice = invoices[invoice_state.id] = _new_invoice(subscription, invoice_state)
             session.add(invoice)
-        _update_invoice(invoice, invoice_state, state.prices)
+        _update_invoice(invoice, invoice_state)
         invoice.payment_intent_id = state.payment_intent_ids.get(
             invoice.id, invoice.payment_intent_id
         )
         session.flush()
         if invoice_state.paid and invoice.paid_at is None:
-            first_micro = _schedule_credits(session, invoice, invoice_state, state, now=now)
+            line = plan_lines.current_line(state.invoices[: number + 1], state.prices)
+            invoice.title = _title(invoice, line, state.prices)
+            history = history_of(session, state.subscription, state.invoices[:number], state.prices)
+            first_micro = _schedule_credits(
+                session, invoice, invoice_state, state.prices, history, now=now
+            )
             if invoice.paid_at is not None:
-                changes.paid.append((invoice, invoice_state, first_micro))
+                changes.paid.append((invoice, line, first_micro))
         if invoice.paid_at is not None and invoice.id in state.reversals:
             was_disputed = invoice.disputed
             _record_reversals(invoice, state.reversals[invoice.id], changes)
@@ -127,45 +134,55 @@ def _new_invoice(subscription: Subscription, state: InvoiceState) -> Invoice:
     )
 
 
-def _update_invoice(invoice: Invoice, state: InvoiceState, prices: Mapping[str, PlanPrice]) -> None:
+def _update_invoice(invoice: Invoice, state: InvoiceState) -> None:
     invoice.number = state.number
     invoice.status = state.status
     invoice.subtotal_minor = state.subtotal_minor
     invoice.total_minor = state.total_minor
     invoice.tax_minor = state.tax_minor
     invoice.paid_minor = state.paid_minor
-    charged_lines = [line for line in state.lines if line.amount_minor >= 0] or list(state.lines)
-    price = prices.get(charged_lines[-1].price_id) if charged_lines else None
-    if price is not None:
-        invoice.title = f"{price.plan_name} plan, {_CYCLE_ADVERBS[price.cycle]}"
-        if state.billing_reason == "subscription_update":
-            invoice.title = f"Change to {invoice.title}"
+
+
+def history_of(
+    session: Session,
+    subscription: SubscriptionState,
+    earlier_invoices: Sequence[InvoiceState],
+    prices: Mapping[str, PlanPrice],
+) -> proration.History:
+    """Return what precedes an invoice of a subscription."""
+    item = subscription.item
+    return proration.History(
+        earlier_invoices,
+        scheduled_grants.scheduled_months(session, subscription.id),
+        anchor=subscription.anchor,
+        trial_end=subscription.trial_end,
+        plan_item_id=item.id if item.price_id in prices else None,
+    )
 
 
 def _schedule_credits(
     session: Session,
     invoice: Invoice,
-    invoice_state: InvoiceState,
-    state: StripeState,
+    state: InvoiceState,
+    prices: Mapping[str, PlanPrice],
+    history: proration.History,
     *,
     now: datetime,
 ) -> int:
     """Schedule the credits of a paid invoice, once; return those of its first month.
 
-    An invoice with an unknown price grants nothing and is marked for review by an operator.
+    An invoice that charges the plan at an unknown price grants nothing and is marked for review by
+    an operator. Unknown prices beside a known one are of other items: they grant nothing.
     """
     try:
-        schedule = proration.credit_schedule(
-            invoice_state,
-            state.prices,
-            scheduled_grants.scheduled_months(session, invoice.subscription_id),
-            trial_end=state.subscription.trial_end,
-        )
-    except proration.UnknownPrice as unknown:
+        schedule = proration.credit_schedule(state, prices, history)
+    except UnknownPrice as unknown:
         if invoice.review_reason is None:
             log.error("invoice needs review", invoice=invoice.id, price=str(unknown))
         invoice.review_reason = "its price is in no catalog"
         return 0
+    if others := plan_lines.unknown_prices(state, prices):
+        log.warning("invoice has other items", invoice=invoice.id, prices=sorted(others))
     invoice.review_reason = None
     invoice.paid_at = now
     invoice.credits_micro = sum(month.credits_micro for month in schedule.months)
@@ -177,6 +194,15 @@ def _schedule_credits(
             )
     scheduled_grants.schedule(session, invoice, schedule.months, now=now)
     return schedule.months[0].credits_micro if schedule.months else 0
+
+
+def _title(invoice: Invoice, line: InvoiceLine | None, prices: Mapping[str, PlanPrice]) -> str:
+    """Return plan and cycle of the line that an invoice pays for, for receipts and emails."""
+    price = prices.get(line.price_id) if line else None
+    if price is None:
+        return ""
+    title = f"{price.plan_name} plan, {_CYCLE_ADVERBS[price.cycle]}"
+    return f"Change to {title}" if invoice.billing_reason == "subscription_update" else title
 
 
 def _record_reversals(
@@ -202,7 +228,7 @@ def _update_subscription(
 ) -> None:
     state = stripe_state.subscription
     copy_state(subscription, state)
-    current_line = proration.current_line(stripe_state.invoices)
+    current_line = plan_lines.current_line(stripe_state.invoices, stripe_state.prices)
     if current_line is not None:
         subscription.price_id, subscription.quantity = current_line.price_id, current_line.quantity
     unpaid = stripe_state.unpaid_invoices
@@ -212,7 +238,7 @@ def _update_subscription(
         subscription.next_try_at = unpaid[-1].next_try_at if unpaid else None
     else:
         subscription.past_due_since = subscription.next_try_at = None
-    if subscription.upgrade_price_id == state.price_id:
+    if subscription.upgrade_price_id == state.item.price_id:
         subscription.upgrade_price_id = subscription.upgrade_proration_at = None
     subscription.next_sync_at = _next_sync_at(subscription, is_disputed=is_disputed, now=now)
 
@@ -221,10 +247,10 @@ def copy_state(subscription: Subscription, state: SubscriptionState) -> None:
     """Copy Stripe's state, as if the next invoice's price and quantity were paid for now."""
     subscription.status = state.status
     subscription.customer_id = state.customer_id
-    subscription.price_id = subscription.next_price_id = state.price_id
-    subscription.quantity = subscription.next_quantity = state.quantity
-    subscription.period_start = state.period_start
-    subscription.period_end = state.period_end
+    subscription.price_id = subscription.next_price_id = state.item.price_id
+    subscription.quantity = subscription.next_quantity = state.item.quantity
+    subscription.period_start = state.item.period_start
+    subscription.period_end = state.item.period_end
     subscription.cancel_at_period_end = state.cancel_at_period_end
     subscription.trial_end = state.trial_end
     subscription.ended_at = state.ended_at

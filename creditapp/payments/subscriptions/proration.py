@@ -1,38 +1,38 @@
 """Proration and credit schedule: which credits an invoice includes, and when. Pure functions.
 
-Months are anchored on the day on which the period began: a plan begun on 31 January renews on
-28 February and on 31 March. A yearly invoice includes twelve months, each granted on its day. An
-upgrade in mid-period includes the difference for the remaining time.
+A yearly invoice includes twelve months, each granted on its day. An upgrade in mid-period includes
+the difference for the remaining time. The credits of a month are rounded once, as the total of all
+lines that concern it, and each change grants or reverses the difference of two totals. So changes
+add up: changing back and forth gains nothing.
 """
 
 from __future__ import annotations
 
-import calendar
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Protocol
+from fractions import Fraction
 
 from creditapp.clock import NEVER
-from creditapp.payments.stripe.records import InvoiceLine, InvoiceState
+from creditapp.payments.stripe.records import InvoiceState
+from creditapp.payments.subscriptions.months import (
+    Period,
+    end_of_validity,
+    months_of_period,
+    months_touched,
+)
+from creditapp.payments.subscriptions.plan_lines import (
+    CreditTerms,
+    PlanLine,
+    current_line,
+    is_in_trial,
+    plan_lines,
+    refuse_unknown_plan,
+)
 
 MONTHS_PER_CYCLE = {"month": 1, "year": 12}
 HUNDREDTH_MICRO = 10_000
-
-Period = tuple[datetime, datetime]
-
-
-class CreditTerms(Protocol):
-    """The credits that a price includes: a row of ``plan_prices``."""
-
-    cycle: str
-    credits_micro: int
-    lasting_months: int | None
-    trial_credits_micro: int
-
-
-class UnknownPrice(Exception):
-    """An invoice charges a price that is not in ``plan_prices``."""
 
 
 @dataclass(frozen=True)
@@ -56,146 +56,142 @@ class CreditSchedule:
     """Credits to reverse in the current month: the invoice credited more time than it charged."""
 
 
-def add_months(moment: datetime, count: int) -> datetime:
-    """Return the same day ``count`` months later, or that month's last day if it is shorter."""
-    month = moment.month - 1 + count
-    year, month = moment.year + month // 12, month % 12 + 1
-    return moment.replace(
-        year=year, month=month, day=min(moment.day, calendar.monthrange(year, month)[1])
-    )
+@dataclass(frozen=True)
+class History:
+    """A subscription before one of its invoices: earlier invoices and months, and its anchor."""
+
+    invoices: Sequence[InvoiceState] = ()
+    """Its earlier invoices, the oldest first."""
+    months: Sequence[Period] = ()
+    """Bounds of the months scheduled by earlier invoices; an upgrade is prorated over them."""
+    anchor: datetime | None = None
+    """The anchor from which its months are counted now."""
+    trial_end: datetime | None = None
+    plan_item_id: str | None = None
+    """The subscription's item with a known price, if it has one."""
 
 
 def credit_schedule(
-    invoice: InvoiceState,
-    prices: Mapping[str, CreditTerms],
-    earlier_months: Sequence[Period] = (),
-    *,
-    trial_end: datetime | None = None,
+    invoice: InvoiceState, prices: Mapping[str, CreditTerms], history: History
 ) -> CreditSchedule:
     """Return the credits that a paid invoice includes.
 
-    ``earlier_months`` are bounds of the months scheduled by earlier invoices of this subscription;
-    an upgrade is prorated over them. If more time is credited than charged, as by an immediate
-    downgrade, the month grants nothing and the rest is ``prorated_micro``; unused trial time counts
-    for nothing there, because it was not paid for. Raises ``UnknownPrice`` for a line whose price
-    is not in ``prices``.
+    Lines with a price that is not in ``prices`` include none. If more time is credited than
+    charged, as by an immediate downgrade, the month grants nothing and the rest is
+    ``prorated_micro``. Raises ``UnknownPrice`` if the plan is charged at an unknown price alone.
     """
+    before = current_line(history.invoices, prices)
+    refuse_unknown_plan(invoice, prices, before, history.plan_item_id)
+    lines = plan_lines(invoice, prices, before, trial_end=history.trial_end)
     months_by_start: dict[datetime, MonthlyCredits] = {}
-    unused_micro = paid_unused_micro = 0
-    supersedes_from: datetime | None = None
-    for line in sorted(invoice.lines, key=lambda line: (line.starts_at, line.amount_minor)):
-        terms = prices.get(line.price_id)
-        if terms is None:
-            raise UnknownPrice(line.price_id)
-        if line.amount_minor < 0 or (line.proration and line.amount_minor == 0):
-            line_unused_micro = _unused_micro(line, terms, earlier_months)
-            unused_micro += line_unused_micro
-            paid_unused_micro += line_unused_micro if line.amount_minor < 0 else 0
-            supersedes_from = min(supersedes_from or line.starts_at, line.starts_at)
-            continue
-        for month in _line_months(line, terms, earlier_months, trial_end):
+    for charge in sorted(_charges(lines), key=lambda one: one.line.starts_at):
+        for month in _months_of_charge(charge, history):
             same_month = months_by_start.get(month.starts_at)
             total_micro = month.credits_micro + (same_month.credits_micro if same_month else 0)
             months_by_start[month.starts_at] = replace(month, credits_micro=total_micro)
     months = [months_by_start[starts_at] for starts_at in sorted(months_by_start)]
-    first_micro = months[0].credits_micro if months else 0
-    if unused_micro and months:
-        difference_micro = _round_up(max(0, first_micro - unused_micro))
-        months[0] = replace(months[0], credits_micro=difference_micro)
+    changes = _changes_of_current_months(lines, history, prices)
+    for number, month in enumerate(months):
+        micro = month.credits_micro + changes.pop(month.starts_at, 0)
+        months[number] = replace(month, credits_micro=micro)
+    unused_micro = sum(changes.values())  # of a month in which this invoice charges nothing
+    if months:
+        unused_micro += months[0].credits_micro
+        months[0] = replace(months[0], credits_micro=unused_micro)
+    starts = [one.line.starts_at for one in lines if one.credits_unused_time]
     return CreditSchedule(
         tuple(month for month in months if month.credits_micro > 0),
-        supersedes_from,
-        _round_down(max(0, paid_unused_micro - first_micro)),
+        min(starts, default=None),
+        max(0, -unused_micro),
     )
 
 
-def current_line(invoices: Iterable[InvoiceState]) -> InvoiceLine | None:
-    """Return the paid line that ends last: its price is the one in force.
-
-    Of two that end together, as after an upgrade, the later invoice's counts.
-    """
-    charged_lines = [
-        line
-        for invoice in invoices
-        if invoice.paid
-        for line in invoice.lines
-        if line.amount_minor >= 0
-    ]
-    return max(reversed(charged_lines), key=lambda line: line.ends_at, default=None)
+def _charges(lines: Iterable[PlanLine]) -> list[PlanLine]:
+    return [one for one in lines if not one.credits_unused_time]
 
 
-def _line_months(
-    line: InvoiceLine,
-    terms: CreditTerms,
-    earlier_months: Sequence[Period],
-    trial_end: datetime | None,
-) -> list[MonthlyCredits]:
-    if trial_end is not None and line.ends_at == trial_end and line.amount_minor == 0:
+def _months_of_charge(charge: PlanLine, history: History) -> list[MonthlyCredits]:
+    """Return the months of a charged line; the first month of a proration is counted apart."""
+    line, terms = charge.line, charge.terms
+    if is_in_trial(line, history.trial_end):
         # Trial credits expire with the trial, however long the plan's own credits are valid.
         trial = MonthlyCredits(
             line.starts_at, line.ends_at, terms.trial_credits_micro, line.ends_at
         )
         return [trial] if terms.trial_credits_micro else []
-    monthly_micro = terms.credits_micro * line.quantity
+    period = (line.starts_at, line.ends_at)
     if line.proration:
+        first, *later = months_touched(period, history.months, history.anchor)
         return [
-            _month(starts_at, ends_at, _prorate(monthly_micro, line, starts_at, ends_at), terms)
-            for starts_at, ends_at in _touched_months(line, earlier_months)
+            _month(first, 0, terms, history),
+            *(_month(month, _share_micro(charge, month), terms, history) for month in later),
         ]
-    count = MONTHS_PER_CYCLE[terms.cycle]
-    starts = [add_months(line.starts_at, number) for number in range(count)]
-    ends = [*starts[1:], line.ends_at]
-    return [
-        _month(starts_at, ends_at, monthly_micro, terms)
-        for starts_at, ends_at in zip(starts, ends, strict=True)
-    ]
+    months = months_of_period(period, MONTHS_PER_CYCLE[terms.cycle], history.anchor)
+    return [_month(month, charge.monthly_micro, terms, history) for month in months]
 
 
 def _month(
-    starts_at: datetime, ends_at: datetime, credits_micro: int, terms: CreditTerms
+    month: Period, credits_micro: int, terms: CreditTerms, history: History
 ) -> MonthlyCredits:
-    months = terms.lasting_months
-    expires_at = NEVER if months is None else add_months(ends_at, months - 1)
-    return MonthlyCredits(starts_at, ends_at, credits_micro, expires_at)
+    lasting = terms.lasting_months
+    expires_at = NEVER if lasting is None else end_of_validity(month, lasting, history.anchor)
+    return MonthlyCredits(*month, credits_micro, expires_at)
 
 
-def _unused_micro(line: InvoiceLine, terms: CreditTerms, earlier_months: Sequence[Period]) -> int:
-    """Return the current month's credits for the time that the line credits back."""
-    for starts_at, ends_at in _touched_months(line, earlier_months):
-        if starts_at <= line.starts_at < ends_at:
-            return _prorate(terms.credits_micro * line.quantity, line, starts_at, ends_at)
-    return 0
+def _changes_of_current_months(
+    lines: Sequence[PlanLine], history: History, prices: Mapping[str, CreditTerms]
+) -> dict[datetime, int]:
+    """Return what prorations change in the months in which they begin, by the months' starts.
+
+    Later months are scheduled anew, and those of earlier invoices are superseded.
+    """
+    lines_by_month: defaultdict[Period, list[PlanLine]] = defaultdict(list)
+    for one in lines:
+        if one.line.proration:
+            period = (one.line.starts_at, one.line.ends_at)
+            first = months_touched(period, history.months, history.anchor)[0]
+            if first[0] <= one.line.starts_at or not one.credits_unused_time:
+                lines_by_month[first].append(one)
+    earlier = _earlier_lines(history, prices) if lines_by_month else []
+    changes: dict[datetime, int] = {}
+    for month, month_lines in lines_by_month.items():
+        before = _total(month, earlier)
+        after = before + _total(month, month_lines)
+        changes[month[0]] = _rounded(after) - _rounded(before)
+    return changes
 
 
-def _touched_months(line: InvoiceLine, earlier_months: Sequence[Period]) -> list[Period]:
-    """Return the whole months that a partial period overlaps."""
-    touched = sorted(
-        {month for month in earlier_months if month[1] > line.starts_at and month[0] < line.ends_at}
+def _earlier_lines(history: History, prices: Mapping[str, CreditTerms]) -> list[PlanLine]:
+    """Return the plan's lines of all earlier invoices that were paid."""
+    lines: list[PlanLine] = []
+    for number, invoice in enumerate(history.invoices):
+        if invoice.paid:
+            before = current_line(history.invoices[:number], prices)
+            lines += plan_lines(invoice, prices, before, trial_end=history.trial_end)
+    return [one for one in lines if not is_in_trial(one.line, history.trial_end)]
+
+
+def _total(month: Period, lines: Iterable[PlanLine]) -> Fraction:
+    """Return the exact credits of a month that the lines charge, less those they credit."""
+    return sum(
+        (-_share(one, month) if one.credits_unused_time else _share(one, month) for one in lines),
+        Fraction(0),
     )
-    if touched:
-        return touched
-    # Without earlier months, count back from the end of the period.
-    months: list[Period] = []
-    ends_at = line.ends_at
-    while ends_at > line.starts_at:
-        starts_at = add_months(line.ends_at, -(len(months) + 1))
-        months.insert(0, (starts_at, ends_at))
-        ends_at = starts_at
-    return months
 
 
-def _prorate(credits_micro: int, line: InvoiceLine, starts_at: datetime, ends_at: datetime) -> int:
-    """Return the share of a month's credits for the seconds of it that the line covers."""
-    month_seconds = int((ends_at - starts_at).total_seconds())
-    covered = min(ends_at, line.ends_at) - max(starts_at, line.starts_at)
-    return credits_micro * int(covered.total_seconds()) // month_seconds
+def _share(one: PlanLine, month: Period) -> Fraction:
+    """Return the exact share of a month's credits for the seconds of it that a line covers."""
+    starts_at, ends_at = max(month[0], one.line.starts_at), min(month[1], one.line.ends_at)
+    covered_seconds = max(0, int((ends_at - starts_at).total_seconds()))
+    return Fraction(one.monthly_micro * covered_seconds, int((month[1] - month[0]).total_seconds()))
 
 
-def _round_up(micro: int) -> int:
-    """Round granted credits up to a hundredth, in the buyer's favour."""
-    return -(-micro // HUNDREDTH_MICRO) * HUNDREDTH_MICRO
+def _share_micro(one: PlanLine, month: Period) -> int:
+    return _rounded(_share(one, month))
 
 
-def _round_down(micro: int) -> int:
-    """Round reversed credits down to a hundredth, in the buyer's favour."""
-    return micro // HUNDREDTH_MICRO * HUNDREDTH_MICRO
+def _rounded(micro: Fraction) -> int:
+    """Return a month's total in whole microcredits, or else to the nearest hundredth."""
+    if micro.denominator == 1:
+        return micro.numerator
+    return round(micro / HUNDREDTH_MICRO) * HUNDREDTH_MICRO

@@ -50,11 +50,17 @@ def sweep_subscriptions() -> None:
 
 
 def fetch_subscription(subscription_id: str) -> SubscriptionState:
-    """Return a subscription's state at Stripe; raise ``NotFound`` where Stripe has none."""
+    """Return a subscription's state at Stripe; raise ``NotFound`` where Stripe has none.
+
+    Of several items the plan's is the one with a known price.
+    """
     state = get(StripeGateway).retrieve_subscription(subscription_id)
     if state is None:
         raise NotFound("Stripe knows no such subscription.")
-    return state
+    if not state.other_items:
+        return state
+    prices = plan_prices.find_prices(item.price_id for item in state.items)
+    return state.with_plan_item(prices)
 
 
 def find_current(session: Session, user_id: str) -> Subscription | None:
@@ -80,7 +86,7 @@ def _sync_once(subscription_id: str, invoice_id: str | None) -> Subscription | N
     state = _fetch_stripe_state(subscription_id, invoices, invoice_id)
     user_id = row.user_id if row else _find_owner(state.subscription)
     price_ids = {line.price_id for invoice in state.invoices for line in invoice.lines}
-    state.prices = plan_prices.find_prices({state.subscription.price_id} | price_ids)
+    state.prices = plan_prices.find_prices({state.subscription.item.price_id} | price_ids)
     with transaction() as session:
         subscription = _claim(session, row, state.subscription, user_id)
         if subscription is not None:
