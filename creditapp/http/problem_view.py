@@ -18,8 +18,21 @@ from creditapp.http.viewer import viewer
 from creditapp.services import get
 from creditapp.units import MICRO_PER_CREDIT
 
-# Fields that are never rendered into a page again.
-_NEVER_KEPT = ("csrf_token", "password", "new_password", "current_password")
+NEVER_KEPT = frozenset({"csrf_token", "password", "new_password", "current_password"})
+"""Fields of forms that are never rendered into a page again."""
+
+KEPT = frozenset(
+    {
+        *("prompt", "model", "n", "size", "quality", "choose", "nonce", "next"),
+        *("plan", "cycle", "seats", "pack", "currency", "catalog", "shown_micro", "counts_manual"),
+        *("email", "name", "low_balance", "notify", "everywhere", "starred", "report", "download"),
+        *("threshold", "limit", "card", "agree", "flow", "q", "type", "cursor"),
+    }
+)
+"""Fields of our forms that a refused form gives back; what else was sent is not rendered."""
+
+_PROMPT_CHARACTERS_MAX = 8000
+_FIELD_CHARACTERS_MAX = 512
 
 
 @dataclass(frozen=True)
@@ -78,7 +91,11 @@ def problem_view(error: AppError) -> ProblemView:
 
 
 def _typed_fields() -> dict[str, str]:
-    return {name: text for name, text in request.form.items() if name not in _NEVER_KEPT}
+    return {
+        name: text[: _PROMPT_CHARACTERS_MAX if name == "prompt" else _FIELD_CHARACTERS_MAX]
+        for name, text in request.form.items()
+        if name in KEPT
+    }
 
 
 def _micro(value: object) -> int | None:
