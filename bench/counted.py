@@ -6,16 +6,18 @@ from collections import Counter
 from collections.abc import Generator
 from typing import Any
 
-from flask import Flask
 from psycopg import generators
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
+from creditapp.config import Settings
+from creditapp.http.asgi import AsgiApp
 from creditapp.http.policies import policy
 from creditapp.runtime import server
+from creditapp.services import get
 
 
-def build() -> Flask:
+def build() -> AsgiApp:
     """Return the app; ``/bench-counts`` returns its counts since it started."""
     counts: Counter[str] = Counter(statements=0, trips=0)
 
@@ -30,6 +32,7 @@ def build() -> Flask:
 
     generators.execute = count_trip
     event.listen(Engine, "before_cursor_execute", count_statement)
-    app = server.build()
+    app = server.start()
     app.add_url_rule("/bench-counts", "bench_counts", policy("public")(lambda: dict(counts)))
-    return app
+    with app.app_context():
+        return AsgiApp(app, get(Settings))

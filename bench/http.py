@@ -84,7 +84,9 @@ def _measure(kind: str, url: str, folder: Path) -> None:
     data = folder / f"app-{kind}"
     bare, hold = Figures(), Figures()
     with (
-        served("bench.bare:build", folder / f"bare-{kind}", {"DATABASE_URL": bare_url}) as limit,
+        served(
+            "bench.bare:build", folder / f"bare-{kind}", {"DATABASE_URL": bare_url}, "wsgi"
+        ) as limit,
         served("creditapp.runtime.server:build", data, environ) as app,
     ):
         cookies = [_sign_up(app.port, number) for number in range(CLIENTS)]

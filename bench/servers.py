@@ -66,16 +66,19 @@ class Server:
 
 
 @contextmanager
-def served(target: str, folder: Path, environ: dict[str, str]) -> Iterator[Server]:
-    """Serve a WSGI factory as ``./run`` does; yield when it answers."""
+def served(
+    target: str, folder: Path, environ: dict[str, str], interface: str = "asginl"
+) -> Iterator[Server]:
+    """Serve a factory as ``./run`` does; yield when it answers."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
     folder.mkdir(parents=True, exist_ok=True)
     process = subprocess.Popen(
         [
-            *(sys.executable, "-m", "granian", "--interface", "wsgi", "--factory"),
-            *("--port", str(port), "--workers", "1", "--blocking-threads", "32"),
+            *(sys.executable, "-m", "granian", "--interface", interface, "--factory"),
+            *("--port", str(port), "--workers", "1", "--no-ws"),
+            *(("--blocking-threads", "32") if interface == "wsgi" else ()),
             *("--log-level", "error", target),
         ],
         env={**os.environ, "CREDITAPP_DATA": str(folder), "PORT": str(port), **environ},

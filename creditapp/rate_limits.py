@@ -81,38 +81,53 @@ PURCHASE_QUESTIONS: Final = RateLimit(1, timedelta(seconds=5), "purchase")
 
 # Bodies.
 
-BODY_BYTES_MAX: Final = 20 * 1024 * 1024
-"""Of any request: larger than an upload needs to be."""
-
 FORM_BYTES_MAX: Final = 256 * 1024
-"""Of a form without files."""
+"""Of a form."""
+
+FIELDS_MAX: Final = 50
+"""Of a form or a query: more than any page sends, few enough to check and to show again."""
 
 JSON_BYTES_MAX: Final = 1024 * 1024
-"""Of a JSON body: a text of 100,000 characters, each written as an escape, fits."""
+"""Of any other body: a text of 100,000 characters, each written as an escape in JSON, fits."""
 
 JSON_MEMBERS_MAX: Final = 64
 """Of a JSON body's object: more than any route reads, few enough to check."""
 
-# Server threads. Each returns how many of ``threads`` may be busy, so that the rest serve pages.
+WEBHOOK_BYTES_MAX: Final = 512 * 1024
+"""Of an event: Stripe's largest are a tenth of that."""
+
+BODY_GRACE_SECONDS: Final = 5
+"""How long a body may take to arrive, however slowly."""
+
+BODY_BYTES_PER_SECOND_MIN: Final = 4 * 1024
+"""How fast a body has to arrive after that: slower than any mobile network in use."""
 
 
-def body_readers_per_network(threads: int) -> int:
-    """Return how many bodies of one network may be read at once: a slow one keeps its thread."""
+@dataclass(frozen=True)
+class BodyRoom:
+    """How many unfinished bodies may be read at once, and how many bytes all bodies may fill."""
+
+    bodies: int
+    bodies_per_network: int
+    bytes: int
+
+
+BODIES: Final = BodyRoom(bodies=512, bodies_per_network=64, bytes=64 * 1024 * 1024)
+"""Reading costs memory and no thread, so there is room for many."""
+
+WEBHOOK_BODIES: Final = BodyRoom(bodies=128, bodies_per_network=64, bytes=16 * 1024 * 1024)
+"""Room of its own, so that nothing else delays what Stripe tells about payments."""
+
+# Server threads: how many may do one thing, so that the rest serve pages.
+
+
+def webhook_threads(threads: int) -> int:
+    """Return how many threads serve webhooks alone, besides the others."""
     return max(2, threads // 8)
 
 
-def body_requests_per_network(threads: int) -> int:
-    """Return how many requests of one network may be read or wait for their turn."""
-    return max(2, threads // 2)
-
-
-def body_requests(threads: int) -> int:
-    """Return how many requests of all networks may be read or wait for their turn."""
-    return max(2, threads * 3 // 4)
-
-
-BODY_TURN_SECONDS: Final = 0.5
-"""How long a request waits for its turn to be read."""
+STALL_SECONDS: Final = 30
+"""How long a client may take to read a part of a stream, whose thread waits for it."""
 
 
 def waiting_requests(threads: int) -> int:

@@ -28,9 +28,9 @@ def serve() -> None:
         factory=True,
         address=settings.host,
         port=settings.port,
-        interface=Interfaces.WSGI,
+        interface=Interfaces.ASGINL,  # without lifespan events, which nothing here needs
+        websockets=False,
         workers=1,
-        blocking_threads=settings.threads,
         log_level=LogLevels.error,
         respawn_failed_workers=True,
         workers_kill_timeout=10,

@@ -9,7 +9,7 @@ from flask_wtf.csrf import CSRFError, CSRFProtect
 
 from creditapp.config import Settings
 from creditapp.errors import CsrfFailed
-from creditapp.http.policies import policy_of
+from creditapp.http.policies import FORM_TYPES, policy_of
 from creditapp.services import get
 
 _API_HINT = "Send JSON with the header X-CSRFToken, or from this site's own pages."
@@ -55,7 +55,7 @@ def _protect() -> None:
 
 def is_form() -> bool:
     """Whether the request's body is a form."""
-    return request.mimetype in ("application/x-www-form-urlencoded", "multipart/form-data")
+    return request.mimetype in FORM_TYPES
 
 
 def is_foreign() -> bool:

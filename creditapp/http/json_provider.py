@@ -13,7 +13,7 @@ from flask.json.provider import JSONProvider
 from pydantic import BaseModel, ValidationError
 
 from creditapp.errors import MalformedRequest, UnsupportedMediaType, ValidationFailed
-from creditapp.rate_limits import JSON_BYTES_MAX, JSON_MEMBERS_MAX
+from creditapp.rate_limits import JSON_MEMBERS_MAX
 
 ERRORS_MAX = 20
 """Maximum number of validation errors returned."""
@@ -84,11 +84,10 @@ def json_response(
 def read_json() -> dict[str, Any]:
     """Return the request's JSON object.
 
-    Raises ``UnsupportedMediaType`` without the JSON content type, ``MalformedRequest`` for anything
-    but an object or for more than ``JSON_MEMBERS_MAX`` members, and werkzeug's 413 for more than
-    ``JSON_BYTES_MAX``. Only top-level members are counted: a conversation may be long.
+    Raises ``UnsupportedMediaType`` without the JSON content type, and ``MalformedRequest`` for
+    anything but an object or for more than ``JSON_MEMBERS_MAX`` members. Only top-level members are
+    counted: a conversation may be long.
     """
-    request.max_content_length = JSON_BYTES_MAX
     if not request.is_json:
         raise UnsupportedMediaType("Send the body as application/json.")
     try:

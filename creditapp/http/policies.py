@@ -11,11 +11,15 @@ from flask import Flask, current_app, request
 from creditapp.config import Settings
 from creditapp.errors import AuthenticationRequired, Forbidden, NotFound
 from creditapp.http.sessions import require_member
+from creditapp.rate_limits import FORM_BYTES_MAX, JSON_BYTES_MAX
 from creditapp.services import get
 
 POLICIES = ("public", "user", "admin", "key", "signature")
 """public: anyone. user: a signed-in user. admin: a signed-in operator. key: the admin key in a
 header. signature: a request or link signed with a shared secret, such as Stripe's."""
+
+FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
+"""Content types of a form."""
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -25,13 +29,14 @@ def init_app(app: Flask) -> None:
     app.before_request(_enforce_policy)
 
 
-def policy(name: str) -> Callable[[View], View]:
-    """Declare who may call a view."""
+def policy(name: str, *, body_bytes_max: int | None = None) -> Callable[[View], View]:
+    """Declare who may call a view, and how long its bodies may be if they are not of usual size."""
     if name not in POLICIES:
         raise ValueError(f"{name!r} is not a policy")
 
     def mark(view: View) -> View:
         view.policy = name  # type: ignore[attr-defined]  # read by policy_of
+        view.body_bytes_max = body_bytes_max  # type: ignore[attr-defined]  # read below
         return view
 
     return mark
@@ -42,6 +47,15 @@ def policy_of(app: Flask, endpoint: str) -> str | None:
     if endpoint.endswith("static"):
         return "public"
     return getattr(app.view_functions[endpoint], "policy", None)
+
+
+def body_bytes_max(app: Flask, endpoint: str | None, mime_type: str) -> int:
+    """Return how long a body to an endpoint may be; None is an address without one."""
+    view = app.view_functions[endpoint] if endpoint else None
+    declared: int | None = getattr(view, "body_bytes_max", None)
+    if declared is not None:
+        return declared
+    return FORM_BYTES_MAX if mime_type in FORM_TYPES else JSON_BYTES_MAX
 
 
 def _enforce_policy() -> None:

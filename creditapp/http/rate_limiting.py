@@ -1,4 +1,4 @@
-"""The rate limit of requests, and the limiter of request bodies in front of the app."""
+"""The rate limit of requests."""
 
 from __future__ import annotations
 
@@ -9,13 +9,11 @@ from flask import Flask
 from flask_limiter import ApplicationLimit, Limiter
 from flask_limiter.errors import RateLimitExceeded
 
-from creditapp import guests
 from creditapp.accounts import MULTIPLES
 from creditapp.config import Settings
 from creditapp.errors import RateLimited
-from creditapp.http.body_limiter import BodyLimiter
 from creditapp.http.sessions import caller_networks
-from creditapp.rate_limits import BODY_BYTES_MAX, REQUESTS
+from creditapp.rate_limits import REQUESTS
 
 
 def _limit_of_networks(multiple: int) -> ApplicationLimit:
@@ -42,7 +40,7 @@ limiter = Limiter(
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """Limit the requests of each network, and the bodies that are read at once."""
+    """Limit the requests of each network."""
     app.config.update(
         RATELIMIT_STORAGE_URI=settings.redis_url or "memory://",
         RATELIMIT_ENABLED=settings.env != "testing",
@@ -50,16 +48,6 @@ def init_app(app: Flask, settings: Settings) -> None:
         RATELIMIT_SWALLOW_ERRORS=False,
     )
     limiter.init_app(app)
-    app.wsgi_app = BodyLimiter(  # type: ignore[method-assign]  # how Flask is wrapped
-        app.wsgi_app,
-        threads=settings.threads,
-        bytes_max=BODY_BYTES_MAX,
-        network_of=lambda environ: guests.client_address(
-            environ.get("REMOTE_ADDR", ""),
-            environ.get("HTTP_X_FORWARDED_FOR"),
-            settings.trusted_proxies,
-        ),
-    )
 
 
 def rate_limited(error: RateLimitExceeded) -> RateLimited:

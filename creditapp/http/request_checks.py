@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-import structlog
-from flask import Flask, g, request
+from typing import Final
 
-from creditapp.errors import MalformedRequest
-from creditapp.http.body_limiter import refuse_unread
+import structlog
+from flask import Flask, current_app, g, request
+
+from creditapp.errors import AppError, MalformedRequest, PayloadTooLarge
+from creditapp.http.policies import FORM_TYPES, body_bytes_max
 from creditapp.ids import new_id
-from creditapp.rate_limits import BODY_BYTES_MAX, FORM_BYTES_MAX
+from creditapp.rate_limits import FIELDS_MAX, FORM_BYTES_MAX
+
+REFUSAL: Final = "creditapp.refusal"
+"""Key of the WSGI environment: the error of a request whose body was not read."""
 
 
 def init_app(app: Flask) -> None:
     """Check every request; called before other hooks, so that their refusals have an id too."""
-    app.config.update(MAX_CONTENT_LENGTH=BODY_BYTES_MAX, MAX_FORM_MEMORY_SIZE=FORM_BYTES_MAX)
+    # werkzeug bounds the parts of a multipart form alone.
+    app.config.update(MAX_FORM_MEMORY_SIZE=FORM_BYTES_MAX, MAX_FORM_PARTS=FIELDS_MAX)
     app.before_request(_begin_request)
 
 
@@ -21,11 +27,28 @@ def _begin_request() -> None:
     g.request_id = new_id("req")
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(request_id=g.request_id)
-    refuse_unread(request.environ)
-    if request.mimetype == "application/x-www-form-urlencoded":
-        # Such a form carries no files, and werkzeug bounds only the fields of multipart ones.
-        request.max_content_length = FORM_BYTES_MAX
+    refusal: AppError | None = request.environ.get(REFUSAL)
+    if refusal is not None:
+        raise refusal
+    _refuse_long_body()
+    _refuse_many_fields()
     _refuse_nul()
+
+
+def _refuse_long_body() -> None:
+    """Refuse a body by its declared length; one without is cut off while it is read."""
+    bytes_max = body_bytes_max(current_app, request.endpoint, request.mimetype)
+    if (request.content_length or 0) > bytes_max:
+        raise PayloadTooLarge(f"The request body is longer than {bytes_max // 1024} KB.")
+    request.max_content_length = bytes_max
+
+
+def _refuse_many_fields() -> None:
+    """Refuse a form or a query of too many fields before anything parses or renders them."""
+    if request.query_string.count(b"&") >= FIELDS_MAX:
+        raise MalformedRequest(f"The address has more than {FIELDS_MAX} fields.")
+    if request.mimetype == FORM_TYPES[0] and request.get_data().count(b"&") >= FIELDS_MAX:
+        raise PayloadTooLarge(f"The form has more than {FIELDS_MAX} fields.")
 
 
 def _refuse_nul() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from flask import Flask, Response, g, request, session
 from flask_login import LoginManager, current_user, login_user, logout_user
 from sqlalchemy import and_, bindparam, select
@@ -162,10 +165,15 @@ def _set_cookie(response: Response, name: str, value: str, seconds: int) -> None
 
 def client_address() -> str:
     """Return the caller's address behind the configured number of proxies."""
+    return address_of(request.environ, get(Settings))
+
+
+def address_of(environ: Mapping[str, Any], settings: Settings) -> str:
+    """Return the same for a WSGI environment, outside of a request."""
     return guests.client_address(
-        request.remote_addr or "",
-        request.headers.get("X-Forwarded-For"),
-        get(Settings).trusted_proxies,
+        environ.get("REMOTE_ADDR", ""),
+        environ.get("HTTP_X_FORWARDED_FOR"),
+        settings.trusted_proxies,
     )
 
 

@@ -18,6 +18,7 @@ from creditapp.catalog import Catalog, versions
 from creditapp.clock import now
 from creditapp.config import Settings, SettingsInvalid
 from creditapp.db import snapshot, transaction
+from creditapp.http.asgi import AsgiApp
 from creditapp.logs import error_fields
 from creditapp.payments.stripe.client import StripeGateway
 from creditapp.payments.stripe.server import SandboxGateway
@@ -30,8 +31,15 @@ FOLLOW_SECONDS: Final = 2.0
 log = structlog.get_logger(__name__)
 
 
-def build() -> Flask:
+def build() -> AsgiApp:
     """Return the app for the server process, with its jobs and payment sandbox started."""
+    app = start()
+    with app.app_context():
+        return AsgiApp(app, get(Settings))
+
+
+def start() -> Flask:
+    """Return the Flask app of the server process, with its jobs and payment sandbox started."""
     app = create_app()
     with app.app_context():
         prepare(app)

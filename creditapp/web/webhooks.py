@@ -11,6 +11,7 @@ from creditapp.http.policies import policy
 from creditapp.http.rate_limiting import limiter
 from creditapp.http.schemas import Schema
 from creditapp.http.stripe_requests import asks_stripe
+from creditapp.rate_limits import WEBHOOK_BYTES_MAX
 
 webhooks = Blueprint("webhooks", __name__)
 # Stripe sends bursts from few addresses; the signature keeps others out.
@@ -25,7 +26,7 @@ class Received(Schema):
 
 @webhooks.post("/api/webhooks/stripe")
 @webhooks.post("/api/stripe/webhook", endpoint="stripe_alias")
-@policy("signature")
+@policy("signature", body_bytes_max=WEBHOOK_BYTES_MAX)
 @asks_stripe
 @documented("Receive a signed event of Stripe", Received, headers=["Stripe-Signature"])
 def stripe() -> Response:
