@@ -16,6 +16,7 @@ from creditapp.db import snapshot, transaction
 from creditapp.payments import catalog_import
 from creditapp.payments.reconciliation import purchases as reconciliation
 from creditapp.payments.refunds import refund as refunds
+from creditapp.payments.refunds import requests
 from creditapp.payments.stripe.client import StripeGateway
 from creditapp.payments.stripe.records import PriceState
 from creditapp.services import get, provide
@@ -67,6 +68,48 @@ def refund(target: str, amount: str | None, reason: str, as_json: bool) -> None:
         say(facts, f"Refunded {money} of {target} ({refunded.id}).", as_json)
 
 
+@click.command("refund-requests")
+@click.option("--pay", metavar="ID", help="Refund what was asked for, or what is unspent now.")
+@click.option("--decline", metavar="ID")
+@click.option("--json", "as_json", is_flag=True)
+def refund_requests(pay: str | None, decline: str | None, as_json: bool) -> None:
+    """List the open refund requests of members, or pay or decline one."""
+    if pay and decline:
+        raise click.UsageError("Choose one of --pay and --decline.")
+    with app_context():
+        if pay:
+            paid = requests.pay(pay)
+            money = units.money_text(paid.amount_minor, paid.currency)
+            say({"id": pay, "state": "paid"}, f"Refunded {money} of {paid.target_id}.", as_json)
+        elif decline:
+            declined = requests.decline(decline)
+            text = f"Declined {decline}: its member sees it at /credits/refunds."
+            say({"id": declined.id, "state": declined.state}, text, as_json)
+        else:
+            _list_refund_requests(as_json)
+
+
+def _list_refund_requests(as_json: bool) -> None:
+    with snapshot() as session:
+        rows = [
+            {
+                "id": request.id,
+                "target": request.target_id,
+                "item": request.item,
+                "member": email,
+                "amount": units.money_text(request.amount_minor, request.currency),
+                "requestedAt": request.created_at,
+            }
+            for request, email in requests.list_open(session)
+        ]
+    lines = [
+        f"{row['requestedAt']:%Y-%m-%d %H:%M}  {row['id']}  {row['amount']}  {row['member']}  "
+        f"{row['item']} ({row['target']})"
+        for row in rows
+    ]
+    say({"requests": rows}, "\n".join(lines) or "Nobody asks for a refund.", as_json)
+
+
 @click.command("sync-prices")
 @click.option("--dry-run", is_flag=True, help="Only show what would change.")
 @click.option("--json", "as_json", is_flag=True)
@@ -95,4 +138,4 @@ def _import(app: Flask, prices: Sequence[PriceState], *, dry_run: bool) -> catal
     return diff
 
 
-COMMANDS = (reconcile, refund, sync_prices)
+COMMANDS = (reconcile, refund, refund_requests, sync_prices)

@@ -25,4 +25,7 @@ OPTIONAL: Final = ("low_balance", "credits_expiring", "card_expiring", "plan_cha
 ACCOUNT: Final = ("verify", "reset", "account_exists")
 """Emails about access to the account, sent on request."""
 
-EVENTS: Final = (*ACCOUNT, *ABOUT_MONEY, *OPTIONAL)
+OPERATOR: Final = ("refund_requested",)
+"""Emails to the support address."""
+
+EVENTS: Final = (*ACCOUNT, *ABOUT_MONEY, *OPTIONAL, *OPERATOR)

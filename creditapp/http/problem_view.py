@@ -26,7 +26,7 @@ KEPT = frozenset(
         *("prompt", "model", "n", "size", "quality", "choose", "nonce", "next"),
         *("plan", "cycle", "seats", "pack", "currency", "catalog", "shown_micro", "counts_manual"),
         *("email", "name", "low_balance", "notify", "everywhere", "starred", "report", "download"),
-        *("threshold", "limit", "card", "agree", "flow", "q", "type", "cursor"),
+        *("threshold", "limit", "card", "agree", "flow", "q", "type", "cursor", "payment"),
     }
 )
 """Fields of our forms that a refused form gives back; what else was sent is not rendered."""

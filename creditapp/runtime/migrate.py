@@ -16,6 +16,7 @@ from creditapp.ledger import models as ledger_models
 from creditapp.payments import customers, webhooks
 from creditapp.payments.auto_topup import models as auto_topup_models
 from creditapp.payments.purchases import models as purchases_models
+from creditapp.payments.refunds import models as refunds_models
 from creditapp.payments.subscriptions import models as subscriptions_models
 from creditapp.services import get
 
@@ -28,6 +29,7 @@ TABLES_IN = (
     customers,
     auto_topup_models,
     purchases_models,
+    refunds_models,
     subscriptions_models,
     versions,
     webhooks,

@@ -322,6 +322,28 @@ def upgrade() -> None:
     )
     op.create_index("ix_purchases_user_id", "purchases", ["user_id"])
     op.create_table(
+        "refund_requests",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("user_id", sa.String(length=40), nullable=False),
+        sa.Column("target_id", sa.String(length=255), nullable=False),
+        sa.Column("open_target_id", sa.String(length=255), nullable=True),
+        sa.Column("item", sa.String(length=255), nullable=False),
+        sa.Column("amount_minor", sa.BigInteger(), nullable=False),
+        sa.Column("currency", sa.String(length=3), nullable=False),
+        sa.Column("state", sa.String(length=10), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("decided_at", UtcDateTime(), nullable=True),
+        sa.CheckConstraint("state IN ('requested', 'paid', 'declined')", name=op.f("ck_refund_requests_state")),
+        sa.CheckConstraint(
+            "(state = 'requested') = (open_target_id IS NOT NULL)", name=op.f("ck_refund_requests_open")
+        ),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_refund_requests_user_id_users"),
+        sa.PrimaryKeyConstraint("id", name="pk_refund_requests"),
+        sa.UniqueConstraint("open_target_id", name="uq_refund_requests_open_target_id"),
+    )
+    op.create_index("ix_refund_requests_target_id", "refund_requests", ["target_id"])
+    op.create_index("ix_refund_requests_user_id", "refund_requests", ["user_id"])
+    op.create_table(
         "refunds",
         sa.Column("id", sa.String(length=40), nullable=False),
         sa.Column("target_id", sa.String(length=255), nullable=False),
@@ -704,6 +726,7 @@ def downgrade() -> None:
         "scheduled_grants",
         "request_keys",
         "refunds",
+        "refund_requests",
         "purchases",
         "plan_prices",
         "outbox",

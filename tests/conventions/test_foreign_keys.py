@@ -35,6 +35,8 @@ NO_FOREIGN_KEYS = {
     "purchases.payment_intent_id": STRIPE,
     "purchases.stripe_price_id": STRIPE,
     "purchases.subscription_id": STRIPE,
+    "refund_requests.open_target_id": "of a purchase or of an invoice",
+    "refund_requests.target_id": "of a purchase or of an invoice",
     "refunds.payment_intent_id": STRIPE,
     "refunds.target_id": "of a purchase or of an invoice",
     "scheduled_grants.grant_id": ANY_ORDER,

@@ -20,6 +20,7 @@ from creditapp.ids import new_id
 from creditapp.payments.purchases import checkout
 from creditapp.payments.purchases.kinds import kind_of
 from creditapp.payments.purchases.models import Purchase
+from creditapp.payments.refunds.models import RefundRequest
 from creditapp.payments.stripe.client import StripeGateway
 from creditapp.payments.stripe.records import GatewayError
 from creditapp.payments.subscriptions.models import Invoice, Refund
@@ -108,6 +109,7 @@ def _finish(request: Refund, payment: Payment, *, is_done: bool) -> Refund:
                 _set_state(request, "failed")
             raise
     _set_state(request, "done")
+    _settle_request(payment.target_id)
     if payment.subscription_id is not None:
         sync_subscription(payment.subscription_id, invoice_id=payment.target_id)
     else:
@@ -162,6 +164,21 @@ def _find_open_request(target_id: str) -> Refund | None:
     query = select(Refund).where(Refund.target_id == target_id, Refund.state == "open")
     with snapshot() as session:
         return session.scalar(query.order_by(Refund.created_at).limit(1))
+
+
+def decide(session: Session, request: RefundRequest, state: str) -> bool:
+    """Set the final state of a member's request; return False if it was decided before."""
+    columns = {"state": state, "open_target_id": None, "decided_at": clock.now()}
+    return update_if(session, request, RefundRequest.state == "requested", **columns)
+
+
+def _settle_request(target_id: str) -> None:
+    """Mark the request of a member as paid, whichever command refunded its payment."""
+    with transaction() as session:
+        query = select(RefundRequest).where(RefundRequest.open_target_id == target_id)
+        request = session.scalars(query).one_or_none()
+        if request is not None:
+            decide(session, request, "paid")
 
 
 def _set_state(request: Refund, state: str) -> None:
