@@ -15,7 +15,7 @@ from creditapp.accounts.login import (
     begin_log_in,
     log_in,
 )
-from creditapp.accounts.models import Member, Throttle, User
+from creditapp.accounts.models import LoginSession, Member, Throttle, User
 from creditapp.accounts.networks import MULTIPLES, Network, Networks, networks_of, parse_ip
 from creditapp.accounts.passwords import NewPassword, new_password
 from creditapp.accounts.policy import AccountRules, SignedUp, SignedUpReceiver, SignUpCredits
@@ -23,12 +23,20 @@ from creditapp.accounts.profile import (
     change_password,
     change_profile,
     delete_account,
-    end_sessions,
     find,
     find_by_email,
     set_password,
 )
 from creditapp.accounts.recovery import find_by_reset_token, request_reset, reset_password
+from creditapp.accounts.sessions import (
+    begin_session,
+    device_name,
+    end_session,
+    end_sessions,
+    list_sessions,
+    see_session,
+    sweep_sessions,
+)
 from creditapp.accounts.signup import (
     Application,
     CreditedUser,

@@ -105,7 +105,7 @@ def tries_of_address(rules: AccountRules, address_key: str) -> Counter:
 
 
 def log_in(session: Session, proof: Proof, *, now: datetime) -> User:
-    """Return the user who logged in, and reset the tries; a session stores ``user.session_id``.
+    """Return the user who logged in, and reset the tries; ``begin_session`` follows.
 
     Raises ``WrongCredentials`` in the same words for an unknown address, a wrong password and a
     password that was changed meanwhile, and ``AccountSuspended``.

@@ -1,11 +1,11 @@
-"""The tables of people and of their tries to get in."""
+"""The tables of people, of their sessions and of their tries to log in."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, Integer, String
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Integer, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from creditapp import db
@@ -20,7 +20,7 @@ class User(db.Model):
     __tablename__ = "users"
     __table_args__ = (
         CheckConstraint("low_balance_micro IS NULL OR low_balance_micro >= 0", name="low_balance"),
-        CheckConstraint("session_epoch >= 1", name="session_epoch"),
+        CheckConstraint("password_epoch >= 1", name="password_epoch"),
         CheckConstraint("(email_key IS NULL) = (deleted_at IS NOT NULL)", name="deleted"),
     )
 
@@ -35,8 +35,8 @@ class User(db.Model):
     password_hash: Mapped[str | None] = mapped_column(String(255))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     verified_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    session_epoch: Mapped[int] = mapped_column(Integer, default=1)
-    """A session carries the epoch it began in; raising it ends every session."""
+    password_epoch: Mapped[int] = mapped_column(Integer, default=1)
+    """Raised with each new password, which makes the emailed links of before invalid."""
     low_balance_micro: Mapped[int | None] = mapped_column(BigInteger)
     """The person's own threshold; null is the catalog's."""
     is_admin: Mapped[bool] = mapped_column(default=False)
@@ -47,11 +47,6 @@ class User(db.Model):
     def deliverable_email(self) -> str:
         """The address for other services: the domain in its ASCII form, not as typed."""
         return parse_address(self.email).deliverable
-
-    @property
-    def session_id(self) -> str:
-        """The user id and session epoch that a session stores."""
-        return session_id(self.id, self.session_epoch)
 
     @property
     def verified(self) -> bool:
@@ -73,7 +68,8 @@ class Member:
     is_admin: bool
     low_balance_micro: int | None
     """The person's own threshold; None is the catalog's."""
-    session_epoch: int
+    session_id: str
+    last_seen_at: datetime
     wallet_id: int | None
     topup_below_micro: int | None
     """Below this balance an automatic top-up is due; None without one."""
@@ -83,17 +79,27 @@ class Member:
     is_anonymous = False
 
     def get_id(self) -> str:
-        """Return what a session remembers."""
-        return session_id(self.id, self.session_epoch)
+        """Return what a session cookie carries."""
+        return self.session_id
 
     def low_at_micro(self, standard_micro: int) -> int:
         """Return the balance of the low balance warning; ``standard_micro`` is the catalog's."""
         return standard_micro if self.low_balance_micro is None else self.low_balance_micro
 
 
-def session_id(user_id: str, epoch: int) -> str:
-    """Return what a session stores: raising the epoch of the account ends all its sessions."""
-    return f"{user_id}.{epoch}"
+class LoginSession(db.Model):
+    """One log-in of a member on one device; what its cookie may open ends with the row."""
+
+    __tablename__ = "login_sessions"
+    __table_args__ = (Index(None, "user_id"), Index(None, "last_seen_at"))
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
+    device: Mapped[str] = mapped_column(String(80))
+    """Browser and system, for the person to recognise it by: ``Firefox on Linux``."""
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    last_seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 class Throttle(db.Model):

@@ -1,4 +1,4 @@
-"""An account in use: profile, password, sessions, deletion."""
+"""An account in use: profile, password, deletion."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from creditapp.accounts.email_address import find_address
 from creditapp.accounts.login import Proof, verified_user
 from creditapp.accounts.models import User
 from creditapp.accounts.passwords import NewPassword
+from creditapp.accounts.sessions import end_sessions
 from creditapp.errors import ValidationFailed
 from creditapp.units import MICRO_MAX
 
@@ -52,26 +53,22 @@ def change_profile(
     return user
 
 
-def change_password(session: Session, proof: Proof, new: NewPassword) -> User:
+def change_password(session: Session, proof: Proof, new: NewPassword, *, now: datetime) -> User:
     """Set a new password after a proof of the old one, and end every session.
 
-    Raises ``WrongCredentials``. The browser at hand goes on with the new ``user.session_id``.
+    Raises ``WrongCredentials``. The browser at hand goes on with a new session.
     """
     user = verified_user(session, proof)
-    set_password(session, user, new)
+    set_password(session, user, new, now=now)
     return user
 
 
-def set_password(session: Session, user: User, new: NewPassword) -> None:
+def set_password(session: Session, user: User, new: NewPassword, *, now: datetime) -> None:
     """Replace the password without the old one; ends every session and emailed link."""
     user.password_hash = new.hash
-    end_sessions(session, user)
-
-
-def end_sessions(session: Session, user: User) -> None:
-    """End every session of the person, on every device."""
-    user.session_epoch = user.session_epoch + 1
+    user.password_epoch = user.password_epoch + 1
     session.flush()
+    end_sessions(session, user.id, now=now)
 
 
 def delete_account(session: Session, user: User, *, now: datetime) -> None:
@@ -83,7 +80,8 @@ def delete_account(session: Session, user: User, *, now: datetime) -> None:
     user.password_hash, user.verified_at, user.low_balance_micro = None, None, None
     user.is_admin = False
     user.deleted_at = now
-    end_sessions(session, user)
+    session.flush()
+    end_sessions(session, user.id, now=now)
 
 
 def name_problem(name: str) -> str | None:

@@ -68,7 +68,7 @@ def reset_password(
     row = select(User.id).where(User.id == user_id)
     session.execute(row.with_for_update(key_share=True))  # emails and payments may refer to it
     user = tokens.read(session, token, "reset", rules.secret, now=now)
-    set_password(session, user, new)
+    set_password(session, user, new, now=now)
     if user.email_key:
         reset_tries(session, [tries_of_address(rules, user.email_key)])
     return confirm_address(session, user, rules, now=now).user

@@ -66,7 +66,7 @@ def read(session: Session, token: str, purpose: Purpose, secret: str, *, now: da
 def _state(user: User, purpose: Purpose, secret: str) -> str:
     """Return a hash of what must not have changed between the email and the click."""
     # The epoch stands for the password: the hash itself may be renewed by a mere log-in.
-    parts: tuple[object, ...] = (user.email_key, user.session_epoch)
+    parts: tuple[object, ...] = (user.email_key, user.password_epoch)
     if purpose == "verify":
         parts = (*parts, user.verified_at)
     return keyed_hash(secret, f"state:{purpose}", repr(parts))[:20]

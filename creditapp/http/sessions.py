@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import structlog
 from flask import Flask, Response, g, request, session
 from flask_login import LoginManager, current_user, login_user, logout_user
 from sqlalchemy import and_, bindparam, select
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from creditapp import accounts, guests
-from creditapp.accounts import Member, Networks, User
+from creditapp.accounts import LoginSession, Member, Networks, User
+from creditapp.accounts.sessions import LIFETIME, SEEN_EVERY
+from creditapp.clock import now
 from creditapp.config import Settings
-from creditapp.db import reading
+from creditapp.db import reading, transaction
 from creditapp.errors import AuthenticationRequired
 from creditapp.guests import Visitor
 from creditapp.ledger.models import Wallet
@@ -25,6 +29,7 @@ GUEST_COOKIE = "creditapp_guest"
 GUEST_COOKIE_SECONDS = 400 * 24 * 3600
 
 login_manager = LoginManager()
+log = structlog.get_logger(__name__)
 
 
 def init_app(app: Flask, settings: Settings) -> None:
@@ -39,11 +44,12 @@ def init_app(app: Flask, settings: Settings) -> None:
         REMEMBER_COOKIE_NAME=cookie_name("creditapp_remember", settings),
         REMEMBER_COOKIE_HTTPONLY=True,
         REMEMBER_COOKIE_SECURE=settings.production,
-        PERMANENT_SESSION_LIFETIME=30 * 24 * 3600,
+        PERMANENT_SESSION_LIFETIME=LIFETIME,
         # A cookie on every response would also be on those that caches may keep.
         SESSION_REFRESH_EACH_REQUEST=False,
     )
     login_manager.init_app(app)
+    app.after_request(_see_session)
 
 
 def cookie_name(name: str, settings: Settings) -> str:
@@ -59,45 +65,75 @@ def cookie_name(name: str, settings: Settings) -> str:
 # a call's processor time). The account's state is in the statement's text for the same reason.
 _MEMBER = (
     select(
-        *(User.id, User.email, User.is_admin, User.low_balance_micro, User.session_epoch),
+        *(User.id, User.email, User.is_admin, User.low_balance_micro),
+        *(LoginSession.id, LoginSession.last_seen_at),
         Wallet.id.label("wallet_id"),
         AutoTopup.threshold_micro,
     )
+    .select_from(LoginSession)
+    .join(User, User.id == LoginSession.user_id)
     .outerjoin(Wallet, and_(Wallet.owner_kind == "user", Wallet.owner_id == User.id))
     .outerjoin(AutoTopup, and_(AutoTopup.user_id == User.id, AutoTopup.stopped_at.is_(None)))
-    .where(User.id == bindparam("user_id"), User.deleted_at.is_(None), User.frozen_at.is_(None))
+    .where(LoginSession.id == bindparam("session_id"), LoginSession.ended_at.is_(None))
+    .where(User.deleted_at.is_(None), User.frozen_at.is_(None))
 )
 
 
 @login_manager.user_loader  # type: ignore[untyped-decorator]  # Flask-Login has no types
 def _load_member(session_id: str) -> Member | None:
-    return find_member(reading(), session_id)
+    member = find_member(reading(), session_id)
+    if member is not None and member.last_seen_at <= now() - SEEN_EVERY:
+        g.unseen_session = session_id
+    return member
 
 
 def find_member(database: Session, session_id: str) -> Member | None:
     """Return the member of a session, or None once it has ended.
 
-    A session ends when the password changes, or when the account is suspended or deleted.
+    A session ends by logging out, when the password changes, or when the account is suspended or
+    deleted.
     """
-    user_id = session_id.partition(".")[0]
-    row = database.connection().execute(_MEMBER, {"user_id": user_id}).one_or_none()
-    member = None if row is None else Member(*row)
-    return member if member is not None and member.get_id() == session_id else None
+    row = database.connection().execute(_MEMBER, {"session_id": session_id}).one_or_none()
+    return None if row is None else Member(*row)
 
 
-def sign_in(user: User) -> None:
-    """Begin the user's session and discard the old one, so that no one can fix it beforehand."""
+def _see_session(response: Response) -> Response:
+    """Renew when the session was last used, every few minutes; a page does not fail with it."""
+    session_id = g.pop("unseen_session", None)
+    if session_id is not None:
+        try:
+            with transaction() as database:
+                accounts.see_session(database, session_id, now=now())
+        except SQLAlchemyError as error:
+            log.warning("last use of a session not stored", error_type=type(error).__name__)
+    return response
+
+
+def begin_session(database: Session, user: User) -> str:
+    """Begin a session of this browser in the caller's transaction, in place of the one it has.
+
+    ``sign_in`` with the returned id follows after the commit.
+    """
+    member = current_member()
+    if member is not None:
+        accounts.end_session(database, member.id, member.session_id, now=now())
+    device = accounts.device_name(request.user_agent.string)
+    return accounts.begin_session(database, user, device, now=now())
+
+
+def sign_in(session_id: str) -> None:
+    """Put a session into the cookie and discard the old one, so that no one can fix it before."""
     nonce = session.get("nonce")
     session.clear()
     if nonce:
         session["nonce"] = nonce
     session.permanent = True
-    login_user(_load_member(user.session_id))
+    login_user(_load_member(session_id))
     g.pop("csrf_token", None)
 
 
 def sign_out() -> None:
-    """End the session in this browser."""
+    """Remove the session from the cookie of this browser; its row ends in a transaction before."""
     logout_user()
     session.clear()
 

@@ -97,7 +97,8 @@ def _member(user: User) -> Member:
         email=user.email,
         is_admin=user.is_admin,
         low_balance_micro=user.low_balance_micro,
-        session_epoch=user.session_epoch,
+        session_id="",
+        last_seen_at=user.created_at,
         wallet_id=None,
         topup_below_micro=None,
     )

@@ -106,10 +106,11 @@ def expire_credits() -> None:
 
 @jobs.every("forget", "15 3 * * *")
 def forget() -> None:
-    """Delete old login tries, ended guest windows, sent emails and handled outbox rows."""
+    """Delete old tries, sessions, guest windows, sent emails and handled outbox rows."""
     moment = now()
     with transaction() as session:
         accounts.sweep_tries(session, now=moment)
+        accounts.sweep_sessions(session, now=moment)
         guests.sweep(session, now=moment, window_hours=get(Catalog).guest_window_hours)
         emails.sweep(session, now=moment)
         # Kinds without a listener are deleted whether handled or not.

@@ -19,6 +19,7 @@ from creditapp.http.policies import policy
 from creditapp.http.problems import form_page
 from creditapp.http.rendering import go, render_page
 from creditapp.http.sessions import (
+    begin_session,
     current_account,
     current_member,
     current_visitor,
@@ -64,11 +65,12 @@ def join() -> Response:
         with transaction() as session:
             signup = accounts.sign_up(session, new_user, rules, now=now(), guest=visitor.cookie_id)
             waiting_micro = accounts.waiting_credits_micro(session, signup.user, rules)
+            session_id = begin_session(session, signup.user)
     except EmailTaken as refusal:
         # Once a day, so that repeated attempts cannot fill the owner's mailbox.
         _send_email(refusal.user, "account_exists", f"{now():%Y%m%d}")
         return _check_email("signup", email)
-    sign_in(signup.user)
+    sign_in(session_id)
     forget_viewer()
     notify("welcome", micro=signup.granted_micro, waiting_micro=waiting_micro, count=kept_images)
     _send_queued_emails()
@@ -86,7 +88,7 @@ def log_in() -> Response:
 
 @auth.post("/login")
 @policy("public")
-def begin_session() -> Response:
+def check_credentials() -> Response:
     """Log in; an unknown address and a wrong password take the same time and get the same words."""
     email = forms.text("email", None)
     rules = get(AccountRules)
@@ -99,25 +101,24 @@ def begin_session() -> Response:
         with transaction() as session:
             user = accounts.log_in(session, proof, now=now())
             adopt(session, current_visitor().cookie_id, user.id)
+            session_id = begin_session(session, user)
     except AppError as refusal:
         return _form("login", refusal)
-    sign_in(user)
+    sign_in(session_id)
     return go(forms.next_path())
 
 
 @auth.post("/logout")
 @policy("public")
 def log_out() -> Response:
-    """End this browser's session; with ``everywhere`` those of all devices.
-
-    A session is its cookie: a copied cookie ends only with ``everywhere``, or after its 30 days.
-    """
+    """End this browser's session; with ``everywhere`` those of all devices."""
     member = current_member()
-    if member is not None and forms.ticked("everywhere"):
+    if member is not None:
         with transaction() as session:
-            user = accounts.find(session, member.id)
-            if user is not None:
-                accounts.end_sessions(session, user)
+            if forms.ticked("everywhere"):
+                accounts.end_sessions(session, member.id, now=now())
+            else:
+                accounts.end_session(session, member.id, member.session_id, now=now())
     sign_out()
     notify("logged_out")
     response = go("/")
@@ -174,11 +175,12 @@ def set_password(token: str) -> Response:
         password = accounts.new_password(forms.text("password", None), address=owner.email)
         with transaction() as session:
             user = accounts.reset_password(session, token, password, rules, now=now())
+            session_id = begin_session(session, user)
     except LinkInvalid as refusal:
         return _form("reset", status=refusal.status, token=token, expired=True)
     except ValidationFailed as refusal:
         return _form("reset", refusal, token=token, expired=False)
-    sign_in(user)
+    sign_in(session_id)
     notify("password_changed")
     return go("/")
 

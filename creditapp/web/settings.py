@@ -1,4 +1,4 @@
-"""A member's settings: profile, automatic top-up, password and notifications."""
+"""A member's settings: profile, automatic top-up, password, notifications and sessions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,13 @@ from creditapp.http import forms
 from creditapp.http.policies import policy
 from creditapp.http.problems import form_page
 from creditapp.http.rendering import go
-from creditapp.http.sessions import current_visitor, require_account, sign_in
+from creditapp.http.sessions import (
+    begin_session,
+    current_visitor,
+    require_account,
+    require_member,
+    sign_in,
+)
 from creditapp.http.viewer import notify, viewer
 from creditapp.payments.auto_topup import consent as topup_consent
 from creditapp.payments.auto_topup import limits as topup_limits
@@ -67,15 +73,39 @@ def change_password() -> Response:
             )
         proof = attempt.check(forms.text("current_password", None))
         with transaction() as session:
-            user = accounts.change_password(session, proof, new)
+            user = accounts.change_password(session, proof, new, now=now())
+            session_id = begin_session(session, user)
     except WrongCredentials:
         wrong = ValidationFailed.of("current_password", "This is not your current password.")
         return page(member, wrong)
     except AppError as refusal:
         return page(member, refusal)
-    sign_in(user)
+    sign_in(session_id)
     notify("password_changed")
     return go("/settings")
+
+
+@pages.post("/settings/sessions/<session_id>/end")
+@policy("user")
+def end_session(session_id: str) -> Response:
+    """End one of the member's sessions, on another device or this one."""
+    member = require_member()
+    with transaction() as session:
+        if not accounts.end_session(session, member.id, session_id, now=now()):
+            raise NotFound
+    notify("info", text="That device is logged out.")
+    return go("/settings#sessions")
+
+
+@pages.post("/settings/sessions/end-others")
+@policy("user")
+def end_other_sessions() -> Response:
+    """End every session of the member except this one."""
+    member = require_member()
+    with transaction() as session:
+        accounts.end_sessions(session, member.id, now=now(), keep=member.session_id)
+    notify("info", text="You are logged out on all other devices.")
+    return go("/settings#sessions")
 
 
 def page(member: User, refusal: AppError | None = None) -> Response:
@@ -94,6 +124,8 @@ def page(member: User, refusal: AppError | None = None) -> Response:
         email_verified_at=fresh.verified_at,
         waiting_micro=accounts.waiting_credits_micro(reading(), fresh, get(AccountRules)),
         notifications=notifications_of(fresh.id),
+        sessions=accounts.list_sessions(reading(), fresh.id, now=now()),
+        this_session=require_member().session_id,
         topup=_topup(fresh, sent=refusal is not None and request.path.endswith("/top-up")),
     )
 

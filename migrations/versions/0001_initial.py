@@ -28,18 +28,31 @@ def upgrade() -> None:
         sa.Column("password_hash", sa.String(length=255), nullable=True),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.Column("verified_at", UtcDateTime(), nullable=True),
-        sa.Column("session_epoch", sa.Integer(), nullable=False),
+        sa.Column("password_epoch", sa.Integer(), nullable=False),
         sa.Column("low_balance_micro", sa.BigInteger(), nullable=True),
         sa.Column("is_admin", sa.Boolean(), nullable=False),
         sa.Column("frozen_at", UtcDateTime(), nullable=True),
         sa.Column("deleted_at", UtcDateTime(), nullable=True),
         sa.CheckConstraint("(email_key IS NULL) = (deleted_at IS NOT NULL)", name=op.f("ck_users_deleted")),
         sa.CheckConstraint("low_balance_micro IS NULL OR low_balance_micro >= 0", name=op.f("ck_users_low_balance")),
-        sa.CheckConstraint("session_epoch >= 1", name=op.f("ck_users_session_epoch")),
+        sa.CheckConstraint("password_epoch >= 1", name=op.f("ck_users_password_epoch")),
         sa.PrimaryKeyConstraint("id", name="pk_users"),
         sa.UniqueConstraint("email_key", name="uq_users_email_key"),
     )
     op.create_index("ix_users_person_hash", "users", ["person_hash"])
+    op.create_table(
+        "login_sessions",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("user_id", sa.String(length=40), nullable=False),
+        sa.Column("device", sa.String(length=80), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("last_seen_at", UtcDateTime(), nullable=False),
+        sa.Column("ended_at", UtcDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_login_sessions_user_id_users"),
+        sa.PrimaryKeyConstraint("id", name="pk_login_sessions"),
+    )
+    op.create_index("ix_login_sessions_user_id", "login_sessions", ["user_id"])
+    op.create_index("ix_login_sessions_last_seen_at", "login_sessions", ["last_seen_at"])
     op.create_table(
         "auto_topups",
         sa.Column("user_id", sa.String(length=40), nullable=False),
@@ -739,6 +752,7 @@ def downgrade() -> None:
         "customers",
         "catalog_versions",
         "auto_topups",
+        "login_sessions",
         "users",
     ):
         op.drop_table(table)

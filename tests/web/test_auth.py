@@ -164,7 +164,7 @@ def test_logging_out_ends_the_session_and_a_get_does_not(alice: Person) -> None:
 
 
 def test_logging_out_everywhere_ends_what_others_copied(alice: Person) -> None:
-    """A session lives in its cookie, so a copy outlives the log-out of the browser it is from."""
+    """A browser's own log-out leaves the other devices of the person alone."""
     other = Person(alice.app)
     assert log_in(other, "alice@example.com").status_code == 303
     alice.post("/auth/logout")

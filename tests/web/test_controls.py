@@ -44,6 +44,8 @@ FORMS: dict[str, dict[str, str]] = {
     "/settings/notifications": {"notify": "low_balance"},
     "/settings/password": {"current_password": PASSWORD, "password": NEW_PASSWORD},
     "/settings/profile": {"name": "Alice", "low_balance": "5"},
+    "/settings/sessions/<session_id>/end": {},
+    "/settings/sessions/end-others": {},
     "/settings/top-up": {
         "threshold": "5", "pack": "creator", "limit": "50", "counts_manual": "1", "catalog": "x",
         "card": "new", "agree": "1",
