@@ -67,6 +67,8 @@ def test_a_person_is_made_given_credits_and_looked_at(run: Run) -> None:
         (("frobnicate",), "No such command"),
         (("reconcile", "--since", "yesterday"), "yesterday"),
         (("reconcile", "--since", "2999-01-01"), "future"),
+        (("invoice", "accept", "in_nobody"), "no invoice in_nobody of a plan here"),
+        (("invoice", "accept"), "Missing argument"),
     ],
 )
 def test_a_mistake_gets_one_line_and_status_2(run: Run, words: tuple[str, ...], says: str) -> None:

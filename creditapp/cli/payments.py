@@ -1,4 +1,4 @@
-"""Commands about money at Stripe: reconcile, refund, import prices."""
+"""Commands about money at Stripe: reconcile, refund, accept an invoice, import prices."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from creditapp.payments.refunds import refund as refunds
 from creditapp.payments.refunds import requests
 from creditapp.payments.stripe.client import StripeGateway
 from creditapp.payments.stripe.records import PriceState
+from creditapp.payments.subscriptions import invoice_review
 from creditapp.services import get, provide
 
 
@@ -138,4 +139,27 @@ def _import(app: Flask, prices: Sequence[PriceState], *, dry_run: bool) -> catal
     return diff
 
 
-COMMANDS = (reconcile, refund, refund_requests, sync_prices)
+@click.group()
+def invoice() -> None:
+    """Decide about invoices of plans that are under review."""
+
+
+@invoice.command()
+@click.argument("invoice_id")
+@click.option("--plan", help="The plan that was paid, by its id; else the one it was before.")
+@click.option("--json", "as_json", is_flag=True)
+def accept(invoice_id: str, plan: str | None, as_json: bool) -> None:
+    """Grant what an invoice under review (in_...) paid for; its price is known from then on."""
+    with app_context():
+        accepted = invoice_review.accept_invoice(invoice_id, plan_id=plan)
+        facts = {
+            "id": accepted.id,
+            "subscription": accepted.subscription_id,
+            "title": accepted.title,
+            "credits": units.credits_number(accepted.credits_micro),
+        }
+        amount = units.credits_text(accepted.credits_micro)
+        say(facts, f"{accepted.id} grants {amount} credits: {accepted.title}.", as_json)
+
+
+COMMANDS = (reconcile, refund, refund_requests, invoice, sync_prices)

@@ -60,6 +60,11 @@ class StripeSubscriptions(StripeConnection):
         page = self.v1.prices.list({"limit": 100, "expand": ["data.product"]})
         return tuple(read_price(price) for price in page.auto_paging_iter())
 
+    @none_if_missing
+    def retrieve_price(self, price_id: str) -> PriceState:
+        """Return a price with its product, or None where Stripe has none."""
+        return read_price(self.v1.prices.retrieve(price_id, {"expand": ["product"]}))
+
     def create_plan_checkout(
         self,
         request: CheckoutRequest,

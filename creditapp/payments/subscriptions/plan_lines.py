@@ -70,23 +70,21 @@ def unknown_prices(invoice: InvoiceState, prices: Mapping[str, CreditTerms]) -> 
     return {line.price_id for line in invoice.lines} - set(prices)
 
 
-def refuse_unknown_plan(
+def unknown_plan_lines(
     invoice: InvoiceState,
     prices: Mapping[str, CreditTerms],
     before: InvoiceLine | None,
     plan_item_id: str | None,
-) -> None:
-    """Raise ``UnknownPrice`` if an invoice charges the plan at an unknown price alone.
+) -> list[InvoiceLine]:
+    """Return the lines that charge the plan, if all charged prices are unknown; else none.
 
     ``plan_item_id`` is the subscription's item with a known price, if it has one: other items do
     not concern the plan.
     """
     _, charged_lines = _divide(invoice, before)
     if any(line.price_id in prices for line in charged_lines):
-        return
-    for line in charged_lines:
-        if plan_item_id in (None, line.item_id):
-            raise UnknownPrice(line.price_id)
+        return []
+    return [line for line in charged_lines if plan_item_id in (None, line.item_id)]
 
 
 def current_line(

@@ -19,6 +19,7 @@ from creditapp.catalog.products import Plan
 from creditapp.config import Settings
 from creditapp.db import insert_once, snapshot, transaction
 from creditapp.payments.stripe.client import StripeGateway
+from creditapp.payments.stripe.records import PriceState
 from creditapp.payments.subscriptions.models import CYCLES, PlanPrice
 from creditapp.services import get
 
@@ -35,28 +36,50 @@ def ensure_price(plan: Plan, cycle: str) -> PlanPrice:
     too. Other terms get a price of their own, which is logged. Raises ``GatewayError``. No
     transaction is open during the call to Stripe; two concurrent calls store one row.
     """
-    new_price = _new_price(plan, cycle)
+    price = new_price(plan, cycle)
     named_id = _catalog_price_id(plan, cycle)
     for _ in range(ATTEMPTS_MAX):
         with snapshot() as session:
-            stored = _find_same_terms(session, new_price)
+            stored = _find_same_terms(session, price)
             is_taken = named_id is not None and session.get(PlanPrice, named_id) is not None
         if stored is not None:
             return stored
-        new_price.id = named_id if named_id and not is_taken else _create_at_stripe(new_price)
+        price.id = named_id if named_id and not is_taken else _create_at_stripe(price)
         with transaction() as session:
-            is_inserted = insert_once(session, new_price)
+            is_inserted = insert_once(session, price)
         if is_inserted and is_taken:
             log.warning(
                 "named price has other terms, created another",
                 plan=plan.id,
                 cycle=cycle,
                 named=named_id,
-                created=new_price.id,
+                created=price.id,
             )
         if is_inserted:
-            return new_price
+            return price
     raise RuntimeError("a plan's price was neither inserted nor found")
+
+
+def store_price(state: PriceState, terms: PlanPrice) -> None:
+    """Store a price that was made at Stripe, with the credits of ``terms``; idempotent."""
+    facts = (state.id, terms.plan_id, terms.credits_micro, terms.lasting_months)
+    price = PlanPrice(
+        id=state.id,
+        digest=hashlib.sha256(repr(facts).encode()).hexdigest(),
+        plan_id=terms.plan_id,
+        plan_name=terms.plan_name,
+        kind=terms.kind,
+        cycle=state.cycle,
+        price_minor=state.price_minor or 0,
+        currency=state.currency,
+        credits_micro=terms.credits_micro,
+        lasting_months=terms.lasting_months,
+        trial_credits_micro=terms.trial_credits_micro,
+        livemode=terms.livemode,
+        created_at=clock.now(),
+    )
+    with transaction() as session:
+        insert_once(session, price)
 
 
 def find_price(price_id: str) -> PlanPrice | None:
@@ -102,7 +125,8 @@ def _create_at_stripe(price: PlanPrice) -> str:
     )
 
 
-def _new_price(plan: Plan, cycle: str) -> PlanPrice:
+def new_price(plan: Plan, cycle: str) -> PlanPrice:
+    """Return a price with a plan's current terms, neither stored nor created at Stripe."""
     terms: dict[str, Any] = {
         "plan_id": plan.id,
         "plan_name": plan.name,

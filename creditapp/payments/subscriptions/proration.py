@@ -25,10 +25,11 @@ from creditapp.payments.subscriptions.months import (
 from creditapp.payments.subscriptions.plan_lines import (
     CreditTerms,
     PlanLine,
+    UnknownPrice,
     current_line,
     is_in_trial,
     plan_lines,
-    refuse_unknown_plan,
+    unknown_plan_lines,
 )
 
 MONTHS_PER_CYCLE = {"month": 1, "year": 12}
@@ -81,7 +82,9 @@ def credit_schedule(
     ``prorated_micro``. Raises ``UnknownPrice`` if the plan is charged at an unknown price alone.
     """
     before = current_line(history.invoices, prices)
-    refuse_unknown_plan(invoice, prices, before, history.plan_item_id)
+    unknown = unknown_plan_lines(invoice, prices, before, history.plan_item_id)
+    if unknown:
+        raise UnknownPrice(unknown[0].price_id)
     lines = plan_lines(invoice, prices, before, trial_end=history.trial_end)
     months_by_start: dict[datetime, MonthlyCredits] = {}
     for charge in sorted(_charges(lines), key=lambda one: one.line.starts_at):
