@@ -96,7 +96,12 @@ def refuse(error: AppError) -> AnyResponse:
 
 def app_error(error: AppError | GatewayError) -> AppError:
     """Return the error that the caller sees: a failure of Stripe has nothing to read in it."""
-    return PaymentUnavailable() if isinstance(error, GatewayError) else error
+    if not isinstance(error, GatewayError):
+        return error
+    # Not its text, in which Stripe may quote what it was sent.
+    write = log.error if error.permanent else log.warning
+    write("stripe request failed", error_code=error.code, param=error.param)
+    return PaymentUnavailable()
 
 
 def form_page(

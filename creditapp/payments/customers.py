@@ -2,17 +2,41 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
+from typing import TypeVar
 
+import structlog
 from sqlalchemy import ForeignKey, String, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from creditapp import clock, db
 from creditapp.accounts import User
-from creditapp.db import UtcDateTime, insert_once, snapshot, transaction
+from creditapp.db import UtcDateTime, insert_once, snapshot, transaction, update_if
 from creditapp.payments.stripe.client import StripeGateway
-from creditapp.payments.stripe.records import STRIPE_ID_LENGTH
+from creditapp.payments.stripe.records import STRIPE_ID_LENGTH, GatewayError
 from creditapp.services import get
+
+WAIT_SECONDS = 5.0
+"""How long a request waits for the customer that another one is creating."""
+
+_POLL_SECONDS = 0.1
+
+T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
+
+
+class ReplacedAtStripe(GatewayError):
+    """Stripe has lost an object, which was created anew: the same request succeeds now.
+
+    It needs another idempotency key, because Stripe may repeat the first answer.
+    """
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(f"Stripe has lost a {kind}; there is another", permanent=False)
 
 
 class Customer(db.Model):
@@ -42,16 +66,70 @@ def ensure(user: User) -> str:
     """
     with snapshot() as session:
         existing_id = find(session, user.id)
-    if existing_id is not None:
-        return existing_id
+    return existing_id or _create(user)
+
+
+def with_customer(user: User, ask: Callable[[str], T]) -> T:
+    """Ask Stripe with the id of the user's customer, and again with a new one if it is lost.
+
+    For requests without an idempotency key of their own. Raises ``GatewayError``.
+    """
+    try:
+        with customer_of(user) as customer_id:
+            return ask(customer_id)
+    except ReplacedAtStripe:
+        return ask(ensure(user))
+
+
+@contextmanager
+def customer_of(user: User) -> Iterator[str]:
+    """Yield the id of the user's customer for a request to Stripe.
+
+    If Stripe has lost the customer (deleted, or made in another account), another is created and
+    ``ReplacedAtStripe`` is raised.
+    """
+    customer_id = ensure(user)
+    try:
+        yield customer_id
+    except GatewayError as error:
+        if not error.customer_missing:
+            raise
+        log.warning("customer is missing at Stripe", user=user.id, customer=customer_id)
+        _create(user, replaced_id=customer_id)
+        raise ReplacedAtStripe("customer") from None
+
+
+def _create(user: User, *, replaced_id: str = "") -> str:
+    """Create the customer and store it, unless another request stored its own first."""
     gateway = get(StripeGateway)
-    stripe_id = gateway.create_customer(user_id=user.id, email=user.deliverable_email)
+    try:
+        customer_id = gateway.create_customer(
+            user_id=user.id, email=user.deliverable_email, replaced_id=replaced_id
+        )
+    except GatewayError as error:
+        if error.code != "idempotency_key_in_use":
+            raise
+        return _wait_for_other(user, replaced_id, error)
     row = Customer(
-        user_id=user.id, livemode=gateway.livemode, stripe_id=stripe_id, created_at=clock.now()
+        user_id=user.id, livemode=gateway.livemode, stripe_id=customer_id, created_at=clock.now()
     )
     with transaction() as session:
-        insert_once(session, row, ["user_id", "livemode"])
-        return find(session, user.id) or stripe_id
+        if not insert_once(session, row, ["user_id", "livemode"]):
+            is_lost = Customer.stripe_id == replaced_id
+            update_if(session, row, is_lost, stripe_id=customer_id, created_at=row.created_at)
+        return find(session, user.id) or customer_id
+
+
+def _wait_for_other(user: User, replaced_id: str, error: GatewayError) -> str:
+    """Return the customer that another request is creating; raise ``error`` if none comes."""
+    give_up_at = time.monotonic() + WAIT_SECONDS
+    while time.monotonic() < give_up_at:
+        time.sleep(_POLL_SECONDS)
+        with snapshot() as session:
+            customer_id = find(session, user.id)
+        if customer_id is not None and customer_id != replaced_id:
+            return customer_id
+    raise error
 
 
 def user_of(session: Session, stripe_id: str) -> str | None:

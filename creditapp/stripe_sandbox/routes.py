@@ -6,8 +6,16 @@ To add a route, add a line to ``ROUTES``.
 
 from __future__ import annotations
 
-from creditapp.stripe_sandbox import schemas
-from creditapp.stripe_sandbox.objects import checkout_session, customer, price, product, refund
+from creditapp.stripe_sandbox import schemas, subscription_lifecycle
+from creditapp.stripe_sandbox.objects import (
+    checkout_session,
+    customer,
+    payment_method,
+    price,
+    product,
+    refund,
+)
+from creditapp.stripe_sandbox.objects import subscription as subscriptions
 from creditapp.stripe_sandbox.routes_billing import BILLING_ROUTES
 from creditapp.stripe_sandbox.routes_promotion import PROMOTION_ROUTES
 from creditapp.stripe_sandbox.routing import (
@@ -44,6 +52,25 @@ def _list_line_items(store: Store, params: Params, session_id: str) -> Json:
 
 def _update_customer(store: Store, params: Params, customer_id: str) -> Json:
     return customer.update(store, get_or_404(store, "customer", customer_id), params)
+
+
+def _retrieve_customer(store: Store, _given: Params, customer_id: str) -> Json:
+    """Return a customer; of a deleted one only the id is left."""
+    return store.get("customer", customer_id, deleted=True) or get_or_404(
+        store, "customer", customer_id
+    )
+
+
+def _delete_customer(store: Store, _given: Params, customer_id: str) -> Json:
+    """Delete a customer, cancel its subscriptions at once and detach its payment methods."""
+    existing = get_or_404(store, "customer", customer_id)
+    where: dict[str, object] = {"customer": customer_id}
+    running = {**where, "status": list(subscriptions.RUNNING)}
+    for subscription in store.find("subscription", running):
+        subscription_lifecycle.cancel(store, subscription)
+    for method in store.find("payment_method", where):
+        payment_method.detach(store, method)
+    return customer.delete(store, existing)
 
 
 def _create_product(store: Store, params: Params) -> Json:
@@ -96,7 +123,8 @@ ROUTES = (
         ),
     ),
     Route("POST", "/v1/customers", schemas.CUSTOMER_CREATE, customer.create),
-    Route("GET", "/v1/customers/<id>", schemas.CUSTOMER_RETRIEVE, retrieve_handler("customer")),
+    Route("GET", "/v1/customers/<id>", schemas.CUSTOMER_RETRIEVE, _retrieve_customer),
+    Route("DELETE", "/v1/customers/<id>", {}, _delete_customer),
     Route("POST", "/v1/customers/<id>", schemas.CUSTOMER_UPDATE, _update_customer),
     Route(
         "GET",

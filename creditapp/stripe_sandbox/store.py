@@ -106,12 +106,13 @@ class Store:
         ).fetchone()
         return json.loads(row[0]) if row else None
 
-    def get(self, kind: str, object_id: str) -> Json | None:
-        """Return an object, or None."""
+    def get(self, kind: str, object_id: str, *, deleted: bool = False) -> Json | None:
+        """Return an object, or None; with ``deleted``, what is left of a deleted one too."""
         row = self.connection.execute(
             "SELECT body FROM objects WHERE id = ? AND kind = ?", (object_id, kind)
         ).fetchone()
-        return json.loads(row[0]) if row else None
+        resource: Json | None = json.loads(row[0]) if row else None
+        return None if resource and resource.get("deleted") and not deleted else resource
 
     def put(self, resource: Json) -> Json:
         """Insert or replace an object by its id and return it."""
@@ -138,7 +139,7 @@ class Store:
         ``where`` compares fields by name with a value or a list of them; ``created`` holds ``gt``,
         ``gte``, ``lt`` and ``lte``; ``due`` is the name of a time field and its latest value.
         """
-        parts = ["kind = ?"]
+        parts = ["kind = ?", "json_extract(body, '$.deleted') IS NULL"]
         arguments: list[object] = [kind]
         for name, value in (where or {}).items():
             values = value if isinstance(value, list) else [value]

@@ -55,7 +55,7 @@ def checkout(gateway: StripeGateway, purchase_id: str = "pur_1", **more: Any) ->
         "currency": "USD",
         "success_url": "http://shop.test/ok?id={CHECKOUT_SESSION_ID}",
         "cancel_url": "http://shop.test/no",
-        "email": "alice@x.test",
+        "customer_id": None,
     }
     given |= more
     places = {name: given.pop(name) for name in PLACES if name in given}
@@ -162,14 +162,20 @@ def test_a_customer_is_created_once_for_a_user(gateway: StripeGateway, sandbox: 
     assert gateway.create_customer(user_id="usr_2", email="bob@x.test") != made[0]
     moved = gateway.create_customer(user_id="usr_1", email="new@x.test")
     assert sandbox.stripe.v1.customers.retrieve(moved).email == "new@x.test"
+    replaced = gateway.create_customer(user_id="usr_1", email="new@x.test", replaced_id=moved)
+    assert replaced != moved
 
 
 def test_expiring_returns_the_state_after_it(gateway: StripeGateway, sandbox: Sandbox) -> None:
     opened, paid = checkout(gateway, "pur_1"), checkout(gateway, "pur_2")
     pay(sandbox, paid)
-    assert gateway.expire_checkout(opened.id).status == "expired"
-    assert gateway.expire_checkout(opened.id).status == "expired"
-    assert gateway.expire_checkout(paid.id).paid
+    for _ in range(2):
+        expired = gateway.expire_checkout(opened.id)
+        assert expired
+        assert expired.status == "expired"
+    complete = gateway.expire_checkout(paid.id)
+    assert complete
+    assert complete.paid
 
 
 def test_a_lost_checkout_is_found_by_its_purchase(gateway: StripeGateway, sandbox: Sandbox) -> None:
@@ -195,12 +201,23 @@ def test_an_unknown_object_is_none(gateway: StripeGateway) -> None:
     assert gateway.retrieve_checkout("cs_test_unknown") is None
     assert gateway.retrieve_payment("pi_unknown") is None
     assert gateway.retrieve_subscription("sub_unknown") is None
+    assert gateway.expire_checkout("cs_test_unknown") is None
 
 
-def test_expiring_an_unknown_checkout_is_a_permanent_error(gateway: StripeGateway) -> None:
+def test_an_error_tells_what_stripe_has_lost(gateway: StripeGateway, sandbox: Sandbox) -> None:
     with pytest.raises(GatewayError) as refused:
-        gateway.expire_checkout("cs_test_unknown")
-    assert (refused.value.permanent, refused.value.code) == (True, "resource_missing")
+        gateway.list_cards("cus_unknown")
+    assert (refused.value.permanent, refused.value.customer_missing) == (True, True)
+    customer_id = gateway.create_customer(user_id="usr_1", email="alice@x.test")
+    sandbox.stripe.v1.customers.delete(customer_id)
+    for lost in ({"customer_id": customer_id}, {"price_id": "price_unknown"}):
+        with pytest.raises(GatewayError) as refused:
+            checkout(gateway, f"pur_{next(iter(lost))}", **lost)
+        error = refused.value
+        assert (error.customer_missing, error.price_refused) == (
+            "customer_id" in lost,
+            "price_id" in lost,
+        )
 
 
 @contextmanager

@@ -113,6 +113,11 @@ def _object_faults(thing: Any, where: str, expected: type | None = None) -> Iter
     if expected is not None and cls is not expected:
         yield f"{where}: {cls.__name__} instead of {expected.__name__}"
         return
+    if thing.get("deleted") is True:
+        # Of a deleted object, https://docs.stripe.com/api/customers/delete shows these fields.
+        if set(thing) != {"id", "object", "deleted"}:
+            yield f"{where}: a deleted object has id, object and deleted, not {sorted(thing)}"
+        return
     yield from _field_faults(thing, cls, where, absent=ONLY_ON_REQUEST.get(str(name), set()))
     if name == "event":
         yield from _event_faults(thing, where)

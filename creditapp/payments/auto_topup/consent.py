@@ -70,8 +70,8 @@ def enable(consent: Consent, member: User, *, new_card: bool = False) -> str | N
     """
     pack = _validate(consent)
     stop_reading()
-    gateway, customer_id = get(StripeGateway), customers.ensure(member)
-    cards = () if new_card else gateway.list_cards(customer_id)
+    gateway = get(StripeGateway)
+    cards = () if new_card else customers.with_customer(member, gateway.list_cards)
     now = clock.now()
     with transaction() as session:
         row = _store_terms(session, consent, pack, member, now=now)
@@ -82,12 +82,15 @@ def enable(consent: Consent, member: User, *, new_card: bool = False) -> str | N
             # The card it used before no longer exists.
             update_if(session, row, on_at=None, card_id=None, card_brand=None, card_last4=None)
     return_url = f"{get(Settings).site_url}{RETURN_PATH}"
-    created = gateway.create_setup_checkout(
-        key=f"{member.id}:{row.version}",
-        customer_id=customer_id,
-        currency=pack.currency,
-        success_url=f"{return_url}?session_id={{CHECKOUT_SESSION_ID}}",
-        cancel_url=f"{return_url}?cancelled=1",
+    created = customers.with_customer(
+        member,
+        lambda customer_id: gateway.create_setup_checkout(
+            key=f"{member.id}:{row.version}:{customer_id}",
+            customer_id=customer_id,
+            currency=pack.currency,
+            success_url=f"{return_url}?session_id={{CHECKOUT_SESSION_ID}}",
+            cancel_url=f"{return_url}?cancelled=1",
+        ),
     )
     with transaction() as session:
         update_if(session, row, setup_checkout_id=created.id)

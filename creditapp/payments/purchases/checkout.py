@@ -8,6 +8,7 @@ only name the purchase to sync, so neither their order nor their number matters.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
@@ -19,6 +20,7 @@ from creditapp.clock import NEVER
 from creditapp.config import Settings
 from creditapp.db import snapshot, stop_reading, transaction, update_if
 from creditapp.errors import Conflict, NotFound, RateLimited
+from creditapp.payments.customers import ReplacedAtStripe
 from creditapp.payments.purchases import posting
 from creditapp.payments.purchases.idempotency import FIRST_SYNC_AFTER
 from creditapp.payments.purchases.kinds import kind_of
@@ -34,6 +36,9 @@ from creditapp.payments.sweeps import claim_version, sync_due, until_claimed
 from creditapp.rate_limits import PURCHASE_QUESTIONS
 from creditapp.services import get
 
+REPLACEMENTS_MAX = 2
+"""The buyer's customer and the plan's price may both be missing at Stripe."""
+
 CHECKOUT_HOURS = 24
 """An unpaid purchase ends after this long, the longest that Stripe keeps a checkout open."""
 
@@ -44,25 +49,34 @@ class PurchaseEnded(Conflict):
     title = "This purchase has ended"
 
 
+class PriceUnavailable(Conflict):
+    """Stripe does not sell a price that the catalog names: an operator has to mend the catalog."""
+
+    title = "This cannot be bought right now"
+
+    def __init__(self) -> None:
+        super().__init__("You were not charged. Choose another one, or contact us.")
+
+
 def open_checkout(purchase: Purchase, buyer: User) -> None:
     """Create the checkout at Stripe and store it on the row; one purchase has one checkout.
 
-    Does nothing if it was created before. Raises ``PurchaseEnded`` and ``GatewayError``. No
-    transaction is open while Stripe is asked. Stripe repeats its answer to an idempotency key for
-    a day, failures included, so each attempt has a key of its own. A second attempt first looks for
-    the checkout of the last one; otherwise there could be two to pay.
+    Does nothing if it was created before. What Stripe has lost is created anew. Raises
+    ``PurchaseEnded``, ``PriceUnavailable`` and ``GatewayError``. No transaction is open while
+    Stripe is asked. Stripe repeats its answer to an idempotency key for a day, failures included,
+    so each attempt has a key of its own. A second attempt first looks for the checkout of the last
+    one; otherwise there could be two to pay.
     """
     if purchase.checkout_url is not None or purchase.checkout_id is not None:
         return
     closes_at = purchase.created_at + timedelta(hours=CHECKOUT_HOURS - 1)
     if purchase.ended or clock.now() > closes_at - timedelta(hours=1):
         raise PurchaseEnded("This checkout has expired. You were not charged; please start again.")
-    try:
-        created = _find_earlier_attempt(purchase) or _create_checkout(purchase, buyer, closes_at)
-    except GatewayError:
-        _count_attempt(purchase)
-        raise
-    _store_checkout(purchase, created)
+    for _ in range(REPLACEMENTS_MAX):
+        with suppress(ReplacedAtStripe):
+            _store_checkout(purchase, _try_checkout(purchase, buyer, closes_at))
+            return
+    _store_checkout(purchase, _try_checkout(purchase, buyer, closes_at))
 
 
 def fetch_checkout(purchase: Purchase) -> CheckoutState | None:
@@ -137,7 +151,7 @@ def _sync_once(purchase_id: str, *, failed_by_event: bool) -> Purchase | None:
     if state is None:
         return _close_unknown(purchase)
     if purchase.checkout_id and state.status == "open" and _too_old(purchase, clock.now()):
-        state = get(StripeGateway).expire_checkout(purchase.checkout_id)
+        state = get(StripeGateway).expire_checkout(purchase.checkout_id) or state
     if state.paid:
         kind.sync_before_closing(state)
     with transaction() as session:
@@ -145,6 +159,14 @@ def _sync_once(purchase_id: str, *, failed_by_event: bool) -> Purchase | None:
             return None
         posting.post(session, purchase, state, failed_by_event=failed_by_event, now=clock.now())
     return purchase
+
+
+def _try_checkout(purchase: Purchase, buyer: User, closes_at: datetime) -> CheckoutCreated:
+    try:
+        return _find_earlier_attempt(purchase) or _create_checkout(purchase, buyer, closes_at)
+    except (GatewayError, PriceUnavailable):
+        _count_attempt(purchase)
+        raise
 
 
 def _find_earlier_attempt(purchase: Purchase) -> CheckoutCreated | None:
@@ -175,7 +197,8 @@ def _count_attempt(purchase: Purchase) -> None:
     with transaction() as session:
         # Of two that failed at once, one counts.
         is_same = Purchase.attempt == purchase.attempt
-        update_if(session, purchase, is_same, attempt=purchase.attempt + 1)
+        if not update_if(session, purchase, is_same, attempt=purchase.attempt + 1):
+            purchase.attempt = session.get_one(Purchase, purchase.id).attempt
 
 
 def _store_checkout(purchase: Purchase, created: CheckoutCreated) -> None:

@@ -5,19 +5,24 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
+import structlog
+
 from creditapp import clock, units
 from creditapp.accounts import User
 from creditapp.catalog import Catalog
 from creditapp.config import Settings
 from creditapp.db import transaction
 from creditapp.errors import Conflict, NotFound, ValidationFailed
+from creditapp.payments import customers
 from creditapp.payments.purchases import checkout, notifications, posting
 from creditapp.payments.purchases.idempotency import PurchaseRequest, new_purchase, store_once
 from creditapp.payments.purchases.kinds import PurchaseKind
 from creditapp.payments.purchases.models import Purchase
 from creditapp.payments.stripe.client import StripeGateway
-from creditapp.payments.stripe.records import CheckoutCreated, CheckoutRequest
+from creditapp.payments.stripe.records import CheckoutCreated, CheckoutRequest, GatewayError
 from creditapp.services import get
+
+log = structlog.get_logger(__name__)
 
 
 class PackChanged(Conflict):
@@ -95,15 +100,26 @@ def _new_pack_purchase(order: Order, request: PurchaseRequest) -> Purchase:
 
 def _create_checkout(purchase: Purchase, buyer: User, request: CheckoutRequest) -> CheckoutCreated:
     """Create the checkout of a pack at Stripe."""
-    return get(StripeGateway).create_checkout(
-        request,
-        title=f"{purchase.pack_name}: {units.credits_text(purchase.credits_micro)} credits",
-        description="One payment, no subscription. These credits never expire.",
-        price_minor=purchase.price_minor,
-        currency=purchase.currency,
-        email=buyer.deliverable_email,
-        price_id=purchase.stripe_price_id,
-    )
+    try:
+        with customers.customer_of(buyer) as customer_id:
+            return get(StripeGateway).create_checkout(
+                request,
+                title=f"{purchase.pack_name}: {units.credits_text(purchase.credits_micro)} credits",
+                description="One payment, no subscription. These credits never expire.",
+                price_minor=purchase.price_minor,
+                currency=purchase.currency,
+                customer_id=customer_id,
+                price_id=purchase.stripe_price_id,
+            )
+    except GatewayError as error:
+        if not error.price_refused or purchase.stripe_price_id is None:
+            raise
+        log.error(
+            "price of the catalog is not for sale at Stripe",
+            pack=purchase.pack_id,
+            price=purchase.stripe_price_id,
+        )
+        raise checkout.PriceUnavailable from None
 
 
 PACK = PurchaseKind(

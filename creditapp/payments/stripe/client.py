@@ -34,7 +34,7 @@ class StripeGateway(StripePayments, StripeSubscriptions, StripeWebhooks):
         description: str,
         price_minor: int,
         currency: str,
-        email: str | None = None,
+        customer_id: str | None = None,
         price_id: str | None = None,
     ) -> CheckoutCreated:
         """Open a Checkout Session in payment mode.
@@ -60,8 +60,8 @@ class StripeGateway(StripePayments, StripeSubscriptions, StripeWebhooks):
                     },
                 }
             ]
-        if email:
-            params["customer_email"] = email
+        if customer_id:
+            params["customer"] = customer_id
         return self.open_purchase_checkout(params, request)
 
     @none_if_missing
@@ -70,9 +70,12 @@ class StripeGateway(StripePayments, StripeSubscriptions, StripeWebhooks):
         session = self.v1.checkout.sessions.retrieve(checkout_id)
         return self._with_reversals(_checkout_state(session))
 
-    @gateway_errors()
+    @none_if_missing
     def expire_checkout(self, checkout_id: str) -> CheckoutState:
-        """Expire a Checkout Session, unless it is complete or expired, and return its state."""
+        """Expire a Checkout Session, unless it is complete or expired, and return its state.
+
+        Returns None where Stripe has none.
+        """
         import stripe
 
         sessions = self.v1.checkout.sessions
@@ -114,9 +117,13 @@ class StripeGateway(StripePayments, StripeSubscriptions, StripeWebhooks):
         return tuple(_checkout_state(session) for session in page.auto_paging_iter())
 
     @gateway_errors()
-    def create_customer(self, *, user_id: str, email: str) -> str:
-        """Create the customer of a user, once for each email address; return its id."""
-        digest = sha256(email.encode()).hexdigest()[:16]
+    def create_customer(self, *, user_id: str, email: str, replaced_id: str = "") -> str:
+        """Create the customer of a user, once for each email address; return its id.
+
+        ``replaced_id`` is the customer that Stripe has lost, and is part of the idempotency key: to
+        the first key Stripe would repeat the id that it has lost.
+        """
+        digest = sha256(f"{email}{replaced_id}".encode()).hexdigest()[:16]
         return self.v1.customers.create(
             {"email": email, "metadata": {"user_id": user_id}},
             {"idempotency_key": f"customer:{user_id}:create:{digest}"},

@@ -133,6 +133,7 @@ def gateway_errors() -> Iterator[None]:
             permanent=isinstance(error, permanent),
             code=error.code,
             declined=isinstance(error, stripe.CardError),
+            param=getattr(error, "param", None),
         ) from None
 
 

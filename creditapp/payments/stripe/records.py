@@ -21,16 +21,36 @@ STRIPE_ID_LENGTH = 255
 class GatewayError(Exception):
     """A request to Stripe failed.
 
-    ``permanent`` means that another try cannot help, ``declined`` that the card was declined.
+    ``permanent`` means that another try cannot help, ``declined`` that the card was declined;
+    ``param`` is the parameter that Stripe refuses.
     """
 
     def __init__(
-        self, message: str, *, permanent: bool, code: str | None = None, declined: bool = False
+        self,
+        message: str,
+        *,
+        permanent: bool,
+        code: str | None = None,
+        declined: bool = False,
+        param: str | None = None,
     ) -> None:
         super().__init__(_SECRETS.sub("[key]", message))
         self.permanent = permanent
         self.code = code
         self.declined = declined
+        self.param = param
+
+    @property
+    def customer_missing(self) -> bool:
+        """Whether Stripe has no such customer: deleted, or of another account."""
+        # In a path the parameter is the id of whatever is asked for.
+        is_customer = self.param == "customer" or "No such customer" in str(self)
+        return self.code == "resource_missing" and is_customer
+
+    @property
+    def price_refused(self) -> bool:
+        """Whether Stripe has no such price, or does not sell it any more."""
+        return self.permanent and (self.param or "").endswith("[price]")
 
 
 @dataclass(frozen=True)

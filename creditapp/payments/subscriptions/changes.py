@@ -64,6 +64,12 @@ def change_plan(subscription: Subscription, plan: Plan, order: PlanOrder) -> str
 
     See ``plans.PlanChoice`` for the outcomes and ``plans.choose_plan`` for the errors.
     """
+    return plan_prices.with_price(
+        plan, order.cycle, lambda: _change_plan(subscription, plan, order)
+    )
+
+
+def _change_plan(subscription: Subscription, plan: Plan, order: PlanOrder) -> str:
     if plan.free:
         set_cancellation(subscription, cancel=True)
         return "will_end"
@@ -228,6 +234,6 @@ def is_upgrade(plan: Plan, order: PlanOrder, price: PlanPrice, quantity: int) ->
 
 def set_cancellation(subscription: Subscription, *, cancel: bool) -> Subscription:
     """Cancel a subscription at the period's end, or resume it; idempotent."""
-    if subscription.cancel_at_period_end != cancel:
+    if fetch_subscription(subscription.id).cancel_at_period_end != cancel:
         get(StripeGateway).cancel_at_period_end(subscription.id, cancel=cancel)
     return sync_subscription(subscription.id)

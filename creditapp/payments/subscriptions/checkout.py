@@ -17,6 +17,7 @@ from creditapp.catalog.products import Plan
 from creditapp.clock import NEVER
 from creditapp.db import snapshot, transaction, update_if
 from creditapp.payments import customers
+from creditapp.payments.customers import ReplacedAtStripe
 from creditapp.payments.purchases import checkout
 from creditapp.payments.purchases.idempotency import (
     PurchaseRequest,
@@ -27,7 +28,12 @@ from creditapp.payments.purchases.idempotency import (
 from creditapp.payments.purchases.kinds import PurchaseKind
 from creditapp.payments.purchases.models import Purchase
 from creditapp.payments.stripe.client import StripeGateway
-from creditapp.payments.stripe.records import CheckoutCreated, CheckoutRequest, CheckoutState
+from creditapp.payments.stripe.records import (
+    CheckoutCreated,
+    CheckoutRequest,
+    CheckoutState,
+    GatewayError,
+)
 from creditapp.payments.subscriptions import prices as plan_prices
 from creditapp.payments.subscriptions import sync as subscription_sync
 from creditapp.payments.subscriptions.changes import PlanOrder, PlanUnchanged
@@ -185,13 +191,24 @@ def _new_plan_purchase(
 
 
 def _create_checkout(purchase: Purchase, buyer: User, request: CheckoutRequest) -> CheckoutCreated:
-    return get(StripeGateway).create_plan_checkout(
-        request,
-        customer_id=customers.ensure(buyer),
-        price_id=purchase.stripe_price_id or "",
-        quantity=purchase.seats,
-        trial_days=purchase.trial_days,
-    )
+    price_id = purchase.stripe_price_id or ""
+    try:
+        with customers.customer_of(buyer) as customer_id:
+            return get(StripeGateway).create_plan_checkout(
+                request,
+                customer_id=customer_id,
+                price_id=price_id,
+                quantity=purchase.seats,
+                trial_days=purchase.trial_days,
+            )
+    except GatewayError as error:
+        if not error.price_refused:
+            raise
+        price = plan_prices.replace_price(price_id)
+        with transaction() as session:
+            is_same = Purchase.stripe_price_id == price_id
+            update_if(session, purchase, is_same, stripe_price_id=price.id)
+        raise ReplacedAtStripe("price") from None
 
 
 def _sync_subscription(state: CheckoutState) -> None:

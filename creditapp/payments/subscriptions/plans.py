@@ -21,6 +21,7 @@ from creditapp.payments import customers, idempotency
 from creditapp.payments.purchases import packs
 from creditapp.payments.purchases.models import Purchase
 from creditapp.payments.stripe.client import StripeGateway
+from creditapp.payments.stripe.records import GatewayError
 from creditapp.payments.subscriptions import changes as plan_changes
 from creditapp.payments.subscriptions import checkout as plan_checkout
 from creditapp.payments.subscriptions import posting as plan_posting
@@ -124,6 +125,10 @@ def preview_upgrade(order: PlanOrder, buyer: User) -> UpgradePreview | None:
     charge changes by some cents until the buyer confirms.
     """
     plan = _find_plan(order)
+    return plan_prices.with_price(plan, order.cycle, lambda: _preview_upgrade(order, plan, buyer))
+
+
+def _preview_upgrade(order: PlanOrder, plan: Plan, buyer: User) -> UpgradePreview | None:
     stop_reading()
     subscription = _find_subscription(buyer)
     price = plan_prices.find_price(subscription.price_id) if subscription else None
@@ -179,17 +184,27 @@ def portal_url(buyer: User, flow: str = "") -> str:
 
     ``flow`` opens one task directly: a key of ``PORTAL_FLOWS``, or empty. Raises ``GatewayError``.
     """
-    settings = get(Settings)
     stop_reading()
     subscription = _find_subscription(buyer)
-    portal_flow = PORTAL_FLOWS.get(flow)
-    if subscription is None and portal_flow != "payment_method_update":
-        portal_flow = None
+    if subscription is not None:
+        try:
+            return _open_portal(subscription.customer_id, flow, subscription.id)
+        except GatewayError as error:
+            if error.code != "resource_missing":
+                raise
+        # Stripe has lost the customer or the subscription, which ends the plan here too.
+        subscription_sync.sync_subscription(subscription.id)
+    card_flow = flow if flow == "card" else ""
+    return customers.with_customer(buyer, lambda customer_id: _open_portal(customer_id, card_flow))
+
+
+def _open_portal(customer_id: str, flow: str, subscription_id: str | None = None) -> str:
+    settings = get(Settings)
     return get(StripeGateway).create_portal(
-        customer_id=subscription.customer_id if subscription else customers.ensure(buyer),
+        customer_id=customer_id,
         return_url=settings.billing_portal_return_url or f"{settings.site_url}/dashboard",
-        flow=portal_flow,
-        subscription_id=subscription.id if subscription else None,
+        flow=PORTAL_FLOWS.get(flow),
+        subscription_id=subscription_id,
     )
 
 

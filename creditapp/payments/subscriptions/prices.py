@@ -6,8 +6,8 @@ A service: ``ensure_price`` calls Stripe and commits its own short transactions.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 import structlog
 from sqlalchemy import select
@@ -17,13 +17,28 @@ from creditapp import clock
 from creditapp.catalog import Catalog
 from creditapp.catalog.products import Plan
 from creditapp.config import Settings
-from creditapp.db import insert_once, snapshot, transaction
+from creditapp.db import insert_once, snapshot, transaction, update_if
+from creditapp.payments.purchases.checkout import PriceUnavailable
 from creditapp.payments.stripe.client import StripeGateway
-from creditapp.payments.stripe.records import PriceState
+from creditapp.payments.stripe.records import GatewayError, PriceState
 from creditapp.payments.subscriptions.models import CYCLES, PlanPrice
 from creditapp.services import get
 
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+_TERMS = (
+    "plan_id",
+    "plan_name",
+    "kind",
+    "cycle",
+    "price_minor",
+    "currency",
+    "credits_micro",
+    "lasting_months",
+    "trial_credits_micro",
+)
 
 ATTEMPTS_MAX = 3
 """Of two concurrent inserts the second reads again: its terms or the named id are stored then."""
@@ -82,6 +97,54 @@ def store_price(state: PriceState, terms: PlanPrice) -> None:
         insert_once(session, price)
 
 
+def with_price(plan: Plan, cycle: str, sell: Callable[[], T]) -> T:
+    """Call ``sell``, which changes a subscription to a plan's price; again if the price was lost.
+
+    Raises like ``replace_price``, and what ``sell`` raises.
+    """
+    try:
+        return sell()
+    except GatewayError as error:
+        if not error.price_refused:
+            raise
+    replace_price(ensure_price(plan, cycle).id)
+    try:
+        return sell()
+    except GatewayError as error:
+        if not error.price_refused:
+            raise
+        raise PriceUnavailable from None
+
+
+def replace_price(price_id: str) -> PlanPrice:
+    """Create a price anew that Stripe has lost or archived, on the same terms; return it.
+
+    The lost one keeps its row, for its subscribers. Raises ``PriceUnavailable`` for a price that
+    the catalog names, which is the operator's to mend, and ``GatewayError``.
+    """
+    with snapshot() as session:
+        lost = session.get_one(PlanPrice, price_id)
+    log.error(
+        "price of a plan is not for sale at Stripe",
+        plan=lost.plan_id,
+        cycle=lost.cycle,
+        price=price_id,
+    )
+    if price_id in _named_price_ids():
+        raise PriceUnavailable
+    copied = {column: getattr(lost, column) for column in _TERMS}
+    new_price = PlanPrice(
+        **copied, digest=lost.digest, livemode=lost.livemode, created_at=clock.now()
+    )
+    new_price.id = _create_at_stripe(new_price, replaced_id=price_id)
+    with transaction() as session:
+        # The digest finds the price that is sold.
+        other_digest = hashlib.sha256(f"{lost.digest} {price_id}".encode()).hexdigest()
+        update_if(session, lost, PlanPrice.digest == new_price.digest, digest=other_digest)
+        insert_once(session, new_price)
+    return new_price
+
+
 def find_price(price_id: str) -> PlanPrice | None:
     """Return one stored price, or None."""
     return find_prices({price_id}).get(price_id)
@@ -113,10 +176,10 @@ def stored_prices(session: Session, price_ids: set[str]) -> dict[str, PlanPrice]
     return {price.id: price for price in prices}
 
 
-def _create_at_stripe(price: PlanPrice) -> str:
+def _create_at_stripe(price: PlanPrice, *, replaced_id: str = "") -> str:
     """Create the price at Stripe and return its id; the same terms return the same price."""
     return get(StripeGateway).create_price(
-        key=price.digest[:32],
+        key=f"{price.digest[:32]}{replaced_id}",
         product=f"{price.plan_name} plan",
         price_minor=price.price_minor,
         currency=price.currency,
@@ -154,6 +217,11 @@ def _find_same_terms(session: Session, price: PlanPrice) -> PlanPrice | None:
             PlanPrice.digest == price.digest, PlanPrice.livemode == price.livemode
         )
     )
+
+
+def _named_price_ids() -> set[str | None]:
+    """Return the ids of the prices that the catalog names."""
+    return {_catalog_price_id(plan, cycle) for plan in get(Catalog).plans for cycle in CYCLES}
 
 
 def _catalog_price_id(plan: Plan, cycle: str) -> str | None:

@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 
+import structlog
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from creditapp import clock
 from creditapp.clock import NEVER
 from creditapp.db import insert_once, snapshot, stop_reading, transaction
-from creditapp.errors import NotFound
+from creditapp.errors import Conflict, NotFound
 from creditapp.payments import customers
 from creditapp.payments.purchases.models import Purchase
 from creditapp.payments.stripe.client import StripeGateway
@@ -29,8 +30,19 @@ from creditapp.payments.subscriptions.posting import StripeState
 from creditapp.payments.sweeps import claim_version, sync_due, until_claimed
 from creditapp.services import get
 
+log = structlog.get_logger(__name__)
+
+LOOK_UP_MISSING = timedelta(days=30)
+"""How long a subscription that Stripe does not have is looked up again."""
+
 RECENT_INVOICES = 2
 """Of how many of the newest paid invoices each sync reads refunds and disputes."""
+
+
+class PlanEnded(Conflict):
+    """The plan to change is not at Stripe any more."""
+
+    title = "Your plan has ended"
 
 
 def sync_subscription(subscription_id: str, *, invoice_id: str | None = None) -> Subscription:
@@ -50,17 +62,15 @@ def sweep_subscriptions() -> None:
 
 
 def fetch_subscription(subscription_id: str) -> SubscriptionState:
-    """Return a subscription's state at Stripe; raise ``NotFound`` where Stripe has none.
+    """Return the state at Stripe of a subscription that is to be changed.
 
-    Of several items the plan's is the one with a known price.
+    Raises ``PlanEnded`` where Stripe has none; the row has ended then.
     """
-    state = get(StripeGateway).retrieve_subscription(subscription_id)
+    state = _retrieve(subscription_id)
     if state is None:
-        raise NotFound("Stripe knows no such subscription.")
-    if not state.other_items:
-        return state
-    prices = plan_prices.find_prices(item.price_id for item in state.items)
-    return state.with_plan_item(prices)
+        sync_subscription(subscription_id)
+        raise PlanEnded("Your plan has ended. Nothing was charged; you can choose a plan again.")
+    return state
 
 
 def find_current(session: Session, user_id: str) -> Subscription | None:
@@ -84,6 +94,8 @@ def _sync_once(subscription_id: str, invoice_id: str | None) -> Subscription | N
     """Sync a subscription; return None, and change nothing, if it was changed meanwhile."""
     row, invoices = _load_rows(subscription_id)
     state = _fetch_stripe_state(subscription_id, invoices, invoice_id)
+    if state is None:
+        return _end_missing(row)
     user_id = row.user_id if row else _find_owner(state.subscription)
     price_ids = {line.price_id for invoice in state.invoices for line in invoice.lines}
     state.prices = plan_prices.find_prices({state.subscription.item.price_id} | price_ids)
@@ -102,10 +114,15 @@ def _load_rows(subscription_id: str) -> tuple[Subscription | None, dict[str, Inv
 
 def _fetch_stripe_state(
     subscription_id: str, invoices: Mapping[str, Invoice], invoice_id: str | None
-) -> StripeState:
-    """Read the subscription, its invoices, and refunds and disputes of those that may change."""
+) -> StripeState | None:
+    """Read the subscription, its invoices, and refunds and disputes of those that may change.
+
+    Returns None where Stripe has no such subscription.
+    """
     gateway = get(StripeGateway)
-    subscription = fetch_subscription(subscription_id)
+    subscription = _retrieve(subscription_id)
+    if subscription is None:
+        return None
     state = StripeState(subscription, gateway.list_invoices(subscription_id))
     paid = [invoice for invoice in state.invoices if invoice.paid and invoice.paid_minor > 0]
     for number, invoice in enumerate(paid, 1):
@@ -120,6 +137,33 @@ def _fetch_stripe_state(
         if is_recent or row is None or row.disputed or invoice.id == invoice_id:
             state.reversals[invoice.id] = gateway.reversals_of(payment_intent_id)
     return state
+
+
+def _retrieve(subscription_id: str) -> SubscriptionState | None:
+    """Return a subscription, or None; of several items the plan's is the one with a known price."""
+    state = get(StripeGateway).retrieve_subscription(subscription_id)
+    if state is None or not state.other_items:
+        return state
+    prices = plan_prices.find_prices(item.price_id for item in state.items)
+    return state.with_plan_item(prices)
+
+
+def _end_missing(row: Subscription | None) -> Subscription | None:
+    """End a subscription that Stripe no longer has: deleted, or of another account.
+
+    It is looked up again each day for a month, in case the key was wrong.
+    """
+    if row is None or row.livemode != get(StripeGateway).livemode:
+        raise NotFound("Stripe knows no such subscription.")
+    now = clock.now()
+    if row.ended_at is None:
+        log.error("subscription is missing at Stripe", subscription=row.id, user=row.user_id)
+    ended_at = row.ended_at or now
+    is_recent = now - ended_at < LOOK_UP_MISSING
+    columns: dict[str, object] = {"status": "canceled", "ended_at": ended_at}
+    columns["next_sync_at"] = now + timedelta(days=1) if is_recent else NEVER
+    with transaction() as session:
+        return row if claim_version(session, row, **columns) else None
 
 
 def _find_owner(state: SubscriptionState) -> str:

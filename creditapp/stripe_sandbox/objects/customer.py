@@ -72,6 +72,12 @@ def update(store: Store, customer: Json, params: dict[str, Any]) -> Json:
     return customer | changes
 
 
+def delete(store: Store, customer: Json) -> Json:
+    """Delete a customer and emit the event; return what is left of it."""
+    event.emit(store, "customer.deleted", customer)
+    return store.put({"id": customer["id"], "object": "customer", "deleted": True})
+
+
 def set_default_method(store: Store, customer: Json, method_id: str | None) -> Json:
     """Set the payment method of a customer's invoices and emit the event."""
     settings = {**customer["invoice_settings"], "default_payment_method": method_id}
