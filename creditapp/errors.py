@@ -6,6 +6,7 @@ renders them as problem+json, as a component, or as a page.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
@@ -121,6 +122,14 @@ class RateLimited(AppError):
     """Too many requests from one caller in a short time."""
 
     status, code, title = 429, "rate_limited", "Too many requests"
+
+    @classmethod
+    def after(cls, seconds: float, detail: str, *, limit: int | None = None) -> RateLimited:
+        """Return the error with the headers of every rate limit: whole seconds, at least one."""
+        wait = str(max(1, math.ceil(seconds)))
+        headers = {"RateLimit-Limit": str(limit)} if limit is not None else {}
+        headers |= {"Retry-After": wait, "RateLimit-Remaining": "0", "RateLimit-Reset": wait}
+        return cls(detail, headers=headers)
 
 
 class PaymentUnavailable(AppError):

@@ -34,6 +34,12 @@ REQUESTS: Final = RateLimit(1200, timedelta(minutes=1), "network")
 """All requests but webhooks and probes: many people share an office's address. In Redis, or each
 process counts its own."""
 
+COSTLY_REQUESTS: Final = RateLimit(30, timedelta(minutes=1), "network")
+"""Exports, PDFs and shared pages that do not exist: each costs many times what a page does."""
+
+UNSIGNED_WEBHOOKS: Final = RateLimit(600, timedelta(minutes=1), "network")
+"""Webhooks with a missing or wrong signature; signed ones have no limit."""
+
 # Accounts. Counted in the database, so that every process counts the same.
 
 LOG_IN: Final = RateLimit(10, _QUARTER_HOUR, "email address and network")

@@ -111,14 +111,8 @@ def _limited(session: Session, counter: Counter, now: datetime) -> RateLimited:
         select(Throttle.window_started_at).where(Throttle.key == counter.key)
     ).scalar()
     ends_at = (started_at or now) + counter.rate.window
-    seconds = max(1, math.ceil((ends_at - now).total_seconds()))
-    minutes = math.ceil(seconds / 60)
-    return RateLimited(
-        f"Too many tries. Try again in {minutes} min.",
-        headers={
-            "Retry-After": str(seconds),
-            "RateLimit-Limit": str(counter.rate.limit),
-            "RateLimit-Remaining": "0",
-            "RateLimit-Reset": str(seconds),
-        },
+    seconds = (ends_at - now).total_seconds()
+    minutes = max(1, math.ceil(seconds / 60))
+    return RateLimited.after(
+        seconds, f"Too many tries. Try again in {minutes} min.", limit=counter.rate.limit
     )

@@ -56,9 +56,8 @@ class BodyReader:
         ``RateLimited`` is raised.
         """
         if self._bytes >= self._room.bytes and not self._reading:
-            raise RateLimited(
-                "Too many requests are being sent at once. Try again in a second.",
-                headers={"Retry-After": "1", "RateLimit-Remaining": "0", "RateLimit-Reset": "1"},
+            raise RateLimited.after(
+                1, "Too many requests are being sent at once. Try again in a second."
             )
         of_network = [seat for seat in self._reading if seat.network == network]
         if len(of_network) >= self._room.bodies_per_network:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar, cast
 
-from flask import Flask
+from flask import Flask, Response
 from flask_limiter import ApplicationLimit, Limiter
 from flask_limiter.errors import RateLimitExceeded
 
@@ -13,17 +16,30 @@ from creditapp.accounts import MULTIPLES
 from creditapp.config import Settings
 from creditapp.errors import RateLimited
 from creditapp.http.sessions import caller_networks
-from creditapp.rate_limits import REQUESTS
+from creditapp.rate_limits import COSTLY_REQUESTS, REQUESTS, RateLimit
+
+View = TypeVar("View", bound=Callable[..., Any])
 
 
 def _limit_of_networks(multiple: int) -> ApplicationLimit:
     """Return the limit of requests for the caller's networks with this multiple of the limit."""
-    limit = REQUESTS.times(multiple).limit
     return ApplicationLimit(
-        f"{limit} per {REQUESTS.window.seconds} second",
-        key_function=lambda: _network_keys()[multiple],
-        exempt_when=lambda: multiple not in _network_keys(),
+        _text(REQUESTS, multiple),
+        key_function=partial(_network_key, multiple),
+        exempt_when=partial(_has_no_network, multiple),
     )
+
+
+def _text(rate: RateLimit, multiple: int) -> str:
+    return f"{rate.times(multiple).limit} per {rate.window.seconds} second"
+
+
+def _network_key(multiple: int) -> str:
+    return _network_keys()[multiple]
+
+
+def _has_no_network(multiple: int) -> bool:
+    return multiple not in _network_keys()
 
 
 def _network_keys() -> dict[int, str]:
@@ -37,6 +53,33 @@ limiter = Limiter(
     # Its headers would be on every response, with a Retry-After of its own among them.
     headers_enabled=False,
 )
+
+
+def limited(
+    rate: RateLimit, scope: str, *, counts_when: Callable[[Response], bool] | None = None
+) -> Callable[[View], View]:
+    """Limit the calls of a function within requests, by network; all of a scope count together.
+
+    With ``counts_when`` only requests with such a response count.
+    """
+
+    def decorate(view: View) -> View:
+        counted: Any = view
+        for multiple in MULTIPLES:
+            counted = limiter.shared_limit(
+                _text(rate, multiple),
+                scope,
+                key_func=partial(_network_key, multiple),
+                exempt_when=partial(_has_no_network, multiple),
+                deduct_when=counts_when,
+            )(counted)
+        return cast(View, counted)
+
+    return decorate
+
+
+costly = limited(COSTLY_REQUESTS, "costly")
+"""Decorator of a view whose response costs much."""
 
 
 def init_app(app: Flask, settings: Settings) -> None:
@@ -54,12 +97,8 @@ def rate_limited(error: RateLimitExceeded) -> RateLimited:
     """Turn the limiter's refusal into ours, with the headers of every other rate limit."""
     breached = limiter.current_limit
     seconds = max(1, math.ceil(breached.window[0] - time.time())) if breached else 60
-    return RateLimited(
+    return RateLimited.after(
+        seconds,
         f"Too many requests from here. Try again in {seconds} s.",
-        headers={
-            "Retry-After": str(seconds),
-            "RateLimit-Limit": str(error.limit.limit.amount) if error.limit else "0",
-            "RateLimit-Remaining": "0",
-            "RateLimit-Reset": str(seconds),
-        },
+        limit=error.limit.limit.amount if error.limit else 0,
     )

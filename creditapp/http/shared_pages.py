@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 from flask import Flask, Response, current_app, g, request
 
 from creditapp.catalog import Catalog
+from creditapp.http.rate_limiting import limited
 from creditapp.http.viewer import site_facts
+from creditapp.rate_limits import COSTLY_REQUESTS
 from creditapp.services import get, provide
 
 
@@ -65,12 +67,20 @@ def send_shared(build: Callable[[], str | bytes], mimetype: str = "text/html") -
 
 
 def _find_or_build(path: str, build: Callable[[], str | bytes]) -> _Built:
+    pages = get(SharedPages)
+    known = pages.built.get(path) if pages.catalog is get(Catalog) else None
+    return known if known and not current_app.jinja_env.auto_reload else _build(path, build)
+
+
+# A path that does not exist costs as much as one that is built, and is never kept.
+@limited(COSTLY_REQUESTS, "costly", counts_when=lambda response: response.status_code == 404)
+def _build(path: str, build: Callable[[], str | bytes]) -> _Built:
     pages, catalog = get(SharedPages), get(Catalog)
     # One build at a time: many first visitors must not build the same page in every thread.
     with pages.lock:
         if pages.catalog is not catalog or current_app.jinja_env.auto_reload:
-            pages.catalog = catalog
             pages.built.clear()
+            pages.catalog = catalog
         if path not in pages.built:
             content = build()
             content = content.encode() if isinstance(content, str) else content

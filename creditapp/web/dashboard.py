@@ -18,6 +18,7 @@ from creditapp.generation import queries
 from creditapp.http import forms
 from creditapp.http.json_provider import rfc3339
 from creditapp.http.policies import policy
+from creditapp.http.rate_limiting import costly
 from creditapp.http.rendering import page_or_block, with_query
 from creditapp.http.sessions import require_member
 from creditapp.http.viewer import viewer
@@ -78,6 +79,7 @@ def dashboard() -> Response:
 
 @account.get("/dashboard/history.csv")
 @policy("user")
+@costly
 def history_csv() -> Response:
     """Send the whole history as CSV, the newest line first, as a stream of pages."""
     pages = _csv_pages(viewer().wallet_id, _type_filter())

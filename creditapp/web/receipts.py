@@ -7,6 +7,7 @@ from flask import Blueprint, Response, url_for
 from creditapp import payments
 from creditapp.db import reading
 from creditapp.http.policies import policy
+from creditapp.http.rate_limiting import costly
 from creditapp.http.rendering import render_page
 from creditapp.http.sessions import require_account
 from creditapp.web import view_models
@@ -25,6 +26,7 @@ def receipt(purchase_id: str) -> str:
 
 @pages.get("/receipts/<purchase_id>.pdf")
 @policy("user")
+@costly
 def receipt_pdf(purchase_id: str) -> Response:
     """Send the receipt as a PDF."""
     # The PDF library takes a third of a second to import: only this request waits for it.

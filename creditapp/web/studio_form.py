@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from creditapp.catalog import Catalog, Model
 from creditapp.catalog.recommendations import recommend
 from creditapp.generation.operations.text_to_image import ImageOrder
+from creditapp.generation.orders import PROMPT_CHARACTERS_MAX
 from creditapp.http import forms
 from creditapp.http.json_provider import validation_failed
 from creditapp.http.viewer import viewer
@@ -20,11 +21,13 @@ from creditapp.web import view_models
 Form = dict[str, str]
 
 _FIELDS = ("prompt", "model", "n", "size", "quality")
+_CHARACTERS_MAX = 4 * PROMPT_CHARACTERS_MAX
+"""A text that is too long comes back for its author to shorten; beyond this it is cut."""
 
 
 def parse() -> Form:
     """Return the fields of the form or query, unchecked; ``choose`` overrides single ones."""
-    form = {name: forms.text(name, None) for name in _FIELDS}
+    form = {name: forms.text(name, _CHARACTERS_MAX) for name in _FIELDS}
     overrides = dict(parse_qsl(forms.text("choose", 200)))
     form.update({name: text for name, text in overrides.items() if name in _FIELDS})
     return form

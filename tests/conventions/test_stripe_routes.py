@@ -56,7 +56,7 @@ def reaches_stripe(view: object) -> bool:
     seen: set[FunctionType] = set()
     waiting = [view] if isinstance(view, FunctionType) else []
     while waiting:
-        function = waiting.pop()
+        function = inspect.unwrap(waiting.pop())  # a decorator's wrapper has other globals
         if function in seen or not function.__module__.startswith("creditapp."):
             continue
         seen.add(function)

@@ -111,7 +111,8 @@ def _limit_open_checkouts(session: Session, request: PurchaseRequest) -> None:
         Purchase.created_at > request.now - OPEN_CHECKOUTS.window,
     )
     if (session.scalar(query) or 0) >= OPEN_CHECKOUTS.limit:
-        raise RateLimited(
+        raise RateLimited.after(
+            OPEN_CHECKOUTS.window.total_seconds(),
             "You have many unpaid checkouts. Pay one of them, or come back later.",
-            headers={"Retry-After": f"{OPEN_CHECKOUTS.window.total_seconds():.0f}"},
+            limit=OPEN_CHECKOUTS.limit,
         )

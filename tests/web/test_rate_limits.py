@@ -1,0 +1,106 @@
+"""Limits of requests by what they cost, and what every refusal of a limit tells."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from creditapp.errors import RateLimited
+from creditapp.http.rate_limiting import limiter
+from tests.app_factory import Person, build_app, close_app
+from tests.conventions.files import texts
+
+
+@pytest.fixture
+def limited_app(database_url: str, tmp_path: Path) -> Iterator[Flask]:
+    """An app with the limiter on, as outside of tests."""
+    enabled, limiter.enabled = limiter.enabled, True
+    app = build_app(database_url, tmp_path)
+    app.config["RATELIMIT_ENABLED"] = True
+    limiter.init_app(app)
+    yield app
+    limiter.reset()
+    limiter.enabled = enabled
+    close_app(app)
+
+
+def from_network(browser: FlaskClient, path: str, address: str, **options: object) -> TestResponse:
+    return browser.open(path, environ_base={"REMOTE_ADDR": address}, **options)
+
+
+def test_exports_are_limited_by_network_and_pages_are_not(limited_app: Flask) -> None:
+    alice = Person(limited_app).sign_up("alice@example.com")
+    path = "/dashboard/history.csv"
+    answers = [from_network(alice.browser, path, "10.0.0.1").status_code for _ in range(31)]
+    assert answers == [200] * 30 + [429]
+    assert from_network(alice.browser, "/dashboard", "10.0.0.1").status_code == 200
+    assert from_network(alice.browser, path, "10.0.1.1").status_code == 200
+
+
+def test_paths_of_examples_that_do_not_exist_are_limited_and_pages_are_not(
+    limited_app: Flask,
+) -> None:
+    browser = limited_app.test_client()
+    for number in range(30):
+        path = f"/credits-demo/header/none-{number}"
+        assert from_network(browser, path, "10.0.0.1").status_code == 404
+    assert from_network(browser, "/credits-demo/header/none", "10.0.0.1").status_code == 429
+    for path in ("/credits-demo/header/user", "/api/openapi.json"):
+        from_network(browser, path, "10.0.1.1")  # whoever comes first builds it
+        assert from_network(browser, path, "10.0.0.1").status_code == 200
+
+
+def test_only_webhooks_without_a_signature_are_limited(limited_app: Flask) -> None:
+    browser = limited_app.test_client()
+    path = "/api/webhooks/stripe"
+    for _ in range(600):
+        assert from_network(browser, path, "10.0.0.1", method="POST").status_code == 400
+    refused = from_network(browser, path, "10.0.0.1", method="POST")
+    assert refused.status_code == 429
+    assert int(refused.headers["Retry-After"]) >= 1
+    assert from_network(browser, path, "10.0.1.1", method="POST").status_code == 400
+
+
+def test_every_429_says_after_how_many_whole_seconds(limited_app: Flask) -> None:
+    browser = limited_app.test_client()
+    paths = {
+        "page": lambda: browser.get("/credits-demo/header/none"),
+        "component": lambda: browser.get(
+            "/credits-demo/header/none", headers={"HX-Request": "true"}
+        ),
+        "JSON": lambda: browser.get(
+            "/credits-demo/header/none", headers={"Accept": "application/json"}
+        ),
+    }
+    for _ in range(30):
+        browser.get("/credits-demo/header/none")
+    for name, call in paths.items():
+        answer = call()
+        assert answer.status_code == 429, name
+        assert answer.headers["Retry-After"].isdecimal(), name
+        assert 1 <= int(answer.headers["Retry-After"]) <= 60
+        assert answer.headers["RateLimit-Reset"] == answer.headers["Retry-After"]
+        assert answer.headers["RateLimit-Remaining"] == "0"
+
+
+def test_every_rate_limit_is_built_with_its_seconds() -> None:
+    error = RateLimited.after(2.1, "Try again later.", limit=20)
+    assert error.headers == {
+        "Retry-After": "3",
+        "RateLimit-Limit": "20",
+        "RateLimit-Remaining": "0",
+        "RateLimit-Reset": "3",
+    }
+    assert RateLimited.after(-5, "Now.").headers["Retry-After"] == "1"
+    by_hand = [
+        name
+        for name, text in texts(".py").items()
+        if name.startswith("creditapp/") and re.search(r"raise RateLimited\b(?!\.after)", text)
+    ]
+    assert by_hand == []
