@@ -308,19 +308,6 @@ def test_a_card_that_requires_authentication_stops_it_at_once(
     assert tops.charges(alice) == []
 
 
-def test_a_removed_card_counts_as_declined(shop_app: ShopApp, tops: TopupShop) -> None:
-    alice = tops.switched_on()
-    with shop_app.app.app_context(), transaction() as session:
-        session.execute(
-            update(topup_consent.AutoTopup)
-            .where(topup_consent.AutoTopup.user_id == alice.id)
-            .values(card_id="pm_gone")
-        )
-    tops.run_low(alice)
-    assert [each.state for each in tops.purchases(alice)] == ["failed"]
-    assert tops.row(alice).declines == 1
-
-
 # --- Stripe silent ---
 
 

@@ -15,6 +15,7 @@ from creditapp.catalog import Catalog
 from creditapp.config import Settings
 from creditapp.db import snapshot, transaction
 from creditapp.payments import customers
+from creditapp.payments.auto_topup import outcomes
 from creditapp.payments.customers import Customer
 from creditapp.payments.purchases.checkout import PriceUnavailable
 from creditapp.payments.stripe.records import GatewayError
@@ -26,7 +27,7 @@ from creditapp.services import get, provide
 from creditapp.stripe_sandbox.state import State
 from tests.flaky_gateway import on_first_call
 from tests.payments.plan_shop import PlanShop
-from tests.payments.topup_shop import TopupShop
+from tests.payments.topup_shop import PRICE, TopupShop
 from tests.shop_app import CREATOR, ShopApp, values
 
 
@@ -226,3 +227,54 @@ def test_a_checkout_that_stripe_has_lost_does_not_bar_another_plan(plans: PlanSh
     assert purchase
     forget(plans.shop_app, str(purchase.checkout_id))
     assert plans.subscribe(alice, "premium").live
+
+
+@pytest.mark.parametrize("lost", ["card detached", "customer deleted", "another account"])
+def test_a_lost_card_stops_the_automatic_top_up_with_its_reason(
+    shop_app: ShopApp, lost: str
+) -> None:
+    tops = TopupShop(shop_app)
+    alice = tops.switched_on()
+    row, stripe = tops.row(alice), shop_app.gateway.v1
+    with shop_app.app.app_context(), snapshot() as session:
+        customer_id = customers.find(session, alice.id)
+    assert row.card_id
+    assert customer_id
+    if lost == "card detached":
+        stripe.payment_methods.detach(row.card_id)
+    elif lost == "customer deleted":
+        stripe.customers.delete(customer_id)
+    else:
+        with shop_app.app.app_context(), transaction() as session:
+            session.execute(update(Customer).values(stripe_id="cus_of_another_account"))
+    tops.run_low(alice)
+    row = tops.row(alice)
+    assert (row.on, row.stopped_reason, row.purchase_id) == (False, "card_removed", None)
+    assert [each.state for each in tops.purchases(alice)] == ["failed"]
+    assert [each["reason"] for each in tops.mails(alice, "topup_stopped")] == ["card_removed"]
+    page = tops.agree(alice)
+    assert page, "it asks for another card"
+    tops.save_card(page)
+    tops.return_from_setup(alice)
+    tops.sweep(outcomes.COOLDOWN + timedelta(minutes=1))
+    assert tops.charges(alice) == [PRICE]
+
+
+def test_a_top_up_refused_for_another_reason_is_no_declined_card(shop_app: ShopApp) -> None:
+    tops = TopupShop(shop_app)
+    alice = tops.switched_on()
+
+    def refuse(name: str) -> None:
+        if name == "charge_saved_card":
+            raise GatewayError("Stripe: no permission", permanent=True)
+
+    shop_app.flaky_gateway.before = refuse
+    with capture_logs() as logs:
+        tops.run_low(alice)
+    row, (purchase,) = tops.row(alice), tops.purchases(alice)
+    assert (row.on, row.declines, row.purchase_id, purchase.state) == (True, 0, None, "expired")
+    error = next(entry for entry in logs if entry["log_level"] == "error")
+    assert error["purchase"] == purchase.id
+    shop_app.flaky_gateway.before = lambda name: None
+    tops.sweep(outcomes.COOLDOWN + timedelta(minutes=1))
+    assert tops.charges(alice) == [PRICE]

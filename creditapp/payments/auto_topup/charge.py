@@ -170,7 +170,6 @@ def _charge_card(purchase: Purchase) -> None:
     with snapshot() as session:
         row = session.get_one(AutoTopup, purchase.user_id)
         customer_id = customers.find(session, purchase.user_id)
-    refusal: GatewayError | None = None
     try:
         payment_intent_id = get(StripeGateway).charge_saved_card(
             purchase_id=purchase.id,
@@ -186,16 +185,40 @@ def _charge_card(purchase: Purchase) -> None:
         if not error.permanent or error.code == "idempotency_key_in_use":
             log.warning("top-up not answered", purchase=purchase.id, code=error.code)
             return  # the sweep looks it up, and charges again with the same key
-        log.info("top-up refused", purchase=purchase.id, code=error.code)
-        refusal = error
-    else:
-        with transaction() as session:
-            is_first = Purchase.payment_intent_id.is_(None)
-            update_if(session, purchase, is_first, payment_intent_id=payment_intent_id)
-    synced = sync_purchase(purchase.id)
-    if refusal is not None and synced.state == "open":
-        # Refused without a payment, because the card was removed, say: nothing to look up later.
+        _end_refused(purchase, error, customer_id, row.card_id)
+        return
+    with transaction() as session:
+        is_first = Purchase.payment_intent_id.is_(None)
+        update_if(session, purchase, is_first, payment_intent_id=payment_intent_id)
+    sync_purchase(purchase.id)
+
+
+def _end_refused(
+    purchase: Purchase, refusal: GatewayError, customer_id: str | None, card_id: str | None
+) -> None:
+    """Sync a purchase whose charge was refused; end it where Stripe has no payment of it."""
+    if sync_purchase(purchase.id).state != "open":
+        return
+    if refusal.declined:
+        log.info("top-up refused", purchase=purchase.id, code=refusal.code)
         end_unpaid(purchase.id, "failed", refusal.code or "refused")
+    elif _is_card_removed(refusal, customer_id, card_id):
+        end_unpaid(purchase.id, "failed", outcomes.CARD_REMOVED)
+    else:
+        # A wrong key, say: not the member's card, so it is no declined payment.
+        log.error("top-up refused", purchase=purchase.id, code=refusal.code, param=refusal.param)
+        end_unpaid(purchase.id, "expired", None)
+
+
+def _is_card_removed(refusal: GatewayError, customer_id: str | None, card_id: str | None) -> bool:
+    """Return whether the customer has the card no more: Stripe refuses it in several ways."""
+    if refusal.customer_missing or not customer_id:
+        return True
+    try:
+        cards = get(StripeGateway).list_cards(customer_id)
+    except GatewayError as error:
+        return error.customer_missing
+    return card_id not in {card.id for card in cards}
 
 
 def _resume(user_id: str) -> None:

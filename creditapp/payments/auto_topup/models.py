@@ -44,8 +44,8 @@ class AutoTopup(db.Model):
     """When it first had a card; null until one is saved."""
     stopped_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     stopped_reason: Mapped[str | None] = mapped_column(String(24))
-    """``member``, ``declined``, ``authentication``, ``pack`` (its price changed) or ``review`` (an
-    operator must look at a payment)."""
+    """``member``, ``declined``, ``authentication``, ``card_removed``, ``pack`` (its price changed)
+    or ``review`` (an operator must look at a payment)."""
     setup_checkout_id: Mapped[str | None] = mapped_column(String(STRIPE_ID_LENGTH))
     """The checkout that saves a card; the top-up starts when it completes."""
     card_id: Mapped[str | None] = mapped_column(String(STRIPE_ID_LENGTH))

@@ -28,6 +28,9 @@ from creditapp.services import get
 COOLDOWN: Final = timedelta(minutes=10)
 """The shortest time between two attempts to charge the same member."""
 
+CARD_REMOVED: Final = "card_removed"
+"""Failure and reason to stop where Stripe has no such card or customer any more."""
+
 DECLINES_MAX: Final = 2
 """The top-up stops after this many declined payments in a row."""
 
@@ -57,7 +60,7 @@ def record_outcome(
 ) -> None:
     """Record the end of an automatic purchase, once; ignore one that has not ended.
 
-    ``failure`` is Stripe's code where the card was declined.
+    ``failure`` is Stripe's code where the card was declined, or ``CARD_REMOVED``.
     """
     if purchase.state in ("open", "pending"):
         return
@@ -118,6 +121,8 @@ def _stop_reason(purchase: Purchase, failure: str | None, declines: int) -> str 
         return None
     if failure == "authentication_required":
         return "authentication"
+    if failure == CARD_REMOVED:
+        return CARD_REMOVED
     return "declined" if declines >= DECLINES_MAX else None
 
 

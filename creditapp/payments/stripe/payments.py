@@ -89,11 +89,13 @@ class StripePayments(StripeConnection):
         intent = self.v1.payment_intents.retrieve(payment_intent_id)
         return self._with_reversals(_payment_state(intent))
 
-    @gateway_errors()
+    @none_if_missing
     def find_payment_for(
         self, purchase_id: str, *, customer_id: str, created_after: datetime
     ) -> CheckoutState | None:
         """Find the purchase's payment among the customer's; prefer one that succeeded.
+
+        Returns None for a customer that Stripe does not have, too.
 
         As with checkouts, Stripe's search would find a payment only about a minute after it is
         made. Stripe's clock is not ours, so the look-up begins a day earlier.
