@@ -43,6 +43,11 @@ class Element:
         return " ".join(self._tag.get_text().split())
 
     @property
+    def raw(self) -> str:
+        """The text with its spaces and line breaks, as in a ``pre``."""
+        return self._tag.get_text()
+
+    @property
     def html(self) -> str:
         """The element as HTML."""
         return str(self._tag)

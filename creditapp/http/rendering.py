@@ -152,7 +152,7 @@ def asset(path: str) -> str:
     """Return the URL of a static file with its content's digest, so that caches may store it."""
     folder = Path(current_app.static_folder or "")
     if path == "styles.css":
-        return url_for("styles", v=_styles()[1])
+        return url_for("styles", v=styles()[1])
     if path == "vendor/htmx.js":
         return url_for("htmx", v=_digest(htmx_file(), 0))
     file = folder / path
@@ -164,7 +164,7 @@ def _digest(file: Path, _modified_ns: int) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()[:12]
 
 
-def _styles() -> tuple[bytes, str]:
+def styles() -> tuple[bytes, str]:
     """Return all style sheets as one, and their digest; read again when templates are."""
     read = _read_styles.__wrapped__ if current_app.jinja_env.auto_reload else _read_styles
     return read(Path(current_app.static_folder or "") / "css")
@@ -189,7 +189,7 @@ def htmx_file() -> Path:
 @policy("public")
 def _send_styles() -> Response:
     """Send all style sheets as one; its URL changes with their content."""
-    response = Response(_styles()[0], mimetype="text/css")
+    response = Response(styles()[0], mimetype="text/css")
     response.add_etag()
     response.make_conditional(request)
     return response

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from flask import Flask, Response, current_app, g, request
@@ -43,10 +44,16 @@ def init_app(app: Flask) -> None:
 def render_shared(template: str, /, **context: object) -> str:
     """Return a page without anything of this request: its header shows no viewer."""
     page = current_app.jinja_env.get_template(template)
-    # Forms in examples get no token: the first visitor's would be shown to all the others.
+    with without_visitor():
+        return page.render(site=site_facts(), viewer=None, **context)
+
+
+@contextmanager
+def without_visitor() -> Iterator[None]:
+    """Give forms no token meanwhile: the first visitor's would be shown to all the others."""
     g.csrf_token = ""
     try:
-        return page.render(site=site_facts(), viewer=None, **context)
+        yield
     finally:
         del g.csrf_token
 

@@ -13,7 +13,7 @@ from flask import Flask
 from creditapp import emails
 from creditapp.emails import EmailService
 from creditapp.services import get
-from creditapp.web.examples import load_emails
+from creditapp.web.designers.examples import load_emails
 from tests.conventions.files import ROOT
 
 FOLDER = ROOT / "templates" / "emails"

@@ -13,15 +13,17 @@ from jinja2 import Environment, nodes
 from lucide import IconDoesNotExist
 from lucide.jinja import lucide
 
-from creditapp.web.examples import load_examples
+from creditapp.web.designers import component_docs
+from creditapp.web.designers.examples import GROUPS, load_examples
+from creditapp.web.designers.index import PAGES as DESIGNERS_PAGES
+from creditapp.web.designers.shown_states import SHOWN_STATES
 from tests.conventions.files import ROOT
 
 TEMPLATES = ROOT / "templates"
 COMPONENTS = sorted(path.stem for path in (TEMPLATES / "components").glob("*.html"))
+SUBJECTS = load_examples(TEMPLATES / "examples", datetime(2026, 11, 21, tzinfo=UTC))
 EXAMPLES = [
-    (component.name, example.name)
-    for component in load_examples(TEMPLATES / "examples", datetime(2026, 11, 21, tzinfo=UTC))
-    for example in component.examples
+    (component.name, example.name) for component in SUBJECTS for example in component.examples
 ]
 
 FAMILIES = {
@@ -30,21 +32,13 @@ FAMILIES = {
 }
 """Page folders whose module has another name."""
 
-NO_PAGES = {"examples", "health", "metrics", "receipt_pdf", "studio_form", "topup"}
+NO_PAGES = {"health", "metrics", "receipt_pdf", "studio_form", "topup"}
 """Modules of ``web`` without a page of their own: helpers, answers to machines, and ``topup``,
 whose part of the settings is a component."""
 
 CSS = ROOT / "static" / "css"
-NO_STYLES = {
-    "email_name": "is a text",
-    "job_news": "is read by screen readers only",
-    "live": "is read by screen readers only",
-    "pagination": "is a button",
-    "plan_modal": "is a dialog with the list of plans",
-    "topup_form": "is made of fields and ticks",
-    "words": "is a text",
-}
-"""Components without styles of their own, each with the reason."""
+NO_STYLES = {component.name for component in SUBJECTS if component.no_styles}
+"""Components without styles of their own; their examples have the reason."""
 
 _INLINE = re.compile(r"<[a-z][^>]*?\s(style|on[a-z]+|hx-on[:\w-]*)=", re.IGNORECASE)
 _SCRIPT = re.compile(r"<script(?![^>]*\ssrc=)[^>]*>|<style\b", re.IGNORECASE)
@@ -91,12 +85,13 @@ def test_a_component_has_its_example_and_its_styles(name: str) -> None:
         "as docs/designers.md says; /credits-demo shows them."
     )
     if name in NO_STYLES:
-        assert not (CSS / "components" / f"{name}.css").exists(), f"take {name} out of NO_STYLES"
+        sheet = CSS / "components" / f"{name}.css"
+        assert not sheet.exists(), f'take "no_styles" out of {name}.json'
         return
     sheet = CSS / "components" / f"{name}.css"
     assert sheet.is_file(), (
         f"ui.{name} has no styles: write static/css/components/{name}.css with the class "
-        f".{class_name}, or name it in NO_STYLES with the reason."
+        f'.{class_name}, or say "no_styles" with the reason in templates/examples/{name}.json.'
     )
     own = re.compile(rf"\.{class_name}(?![a-z])")
     assert own.search(sheet.read_text()), f"{sheet.name} has no rule for .{class_name}"
@@ -104,6 +99,28 @@ def test_a_component_has_its_example_and_its_styles(name: str) -> None:
     assert re.search(rf'[" ]{class_name}(?![a-z])', template), (
         f"{name}.html uses no class .{class_name}: give it to its outermost element."
     )
+
+
+@pytest.mark.parametrize("name", COMPONENTS)
+def test_every_parameter_of_a_component_is_described(app: Flask, name: str) -> None:
+    with app.app_context():
+        docs = component_docs.read(name)
+    assert docs.lead, f"the comment at the top of {name}.html says what it is"
+    bare = [parameter.name for parameter in docs.parameters if not parameter.about]
+    assert bare == [], f'describe them in the comment at the top of {name}.html: "{bare[:1]}: ..."'
+
+
+def test_every_component_is_in_a_group_and_says_when_to_use_it() -> None:
+    for component in SUBJECTS:
+        where = f"templates/examples/{component.name}.json"
+        assert component.group in GROUPS, where
+        assert component.use, where
+        assert {example.show for example in component.examples} <= {"", *SHOWN_STATES}, where
+
+
+def test_no_component_has_the_name_of_another_page_of_the_designers() -> None:
+    others = {page.name for page in DESIGNERS_PAGES}
+    assert not others & set(COMPONENTS)
 
 
 def test_every_sheet_of_components_has_its_component() -> None:

@@ -19,7 +19,7 @@ from tests.web.test_gallery import hang
 pytestmark = pytest.mark.databases("sqlite", "postgresql")
 
 QUERIES_MAX = 12
-KILOBYTES_MAX = {"/credits-demo": 44}  # every state of every component; other pages have 40
+KILOBYTES_MAX = 40
 
 MEMBERS_PAGES = ["/", "/credits", "/dashboard", "/gallery", "/settings", "/credits-demo"]
 MEMBERS_PAGES += ["/credits/plans", "/credits/refunds", "/credits-demo/emails"]
@@ -77,8 +77,7 @@ def test_no_page_is_larger_than_its_budget(app: Flask) -> None:
     pages = [(alice, path) for path in MEMBERS_PAGES] + [(guest, path) for path in GUESTS_PAGES]
     for person, path in pages:
         sent = person.browser.get(path, headers={"Accept-Encoding": "gzip"})
-        kilobytes_max = KILOBYTES_MAX.get(path, 40)
-        assert len(sent.data) <= kilobytes_max * 1024, f"{path}: {len(sent.data)} bytes"
+        assert len(sent.data) <= KILOBYTES_MAX * 1024, f"{path}: {len(sent.data)} bytes"
         if sent.status_code == 200:
             assert b"<html" in gzip.decompress(sent.data)
             assert "Accept-Encoding" in sent.headers["Vary"]

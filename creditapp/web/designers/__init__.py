@@ -1,0 +1,1 @@
+"""Documentation of the components, made from their templates, examples and style sheets."""
