@@ -177,6 +177,19 @@ def usage_by_day(session: Session, user_id: str, days: Sequence[datetime]) -> li
     return [usage.get(number, DayUsage()) for number in range(len(days))]
 
 
+def prompts_of(session: Session, user_id: str, generation_ids: Sequence[str]) -> dict[str, str]:
+    """Return the prompts of a member's generations by id, in one query; deleted ones have none."""
+    if not generation_ids:
+        return {}
+    query = select(Generation.id, Generation.prompt).where(
+        Generation.id.in_(generation_ids),
+        Generation.owner_kind == "user",
+        Generation.owner_id == user_id,
+        Generation.deleted_at.is_(None),
+    )
+    return {row.id: row.prompt for row in session.execute(query)}
+
+
 def count_of_guest(session: Session, cookie_id: str) -> int:
     """Return how many images a guest has: those that would move into an account."""
     query = (

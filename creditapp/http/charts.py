@@ -21,13 +21,25 @@ class Box:
         return self.x + self.width // 2
 
 
+def scale_top(largest: int) -> int:
+    """Return the top of a scale for values up to ``largest``: round, and so is its half."""
+    magnitude: int = 10 ** (len(str(max(largest, 1))) - 1)
+    return next(step * magnitude for step in (1, 2, 4, 6, 8, 10) if step * magnitude >= largest)
+
+
 def columns(
-    values: Sequence[int], *, left: int = 30, floor: int = 170, width: int = 324, height: int = 140
+    values: Sequence[int],
+    *,
+    top: int = 0,
+    left: int = 30,
+    floor: int = 170,
+    width: int = 324,
+    height: int = 140,
 ) -> list[Box]:
-    """Return a bar for each value on a common floor; the largest is as high as allowed."""
+    """Return a bar for each value on a common floor; ``top``, or the largest, is full height."""
     step = width // max(len(values), 1)
-    largest = max([*values, 1])
-    heights = [value * height // largest for value in values]
+    full = max([*values, top, 1])
+    heights = [value * height // full for value in values]
     bar_width = max(step * 3 // 4, 2)
     return [
         Box(

@@ -91,6 +91,7 @@ def init_app(app: Flask) -> None:
         mail=Components(app.jinja_env, "emails/parts/{}.html"),
         plain=Components(app.jinja_env, "emails/parts/{}.txt"),
         columns=charts.columns,
+        scale_top=charts.scale_top,
         segments=charts.segments,
         share=charts.share,
         shape=charts.shape,

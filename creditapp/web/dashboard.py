@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 
 from flask import Blueprint, Response, stream_with_context
@@ -25,7 +25,7 @@ from creditapp.http.viewer import viewer
 from creditapp.pagination import page_of
 from creditapp.payments.subscriptions import status as plan_status
 from creditapp.web import view_models
-from creditapp.web.view_models import BalancePart, Usage, UsageDay
+from creditapp.web.view_models import BalancePart, HistoryLine, Usage, UsageDay
 
 PAGE_SIZE = 25
 CSV_PAGE = 500
@@ -69,7 +69,7 @@ def dashboard() -> Response:
         wallet=view_models.balance(current_viewer, _balance_parts(current_viewer.wallet_id)),
         plan=view_models.plan(plan_status.get_status(reading(), require_member().id)),
         usage=_usage(require_member().id, now().date()),
-        lines=[view_models.history_line(line) for line in page.rows],
+        lines=_history_lines(session, require_member().id, page.rows),
         filter=type_filter,
         next_url=page.next_cursor
         and with_query("/dashboard", {**filters, "cursor": page.next_cursor}),
@@ -82,7 +82,7 @@ def dashboard() -> Response:
 @costly
 def history_csv() -> Response:
     """Send the whole history as CSV, the newest line first, as a stream of pages."""
-    pages = _csv_pages(viewer().wallet_id, _type_filter())
+    pages = _csv_pages(require_member().id, viewer().wallet_id, _type_filter())
     stop_reading()
     response = Response(stream_with_context(pages), mimetype="text/csv")
     response.headers["Content-Disposition"] = 'attachment; filename="credits.csv"'
@@ -90,21 +90,31 @@ def history_csv() -> Response:
     return response
 
 
-def _csv_pages(wallet_id: int | None, type_filter: str) -> Iterator[str]:
+def _csv_pages(user_id: str, wallet_id: int | None, type_filter: str) -> Iterator[str]:
     """Yield the sheet in pieces; each page is a short read, so that a slow client holds none."""
     yield _csv([["time", "type", "what", "credits", "total after", "id"]])
     cursor: int | None = None
     while True:
         with snapshot() as session:
-            lines = _lines(session, wallet_id, type_filter, cursor, CSV_PAGE)
+            entries = _lines(session, wallet_id, type_filter, cursor, CSV_PAGE)
+            lines = _history_lines(session, user_id, entries)
         yield _csv(_csv_cells(line) for line in lines)
-        if len(lines) < CSV_PAGE:
+        if len(entries) < CSV_PAGE:
             return
-        cursor = lines[-1].seq
+        cursor = entries[-1].seq
 
 
-def _csv_cells(entry: ledger.StatementLine) -> list[str]:
-    line = view_models.history_line(entry)
+def _history_lines(
+    session: Session, user_id: str, entries: Sequence[ledger.StatementLine]
+) -> list[HistoryLine]:
+    """Return the entries in words; their prompts take one query together."""
+    generation_ids = [found for entry in entries if (found := view_models.generation_of(entry))]
+    prompts = queries.prompts_of(session, user_id, generation_ids)
+    return [view_models.history_line(entry, prompts) for entry in entries]
+
+
+def _csv_cells(line: HistoryLine) -> list[str]:
+    entry = line.entry
     detail = f": {line.detail}" if line.detail else ""
     return [
         rfc3339(entry.effective_at),

@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from creditapp.http.charts import Box, columns, segments, shape, share
+from creditapp.http.charts import Box, columns, scale_top, segments, shape, share
 
 AMOUNTS = st.lists(st.integers(0, 10**15), min_size=1, max_size=31)
 
@@ -20,6 +20,19 @@ def test_columns_stand_side_by_side_on_the_floor(values: list[int]) -> None:
     assert bars[0].x >= 30
     assert bars[-1].x + bars[-1].width <= 354
     assert max(bar.height for bar in bars) == (140 if any(values) else 0)
+
+
+@given(st.integers(0, 10**15))
+def test_a_scale_ends_at_a_round_number_with_a_round_half(largest: int) -> None:
+    top = scale_top(largest)
+    assert max(largest, 1) <= top <= 2 * max(largest, 1)
+    assert len(str(top).rstrip("0")) == 1
+    assert len(str(top * 10 // 2).rstrip("0")) == 1
+
+
+def test_bars_are_measured_by_the_scale() -> None:
+    assert scale_top(4_500_000) == 6_000_000
+    assert [bar.height for bar in columns([4_500_000, 0], top=6_000_000)] == [105, 0]
 
 
 @given(AMOUNTS)

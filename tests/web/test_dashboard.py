@@ -17,7 +17,7 @@ from creditapp.db import reading, transaction
 from creditapp.units import MICRO_PER_CREDIT
 from tests.app_factory import Person, Queue
 from tests.pages import Element
-from tests.web.steps import HTMX, make, submit
+from tests.web.steps import HTMX, make, queries, submit
 
 pytestmark = pytest.mark.databases("sqlite", "postgresql")
 
@@ -99,6 +99,47 @@ def test_the_numbers_are_those_of_the_ledger(app: Flask, alice: Person, queue: Q
     total = sum(Decimal(line["credits"]) for line in totals)
     assert total == Decimal(balance.available_micro + balance.held_micro) / MICRO_PER_CREDIT
     assert Decimal(totals[0]["total after"]) == total
+
+
+def test_each_line_is_named_by_its_prompt_until_it_is_deleted(
+    alice: Person, charlie: Person, queue: Queue
+) -> None:
+    path = make(alice, queue, "a fox in the snow, " * 20)
+    make(alice, queue, "=two boats", n="2")
+    page = alice.page("/dashboard")
+    newest, older = rows(page)[:2]
+    assert newest[0].startswith("=two boatsText to image, Nano Banana")
+    assert older[0].startswith("a fox in the snow, a fox")
+    assert "…" in older[0]
+    assert page.one(f'#history a[href="{path}"]').text.startswith("a fox in the snow")
+    what = [line["what"] for line in table(alice.browser.get("/dashboard/history.csv").text)]
+    assert what[0].startswith("'=two boats: Text to image")
+    assert "fox" not in charlie.browser.get("/dashboard").text
+    assert alice.post(f"{path}/delete").status_code == 303
+    assert "a fox" not in alice.browser.get("/dashboard").text
+    assert rows(alice.page("/dashboard"))[1][0].startswith("Text to imageNano Banana")
+
+
+def test_prompts_take_one_query_however_many_there_are(
+    app: Flask, alice: Person, queue: Queue
+) -> None:
+    make(alice, queue, "one")
+    with queries(app) as before:
+        alice.browser.get("/dashboard")
+    for number in range(4):
+        make(alice, queue, f"number {number}")
+    with queries(app) as after:
+        alice.browser.get("/dashboard")
+    assert len(after) == len(before)
+
+
+def test_the_parts_of_a_balance_are_told_apart(app: Flask, alice: Person) -> None:
+    give(app, "alice@example.com", 25, source="purchase", paid_minor=499, currency="usd")
+    give(app, "alice@example.com", 5, source="promotion")
+    page = alice.page("/dashboard")
+    looks = [part["class"] for part in page.all(".balance-bar rect")]
+    assert len(looks) == len(set(looks)) == 3
+    assert [key["class"] for key in page.all(".balance-key rect")] == looks
 
 
 def test_a_week_of_spending_is_what_the_images_cost(

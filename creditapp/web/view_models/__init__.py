@@ -12,9 +12,11 @@ from creditapp.web.view_models.choices import (
 from creditapp.web.view_models.credit import (
     Balance,
     BalancePart,
+    HistoryLine,
     Usage,
     UsageDay,
     balance,
+    generation_of,
     history_line,
 )
 from creditapp.web.view_models.images import image_card, job

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -11,6 +11,8 @@ from creditapp.http.viewer import Viewer
 from creditapp.ledger import StatementLine
 from creditapp.payments.purchases import receipts
 from creditapp.services import get
+
+PROMPT_CHARACTERS_SHOWN = 90
 
 _OPERATION_NAMES = {
     "text-to-image": "Text to image",
@@ -84,15 +86,36 @@ class Balance(Viewer):
     currency: str
 
 
-def history_line(entry: StatementLine) -> HistoryLine:
-    """Return a ledger entry in words, with a link to what caused it."""
+def generation_of(entry: StatementLine) -> str | None:
+    """Return the id of the generation that an entry paid for."""
+    kind, _, generation_id = (entry.charge_key or "").partition(":")
+    return generation_id if kind == "generation" else None
+
+
+def history_line(entry: StatementLine, prompts: Mapping[str, str]) -> HistoryLine:
+    """Return a ledger entry in words, with a link to what caused it.
+
+    ``prompts`` are those of the generations, by id: an entry's line begins with its prompt.
+    """
     title, detail = _describe(entry)
     href = None
-    if entry.charge_key and entry.charge_key.startswith("generation:"):
-        href = f"/generations/{entry.charge_key.partition(':')[2]}"
+    generation_id = generation_of(entry)
+    if generation_id:
+        href = f"/generations/{generation_id}"
+        if prompt := " ".join(prompts.get(generation_id, "").split()):
+            detail = f"{title}, {detail}" if detail else title
+            title = shorten(prompt, PROMPT_CHARACTERS_SHOWN)
     elif entry.grant_origin and entry.grant_origin.startswith(("purchase:", "invoice:")):
         href = receipts.PATH.format(entry.grant_origin.split(":")[1])
     return HistoryLine(entry, title, detail, href)
+
+
+def shorten(text: str, characters_max: int) -> str:
+    """Return a text, cut at the last word that fits, with an ellipsis where it was cut."""
+    if len(text) <= characters_max:
+        return text
+    head = text[:characters_max]
+    return f"{head.rpartition(' ')[0] or head}…"
 
 
 def _describe(entry: StatementLine) -> tuple[str, str | None]:
