@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from decimal import Context, Decimal, Inexact, InvalidOperation
 
+from creditapp.currencies import CURRENCIES, currency_of
+
 MICRO_PER_CREDIT = 1_000_000
 MICRO_MAX = 10**9 * MICRO_PER_CREDIT
 """The largest amount of one request: 10^9 credits."""
@@ -18,12 +20,6 @@ MINOR_MAX = 10**11
 
 DECIMALS_MAX = 6
 
-# ISO 4217 currencies whose minor unit is not a hundredth.
-# Source: ISO 4217 table A.1, the currencies that Stripe charges in.
-_MINOR_DIGITS = {
-    **dict.fromkeys(("BIF CLP DJF GNF JPY KMF KRW MGA PYG RWF UGX VND VUV XAF XOF XPF").split(), 0),
-    **dict.fromkeys("BHD JOD KWD OMR TND".split(), 3),
-}
 _SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£"}
 
 
@@ -79,7 +75,7 @@ def dollars_text(micro: int) -> str:
 
 def minor_digits(currency: str) -> int:
     """Return how many decimals a currency's amounts have: 2 for USD, 0 for JPY."""
-    return _MINOR_DIGITS.get(currency.upper(), 2)
+    return currency_of(currency).digits
 
 
 def minor_to_decimal(minor: int, currency: str) -> Decimal:
@@ -100,9 +96,37 @@ def minor_from_text(text: str, currency: str) -> int:
     if not amount.is_finite() or not 0 < amount <= Decimal(MINOR_MAX).scaleb(-digits):
         raise AmountInvalid("An amount of money must be greater than zero and at most a billion.")
     minor = _whole_units(amount, digits)
-    if minor is None:
-        raise AmountInvalid(f"An amount in {currency.upper()} has at most {digits} decimals.")
+    if minor is None or minor % currency_of(currency).step_minor:
+        raise AmountInvalid(f"An amount in {currency.upper()} has {decimals_text(currency)}.")
     return minor
+
+
+def decimals_text(currency: str) -> str:
+    """Return which decimals an amount of a currency may have, for a sentence that refuses one."""
+    known = currency_of(currency)
+    if known.shown_digits and known.step_minor > 1:
+        return f"{known.digits} decimals, of which the last is 0"
+    return f"at most {known.shown_digits} decimals"
+
+
+def round_down_minor(minor: int, currency: str) -> int:
+    """Return the largest amount that can be charged or refunded and is not above ``minor``."""
+    return minor - minor % currency_of(currency).step_minor
+
+
+def charge_problem(minor: int, currency: str) -> str | None:
+    """Return why Stripe cannot charge a price, as a rule that begins with "must", or None."""
+    code = currency.upper()
+    known = CURRENCIES.get(code)
+    if known is None:
+        return f"must be in a currency that Stripe charges in; {code} is none"
+    if minor % known.step_minor:
+        return f"must have {decimals_text(code)} in {code}"
+    if minor < known.least_minor:
+        return f"must be at least {money_text(known.least_minor, code)}, Stripe's least charge"
+    if minor > known.most_minor:
+        return f"must be at most {money_text(known.most_minor, code)}, Stripe's largest charge"
+    return None
 
 
 def _whole_units(amount: Decimal, decimals: int) -> int | None:
@@ -122,8 +146,9 @@ def _whole_units(amount: Decimal, decimals: int) -> int | None:
 
 
 def money_text(minor: int, currency: str) -> str:
-    """Return a price for people: ``$14.99``, ``−$3.00`` or ``12.00 CHF``."""
-    digits = minor_digits(currency)
+    """Return a price for people: ``$14.99``, ``−$3.00``, ``12.00 CHF`` or ``500 ISK``."""
+    known = currency_of(currency)
+    digits = known.digits if minor % known.step_minor else known.shown_digits
     amount = minor_to_decimal(abs(minor), currency)
     sign = "−" if minor < 0 else ""
     symbol = _SYMBOLS.get(currency.upper())

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from creditapp.currencies import currency_of
 from creditapp.units import (
     MICRO_MAX,
     MICRO_PER_CREDIT,
@@ -20,6 +21,8 @@ from creditapp.units import (
     micro_from_text,
     minor_digits,
     minor_from_text,
+    money_text,
+    round_down_minor,
 )
 
 ALMOST_ONE = "0." + "9" * 35
@@ -54,13 +57,13 @@ def test_credits_are_what_was_written_or_no_amount(text: str) -> None:
         assert micro_from_decimal(Decimal(text)) == micro_from_text(f" {text} ") == worth
 
 
-@given(WRITTEN, st.sampled_from(["USD", "JPY", "KWD"]))
+@given(WRITTEN, st.sampled_from(["USD", "JPY", "KWD", "ISK", "UGX", "HUF", "TWD"]))
 @example(ALMOST_ONE, "USD")
 @example(f"14.99{'0' * 60}", "USD")
 @example("100000000000", "JPY")
 def test_money_is_what_was_written_or_no_amount(text: str, currency: str) -> None:
     worth = exact(text, 10 ** minor_digits(currency), MINOR_MAX)
-    if worth is None:
+    if worth is None or worth % currency_of(currency).step_minor:
         with pytest.raises(AmountInvalid):
             minor_from_text(text, currency)
     else:
@@ -94,3 +97,36 @@ def test_a_huge_number_is_refused_at_once(text: str) -> None:
 def test_an_invalid_number_of_credits_is_refused(amount: str) -> None:
     with pytest.raises(AmountInvalid):
         micro_from_decimal(Decimal(amount))
+
+
+@pytest.mark.parametrize(
+    ("text", "currency", "minor", "shown"),
+    [
+        ("14.99", "USD", 1499, "$14.99"),
+        ("500", "JPY", 500, "500 JPY"),
+        ("5", "ISK", 500, "5 ISK"),
+        ("5", "UGX", 500, "5 UGX"),
+        ("5.12", "KWD", 5120, "5.120 KWD"),
+        ("800.45", "TWD", 80045, "800.45 TWD"),
+        ("175.5", "HUF", 17550, "175.50 HUF"),
+    ],
+)
+def test_money_is_in_stripes_minor_units(text: str, currency: str, minor: int, shown: str) -> None:
+    assert minor_from_text(text, currency) == minor
+    assert money_text(minor, currency) == shown
+
+
+def test_a_rounded_amount_has_no_fraction_that_its_currency_lacks() -> None:
+    assert round_down_minor(12_345, "ISK") == 12_300
+    assert round_down_minor(5_127, "KWD") == 5_120
+    assert round_down_minor(5_127, "USD") == 5_127
+    assert money_text(12_345, "ISK") == "123.45 ISK"
+
+
+@pytest.mark.parametrize(
+    ("text", "currency", "says"),
+    [("5.5", "ISK", "at most 0 decimals"), ("5.123", "KWD", "3 decimals, of which the last is 0")],
+)
+def test_a_fraction_that_cannot_be_charged_is_refused(text: str, currency: str, says: str) -> None:
+    with pytest.raises(AmountInvalid, match=says):
+        minor_from_text(text, currency)

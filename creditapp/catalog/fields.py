@@ -14,7 +14,7 @@ from typing import Annotated, NoReturn, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
-from creditapp.units import MICRO_MAX, MICRO_PER_CREDIT, minor_digits
+from creditapp.units import MICRO_MAX, MICRO_PER_CREDIT, charge_problem, decimals_text, minor_digits
 
 UNKNOWN_KEY = "is not a key that a catalog has here"
 
@@ -42,11 +42,22 @@ class KeyInvalid(ValueError):
 
 def minor_units(amount: Decimal, currency: str) -> int:
     """Return money in minor units; raise ``ValueError`` for a fraction of one."""
-    digits = minor_digits(currency)
-    minor = amount.scaleb(digits)
+    minor = amount.scaleb(minor_digits(currency))
     if minor != minor.to_integral_value():
-        raise ValueError(f"must have at most {digits} decimals in {currency}")
+        raise ValueError(f"must have {decimals_text(currency)} in {currency}")
     return int(minor)
+
+
+def price_minor(amount: Decimal, currency: str) -> int:
+    """Return a price in minor units; raise ``ValueError`` for one that Stripe cannot charge.
+
+    Zero is no charge.
+    """
+    minor = minor_units(amount, currency)
+    problem = charge_problem(minor, currency) if minor else None
+    if problem is not None:
+        raise ValueError(problem)
+    return minor
 
 
 def _decimal(value: object) -> Decimal:
@@ -82,6 +93,11 @@ def _minor(value: object, info: ValidationInfo) -> int:
     return minor_units(_money(value), context["currency"])
 
 
+def _price(value: object, info: ValidationInfo) -> int:
+    context: Mapping[str, str] = info.context or {}
+    return price_minor(_decimal(value), context["currency"])
+
+
 def _micros_usd(value: object) -> int:
     micros = _money(value) * 1_000_000
     if micros != micros.to_integral_value():
@@ -114,6 +130,9 @@ CreditsOrNone = Annotated[int, BeforeValidator(_credits)]
 Credits = Annotated[CreditsOrNone, Field(gt=0)]
 Money = Annotated[Decimal, BeforeValidator(_money)]
 Minor = Annotated[int, BeforeValidator(_minor)]
+Price = Annotated[int, BeforeValidator(_price)]
+"""Money that is charged through Stripe, or zero."""
+Amount = Annotated[Decimal, BeforeValidator(_decimal)]
 MicrosUsd = Annotated[int, BeforeValidator(_micros_usd)]
 """A provider's price for a million tokens, in millionths of a dollar."""
 

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from creditapp.catalog.fields import (
+    Amount,
     Computed,
     Credits,
     CreditsOrNone,
@@ -18,11 +19,11 @@ from creditapp.catalog.fields import (
     Line,
     Many,
     Minor,
-    Money,
     Name,
+    Price,
     Table,
     Variable,
-    minor_units,
+    price_minor,
 )
 from creditapp.catalog.plan_kinds import PLAN_KINDS, KindName
 
@@ -34,20 +35,20 @@ class Pack(Table):
 
     id: Id
     name: Name
-    price_minor: Annotated[Minor, Field(alias="price", gt=0)]
+    price_minor: Annotated[Price, Field(alias="price", gt=0)]
     currency: Computed[str] = ""
     credits_micro: Credits = Field(alias="credits")
     best_value: bool = False
     stripe_price_id: Name | None = None
     stripe_price_env: Variable | None = None
-    prices: dict[Currency, Annotated[Money, Field(gt=0)]] = Field(default_factory=dict)
+    prices: dict[Currency, Annotated[Amount, Field(gt=0)]] = Field(default_factory=dict)
     """Prices in other currencies than the catalog's own."""
 
     @model_validator(mode="after")
     def _check_prices(self) -> Self:
         for currency, amount in self.prices.items():
             try:
-                minor_units(amount, currency)
+                price_minor(amount, currency)
             except ValueError as error:
                 raise KeyInvalid(f"prices.{currency}", str(error)) from None
         return self
@@ -55,7 +56,7 @@ class Pack(Table):
     @property
     def elsewhere_minor(self) -> Mapping[str, int]:
         """The prices in other currencies than the catalog's own, in their minor units."""
-        return {currency: minor_units(price, currency) for currency, price in self.prices.items()}
+        return {currency: price_minor(price, currency) for currency, price in self.prices.items()}
 
     def stripe_price(self, values: Mapping[str, str]) -> str | None:
         """Return the Stripe price to send, if the catalog or a variable names one."""
@@ -108,8 +109,8 @@ class Plan(Table):
     tagline: Line
     kind: KindName = "credits"
     currency: Computed[str] = ""
-    month_minor: Minor = Field(alias="month")
-    year_minor: Minor = Field(alias="year")
+    month_minor: Price = Field(alias="month")
+    year_minor: Price = Field(alias="year")
     credits_micro: CreditsOrNone = Field(alias="credits")
     unused: Literal["expire", "carry", "keep"] = "keep"
     carry_months: Annotated[int, Field(ge=0, le=24)] = 0

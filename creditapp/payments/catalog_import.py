@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 from creditapp.catalog import Catalog, CatalogInvalid, versions
 from creditapp.payments.stripe.records import PriceState
 from creditapp.payments.subscriptions.models import CYCLES
-from creditapp.units import minor_digits
+from creditapp.units import charge_problem, minor_digits
 
 CREDITS_KEY = "includedCredits"
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,47}")
@@ -151,6 +151,9 @@ def _problem(price: PriceState, currency: str) -> str | None:
         return f"it is in {price.currency.upper()}, and the catalog sells in {currency.upper()}"
     if not price.price_minor:
         return "it has no fixed price above zero"
+    unsellable = charge_problem(price.price_minor, price.currency)
+    if unsellable is not None:
+        return f"its price {unsellable}"
     if price.cycle == "other":
         return "it recurs neither by the month nor by the year"
     if _ID.fullmatch(_id_of(price)) is None:

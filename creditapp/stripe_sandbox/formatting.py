@@ -7,16 +7,15 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from creditapp.stripe_sandbox import currencies
 from creditapp.stripe_sandbox.errors import StripeAPIError
 
-# Stripe's "zero-decimal currencies".
-_ZERO_DECIMAL = frozenset("bif clp djf gnf jpy kmf krw mga pyg rwf ugx vnd vuv xaf xof xpf".split())
 _SYMBOLS = {"usd": "$", "eur": "€", "gbp": "£"}
 
 
 def money(minor: int, currency: str) -> str:
     """Return ``$14.99`` or ``12.00 CHF``."""
-    digits = 0 if currency in _ZERO_DECIMAL else 2
+    digits = currencies.decimals(currency)
     amount = f"{abs(Decimal(minor)).scaleb(-digits):,.{digits}f}"
     sign = "−" if minor < 0 else ""
     symbol = _SYMBOLS.get(currency)
@@ -25,7 +24,7 @@ def money(minor: int, currency: str) -> str:
 
 def parse_amount(text: str, currency: str) -> int:
     """Return the minor units of an entered amount, such as ``4.99``."""
-    digits = 0 if currency in _ZERO_DECIMAL else 2
+    digits = currencies.decimals(currency)
     plain = text.lstrip("$€£")
     # A limited number of digits, so Decimal does not round, and no exponent that could overflow.
     if re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,12})?", plain) is None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from creditapp.stripe_sandbox import dunning, payment_attempts, payment_options
+from creditapp.stripe_sandbox import currencies, dunning, payment_attempts, payment_options
 from creditapp.stripe_sandbox.errors import StripeAPIError, missing_object
+from creditapp.stripe_sandbox.formatting import money
 from creditapp.stripe_sandbox.objects import charge as charges
 from creditapp.stripe_sandbox.objects import event
 from creditapp.stripe_sandbox.objects import payment_intent as intents
 from creditapp.stripe_sandbox.objects import payment_method as methods
-from creditapp.stripe_sandbox.objects.checkout_rules import MINIMUM_MINOR
 from creditapp.stripe_sandbox.store import Json, Store, public
 
 
@@ -60,9 +60,13 @@ def _customer_and_card(store: Store, params: dict[str, Any]) -> tuple[Json, Json
             raise StripeAPIError(
                 f"Missing required param: {name}.", code="parameter_missing", param=name
             )
-    if params["amount"] < MINIMUM_MINOR:
+    currency = params["currency"].lower()
+    currencies.validate(params["amount"], currency, param="amount")
+    if params["amount"] < currencies.minimum(currency):
         raise StripeAPIError(
-            "Amount must be at least $0.50 usd", code="amount_too_small", param="amount"
+            f"Amount must be at least {money(currencies.minimum(currency), currency)}",
+            code="amount_too_small",
+            param="amount",
         )
     customer = store.get("customer", params["customer"])
     if customer is None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from creditapp.stripe_sandbox import currencies
 from creditapp.stripe_sandbox.errors import StripeAPIError
 from creditapp.stripe_sandbox.objects import promotion_code as codes
-from creditapp.stripe_sandbox.objects.checkout_rules import MINIMUM_MINOR
 from creditapp.stripe_sandbox.objects.checkout_totals import with_totals
 from creditapp.stripe_sandbox.store import Json, Store
 
@@ -23,7 +23,7 @@ def apply(store: Store, session: Json, entered: str) -> Json:
         raise StripeAPIError("This code is for another currency.")
     discounts = [{"coupon": None, "promotion_code": code["id"]}]
     discounted = with_totals(session | {"discounts": discounts}, coupon)
-    if 0 < discounted["amount_total"] < MINIMUM_MINOR:
+    if 0 < discounted["amount_total"] < currencies.minimum(session["currency"]):
         raise StripeAPIError("With this code the total is too small to be paid.")
     return store.put(discounted)
 

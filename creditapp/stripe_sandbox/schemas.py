@@ -23,7 +23,8 @@ from creditapp.stripe_sandbox.parameters import (
 
 Schema = dict[str, Parameter]
 
-AMOUNT_MAX = 99_999_999
+AMOUNT_MAX = 10**13 - 1
+"""The largest in any currency; ``currencies`` has that of each."""
 
 EXPAND: Schema = {"expand": Array(of=Text())}
 PAGE: Schema = {

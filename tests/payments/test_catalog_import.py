@@ -109,6 +109,7 @@ def test_two_cycles_are_a_plan_and_one_is_not() -> None:
         ({"metadata": {"includedCredits": "0.0000001"}}, "six decimals"),
         ({"currency": "eur"}, "in EUR"),
         ({"price_minor": None}, "no fixed price"),
+        ({"price_minor": 49}, "its price must be at least $0.50, Stripe's least charge"),
         ({"cycle": "other"}, "neither by the month"),
         ({"product_name": "***"}, "creditappId"),
     ],

@@ -10,9 +10,11 @@ from flask import Flask
 
 from creditapp.catalog import CatalogInvalid, packs_view
 from creditapp.catalog.load import parse
+from creditapp.currencies import CURRENCIES
 from creditapp.errors import ValidationFailed
 from creditapp.payments.purchases import packs
 from creditapp.payments.purchases.packs import Order
+from creditapp.stripe_sandbox import currencies as of_sandbox
 from tests.app_factory import SharedApps
 from tests.shop_app import CREATOR, ShopApp
 
@@ -62,6 +64,15 @@ def test_each_currency_has_its_own_prices() -> None:
     [
         ('EUR = "4.50"', 'EUR = "4.505"', "at most 2 decimals in EUR"),
         ('EUR = "4.50"', "EUR = 0", "greater than zero"),
+        ('EUR = "4.50"', 'EUR = "0.49"', r"prices.EUR: must be at least €0.50, Stripe's least"),
+        ('EUR = "4.50"', 'GBP = "0.29"', "must be at least £0.30"),
+        ('EUR = "4.50"', 'CZK = "14.99"', "must be at least 15.00 CZK"),
+        ('EUR = "4.50"', 'ISK = "5.50"', "must have at most 0 decimals in ISK"),
+        ('EUR = "4.50"', 'UGX = "18000.50"', "must have at most 0 decimals in UGX"),
+        ('EUR = "4.50"', 'KWD = "1.499"', "must have 3 decimals, of which the last is 0 in KWD"),
+        ("JPY = 720", 'JPY = "720.5"', "must have at most 0 decimals in JPY"),
+        ('EUR = "4.50"', "VND = 100000000", "must be at most 99,999,999 VND"),
+        ('EUR = "4.50"', "XAU = 5", "XAU is none"),
         ('EUR = "4.50"', 'USD = "4.50"', "own price"),
         ('EUR = "4.50"', 'Euro = "4.50"', "ISO 4217"),
     ],
@@ -119,3 +130,21 @@ def test_the_page_offers_the_currencies_and_remembers_the_choice(shop_app: ShopA
     found = shop_app.app.test_client().get("/api/credit-packs?currency=eur").json
     assert found[1]["priceMinor"] == 1399
     assert shop_app.app.test_client().get("/api/credit-packs?currency=CHF").status_code == 422
+
+
+def test_the_sandbox_charges_by_the_same_rules() -> None:
+    """Two tables of the same page, each written for itself."""
+    assert {code.lower() for code in CURRENCIES} == of_sandbox.CODES
+    for code, currency in CURRENCIES.items():
+        name = code.lower()
+        assert (
+            currency.digits,
+            currency.step_minor,
+            currency.least_minor,
+            currency.most_minor,
+        ) == (
+            of_sandbox.decimals(name),
+            of_sandbox.step(name),
+            of_sandbox.minimum(name),
+            of_sandbox.maximum(name),
+        ), code

@@ -182,11 +182,35 @@ def test_a_checkout_with_conflicting_parameters_is_refused(
     assert str(refused.value.param).startswith(param)
 
 
-def test_an_amount_below_the_minimum_is_refused(sandbox: Sandbox) -> None:
-    tiny = {"currency": "usd", "unit_amount": 49, "product_data": {"name": "Crumb"}}
+@pytest.mark.parametrize(
+    ("currency", "amount", "code"),
+    [
+        *[("usd", 49, "amount_too_small"), ("gbp", 29, "amount_too_small")],
+        *[("czk", 1499, "amount_too_small"), ("huf", 17499, "amount_too_small")],
+        *[("isk", 5050, "parameter_invalid_integer"), ("ugx", 501, "parameter_invalid_integer")],
+        *[("kwd", 5124, "parameter_invalid_integer"), ("usd", 10**8, "amount_too_large")],
+        ("xau", 500, None),
+    ],
+)
+def test_an_amount_that_its_currency_cannot_have_is_refused(
+    sandbox: Sandbox, currency: str, amount: int, code: str | None
+) -> None:
+    odd = {"currency": currency, "unit_amount": amount, "product_data": {"name": "Crumb"}}
     with pytest.raises(stripe.InvalidRequestError) as refused:
-        sandbox.open_checkout(line_items=[{"quantity": 1, "price_data": tiny}])
-    assert refused.value.code == "amount_too_small"
+        sandbox.open_checkout(line_items=[{"quantity": 1, "price_data": odd}])
+    assert refused.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("currency", "amount"),
+    [("gbp", 30), ("isk", 500), ("kwd", 5120), ("twd", 80045), ("idr", 10**11), ("jpy", 50)],
+)
+def test_the_amounts_that_a_currency_has_are_taken(
+    sandbox: Sandbox, currency: str, amount: int
+) -> None:
+    price = {"currency": currency, "unit_amount": amount, "product_data": {"name": "Crumb"}}
+    session = sandbox.open_checkout(line_items=[{"quantity": 1, "price_data": price}])
+    assert (session.currency, session.amount_total) == (currency, amount)
 
 
 def test_lists_are_paged_by_cursor_and_filtered(sandbox: Sandbox) -> None:

@@ -20,6 +20,7 @@ from creditapp.payments.purchases.receipts import Receipt
 from creditapp.payments.subscriptions import receipts as plan_receipts
 from creditapp.payments.subscriptions.models import Invoice, ScheduledGrant
 from creditapp.services import get
+from creditapp.units import round_down_minor
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,8 @@ class RefundablePayment:
             return 0
         amounts = self.receipt.amounts
         share_minor = amounts.total_minor * self.unspent_micro // self.credits_micro
-        return min(share_minor, amounts.total_minor - amounts.refunded_minor)
+        refundable_minor = min(share_minor, amounts.total_minor - amounts.refunded_minor)
+        return round_down_minor(refundable_minor, self.receipt.currency)
 
 
 def list_refundable(session: Session, user_id: str, *, now: datetime) -> list[RefundablePayment]:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from creditapp.stripe_sandbox import currencies
 from creditapp.stripe_sandbox.errors import StripeAPIError
+from creditapp.stripe_sandbox.formatting import money
 from creditapp.stripe_sandbox.store import Json
-
-MINIMUM_MINOR = 50
-"""Stripe's minimum payment is about half a dollar."""
 
 _PARAMETERS_OF_MODE = {
     "payment": ("payment_intent_data",),
@@ -77,15 +76,18 @@ def validate_prices(params: dict[str, Any], items: list[Json]) -> None:
         raise StripeAPIError(
             "Checkout does not support multiple prices with different billing intervals."
         )
-    currencies = {item["currency"] for item in items}
-    if "currency" in params and items and currencies != {params["currency"].lower()}:
+    codes = {item["currency"] for item in items}
+    if "currency" in params and items and codes != {params["currency"].lower()}:
         raise StripeAPIError(
             "The prices do not have the `currency` of the request.", param="currency"
         )
-    if len(currencies) > 1:
+    if len(codes) > 1:
         raise StripeAPIError("The price currencies must be the same for all line items.")
-    if 0 < sum(item["amount_total"] for item in items) < MINIMUM_MINOR:
-        raise StripeAPIError(
-            "The Checkout Session's total amount due must add up to at least 0.50 usd",
-            code="amount_too_small",
-        )
+    total = sum(item["amount_total"] for item in items)
+    for code in codes:
+        if 0 < total < currencies.minimum(code):
+            raise StripeAPIError(
+                "The Checkout Session's total amount due must add up to at least"
+                f" {money(currencies.minimum(code), code)}",
+                code="amount_too_small",
+            )

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
+from creditapp.stripe_sandbox import currencies
 from creditapp.stripe_sandbox.ids import new_id
 from creditapp.stripe_sandbox.objects import event, invoice_totals
 from creditapp.stripe_sandbox.store import Json, Store
-
-MINIMUM_MINOR = 50
-"""A smaller amount is carried to the next invoice in the customer's balance."""
 
 
 def draft(
@@ -35,7 +33,7 @@ def draft(
         "object": "invoice",
         **_constants(),
         **sums,
-        **_due(sums["total"], balance),
+        **_due(sums["total"], balance, subscription["currency"]),
         "billing_reason": reason,
         "created": store.now,
         "currency": subscription["currency"],
@@ -66,10 +64,13 @@ def draft(
     }
 
 
-def _due(total: int, balance: int) -> Json:
-    """Return the amount due of a total. A negative balance is credit, a positive one is owed."""
+def _due(total: int, balance: int, currency: str) -> Json:
+    """Return the amount due of a total. A negative balance is credit, a positive one is owed.
+
+    An amount below the currency's minimum is carried to the next invoice in the balance.
+    """
     payable = total + balance
-    due = payable if payable >= MINIMUM_MINOR else 0
+    due = payable if payable >= currencies.minimum(currency) else 0
     return {"amount_due": due, "amount_remaining": due, "ending_balance": payable - due}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from creditapp.stripe_sandbox import currencies
 from creditapp.stripe_sandbox.errors import StripeAPIError, missing_object
 from creditapp.stripe_sandbox.ids import new_id
 from creditapp.stripe_sandbox.objects import product
@@ -37,6 +38,9 @@ def create(store: Store, params: dict[str, Any], *, name: str = "", active: bool
             code="parameter_missing",
             param=param_format % "unit_amount",
         )
+    currencies.validate(
+        params["unit_amount"], params["currency"].lower(), param=param_format % "unit_amount"
+    )
     return store.put(_price(store, params, priced_product["id"], active))
 
 

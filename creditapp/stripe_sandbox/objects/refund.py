@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from creditapp.stripe_sandbox import currencies
 from creditapp.stripe_sandbox.errors import StripeAPIError, missing_object
 from creditapp.stripe_sandbox.ids import new_id
 from creditapp.stripe_sandbox.objects import event
@@ -25,6 +26,7 @@ def create(store: Store, params: dict[str, Any]) -> Json:
             code="amount_too_large",
             param="amount",
         )
+    currencies.validate(amount, charge["currency"], param="amount")
     refund = store.put(_refund(store, charge, amount, params))
     previous = {name: charge[name] for name in ("amount_refunded", "refunded")}
     charge["amount_refunded"] += amount
