@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +21,7 @@ from creditapp.db import snapshot, transaction
 from creditapp.payments.purchases import checkout, packs
 from creditapp.payments.purchases.packs import Order
 from creditapp.payments.stripe.server import SandboxGateway
-from creditapp.runtime import migrate, server
+from creditapp.runtime import migrate, port, server
 from creditapp.runtime.server import refuse_demo_money, refuse_offline_models
 from creditapp.services import get
 from creditapp.stripe_sandbox.state import State
@@ -110,6 +111,83 @@ def used_with_the_sandbox(database_url: str, tmp_path: Path) -> Iterator[str]:
         assert checkout.sync_purchase(purchase.id).state == "paid"
     yield database_url
     close_app(app)
+
+
+@pytest.fixture
+def taken() -> Iterator[socket.socket]:
+    """A port on which another server listens that would share it, as ours do."""
+    with socket.socket() as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        yield server
+
+
+@pytest.mark.databases("sqlite")
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "localhost"])
+def test_a_second_server_on_a_port_stops_before_it_does_anything(
+    taken: socket.socket, tmp_path: Path, host: str
+) -> None:
+    number = taken.getsockname()[1]
+    status, out, said = run("serve", {"PORT": str(number), "HOST": host}, tmp_path)
+    assert (status, out) == (2, "")
+    assert re.fullmatch(rf"{number} is in use; PORT=\d+ \./run", one_line(said))
+    assert not (tmp_path / "creditapp.sqlite").exists()
+
+
+@pytest.mark.databases("sqlite")
+def test_the_sandbox_names_its_option_for_a_port_in_use(
+    taken: socket.socket, tmp_path: Path
+) -> None:
+    number = taken.getsockname()[1]
+    ended = run_command("sandbox", "--port", str(number), environ={"CREDITAPP_DATA": str(tmp_path)})
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert re.fullmatch(rf"{number} is in use; \./run sandbox --port \d+", one_line(ended.stderr))
+
+
+@pytest.mark.databases("sqlite")
+@pytest.mark.parametrize("host", ["192.0.2.1", "no such host"])
+def test_an_address_of_another_machine_is_refused_in_one_line(tmp_path: Path, host: str) -> None:
+    status, out, said = run("serve", {"PORT": "8761", "HOST": host}, tmp_path)
+    assert (status, out) == (2, "")
+    assert one_line(said).startswith("HOST")
+
+
+def test_of_two_servers_that_start_at_once_one_gets_the_port(taken: socket.socket) -> None:
+    number = taken.getsockname()[1]
+    taken.close()
+    with (
+        port.claimed("127.0.0.1", number, "PORT={port} ./run"),
+        pytest.raises(SettingsInvalid, match="is in use"),
+        port.claimed("127.0.0.1", number, "PORT={port} ./run"),
+    ):
+        raise AssertionError("both have it")
+    with port.claimed("127.0.0.1", number, "PORT={port} ./run"):
+        pass  # it is free again
+
+
+def test_a_server_starts_again_right_after_it_ended(taken: socket.socket) -> None:
+    number = taken.getsockname()[1]
+    with socket.create_connection(("127.0.0.1", number)):
+        connection, _ = taken.accept()
+        connection.close()  # first, so that this side of the connection waits for a minute
+        taken.close()
+    with port.claimed("127.0.0.1", number, "PORT={port} ./run"):
+        pass
+
+
+def test_workers_of_a_server_share_the_port_that_it_claimed(taken: socket.socket) -> None:
+    number = taken.getsockname()[1]
+    taken.close()
+    with (
+        port.claimed("127.0.0.1", number, "PORT={port} ./run"),
+        socket.socket() as one,
+        socket.socket() as other,
+    ):
+        for worker in (one, other):
+            worker.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            worker.bind(("127.0.0.1", number))
+            worker.listen()
 
 
 def production_on(url: str, folder: Path, **changes: str) -> dict[str, str]:

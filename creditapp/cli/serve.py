@@ -8,17 +8,22 @@ import threading
 import click
 
 from creditapp.cli.context import app_context
-from creditapp.config import load_settings
-from creditapp.runtime import server
+from creditapp.config import Settings, load_settings
+from creditapp.runtime import port, server
 
 
 @click.command()
 def serve() -> None:
     """Migrate, import the catalog, and serve pages and jobs."""
     settings = load_settings()
-    with app_context():
-        # Checked before the server starts, because it restarts a worker process that exits.
-        server.refuse_demo_leftovers()
+    with port.claimed(settings.host, settings.port, "PORT={port} ./run"):
+        with app_context():
+            # Checked before the server starts, because it restarts a worker process that exits.
+            server.refuse_demo_leftovers()
+        _serve(settings)
+
+
+def _serve(settings: Settings) -> None:
     from granian.constants import Interfaces
     from granian.log import LogLevels
     from granian.server import Server
@@ -60,30 +65,30 @@ def migrate() -> None:
 
 
 @click.command()
-@click.option("--port", default=8421, show_default=True)
-def sandbox(port: int) -> None:
+@click.option("--port", "port_number", default=8421, show_default=True)
+def sandbox(port_number: int) -> None:
     """Run the payment sandbox alone; point STRIPE_API_BASE at it."""
     from creditapp.stripe_sandbox import create_sandbox, serve, start_deliveries
 
-    settings = load_settings()
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    app = create_sandbox(
-        settings.data_dir / "sandbox.sqlite",
-        public_url=f"http://127.0.0.1:{port}",
-        webhook_url=f"http://127.0.0.1:{settings.port}/api/webhooks/stripe",
-        webhook_secret=settings.webhook_secret,
-        app_name=settings.site_name,
-    )
-    deliveries, http_server = start_deliveries(app), serve(app, "127.0.0.1", port)
-    click.echo(f"sandbox at http://127.0.0.1:{port}")
-    click.echo(
-        "For the app: "
-        f"STRIPE_API_BASE=http://127.0.0.1:{port} STRIPE_SECRET_KEY=sk_test_sandbox "
-        f"STRIPE_WEBHOOK_SECRET={settings.webhook_secret}"
-    )
-    _stop_on_signal().wait()
-    deliveries.stop()
-    http_server.stop()
+    settings, url = load_settings(), f"http://127.0.0.1:{port_number}"
+    with port.claimed("127.0.0.1", port_number, "./run sandbox --port {port}"):
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        app = create_sandbox(
+            settings.data_dir / "sandbox.sqlite",
+            public_url=url,
+            webhook_url=f"http://127.0.0.1:{settings.port}/api/webhooks/stripe",
+            webhook_secret=settings.webhook_secret,
+            app_name=settings.site_name,
+        )
+        deliveries, http_server = start_deliveries(app), serve(app, "127.0.0.1", port_number)
+        click.echo(f"sandbox at {url}")
+        click.echo(
+            f"For the app: STRIPE_API_BASE={url} STRIPE_SECRET_KEY=sk_test_sandbox "
+            f"STRIPE_WEBHOOK_SECRET={settings.webhook_secret}"
+        )
+        _stop_on_signal().wait()
+        deliveries.stop()
+        http_server.stop()
 
 
 def _stop_on_signal() -> threading.Event:
