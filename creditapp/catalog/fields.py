@@ -148,6 +148,9 @@ Name = Annotated[str, _like(r"[^\x00-\x1f]{1,60}", "must be one line of 1 to 60 
 Variable = Annotated[
     str, _like(r"[A-Z][A-Z0-9_]{0,63}", "must be a variable's name in capitals, such as MY_API_KEY")
 ]
+ParameterName = Annotated[
+    str, _like(r"[a-z][a-z0-9_]{0,39}", "must be a parameter's name, such as output_format")
+]
 Address = Annotated[
     str, _like(r"https?://\S{1,200}", "must be an address with http:// or https://")
 ]

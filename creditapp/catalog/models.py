@@ -24,6 +24,7 @@ from creditapp.catalog.fields import (
     Table,
     Variable,
 )
+from creditapp.catalog.provider_parameters import Parameters
 
 TEXT_TO_IMAGE: Final = "text-to-image"
 IMAGE_TO_IMAGE: Final = "image-to-image"
@@ -87,6 +88,8 @@ class Served(Table):
     ``provider`` is ``openai`` (any OpenAI-compatible endpoint) or ``offline``. ``key_env`` and
     ``base_url_env`` name variables; ``base_url`` is the address when that variable is unset.
     ``gateway`` means that OpenAI itself does not serve the model: it needs a base URL.
+    ``parameters`` are sent with every request as they are: endpoints with the same API differ in
+    what they take, and a model's name does not tell, because gateways put a prefix before it.
     """
 
     provider: Literal["openai", "offline"] = "openai"
@@ -95,6 +98,8 @@ class Served(Table):
     base_url_env: Variable = "OPENAI_BASE_URL"
     base_url: Address | None = None
     gateway: bool = False
+    takes_size: bool = True
+    parameters: Parameters = Field(default_factory=dict)
 
 
 class ServedModel(Served):
@@ -125,6 +130,8 @@ class Model(ServedModel):
     max_images: Annotated[int, Field(ge=1, le=10)] = 4
     prices_micro: Annotated[dict[Id, Credits], Field(min_length=1)] = Field({}, alias="prices")
     default_quality: Id | None = None
+    provider_qualities: dict[Id, Name] = Field(default_factory=dict, alias="qualities")
+    """The provider's names of the qualities, where they differ from those in ``prices``."""
     price_micro: Credits = Field(
         default_factory=lambda data: data["prices_micro"].get(data["default_quality"], 0),
         alias="price",
@@ -142,6 +149,8 @@ class Model(ServedModel):
             raise KeyInvalid("default_quality", "needs prices by quality")
         if self.prices_micro and self.default_quality not in self.prices_micro:
             raise KeyInvalid("default_quality", "must be one of the qualities in prices")
+        for quality in self.provider_qualities.keys() - self.prices_micro.keys():
+            raise KeyInvalid(f"qualities.{quality}", "has no price of its own in prices")
         if self.guests and not self.can(TEXT_TO_IMAGE):
             raise KeyInvalid("guests", "guests make images from text; this model does not")
         return self
@@ -150,6 +159,17 @@ class Model(ServedModel):
     def qualities(self) -> tuple[str, ...]:
         """The qualities with a price of their own, in the catalog's order."""
         return tuple(self.prices_micro)
+
+    def provider_quality(self, quality: str | None) -> str | None:
+        """Return the provider's name of a quality; None where the price does not depend on it.
+
+        A quality that is priced is always sent: without it the dear and the cheap image would be
+        the same.
+        """
+        if not self.prices_micro:
+            return None
+        chosen = quality or self.default_quality
+        return self.provider_qualities.get(chosen or "", chosen)
 
     @property
     def lowest_micro(self) -> int:
@@ -221,6 +241,10 @@ class Operation(Served):
     typical_seconds: Seconds = 30
     voices: Many[Id] = ()
     native_n: ClassVar[bool] = False
+
+    def provider_quality(self, quality: str | None) -> str | None:
+        """Return the quality as it is: its price depends on the length alone."""
+        return quality
 
     @property
     def spans(self) -> tuple[str, ...]:

@@ -79,6 +79,32 @@ BAD: list[tuple[str, str, str, str]] = [
         "models.gpt-image.prices.medium",
         'write 0.5 in quotes ("0.5")',
     ),
+    (
+        "native_n = true",
+        'qualities = { draft = "low" }',
+        "models.gpt-image.qualities.draft",
+        "has no price of its own in prices",
+    ),
+    ("native_n = true", "takes_size = 0", "models.gpt-image.takes_size", "must be true or false"),
+    *[
+        (
+            'parameters = { output_format = "png" }',
+            f"parameters = {{ {parameter} }}",
+            f"models.gpt-image.parameters.{parameter.partition(' ')[0]}",
+            reason,
+        )
+        for parameter, reason in (
+            ('prompt = "a fox"', "is set by each request"),
+            ("n = 2", "is set by each request"),
+            ('quality = "high"', "is set by each request"),
+            ("stream = true", "is set by each request, or changes the form of the answer"),
+            ('response_format = "url"', "must be b64_json"),
+            ('output_format = "svg"', "must be png or jpeg or webp"),
+            ('Background = "opaque"', "must be a parameter's name, such as output_format"),
+            ('seed = "a\\nb"', "must be true, false, a whole number, or one line of 1 to 60"),
+            ("guidance = 3.5", 'write 3.5 in quotes ("3.5")'),
+        )
+    ],
     ("{ low = 1, medium = 2, high = 8 }", "{}", "models.gpt-image.prices", "Dictionary must have"),
     ("limit = 3", "limit = -1", "guests.limit", "must be greater than or equal to 0"),
     ("limit = 3", 'limit = "3"', "guests.limit", "must be a whole number"),

@@ -79,16 +79,26 @@ class Refusal(Exception):
         return {"error": {**named, "code": self.code}}
 
 
-def check(body: object, compatible_models: frozenset[str] = frozenset()) -> Mapping[str, object]:
-    """Return the parameters of a request for images; raise ``Refusal`` as OpenAI would."""
+def check(
+    body: object, compatible_models: frozenset[str] = frozenset(), *, lenient: bool = False
+) -> Mapping[str, object]:
+    """Return the parameters of a request for images; raise ``Refusal`` as OpenAI would.
+
+    OpenAI's models may have a gateway's prefix, such as ``openai/``. A ``lenient`` gateway drops
+    what it does not know.
+    """
     if not isinstance(body, dict):
         raise Refusal(400, "We could not parse the JSON body of your request.")
     model = body.get("model")
     compatible = isinstance(model, str) and model in compatible_models
     for name in body:
         known = COMPATIBLE_PARAMETERS if compatible else PARAMETERS - {*LEGACY_PARAMETERS}
-        if name not in known:
+        if name not in known and not lenient:
             raise Refusal(400, f"Unknown parameter: '{name}'.", "unknown_parameter", name)
+    if lenient:
+        body = {
+            name: value for name, value in body.items() if name in PARAMETERS - {*LEGACY_PARAMETERS}
+        }
     for name, value in body.items():
         _check_type(name, value)
     _check_prompt(body)
@@ -96,6 +106,11 @@ def check(body: object, compatible_models: frozenset[str] = frozenset()) -> Mapp
         _check_model(body)
         _check_values(body)
     return body
+
+
+def own_name(model: object) -> str:
+    """Return OpenAI's name of a model that a gateway gives a prefix."""
+    return str(model).rpartition("/")[2]
 
 
 def _check_type(name: str, value: object) -> None:
@@ -134,14 +149,14 @@ def _check_model(body: Mapping[str, object]) -> None:
     model = body.get("model")
     if model is None:
         raise Refusal(400, "You must provide a model parameter.", param="model")
-    if model not in GPT_IMAGE_MODELS:
+    if own_name(model) not in GPT_IMAGE_MODELS:
         # A retired model is as unknown as one that never was.
         message = f"The model '{model}' does not exist or you do not have access to it."
         raise Refusal(404, message, "model_not_found", "model")
 
 
 def _check_values(body: Mapping[str, object]) -> None:
-    model, output = str(body["model"]), body.get("output_format") or "png"
+    model, output = own_name(body["model"]), body.get("output_format") or "png"
     qualities = QUALITIES_OF_2_5 if model.startswith("gpt-image-2.5-") else QUALITIES
     if (quality := body.get("quality")) is not None and quality not in qualities:
         raise Refusal(400, f"Invalid value: '{quality}'.", "invalid_value", "quality")

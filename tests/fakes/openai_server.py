@@ -41,9 +41,15 @@ class FakeOpenAI:
     """The server; as a context manager it listens inside the ``with``."""
 
     def __init__(
-        self, *, key: str = KEY, port: int = 0, compatible_models: frozenset[str] = frozenset()
+        self,
+        *,
+        key: str = KEY,
+        port: int = 0,
+        compatible_models: frozenset[str] = frozenset(),
+        lenient: bool = False,
     ) -> None:
         self.key = key
+        self.lenient = lenient
         self.compatible_models = compatible_models
         self._lock = threading.Lock()
         self._faults: deque[tuple[str, float]] = deque()
@@ -205,7 +211,7 @@ class _Handler(BaseHTTPRequestHandler):
             raise Refusal(
                 400, "Missing required parameter: 'image'.", "missing_required_parameter", "image"
             )
-        given = check(body, self.server.fake.compatible_models)
+        given = check(body, self.server.fake.compatible_models, lenient=self.server.fake.lenient)
         if fault == "ok":
             self._send(200, answer(given, path))
         else:

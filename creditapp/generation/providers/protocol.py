@@ -44,7 +44,10 @@ class ImageRequest:
     width: int = 1024
     height: int = 1024
     quality: str | None = None
-    """One of the catalog's qualities; ``None`` leaves it to the model."""
+    """In the provider's own word; ``None`` leaves it to the model."""
+    takes_size: bool = True
+    parameters: Mapping[str, str | int | bool] = field(default_factory=dict)
+    """Further parameters of the catalog's entry, sent as they are."""
     seed: int = 0
     images: tuple[SourceImage, ...] = ()
     one_call_each: bool = False

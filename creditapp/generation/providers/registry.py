@@ -44,7 +44,8 @@ class Route:
     """The vendor's name for the model; the catalog's id for a preview."""
     preview: bool
     """Whether the offline provider draws instead of the model's vendor."""
-    native_n: bool
+    served: ServedModel
+    """The catalog's entry, which says what the model takes."""
 
     @property
     def name(self) -> str:
@@ -60,11 +61,17 @@ class Route:
         self, request: ImageRequest, *, progress: Progress, should_stop: ShouldStop
     ) -> Iterator[ProducedImage]:
         """Yield the provider's images; several calls where the model has no ``n``."""
-        request = replace(
-            request,
-            provider_model=self.model,
-            one_call_each=request.one_call_each or not self.native_n,
-        )
+        if self.preview:
+            request = replace(request, provider_model=self.model)
+        else:
+            request = replace(
+                request,
+                provider_model=self.model,
+                quality=self.served.provider_quality(request.quality),
+                takes_size=self.served.takes_size,
+                parameters=self.served.parameters,
+                one_call_each=request.one_call_each or not self.served.native_n,
+            )
         return self.provider.generate_images(request, progress=progress, should_stop=should_stop)
 
 
@@ -100,9 +107,9 @@ class Providers:
         missing = self._missing_variable(model, own_key)
         if missing is None:
             provider = self._openai(model, own_key)
-            return Route(provider, model.provider_model, preview=False, native_n=model.native_n)
+            return Route(provider, model.provider_model, preview=False, served=model)
         if self._offline is not None and own_key is None:
-            return Route(self._offline, model.id, preview=True, native_n=True)
+            return Route(self._offline, model.id, preview=True, served=model)
         return Unavailable("This model has not been set up on this server.", missing)
 
     def require(self, model: ServedModel, *, own_key: str | None = None) -> Route:

@@ -97,22 +97,33 @@ def test_the_words_of_the_request_become_those_of_the_model(fake_openai: FakeOpe
                 "n": 2,
                 "quality": "low",
                 "size": "1536x864",
-                "output_format": "png",
             },
             "sources": [],
         }
     ]
 
 
-def test_another_vendors_model_is_asked_only_what_all_vendors_know(fake_openai: FakeOpenAI) -> None:
-    request = ImageRequest(PROMPT, "flux-dev", quality="high", width=1536, height=864)
+def test_a_request_without_parameters_of_its_own_has_only_what_all_vendors_know(
+    fake_openai: FakeOpenAI,
+) -> None:
+    request = ImageRequest(PROMPT, "flux-dev", width=1536, height=864)
     assert generate(provider_for(fake_openai), request).error is None
     assert fake_openai.calls[0]["body"] == {
         "prompt": PROMPT,
         "model": "flux-dev",
         "size": "1536x864",
-        "response_format": "b64_json",
     }
+
+
+@pytest.mark.parametrize("sources", [(), (SourceImage(b"\x89PNG...", "image/png"),)])
+def test_the_parameters_of_the_entry_are_sent_with_every_request(
+    fake_openai: FakeOpenAI, sources: tuple[SourceImage, ...]
+) -> None:
+    parameters = {"output_format": "png", "moderation": "low"}
+    request = replace(REQUEST, images=sources, takes_size=False, parameters=parameters)
+    assert generate(provider_for(fake_openai), request).error is None
+    body = {"prompt": PROMPT, "model": REQUEST.provider_model, "quality": "low", **parameters}
+    assert fake_openai.calls[0]["body"] == body
 
 
 def test_several_images_come_from_one_call_or_one_call_each(fake_openai: FakeOpenAI) -> None:

@@ -1,4 +1,4 @@
-"""Verification of images, and the parameters for each model."""
+"""Verification of images."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from creditapp.generation.providers import ImageRequest, images, openai_models
-from tests.fakes import openai_rules
+from creditapp.generation.providers import images
 
 
 def encoded(kind: str, size: tuple[int, int] = (12, 8), **options: object) -> bytes:
@@ -80,42 +79,6 @@ def test_text_is_added_to_a_png_and_nothing_else_changes(text: str) -> None:
 def test_text_is_added_to_nothing_but_a_png() -> None:
     with pytest.raises(ValueError, match="not a PNG"):
         images.with_png_text(encoded("JPEG"), {"Prompt": "x"})
-
-
-@pytest.mark.parametrize(
-    ("model", "asked", "size"),
-    [
-        ("gpt-image-2", (1536, 864), "1536x864"),
-        ("gpt-image-2.5-flare", (1792, 1024), "1792x1024"),
-        ("gpt-image-2.5-flare", (1000, 1000), "1024x1024"),
-        ("gpt-image-2", (4096, 1024), "1536x1024"),
-        ("gpt-image-1.5", (1536, 864), "1536x1024"),
-        ("gpt-image-1.5", (864, 1536), "1024x1536"),
-        ("gpt-image-2.6-flare", (1792, 1024), "1536x1024"),
-        ("chatgpt-image-latest", (512, 512), "1024x1024"),
-        ("flux-dev", (1000, 700), "1000x700"),
-    ],
-)
-def test_a_size_becomes_the_nearest_that_the_model_draws(
-    model: str, asked: tuple[int, int], size: str
-) -> None:
-    request = ImageRequest("x", model, width=asked[0], height=asked[1])
-    assert openai_models.size(request) == size
-
-
-@settings(deadline=None, max_examples=60)
-@given(
-    st.sampled_from(openai_rules.GPT_IMAGE_MODELS),
-    st.integers(64, 4200),
-    st.integers(64, 4200),
-    st.sampled_from((None, "low", "medium", "high", "xhigh", "max", "auto", "hd", "nonsense")),
-    st.integers(1, 10),
-)
-def test_the_service_accepts_the_parameters_of_every_request(
-    model: str, width: int, height: int, quality: str | None, n: int
-) -> None:
-    request = ImageRequest("A fox", model, n, width, height, quality)
-    openai_rules.check(dict(openai_models.parameters(request, n)))
 
 
 @settings(deadline=None, max_examples=60)

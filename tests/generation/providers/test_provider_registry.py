@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterator
 
 import pytest
 
-from creditapp.catalog import Model, load_catalog
+from creditapp.catalog import Catalog, Model, load_catalog
+from creditapp.catalog.load import parse, preset_path
 from creditapp.generation.providers import (
     ImageRequest,
     OfflineProvider,
@@ -127,7 +129,7 @@ def test_a_route_uses_the_vendors_name_and_one_call_each() -> None:
             asked.append(request)
             yield from ()
 
-    route = Route(Recorder(), "flux.1-dev", preview=False, native_n=False)
+    route = Route(Recorder(), "flux.1-dev", preview=False, served=FLUX)
     generate(route, ImageRequest("a fox", "flux-dev", n=3))
     assert (asked[0].provider_model, asked[0].one_call_each) == ("flux.1-dev", True)
 
@@ -159,3 +161,58 @@ def test_every_model_of_the_default_catalog_is_served_at_a_gateways_address() ->
                 assert [(image.width, image.height) for image in outcome.images] == [
                     (shape.width, shape.height)
                 ] * 2
+
+
+PREFIXED = """
+provider_model = "openai/gpt-image-2.5-flare"
+parameters = { output_format = "png" }
+gateway = true
+"""
+
+
+def catalog_with(old: str, new: str) -> Catalog:
+    """Return the studio's catalog with one passage replaced."""
+    text = preset_path("studio").read_text()
+    assert text.count(old) == 1
+    return parse(tomllib.loads(text.replace(old, new)), file="studio.toml")
+
+
+@pytest.mark.parametrize("lenient", [False, True], ids=["strict gateway", "lenient gateway"])
+def test_a_model_behind_a_gateways_prefix_gets_what_its_entry_says(lenient: bool) -> None:
+    old = 'provider_model = "gpt-image-2.5-flare"\nnative_n = true\n'
+    old += 'parameters = { output_format = "png" }\n'
+    model = catalog_with(old, PREFIXED).model("gpt-image")
+    assert model is not None
+    with FakeOpenAI(lenient=lenient) as gateway:
+        values = {"OPENAI_API_KEY": gateway.key, "OPENAI_BASE_URL": gateway.base_url}
+        route = Providers(values, offline=None).require(model)
+        for quality in ("low", "high"):
+            request = ImageRequest("a fox", model.id, width=1536, height=1024, quality=quality)
+            assert generate(route, request).error is None
+        bodies = [call["body"] for call in gateway.calls]
+    assert [body.pop("quality") for body in bodies] == ["low", "high"]
+    assert (
+        bodies
+        == [
+            {
+                "prompt": "a fox",
+                "model": "openai/gpt-image-2.5-flare",
+                "size": "1536x1024",
+                "output_format": "png",
+            }
+        ]
+        * 2
+    )
+
+
+def test_a_quality_has_the_vendors_own_name() -> None:
+    old = "prices = { low = 1, medium = 2, high = 8 }\n"
+    model = catalog_with(old, old + 'qualities = { low = "standard", high = "hd" }\n').model(
+        "gpt-image"
+    )
+    assert model is not None
+    names = [model.provider_quality(name) for name in ("low", "medium", "high", None)]
+    assert names == ["standard", "medium", "hd", "medium"]
+    flat = load_catalog("studio").model("flux-dev")
+    assert flat is not None
+    assert flat.provider_quality("high") is None, "it is not priced by quality"
