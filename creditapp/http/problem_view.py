@@ -27,6 +27,7 @@ KEPT = frozenset(
         *("plan", "cycle", "seats", "pack", "currency", "catalog", "shown_micro", "counts_manual"),
         *("email", "name", "low_balance", "notify", "everywhere", "starred", "report", "download"),
         *("threshold", "limit", "card", "agree", "flow", "q", "type", "cursor", "payment"),
+        *("quoted_at", "charged_minor", "credits_micro"),
     }
 )
 """Fields of our forms that a refused form gives back; what else was sent is not rendered."""

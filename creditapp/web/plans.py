@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from datetime import UTC, datetime
 from typing import Any
 
 from flask import Blueprint, Response, make_response, redirect, url_for
@@ -23,6 +24,7 @@ from creditapp.payments.subscriptions import checkout as plan_checkout
 from creditapp.payments.subscriptions import plans
 from creditapp.payments.subscriptions import status as plan_status
 from creditapp.payments.subscriptions.changes import PlanOrder
+from creditapp.payments.subscriptions.upgrades import UpgradeQuote
 from creditapp.services import get
 from creditapp.web import view_models
 
@@ -69,6 +71,7 @@ def preview() -> Response:
                 "catalog": get(Catalog).digest,
                 "nonce": secrets.token_urlsafe(16),
                 "next": next_path,
+                **(_fields_of(upgrade.quote) if upgrade else {}),
             },
         )
     )
@@ -85,6 +88,7 @@ def choose() -> Response:
         seats=_seats(),
         catalog_shown=forms.text("catalog"),
         return_to=forms.next_path("/dashboard"),
+        confirmed=_confirmed(),
     )
     before_micro = viewer().balance_micro
     try:
@@ -178,6 +182,24 @@ def _notify(change: plans.PlanChoice, order: PlanOrder, before_micro: int) -> No
     balance_micro = viewer().balance_micro
     added_micro = balance_micro - before_micro
     notify("plan_upgraded", text=plan.name, micro=added_micro, balance_micro=balance_micro)
+
+
+def _fields_of(quote: UpgradeQuote) -> dict[str, int]:
+    """Return the form's fields of a quote, by which it is kept."""
+    return {
+        "quoted_at": int(quote.prorate_at.timestamp()),
+        "charged_minor": quote.charged_minor,
+        "credits_micro": quote.credits_micro,
+    }
+
+
+def _confirmed() -> UpgradeQuote | None:
+    """Return the quote that the form confirms; None for a form without one."""
+    seconds = forms.whole("quoted_at", 11)
+    charged_minor, credits_micro = forms.whole("charged_minor"), forms.whole("credits_micro")
+    if seconds is None or charged_minor is None or credits_micro is None:
+        return None
+    return UpgradeQuote(datetime.fromtimestamp(seconds, UTC), charged_minor, credits_micro)
 
 
 def _describe(change: plans.PlanChoice) -> str:

@@ -463,6 +463,8 @@ def upgrade() -> None:
         sa.Column("next_sync_at", UtcDateTime(), nullable=False),
         sa.Column("upgrade_price_id", sa.String(length=255), nullable=True),
         sa.Column("upgrade_proration_at", UtcDateTime(), nullable=True),
+        sa.Column("upgrade_key", sa.String(length=40), nullable=True),
+        sa.Column("upgrade_credits_micro", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_subscriptions_user_id_users"),
         sa.PrimaryKeyConstraint("id", name="pk_subscriptions"),
     )

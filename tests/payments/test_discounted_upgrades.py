@@ -61,7 +61,7 @@ def upgrade(plans: PlanShop, buyer: User, cycle: str) -> tuple[int, float]:
         offer = plan_actions.preview_upgrade(PlanOrder("premium", cycle), buyer)
     assert offer is not None
     assert plans.choose(buyer, "premium", cycle).outcome == "upgraded"
-    return offer.charged_minor, offer.credits_micro / MICRO
+    return offer.quote.charged_minor, offer.quote.credits_micro / MICRO
 
 
 def amounts(plans: PlanShop, row: Subscription) -> list[tuple[int, int]]:

@@ -14,7 +14,7 @@ from creditapp.ledger.models import RequestKey
 from creditapp.payments import idempotency
 from creditapp.payments.stripe.records import GatewayError
 from creditapp.payments.subscriptions import plans as plan_actions
-from creditapp.payments.subscriptions.changes import PaymentDeclined, PlanUnchanged
+from creditapp.payments.subscriptions.upgrades import PaymentDeclined, PlanUnchanged
 from tests.flaky_gateway import cut, on_first_call
 from tests.payments.plan_shop import PlanShop
 from tests.shop_app import values

@@ -12,8 +12,8 @@ from creditapp.payments import customers
 from creditapp.payments.stripe.records import GatewayError
 from creditapp.payments.subscriptions import status as plan_status
 from creditapp.payments.subscriptions import sync as subscription_sync
-from creditapp.payments.subscriptions.changes import PaymentDeclined, PlanUnchanged
 from creditapp.payments.subscriptions.months import add_months
+from creditapp.payments.subscriptions.upgrades import PaymentDeclined, PlanUnchanged
 from tests.flaky_gateway import cut
 from tests.payments.plan_shop import MICRO, PlanShop
 from tests.shop_app import values

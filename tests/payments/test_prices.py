@@ -149,7 +149,7 @@ def test_an_upgrade_to_new_terms_is_previewed_and_made(open_shop: OpenShop) -> N
     with shop.plans.app.app_context():
         preview = plan_actions.preview_upgrade(PlanOrder("premium"), alice)
     assert preview is not None
-    assert preview.charged_minor == 2900 - 1500
+    assert preview.quote.charged_minor == 2900 - 1500
     assert shop.plans.choose(alice, "premium").outcome == "upgraded"
     row = shop.plans.current(alice)
     assert row is not None

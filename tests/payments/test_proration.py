@@ -43,7 +43,7 @@ def line(price: str, starts: str, ends: str, amount: int = 1500, **more: object)
 def invoice(*lines: InvoiceLine, status: str = "paid") -> InvoiceState:
     total = sum(line.amount_minor for line in lines)
     return InvoiceState(
-        "in_1", None, status, "subscription_cycle", "sub_1", "usd", total, total, 0, total,
+        "in_1", None, status, "subscription_cycle", "sub_1", "usd", total, total, 0, total, total,
         day("2026-01-31"), None, lines, False,
     )  # fmt: skip
 

@@ -28,7 +28,7 @@ FORMS: dict[str, dict[str, str]] = {
     },
     "/credits/plan": {
         "plan": "basic", "cycle": "month", "seats": "1", "catalog": "x", "nonce": NONCE,
-        "next": "/",
+        "next": "/", "quoted_at": "1790000000", "charged_minor": "700", "credits_micro": "1",
     },
     "/credits/plan/cancel": {"next": "/"},
     "/credits/plan/resume": {"next": "/"},

@@ -65,6 +65,7 @@ def read_invoice(invoice: Invoice, lines: Iterable[InvoiceLineItem]) -> InvoiceS
         subtotal_minor=invoice.subtotal,
         total_minor=invoice.total,
         tax_minor=sum(tax.amount for tax in invoice.total_taxes or ()),
+        due_minor=invoice.amount_due,
         paid_minor=invoice.amount_paid,
         created=_moment(invoice.created),
         next_try_at=_moment(invoice.next_payment_attempt) if invoice.next_payment_attempt else None,

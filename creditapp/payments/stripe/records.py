@@ -272,6 +272,8 @@ class InvoiceState:
     subtotal_minor: int
     total_minor: int
     tax_minor: int
+    due_minor: int
+    """The total with what the customer's balance adds or pays; less than the least charge is 0."""
     paid_minor: int
     created: datetime
     next_try_at: datetime | None

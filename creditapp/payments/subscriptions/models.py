@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import (
     BigInteger,
@@ -91,6 +93,10 @@ class Subscription(Synced):
     upgrade_price_id: Mapped[str | None] = mapped_column(String(STRIPE_ID_LENGTH))
     upgrade_proration_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     """The proration date of a pending upgrade: a retry must not move it."""
+    upgrade_key: Mapped[str | None] = mapped_column(String(40))
+    """The idempotency key of its request to Stripe."""
+    upgrade_credits_micro: Mapped[int | None] = mapped_column(BigInteger)
+    """The credits that the confirmed page showed; null if there was none."""
 
     @property
     def live(self) -> bool:
@@ -101,6 +107,12 @@ class Subscription(Synced):
     def will_change(self) -> bool:
         """Whether the next invoice charges another price or quantity than is paid for now."""
         return (self.next_price_id, self.next_quantity) != (self.price_id, self.quantity)
+
+
+NO_UPGRADE: Final[Mapping[str, None]] = dict.fromkeys(
+    ("upgrade_price_id", "upgrade_proration_at", "upgrade_key", "upgrade_credits_micro")
+)
+"""The columns of a subscription without a pending upgrade."""
 
 
 class Invoice(db.Model):

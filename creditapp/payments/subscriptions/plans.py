@@ -10,7 +10,6 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 
-from creditapp import clock
 from creditapp.accounts import User
 from creditapp.catalog import Catalog
 from creditapp.catalog.products import Plan
@@ -24,12 +23,12 @@ from creditapp.payments.stripe.client import StripeGateway
 from creditapp.payments.stripe.records import GatewayError
 from creditapp.payments.subscriptions import changes as plan_changes
 from creditapp.payments.subscriptions import checkout as plan_checkout
-from creditapp.payments.subscriptions import posting as plan_posting
 from creditapp.payments.subscriptions import prices as plan_prices
-from creditapp.payments.subscriptions import proration
 from creditapp.payments.subscriptions import sync as subscription_sync
+from creditapp.payments.subscriptions import upgrades
 from creditapp.payments.subscriptions.changes import PlanOrder, PlanUnchanged
 from creditapp.payments.subscriptions.models import CYCLES, Subscription
+from creditapp.payments.subscriptions.upgrades import UpgradeQuote
 from creditapp.services import get
 
 ROUTE = "choose-plan"
@@ -59,13 +58,15 @@ class PlanChoice:
 
 @dataclass(frozen=True)
 class UpgradePreview:
-    """Charge and credits of an upgrade made now, and its next payment."""
+    """Charge and credits of an upgrade made now, and its next payment.
+
+    An order with the ``quote`` is charged at most that and granted at least that, for an hour.
+    """
 
     plan_name: str
     cycle: str
-    charged_minor: int
+    quote: UpgradeQuote
     currency: str
-    credits_micro: int
     renews_minor: int
     renews_at: datetime
     current_name: str
@@ -121,8 +122,7 @@ def subscribe(order: PlanOrder, buyer: User, *, key: str) -> Purchase:
 def preview_upgrade(order: PlanOrder, buyer: User) -> UpgradePreview | None:
     """Return what an upgrade would charge and grant now; None if the choice is no upgrade.
 
-    Raises like ``choose_plan``; changes nothing, but may store the price of the chosen plan. The
-    charge changes by some cents until the buyer confirms.
+    Raises like ``choose_plan``; changes nothing, but may store the price of the chosen plan.
     """
     plan = _find_plan(order)
     return plan_prices.with_price(plan, order.cycle, lambda: _preview_upgrade(order, plan, buyer))
@@ -136,30 +136,17 @@ def _preview_upgrade(order: PlanOrder, plan: Plan, buyer: User) -> UpgradePrevie
         return None
     if not plan_changes.is_upgrade(plan, order, price, subscription.quantity):
         return None
-    plan_changes.refuse_after_reversal(subscription)
+    upgrades.refuse_after_reversal(subscription)
     new_price = plan_prices.ensure_price(plan, order.cycle)
-    state = subscription_sync.fetch_subscription(subscription.id)
-    invoice = get(StripeGateway).preview_change(
-        state,
-        price_id=new_price.id,
-        quantity=order.seats,
-        prorate_at=max(clock.now().replace(microsecond=0), state.item.period_start),
-    )
-    invoices = get(StripeGateway).list_invoices(subscription.id)
-    price_ids = {line.price_id for one in (*invoices, invoice) for line in one.lines}
-    prices = plan_prices.find_prices(price_ids)
-    with snapshot() as session:
-        history = plan_posting.history_of(session, state, invoices, prices)
-    schedule = proration.credit_schedule(invoice, prices, history)
-    renews_at = state.item.period_end
-    if order.cycle != price.cycle:
-        renews_at = max(line.ends_at for line in invoice.lines)
+    quoted = upgrades.quote_upgrade(subscription, new_price, order.seats)
+    if quoted is None:
+        return None
+    quote, renews_at = quoted
     return UpgradePreview(
         plan_name=plan.name,
         cycle=order.cycle,
-        charged_minor=max(0, invoice.total_minor),
+        quote=quote,
         currency=plan.currency,
-        credits_micro=schedule.months[0].credits_micro if schedule.months else 0,
         renews_minor=new_price.price_minor * order.seats,
         renews_at=renews_at,
         current_name=price.plan_name,

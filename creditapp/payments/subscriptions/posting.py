@@ -8,7 +8,7 @@ before. Posting the same state twice changes nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -26,7 +26,7 @@ from creditapp.payments.stripe.records import (
 from creditapp.payments.subscriptions import notifications as plan_notifications
 from creditapp.payments.subscriptions import plan_lines, proration, scheduled_grants
 from creditapp.payments.subscriptions import reversals as plan_reversals
-from creditapp.payments.subscriptions.models import Invoice, PlanPrice, Subscription
+from creditapp.payments.subscriptions.models import NO_UPGRADE, Invoice, PlanPrice, Subscription
 from creditapp.payments.subscriptions.plan_lines import UnknownPrice
 
 _CYCLE_ADVERBS = {"month": "monthly", "year": "yearly"}
@@ -75,7 +75,7 @@ def post(
             invoice.title = _title(invoice, line, state.prices)
             history = history_of(session, state.subscription, state.invoices[:number], state.prices)
             first_micro = _schedule_credits(
-                session, invoice, invoice_state, state.prices, history, now=now
+                session, invoice, invoice_state, state.prices, history, subscription, now=now
             )
             if invoice.paid_at is not None:
                 changes.paid.append((invoice, line, first_micro))
@@ -166,6 +166,7 @@ def _schedule_credits(
     state: InvoiceState,
     prices: Mapping[str, PlanPrice],
     history: proration.History,
+    subscription: Subscription,
     *,
     now: datetime,
 ) -> int:
@@ -181,6 +182,7 @@ def _schedule_credits(
             log.error("invoice needs review", invoice=invoice.id, price=str(unknown))
         invoice.review_reason = "its price is in no catalog"
         return 0
+    schedule = _with_quote(schedule, state, subscription)
     if others := plan_lines.unknown_prices(state, prices):
         log.warning("invoice has other items", invoice=invoice.id, prices=sorted(others))
     invoice.review_reason = None
@@ -193,7 +195,26 @@ def _schedule_credits(
                 session, invoice, schedule.supersedes_from, schedule.prorated_micro
             )
     scheduled_grants.schedule(session, invoice, schedule.months, now=now)
-    return schedule.months[0].credits_micro if schedule.months else 0
+    return schedule.first_micro
+
+
+def _with_quote(
+    schedule: proration.CreditSchedule, state: InvoiceState, subscription: Subscription
+) -> proration.CreditSchedule:
+    """Return the schedule with the credits that the confirmed page of this upgrade showed."""
+    quoted_micro = subscription.upgrade_credits_micro
+    is_quoted = (
+        state.billing_reason == "subscription_update"
+        and schedule.supersedes_from == subscription.upgrade_proration_at
+    )
+    if quoted_micro is None or not is_quoted or quoted_micro == schedule.first_micro:
+        return schedule
+    log.error("upgrade was quoted otherwise", invoice=state.id, quoted_micro=quoted_micro)
+    if not schedule.first_micro:
+        return schedule
+    first, *later = schedule.months
+    months = (replace(first, credits_micro=quoted_micro), *later)
+    return replace(schedule, months=months, first_micro=quoted_micro)
 
 
 def _title(invoice: Invoice, line: InvoiceLine | None, prices: Mapping[str, PlanPrice]) -> str:
@@ -239,7 +260,8 @@ def _update_subscription(
     else:
         subscription.past_due_since = subscription.next_try_at = None
     if subscription.upgrade_price_id == state.item.price_id:
-        subscription.upgrade_price_id = subscription.upgrade_proration_at = None
+        for column, value in NO_UPGRADE.items():
+            setattr(subscription, column, value)
     subscription.next_sync_at = _next_sync_at(subscription, is_disputed=is_disputed, now=now)
 
 

@@ -55,6 +55,8 @@ class CreditSchedule:
     """Months of earlier invoices that begin after this are replaced by this invoice's."""
     prorated_micro: int = 0
     """Credits to reverse in the current month: the invoice credited more time than it charged."""
+    first_micro: int = 0
+    """Credits of its first month, which are granted at once; there may be none."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,8 @@ def credit_schedule(
     return CreditSchedule(
         tuple(month for month in months if month.credits_micro > 0),
         min(starts, default=None),
-        max(0, -unused_micro),
+        prorated_micro=max(0, -unused_micro),
+        first_micro=max(0, months[0].credits_micro) if months else 0,
     )
 
 
