@@ -63,7 +63,7 @@ class CsrfFailed(AppError):
 class NotFound(AppError):
     """The object does not exist or belongs to another user: the answer is the same."""
 
-    status, code, title = 404, "not_found", "Not found"
+    status, code, title = 404, "not_found", "There is nothing here"
 
 
 class Conflict(AppError):

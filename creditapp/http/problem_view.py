@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from flask import g, request
 
 from creditapp.catalog import Catalog
 from creditapp.catalog.products import Pack
+from creditapp.clock import now
 from creditapp.config import Settings
 from creditapp.errors import AppError, CsrfFailed, ValidationFailed
 from creditapp.http.csrf import is_foreign
@@ -47,7 +48,7 @@ class ProblemView:
     request_id: str
     support_email: str
     errors: Sequence[Mapping[str, str]] = ()
-    retry_after: int | None = None
+    retry_at: datetime | None = None
     credits_charged: object = None
     required_micro: int | None = None
     balance_micro: int | None = None
@@ -76,7 +77,7 @@ def problem_view(error: AppError) -> ProblemView:
         request_id=g.get("request_id", ""),
         support_email=get(Settings).support_email,
         errors=error.errors if isinstance(error, ValidationFailed) else (),
-        retry_after=int(retry_after) if retry_after.isdecimal() else None,
+        retry_at=now() + timedelta(seconds=int(retry_after)) if retry_after.isdecimal() else None,
         credits_charged=fields.get("creditsCharged"),
         required_micro=_micro(fields.get("required")),
         balance_micro=_micro(fields.get("balance")),

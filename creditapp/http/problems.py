@@ -166,7 +166,7 @@ def _refuse_http(error: HTTPException) -> AnyResponse:
     if isinstance(error, RequestEntityTooLarge):
         return refuse(PayloadTooLarge("The request body is too large."))
     if error.code == HTTPStatus.NOT_FOUND:
-        return refuse(NotFound("There is nothing at this address."))
+        return refuse(NotFound("The address may be mistyped, or what was here was deleted."))
     if error.code is not None and 300 <= error.code < 400:
         return error.get_response()
     return refuse(_of_status(error))

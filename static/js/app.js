@@ -43,9 +43,16 @@ document.addEventListener("submit", (event) => {
   if (event.target.matches('[action="/auth/logout"]')) sessionStorage.clear();
 });
 
+// The same words as the server's: seconds only in the last minute.
+const span = (seconds) => {
+  if (seconds < 1) return "now";
+  if (seconds < 60) return `in ${seconds} s`;
+  const minutes = Math.floor(seconds / 60);
+  return `in ${[minutes > 59 && `${Math.floor(minutes / 60)} h`, minutes % 60 && `${minutes % 60} min`].filter(Boolean).join(" ")}`;
+};
 setInterval(() => {
   for (const time of document.querySelectorAll("[data-until] time")) {
-    const minutes = Math.ceil((new Date(time.dateTime) - Date.now()) / 60000);
-    time.textContent = minutes > 0 ? `in ${minutes > 59 ? `${Math.floor(minutes / 60)} h ` : ""}${minutes % 60} min` : "now";
+    const text = span(Math.floor((new Date(time.dateTime) - Date.now()) / 1000));
+    if (time.textContent !== text) time.textContent = text;
   }
-}, 15000);
+}, 1000);

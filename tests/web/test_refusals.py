@@ -16,7 +16,7 @@ from creditapp.db import db
 from creditapp.services import get, provide
 from tests.app_factory import Person, Queue
 from tests.pages import parse_html
-from tests.web.steps import HTMX, make, order, submit
+from tests.web.steps import HTMX, log_in, make, order, submit
 
 JSON = {"Accept": "application/json"}
 
@@ -41,8 +41,41 @@ def test_an_error_has_one_status_in_every_form(app: Flask) -> None:
         assert told.mimetype == "application/problem+json"
         assert_complete(told)
         for answer in (page, part):
-            assert answer.headers["X-Request-Id"] in answer.text
+            # A mistyped address leads to no failure in the log: its id would only alarm.
+            assert answer.headers["X-Request-Id"] not in answer.text
             assert "HX-Request" in answer.headers["Vary"]
+
+
+def test_a_mistyped_address_gets_a_calm_page_with_ways_on(app: Flask, alice: Person) -> None:
+    page = alice.page("/nothing-here")
+    assert page.one("h1").text == "There is nothing here"
+    assert page.has(".problem-calm")
+    for path in ("/", "/gallery", "/dashboard", "/credits"):
+        assert page.has(f'main a[href="{path}"]'), path
+    guest = Person(app).page("/nothing-here").one("main")
+    assert not guest.has('a[href="/gallery"]')
+
+
+def test_only_errors_that_the_log_explains_show_the_request_id(app: Flask, alice: Person) -> None:
+    guest = Person(app).browser
+    not_logged_in = guest.get("/dashboard", headers=HTMX)
+    wrong_filter = alice.browser.get("/dashboard?type=none", headers=HTMX)
+    for answer, status in ((not_logged_in, 401), (wrong_filter, 422)):
+        assert answer.status_code == status
+        assert answer.headers["X-Request-Id"] not in answer.text
+    expired = alice.browser.post("/credits/checkout", data={"pack": "creator"}, headers=HTMX)
+    assert expired.status_code == 403
+    assert expired.headers["X-Request-Id"] in expired.text
+
+
+def test_too_many_tries_count_down_once(app: Flask) -> None:
+    guest = Person(app)
+    for _ in range(10):
+        log_in(guest, "alice@example.com", "wrong password")
+    answer = parse_html(log_in(guest, "alice@example.com", "wrong password").text)
+    waits = answer.one("main").text.count("Try again")
+    assert waits == 1
+    assert answer.one("[data-until] time").text == "in 15 min"
 
 
 def test_a_page_restored_from_htmx_history_is_whole(app: Flask) -> None:
