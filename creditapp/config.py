@@ -11,6 +11,7 @@ import hmac
 import os
 import re
 import secrets
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -163,7 +164,32 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
             "STRIPE_WEBHOOK_SECRET is missing: set the signing secret (whsec_...) of the webhook "
             "endpoint, required to verify webhooks."
         )
+    _make_data_folder(settings.data_dir)
     return settings
+
+
+def _make_data_folder(folder: Path) -> None:
+    """Make the data folder, which holds hashes, prompts and emails, for this user alone."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsInvalid(f"CREDITAPP_DATA cannot be written: {error.strerror}.") from None
+
+
+def keep_files_private() -> None:
+    """Let no file that this process makes be read by other users of the machine.
+
+    Every entry point calls it: SQLite and DBOS open their files with the process's own mask.
+    """
+    os.umask(0o077)
+
+
+def open_folder_warning(settings: Settings) -> str | None:
+    """Return what to do about a data folder of before that other users can read, or None."""
+    mode = stat.S_IMODE(settings.data_dir.stat().st_mode)
+    if not mode & 0o077:
+        return None
+    return f"CREDITAPP_DATA is open to other users ({mode:04o}): run chmod -R go= on that folder."
 
 
 def _message(error: ValidationError) -> str:
@@ -205,9 +231,8 @@ def _check_production(settings: Settings) -> None:
 def _stored_secret(data_dir: Path) -> str:
     """Return the demo's secret key, created at the first start and stored in the data folder."""
     path = data_dir / "secret_key"
+    _make_data_folder(data_dir)
     try:
-        # The folder holds hashes, prompts and emails: other users of the machine have no access.
-        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not path.exists():
             _write_once(path, secrets.token_urlsafe(48))
     except OSError as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from creditapp.config import NAMES, Settings, SettingsInvalid, load_settings
+from creditapp.config import NAMES, Settings, SettingsInvalid, load_settings, open_folder_warning
 
 SECRET = "Zr8vQ1mW4xT7kJ2nB5cH9gD3fL6pS0aE"  # pragma: allowlist secret
 PRODUCTION = {
@@ -130,6 +130,31 @@ def test_the_demos_own_secret_is_kept_and_nobody_else_reads_it(tmp_path: Path) -
     assert first.derived_key("one") != first.derived_key("two")
     (tmp_path / "secret_key").write_text("cut off")
     assert "secret_key" in refusal({"CREDITAPP_DATA": str(tmp_path)})
+
+
+@pytest.mark.parametrize("environ", [{}, {"SECRET_KEY": SECRET}, PRODUCTION])
+def test_the_data_folder_is_made_for_this_user_alone(
+    tmp_path: Path, environ: dict[str, str]
+) -> None:
+    folder = tmp_path / "var" / "data"
+    settings = load_settings({**environ, "CREDITAPP_DATA": str(folder)})
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert open_folder_warning(settings) is None
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o750, 0o701])
+def test_a_folder_of_before_that_is_open_to_others_is_warned_of(tmp_path: Path, mode: int) -> None:
+    tmp_path.chmod(mode)
+    warning = open_folder_warning(load_settings({"CREDITAPP_DATA": str(tmp_path)}))
+    assert warning is not None
+    assert f"({mode:04o}): run chmod" in warning
+
+
+def test_a_data_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for environ in ({}, PRODUCTION):
+        folder = str(tmp_path / "file" / "data")
+        assert "CREDITAPP_DATA" in refusal({**environ, "CREDITAPP_DATA": folder})
 
 
 def test_processes_that_start_at_once_share_one_secret(tmp_path: Path) -> None:

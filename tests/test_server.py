@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
+import stat
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -275,3 +279,39 @@ def demo_on(url: str, folder: Path) -> Flask:
     with app.app_context():
         server.prepare(app)
     return app
+
+
+@pytest.mark.databases("sqlite")
+@pytest.mark.parametrize(
+    ("command", "last_file"),
+    [
+        (["-m", "creditapp", "migrate"], "creditapp.sqlite"),
+        (["-m", "creditapp", "serve"], "jobs.sqlite"),
+        (["-m", "creditapp", "worker"], "jobs.sqlite"),
+        (["-m", "creditapp", "sandbox", "--port", "0"], "sandbox.sqlite"),
+        (["-c", "import app; app.app.test_client().get('/')"], "creditapp.sqlite"),
+    ],
+    ids=["a command", "serve", "worker", "sandbox", "app:app"],
+)
+def test_no_file_of_any_process_can_be_read_by_others(
+    tmp_path: Path, command: list[str], last_file: str
+) -> None:
+    """With a SECRET_KEY of the operator and the usual mask of a shell."""
+    data = tmp_path / "data"
+    environ = {
+        **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
+        "CREDITAPP_DATA": str(data),
+        "SECRET_KEY": PRODUCTION["SECRET_KEY"],
+        "PORT": "0",
+    }
+    process = subprocess.Popen([sys.executable, *command], cwd=ROOT, env=environ, umask=0o022)
+    try:
+        give_up_at = time.monotonic() + TIMEOUT_SECONDS
+        while not (data / last_file).exists():
+            assert time.monotonic() < give_up_at, f"{last_file} is not made"
+            time.sleep(0.05)
+        for path in (data, *data.rglob("*")):
+            assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
+    finally:
+        process.terminate()
+        process.wait(TIMEOUT_SECONDS)

@@ -11,7 +11,7 @@ from typing import NoReturn
 import click
 
 from creditapp.cli import backup, credits, payments, people, serve
-from creditapp.config import SettingsInvalid
+from creditapp.config import SettingsInvalid, keep_files_private
 from creditapp.errors import AppError
 from creditapp.payments.stripe.records import GatewayError
 from creditapp.units import AmountInvalid
@@ -24,6 +24,7 @@ from creditapp.units import AmountInvalid
 )
 def commands() -> None:
     """CreditApp: a credits store and AI studio."""
+    keep_files_private()
 
 
 for module in (serve, backup, people, credits, payments):

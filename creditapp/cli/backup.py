@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -63,7 +62,6 @@ def _progress(text: str) -> None:
 
 @contextmanager
 def _failures_in_one_line() -> Iterator[None]:
-    os.umask(0o077)  # folders and what SQLite writes beside its file are this user's alone
     try:
         yield
     except CopyFailed as error:

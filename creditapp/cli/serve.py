@@ -8,7 +8,7 @@ import threading
 import click
 
 from creditapp.cli.context import app_context
-from creditapp.config import Settings, load_settings
+from creditapp.config import Settings, load_settings, open_folder_warning
 from creditapp.runtime import port, server
 
 
@@ -52,6 +52,7 @@ def worker() -> None:
     stop = _stop_on_signal()
     with app_context() as app:
         server.refuse_demo_leftovers()
+        server.warn_of_open_folder()
         server.follow_catalog(app)
         click.echo("working")
         jobs.run(stop)
@@ -71,8 +72,9 @@ def sandbox(port_number: int) -> None:
     from creditapp.stripe_sandbox import create_sandbox, serve, start_deliveries
 
     settings, url = load_settings(), f"http://127.0.0.1:{port_number}"
+    if warning := open_folder_warning(settings):
+        click.echo(warning, err=True)
     with port.claimed("127.0.0.1", port_number, "./run sandbox --port {port}"):
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
         app = create_sandbox(
             settings.data_dir / "sandbox.sqlite",
             public_url=url,

@@ -154,7 +154,6 @@ def _new_engine(database_url: str, data_dir: Path) -> Engine:
         )
         ping_idle_connections(engine)
         return engine
-    data_dir.mkdir(parents=True, exist_ok=True)
     engine = create_engine(
         f"sqlite:///{data_dir / 'jobs.sqlite'}",
         hide_parameters=True,

@@ -58,7 +58,6 @@ def upgrade(revision: str = "head") -> None:
 
     Raises ``SettingsInvalid`` when the database's schema is of no known revision.
     """
-    get(Settings).data_dir.mkdir(parents=True, exist_ok=True)
     current = _current()
     if revision == "head" and current == newest():
         return

@@ -31,7 +31,6 @@ def restore(settings: Settings, folder: Path, progress: Progress) -> Summary:
     progress("comparing digests")
     _check_digests(contents, folder)
     _copy_media(contents, folder, settings, progress)
-    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name in (manifest.SEALS, manifest.SANDBOX):
         if name in contents.files:
             manifest.copy_file(folder / name, settings.data_dir / name)

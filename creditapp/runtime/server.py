@@ -16,7 +16,7 @@ from sqlalchemy import text
 from creditapp import create_app, jobs
 from creditapp.catalog import Catalog, versions
 from creditapp.clock import now
-from creditapp.config import Settings, SettingsInvalid
+from creditapp.config import Settings, SettingsInvalid, open_folder_warning
 from creditapp.db import snapshot, transaction
 from creditapp.http.asgi import AsgiApp
 from creditapp.logs import error_fields
@@ -45,6 +45,7 @@ def start() -> Flask:
         prepare(app)
         settings = get(Settings)
         refuse_demo_leftovers()
+        warn_of_open_folder()
         if settings.jobs == "embedded":
             jobs.start(app)
             atexit.register(jobs.stop)
@@ -67,6 +68,12 @@ def prepare(app: Flask) -> None:
     if imported.warning:
         log.warning("catalog not imported", reason=imported.warning)
     provide(app, Catalog, imported.catalog)
+
+
+def warn_of_open_folder() -> None:
+    """Log that other users of the machine can read the data folder, as one of before may be."""
+    if warning := open_folder_warning(get(Settings)):
+        log.warning(warning)
 
 
 def follow_catalog(app: Flask) -> Callable[[], None]:

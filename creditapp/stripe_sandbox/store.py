@@ -216,7 +216,7 @@ class Database:
     def _open(self) -> sqlite3.Connection:
         # A connection must not be carried across a fork, so a child opens its own.
         if self._connection is None or self._pid != os.getpid():
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             connection = sqlite3.connect(
                 self._path, timeout=BUSY_SECONDS_MAX, isolation_level=None, check_same_thread=False
             )

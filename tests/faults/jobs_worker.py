@@ -61,6 +61,7 @@ def wait_for(gate: Path) -> None:
 
 
 def new_app(database_url: str, data_dir: Path) -> Flask:
+    data_dir.mkdir(parents=True, exist_ok=True)
     app = Flask("jobs_under_test")
     provide(app, Clock, Clock())
     jobs.init_app(app, database_url, data_dir)

@@ -86,7 +86,6 @@ class SandboxGateway(StripeGateway):
 
 def mount_sandbox(app: Flask, settings: Settings) -> SandboxGateway:
     """Mount the sandbox's pages under ``/sandbox`` of this site; return the gateway to it."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
     host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104
     # Its API is reachable under this site's address too; only this process knows its key.
     secret_key = f"sk_test_{settings.derived_key('sandbox-api')[:32]}"
