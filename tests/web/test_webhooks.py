@@ -58,6 +58,7 @@ def forgeries(shop_app: ShopApp, body: str) -> dict[str, tuple[str, str | None]]
         "letters that no signature has": (body, good + "é"),
         "no moment": (body, good.split(",")[1]),
         "a moment that is no number": (body, "t=now," + good.split(",")[1]),
+        "a moment of 400 digits": (body, f"t={'9' * 400}," + good.split(",")[1]),
         "not JSON": ("not json", signature("not json", shop_app.secret)),
         "JSON, but no event": ("[]", signature("[]", shop_app.secret)),
         "an empty body": ("", signature("", shop_app.secret)),
