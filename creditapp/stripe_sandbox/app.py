@@ -7,6 +7,7 @@ from pathlib import Path
 from flask import Flask
 
 from creditapp.stripe_sandbox.api import install as install_api
+from creditapp.stripe_sandbox.local_access import install as restrict_to_this_machine
 from creditapp.stripe_sandbox.pages import install as install_pages
 from creditapp.stripe_sandbox.state import State
 from creditapp.stripe_sandbox.store import Database
@@ -43,6 +44,7 @@ def create_sandbox(
         secret_key=secret_key,
         app_name=app_name,
     ).attach(app)
+    restrict_to_this_machine(app)
     install_api(app)
     install_pages(app)
     return app

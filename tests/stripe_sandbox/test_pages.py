@@ -96,12 +96,12 @@ def test_templates_have_no_inline_script_or_style() -> None:
 def test_the_pages_work_below_a_prefix(tmp_path: Path) -> None:
     app = create_sandbox(
         tmp_path / "s.sqlite",
-        public_url="http://shop.test/sandbox",
+        public_url="http://localhost/sandbox",
         webhook_url=None,
         webhook_secret="",
     )
     browser = Client(DispatcherMiddleware(lambda *_: [], {"/sandbox": app}))
-    page = browser.get("/sandbox/").text
+    page = browser.get("/sandbox/", environ_base={"REMOTE_ADDR": "127.0.0.1"}).text
     assert 'href="/sandbox/static/sandbox.css"' in page
     assert browser.get("/sandbox/static/sandbox.css").status_code == 200
     html = parse_html(page)

