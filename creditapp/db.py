@@ -45,6 +45,8 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql import ClauseElement
 from sqlalchemy.types import TypeDecorator
 
+from creditapp import postgresql as postgresql_session
+
 BUSY_SECONDS_MAX = 20.0
 """How long a writer waits for another one before it fails."""
 
@@ -164,6 +166,7 @@ def prepare_engine(engine: Engine) -> None:
         event.listen(engine, "connect", _prepare_sqlite_connection)
         event.listen(engine, "begin", _begin_sqlite)
     else:
+        postgresql_session.set_session(engine)
         ping_idle_connections(engine)
 
 

@@ -9,12 +9,16 @@ import sys
 from typing import NoReturn
 
 import click
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from creditapp.cli import backup, credits, payments, people, serve
 from creditapp.config import SettingsInvalid, keep_files_private
 from creditapp.errors import AppError
 from creditapp.payments.stripe.records import GatewayError
 from creditapp.units import AmountInvalid
+
+_UNUSABLE = ("25006", "42501", "3F000")
+"""SQLSTATE of a read-only database, of missing rights, and of a schema that does not exist."""
 
 
 @click.group(
@@ -42,10 +46,23 @@ def main() -> None:
         sys.exit(130)
     except click.ClickException as error:
         _fail(error.format_message())
+    except DBAPIError as error:
+        if not _is_about_the_database(error):
+            raise
+        _fail(f"DATABASE_URL: {error.orig}")
     except (SettingsInvalid, AppError, AmountInvalid) as error:
         _fail(str(error))
     except GatewayError as error:
         _fail(f"{error}" if error.permanent else f"{error} Run the same command again.")
+
+
+def _is_about_the_database(error: DBAPIError) -> bool:
+    """Return whether the database cannot be reached, read or written at all.
+
+    These texts name the server, the role and the database; other errors may quote a row.
+    """
+    sqlstate = str(getattr(error.orig, "sqlstate", None) or "")
+    return isinstance(error, OperationalError) or sqlstate in _UNUSABLE
 
 
 def _fail(message: str) -> NoReturn:

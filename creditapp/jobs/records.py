@@ -30,6 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import ProgrammingError
 
 from creditapp.db import ping_idle_connections
+from creditapp.postgresql import set_session
 
 KEEP_DAYS = 1
 KEEP_DEAD_DAYS = 90
@@ -152,6 +153,7 @@ def _new_engine(database_url: str, data_dir: Path) -> Engine:
                 "options": options,
             },
         )
+        set_session(engine, durable=False)
         ping_idle_connections(engine)
         return engine
     engine = create_engine(

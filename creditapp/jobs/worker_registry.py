@@ -27,6 +27,8 @@ from typing import Protocol
 from sqlalchemy import Connection, Engine, NullPool, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
+from creditapp.postgresql import set_session
+
 _LOCK_CLASS = 0x6A6F6273  # "jobs": the namespace of our advisory locks
 _SESSION_PREFIX = "creditapp worker "
 
@@ -234,6 +236,7 @@ class PostgresWorkerRegistry:
                 "options": _KEEPALIVE,
             },
         )
+        set_session(engine, durable=False)
         return engine.connect()
 
 

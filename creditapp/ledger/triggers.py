@@ -60,11 +60,12 @@ REMOVE: Final = {
 
 _ON_SQLITE: Final = text("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
 _ON_POSTGRESQL: Final = text(
-    "SELECT tgname, pg_get_triggerdef(oid) FROM pg_trigger"
+    "SELECT tgname, pg_get_triggerdef(oid, true) FROM pg_trigger"
     " WHERE tgrelid = 'entries'::regclass AND NOT tgisinternal AND tgenabled IN ('O', 'A')"
 )
 _FUNCTION: Final = text(
-    "SELECT prosrc FROM pg_proc WHERE proname = :name AND pronamespace = 'public'::regnamespace"
+    "SELECT prosrc FROM pg_proc WHERE proname = :name"
+    " AND pronamespace = (SELECT relnamespace FROM pg_class WHERE oid = 'entries'::regclass)"
 )
 
 
@@ -85,13 +86,6 @@ def installed(connection: Connection) -> dict[str, str]:
     """Return the triggers and function in the database; a disabled trigger is left out."""
     if connection.dialect.name == "sqlite":
         return {row[0]: row[1] for row in connection.execute(_ON_SQLITE)}
-    # PostgreSQL puts the schema in front of the table's name.
-    definitions = {
-        name: _unqualified(definition) for name, definition in connection.execute(_ON_POSTGRESQL)
-    }
+    definitions = {row[0]: row[1] for row in connection.execute(_ON_POSTGRESQL)}
     bodies = connection.execute(_FUNCTION, {"name": POSTGRESQL_FUNCTION}).scalars().all()
     return {**definitions, **{f"{POSTGRESQL_FUNCTION}()": body.strip() for body in bodies}}
-
-
-def _unqualified(definition: str) -> str:
-    return definition.replace(" ON public.entries ", " ON entries ").replace(" public.", " ")

@@ -20,6 +20,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
 from creditapp.config import SettingsInvalid
+from creditapp.postgresql import set_session
 
 _JOBS_SCHEMA: Final = "dbos"
 _LOCK_WAIT_SECONDS: Final = 60
@@ -72,6 +73,7 @@ def copy(connection: Connection, target: Path, environ: Mapping[str, str]) -> No
         "--format=custom",
         f"--snapshot={snapshot}",
         f"--exclude-schema={_JOBS_SCHEMA}",
+        "--encoding=UTF8",
         "--no-owner",
         "--no-privileges",
         f"--lock-wait-timeout={_LOCK_WAIT_SECONDS}s",
@@ -183,7 +185,8 @@ def _run_client(program: str, engine: Engine, environ: Mapping[str, str], *words
     secret = {"PGPASSWORD": password} if password else {}
     ended = subprocess.run(  # noqa: S603  # no shell
         [program, f"--dbname={make_conninfo(**options)}", "--no-password", *words],
-        env={**environ, **secret},
+        # Its messages in the language in which the line of the error is looked for.
+        env={**environ, **secret, "LC_ALL": "C"},
         capture_output=True,
         text=True,
     )
@@ -194,7 +197,9 @@ def _run_client(program: str, engine: Engine, environ: Mapping[str, str], *words
 
 def _engine(url: str) -> Engine:
     engine = create_engine(url, poolclass=NullPool, hide_parameters=True)
-    if engine.dialect.name == "sqlite" and not Path(engine.url.database or "").exists():
+    if engine.dialect.name == "postgresql":
+        set_session(engine)
+    elif not Path(engine.url.database or "").exists():
         raise CopyFailed(f"There is no database at {engine.url.database}.")
     return engine
 

@@ -58,6 +58,7 @@ def upgrade(revision: str = "head") -> None:
 
     Raises ``SettingsInvalid`` when the database's schema is of no known revision.
     """
+    _refuse_other_encoding()
     current = _current()
     if revision == "head" and current == newest():
         return
@@ -86,6 +87,18 @@ def revision_of(connection: Connection) -> str | None:
 def _current() -> str | None:
     with snapshot() as session:
         return revision_of(session.connection())
+
+
+def _refuse_other_encoding() -> None:
+    """Raise ``SettingsInvalid`` for a PostgreSQL database that cannot store every character."""
+    if db.engine.dialect.name != "postgresql":
+        return
+    with snapshot() as session:
+        encoding = session.scalar(text("SHOW server_encoding"))
+    if encoding != "UTF8":
+        raise SettingsInvalid(
+            f"DATABASE_URL: the database's encoding is {encoding}: create it with ENCODING 'UTF8'."
+        )
 
 
 def _refuse_unreleased_schema(current: str | None) -> None:
