@@ -26,7 +26,9 @@ def preview(store: Store, params: dict[str, Any]) -> Json:
             return _as_preview(
                 store, subscription_updates.draft_invoice(store, subscription, repricing)
             )
-    if subscription["status"] in subscriptions.ENDED or subscription["cancel_at_period_end"]:
+    cancel_at, period_end = subscription["cancel_at"], subscriptions.period_of(subscription)[1]
+    ends_before = cancel_at is not None and cancel_at <= period_end
+    if subscription["status"] in subscriptions.ENDED or ends_before:
         raise StripeAPIError(
             f"No upcoming invoices for customer: {subscription['customer']}",
             status=404,

@@ -143,15 +143,17 @@ def _own_subscription(store: Store, session: Json) -> Json:
 
 
 def _cancel(store: Store, session: Json) -> None:
-    subscription_updates.update(
-        store, _own_subscription(store, session), {"cancel_at_period_end": True}
-    )
+    """Cancel at the period's end by ``cancel_at``, as Stripe's portal does in flexible billing.
+
+    The boolean stays false: https://github.com/stripe/stripe-node/issues/2470
+    """
+    subscription = _own_subscription(store, session)
+    moment = subscriptions.period_of(subscription)[1]
+    subscription_updates.update(store, subscription, {"cancel_at": moment})
 
 
 def _resume(store: Store, session: Json) -> None:
-    subscription_updates.update(
-        store, _own_subscription(store, session), {"cancel_at_period_end": False}
-    )
+    subscription_updates.update(store, _own_subscription(store, session), {"cancel_at": None})
 
 
 def _change_plan(store: Store, session: Json) -> None:

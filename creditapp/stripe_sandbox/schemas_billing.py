@@ -56,6 +56,7 @@ SUBSCRIPTION_LIST: Schema = {
     **PAGE_CREATED,
 }
 SUBSCRIPTION_UPDATE: Schema = {
+    "cancel_at": Integer(unsettable=True),
     "cancel_at_period_end": Boolean(),
     "cancellation_details": _CANCELLATION,
     "default_payment_method": Text(),

@@ -161,11 +161,11 @@ def _retry_payment(store: Store, invoice: Json) -> None:
 
 
 def _run_due_subscription(store: Store, subscription: Json) -> None:
-    end = subscriptions.period_of(subscription)[1]
-    if store.now < end:
-        subscriptions.notify_trial_end(store, subscription)
-    elif subscription["cancel_at_period_end"]:
+    cancel_at = subscription["cancel_at"]
+    if cancel_at is not None and cancel_at <= store.now:
         invoices.stop_collecting(store, subscription)
         subscriptions.end(store, subscription, reason="cancellation_requested")
+    elif store.now < subscriptions.period_of(subscription)[1]:
+        subscriptions.notify_trial_end(store, subscription)
     else:
         renew(store, subscription)

@@ -135,14 +135,34 @@ def _field_changes(store: Store, subscription: Json, params: dict[str, Any]) -> 
             param="default_payment_method",
         )
         changes["default_payment_method"] = method["id"]
-    if "cancel_at_period_end" in params:
-        cancel = params["cancel_at_period_end"]
-        if cancel != subscription["cancel_at_period_end"]:
-            changes |= subscriptions.cancellation_changes(subscription, cancel, store.now)
+    changes |= _cancellation_changes(store, subscription, params)
     if "cancellation_details" in params:
         details: Json = (subscription | changes)["cancellation_details"]
         changes["cancellation_details"] = {**details, **params["cancellation_details"]}
     return changes
+
+
+def _cancellation_changes(store: Store, subscription: Json, params: dict[str, Any]) -> Json:
+    """Return the changes of a cancellation; the boolean takes back only its own."""
+    if "cancel_at" in params:
+        if "cancel_at_period_end" in params:
+            raise StripeAPIError(
+                "You may only specify one of these parameters: cancel_at, cancel_at_period_end.",
+                param="cancel_at",
+            )
+        moment = params["cancel_at"]
+        if moment is not None and moment <= store.now:
+            raise StripeAPIError(
+                "`cancel_at` must be a timestamp in the future.", param="cancel_at"
+            )
+        return subscriptions.cancellation_changes(subscription, moment, store.now)
+    at_period_end = params.get("cancel_at_period_end")
+    if at_period_end in (None, subscription["cancel_at_period_end"]):
+        return {}
+    moment = subscriptions.period_of(subscription)[1] if at_period_end else None
+    return subscriptions.cancellation_changes(
+        subscription, moment, store.now, at_period_end=bool(at_period_end)
+    )
 
 
 def _changed_items(

@@ -157,12 +157,13 @@ def _end(*, cancel: bool) -> Response:
         row = plans.cancel(member) if cancel else plans.resume(member)
     except (GatewayError, AppError) as error:
         return _refused(error)
-    until = day(row.period_end)
-    text = (
-        f"Your plan ends on {until}. Until then nothing changes, and you can resume it."
-        if cancel
-        else f"Your plan continues. The next payment is on {until}."
-    )
+    if row.ended_at is not None:
+        text = "Your plan has ended."
+    elif row.cancel_at is not None:
+        until = day(row.cancel_at)
+        text = f"Your plan ends on {until}. Until then nothing changes, and you can resume it."
+    else:
+        text = f"Your plan continues. The next payment is on {day(row.period_end)}."
     notify("info", text=text)
     return go("/dashboard")
 
@@ -205,9 +206,10 @@ def _confirmed() -> UpgradeQuote | None:
 def _describe(change: plans.PlanChoice) -> str:
     row = change.subscription
     until = day(row.period_end) if row else ""
+    ends = day(row.cancel_at or row.period_end) if row else ""
     return {
         "will_change": f"Your plan changes on {until}. Until then you keep your current plan.",
-        "will_end": f"Your plan ends on {until}. Until then nothing changes.",
+        "will_end": f"Your plan ends on {ends}. Until then nothing changes.",
         "resumed": f"Your plan continues. The next payment is on {until}.",
         "kept": "You keep your plan. The planned change is canceled.",
     }[change.outcome]

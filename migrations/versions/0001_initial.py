@@ -452,7 +452,7 @@ def upgrade() -> None:
         sa.Column("status", sa.String(length=24), nullable=False),
         sa.Column("period_start", UtcDateTime(), nullable=False),
         sa.Column("period_end", UtcDateTime(), nullable=False),
-        sa.Column("cancel_at_period_end", sa.Boolean(), nullable=False),
+        sa.Column("cancel_at", UtcDateTime(), nullable=True),
         sa.Column("trial_end", UtcDateTime(), nullable=True),
         sa.Column("past_due_since", UtcDateTime(), nullable=True),
         sa.Column("next_try_at", UtcDateTime(), nullable=True),

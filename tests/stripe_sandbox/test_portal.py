@@ -35,10 +35,15 @@ def test_a_plan_is_cancelled_and_kept_in_the_portal(sandbox: Sandbox) -> None:
     assert "form-action 'self' http://shop.test" in page.headers["Content-Security-Policy"]
 
     sandbox.press(f"{path}/cancel", subscription=subscription.id)
-    assert now(sandbox, subscription).cancel_at_period_end
+    # As with Stripe's portal in flexible billing, the date is set and the boolean is not.
+    canceled = now(sandbox, subscription)
+    ends_at = canceled["items"].data[0].current_period_end
+    assert (canceled.cancel_at, canceled.cancel_at_period_end) == (ends_at, False)
+    sandbox.stripe.v1.subscriptions.update(subscription.id, {"cancel_at_period_end": False})
+    assert now(sandbox, subscription).cancel_at == ends_at
     assert "Keep the plan" in sandbox.get(path).text
     sandbox.press(f"{path}/resume", subscription=subscription.id)
-    assert not now(sandbox, subscription).cancel_at_period_end
+    assert now(sandbox, subscription).cancel_at is None
 
 
 def test_a_new_card_is_saved_for_the_customer_and_the_plan(sandbox: Sandbox) -> None:

@@ -32,14 +32,20 @@ def read_subscription(subscription: Subscription) -> SubscriptionState:
         item=item,
         other_items=tuple(other_items),
         anchor=_moment(subscription.billing_cycle_anchor),
-        cancel_at_period_end=subscription.cancel_at_period_end
-        or subscription.cancel_at is not None,
+        cancel_at=_cancel_at(subscription, item),
+        cancel_at_period_end=subscription.cancel_at_period_end,
         trial_end=_moment(subscription.trial_end) if subscription.trial_end else None,
         created=_moment(subscription.created),
         ended_at=_moment(subscription.ended_at) if subscription.ended_at else None,
         metadata=metadata_of(subscription),
         livemode=subscription.livemode,
     )
+
+
+def _cancel_at(subscription: Subscription, item: records.SubscriptionItem) -> datetime | None:
+    if subscription.cancel_at is not None:
+        return _moment(subscription.cancel_at)
+    return item.period_end if subscription.cancel_at_period_end else None
 
 
 def _item(item: SubscriptionItem) -> records.SubscriptionItem:

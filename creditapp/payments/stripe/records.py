@@ -13,7 +13,6 @@ from datetime import datetime
 
 _SECRETS = re.compile(r"\b(?:sk|rk|pk|whsec)_[A-Za-z0-9_*]+")
 
-
 STRIPE_ID_LENGTH = 255
 """Stripe's ids may be this long (https://docs.stripe.com/upgrades)."""
 
@@ -43,8 +42,7 @@ class GatewayError(Exception):
     @property
     def customer_missing(self) -> bool:
         """Whether Stripe has no such customer: deleted, or of another account."""
-        # In a path the parameter is the id of whatever is asked for.
-        is_customer = self.param == "customer" or "No such customer" in str(self)
+        is_customer = self.param == "customer" or "No such customer" in str(self)  # in a path
         return self.code == "resource_missing" and is_customer
 
     @property
@@ -221,7 +219,9 @@ class SubscriptionState:
     other_items: tuple[SubscriptionItem, ...]
     anchor: datetime
     """The moment from which its periods are counted; a change of the interval moves it."""
+    cancel_at: datetime | None
     cancel_at_period_end: bool
+    """Whether ``cancel_at`` is the period's end, whenever that is."""
     trial_end: datetime | None
     created: datetime
     ended_at: datetime | None

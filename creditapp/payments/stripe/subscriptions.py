@@ -152,7 +152,7 @@ class StripeSubscriptions(StripeConnection):
         """
         params = _change(subscription, price_id, quantity, prorate_at)
         if goes_on:
-            params["cancel_at_period_end"] = False
+            params |= _go_on(subscription)
         if prorate_at is not None:
             # Otherwise the plan would change although its price was not paid.
             params["payment_behavior"] = "error_if_incomplete"
@@ -174,9 +174,14 @@ class StripeSubscriptions(StripeConnection):
         return self._read_invoice(preview)
 
     @gateway_errors()
-    def cancel_at_period_end(self, subscription_id: str, *, cancel: bool) -> None:
-        """Set or clear the end of a subscription; idempotent, so it needs no key."""
-        self.v1.subscriptions.update(subscription_id, {"cancel_at_period_end": cancel})
+    def cancel_at_period_end(self, subscription: SubscriptionState) -> None:
+        """End a subscription with its period; idempotent, so it needs no key."""
+        self.v1.subscriptions.update(subscription.id, {"cancel_at_period_end": True})
+
+    @gateway_errors()
+    def resume(self, subscription: SubscriptionState) -> None:
+        """Take back a cancellation; idempotent, so it needs no key."""
+        self.v1.subscriptions.update(subscription.id, _go_on(subscription))
 
     @gateway_errors()
     def create_portal(
@@ -194,6 +199,16 @@ class StripeSubscriptions(StripeConnection):
             if flow != "payment_method_update" and subscription_id:
                 params["flow_data"][flow] = {"subscription": subscription_id}
         return self.v1.billing_portal.sessions.create(params).url
+
+
+def _go_on(subscription: SubscriptionState) -> Any:
+    """Return the parameter that takes back a cancellation.
+
+    The boolean takes back only its own; the portal and the dashboard may have set the date. Both
+    in one request are refused.
+    """
+    by_date = subscription.cancel_at is not None and not subscription.cancel_at_period_end
+    return {"cancel_at": ""} if by_date else {"cancel_at_period_end": False}
 
 
 def _change(

@@ -9,7 +9,7 @@ import calendar
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import select
+from sqlalchemy import or_, select
 
 from creditapp import accounts, clock, emails
 from creditapp.db import snapshot, transaction
@@ -36,7 +36,7 @@ def email_expiring_cards() -> None:
         .join(PlanPrice, PlanPrice.id == Subscription.next_price_id)
         .where(
             Subscription.status.in_(LIVE_STATUSES),
-            Subscription.cancel_at_period_end.is_(False),
+            or_(Subscription.cancel_at.is_(None), Subscription.cancel_at > Subscription.period_end),
             Subscription.period_end > now + BEFORE_MIN,
             Subscription.period_end <= now + BEFORE_MAX,
         )

@@ -53,8 +53,7 @@ def change_plan(subscription: Subscription, plan: Plan, order: PlanOrder) -> str
 
 def _change_plan(subscription: Subscription, plan: Plan, order: PlanOrder) -> str:
     if plan.free:
-        set_cancellation(subscription, cancel=True)
-        return "will_end"
+        return _outcome(set_cancellation(subscription, cancel=True), "will_end")
     price = plan_prices.find_price(subscription.price_id)
     if price is None:
         raise PlanUnchanged("Your plan was made elsewhere. Change it under Manage subscription.")
@@ -64,19 +63,18 @@ def _change_plan(subscription: Subscription, plan: Plan, order: PlanOrder) -> st
         raise PlanUnchanged("Your last payment failed. Change your card first, then your plan.")
     if subscription.status != "trialing" and is_upgrade(plan, order, price, subscription.quantity):
         new_price = plan_prices.ensure_price(plan, order.cycle)
-        upgrade(subscription, price, new_price, order.seats, confirmed=order.confirmed)
-        return "upgraded"
+        synced = upgrade(subscription, price, new_price, order.seats, confirmed=order.confirmed)
+        is_done = synced.is_on(new_price.id, order.seats)
+        return "upgraded" if is_done else _outcome(synced, "will_change")
     return _downgrade(subscription, plan, order, price)
 
 
 def _keep_plan(subscription: Subscription, price: PlanPrice) -> str:
     if subscription.will_change:
         set_next_price(subscription, price.id, subscription.quantity, goes_on=True)
-        sync_subscription(subscription.id)
-        return "kept"
-    if subscription.cancel_at_period_end:
-        set_cancellation(subscription, cancel=False)
-        return "resumed"
+        return _outcome(sync_subscription(subscription.id), "kept")
+    if subscription.cancel_at is not None:
+        return _outcome(set_cancellation(subscription, cancel=False), "resumed")
     raise PlanUnchanged("You are on this plan already.")
 
 
@@ -90,8 +88,19 @@ def _downgrade(subscription: Subscription, plan: Plan, order: PlanOrder, price: 
     new_price = plan_prices.ensure_price(plan, order.cycle)
     # Choosing a plan takes back an earlier cancellation.
     set_next_price(subscription, new_price.id, order.seats, goes_on=True)
-    sync_subscription(subscription.id)
-    return "will_change"
+    return _outcome(sync_subscription(subscription.id), "will_change")
+
+
+def _outcome(synced: Subscription, asked: str) -> str:
+    """Return the outcome that the sync found, which is the one asked for in the ordinary case.
+
+    Another window, the portal or the dashboard may have changed the subscription meanwhile.
+    """
+    if synced.cancel_at is not None:
+        return "will_end"
+    if synced.will_change:
+        return "will_change"
+    return asked if asked in ("kept", "resumed") else "resumed"
 
 
 def is_upgrade(plan: Plan, order: PlanOrder, price: PlanPrice, quantity: int) -> bool:
@@ -104,7 +113,13 @@ def is_upgrade(plan: Plan, order: PlanOrder, price: PlanPrice, quantity: int) ->
 
 
 def set_cancellation(subscription: Subscription, *, cancel: bool) -> Subscription:
-    """Cancel a subscription at the period's end, or resume it; idempotent."""
-    if fetch_subscription(subscription.id).cancel_at_period_end != cancel:
-        get(StripeGateway).cancel_at_period_end(subscription.id, cancel=cancel)
+    """Cancel a subscription at the period's end, or resume it; return it as it is then.
+
+    Idempotent. A subscription that ends sooner than its period stays canceled as it is.
+    """
+    gateway, state = get(StripeGateway), fetch_subscription(subscription.id)
+    if cancel and (state.cancel_at is None or state.cancel_at > state.item.period_end):
+        gateway.cancel_at_period_end(state)
+    elif not cancel and state.cancel_at is not None:
+        gateway.resume(state)
     return sync_subscription(subscription.id)

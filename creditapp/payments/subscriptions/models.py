@@ -81,7 +81,8 @@ class Subscription(Synced):
     status: Mapped[str] = mapped_column(String(24))
     period_start: Mapped[datetime] = mapped_column(UtcDateTime)
     period_end: Mapped[datetime] = mapped_column(UtcDateTime)
-    cancel_at_period_end: Mapped[bool] = mapped_column(default=False)
+    cancel_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """When it ends; null if it goes on."""
     trial_end: Mapped[datetime | None] = mapped_column(UtcDateTime)
     past_due_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
     next_try_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -102,6 +103,10 @@ class Subscription(Synced):
     def live(self) -> bool:
         """Whether this is the owner's current plan."""
         return self.status in LIVE_STATUSES
+
+    def is_on(self, price_id: str, quantity: int) -> bool:
+        """Whether a price and quantity are paid for now."""
+        return (self.price_id, self.quantity) == (price_id, quantity)
 
     @property
     def will_change(self) -> bool:

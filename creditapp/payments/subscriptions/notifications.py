@@ -50,7 +50,7 @@ def start_changes(subscription: Subscription, *, is_new: bool) -> Changes:
         is_new=is_new,
         price_id=subscription.price_id,
         will_change=subscription.will_change,
-        will_end=subscription.cancel_at_period_end,
+        will_end=subscription.cancel_at is not None,
         ended=subscription.ended_at is not None,
     )
 
@@ -166,9 +166,9 @@ class _PlanEmails:
         ):
             return "upgraded", self.now
         change = None
-        if subscription.cancel_at_period_end and not changes.will_end:
-            change = "will_end"
-        elif changes.will_end and not subscription.cancel_at_period_end:
+        if subscription.cancel_at is not None:
+            return (None if changes.will_end else "will_end"), subscription.cancel_at
+        if changes.will_end:
             change = "resumed"
         elif subscription.will_change and not changes.will_change:
             change = "will_change"

@@ -273,7 +273,7 @@ def copy_state(subscription: Subscription, state: SubscriptionState) -> None:
     subscription.quantity = subscription.next_quantity = state.item.quantity
     subscription.period_start = state.item.period_start
     subscription.period_end = state.item.period_end
-    subscription.cancel_at_period_end = state.cancel_at_period_end
+    subscription.cancel_at = state.cancel_at
     subscription.trial_end = state.trial_end
     subscription.ended_at = state.ended_at
 
@@ -285,6 +285,7 @@ def _next_sync_at(subscription: Subscription, *, is_disputed: bool, now: datetim
         return now + timedelta(days=1) if is_disputed else NEVER
     if subscription.status == "incomplete":
         return now + timedelta(minutes=10)
-    after_renewal = subscription.period_end + timedelta(minutes=5)
+    change_at = min(subscription.period_end, subscription.cancel_at or NEVER)
+    after_renewal = change_at + timedelta(minutes=5)
     latest = now + timedelta(days=1)
     return max(min(after_renewal, latest), now + timedelta(minutes=10))

@@ -66,8 +66,8 @@ def describe(session: Session, row: Subscription) -> PlanStatus:
         return PlanStatus(
             "", "Another plan", "credits", "month", row.status, subscription_id=row.id
         )
-    ends = row.cancel_at_period_end
-    next_price = prices.get(row.next_price_id) if row.will_change and not ends else None
+    renews = row.cancel_at is None or row.cancel_at > row.period_end
+    next_price = prices.get(row.next_price_id) if row.will_change and renews else None
     return PlanStatus(
         plan_id=price.plan_id,
         name=price.plan_name,
@@ -78,8 +78,8 @@ def describe(session: Session, row: Subscription) -> PlanStatus:
         price_minor=price.price_minor * row.quantity,
         currency=price.currency.upper(),
         credits_micro=price.credits_micro * row.quantity,
-        renews_at=None if ends else row.period_end,
-        ends_at=row.period_end if ends else row.ended_at,
+        renews_at=row.period_end if renews else None,
+        ends_at=row.ended_at or row.cancel_at,
         trial_end=row.trial_end if row.status == "trialing" else None,
         past_due_since=row.past_due_since,
         next_try_at=row.next_try_at,

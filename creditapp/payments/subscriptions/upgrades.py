@@ -103,8 +103,10 @@ def upgrade(
     seats: int,
     *,
     confirmed: UpgradeQuote | None,
-) -> None:
+) -> Subscription:
     """Charge the difference now; its credits are granted by the invoice once it is paid.
+
+    Returns the subscription as it is after that.
 
     ``confirmed`` is what the buyer's page showed: never is more charged, nor are fewer credits
     granted. Only a successful charge takes back a scheduled downgrade or cancellation; if it fails,
@@ -130,8 +132,8 @@ def upgrade(
         )
     except GatewayError as error:
         synced = _restore_scheduled_change(subscription, price)
-        if synced is not None and (synced.price_id, synced.quantity) == (new_price.id, seats):
-            return  # only the response was lost
+        if synced is not None and synced.is_on(new_price.id, seats):
+            return synced  # only the response was lost
         if not error.declined:
             raise
         _forget(subscription)
@@ -140,7 +142,7 @@ def upgrade(
             "Your card was declined, so nothing was charged and you keep your current plan. "
             "Change your card under Manage subscription and try again."
         ) from None
-    sync_subscription(subscription.id)
+    return sync_subscription(subscription.id)
 
 
 def refuse_after_reversal(subscription: Subscription) -> None:

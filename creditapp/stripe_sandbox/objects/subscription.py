@@ -112,28 +112,33 @@ def with_price(item: Json, price: Json, quantity: int) -> Json:
     return {**item, "price": price, "plan": _plan(price), "quantity": quantity}
 
 
-def cancellation_changes(subscription: Json, at_period_end: bool, now: int) -> Json:
-    """Return the changes that cancel a subscription at its period end, or undo that."""
+def cancellation_changes(
+    subscription: Json, cancel_at: int | None, now: int, *, at_period_end: bool = False
+) -> Json:
+    """Return the changes that cancel a subscription at a time, or (None) take that back."""
     details = subscription["cancellation_details"]
+    cancels = cancel_at is not None
     return {
         "cancel_at_period_end": at_period_end,
-        "cancel_at": period_of(subscription)[1] if at_period_end else None,
-        "canceled_at": now if at_period_end else None,
+        "cancel_at": cancel_at,
+        "canceled_at": now if cancels else None,
         "cancellation_details": {
             **details,
-            "reason": "cancellation_requested" if at_period_end else None,
+            "reason": "cancellation_requested" if cancels else None,
         },
     }
 
 
 def _save(store: Store, subscription: Json) -> Json:
     """Store a subscription with the time at which it is next due."""
-    due: int | None = period_of(subscription)[1]
-    if subscription["status"] in ENDED:
-        due = None
-    elif subscription["status"] == "trialing" and not subscription["_trial_notice_sent"]:
-        due = max(subscription["created"], subscription["trial_end"] - TRIAL_NOTICE_SECONDS)
-    return store.put(subscription | {"_due_at": due})
+    due = [period_of(subscription)[1]]
+    if subscription["cancel_at"] is not None:
+        due.append(subscription["cancel_at"])
+    if subscription["status"] == "trialing" and not subscription["_trial_notice_sent"]:
+        notice_at = subscription["trial_end"] - TRIAL_NOTICE_SECONDS
+        due.append(max(subscription["created"], notice_at))
+    ended = subscription["status"] in ENDED
+    return store.put(subscription | {"_due_at": None if ended else min(due)})
 
 
 def _period_end(subscription: Json, anchor: int, start: int | None = None) -> int:

@@ -130,11 +130,13 @@ def _actions(view: PlanView, cycle: str, status: PlanStatus, has_trial: bool) ->
         return [_subscribe(view, cycle, has_trial)]
     if plan.free:
         starts = (
-            f"Starts on {until}." if status.ends_at else f"Follows when you cancel {status.name}."
+            f"Starts on {_day(status.ends_at)}."
+            if status.ends_at
+            else f"Follows when you cancel {status.name}."
         )
         return [PlanAction(cycle, note=starts)]
     if (plan.id, cycle) == (status.plan_id, status.cycle):
-        actions = [_keep(plan, cycle, status, until)]
+        actions = [_keep(plan, cycle, status)]
         return actions if status.ends_at is not None else [*actions, _cancel(cycle, status, until)]
     if status.past_due_since is not None:
         return [PlanAction(cycle, note="Change your card first.")]
@@ -157,13 +159,15 @@ def _cancel(cycle: str, status: PlanStatus, until: str) -> PlanAction:
     return PlanAction(cycle, "Cancel plan", note, f"Cancel {status.name}?", cancels=True)
 
 
-def _keep(plan: Plan, cycle: str, status: PlanStatus, until: str) -> PlanAction:
+def _keep(plan: Plan, cycle: str, status: PlanStatus) -> PlanAction:
     """Return what can be done with the current plan: undo what is planned, or change its seats."""
     seats = status.seats
     if status.next_name is not None:
         return PlanAction(cycle, f"Keep {plan.name}", "Cancels the planned change.", seats=seats)
     if status.ends_at is not None:
-        return PlanAction(cycle, "Resume", f"Otherwise it ends on {until}.", seats=seats)
+        return PlanAction(
+            cycle, "Resume", f"Otherwise it ends on {_day(status.ends_at)}.", seats=seats
+        )
     if plan.seats_max > 1:
         href = _preview_url(plan, cycle, seats)
         return PlanAction(cycle, "Change seats", href=href, seats=seats)
