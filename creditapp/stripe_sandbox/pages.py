@@ -37,6 +37,7 @@ def install(app: Flask) -> None:
 @pages.get("/pay/<session_id>")
 def pay(session_id: str) -> Any:
     """Show the checkout page."""
+    card = request.args.get("card", "")
     with State.of(current_app).transaction() as store:
         checkout.run_due_work(store)
         session = store.get("checkout.session", session_id) or abort(404)
@@ -45,9 +46,9 @@ def pay(session_id: str) -> Any:
     if session["status"] != "open":
         return render_template("closed.html", session=session, target=_return_url(session))
     if awaits_step:
-        return redirect(url_for("pages.step", session_id=session_id), 303)
+        return redirect(url_for("pages.step", session_id=session_id, card=card or None), 303)
     problems = {"card": f"{problem} Nothing was charged."} if problem else {}
-    return _checkout(session, problems)
+    return _checkout(session, problems, card)
 
 
 @pages.post("/pay/<session_id>")
@@ -71,7 +72,7 @@ def submit(session_id: str) -> Any:
         return redirect(_success_url(session), 303)
     if problems and session["status"] == "open":
         return _checkout(session | {"_email": email}, problems, card), 422
-    return redirect(url_for("pages.pay", session_id=session_id), 303)
+    return redirect(_try_again_url(session, card), 303)
 
 
 @pages.post("/pay/<session_id>/code")
@@ -100,7 +101,7 @@ def step(session_id: str) -> Any:
         awaits_step = checkout.awaits_step(store, session)
     if not awaits_step:
         return redirect(url_for("pages.pay", session_id=session_id), 303)
-    return render_template("step.html", session=session)
+    return render_template("step.html", session=session, card=request.args.get("card", ""))
 
 
 @pages.post("/pay/<session_id>/step")
@@ -113,20 +114,28 @@ def answer_step(session_id: str) -> Any:
         session = checkout.answer_step(store, session, complete=complete)
     if session["status"] == "complete":
         return redirect(_success_url(session), 303)
-    return redirect(url_for("pages.pay", session_id=session_id), 303)
+    return redirect(_try_again_url(session, request.args.get("card", "")), 303)
 
 
-def _checkout(session: Json, problems: dict[str, str], card: str = "succeeds") -> str:
+def _try_again_url(session: Json, card: str) -> str:
+    """Return the checkout's path; a card that failed stays chosen, beside its message."""
+    kept = card if session["status"] == "open" and card else None
+    return url_for("pages.pay", session_id=session["id"], card=kept)
+
+
+def _checkout(session: Json, problems: dict[str, str], card: str = "") -> str:
+    options = checkout.payment_options(session) if needs_payment_method(session) else []
+    keys = [option.key for option in options]
     with State.of(current_app).transaction() as store:
         code = promotions.code_of(store, session)
     return render_template(
         "pay.html",
         session=session,
-        options=checkout.payment_options(session) if needs_payment_method(session) else [],
+        options=options,
         terms=subscription_terms(session),
         code=code["code"] if code else None,
         problems={"card": "", "code": "", "email": ""} | problems,
-        chosen=card,
+        chosen=card if card in keys else next(iter(keys), ""),
     )
 
 

@@ -45,8 +45,10 @@ def test_paying_by_keyboard_without_javascript_redirects_to_the_shop(
     keys.press("Enter")
     page.wait_for_selector("text=Your card was declined. Nothing was charged.")
     assert page.input_value("#email") == "alice@x.test"
-    page.focus("#card-succeeds")
-    keys.press("ArrowDown")
+    assert page.locator("#card-declined").is_checked()
+    page.locator("summary").focus()
+    keys.press("Enter")
+    page.focus("#card-declined")
     keys.press("ArrowDown")  # the further step
     keys.press("Tab")
     keys.press("Enter")
@@ -58,6 +60,31 @@ def test_paying_by_keyboard_without_javascript_redirects_to_the_shop(
     page.go_back()
     page.reload()
     assert said == [], "the content security policy lets the form end at the shop"
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)])
+def test_the_button_to_pay_is_in_sight_before_and_after_a_decline(
+    chromium: Browser, sandbox: Sandbox, width: int, height: int
+) -> None:
+    page = open_page(chromium, [], viewport={"width": width, "height": height})
+    session = sandbox.open_checkout()
+    page.goto(str(session.url))
+
+    def assert_in_sight() -> None:
+        box = page.get_by_role("button", name="Pay").bounding_box()
+        assert box is not None
+        assert box["y"] + box["height"] <= height
+
+    assert_in_sight()
+    page.fill("#email", "alice@x.test")
+    page.locator("summary").click()
+    page.locator("#card-asks-each-time").check()
+    assert_in_sight()
+    page.locator("#card-declined").check()
+    page.get_by_role("button", name="Pay").click()
+    page.wait_for_selector("text=Your card was declined.")
+    assert page.locator("#card-declined").is_checked()
+    assert_in_sight()
 
 
 def test_the_overview_actions_work_without_javascript(

@@ -48,7 +48,7 @@ def test_a_declined_card_charges_nothing_and_the_next_one_may_succeed(sandbox: S
 
     answer = sandbox.pay(session.id, "declined")
 
-    assert answer.location == f"/pay/{session.id}"
+    assert answer.location == f"/pay/{session.id}?card=declined"
     page = sandbox.get(answer.location).text
     assert "Your card was declined." in page
     assert 'value="alice@x.test"' in page, "what was typed is kept"

@@ -51,6 +51,25 @@ def test_an_unknown_card_shows_an_error(sandbox: Sandbox) -> None:
     assert (answer.status_code, "Choose how to pay." in answer.text) == (422, True)
 
 
+def test_a_declined_card_stays_chosen(sandbox: Sandbox) -> None:
+    session = sandbox.open_checkout()
+    page = parse_html(sandbox.get(sandbox.pay(session.id, card="declined").location).text)
+    assert page.one("input[checked]")["value"] == "declined"
+    assert not page.one("details").has_attribute("open")
+    unknown = parse_html(sandbox.get(f"/pay/{session.id}?card=gold").text)
+    assert unknown.one("input[checked]")["value"] == "succeeds"
+
+
+def test_a_card_that_the_bank_did_not_confirm_stays_chosen(sandbox: Sandbox) -> None:
+    session = sandbox.open_checkout()
+    redirect = sandbox.get(sandbox.pay(session.id, card="further-step").location)
+    action = parse_html(sandbox.get(redirect.location).text).one("form")["action"]
+    again = sandbox.press(action, answer="fail")
+    page = parse_html(sandbox.get(again.location).text)
+    assert page.one("input[checked]")["value"] == "further-step"
+    assert page.one("details").has_attribute("open")
+
+
 def test_a_preset_email_is_shown_and_cannot_be_changed(sandbox: Sandbox) -> None:
     alice = sandbox.stripe.v1.customers.create({"email": "alice@x.test"})
     session = sandbox.open_checkout(customer=alice.id)
