@@ -31,9 +31,13 @@ AREAS = {
     " catalog/test_bad_catalogs.py catalog/test_pricing_properties.py",
     "proration": "payments/subscriptions/proration.py payments/subscriptions/reversals.py"
     " payments/subscriptions/scheduled_grants.py payments/subscriptions/prices.py"
+    " payments/subscriptions/months.py payments/subscriptions/plan_lines.py"
+    " payments/subscriptions/upgrades.py payments/test_months.py payments/test_plan_changes.py"
     " payments/test_proration.py payments/test_scheduled_grants.py payments/test_prices.py"
     " payments/test_plan_reversals.py payments/test_plan_checkout.py payments/test_plan_kinds.py"
-    " payments/test_upgrade_reversals.py payments/test_invoice_lines.py",
+    " payments/test_upgrade_reversals.py payments/test_invoice_lines.py"
+    " payments/test_upgrade_quotes.py payments/test_discounted_upgrades.py"
+    " payments/test_invoice_review.py payments/test_two_plans.py",
     "posting": "payments/*/posting.py payments/purchases/checkout.py payments/purchases/packs.py"
     " payments/refunds/refund.py"
     " payments/*/receipts.py payments/test_checkout_ends.py payments/test_refunds.py"

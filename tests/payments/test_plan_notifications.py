@@ -12,7 +12,7 @@ from sqlalchemy import select
 from creditapp.accounts import User
 from creditapp.db import snapshot
 from creditapp.emails import Email
-from creditapp.payments.stripe.records import InvoiceState
+from creditapp.payments.stripe.records import DisputeState, InvoiceState, RefundState, Reversals
 from tests.payments.plan_shop import MICRO, PlanShop
 from tests.shop_app import PASSWORD
 
@@ -177,3 +177,64 @@ def test_a_card_that_expires_before_the_next_payment_is_emailed_once(plans: Plan
     )
     assert (context["card"], context["amount_minor"]) == ("Visa ending in 4242", 1500)
     assert other.id != row.id
+
+
+def refunded_amounts(plans: PlanShop, user: User) -> list[tuple[bool, int]]:
+    """Return of each email about a refund whether it failed, and its amount."""
+    return [
+        (context["undone"], context["refunded_minor"])
+        for event, context in queued_emails(plans, user)
+        if event == "refund"
+    ]
+
+
+def test_each_refund_is_emailed_with_what_is_new(plans: PlanShop) -> None:
+    alice = plans.shop_app.member()
+    row = plans.subscribe(alice)
+    intent = plans.invoices(alice)[0].payment_intent_id
+    plans.refund(intent, "3.00")
+    plans.sync(row)
+    second = plans.refund(intent, "5.00")
+    for _ in range(2):
+        plans.sync(row)
+    plans.shop_app.press(f"/refunds/{second}/fail")
+    plans.sync(row)
+    assert refunded_amounts(plans, alice) == [(False, 300), (False, 500), (True, 500)]
+
+
+@pytest.mark.parametrize("refunded", ["", "3.00"])
+def test_a_lost_dispute_is_not_emailed_as_a_refund(plans: PlanShop, refunded: str) -> None:
+    alice = plans.shop_app.member()
+    row = plans.subscribe(alice)
+    intent = plans.invoices(alice)[0].payment_intent_id
+    if refunded:
+        plans.refund(intent, refunded)
+        plans.sync(row)
+    dispute = plans.dispute(intent)
+    plans.sync(row)
+    plans.decide(dispute, "lost")
+    for _ in range(2):
+        plans.sync(row)
+    assert refunded_amounts(plans, alice) == ([(False, 300)] if refunded else [])
+    assert email_events(plans, alice)[-2:] == ["dispute_opened", "dispute_closed"]
+    assert plans.invoices(alice)[0].refunded_minor == 1500
+
+
+def test_a_refund_beside_a_lost_dispute_is_emailed_with_its_own_amount(
+    plans: PlanShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The dispute is of a part of the payment, and both are read in one sync."""
+    alice = plans.shop_app.member()
+    row = plans.subscribe(alice)
+    refund = RefundState("re_1", 400, "succeeded")
+    for reversals in (
+        Reversals(disputes=(DisputeState("du_1", 600, "needs_response"),)),
+        Reversals((refund,), (DisputeState("du_1", 600, "lost"),)),
+    ):
+        monkeypatch.setattr(
+            type(plans.shop_app.gateway), "reversals_of", lambda *_, now=reversals: now
+        )
+        plans.sync(row)
+    assert refunded_amounts(plans, alice) == [(False, 400)]
+    assert email_events(plans, alice)[1:] == ["dispute_opened", "refund", "dispute_closed"]
+    assert plans.invoices(alice)[0].refunded_minor == 1000

@@ -7,14 +7,15 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from creditapp.clock import NEVER
-from creditapp.db import transaction
+from creditapp.db import snapshot, transaction
+from creditapp.ledger.models import Grant
 from creditapp.payments.reconciliation import purchases as reconciliation
 from creditapp.payments.stripe.records import InvoiceState
 from creditapp.payments.subscriptions import scheduled_grants
-from creditapp.payments.subscriptions.models import Invoice
+from creditapp.payments.subscriptions.models import Invoice, ScheduledGrant
 from creditapp.payments.subscriptions.months import add_months
 from tests.payments.plan_shop import PlanShop
 
@@ -131,3 +132,18 @@ def test_a_month_paid_late_is_valid_for_a_month(
     assert plans.shop_app.credits(alice) >= BASIC
     plans.advance_to(plans.shop_app.clock.now() + timedelta(days=20))
     assert plans.shop_app.credits(alice) >= BASIC
+
+
+def test_the_first_month_alone_has_the_money_of_its_invoice(plans: PlanShop) -> None:
+    alice = plans.shop_app.member()
+    row = plans.subscribe(alice, "basic", "year")
+    plans.pass_months(row, 2)
+    query = (
+        select(Grant.paid_minor, Grant.currency)
+        .join(ScheduledGrant, ScheduledGrant.grant_id == Grant.id)
+        .where(ScheduledGrant.user_id == alice.id)
+        .order_by(ScheduledGrant.number)
+    )
+    with plans.app.app_context(), snapshot() as session:
+        paid = [tuple(values) for values in session.execute(query)]
+    assert paid == [(21000, "USD"), (None, None), (None, None)]

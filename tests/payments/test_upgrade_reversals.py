@@ -202,3 +202,21 @@ def test_a_downgrade_of_a_year_in_the_portal_grants_its_own_months(plans: PlanSh
     assert balance.owed_micro == pytest.approx(600 * MICRO, abs=9e4)
     plans.pass_months(row, 11)
     assert plans.granted(alice) == [PREMIUM, *[BASIC] * 11]
+
+
+def test_unused_time_is_reversed_of_the_newest_invoice_of_its_month(plans: PlanShop) -> None:
+    alice, bob = plans.shop_app.member(), plans.shop_app.member()
+    row = plans.subscribe(alice, "basic")
+    plans.pass_months(row, 1)
+    half = (row.period_end - row.period_start) / 2
+    plans.advance_to(row.period_end + half)
+    assert plans.choose(alice, "premium").outcome == "upgraded"
+    plans.subscribe(bob, "premium")
+    with plans.app.app_context():
+        basic = plan_prices.ensure_price(plans.catalog.plans[1], "month").id
+    plans.switch_in_portal(row, basic)
+    first, second, upgrade = plans.months(alice)
+    assert (first.prorated_micro, second.prorated_micro) == (0, 0)
+    assert upgrade.prorated_micro == upgrade.credits_micro > 340 * MICRO
+    assert [month.prorated_micro for month in plans.months(bob)] == [0]
+    assert net_granted(plans, alice) == 2 * BASIC
