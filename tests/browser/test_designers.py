@@ -1,59 +1,13 @@
-"""A designer changes a token, a component and a page, and sees each after a reload."""
+"""The accent, and the site of the designers as a browser uses it."""
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.conftest import ROOT, Cast, free_port, start_server, stop_server
+from tests.browser.conftest import Cast
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture
-def studio_of_a_designer(tmp_path: Path) -> Iterator[tuple[str, Path]]:
-    """A copy of the project under CREDITAPP_DEBUG=1, whose files the test may change."""
-    tree, port = tmp_path / "tree", free_port()
-    for name in ("creditapp", "templates", "static", "migrations"):
-        shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
-    data = tmp_path / "data"
-    data.mkdir()
-    process = start_server(data, port, {"CREDITAPP_DEBUG": "1"}, root=tree)
-    yield f"http://127.0.0.1:{port}", tree
-    stop_server(process)
-
-
-def test_a_changed_token_component_and_page_show_on_reload(
-    chromium: Browser, studio_of_a_designer: tuple[str, Path]
-) -> None:
-    base, tree = studio_of_a_designer
-    cast = Cast(chromium, base)
-    designer = cast.person()
-    page = designer.open("/")
-    expect(page.locator("h1")).to_have_text("Make an image")
-
-    tokens = tree / "static/css/tokens.css"
-    tokens.write_text(tokens.read_text() + "\n@layer tokens { :root { --wall: rgb(1, 2, 3); } }\n")
-    page.reload()
-    wall = "getComputedStyle(document.documentElement).getPropertyValue('--wall')"
-    assert page.evaluate(wall) == "rgb(1, 2, 3)"
-
-    component = tree / "templates/components/coin.html"
-    component.write_text(component.read_text().replace("<svg", '<svg data-changed="yes"', 1))
-    page.reload()
-    expect(page.locator("svg[data-changed=yes]").first).to_be_attached()
-
-    studio = tree / "templates/pages/studio/index.html"
-    studio.write_text(studio.read_text().replace("Make an image", "Draw a picture"))
-    page.reload()
-    expect(page.locator("h1")).to_have_text("Draw a picture")
-    for context in cast.contexts:
-        context.close()
-
 
 PIXEL = """(color) => {
   const context = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
@@ -130,3 +84,72 @@ def test_a_plain_button_has_no_frame(cast: Cast) -> None:
         ]
     assert drawn["plain"] == ["rgba(0, 0, 0, 0)", "rgba(0, 0, 0, 0)"]
     assert "rgba(0, 0, 0, 0)" not in drawn["quiet"]
+
+
+def test_the_site_of_the_designers_filters_and_shows_code_in_place(cast: Cast) -> None:
+    page = cast.person(still=True).open("/credits-demo/button")
+    index = page.locator("#demo-groups")
+    expect(index.get_by_role("link", name="model_picker")).to_be_visible()
+    page.get_by_label("Filter", exact=True).fill("cost ind")
+    expect(index.get_by_role("link")).to_have_text(["cost_indicator"])
+    assert page.url.endswith("/credits-demo/button")
+
+    page.get_by_role("link", name="Code of Main action").click()
+    state = page.locator("#state-main")
+    expect(state.locator("code").first).to_contain_text('kind="main"')
+    state.get_by_text("HTML", exact=True).click()
+    expect(state.locator("code").nth(2)).to_be_visible()
+    expect(state.locator("code").nth(0)).to_be_hidden()
+
+    rest, hover = (page.locator(f"#state-{name} .demo-stage .button") for name in ("main", "hover"))
+    color = "(element) => getComputedStyle(element).backgroundColor"
+    shown = hover.evaluate(color)
+    assert shown != rest.evaluate(color)
+    page.locator("#show-hover").check()
+    assert rest.evaluate(color) == shown
+
+
+def test_the_index_opens_over_the_page_on_a_phone_without_a_script(cast: Cast) -> None:
+    page = cast.person(width=390, script=False).open("/credits-demo/button")
+    link = page.locator("#demo-groups").get_by_role("link", name="model_picker")
+    expect(link).to_be_hidden()
+    page.get_by_role("button", name="All components").click()
+    link.click()
+    expect(page.locator("h1")).to_have_text("model_picker")
+    page.get_by_role("link", name="Code of").first.click()
+    expect(page.locator("code").first).to_contain_text("ui.model_picker(")
+
+
+def test_the_calls_run_as_the_page_shows_them(cast: Cast) -> None:
+    guest = cast.person()
+    page = guest.open("/credits-demo/embed")
+    names = ("balance_js", "generate_js", "refusals_js")
+    code = "\n".join(page.locator(f"[id=sample-{name}]").inner_text() for name in names)
+    page.goto(guest.base + "/")
+    ask = (
+        f"async (order) => {{ {code}\n const on = Object.fromEntries(Object.keys(refusals)"
+        ".concat('made').map((name) => [name, (answer) => [name, answer]]));"
+        " return await generate(order, on); }"
+    )
+    read = f"async () => {{ {code}\n return await readBalance(); }}"
+    cheap = {"prompt": "a fox", "model": "nano-banana"}
+
+    assert page.evaluate(read) == {"freeImages": 3}
+    name, answer = page.evaluate(ask, cheap)
+    assert (name, answer["imageUrl"].startswith("/media/")) == ("made", True)
+    for _ in range(2):
+        assert page.evaluate(ask, cheap)[0] == "made"
+    name, answer = page.evaluate(ask, cheap)
+    assert (name, answer["signupUrl"].startswith("/auth/signup")) == ("limitReached", True)
+
+    member = cast.person()
+    member.sign_up("embed@example.com")
+    page = member.open("/")
+    dear = {"prompt": "a fox", "model": "gpt-image", "quality": "high", "n": 4}
+    assert page.evaluate(read) == {"credits": 50}
+    assert page.evaluate(ask, dear)[0] == "made"
+    assert page.evaluate(read) == {"credits": 18}
+    name, answer = page.evaluate(ask, dear)
+    assert (name, answer["shortfall"]) == ("creditsMissing", 14)
+    page.evaluate(f"(answer) => {{ {code}\n refusals.creditsMissing(answer); }}", answer)
+    expect(page.locator("dialog[open]")).to_be_visible()

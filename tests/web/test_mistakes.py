@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -28,6 +29,17 @@ def templates(tmp_path: Path) -> Path:
 def app(shared_apps: SharedApps, templates: Path) -> Iterator[Flask]:
     """The app under CREDITAPP_DEBUG=1, on the copied templates."""
     yield from _on(templates, shared_apps.fresh("sqlite", DEBUG))
+
+
+@pytest.fixture
+def designers(app: Flask, templates: Path) -> Iterator[Flask]:
+    """The same, with the whole project in the folder of the templates."""
+    root = templates.parent
+    shutil.copytree(ROOT / "static", root / "static")
+    (root / "creditapp").mkdir()
+    before, app.root_path = app.root_path, str(root / "creditapp")
+    yield app
+    app.root_path = before
 
 
 @pytest.fixture
@@ -150,6 +162,74 @@ def test_a_component_that_does_not_exist_or_has_another_macro_is_named(
     page = Person(app).page("/credits")
     assert "components/footer.html has no macro named footer" in boxes(page)[1]
     assert "There is no file templates/components/mrk.html" in boxes(page)[0]
+
+
+def test_a_misspelt_parameter_of_an_example_is_drawn_in_its_state(
+    designers: Flask, templates: Path
+) -> None:
+    file = templates / "examples/empty.json"
+    change(file, '"title": "No history yet"', '"titel": "No history yet"')
+    page = Person(designers).page("/credits-demo/empty")
+    (box,) = page.one("#state-action .demo-stage").texts(".mistake")
+    assert f"templates/examples/empty.json:{line_of(file, 'titel')}" in box
+    assert "takes no keyword argument 'titel'" in box
+    assert "Nothing here yet" in page.one("#state-prompts .demo-stage").text
+    assert len(boxes(page)) == 1
+
+
+def test_a_missing_sign_in_a_component_is_drawn_in_each_of_its_states(
+    designers: Flask, templates: Path
+) -> None:
+    file = templates / "components/empty.html"
+    change(file, "{% if prompts %}", "{ if prompts %}")
+    person = Person(designers)
+    page = person.page("/credits-demo/empty")
+    assert len(page.all(".demo-stage .mistake")) == 3
+    for box in boxes(page):
+        assert re.search(r"templates/components/empty.html:\d+ .*unknown tag", box)
+    assert boxes(person.page("/credits-demo/button")) == []
+    assert boxes(person.page("/credits-demo")) == []
+
+
+def test_examples_that_are_no_json_are_drawn_on_their_page_alone(
+    designers: Flask, templates: Path
+) -> None:
+    file = templates / "examples/empty.json"
+    change(file, '"title": "With one action",', '"title": "With one action"')
+    person = Person(designers)
+    (box,) = boxes(person.page("/credits-demo/empty"))
+    assert f"templates/examples/empty.json:{line_of(file, 'With one action') + 1}" in box
+    assert "This is no JSON" in box
+    assert "With mistakes" in person.page("/credits-demo").texts("h2")
+    assert boxes(person.page("/credits-demo/button")) == []
+
+
+def test_what_a_new_component_lacks_is_drawn_on_its_page(designers: Flask, templates: Path) -> None:
+    new = templates / "components/badge.html"
+    new.write_text("{# A badge. #}\n{%- macro badge() -%}<b>new</b>{%- endmacro -%}\n")
+    person = Person(designers)
+    (box,) = boxes(person.page("/credits-demo/badge"))
+    assert "templates/examples/badge.json" in box
+    assert "ui.badge has no examples" in box
+
+    examples = {"about": "A badge.", "group": "Feedback", "use": ["Often."], "examples": {}}
+    (templates / "examples/badge.json").write_text(json.dumps(examples))
+    (box,) = boxes(person.page("/credits-demo/badge"))
+    assert "static/css/components/badge.css" in box
+    assert "ui.badge has no styles" in box
+
+    del examples["use"]
+    (templates / "examples/badge.json").write_text(json.dumps(examples))
+    assert "This file has no 'use'" in boxes(person.page("/credits-demo/badge"))[0]
+
+
+def test_a_mistake_in_an_email_is_drawn_for_that_email(designers: Flask, templates: Path) -> None:
+    change(templates / "emails/receipt/subject.txt", "{{", "{{ nothing_like_this }}{{")
+    person = Person(designers)
+    page = person.page("/credits-demo/emails")
+    assert "templates/emails/receipt/subject.txt:1" in boxes(page)[0]
+    other = page.all('a[href^="/credits-demo/emails/verify/"]')[0]["href"]
+    assert boxes(person.page(other)) == []
 
 
 def test_outside_debug_mode_a_page_tells_nothing_of_a_mistake(
