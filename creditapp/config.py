@@ -34,6 +34,12 @@ def _http_address(text: str) -> str:
     return text.rstrip("/")
 
 
+def _header_name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]{0,63}", text):
+        raise ValueError("must be the name of a header, such as X-Real-IP")
+    return text
+
+
 def _sqlalchemy_url(url: str) -> str:
     scheme, separator, rest = url.partition("://")
     if scheme in ("postgres", "postgresql", "postgresql+psycopg") and separator:
@@ -55,6 +61,7 @@ def _secret_key(values: dict[str, Any]) -> str:
 
 
 HttpAddress = Annotated[str, AfterValidator(_http_address)]
+HeaderName = Annotated[str, AfterValidator(_header_name)]
 _LOWER_CASE = BeforeValidator(str.lower)
 DatabaseUrl = Annotated[str, AfterValidator(_sqlalchemy_url)]
 
@@ -94,6 +101,8 @@ class Settings(BaseModel):
         "info", alias="CREDITAPP_LOG_LEVEL"
     )
     catalog: str = Field("studio", alias="CREDITAPP_CATALOG")
+    client_ip_header: HeaderName = Field("X-Forwarded-For", alias="CREDITAPP_CLIENT_IP_HEADER")
+    """The header in which trusted proxies name the client's address."""
     trusted_proxies: int = Field(0, alias="CREDITAPP_TRUSTED_PROXIES", ge=0, le=10)
     jobs: Annotated[Literal["embedded", "worker"], _LOWER_CASE] = Field(
         "embedded", alias="CREDITAPP_JOBS"

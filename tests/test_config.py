@@ -81,6 +81,8 @@ def test_production_refuses_what_belongs_to_a_demo(production: dict[str, str], w
         ("CREDITAPP_DEBUG", "maybe"),
         ("CREDITAPP_LOG_LEVEL", "loud"),
         ("CREDITAPP_TRUSTED_PROXIES", "11"),
+        ("CREDITAPP_CLIENT_IP_HEADER", "X_Real_IP"),
+        ("CREDITAPP_CLIENT_IP_HEADER", "X-Real-IP, Via"),
         ("CREDITAPP_JOBS", "elsewhere"),
         ("DATABASE_URL", "mysql://root@localhost/x"),
         ("SITE_URL", "credits.example"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import structlog
@@ -206,10 +207,21 @@ def client_address() -> str:
 
 def address_of(environ: Mapping[str, Any], settings: Settings) -> str:
     """Return the same for a WSGI environment, outside of a request."""
-    return guests.client_address(
-        environ.get("REMOTE_ADDR", ""),
-        environ.get("HTTP_X_FORWARDED_FOR"),
-        settings.trusted_proxies,
+    name, proxies = settings.client_ip_header, settings.trusted_proxies
+    forwarded: str = environ.get(f"HTTP_{name.upper().replace('-', '_')}", "")
+    if proxies > (forwarded.count(",") + 1 if forwarded else 0):
+        _warn_of_missing_proxy(name, proxies)
+    return guests.client_address(environ.get("REMOTE_ADDR", ""), forwarded, proxies)
+
+
+@cache
+def _warn_of_missing_proxy(header: str, proxies: int) -> None:
+    """Log once in a process; a probe that calls the app directly is one reason, too."""
+    log.warning(
+        "a request came through fewer proxies than CREDITAPP_TRUSTED_PROXIES: its sender was taken"
+        " for the client",
+        header=header,
+        trusted_proxies=proxies,
     )
 
 

@@ -72,6 +72,7 @@ def test_the_defaults_on_the_page_are_the_defaults_of_the_app(tmp_path: object) 
     assert told["CREDITAPP_SITE_NAME"] == settings.site_name
     assert told["CREDITAPP_MAIL_FROM"] == settings.mail_from
     assert int(told["CREDITAPP_THREADS"]) == settings.threads
+    assert told["CREDITAPP_CLIENT_IP_HEADER"] == settings.client_ip_header
     assert int(told["CREDITAPP_TRUSTED_PROXIES"]) == settings.trusted_proxies
     assert told["HOST"] == settings.host
     assert int(told["PORT"]) == settings.port

@@ -11,6 +11,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from creditapp.config import Settings
+from creditapp.http import sessions
 from creditapp.http.policies import policy_of
 from creditapp.http.rate_limiting import limiter
 from creditapp.http.sessions import GUEST_COOKIE
@@ -223,6 +224,37 @@ def test_behind_proxies_the_entry_of_the_outermost_trusted_one_counts(
     assert _generate(behind_proxies, "10.0.0.1", forged).status_code == 429
     another_person = f"192.0.2.2{ours}"
     assert _generate(behind_proxies, "10.0.0.1", another_person).status_code == 202
+
+
+def test_the_header_of_the_clients_address_is_a_setting(database_url: str, tmp_path: Path) -> None:
+    environ = {"CREDITAPP_TRUSTED_PROXIES": "1", "CREDITAPP_CLIENT_IP_HEADER": "X-Real-IP"}
+    app = build_app(database_url, tmp_path, environ)
+
+    def status(real: str, forwarded: str) -> int:
+        answer = app.test_client().post(
+            "/api/generate-image",
+            json={"prompt": "a boat", "model": "nano-banana"},
+            headers={"Prefer": "respond-async", "X-Real-IP": real, "X-Forwarded-For": forwarded},
+        )
+        return answer.status_code
+
+    statuses = [status("192.0.2.1", f"203.0.113.{number}") for number in range(4)]
+    assert statuses == [202, 202, 202, 429]
+    assert status("198.51.100.1", "203.0.113.1") == 202
+    close_app(app)
+
+
+@pytest.mark.parametrize("behind_proxies", [2], indirect=True)
+def test_a_request_through_too_few_proxies_is_noted_once_without_its_address(
+    behind_proxies: Flask, caplog: pytest.LogCaptureFixture
+) -> None:
+    sessions._warn_of_missing_proxy.cache_clear()
+    assert _generate(behind_proxies, "10.0.0.1", "192.0.2.1, 10.0.0.2").status_code == 202
+    assert "CREDITAPP_TRUSTED_PROXIES" not in caplog.text
+    for _ in range(2):
+        _generate(behind_proxies, "10.0.0.1", "192.0.2.7")
+    assert caplog.text.count("CREDITAPP_TRUSTED_PROXIES") == 1
+    assert "192.0.2.7" not in caplog.text
 
 
 def test_all_addresses_of_an_ipv6_subscriber_are_one_network(app: Flask) -> None:
