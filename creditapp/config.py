@@ -125,6 +125,8 @@ class Settings(BaseModel):
     refund_days: int = Field(14, alias="CREDITAPP_REFUND_DAYS", ge=0, le=3650)
     """For how many days unspent credits can be refunded; 0 means never."""
     admin_api_key: str = Field("", alias="ADMIN_API_KEY", repr=False)
+    metrics_token: str = Field("", alias="CREDITAPP_METRICS_TOKEN", repr=False)
+    """The bearer token of ``/metrics``; empty means that it is public."""
     secret_key: str = Field(default_factory=_secret_key, alias="SECRET_KEY", repr=False)
     environ: Mapping[str, str] = Field(repr=False)
     """All variables: catalog entries name keys and base URLs of providers, and price ids."""
@@ -216,8 +218,15 @@ def _check_production(settings: Settings) -> None:
         raise SettingsInvalid(
             "SECRET_KEY is missing or shorter than 32 characters: set a long random text."
         )
-    if _PLACEHOLDER.search(settings.secret_key):
-        raise SettingsInvalid("SECRET_KEY is a placeholder: set a long random text.")
+    for name, secret in (
+        ("SECRET_KEY", settings.secret_key),
+        ("ADMIN_API_KEY", settings.admin_api_key),
+        ("CREDITAPP_METRICS_TOKEN", settings.metrics_token),
+    ):
+        if _PLACEHOLDER.search(secret):
+            raise SettingsInvalid(f"{name} is a placeholder: set a long random text.")
+        if secret and _is_guessable(secret):
+            raise SettingsInvalid(f"{name} is short or repeats itself: set a long random text.")
     if settings.sandbox:
         raise SettingsInvalid(
             "STRIPE_SECRET_KEY is missing: production does not start on the payment sandbox."
@@ -235,6 +244,11 @@ def _check_production(settings: Settings) -> None:
             "MAIL_URL is missing: set smtp://user:password@host:port, to send confirmations and "
             "password resets."
         )
+
+
+def _is_guessable(secret: str) -> bool:
+    """Whether a text is short, few letters, or a shorter text repeated."""
+    return len(secret) < 16 or len(set(secret)) < 8 or secret in (secret + secret)[1:-1]
 
 
 def _stored_secret(data_dir: Path) -> str:

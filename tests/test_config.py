@@ -12,6 +12,7 @@ import pytest
 from creditapp.config import NAMES, Settings, SettingsInvalid, load_settings, open_folder_warning
 
 SECRET = "Zr8vQ1mW4xT7kJ2nB5cH9gD3fL6pS0aE"  # pragma: allowlist secret
+ADMIN_KEY = "k3Wq9ZrT5vXb7NmL"  # pragma: allowlist secret
 PRODUCTION = {
     "CREDITAPP_ENV": "production",
     "SECRET_KEY": SECRET,
@@ -52,6 +53,14 @@ REFUSED_IN_PRODUCTION = {
     "a short secret": ({"SECRET_KEY": "x" * 31}, "SECRET_KEY"),
     "a default secret": ({"SECRET_KEY": "change-me-" + SECRET}, "SECRET_KEY"),
     "another default secret": ({"SECRET_KEY": "django-insecure-" + SECRET}, "SECRET_KEY"),
+    "one letter": ({"SECRET_KEY": "x" * 40}, "SECRET_KEY"),
+    "a word repeated": ({"SECRET_KEY": "creditapp!" * 4}, "SECRET_KEY"),
+    "an admin key that is a placeholder": ({"ADMIN_API_KEY": "change-me-please"}, "ADMIN_API_KEY"),
+    "a short admin key": ({"ADMIN_API_KEY": "q8Zr1mW4xT7kJ2n"}, "ADMIN_API_KEY"),
+    "a metrics token of one letter": (
+        {"CREDITAPP_METRICS_TOKEN": "x" * 40},
+        "CREDITAPP_METRICS_TOKEN",
+    ),
     "the payment sandbox": ({"STRIPE_SECRET_KEY": ""}, "STRIPE_SECRET_KEY"),
     "no webhook secret": ({"STRIPE_WEBHOOK_SECRET": ""}, "STRIPE_WEBHOOK_SECRET"),
     "no address": ({"SITE_URL": None}, "SITE_URL"),
@@ -119,9 +128,9 @@ def test_the_key_says_whether_money_is_real(tmp_path: Path, key: str, livemode: 
 
 def test_no_secret_is_printed_with_the_settings(production: dict[str, str]) -> None:
     shown = repr(
-        load_settings({**production, "ADMIN_API_KEY": "adm1n", "MAIL_URL": "smtp://u:pw@h"})
+        load_settings({**production, "ADMIN_API_KEY": ADMIN_KEY, "MAIL_URL": "smtp://u:pw@h"})
     )
-    for secret in (SECRET, "sk_live_of_nobody", "whsec_of_nobody", "adm1n", "u:pw"):
+    for secret in (SECRET, "sk_live_of_nobody", "whsec_of_nobody", ADMIN_KEY, "u:pw"):
         assert secret not in shown
 
 

@@ -436,17 +436,30 @@ def test_a_stranger_with_a_certificate_of_their_own_gets_nothing(
         assert server.received == []
 
 
-def test_a_password_goes_over_no_open_line(
-    server: FakeSmtpServer, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("login", ["shop:secret@", ""])
+def test_nothing_goes_over_an_open_line(
+    server: FakeSmtpServer, monkeypatch: pytest.MonkeyPatch, login: str
 ) -> None:
-    server.logins = {"shop": "secret"}
-    mailer = SmtpMailer(f"smtp://shop:secret@127.0.0.1:{server.port}", SENDER)
-    mailer.send(HELLO)  # this machine itself
+    if login:
+        server.logins = {"shop": "secret"}
+    url = f"smtp://{login}127.0.0.1:{server.port}"
+    SmtpMailer(url, SENDER).send(HELLO)  # this machine itself
     monkeypatch.setattr("creditapp.emails.mailers._LOOPBACK", set())
+    mailer = SmtpMailer(url, SENDER)
     with pytest.raises(EmailFailed, match="no encryption"):
         mailer.send(HELLO)
     assert len(server.received) == 1
     assert "secret" not in repr(mailer)
+
+
+def test_an_operator_may_trust_the_network_of_a_server_without_a_password(
+    server: FakeSmtpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("creditapp.emails.mailers._LOOPBACK", set())
+    SmtpMailer(f"smtp+cleartext://127.0.0.1:{server.port}", SENDER).send(HELLO)
+    assert len(server.received) == 1
+    with pytest.raises(SettingsInvalid, match=r"MAIL_URL .* in clear"):
+        SmtpMailer("smtp+cleartext://shop:secret@mail.example", SENDER)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from creditapp.config import SettingsInvalid
 
 # No header folding: the library folds a long address by encoding it, which nothing can read.
 _POLICY = SMTP.clone(max_line_length=998)
+_CLEARTEXT = "smtp+cleartext"
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -88,9 +89,10 @@ class FileMailer:
 
 
 class SmtpMailer:
-    """Sends by ``smtp://user:password@host:port`` or ``smtps://``; TLS whenever it is offered.
+    """Sends by ``smtp://user:password@host:port`` or ``smtps://``, and only with TLS.
 
-    A password is sent over an encrypted connection only, except to this machine itself.
+    The links in emails open accounts. Without TLS it sends to this machine itself, and with
+    ``smtp+cleartext://`` to a server in a network that the operator trusts; a password never.
     """
 
     def __init__(
@@ -106,8 +108,13 @@ class SmtpMailer:
             port = parts.port
         except ValueError:
             parts, port = urlsplit(""), None
-        if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
+        if parts.scheme not in ("smtp", "smtps", _CLEARTEXT) or not parts.hostname:
             raise SettingsInvalid("MAIL_URL is not like smtp://user:password@host:587.")
+        if parts.scheme == _CLEARTEXT and parts.username:
+            raise SettingsInvalid(
+                "MAIL_URL would send its password in clear: use smtp:// or smtps://."
+            )
+        self._needs_tls = parts.scheme != _CLEARTEXT and parts.hostname not in _LOOPBACK
         self._direct_tls = parts.scheme == "smtps"
         self._host = parts.hostname
         self._port = port or (465 if self._direct_tls else 587)
@@ -156,9 +163,9 @@ class SmtpMailer:
             if not encrypted and smtp.has_extn("starttls"):
                 smtp.starttls(context=self._tls)
                 encrypted = True
+            if self._needs_tls and not encrypted:
+                raise EmailFailed("server offers no encryption", permanent=False)
             if self._user:
-                if not encrypted and self._host not in _LOOPBACK:
-                    raise EmailFailed("server offers no encryption", permanent=False)
                 smtp.login(self._user, self._password)
         except BaseException:
             _close(smtp)

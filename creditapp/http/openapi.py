@@ -28,6 +28,7 @@ _OWN_MODULES = ("openapi", "api_docs")
 _WITHOUT_BODY = (204, 303)
 
 HEADERS = {
+    "Authorization": "Bearer and the token of CREDITAPP_METRICS_TOKEN, where one is set.",
     "Idempotency-Key": "1-100 printable ASCII characters. The same key and body return the first "
     "response, with Idempotent-Replayed: true; another body returns 409.",
     "Stripe-Signature": "Stripe's signature of the raw body, at most 5 minutes old.",

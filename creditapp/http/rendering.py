@@ -29,6 +29,7 @@ from flask import (
 from jinja2 import Environment, StrictUndefined, TemplateRuntimeError
 from lucide.jinja import lucide
 from markupsafe import Markup, escape
+from werkzeug.urls import iri_to_uri
 
 from creditapp import clock, units
 from creditapp.catalog import Catalog
@@ -136,10 +137,11 @@ def page_or_block(template: str, block: str, /, status: int = 200, **context: An
 def go(url: str) -> Response:
     """Redirect the browser, for HTMX by a header.
 
-    htmx cannot follow a cross-origin 303, so every redirect uses this function.
+    htmx cannot follow a cross-origin 303, so every redirect uses this function. A header is ASCII:
+    werkzeug quotes a Location, and no other header.
     """
     if "HX-Request" in request.headers:
-        return Response(status=204, headers={"HX-Redirect": url})
+        return Response(status=204, headers={"HX-Redirect": iri_to_uri(url)})
     return Response(status=303, headers={"Location": url})
 
 

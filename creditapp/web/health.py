@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response
+import hmac
+
+from flask import Blueprint, Response, request
 from pydantic import Field
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from creditapp import jobs
+from creditapp.config import Settings
 from creditapp.db import reading
+from creditapp.errors import AuthenticationRequired
 from creditapp.http.json_provider import json_response
 from creditapp.http.openapi import documented
 from creditapp.http.policies import policy
 from creditapp.http.rate_limiting import limiter
 from creditapp.http.schemas import Schema
+from creditapp.services import get
 from creditapp.web import metrics
 
 health = Blueprint("health", __name__)
-# A probe is never refused for coming often.
-limiter.exempt(health)
 
 
 class Liveness(Schema):
@@ -37,6 +40,7 @@ class Readiness(Schema):
 
 @health.get("/healthz")
 @policy("public")
+@limiter.exempt  # a probe is never refused for coming often
 @documented("Whether this process answers", Liveness)
 def healthz() -> Response:
     """Return 200: this process answers."""
@@ -45,6 +49,7 @@ def healthz() -> Response:
 
 @health.get("/readyz")
 @policy("public")
+@limiter.exempt
 @documented(
     "Whether requests can be served", Readiness, also={503: "Not ready; the members say why"}
 )
@@ -59,9 +64,13 @@ def readyz() -> Response:
 
 @health.get("/metrics")
 @policy("public")
-@documented("Metrics for Prometheus", str, mime_type="text/plain")
+@documented("Metrics for Prometheus", str, mime_type="text/plain", headers=["Authorization"])
 def show_metrics() -> Response:
-    """Return the metrics, without personal data."""
+    """Return the metrics, without personal data, to a caller with the token if one is set."""
+    token = get(Settings).metrics_token
+    sent = request.headers.get("Authorization", "")
+    if token and not hmac.compare_digest(sent.encode(), f"Bearer {token}".encode()):
+        raise AuthenticationRequired("Send the token of the metrics as Authorization: Bearer.")
     return Response(metrics.text(), content_type=metrics.CONTENT_TYPE)
 
 

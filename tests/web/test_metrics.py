@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -12,7 +14,7 @@ from creditapp import jobs
 from creditapp.config import Settings
 from creditapp.services import get
 from creditapp.web import metrics
-from tests.app_factory import Person, build_app
+from tests.app_factory import Person, build_app, close_app
 from tests.web.steps import queries
 
 
@@ -113,3 +115,15 @@ def test_counts_of_the_database_are_cached(app: Flask, monkeypatch: pytest.Monke
             scrape(app)
     assert [any("generations" in each for each in made) for made in (first, later)] == [True, False]
     assert "nan" not in str(scrape(app))
+
+
+def test_a_token_closes_the_metrics_and_nothing_else(database_url: str, tmp_path: Path) -> None:
+    token = "Qm4Tz8Lw2Kc6Vn9X"  # pragma: allowlist secret
+    app = build_app(database_url, tmp_path, {"CREDITAPP_METRICS_TOKEN": token})
+    browser = app.test_client()
+    for sent in ({}, {"Authorization": token}, {"Authorization": "Bearer wrong"}):
+        refused = browser.get("/metrics", headers={"Accept": "application/json", **sent})
+        assert (refused.status_code, refused.json["code"]) == (401, "authentication_required")
+        assert token not in refused.text
+    assert browser.get("/healthz").status_code == 200
+    close_app(app)

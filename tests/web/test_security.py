@@ -14,6 +14,7 @@ from creditapp.config import Settings
 from creditapp.http import sessions
 from creditapp.http.policies import policy_of
 from creditapp.http.rate_limiting import limiter
+from creditapp.http.rendering import go
 from creditapp.http.sessions import GUEST_COOKIE
 from creditapp.services import get
 from tests.app_factory import Person, build_app, close_app
@@ -272,6 +273,17 @@ def test_a_nul_is_refused(alice: Person, path: str) -> None:
     assert alice.browser.get(path).status_code == 400
 
 
+@pytest.mark.parametrize("headers", [{}, HTMX])
+def test_an_address_with_other_letters_is_quoted_in_every_redirect(
+    app: Flask, headers: dict[str, str]
+) -> None:
+    with app.test_request_context("/", headers=headers):
+        answer = go("/gallery?q=für 2 €")
+        sent = dict(answer.get_wsgi_headers({"REQUEST_METHOD": "GET", "HTTP_HOST": "localhost"}))
+    address = sent["HX-Redirect" if headers else "Location"]
+    assert address.removeprefix("http://localhost") == "/gallery?q=f%C3%BCr%202%20%E2%82%AC"
+
+
 def test_a_body_that_is_too_large_is_refused_with_413(app: Flask) -> None:
     person = Person(app)
     answer = person.browser.post(
@@ -294,6 +306,7 @@ def test_too_many_requests_return_retry_after(database_url: str, tmp_path: Path)
         browser = app.test_client()
         answers = [browser.get("/api/credit-packs") for _ in range(1200)]
         answers.append(browser.get("/api/credits"))  # one limit for all routes
+        probe, metrics = browser.get("/healthz"), browser.get("/metrics")
         neighbour = browser.get("/api/plans", environ_base={"REMOTE_ADDR": "127.0.0.2"})
     finally:
         limiter.reset()
@@ -301,6 +314,7 @@ def test_too_many_requests_return_retry_after(database_url: str, tmp_path: Path)
         close_app(app)
     assert {answer.status_code for answer in answers[:1200]} == {200}
     assert neighbour.status_code == 200
+    assert (probe.status_code, metrics.status_code) == (200, 429)
     assert "Retry-After" not in answers[0].headers
     refused = answers[-1]
     assert refused.status_code == 429
