@@ -7,10 +7,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import stripe
 from structlog.testing import capture_logs
 
 from creditapp.payments.reconciliation import purchases as reconciliation
+from creditapp.payments.stripe import parsing
 from creditapp.payments.stripe.client import StripeGateway
+from creditapp.payments.stripe.records import InvoiceLine
 from creditapp.payments.subscriptions.models import Subscription
 from creditapp.stripe_sandbox import store
 from creditapp.stripe_sandbox.objects.subscription import with_price
@@ -153,6 +156,66 @@ def test_an_invoice_of_another_item_alone_needs_no_review(plans: PlanShop) -> No
     assert (update.billing_reason, update.review_reason) == ("subscription_update", None)
     assert plans.granted(alice) == [500]
     assert plans.status(alice).plan_id == "basic"
+
+
+def test_a_recorded_invoice_is_read(gateway: StripeGateway, sandbox: Sandbox) -> None:
+    """The recording is of juniorsereno/Nomami-v2, ``stripe-subscription-paid.md`` (basil)."""
+    line: dict[str, Any] = {
+        "id": "il_1SVC86HOQNg4XnOMdluq1xyJ",
+        "object": "line_item",
+        "amount": 2990,
+        "currency": "brl",
+        "description": "1 × noMami - Assinatura Mensal (a R$ 29.90 / month)",
+        "discount_amounts": [],
+        "discountable": True,
+        "discounts": [],
+        "invoice": "in_1SVC87HOQNg4XnOMdHAlqDva",
+        "livemode": True,
+        "metadata": {},
+        "parent": {
+            "invoice_item_details": None,
+            "subscription_item_details": {
+                "invoice_item": None,
+                "proration": False,
+                "proration_details": {"credited_items": None},
+                "subscription": "sub_1SVC89HOQNg4XnOMoa93kOB2",
+                "subscription_item": "si_TS6KO8TI6dkdxf",
+            },
+            "type": "subscription_item_details",
+        },
+        "period": {"end": 1766153586, "start": 1763561586},
+        "pretax_credit_amounts": [],
+        "pricing": {
+            "price_details": {
+                "price": "price_1SUyGiHOQNg4XnOMHSqLxNl9",
+                "product": "prod_TRs00eb9Wd4ZEJ",
+            },
+            "type": "price_details",
+            "unit_amount_decimal": "2990",
+        },
+        "quantity": 1,
+        "taxes": [],
+    }
+    by_hand = line_added_by_hand("in_1SVC87HOQNg4XnOMdHAlqDva", 500)
+    recorded = [stripe.InvoiceLineItem.construct_from(one, None) for one in (by_hand, line)]
+    sandbox.subscribe(sandbox.price(1500))
+    (invoice,) = sandbox.stripe.v1.invoices.list().data
+    (read,) = parsing.read_invoice(invoice, recorded).lines
+    assert read == InvoiceLine(
+        price_id="price_1SUyGiHOQNg4XnOMHSqLxNl9",
+        amount_minor=2990,
+        quantity=1,
+        starts_at=datetime.fromtimestamp(1763561586, UTC),
+        ends_at=datetime.fromtimestamp(1766153586, UTC),
+        proration=False,
+        item_id="si_TS6KO8TI6dkdxf",
+    )
+    # What the sandbox writes has every field of the recording.
+    (own,) = invoice.lines.data
+    assert set(line) <= set(own.to_dict())
+    assert set(line["parent"]["subscription_item_details"]) == set(
+        own.to_dict()["parent"]["subscription_item_details"]
+    )
 
 
 def line_added_by_hand(

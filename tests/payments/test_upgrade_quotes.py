@@ -6,8 +6,11 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import update
+from structlog.testing import capture_logs
 
 from creditapp.accounts import User
+from creditapp.db import transaction
 from creditapp.payments.stripe.records import GatewayError
 from creditapp.payments.subscriptions import plans as plan_actions
 from creditapp.payments.subscriptions.changes import PlanOrder
@@ -201,3 +204,25 @@ def test_a_balance_that_is_owed_is_in_the_price(plans: PlanShop) -> None:
     assert shown.charged_minor == before.charged_minor + 40
     confirm(plans, alice, shown)
     assert newest(plans, alice) == (shown.charged_minor, shown.credits_micro)
+
+
+def test_the_kept_credits_are_granted_even_if_they_would_be_counted_otherwise(
+    plans: PlanShop,
+) -> None:
+    alice, row = subscribe_and_use(plans, days=3)
+    shown = quote(plans, alice)
+    kept_micro = shown.credits_micro + 10 * MICRO
+
+    def keep_more(name: str) -> None:
+        if name == "change_subscription":
+            more = update(Subscription).where(Subscription.id == row.id)
+            with transaction() as session:
+                session.execute(more.values(upgrade_credits_micro=kept_micro))
+
+    plans.shop_app.flaky_gateway.before = keep_more
+    with capture_logs() as logs:
+        confirm(plans, alice, shown)
+    assert newest(plans, alice) == (shown.charged_minor, kept_micro)
+    (error,) = (log for log in logs if log["event"] == "upgrade was quoted otherwise")
+    assert (error["log_level"], error["quoted_micro"]) == ("error", kept_micro)
+    assert plans.sync(row).upgrade_credits_micro is None
