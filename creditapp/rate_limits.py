@@ -74,6 +74,14 @@ def welcome_of_everybody(budget: int) -> RateLimit:
 
 # Guests: the catalog's [guests] decides.
 
+# Generations.
+
+CANCELED_ORDERS: Final = RateLimit(60, _HOUR, "member or guest")
+"""Against filling the history with orders that cost nothing."""
+
+EXPORTS_AT_ONCE: Final = 1
+"""Exports of one member that one process sends at the same time: each holds a thread."""
+
 # Payments.
 
 OPEN_CHECKOUTS: Final = RateLimit(20, _HOUR, "buyer")

@@ -42,8 +42,12 @@ def network_counters(
     )
 
 
-def count_try(session: Session, counters: Sequence[Counter], *, now: datetime) -> None:
+def count_try(
+    session: Session, counters: Sequence[Counter], *, now: datetime, detail: str = "Too many tries."
+) -> None:
     """Count one try on every counter; raise ``RateLimited`` when any of them is at its limit.
+
+    ``detail`` is the sentence before "Try again in 5 min."
 
     Each count is one guarded upsert, so that of many tries at the same moment no more than the
     limit pass. Callers name their counters in one fixed order, or two could deadlock. A refused
@@ -51,7 +55,7 @@ def count_try(session: Session, counters: Sequence[Counter], *, now: datetime) -
     """
     for counter in counters:
         if not _count(session, counter, now):
-            raise _limited(session, counter, now)
+            raise _limited(session, counter, now, detail)
 
 
 def is_exhausted(session: Session, counters: Sequence[Counter], *, now: datetime) -> bool:
@@ -106,7 +110,7 @@ def _count(session: Session, counter: Counter, now: datetime) -> bool:
     return session.execute(statement).first() is not None
 
 
-def _limited(session: Session, counter: Counter, now: datetime) -> RateLimited:
+def _limited(session: Session, counter: Counter, now: datetime, detail: str) -> RateLimited:
     started_at = session.execute(
         select(Throttle.window_started_at).where(Throttle.key == counter.key)
     ).scalar()
@@ -114,5 +118,5 @@ def _limited(session: Session, counter: Counter, now: datetime) -> RateLimited:
     seconds = (ends_at - now).total_seconds()
     minutes = max(1, math.ceil(seconds / 60))
     return RateLimited.after(
-        seconds, f"Too many tries. Try again in {minutes} min.", limit=counter.rate.limit
+        seconds, f"{detail} Try again in {minutes} min.", limit=counter.rate.limit
     )

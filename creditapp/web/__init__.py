@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
+from creditapp.services import provide
 from creditapp.web import (
     api_docs,
     auth,
@@ -43,5 +44,6 @@ for parent, children in BLUEPRINTS.items():
 def init_app(app: Flask) -> None:
     """Add metrics and every page to the app."""
     metrics.init_app(app)
+    provide(app, dashboard.Exports, dashboard.Exports())
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)

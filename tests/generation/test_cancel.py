@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from werkzeug.test import TestResponse
 
 from creditapp.generation.providers import GenerationFailed
+from creditapp.rate_limits import CANCELED_ORDERS
 from tests.app_factory import Person
 from tests.generation.studio import Scripted, Studio, held_up, lines, remaining, wallet
 
@@ -33,6 +36,30 @@ def test_a_queued_one_is_canceled_at_once(
     studio.queue.run()
     assert provider.calls == 0
     assert lines(alice) == [("REFUND", 0)]
+    studio.check()
+
+
+def test_who_cancels_without_end_pays_for_the_next_one(
+    alice: Person,
+    charlie: Person,
+    studio: Studio,
+    provider: Scripted,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # The package has a function of the module's name.
+    module = sys.modules["creditapp.generation.cancel"]
+    monkeypatch.setattr(module, "CANCELED_ORDERS", replace(CANCELED_ORDERS, limit=2))
+    for _ in range(2):
+        canceled = studio.ask(alice)
+        assert delete(alice, canceled).status_code == 200
+    delete(alice, canceled)  # deletes it, and is no further cancel
+    last = studio.ask(alice)
+    refused = delete(alice, last)
+    assert (refused.status_code, refused.json["code"]) == (429, "rate_limited")
+    assert "this one goes on. Try again in 60 min." in refused.json["detail"]
+    assert delete(charlie, studio.ask(charlie)).status_code == 200
+    studio.queue.run()
+    assert alice.call("GET", f"/api/generations/{last}").json["status"] == "succeeded"
     studio.check()
 
 

@@ -6,6 +6,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
+from creditapp.accounts import find_by_email
 from creditapp.clock import now
 from creditapp.db import snapshot, transaction
 from creditapp.generation import feedback
@@ -22,12 +23,12 @@ pytestmark = pytest.mark.databases("sqlite", "postgresql")
 
 def hang(app: Flask, person: Person, count: int, prompt: str = "a boat") -> None:
     """Put images into a gallery without drawing them."""
-    with person.browser.session_transaction() as session:
-        owner = session["_user_id"].partition(".")[0]
     with app.app_context(), transaction() as session:
+        user = find_by_email(session, person.email)
+        assert user is not None
         for number in range(count):
             generation = Generation(
-                id=new_id("gen"), owner_kind="user", owner_id=owner,
+                id=new_id("gen"), owner_kind="user", owner_id=user.id,
                 request_key=f"test:{prompt}:{number}", request_digest="0" * 64,
                 operation="text-to-image", model="nano-banana", model_name="Nano Banana",
                 prompt=f"{prompt} {number}", n=1, size="1024x1024", seed=number,

@@ -12,6 +12,7 @@ from flask import Flask
 from sqlalchemy import event, text
 
 from bench.history import write_history, write_images
+from creditapp.accounts import find_by_email
 from creditapp.clock import now
 from creditapp.db import db, transaction
 from tests.app_factory import build_app, close_app, member
@@ -45,11 +46,11 @@ class People:
         self.app = app
         self.veteran, self.newcomer = member(app, "veteran"), member(app, "newcomer")
         for person, entries, images in ((self.veteran, ENTRIES, IMAGES), (self.newcomer, FEW, FEW)):
-            with person.browser.session_transaction() as session:
-                user_id = session["_user_id"].partition(".")[0]
             with app.app_context(), transaction() as writing:
+                user = find_by_email(writing, person.email)
+                assert user is not None
                 write_history(
-                    writing.connection(), user_id, entries=entries, images=images, now=now()
+                    writing.connection(), user.id, entries=entries, images=images, now=now()
                 )
         with app.app_context(), transaction() as writing:
             for number in range(10):
@@ -96,7 +97,7 @@ def test_a_long_history_takes_no_further_query(people: People, path: str) -> Non
 
 
 def test_the_sheet_of_a_long_history_is_never_whole_in_memory(people: People) -> None:
-    people.veteran.browser.get("/dashboard/history.csv?type=expired")  # imports and caches
+    assert people.veteran.browser.get("/dashboard/history.csv?type=expired").text  # imports, caches
     tracemalloc.start()
     lines = size = 0
     answer = people.veteran.browser.get("/dashboard/history.csv", buffered=False)
@@ -106,6 +107,19 @@ def test_the_sheet_of_a_long_history_is_never_whole_in_memory(people: People) ->
     tracemalloc.stop()
     assert lines == ENTRIES + 2  # the head, and the welcome credits
     assert peak < 3 * 2**20 < 3 * size
+
+
+def test_a_member_gets_one_sheet_at_a_time(people: People) -> None:
+    browser = people.veteran.browser
+    first = browser.get("/dashboard/history.csv", buffered=False)
+    next(iter(first.response))
+    second = browser.get("/dashboard/history.csv")
+    assert second.status_code == 429
+    assert second.headers["Retry-After"] == "30"
+    assert people.newcomer.browser.get("/dashboard/history.csv").status_code == 200
+    first.close()  # its reader went away in the middle
+    for _ in range(2):
+        assert browser.get("/dashboard/history.csv").status_code == 200
 
 
 @contextmanager
