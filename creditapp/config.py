@@ -90,6 +90,9 @@ class Settings(BaseModel):
     site_url: HttpAddress = Field(default_factory=_site_url, alias="SITE_URL")
     site_name: str = Field("CreditApp", alias="CREDITAPP_SITE_NAME")
     support_email: str = Field("", alias="CREDITAPP_SUPPORT_EMAIL")
+    terms_url: HttpAddress = Field("", alias="CREDITAPP_TERMS_URL")
+    """The operator's own terms; empty means the page that comes with the app."""
+    privacy_url: HttpAddress = Field("", alias="CREDITAPP_PRIVACY_URL")
     seller_name: str = Field("", alias="CREDITAPP_SELLER_NAME")
     """The seller on receipts; empty means the site's name."""
     seller_address: str = Field("", alias="CREDITAPP_SELLER_ADDRESS")

@@ -126,6 +126,8 @@ def site_facts() -> dict[str, object]:
     return {
         "name": settings.site_name,
         "support_email": settings.support_email,
+        "terms_url": settings.terms_url or "/terms",
+        "privacy_url": settings.privacy_url or "/privacy",
         "sandbox": settings.sandbox,
         "taxed": settings.automatic_tax,
         "demo": settings.env != "production",

@@ -13,6 +13,7 @@ from creditapp.web import (
     dashboard,
     gallery,
     health,
+    legal,
     metrics,
     notifications,
     plans,
@@ -28,7 +29,7 @@ from creditapp.web import settings as settings_pages
 BLUEPRINTS = {
     auth.auth: [],
     credits.credits_pages: [plans.pages, purchases.pages, refunds.pages],
-    credits_demo.site: [api_docs.pages],
+    credits_demo.site: [api_docs.pages, legal.pages],
     dashboard.account: [settings_pages.pages, notifications.pages, topup.pages, receipts.pages],
     health.health: [],
     studio.generation: [gallery.pages],
