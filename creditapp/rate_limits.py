@@ -93,6 +93,17 @@ STRIPE_REQUESTS: Final = RateLimit(20, timedelta(minutes=1), "member")
 PURCHASE_QUESTIONS: Final = RateLimit(1, timedelta(seconds=5), "purchase")
 """Questions to Stripe about a purchase because its buyer came back; otherwise its row answers."""
 
+# Connections and headers.
+
+CONNECTIONS_MAX: Final = 4096
+"""At once, of everybody. Only a proxy can count them by network."""
+
+HEADERS_SECONDS: Final = 15
+"""How long a connection may take to send a request's headers, or stay silent between requests."""
+
+HEADERS_BYTES_MAX: Final = 64 * 1024
+"""Of all headers of a request, which the server keeps in memory while they arrive."""
+
 # Bodies.
 
 FORM_BYTES_MAX: Final = 256 * 1024

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import signal
 import threading
 
@@ -9,6 +10,7 @@ import click
 
 from creditapp.cli.context import app_context
 from creditapp.config import Settings, load_settings, open_folder_warning
+from creditapp.rate_limits import CONNECTIONS_MAX, HEADERS_BYTES_MAX, HEADERS_SECONDS
 from creditapp.runtime import port, server
 
 
@@ -24,7 +26,8 @@ def serve() -> None:
 
 
 def _serve(settings: Settings) -> None:
-    from granian.constants import Interfaces
+    from granian.constants import HTTPModes, Interfaces
+    from granian.http import HTTP1Settings
     from granian.log import LogLevels
     from granian.server import Server
 
@@ -35,13 +38,28 @@ def _serve(settings: Settings) -> None:
         port=settings.port,
         interface=Interfaces.ASGINL,  # without lifespan events, which nothing here needs
         websockets=False,
+        # A connection that could turn out to be HTTP/2 may stay silent for ever.
+        http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(
+            header_read_timeout=HEADERS_SECONDS * 1000, max_buffer_size=HEADERS_BYTES_MAX
+        ),
+        backpressure=CONNECTIONS_MAX,
         workers=1,
         log_level=LogLevels.error,
         respawn_failed_workers=True,
         workers_kill_timeout=10,
     )
+    _allow_open_files(2 * CONNECTIONS_MAX)
     server.print_when_ready(settings)
     granian.serve()
+
+
+def _allow_open_files(number: int) -> None:
+    """Let this process open that many files, or as many as the system allows it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = number if hard == resource.RLIM_INFINITY else min(number, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 @click.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import resource
 import shutil
 import socket
 import threading
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from creditapp.rate_limits import HEADERS_BYTES_MAX, HEADERS_SECONDS
 from tests.browser.conftest import free_port, start_server, stop_server
 
 DRIPPING_CLIENTS = 25
@@ -75,6 +77,29 @@ def call(port: int, path: str, body: bytes | None = None) -> tuple[int, float]:
     response.read()
     connection.close()
     return response.status, time.monotonic() - began_at
+
+
+def test_a_thousand_silent_connections_change_nothing_for_others(port: int) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    silent = [socket.create_connection(("127.0.0.1", port), timeout=30) for _ in range(1100)]
+    try:
+        status, seconds = call(port, "/healthz")
+        assert (status, seconds < SECONDS_MAX) == (200, True)
+        began_at = time.monotonic()
+        assert silent[0].recv(1) == b""  # the server closes it
+        assert time.monotonic() - began_at < HEADERS_SECONDS + SECONDS_MAX
+    finally:
+        for each in silent:
+            each.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_headers_without_end_are_refused(port: int) -> None:
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
+        head = b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X-Filler: " + b"a" * (HEADERS_BYTES_MAX + 1)
+        client.sendall(head)
+        assert client.recv(100).startswith(b"HTTP/1.1 431 ")
 
 
 def test_dripping_clients_of_many_networks_change_nothing_for_others(port: int) -> None:
