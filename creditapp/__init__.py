@@ -126,6 +126,7 @@ def _email_service(
         site_url=settings.site_url,
         secret=settings.derived_key("accounts"),
         clock=clock,
+        queued=lambda email_id: jobs.enqueue("email", email_id),
     )
 
 

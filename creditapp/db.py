@@ -16,7 +16,7 @@ import random
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -57,6 +57,7 @@ WRITES = "creditapp_writes"
 """Execution option of the connections that may write; ``transaction`` sets it."""
 
 _READS = "creditapp:reads"
+_AFTER_COMMIT = "creditapp:after-commit"
 
 
 class WriteOutsideTransaction(RuntimeError):
@@ -248,6 +249,7 @@ def transaction(engine: Engine | None = None) -> Iterator[Session]:
     second connection. READ COMMITTED on PostgreSQL, BEGIN IMMEDIATE on SQLite. Never wait for the
     network inside it.
     """
+    is_apps_own = engine is None
     if engine is None:
         stop_reading()
         engine = db.engine
@@ -259,6 +261,17 @@ def transaction(engine: Engine | None = None) -> Iterator[Session]:
     ):
         yield session
         session.flush()
+    if is_apps_own:
+        for action in session.info.get(_AFTER_COMMIT, ()):
+            action()
+
+
+def after_commit(session: Session, action: Callable[[], object]) -> None:
+    """Call ``action`` once the app's transaction is committed; never if it is rolled back.
+
+    It must not raise: the transaction's work is done.
+    """
+    session.info.setdefault(_AFTER_COMMIT, []).append(action)
 
 
 @contextmanager

@@ -5,9 +5,13 @@ from __future__ import annotations
 import logging
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import structlog
 from structlog.typing import EventDict, WrappedLogger
+
+from creditapp.errors import AppError
 
 # Values of keys with these endings are replaced: no log may hold them.
 _HIDDEN = ("password", "secret", "token", "authorization", "cookie", "prompt", "email", "api_key")
@@ -64,6 +68,18 @@ def error_fields(error: BaseException) -> dict[str, object]:
         at += [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
         cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
     return {"error_type": type(error).__name__, "at": at}
+
+
+@contextmanager
+def failures_logged(event: str, **ids: object) -> Iterator[None]:
+    """Log an error with ``ids`` for what fails inside, a refusal apart, and raise it again."""
+    try:
+        yield
+    except AppError:
+        raise
+    except Exception as error:
+        structlog.get_logger(__name__).error(event, **ids, **error_fields(error))
+        raise
 
 
 def _shorten_traceback(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -79,7 +79,7 @@ def test_the_app_works_on_a_database_with_other_settings(
     app = demo_on(url, tmp_path / "served")
     with app.app_context():
         store, before = get(JobStore), jobs.health().waiting
-        store.enqueue("emails", "now")
+        store.enqueue("email", "email_1")
         assert jobs.health().waiting == before + 1
         store.workers.register("here")
         assert [worker.executor for worker in store.workers.live_workers()] == ["here"]

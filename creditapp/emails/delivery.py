@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -20,7 +21,7 @@ from sqlalchemy.orm import Session
 from creditapp.accounts import User, find, mint_token, parse_address
 from creditapp.accounts.tokens import Purpose
 from creditapp.clock import Clock
-from creditapp.db import insert_once, transaction, update_if
+from creditapp.db import after_commit, insert_once, transaction, update_if
 from creditapp.emails import preferences
 from creditapp.emails.events import ABOUT_MONEY, OPTIONAL
 from creditapp.emails.mailers import EmailFailed, Mailer, Message
@@ -60,6 +61,8 @@ class EmailService:
     clock: Clock
     engine: Engine | None = None
     """None: the app's own."""
+    queued: Callable[[str], object] | None = None
+    """Called with the id of each queued email, after the commit; must not raise."""
 
 
 def queue(
@@ -74,8 +77,8 @@ def queue(
 ) -> str | None:
     """Queue an email in the caller's transaction; return its id, or None when ``key`` exists.
 
-    After the commit, ``enqueue("email", id)`` sends it soon; ``deliver_due`` sends it in any case.
-    ``context`` is JSON and holds no secret: links are created when the email is rendered, for
+    After the commit, ``EmailService.queued`` has it sent at once; ``deliver_due`` sends it in any
+    case. ``context`` is JSON and holds no secret: links are created when the email is rendered, for
     the events in ``LINKS``, which need ``user_id``. Raises ``AddressInvalid``.
     """
     _refuse_secrets(context)
@@ -92,7 +95,16 @@ def queue(
         created_at=now,
         due_at=now,
     )
-    return email.id if insert_once(session, email, ["key"]) else None
+    if not insert_once(session, email, ["key"]):
+        return None
+    after_commit(session, partial(_announce, email.id))
+    return email.id
+
+
+def _announce(email_id: str) -> None:
+    queued = get(EmailService).queued
+    if queued is not None:
+        queued(email_id)
 
 
 def notify(

@@ -13,6 +13,7 @@ from creditapp.ledger import charges, deallocation, expiry, locked_wallet
 from creditapp.ledger.charges import Charge
 from creditapp.ledger.refusals import ChargeSettled, HoldExpired
 from creditapp.ledger.sql import read
+from creditapp.logs import failures_logged
 
 _SETTLE: Final = read(
     "UPDATE charges SET captured_micro = :captured_micro, state = :state, settled_at = :now,"
@@ -47,7 +48,8 @@ def capture(
         return release(connection, charge_id, now=now)
     if amount_micro < 0:
         raise ValueError("amount_micro must not be negative")
-    return _settle(connection, charge_id, amount_micro, "captured", now, note)
+    with failures_logged("capture failed", charge=charge_id):
+        return _settle(connection, charge_id, amount_micro, "captured", now, note)
 
 
 def release(connection: Connection, charge_id: int, *, now: datetime) -> Charge:

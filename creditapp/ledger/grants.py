@@ -15,6 +15,7 @@ from creditapp.ledger.lineage import GrantRow
 from creditapp.ledger.locked_wallet import LockedWallet
 from creditapp.ledger.queries import Grant, grant_by_id
 from creditapp.ledger.sql import read, write
+from creditapp.logs import failures_logged
 
 _INSERT: Final = read(
     "INSERT INTO grants (wallet_id, source, origin, amount_micro, remaining_micro, priority, scope,"
@@ -66,9 +67,14 @@ def grant(connection: Connection, wallet_id: int, new: NewGrant, *, now: datetim
     the reconciler may all post ``purchase:<id>``. A paid grant first pays what grants of this
     wallet owe after a reversal, oldest first.
     """
-    amount_micro, source = new.amount_micro, new.source
-    if amount_micro <= 0:
+    if new.amount_micro <= 0:
         raise ValueError("amount_micro must be positive")
+    with failures_logged("grant failed", origin=new.origin, wallet=wallet_id):
+        return _grant(connection, wallet_id, new, now)
+
+
+def _grant(connection: Connection, wallet_id: int, new: NewGrant, now: datetime) -> Grant | None:
+    amount_micro, source = new.amount_micro, new.source
     wallet = locked_wallet.lock(connection, wallet_id)
     expiry.sweep(connection, wallet, now)
     new_id = connection.execute(

@@ -12,8 +12,9 @@ from sqlalchemy.orm import InstrumentedAttribute, Mapped, Session, mapped_column
 
 from creditapp import clock, db
 from creditapp.db import UtcDateTime, snapshot, transaction, update_if
-from creditapp.errors import Conflict
+from creditapp.errors import AppError, Conflict
 from creditapp.logs import error_fields
+from creditapp.payments.stripe.records import GatewayError
 
 SWEEP_MAX = 50
 RACES_MAX = 8
@@ -77,5 +78,7 @@ def run_each(ids: Iterable[str], action: Callable[[str], object], failure: str) 
     for row_id in ids:
         try:
             action(row_id)
-        except Exception as error:
+        except (AppError, GatewayError) as error:
             log.warning(failure, id=row_id, **error_fields(error))
+        except Exception as error:
+            log.error(failure, id=row_id, **error_fields(error))

@@ -16,14 +16,14 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from creditapp import clock, db
 from creditapp.db import UtcDateTime, insert_once, snapshot, transaction, update_if
-from creditapp.errors import NotFound
+from creditapp.errors import AppError, NotFound
 from creditapp.logs import error_fields
 from creditapp.payments.auto_topup import consent as topup_consent
 from creditapp.payments.purchases import checkout
 from creditapp.payments.purchases.models import Purchase
 from creditapp.payments.stripe.client import StripeGateway
 from creditapp.payments.stripe.events import Event
-from creditapp.payments.stripe.records import STRIPE_ID_LENGTH
+from creditapp.payments.stripe.records import STRIPE_ID_LENGTH, GatewayError
 from creditapp.payments.subscriptions import sync as subscription_sync
 from creditapp.payments.subscriptions.models import Invoice
 from creditapp.payments.sweeps import find_due, run_each
@@ -90,7 +90,15 @@ def process_event(event_id: str) -> None:
             # It may be ours and not stored yet: it is retried, never dropped.
             _retry_later(event, "unknown purchase")
     except Exception as error:
-        log.warning("event failed", stripe_event=event.id, **error_fields(error))
+        write = log.warning if isinstance(error, AppError | GatewayError) else log.error
+        write(
+            "event failed",
+            stripe_event=event.id,
+            purchase=event.purchase_id,
+            subscription=event.subscription_id,
+            payment=event.payment_intent_id,
+            **error_fields(error),
+        )
         _retry_later(event, type(error).__name__)
     else:
         if handled:

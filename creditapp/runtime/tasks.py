@@ -37,12 +37,6 @@ def send_email(email_id: str) -> None:
     emails.deliver(email_id)
 
 
-@jobs.handler("emails")
-def send_emails(_request_id: str) -> None:
-    """Send all queued emails."""
-    emails.deliver_due()
-
-
 @jobs.handler(topup_charge.JOB)
 def top_up(job_id: str) -> None:
     """Top up one member's balance; the job id is the member's id and the row's version."""

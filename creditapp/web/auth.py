@@ -28,6 +28,7 @@ from creditapp.http.sessions import (
     sign_out,
 )
 from creditapp.http.viewer import forget_viewer, notify
+from creditapp.ids import new_id
 from creditapp.services import get
 
 auth = Blueprint("auth", __name__, url_prefix="/auth")
@@ -73,7 +74,6 @@ def join() -> Response:
     sign_in(session_id)
     forget_viewer()
     notify("welcome", micro=signup.granted_micro, waiting_micro=waiting_micro, count=kept_images)
-    _send_queued_emails()
     return go(forms.next_path())
 
 
@@ -149,8 +149,10 @@ def send_reset() -> Response:
                 _queue_email(session, user, "reset", f"{now():%Y%m%d%H%M}")
     except AppError as refusal:
         return _form("forgot", refusal)
-    # Called in both cases, so that the time it takes does not reveal whether there is an account.
-    _send_queued_emails()
+    if user is None:
+        # A job without an email, so that the time it takes does not reveal whether there is an
+        # account.
+        jobs.enqueue("email", new_id("email"))
     return _check_email("reset", email)
 
 
@@ -260,10 +262,9 @@ def _check_email(kind: str, email: str) -> Response:
 
 
 def _send_email(user: User, event: str, once_per: str) -> None:
-    """Queue an email, at most one for each value of ``once_per``, and send it."""
+    """Queue an email, at most one for each value of ``once_per``."""
     with transaction() as session:
         _queue_email(session, user, event, once_per)
-    _send_queued_emails()
 
 
 def _queue_email(session: Session, user: User, event: str, once_per: str) -> None:
@@ -276,11 +277,6 @@ def _queue_email(session: Session, user: User, event: str, once_per: str) -> Non
         key=f"{event}:{user.id}:{once_per}",
         now=now(),
     )
-
-
-def _send_queued_emails() -> None:
-    """Send queued emails now; the sweep would send them a minute later."""
-    jobs.enqueue("emails", f"now:{now():%Y%m%d%H%M%S%f}")
 
 
 def _kept_images() -> int:

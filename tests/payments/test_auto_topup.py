@@ -190,8 +190,8 @@ def test_only_a_hold_below_the_threshold_enqueues_the_job(
     shop_app: ShopApp, tops: TopupShop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[tuple[str, str]] = []
-    monkeypatch.setattr(topup_charge.jobs, "enqueue", lambda *job: asked.append(job))
     alice, bob = tops.switched_on(), shop_app.member()
+    monkeypatch.setattr(topup_charge.jobs, "enqueue", lambda *job: asked.append(job))
     with shop_app.app.app_context():
         topup_charge.enqueue_if_low(bob.id, 0)
         topup_charge.enqueue_if_low(alice.id, 40 * MICRO)

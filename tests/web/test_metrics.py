@@ -81,7 +81,7 @@ def test_the_job_store_is_counted(
     with app.app_context():
         settings = get(Settings)
         jobs.init_app(app, settings.database_url, settings.data_dir)
-        jobs.enqueue("emails", "all")
+        jobs.enqueue("email", "email_1")
     samples = scrape(app)
     assert samples["creditapp_jobs_waiting", ()] == 1
     assert samples["creditapp_jobs_workers", ()] == 0

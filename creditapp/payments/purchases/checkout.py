@@ -20,6 +20,7 @@ from creditapp.clock import NEVER
 from creditapp.config import Settings
 from creditapp.db import snapshot, stop_reading, transaction, update_if
 from creditapp.errors import Conflict, NotFound, RateLimited
+from creditapp.logs import failures_logged
 from creditapp.payments.customers import ReplacedAtStripe
 from creditapp.payments.purchases import posting
 from creditapp.payments.purchases.idempotency import FIRST_SYNC_AFTER
@@ -154,7 +155,7 @@ def _sync_once(purchase_id: str, *, failed_by_event: bool) -> Purchase | None:
         state = get(StripeGateway).expire_checkout(purchase.checkout_id) or state
     if state.paid:
         kind.sync_before_closing(state)
-    with transaction() as session:
+    with failures_logged("purchase not posted", purchase=purchase.id), transaction() as session:
         if not claim_version(session, purchase):
             return None
         posting.post(session, purchase, state, failed_by_event=failed_by_event, now=clock.now())

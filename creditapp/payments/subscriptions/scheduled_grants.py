@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -18,6 +19,7 @@ from creditapp import clock, ledger
 from creditapp.db import snapshot, transaction, update_if
 from creditapp.payments.subscriptions.models import Invoice, ScheduledGrant
 from creditapp.payments.subscriptions.proration import MonthlyCredits, Period
+from creditapp.payments.sweeps import run_each
 
 SWEEP_MAX = 200
 DELAYED_AFTER: Final = timedelta(days=1)
@@ -134,11 +136,14 @@ def sweep_due_grants() -> None:
     )
     with snapshot() as session:
         invoice_ids = session.scalars(query).all()
-    for invoice_id in invoice_ids:
-        with transaction() as session:
-            invoice = session.get(Invoice, invoice_id)
-            if invoice is not None:
-                grant_due(session, invoice, now=now)
+    run_each(invoice_ids, partial(_grant_due_of, now=now), "months not granted")
+
+
+def _grant_due_of(invoice_id: str, *, now: datetime) -> None:
+    with transaction() as session:
+        invoice = session.get(Invoice, invoice_id)
+        if invoice is not None:
+            grant_due(session, invoice, now=now)
 
 
 def _grant(session: Session, scheduled: ScheduledGrant, invoice: Invoice, *, now: datetime) -> None:

@@ -19,6 +19,7 @@ from creditapp import clock
 from creditapp.clock import NEVER
 from creditapp.db import insert_once, snapshot, stop_reading, transaction
 from creditapp.errors import Conflict, NotFound
+from creditapp.logs import failures_logged
 from creditapp.payments import customers
 from creditapp.payments.purchases.models import Purchase
 from creditapp.payments.stripe.client import StripeGateway
@@ -99,7 +100,10 @@ def _sync_once(subscription_id: str, invoice_id: str | None) -> Subscription | N
     user_id = row.user_id if row else _find_owner(state.subscription)
     price_ids = {line.price_id for invoice in state.invoices for line in invoice.lines}
     state.prices = plan_prices.find_prices({state.subscription.item.price_id} | price_ids)
-    with transaction() as session:
+    with (
+        failures_logged("subscription not posted", subscription=subscription_id),
+        transaction() as session,
+    ):
         subscription = _claim(session, row, state.subscription, user_id)
         if subscription is not None:
             plan_posting.post(session, subscription, state, now=clock.now())
