@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -85,6 +86,13 @@ def test_an_address_that_is_taken_is_refused_before_the_password_is_asked_for(ru
     assert again.returncode == 2
     assert again.stderr == "A@example.com has an account already.\n"
     assert "Password" not in again.stdout
+
+
+def test_the_help_names_every_command(run: Run) -> None:
+    said = run("--help").stdout
+    named = "serve worker migrate sandbox backup restore user grant wallet proof reconcile refund"
+    for name in (*named.split(), "seed", "sync-prices", "test", "check", "soak", "bench"):
+        assert re.search(rf"(?<!\S){name}\b", said), f"{name} is not in the help"
 
 
 @pytest.mark.databases("sqlite", "postgresql")

@@ -130,9 +130,9 @@ def show_credits() -> Response:
         return json_response(CreditsAnswer(guest_info=guest_info(current_viewer)))
     if current_viewer.wallet_id is None:
         return json_response(CreditsAnswer(credits=_EMPTY, transactions=[]))
-    connection, moment = reading().connection(), now()
-    summary = ledger.summary(connection, current_viewer.wallet_id, now=moment)
-    lines = ledger.statement(connection, current_viewer.wallet_id, now=moment, limit=limit)
+    connection = reading().connection()
+    summary = ledger.summary(connection, current_viewer.wallet_id, now=now())
+    lines = ledger.statement(connection, current_viewer.wallet_id, limit=limit)
     balance = summary.balance
     wallet = Wallet(
         balance_micro=balance.available_micro,
@@ -174,7 +174,6 @@ def list_transactions() -> Response:
     lines = ledger.statement(
         reading().connection(),
         current_viewer.wallet_id,
-        now=now(),
         limit=limit + 1,
         before_seq=int(cursor) if cursor else None,
         type_=type_,

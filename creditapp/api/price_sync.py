@@ -5,16 +5,13 @@ from __future__ import annotations
 from flask import Blueprint, Response, current_app, request
 
 from creditapp.catalog import Catalog, CatalogInvalid
-from creditapp.clock import now
-from creditapp.db import snapshot, stop_reading, transaction
 from creditapp.errors import Conflict
 from creditapp.http.json_provider import json_response
 from creditapp.http.openapi import documented
 from creditapp.http.policies import policy
 from creditapp.http.schemas import Schema
 from creditapp.http.stripe_requests import asks_stripe
-from creditapp.payments import catalog_import
-from creditapp.payments.stripe.client import StripeGateway
+from creditapp.payments.catalog_import import import_prices
 from creditapp.services import get, provide
 
 routes = Blueprint("price_sync", __name__)
@@ -46,17 +43,11 @@ class SyncAnswer(Schema):
 )
 def sync_prices() -> Response:
     """Import Stripe's prices and activate the changed catalog; ``dryRun=1`` only compares."""
-    stop_reading()
-    prices = get(StripeGateway).list_prices()
-    catalog = get(Catalog)
     try:
-        with snapshot() as session:
-            document = catalog_import.document_in_force(session)
-        diff = catalog_import.compare(prices, document, catalog.currency)
-        if not diff.empty and request.args.get("dryRun") != "1":
-            with transaction() as session:
-                catalog = catalog_import.apply(session, diff, now=now())
-            provide(current_app, Catalog, catalog)
+        diff, catalog = import_prices(dry_run=request.args.get("dryRun") == "1")
     except CatalogInvalid as error:
         raise Conflict(f"The catalog is unchanged: {error}") from None
-    return json_response(SyncAnswer.model_validate({**diff.as_dict(), "version": catalog.version}))
+    if catalog is not None:
+        provide(current_app, Catalog, catalog)
+    version = get(Catalog).version
+    return json_response(SyncAnswer.model_validate({**diff.as_dict(), "version": version}))

@@ -64,7 +64,7 @@ def wallet(email: str, as_json: bool) -> None:
                 raise click.ClickException(f"{email} has no wallet yet.")
             balance = ledger.balance(connection, wallet_id, now=now())
             grants = ledger.list_grants(connection, wallet_id)
-            entries = ledger.statement(connection, wallet_id, now=now(), limit=10)
+            entries = ledger.statement(connection, wallet_id, limit=10)
     facts = {
         "wallet": wallet_id,
         "available": _number(balance.available_micro),

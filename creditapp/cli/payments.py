@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import click
-from flask import Flask
 
 from creditapp import units
 from creditapp.catalog import Catalog, CatalogInvalid
 from creditapp.cli.context import app_context, say
 from creditapp.clock import now
-from creditapp.db import snapshot, transaction
-from creditapp.payments import catalog_import
+from creditapp.db import snapshot
+from creditapp.payments.catalog_import import import_prices
 from creditapp.payments.reconciliation import purchases as reconciliation
 from creditapp.payments.refunds import refund as refunds
 from creditapp.payments.refunds import requests
-from creditapp.payments.stripe.client import StripeGateway
-from creditapp.payments.stripe.records import PriceState
 from creditapp.payments.subscriptions import invoice_review
-from creditapp.services import get, provide
+from creditapp.services import provide
 
 
 @click.command()
@@ -117,26 +113,15 @@ def _list_refund_requests(as_json: bool) -> None:
 def sync_prices(dry_run: bool, as_json: bool) -> None:
     """Import Stripe's prices with includedCredits into the catalog, as packs and plans."""
     with app_context() as app:
-        prices = get(StripeGateway).list_prices()
         try:
-            diff = _import(app, prices, dry_run=dry_run)
+            diff, catalog = import_prices(dry_run=dry_run)
         except CatalogInvalid as error:
             raise click.ClickException(f"The catalog stays as it is: {error}") from None
+        if catalog is not None:
+            provide(app, Catalog, catalog)
         say(diff.as_dict(), diff.as_text(), as_json)
     if diff.problems:
         raise click.exceptions.Exit(1)
-
-
-def _import(app: Flask, prices: Sequence[PriceState], *, dry_run: bool) -> catalog_import.Diff:
-    catalog = get(Catalog)
-    with snapshot() as session:
-        document = catalog_import.document_in_force(session)
-    diff = catalog_import.compare(prices, document, catalog.currency)
-    if not diff.empty and not dry_run:
-        with transaction() as session:
-            catalog = catalog_import.apply(session, diff, now=now())
-        provide(app, Catalog, catalog)
-    return diff
 
 
 @click.group()

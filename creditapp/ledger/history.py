@@ -87,15 +87,13 @@ def statement(
     connection: Connection,
     wallet_id: int,
     *,
-    now: datetime,
     limit: int,
     before_seq: int | None = None,
     type_: str | None = None,
 ) -> list[StatementLine]:
     """Return the newest ``limit`` lines before ``before_seq``, of a public type or of all.
 
-    One query. The next page begins before the ``seq`` of the last line. No entry has a moment
-    after ``now``; the parameter keeps the reads alike.
+    One query. The next page begins before the ``seq`` of the last line.
     """
     rows = connection.execute(
         _PAGE if type_ is None else _PAGE_OF_TYPE[type_],

@@ -13,15 +13,18 @@ import copy
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from sqlalchemy.orm import Session
 
+from creditapp import clock
 from creditapp.catalog import Catalog, CatalogInvalid, versions
+from creditapp.db import snapshot, stop_reading, transaction
+from creditapp.payments.stripe.client import StripeGateway
 from creditapp.payments.stripe.records import PriceState
 from creditapp.payments.subscriptions.models import CYCLES
+from creditapp.services import get
 from creditapp.units import charge_problem, minor_digits
 
 CREDITS_KEY = "includedCredits"
@@ -120,16 +123,25 @@ def compare(prices: Sequence[PriceState], document: Mapping[str, Any], currency:
     return diff
 
 
-def apply(session: Session, diff: Diff, *, now: datetime) -> Catalog:
-    """Activate the changed catalog; raise ``CatalogInvalid`` before anything is stored."""
-    return versions.add_version(session, diff.document, source="sync", now=now)
+def import_prices(*, dry_run: bool) -> tuple[Diff, Catalog | None]:
+    """Import Stripe's prices, and activate the changed catalog unless it is a ``dry_run``.
 
-
-def document_in_force(session: Session) -> dict[str, Any]:
-    """Return the document of the active catalog version, whichever process activated it.
-
-    Raises ``CatalogInvalid`` if there is none.
+    Returns the changes, and the new catalog if there is one, which the caller puts into its app.
+    Raises ``GatewayError``, and ``CatalogInvalid`` before anything is stored.
     """
+    stop_reading()
+    prices = get(StripeGateway).list_prices()
+    with snapshot() as session:
+        document = _document_in_force(session)
+    diff = compare(prices, document, get(Catalog).currency)
+    if diff.empty or dry_run:
+        return diff, None
+    with transaction() as session:
+        return diff, versions.add_version(session, diff.document, source="sync", now=clock.now())
+
+
+def _document_in_force(session: Session) -> dict[str, Any]:
+    """Return the document of the active catalog version, whichever process activated it."""
     document = versions.document(session, versions.active_id(session) or "")
     if not document:
         raise CatalogInvalid("the catalog in force", "version", "was never imported")

@@ -195,12 +195,7 @@ def _lines(
     if wallet_id is None:
         return []
     return ledger.statement(
-        session.connection(),
-        wallet_id,
-        now=now(),
-        limit=limit,
-        before_seq=before,
-        type_=FILTERS[type_filter],
+        session.connection(), wallet_id, limit=limit, before_seq=before, type_=FILTERS[type_filter]
     )
 
 

@@ -97,7 +97,7 @@ class Person:
         return self.balance(at).available_micro
 
     def lines(self, type_: str | None = None) -> list[ledger.StatementLine]:
-        return ledger.statement(self.connection, self.wallet, now=START, limit=1000, type_=type_)
+        return ledger.statement(self.connection, self.wallet, limit=1000, type_=type_)
 
     def grant(self, grant_id: int) -> ledger.Grant:
         return ledger.grant_by_id(self.connection, grant_id)

@@ -88,7 +88,7 @@ def test_the_numbers_are_those_of_the_ledger(app: Flask, alice: Person, queue: Q
         wallet_id = wallet_of("alice@example.com")
         connection = reading().connection()
         balance = ledger.balance(connection, wallet_id, now=now())
-        lines = ledger.statement(connection, wallet_id, now=now(), limit=100)
+        lines = ledger.statement(connection, wallet_id, limit=100)
     assert balance.available_micro == 53_500_000
     assert balance.held_micro == 2_000_000
     assert "53.5" in page.one("main").text
