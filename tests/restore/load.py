@@ -16,7 +16,7 @@ from pathlib import Path
 from flask import Flask
 
 from creditapp import accounts, create_app, ledger
-from creditapp.accounts import AccountRules, User
+from creditapp.accounts import AccountRules, Network, User
 from creditapp.clock import now
 from creditapp.config import load_settings
 from creditapp.db import transaction
@@ -118,7 +118,7 @@ def _buy(member: User, turn: int) -> None:
 
 
 def _generate(_member: User, turn: int) -> None:
-    guest = Caller(None, Visitor(f"guest{turn}", f"network{turn}"))
+    guest = Caller(None, Visitor(f"guest{turn}", (Network(f"network{turn}"),)))
     order = ImageOrder(prompt=f"A boat, number {turn}", model=None, n=1)
     generation = submit(order, guest, key=f"load:{turn}", now=now()).generation
     worker.run(f"{generation.id}.{generation.attempt}")

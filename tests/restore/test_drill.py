@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,12 +24,12 @@ TIMEOUT_SECONDS = 600 if SOAK else 60
 
 
 @contextmanager
-def used(environ: dict[str, str], counts: Path) -> Iterator[None]:
-    """Run an app that is used all the time."""
+def used(environ: dict[str, str], counts: Path) -> Iterator[Callable[[], bool]]:
+    """Run an app that is used all the time; yield whether it still is."""
     process = forked.Process(target=use, args=(environ, counts))
     process.start()
     try:
-        yield
+        yield process.is_alive
         assert process.is_alive(), "the load ended by itself"
     finally:
         process.terminate()
@@ -42,10 +42,11 @@ def turns(counts: Path) -> dict[str, int]:
     return json.loads(counts.read_text()) if counts.exists() else {}
 
 
-def wait_for(counts: Path, least: int) -> None:
+def wait_for(counts: Path, least: int, is_used: Callable[[], bool]) -> None:
     """Wait until each action ended as often."""
     give_up_at = time.monotonic() + TIMEOUT_SECONDS
     while len(ended := turns(counts)) < len(ACTIONS) or min(ended.values()) < least:
+        assert is_used(), "an action failed"
         assert time.monotonic() < give_up_at, f"{ended} of {least} each"
         time.sleep(0.02)
 
@@ -61,8 +62,8 @@ def test_a_backup_made_under_load_is_whole_elsewhere(
         "SECRET_KEY": SECRET_KEY,
     }
     counts, meanwhile = tmp_path / "counts", 0
-    with used(environ, counts):
-        wait_for(counts, TURNS)
+    with used(environ, counts) as is_used:
+        wait_for(counts, TURNS, is_used)
         for number in range(10):  # a small SQLite file may be copied between two actions
             folder, before = tmp_path / f"backup{number}", turns(counts)
             made = run_command("backup", str(folder), "--json", environ=environ)
