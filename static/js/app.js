@@ -14,6 +14,7 @@ document.addEventListener("click", (event) => {
   if (at?.matches("[commandfor]") && !("command" in at)) document.getElementById(at.getAttribute("commandfor"))?.showModal();
   // A click on the veil closes, as closedby="any" does.
   if (event.target.matches?.("dialog:modal") && !("closedBy" in event.target)) event.target.close();
+  if (at?.matches("[data-close]")) at.parentElement.remove();
   if (at?.matches("[data-copy]")) navigator.clipboard?.writeText(document.getElementById(at.dataset.copy).textContent);
   if (!at?.matches(".menu") && !at?.closest(".menu")) document.querySelector(".menu[open]")?.removeAttribute("open");
 });

@@ -45,7 +45,9 @@ FIRST_WORDS = ("What", "Who", "Whoever", "Whatever", "Where", "Nobody", "Somebod
 """A docstring begins with a verb or a noun that a colleague would search for, not with these."""
 
 PHRASES = re.compile(
-    r"\bpictures?\b|\bmails? lies\b|\bmail is written\b|\bis told\b|\bpost office\b", re.IGNORECASE
+    r"\bpictures?\b|\bmails? lies\b|\bmail is written\b|\bis told\b|\bpost office\b"
+    r"|\be-mail|\ba few signs\b|\bthose who run\b|\bknown by\b|\bholds everywhere\b",
+    re.IGNORECASE,
 )
 """Words that pages and documents no longer use."""
 

@@ -33,6 +33,7 @@ FORMS: dict[str, dict[str, str]] = {
     "/credits/plan/cancel": {"next": "/"},
     "/credits/plan/resume": {"next": "/"},
     "/credits/portal": {"flow": "cancel"},
+    "/credits/refunds": {"payment": "pur_none"},
     "/generations": {
         "prompt": "a boat", "model": "nano-banana", "n": "1", "size": "1:1", "quality": "low",
         "shown_micro": "1", "nonce": NONCE,
@@ -116,3 +117,10 @@ def test_a_nul_or_half_a_pair_in_a_body_is_never_our_failure(
                     headers={"Sec-Fetch-Site": "same-origin", "Prefer": "respond-async"},
                 )
                 assert answer.status_code < 500, (field, answer.text)
+
+
+def test_a_guest_with_free_images_sees_them_free(guest: Person, alice: Person) -> None:
+    rows = guest.page("/").all(".model:not(.row-closed) .row-cost")
+    assert rows
+    assert all(row.text.startswith("free") and row.text.endswith("later") for row in rows)
+    assert not any("free" in row.text for row in alice.page("/").all(".row-cost"))
