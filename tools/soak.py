@@ -1,4 +1,4 @@
-"""``./run soak [name]``: the long proofs at full length: faults, kills, histories, mutants."""
+"""``./run soak [name]``: the long proofs at full length: faults, kills, histories, Lighthouse."""
 
 from __future__ import annotations
 
@@ -14,8 +14,13 @@ PROOFS = {
     "api": ["tests/api"],
     "payments": ["tests/payments"],
     "restore": ["tests/restore"],
-    "mutation": [],  # no tests of its own: tools/mutation.py, after the others
+    "mutation": [],
+    "lighthouse": [],
 }
+
+
+TOOLS = ("mutation", "lighthouse")
+"""Proofs without tests: the modules of ``tools`` of that name, after the others."""
 
 
 def main() -> None:
@@ -26,8 +31,8 @@ def main() -> None:
         sys.exit(f"There is no proof named {unknown[0]}. There are: {', '.join(PROOFS)}.")
     paths = [path for name in named or PROOFS for path in PROOFS[name]]
     lines = [[sys.executable, "-m", "pytest", "-s", "-rs", *paths]] if paths else []
-    if "mutation" in (named or PROOFS):
-        lines.append([sys.executable, "-m", "tools.mutation"])
+    tools = [name for name in TOOLS if name in (named or PROOFS)]
+    lines += [[sys.executable, "-m", f"tools.{name}"] for name in tools]
     environ = {**os.environ, "CREDITAPP_SOAK": "1"}
     sys.exit(max(subprocess.call(line, env=environ) for line in lines))  # noqa: S603
 

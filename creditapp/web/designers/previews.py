@@ -55,11 +55,14 @@ def preview(component: Subject, example: Example) -> Preview:
         file = root() / "templates/examples" / f"{component.name}.json"
         box = mistakes.draw(find_mistake(file, example, error))
         return Preview(example, "", box, mistake=True)
-    return Preview(example, _without_blank_lines(html), _isolated(html, example.name))
+    return Preview(example, _tidy(html), _isolated(html, example.name))
 
 
-def _without_blank_lines(html: str) -> str:
-    return "\n".join(line for line in html.splitlines() if line.strip())
+def _tidy(html: str) -> str:
+    """Return the HTML without blank lines and without the indentation of the macro around it."""
+    lines = [line.rstrip() for line in html.strip().splitlines() if line.strip()]
+    margin = len(lines[-1]) - len(lines[-1].lstrip()) if lines else 0
+    return "\n".join(line[:margin].lstrip() + line[margin:] for line in lines)
 
 
 def _isolated(html: str, prefix: str) -> Markup:
