@@ -99,7 +99,7 @@ def _queue_verification(session: Session, event: SignedUp) -> None:
         "verify",
         to=event.user.email,
         user_id=event.user.id,
-        context={"name": event.user.name},
+        context={},
         key=f"verify:{event.user.id}:{event.now:%Y%m%d%H%M%S}",
         now=event.now,
     )

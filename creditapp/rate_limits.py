@@ -46,7 +46,10 @@ LOG_IN: Final = RateLimit(10, _QUARTER_HOUR, "email address and network")
 """Against guessing one account's password."""
 
 LOG_IN_OF_ADDRESS: Final = RateLimit(30, _QUARTER_HOUR, "email address")
-"""Against guessing it from many networks; more than a network's, so that no stranger locks out."""
+"""Against guessing it from many networks."""
+
+LOG_IN_OF_BROWSER: Final = RateLimit(30, _QUARTER_HOUR, "browser that logged in before")
+"""In place of the address's limit, which strangers can exhaust."""
 
 LOG_IN_OF_NETWORK: Final = RateLimit(100, _QUARTER_HOUR, "network")
 """Against trying leaked passwords on many accounts."""
@@ -57,8 +60,17 @@ RESET_OF_ADDRESS: Final = RateLimit(3, _HOUR, "email address")
 RESET_OF_NETWORK: Final = RateLimit(20, _HOUR, "network")
 """Against sending reset emails to many addresses."""
 
+RESET_USES: Final = RateLimit(10, _HOUR, "account")
+"""Against hashing new passwords with one link at the same moment."""
+
+ADDRESS_CHANGES: Final = RateLimit(3, _DAY, "account")
+"""Against having emails sent to many addresses."""
+
 SIGN_UP_OF_NETWORK: Final = RateLimit(20, _HOUR, "network")
-"""Against opening accounts in bulk, and against testing which addresses have one."""
+"""Against opening accounts in bulk."""
+
+TAKEN_OF_NETWORK: Final = RateLimit(3, _DAY, "network")
+"""Sign-ups with addresses that have an account; past them no answer tells which have one."""
 
 WELCOME_OF_NETWORK: Final = RateLimit(20, _DAY, "network")
 """Against collecting welcome credits with many accounts; later sign-ups get them when verified."""

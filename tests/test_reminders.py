@@ -15,7 +15,7 @@ from creditapp.db import transaction
 from creditapp.ledger import Charge
 from creditapp.runtime import tasks
 from tests.app_factory import Outbox, Person, Queue
-from tests.web.steps import make
+from tests.web.steps import emailed_paths, make
 
 pytestmark = pytest.mark.databases("sqlite", "postgresql")
 
@@ -246,11 +246,12 @@ def test_held_credits_that_return_cause_no_reminder(
 def test_an_image_that_makes_the_balance_low_is_reminded_of_at_the_users_threshold(
     app: Flask, alice: Person, outbox: Outbox, queue: Queue
 ) -> None:
-    alice.post("/settings/profile", {"name": "Alice", "low_balance": "50"})
+    alice.post(emailed_paths(outbox, queue, "verify", "alice@example.com")[0])
+    alice.post("/settings/profile", {"name": "Alice", "low_balance": "110"})
     make(alice, queue)
     assert len(send_reminders(app, outbox, "low_balance")) == 1
     message = outbox.sent[-1]
-    assert "falls below 50 credits" in message.text
+    assert "falls below 110 credits" in message.text
     assert "Hello Alice," in message.text
     make(alice, queue)
     assert len(send_reminders(app, outbox, "low_balance")) == 1

@@ -5,8 +5,10 @@ and compared between transactions, because it takes time: ``Application.prepare`
 and ``Attempt.check``.
 """
 
+from creditapp.accounts.address_change import confirm_change, find_by_change_token, request_change
 from creditapp.accounts.email_address import Address, AddressInvalid, find_address, parse_address
 from creditapp.accounts.hashing import keyed_hash
+from creditapp.accounts.known_browsers import add_mark, known_browser
 from creditapp.accounts.login import (
     AccountSuspended,
     Attempt,
@@ -17,7 +19,7 @@ from creditapp.accounts.login import (
 )
 from creditapp.accounts.models import LoginSession, Member, Throttle, User
 from creditapp.accounts.networks import MULTIPLES, Network, Networks, networks_of, parse_ip
-from creditapp.accounts.passwords import NewPassword, new_password
+from creditapp.accounts.passwords import NewPassword, check_new_password, new_password
 from creditapp.accounts.policy import AccountRules, SignedUp, SignedUpReceiver, SignUpCredits
 from creditapp.accounts.profile import (
     change_password,
@@ -27,7 +29,12 @@ from creditapp.accounts.profile import (
     find_by_email,
     set_password,
 )
-from creditapp.accounts.recovery import find_by_reset_token, request_reset, reset_password
+from creditapp.accounts.recovery import (
+    count_reset,
+    find_by_reset_token,
+    request_reset,
+    reset_password,
+)
 from creditapp.accounts.sessions import (
     begin_session,
     device_name,
@@ -45,7 +52,9 @@ from creditapp.accounts.signup import (
     check_application,
     confirm_address,
     count_sign_up,
+    count_taken,
     find_by_verification_token,
+    hides_sign_ups,
     limit_welcome_credits,
     prepare_account,
     sign_up,

@@ -17,7 +17,22 @@ _LOCAL_CHARACTERS_MAX = 64
 # The unquoted form of RFC 5322; quoted local parts are legal, unused, and a way to smuggle.
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _LOCAL = re.compile(rf"{_ATOM}(?:\.{_ATOM})*")
-_GMAIL = {"gmail.com", "googlemail.com"}
+
+# Other names of one provider's mailboxes. Sources: Google, "Dots don't matter in Gmail addresses";
+# Proton, "Addresses and aliases"; Apple, "If your address is @icloud.com, @me.com or @mac.com".
+_SAME_MAILBOX = {
+    "googlemail.com": "gmail.com",
+    "protonmail.com": "proton.me",
+    "protonmail.ch": "proton.me",
+    "pm.me": "proton.me",
+    "me.com": "icloud.com",
+    "mac.com": "icloud.com",
+}
+_IGNORED_CHARACTERS = {"gmail.com": ".", "proton.me": ".-_"}
+# Yahoo: a disposable address is a base name, "-" and a word; no account's name has a "-".
+_HYPHEN_TAGS = re.compile(r"(yahoo(\.[a-z]{2,3}){1,2}|ymail\.com|rocketmail\.com)")
+# Fastmail, "Subdomain addressing": what@name.fastmail.com is an address of name@fastmail.com.
+_SUBDOMAINS = re.compile(r"([^.]+)\.(fastmail\.(?:com|fm))")
 
 
 class AddressInvalid(ValueError):
@@ -42,14 +57,19 @@ class Address:
     def person(self) -> str:
         """The address without what one person may vary at will.
 
-        A tag behind ``+`` is dropped everywhere, and at Gmail the dots that it ignores. Source:
-        https://support.google.com/mail/answer/7436150
+        A tag behind ``+`` is dropped everywhere, and what some providers ignore besides: dots,
+        another of their domains, a subdomain. Each would be worth the welcome credits again.
         """
         local, _, domain = self.key.rpartition("@")
-        # An address that begins with "+" has no untagged form to fall back to.
+        if owner := _SUBDOMAINS.fullmatch(domain):
+            local, domain = owner[1], owner[2]
+        domain = _SAME_MAILBOX.get(domain, domain)
+        # An address that begins with the sign has no untagged form to fall back to.
         local = local.partition("+")[0] or local
-        if domain in _GMAIL:
-            local, domain = local.replace(".", ""), "gmail.com"
+        if _HYPHEN_TAGS.fullmatch(domain):
+            local = local.partition("-")[0] or local
+        for ignored in _IGNORED_CHARACTERS.get(domain, ""):
+            local = local.replace(ignored, "") or local
         return f"{local}@{domain}"
 
     def person_hash(self, secret: str) -> str:

@@ -29,7 +29,7 @@ from creditapp.accounts.throttle import (
     uncount_try,
 )
 from creditapp.errors import AppError, AuthenticationRequired
-from creditapp.rate_limits import LOG_IN, LOG_IN_OF_ADDRESS, LOG_IN_OF_NETWORK
+from creditapp.rate_limits import LOG_IN, LOG_IN_OF_ADDRESS, LOG_IN_OF_BROWSER, LOG_IN_OF_NETWORK
 
 
 class WrongCredentials(AuthenticationRequired):
@@ -71,23 +71,37 @@ class Proof:
     better: passwords.NewPassword | None = field(repr=False)
     """A new hash of the same password, where the stored one has older parameters."""
 
+    def require(self) -> None:
+        """Raise ``WrongCredentials`` unless the password was right."""
+        if not self.matched:
+            raise WrongCredentials("The address or the password is wrong.")
+
 
 def begin_log_in(
-    session: Session, email: str, networks: Networks, rules: AccountRules, *, now: datetime
+    session: Session,
+    email: str,
+    networks: Networks,
+    rules: AccountRules,
+    *,
+    now: datetime,
+    browser: str | None = None,
 ) -> Attempt:
     """Count a try and look the address up; raise ``RateLimited`` when there were too many.
 
-    ``networks`` are those of the request (``networks_of``). The try is counted before the password
+    ``networks`` are those of the request (``networks_of``), ``browser`` is the mark of one that
+    logged in to this address before (``known_browser``). The try is counted before the password
     is compared, so that tries at the same moment all count. Let the transaction commit before
     ``Attempt.check``.
     """
     address = find_address(email)
     subject = address.key if address else email.strip().lower()[:300]
-    # The pair stops a guesser quickly; the address alone is laxer, because exhausting it
-    # locks the owner out; the network is laxest, because an office shares one.
+    # The pair stops a guesser quickly; the address alone is laxer, because strangers who exhaust
+    # it lock the owner out of new browsers; the network is laxest, because an office shares one.
     of_address = (
         counter("log_in", LOG_IN, rules.secret, subject, networks[0].key),
-        tries_of_address(rules, subject),
+        tries_of_address(rules, subject)
+        if browser is None
+        else counter("log_in.browser", LOG_IN_OF_BROWSER, rules.secret, subject, browser),
     )
     of_networks = network_counters("log_in.network", LOG_IN_OF_NETWORK, rules.secret, networks)
     count_try(session, (*of_address, *of_networks), now=now)

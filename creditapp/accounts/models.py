@@ -29,6 +29,8 @@ class User(db.Model):
     """As typed; empty once deleted."""
     email_key: Mapped[str | None] = mapped_column(String(ADDRESS_CHARACTERS_MAX), unique=True)
     """Normalised, one account each; null once deleted, so that the address is free again."""
+    new_email: Mapped[str | None] = mapped_column(String(ADDRESS_CHARACTERS_MAX))
+    """As typed, until it is confirmed and takes the place of ``email``."""
     person_hash: Mapped[str] = mapped_column(String(64), index=True)
     """Hash of the person, the same in a later account: one-time credits are keyed by it."""
     name: Mapped[str] = mapped_column(String(120), default="")
@@ -49,6 +51,11 @@ class User(db.Model):
         return parse_address(self.email).deliverable
 
     @property
+    def new_deliverable_email(self) -> str | None:
+        """The new address that waits for its confirmation, in the form that emails are sent to."""
+        return parse_address(self.new_email).deliverable if self.new_email else None
+
+    @property
     def verified(self) -> bool:
         """Whether the address was confirmed."""
         return self.verified_at is not None
@@ -66,6 +73,7 @@ class Member:
     id: str
     email: str
     is_admin: bool
+    verified: bool
     low_balance_micro: int | None
     """The person's own threshold; None is the catalog's."""
     session_id: str
@@ -100,6 +108,14 @@ class LoginSession(db.Model):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     last_seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class CreditedAddress(db.Model):
+    """An address that gives no one-time credits, because an account changed to it."""
+
+    __tablename__ = "credited_addresses"
+
+    person_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
 
 
 class Throttle(db.Model):

@@ -43,10 +43,15 @@ def new_password(password: str, *, address: str = "", field_name: str = "passwor
     Raises ``ValidationFailed`` for ``field_name`` with what to change: 10 to 128 characters, not
     the address nor a part of it, not one of the most common ones. Call it outside a transaction.
     """
+    check_new_password(password, address=address, field_name=field_name)
+    return NewPassword(_hash(password))
+
+
+def check_new_password(password: str, *, address: str = "", field_name: str = "password") -> None:
+    """Check a new password as ``new_password`` does, but without the time of hashing it."""
     problem = password_problem(password, address=address)
     if problem:
         raise ValidationFailed.of(field_name, problem)
-    return NewPassword(_hash(password))
 
 
 def password_problem(password: str, *, address: str = "") -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from datetime import datetime
 
@@ -16,7 +17,10 @@ from creditapp.accounts.sessions import end_sessions
 from creditapp.errors import ValidationFailed
 from creditapp.units import MICRO_MAX
 
-NAME_CHARACTERS_MAX = 120
+NAME_CHARACTERS_MAX = 40
+
+# An email program makes a link of it. Of "J.R.R. Tolkien" it does not: no host ends in one letter.
+_LINK = re.compile(r"://|www\.|\w\.\w{2}", re.IGNORECASE)
 
 
 def find(session: Session, user_id: str) -> User | None:
@@ -76,7 +80,7 @@ def delete_account(session: Session, user: User, *, now: datetime) -> None:
 
     The address is free for a new account, which gets no second welcome.
     """
-    user.email, user.email_key, user.name = "", None, ""
+    user.email, user.email_key, user.new_email, user.name = "", None, None, ""
     user.password_hash, user.verified_at, user.low_balance_micro = None, None, None
     user.is_admin = False
     user.deleted_at = now
@@ -91,4 +95,6 @@ def name_problem(name: str) -> str | None:
     # Control and format characters could reverse a line or hide in an email's header.
     if any(unicodedata.category(character) in {"Cc", "Cf", "Cs", "Co"} for character in name):
         return "A name has no control characters."
+    if _LINK.search(unicodedata.normalize("NFKC", name).replace("。", ".")):
+        return "A name has no web address. Put a space after a dot."
     return None

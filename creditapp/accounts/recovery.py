@@ -18,7 +18,7 @@ from creditapp.accounts.profile import set_password
 from creditapp.accounts.signup import confirm_address
 from creditapp.accounts.throttle import count_try, counter, network_counters, reset_tries
 from creditapp.errors import RateLimited
-from creditapp.rate_limits import RESET_OF_ADDRESS, RESET_OF_NETWORK
+from creditapp.rate_limits import RESET_OF_ADDRESS, RESET_OF_NETWORK, RESET_USES
 
 
 def request_reset(
@@ -53,6 +53,14 @@ def find_by_reset_token(
     the new password (``new_password(text, address=user.email)``) before ``reset_password``.
     """
     return tokens.read(session, token, "reset", rules.secret, now=now)
+
+
+def count_reset(session: Session, user: User, rules: AccountRules, *, now: datetime) -> None:
+    """Count a use of a reset link before its new password is hashed; raise ``RateLimited``.
+
+    One link sets one password, but many requests with it at the same moment would all hash.
+    """
+    count_try(session, [counter("reset.use", RESET_USES, rules.secret, user.id)], now=now)
 
 
 def reset_password(

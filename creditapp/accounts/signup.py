@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -11,7 +12,7 @@ from sqlalchemy.orm import Session
 from creditapp import ledger
 from creditapp.accounts import tokens
 from creditapp.accounts.email_address import Address, address_field
-from creditapp.accounts.models import User
+from creditapp.accounts.models import CreditedAddress, User
 from creditapp.accounts.networks import Networks
 from creditapp.accounts.passwords import NewPassword, new_password, password_problem
 from creditapp.accounts.policy import AccountRules, SignedUp
@@ -20,7 +21,12 @@ from creditapp.accounts.throttle import Counter, count_try, counter, is_exhauste
 from creditapp.db import insert_once, update_if
 from creditapp.errors import RateLimited, ValidationFailed
 from creditapp.ids import new_id
-from creditapp.rate_limits import SIGN_UP_OF_NETWORK, WELCOME_OF_NETWORK, welcome_of_everybody
+from creditapp.rate_limits import (
+    SIGN_UP_OF_NETWORK,
+    TAKEN_OF_NETWORK,
+    WELCOME_OF_NETWORK,
+    welcome_of_everybody,
+)
 
 
 class EmailTaken(Exception):
@@ -36,11 +42,15 @@ class EmailTaken(Exception):
 
 @dataclass(frozen=True)
 class NewAccount:
-    """A checked application, its password already hashed."""
+    """A checked application, its password already hashed, or None to be chosen later."""
 
     address: Address
-    password: NewPassword
+    password: NewPassword | None
     name: str
+
+    def without_password(self) -> NewAccount:
+        """Return the account that nobody can log in to before its address is confirmed."""
+        return replace(self, password=None)
 
 
 @dataclass(frozen=True)
@@ -106,6 +116,25 @@ def count_sign_up(
     """
     sign_ups = network_counters("sign_up.network", SIGN_UP_OF_NETWORK, rules.secret, networks)
     count_try(session, sign_ups, now=now)
+
+
+def hides_sign_ups(
+    session: Session, networks: Networks, rules: AccountRules, *, now: datetime
+) -> bool:
+    """Return whether a network tried so many taken addresses that no answer may differ any more."""
+    return is_exhausted(session, _taken_counters(networks, rules), now=now)
+
+
+def count_taken(
+    session: Session, networks: Networks, rules: AccountRules, *, now: datetime
+) -> None:
+    """Count a sign-up with an address that has an account."""
+    with suppress(RateLimited):  # past the limit the answers are hidden already
+        count_try(session, _taken_counters(networks, rules), now=now)
+
+
+def _taken_counters(networks: Networks, rules: AccountRules) -> tuple[Counter, ...]:
+    return network_counters("sign_up.taken", TAKEN_OF_NETWORK, rules.secret, networks)
 
 
 def limit_welcome_credits(
@@ -183,7 +212,7 @@ def find_by_verification_token(
 
 def waiting_credits_micro(session: Session, user: User, rules: AccountRules) -> int:
     """Return the microcredits that confirming this person's address would give now."""
-    if user.verified:
+    if user.verified or session.get(CreditedAddress, user.person_hash) is not None:
         return 0
     credits = {"welcome": rules.credits.welcome_micro, "free": rules.credits.free_micro}
     connection = session.connection()
@@ -227,7 +256,7 @@ def _insert(session: Session, new: NewAccount, rules: AccountRules, now: datetim
         email_key=new.address.key,
         person_hash=new.address.person_hash(rules.secret),
         name=new.name,
-        password_hash=new.password.hash,
+        password_hash=new.password.hash if new.password else None,
         created_at=now,
     )
     return session.get(User, user.id) if insert_once(session, user, ["email_key"]) else None
@@ -235,7 +264,7 @@ def _insert(session: Session, new: NewAccount, rules: AccountRules, now: datetim
 
 def _grant_once(session: Session, user: User, source: str, amount_micro: int, now: datetime) -> int:
     """Grant one-time credits unless the person had them before; return the microcredits."""
-    if amount_micro <= 0:
+    if amount_micro <= 0 or session.get(CreditedAddress, user.person_hash) is not None:
         return 0
     connection = session.connection()
     wallet_id = ledger.ensure_wallet(connection, "user", user.id, now=now)

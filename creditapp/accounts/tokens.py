@@ -18,9 +18,13 @@ from creditapp.accounts.hashing import keyed_hash
 from creditapp.accounts.models import User
 from creditapp.errors import AppError
 
-Purpose = Literal["verify", "reset"]
+Purpose = Literal["verify", "reset", "change"]
 
-LIFETIMES: dict[Purpose, timedelta] = {"verify": timedelta(days=7), "reset": timedelta(hours=1)}
+LIFETIMES: dict[Purpose, timedelta] = {
+    "verify": timedelta(days=7),
+    "reset": timedelta(hours=1),
+    "change": timedelta(days=1),
+}
 
 
 class LinkInvalid(AppError):
@@ -69,6 +73,8 @@ def _state(user: User, purpose: Purpose, secret: str) -> str:
     parts: tuple[object, ...] = (user.email_key, user.password_epoch)
     if purpose == "verify":
         parts = (*parts, user.verified_at)
+    if purpose == "change":
+        parts = (*parts, user.new_email)
     return keyed_hash(secret, f"state:{purpose}", repr(parts))[:20]
 
 

@@ -8,6 +8,7 @@ from creditapp.emails.delivery import (
     deliver,
     deliver_due,
     notify,
+    preview,
     queue,
     sweep,
 )

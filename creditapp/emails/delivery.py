@@ -37,6 +37,7 @@ Renderer = Callable[[str, str, dict[str, object]], str]
 LINKS: Mapping[str, tuple[Purpose, str]] = {
     "verify": ("verify", "/auth/verify/{token}"),
     "reset": ("reset", "/auth/reset/{token}"),
+    "address_change": ("change", "/auth/change/{token}"),
 }
 """The events whose email has a link with a token, passed to its template as ``link``."""
 
@@ -77,9 +78,9 @@ def queue(
 ) -> str | None:
     """Queue an email in the caller's transaction; return its id, or None when ``key`` exists.
 
-    After the commit, ``EmailService.queued`` has it sent at once; ``deliver_due`` sends it in any
-    case. ``context`` is JSON and holds no secret: links are created when the email is rendered, for
-    the events in ``LINKS``, which need ``user_id``. Raises ``AddressInvalid``.
+    ``EmailService.queued`` has it sent after the commit; ``deliver_due`` sends it in any case.
+    ``context`` is JSON and holds no secret: the name and the links, of the events in ``LINKS`` that
+    need ``user_id``, are added when it is rendered. Raises ``AddressInvalid``.
     """
     _refuse_secrets(context)
     if event in LINKS and user_id is None:
@@ -127,7 +128,7 @@ def notify(
         raise ValueError(f"{event!r} is not an email that notify() sends")
     if user.deleted_at is not None or not preferences.is_subscribed(session, user.id, event):
         return None
-    values = {"name": user.name, **{name: _to_json(value) for name, value in context.items()}}
+    values = {name: _to_json(value) for name, value in context.items()}
     return queue(session, event, user.email, values, key, now=now, user_id=user.id)
 
 
@@ -212,6 +213,8 @@ def _due(now: datetime) -> ColumnElement[bool]:
 
 def _is_still_needed(session: Session, email: Email, user: User | None) -> bool:
     """Whether the email still has a purpose: its link is needed, or its user subscribed."""
+    if email.event == "address_change":
+        return user is not None and email.address == user.new_deliverable_email
     if email.event in LINKS:
         return user is not None and (email.event != "verify" or not user.verified)
     if email.event in OPTIONAL:
@@ -222,7 +225,7 @@ def _is_still_needed(session: Session, email: Email, user: User | None) -> bool:
 def _render(email: Email, user: User | None, service: EmailService) -> Message:
     now = service.clock.now()
     base = service.site_url.rstrip("/")
-    context: dict[str, object] = {**email.context, "site_url": base}
+    context: dict[str, object] = {**email.context, "site_url": base, "name": _name(email, user)}
     unsubscribe_url = ""
     if email.event in LINKS and user is not None:
         purpose, path = LINKS[email.event]
@@ -241,6 +244,19 @@ def _render(email: Email, user: User | None, service: EmailService) -> Message:
         unsubscribe_url=unsubscribe_url,
         **parts,
     )
+
+
+def preview(user: User, event: str, service: EmailService | None = None) -> str:
+    """Return the HTML of an email with its working link; for a demo, which sends none."""
+    service = service or get(EmailService)
+    email = Email(id="", event=event, address=user.deliverable_email, context={})
+    return _render(email, user, service).html
+
+
+def _name(email: Email, user: User | None) -> str:
+    """Return the name to greet with; an address that is not confirmed may be a stranger's."""
+    known = user is not None and user.verified and email.address == user.deliverable_email
+    return user.name if user is not None and known else ""
 
 
 _PARTS = ("subject", "text", "html")

@@ -11,7 +11,7 @@ from creditapp import emails
 from creditapp.config import Settings
 
 _FILES: Final = {"subject": "subject.txt", "text": "body.txt", "html": "body.html"}
-_EXPIRES: Final = {"verify": "in 7 days", "reset": "in 1 hour"}
+_EXPIRES: Final = {"verify": "in 7 days", "reset": "in 1 hour", "address_change": "in 1 day"}
 _BLANK_LINES: Final = re.compile(r"\n{3,}")
 
 

@@ -42,4 +42,10 @@ def init_app(app: Flask, settings: Settings) -> None:
     rendering.init_app(app)
     shared_pages.init_app(app)
     problems.init_app(app)
-    app.context_processor(lambda: {"site": viewer.site(), "viewer": viewer.viewer()})
+    app.context_processor(
+        lambda: {
+            "site": viewer.site(),
+            "viewer": viewer.viewer(),
+            "confirmation": viewer.confirmation,
+        }
+    )

@@ -8,7 +8,10 @@ from flask import Flask, Response, g, session
 
 from creditapp.config import Settings
 from creditapp.http.csrf import is_foreign
-from creditapp.http.sessions import set_guest_cookie
+from creditapp.http.sessions import set_own_cookies
+
+EMAIL_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'; sandbox"
+"""Content security policy of an email that a page shows: its own styles and nothing else."""
 
 IMAGE_POLICY = (
     "default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline'; frame-ancestors 'none';"
@@ -42,7 +45,7 @@ def _finish_response(response: Response, settings: Settings) -> Response:
         # replace a guest's or a member's own, and with them the images and the session.
         session.modified = False
     else:
-        set_guest_cookie(response)
+        set_own_cookies(response)
     return response
 
 

@@ -19,14 +19,17 @@ from creditapp.http.viewer import viewer
 from creditapp.services import get
 from creditapp.units import MICRO_PER_CREDIT
 
-NEVER_KEPT = frozenset({"csrf_token", "password", "new_password", "current_password"})
+NEVER_KEPT = frozenset(
+    {"csrf_token", "password", "new_password", "current_password", "email_password"}
+)
 """Fields of forms that are never rendered into a page again."""
 
 KEPT = frozenset(
     {
         *("prompt", "model", "n", "size", "quality", "choose", "nonce", "next"),
         *("plan", "cycle", "seats", "pack", "currency", "catalog", "shown_micro", "counts_manual"),
-        *("email", "name", "low_balance", "notify", "everywhere", "starred", "report", "download"),
+        *("email", "new_email", "name", "low_balance", "notify", "everywhere", "starred"),
+        *("report", "download"),
         *("threshold", "limit", "card", "agree", "flow", "q", "type", "cursor", "payment"),
         *("quoted_at", "charged_minor", "credits_micro"),
     }

@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from creditapp import accounts, guests
-from creditapp.accounts import LoginSession, Member, Networks, User
+from creditapp.accounts import AccountRules, LoginSession, Member, Networks, User
 from creditapp.accounts.sessions import LIFETIME, SEEN_EVERY
 from creditapp.clock import now
 from creditapp.config import Settings
@@ -27,7 +27,10 @@ from creditapp.services import get
 
 SESSION_COOKIE = "creditapp_session"
 GUEST_COOKIE = "creditapp_guest"
+KNOWN_COOKIE = "creditapp_known"
+"""Marks of the accounts that this browser logged in to; it survives the log-out."""
 GUEST_COOKIE_SECONDS = 400 * 24 * 3600
+_KNOWN_CHARACTERS_MAX = 400
 
 login_manager = LoginManager()
 log = structlog.get_logger(__name__)
@@ -66,7 +69,8 @@ def cookie_name(name: str, settings: Settings) -> str:
 # a call's processor time). The account's state is in the statement's text for the same reason.
 _MEMBER = (
     select(
-        *(User.id, User.email, User.is_admin, User.low_balance_micro),
+        *(User.id, User.email, User.is_admin, User.verified_at.is_not(None).label("verified")),
+        User.low_balance_micro,
         *(LoginSession.id, LoginSession.last_seen_at),
         Wallet.id.label("wallet_id"),
         AutoTopup.threshold_micro,
@@ -129,8 +133,25 @@ def sign_in(session_id: str) -> None:
     if nonce:
         session["nonce"] = nonce
     session.permanent = True
-    login_user(_load_member(session_id))
+    member = _load_member(session_id)
+    login_user(member)
     g.pop("csrf_token", None)
+    if member is not None:
+        g.known_cookie = accounts.add_mark(_browser_marks(), member.email, _accounts_secret())
+
+
+def known_browser(email: str) -> str | None:
+    """Return the mark of this browser if it logged in to this address before."""
+    return accounts.known_browser(_browser_marks(), email, _accounts_secret())
+
+
+def _browser_marks() -> list[str]:
+    text = request.cookies.get(cookie_name(KNOWN_COOKIE, get(Settings)), "")
+    return text.split("~") if 0 < len(text) <= _KNOWN_CHARACTERS_MAX else []
+
+
+def _accounts_secret() -> str:
+    return get(AccountRules).secret
 
 
 def sign_out() -> None:
@@ -181,11 +202,14 @@ def current_visitor() -> Visitor:
     return visitor
 
 
-def set_guest_cookie(response: Response) -> None:
-    """Set the cookie of a guest identity that this request created or renewed."""
+def set_own_cookies(response: Response) -> None:
+    """Set the cookies of a guest identity and of a known browser that this request renewed."""
     cookie = g.pop("guest_cookie", None)
     if cookie is not None:
         _set_cookie(response, GUEST_COOKIE, cookie, GUEST_COOKIE_SECONDS)
+    marks = g.pop("known_cookie", None)
+    if marks is not None:
+        _set_cookie(response, KNOWN_COOKIE, "~".join(marks), GUEST_COOKIE_SECONDS)
 
 
 def _set_cookie(response: Response, name: str, value: str, seconds: int) -> None:

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from urllib.parse import urlsplit
 
 from flask import g, request, session
 
-from creditapp import guests, ledger
-from creditapp.accounts import Member
+from creditapp import accounts, guests, ledger
+from creditapp.accounts import AccountRules, Member
 from creditapp.catalog import Catalog
 from creditapp.clock import now
 from creditapp.config import Settings
 from creditapp.db import reading
 from creditapp.generation import Caller
 from creditapp.http.rendering import wants_fragment
-from creditapp.http.sessions import current_member, current_visitor
+from creditapp.http.sessions import current_account, current_member, current_visitor
 from creditapp.payments.purchases.pending import PendingPayment, list_pending
 from creditapp.services import get
 
@@ -109,6 +110,28 @@ def _guest() -> Viewer:
         guest_limit=allowance.limit,
         guest_reset_at=allowance.reset_at,
     )
+
+
+def confirmation() -> dict[str, object] | None:
+    """Return what confirming the viewer's address gives, or None where nothing waits for it."""
+    member = current_member()
+    account = current_account() if member is not None and not member.verified else None
+    if account is None:
+        return None
+    return {
+        "email": account.email,
+        "micro": accounts.waiting_credits_micro(reading(), account, get(AccountRules)),
+        "shown": shows_sent_email(),
+    }
+
+
+def shows_sent_email() -> bool:
+    """Whether an email may be read on a page: in a demo that sends none, on its own machine."""
+    settings = get(Settings)
+    hosts = (urlsplit(settings.site_url).hostname, urlsplit(f"//{request.host}").hostname)
+    is_local = all(host in ("localhost", "127.0.0.1", "::1") for host in hosts)
+    is_demo = not settings.production and not settings.mail_url
+    return is_demo and is_local and "X-Forwarded-For" not in request.headers
 
 
 def site() -> dict[str, object]:

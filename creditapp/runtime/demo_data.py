@@ -96,6 +96,7 @@ def _member(user: User) -> Member:
         id=user.id,
         email=user.email,
         is_admin=user.is_admin,
+        verified=user.verified,
         low_balance_micro=user.low_balance_micro,
         session_id="",
         last_seen_at=user.created_at,

@@ -1,4 +1,4 @@
-"""Sign-up, login, logout, email confirmation and password reset."""
+"""Sign-up, login, logout and password reset."""
 
 from __future__ import annotations
 
@@ -20,10 +20,9 @@ from creditapp.http.problems import form_page
 from creditapp.http.rendering import go, render_page
 from creditapp.http.sessions import (
     begin_session,
-    current_account,
     current_member,
     current_visitor,
-    require_account,
+    known_browser,
     sign_in,
     sign_out,
 )
@@ -49,7 +48,8 @@ def join() -> Response:
     """Create an account, log in, and keep the guest's images.
 
     For an email address that already has an account, its owner gets an email and the page says to
-    check it. The two responses differ, so attempts are counted and refused after a few.
+    check it. The two responses differ; after a few taken addresses of a network all of its
+    sign-ups get that page, and the account is opened by the email alone.
     """
     email = forms.text("email", None)
     visitor, rules = current_visitor(), get(AccountRules)
@@ -58,18 +58,25 @@ def join() -> Response:
         with transaction() as session:
             accounts.count_sign_up(session, visitor.networks, rules, now=now())
             rules = accounts.limit_welcome_credits(session, visitor.networks, rules, now=now())
+            hidden = accounts.hides_sign_ups(session, visitor.networks, rules, now=now())
     except AppError as refusal:
         return _sign_up_form(refusal)
     new_user = application.prepare()
+    if hidden:
+        new_user = new_user.without_password()
     kept_images = _kept_images()
     try:
         with transaction() as session:
             signup = accounts.sign_up(session, new_user, rules, now=now(), guest=visitor.cookie_id)
             waiting_micro = accounts.waiting_credits_micro(session, signup.user, rules)
-            session_id = begin_session(session, signup.user)
+            session_id = None if hidden else begin_session(session, signup.user)
     except EmailTaken as refusal:
+        with transaction() as session:
+            accounts.count_taken(session, visitor.networks, rules, now=now())
         # Once a day, so that repeated attempts cannot fill the owner's mailbox.
-        _send_email(refusal.user, "account_exists", f"{now():%Y%m%d}")
+        send_email(refusal.user, "account_exists", f"{now():%Y%m%d}")
+        return _check_email("signup", email)
+    if session_id is None:
         return _check_email("signup", email)
     sign_in(session_id)
     forget_viewer()
@@ -83,7 +90,7 @@ def log_in() -> Response:
     """Show the form to log in."""
     if current_member() is not None:
         return go(forms.next_path())
-    return _form("login")
+    return account_form("login")
 
 
 @auth.post("/login")
@@ -95,7 +102,12 @@ def check_credentials() -> Response:
     try:
         with transaction() as session:
             attempt = accounts.begin_log_in(
-                session, email, current_visitor().networks, rules, now=now()
+                session,
+                email,
+                current_visitor().networks,
+                rules,
+                now=now(),
+                browser=known_browser(email),
             )
         proof = attempt.check(forms.text("password", None))
         with transaction() as session:
@@ -103,7 +115,7 @@ def check_credentials() -> Response:
             adopt(session, current_visitor().cookie_id, user.id)
             session_id = begin_session(session, user)
     except AppError as refusal:
-        return _form("login", refusal)
+        return account_form("login", refusal)
     sign_in(session_id)
     return go(forms.next_path())
 
@@ -132,7 +144,7 @@ def log_out() -> Response:
 @policy("public")
 def forgot() -> Response:
     """Show the form that asks for a new password."""
-    return _form("forgot")
+    return account_form("forgot")
 
 
 @auth.post("/forgot")
@@ -146,9 +158,9 @@ def send_reset() -> Response:
                 session, email, current_visitor().networks, rules, now=now()
             )
             if user is not None:
-                _queue_email(session, user, "reset", f"{now():%Y%m%d%H%M}")
+                queue_email(session, user, "reset", f"{now():%Y%m%d%H%M}")
     except AppError as refusal:
-        return _form("forgot", refusal)
+        return account_form("forgot", refusal)
     if user is None:
         # A job without an email, so that the time it takes does not reveal whether there is an
         # account.
@@ -163,8 +175,8 @@ def reset(token: str) -> Response:
     try:
         accounts.find_by_reset_token(reading(), token, get(AccountRules), now=now())
     except LinkInvalid as refusal:
-        return _form("reset", status=refusal.status, token=token, expired=True)
-    return _form("reset", token=token, expired=False)
+        return account_form("reset", status=refusal.status, token=token, expired=True)
+    return account_form("reset", token=token, expired=False)
 
 
 @auth.post("/reset/<token>")
@@ -174,81 +186,44 @@ def set_password(token: str) -> Response:
     rules = get(AccountRules)
     try:
         owner = accounts.find_by_reset_token(reading(), token, rules, now=now())
-        password = accounts.new_password(forms.text("password", None), address=owner.email)
+        text = forms.text("password", None)
+        accounts.check_new_password(text, address=owner.email)
+        with transaction() as session:
+            accounts.count_reset(session, owner, rules, now=now())
+        password = accounts.new_password(text, address=owner.email)
         with transaction() as session:
             user = accounts.reset_password(session, token, password, rules, now=now())
             session_id = begin_session(session, user)
     except LinkInvalid as refusal:
-        return _form("reset", status=refusal.status, token=token, expired=True)
-    except ValidationFailed as refusal:
-        return _form("reset", refusal, token=token, expired=False)
+        return account_form("reset", status=refusal.status, token=token, expired=True)
+    except AppError as refusal:
+        return account_form("reset", refusal, token=token, expired=False)
     sign_in(session_id)
     notify("password_changed")
     return go("/")
 
 
-@auth.get("/verify/<token>")
-@policy("public")
-def verify(token: str) -> Response:
-    """Show the button that confirms the address, so that a link scanner confirms nothing."""
-    session, rules = reading(), get(AccountRules)
-    try:
-        owner = accounts.find_by_verification_token(session, token, rules, now=now())
-    except LinkInvalid as refusal:
-        return _expired_link(token, refusal)
-    waiting_micro = accounts.waiting_credits_micro(session, owner, rules)
-    return _form("verify", token=token, state="ready", micro=waiting_micro)
-
-
-@auth.post("/verify/<token>")
-@policy("public")
-def confirm(token: str) -> Response:
-    """Confirm the address and grant the credits of Free, once per person."""
-    try:
-        with transaction() as session:
-            confirmed = accounts.verify_address(session, token, get(AccountRules), now=now())
-    except LinkInvalid as refusal:
-        return _expired_link(token, refusal)
-    member = current_member()
-    if member is None or member.id != confirmed.user.id:
-        return _form("verify", token=token, state="done", micro=0)
-    forget_viewer()
-    notify("verified", micro=confirmed.granted_micro)
-    return go("/")
-
-
-@auth.post("/verify")
-@policy("user")
-def send_verification() -> Response:
-    """Send the confirmation link again."""
-    account = require_account()
-    if account.verified:
-        notify("info", text="Your email address is already confirmed.")
-    else:
-        _send_email(account, "verify", f"{now():%Y%m%d%H}")
-        notify("email_sent")
-    return go("/settings")
-
-
-def _expired_link(token: str, refusal: LinkInvalid) -> Response:
-    """Show that a link has expired, or to a confirmed member that the address is confirmed."""
-    account = current_account()
-    if account is not None and account.verified:
-        return _form("verify", token=token, state="done", micro=0)
-    return _form("verify", status=refusal.status, token=token, state="expired", micro=0)
-
-
-def _form(page: str, refusal: AppError | None = None, status: int = 200, **extra: Any) -> Response:
+def account_form(
+    page: str, refusal: AppError | None = None, status: int = 200, **extra: Any
+) -> Response:
     """Render one of the account pages, with the values and errors of a refused form."""
     form = {"email": forms.text("email", 320), "next": forms.next_path()}
-    return form_page(f"pages/auth/{page}/index.html", refusal, status, form=form, **extra)
+    template = f"pages/auth/{page}/index.html"
+    return form_page(template, refusal, status, form=form, focus=_focus(refusal), **extra)
+
+
+def _focus(refusal: AppError | None) -> str:
+    """Return the field to begin in: the first that is wrong, or the password to type again."""
+    if isinstance(refusal, ValidationFailed):
+        return refusal.errors[0]["field"]
+    return "email" if refusal is None else "password"
 
 
 def _sign_up_form(refusal: AppError | None = None) -> Response:
     """Render the sign-up page with what an account gives now."""
     rules = get(AccountRules)
     waits = accounts.welcome_waits(reading(), current_visitor().networks, rules, now=now())
-    return _form("signup", refusal, kept_images=_kept_images(), welcome_waits=waits)
+    return account_form("signup", refusal, kept_images=_kept_images(), welcome_waits=waits)
 
 
 def _check_email(kind: str, email: str) -> Response:
@@ -261,19 +236,22 @@ def _check_email(kind: str, email: str) -> Response:
     )
 
 
-def _send_email(user: User, event: str, once_per: str) -> None:
+def send_email(user: User, event: str, once_per: str) -> None:
     """Queue an email, at most one for each value of ``once_per``."""
     with transaction() as session:
-        _queue_email(session, user, event, once_per)
+        queue_email(session, user, event, once_per)
 
 
-def _queue_email(session: Session, user: User, event: str, once_per: str) -> None:
+def queue_email(
+    session: Session, user: User, event: str, once_per: str, *, to: str | None = None
+) -> None:
+    """Queue an email to a user, at most one for each value of ``once_per``."""
     emails.queue(
         session,
         event,
-        to=user.email,
+        to=to or user.email,
         user_id=user.id,
-        context={"name": user.name},
+        context={},
         key=f"{event}:{user.id}:{once_per}",
         now=now(),
     )

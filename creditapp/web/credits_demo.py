@@ -12,7 +12,7 @@ from creditapp.config import Settings
 from creditapp.emails import EmailService
 from creditapp.errors import NotFound
 from creditapp.http import forms, mistakes
-from creditapp.http.headers import content_security_policy
+from creditapp.http.headers import EMAIL_POLICY, content_security_policy
 from creditapp.http.policies import policy
 from creditapp.http.rendering import styles
 from creditapp.http.shared_pages import render_shared, send_shared
@@ -23,9 +23,6 @@ from creditapp.web.designers.icons import icons
 from creditapp.web.designers.index import PAGES, Entry, find_component, index, root
 from creditapp.web.designers.previews import preview, previews
 from creditapp.web.designers.shown_states import SHOWN_STATES, with_shown_states
-
-EMAIL_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'; sandbox"
-"""Content security policy of an email in a frame: its own styles and nothing else."""
 
 site = Blueprint("site", __name__)
 

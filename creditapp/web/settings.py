@@ -7,7 +7,7 @@ from typing import Any
 from flask import Blueprint, Response, request
 
 from creditapp import accounts, units
-from creditapp.accounts import AccountRules, User, WrongCredentials
+from creditapp.accounts import AccountRules, Proof, User, WrongCredentials
 from creditapp.clock import now
 from creditapp.db import reading, transaction
 from creditapp.errors import AppError, NotFound, ValidationFailed
@@ -18,6 +18,7 @@ from creditapp.http.rendering import go
 from creditapp.http.sessions import (
     begin_session,
     current_visitor,
+    known_browser,
     require_account,
     require_member,
     sign_in,
@@ -66,18 +67,13 @@ def change_password() -> Response:
     """Change the password and end every other session."""
     member, rules = require_account(), get(AccountRules)
     try:
-        new = accounts.new_password(forms.text("password", None), address=member.email)
-        with transaction() as session:
-            attempt = accounts.begin_log_in(
-                session, member.email, current_visitor().networks, rules, now=now()
-            )
-        proof = attempt.check(forms.text("current_password", None))
+        password = forms.text("password", None)
+        accounts.check_new_password(password, address=member.email)
+        proof = prove(member, rules)
+        new = accounts.new_password(password, address=member.email)
         with transaction() as session:
             user = accounts.change_password(session, proof, new, now=now())
             session_id = begin_session(session, user)
-    except WrongCredentials:
-        wrong = ValidationFailed.of("current_password", "This is not your current password.")
-        return page(member, wrong)
     except AppError as refusal:
         return page(member, refusal)
     sign_in(session_id)
@@ -108,6 +104,26 @@ def end_other_sessions() -> Response:
     return go("/settings#sessions")
 
 
+def prove(member: User, rules: AccountRules, field: str = "current_password") -> Proof:
+    """Return the proof of a field with the password; counted before anything is hashed."""
+    with transaction() as session:
+        attempt = accounts.begin_log_in(
+            session,
+            member.email,
+            current_visitor().networks,
+            rules,
+            now=now(),
+            browser=known_browser(member.email),
+        )
+    proof = attempt.check(forms.text(field, None))
+    try:
+        proof.require()
+    except WrongCredentials:
+        text = "This is not your current password."
+        raise ValidationFailed.of(field, text) from None
+    return proof
+
+
 def page(member: User, refusal: AppError | None = None) -> Response:
     """Return the settings, with the values and errors of a refused form."""
     fresh = reading().get(User, member.id) or member
@@ -115,14 +131,16 @@ def page(member: User, refusal: AppError | None = None) -> Response:
     form: dict[str, Any] = {"name": fresh.name, "email": fresh.email, "low_balance": str(low)}
     if isinstance(refusal, ValidationFailed):
         form |= {
-            name: request.form[name] for name in ("name", "low_balance") if name in request.form
+            name: request.form[name]
+            for name in ("name", "low_balance", "new_email")
+            if name in request.form
         }
     return form_page(
         "pages/settings/index.html",
         refusal,
         form=form,
-        email_verified_at=fresh.verified_at,
-        waiting_micro=accounts.waiting_credits_micro(reading(), fresh, get(AccountRules)),
+        verified=fresh.verified,
+        new_email=fresh.new_email,
         notifications=notifications_of(fresh.id),
         sessions=accounts.list_sessions(reading(), fresh.id, now=now()),
         this_session=require_member().session_id,

@@ -23,6 +23,7 @@ def upgrade() -> None:
         sa.Column("id", sa.String(length=40), nullable=False),
         sa.Column("email", sa.String(length=254), nullable=False),
         sa.Column("email_key", sa.String(length=254), nullable=True),
+        sa.Column("new_email", sa.String(length=254), nullable=True),
         sa.Column("person_hash", sa.String(length=64), nullable=False),
         sa.Column("name", sa.String(length=120), nullable=False),
         sa.Column("password_hash", sa.String(length=255), nullable=True),
@@ -40,6 +41,11 @@ def upgrade() -> None:
         sa.UniqueConstraint("email_key", name="uq_users_email_key"),
     )
     op.create_index("ix_users_person_hash", "users", ["person_hash"])
+    op.create_table(
+        "credited_addresses",
+        sa.Column("person_hash", sa.String(length=64), nullable=False),
+        sa.PrimaryKeyConstraint("person_hash", name="pk_credited_addresses"),
+    )
     op.create_table(
         "login_sessions",
         sa.Column("id", sa.String(length=40), nullable=False),
@@ -755,6 +761,7 @@ def downgrade() -> None:
         "catalog_versions",
         "auto_topups",
         "login_sessions",
+        "credited_addresses",
         "users",
     ):
         op.drop_table(table)

@@ -1,4 +1,4 @@
-// What HTML cannot do yet: open a dialog that has just arrived, keep a typed prompt, count characters, run a countdown.
+// What HTML cannot do yet: open a dialog that has just arrived, keep a typed prompt, count characters, run a countdown, show a password.
 // Every page works without this file.
 const root = document.documentElement;
 root.classList.add("scripts");
@@ -15,6 +15,7 @@ document.addEventListener("click", (event) => {
   // A click on the veil closes, as closedby="any" does.
   if (event.target.matches?.("dialog:modal") && !("closedBy" in event.target)) event.target.close();
   if (at?.matches("[data-close]")) at.parentElement.remove();
+  if (at?.matches("[data-show]")) show(at, at.getAttribute("aria-pressed") === "false");
   if (at?.matches("[data-copy]")) navigator.clipboard?.writeText(document.getElementById(at.dataset.copy).textContent);
   if (!at?.matches(".menu") && !at?.closest(".menu")) document.querySelector(".menu[open]")?.removeAttribute("open");
 });
@@ -39,8 +40,15 @@ if (field) {
   note();
 }
 
-// Whoever sits here next must not find what was typed.
+const show = (button, shown) => {
+  document.getElementById(button.dataset.show).type = shown ? "text" : "password";
+  button.setAttribute("aria-pressed", shown);
+  button.firstChild.data = shown ? "Hide" : "Show";
+};
+
+// Whoever sits here next must not find what was typed, nor the browser store a password as a text.
 document.addEventListener("submit", (event) => {
+  for (const button of event.target.querySelectorAll("[data-show]")) show(button, false);
   if (event.target.matches('[action="/auth/logout"]')) sessionStorage.clear();
 });
 

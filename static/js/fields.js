@@ -19,7 +19,7 @@ function showError(field) {
   if (!error) {
     error = document.getElementById("field-error").content.firstElementChild.cloneNode(true);
     error.id = id;
-    field.before(error);
+    (field.closest(".field-secret") ?? field).before(error);
     field.setAttribute("aria-describedby", `${id} ${field.getAttribute("aria-describedby") ?? ""}`.trim());
   }
   const [, message] = MESSAGES.find(([name]) => field.validity[name]) ?? [null, () => field.validationMessage];

@@ -94,6 +94,38 @@ def test_gmail_ignores_dots_and_its_other_name() -> None:
     assert parse_address("a.lice@example.com").person != parse_address("alice@example.com").person
 
 
+@pytest.mark.parametrize(
+    "mailbox",
+    [
+        ["a.li-ce@proton.me", "alice@protonmail.com", "al_ice@pm.me", "alice+1@protonmail.ch"],
+        ["alice@icloud.com", "alice@me.com", "alice+x@mac.com"],
+        ["alice@fastmail.com", "shop@alice.fastmail.com", "alice+shop@fastmail.com"],
+        ["alice@yahoo.com", "alice-shop@yahoo.com", "alice-1@yahoo.com"],
+        ["alice@yahoo.co.uk", "alice-shop@yahoo.co.uk"],
+        ["alice@ymail.com", "alice-a-b@ymail.com"],
+    ],
+)
+def test_every_alias_of_one_mailbox_is_one_person(mailbox: list[str]) -> None:
+    assert len({parse_address(text).person for text in mailbox}) == 1
+    assert len({parse_address(text).key for text in mailbox}) == len(mailbox), "each is an account"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("ann-marie@example.com", "ann@example.com"),
+        ("ann.marie@icloud.com", "annmarie@icloud.com"),
+        ("ann@yahoo.com", "ann@yahoo.co.uk"),
+        ("shop@ann.example.com", "ann@example.com"),
+        ("ann@proton.me", "ann@gmail.com"),
+        ("-a@yahoo.com", "-b@yahoo.com"),
+        ("_-@proton.me", "ann@proton.me"),
+    ],
+)
+def test_what_another_provider_tells_apart_are_two_people(one: str, other: str) -> None:
+    assert parse_address(one).person != parse_address(other).person
+
+
 def test_an_address_that_is_all_tag_is_still_somebody() -> None:
     assert parse_address("+a@example.com").person == "+a@example.com"
     assert parse_address("+b@example.com").person != parse_address("+a@example.com").person

@@ -10,6 +10,7 @@ from sqlalchemy.engine import Engine
 
 from creditapp import accounts, emails
 from creditapp.accounts import AccountRules, LinkInvalid, User, WrongCredentials
+from creditapp.accounts.profile import name_problem
 from creditapp.db import transaction
 from creditapp.errors import RateLimited, ValidationFailed
 from creditapp.http.sessions import find_member
@@ -141,11 +142,35 @@ def test_a_profile_takes_a_name_and_a_threshold(engine: Engine, join: Join) -> N
         mine = session.merge(alice)
         accounts.change_profile(session, mine, name="  Alice   Берг ", low_balance_micro=0)
         assert (mine.name, mine.low_balance_micro) == ("Alice Берг", 0)
-        for wrong in ("x" * 121, "Alice\x07", "Al\u202eice"):
+        for wrong in ("x" * 41, "Alice\x07", "Al\u202eice"):
             with pytest.raises(ValidationFailed):
                 accounts.change_profile(session, mine, name=wrong)
         with pytest.raises(ValidationFailed):
             accounts.change_profile(session, mine, low_balance_micro=-1)
+
+
+@pytest.mark.databases("sqlite")
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Your account is locked. Unlock at http://evil.example/login now",
+        "https://a",
+        "WWW.evil",
+        "evil.example",
+        "Pay at t.co",
+        "evil．example",
+        "evil。example",
+        "192.168.0.10",
+    ],
+)
+def test_a_name_cannot_be_read_as_a_link(name: str) -> None:
+    assert name_problem(name) is not None
+
+
+@pytest.mark.databases("sqlite")
+@pytest.mark.parametrize("name", ["J.R.R. Tolkien", "Dr. Ann Lee", "Берг", "O'Neil-Søren", ""])
+def test_names_of_people_are_taken(name: str) -> None:
+    assert name_problem(name) is None
 
 
 @pytest.mark.databases("postgresql")

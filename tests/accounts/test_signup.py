@@ -142,7 +142,7 @@ def test_a_taken_address_is_told_to_the_door_alone(
 
 def test_every_wrong_field_is_named_at_once() -> None:
     with pytest.raises(ValidationFailed) as refusal:
-        accounts.prepare_account("alice", "short", "x" * 121)
+        accounts.prepare_account("alice", "short", "x" * 41)
     assert [error["field"] for error in refusal.value.errors] == ["email", "name", "password"]
 
 

@@ -32,9 +32,9 @@ FAMILIES = {
 }
 """Page folders whose module has another name."""
 
-NO_PAGES = {"health", "metrics", "receipt_pdf", "studio_form", "topup"}
-"""Modules of ``web`` without a page of their own: helpers, answers to machines, and ``topup``,
-whose part of the settings is a component."""
+NO_PAGES = {"email_address", "health", "metrics", "receipt_pdf", "studio_form", "topup"}
+"""Modules of ``web`` without a page of their own: helpers, answers to machines, ``topup``, whose
+part of the settings is a component, and ``email_address``, whose pages are those of ``auth``."""
 
 CSS = ROOT / "static" / "css"
 NO_STYLES = {component.name for component in SUBJECTS if component.no_styles}

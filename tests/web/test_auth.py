@@ -10,6 +10,7 @@ from flask import Flask
 
 from creditapp.catalog import Catalog
 from creditapp.clock import StoppedClock
+from creditapp.runtime import tasks
 from creditapp.services import get, provide
 from tests.app_factory import Outbox, Person, Queue
 from tests.pages import parse_html
@@ -135,7 +136,7 @@ def test_a_wrong_password_and_an_unknown_address_get_the_same_words(
     wrong = log_in(Person(app), "alice@example.com", "a wrong password").text
     unknown = log_in(Person(app), "alicf@example.com", "a wrong password").text
     assert "The address or the password is wrong" in wrong
-    comparable = [_without_ids(page.replace("alicf", "alice")) for page in (wrong, unknown)]
+    comparable = [without_ids(page.replace("alicf", "alice")) for page in (wrong, unknown)]
     assert comparable[0] == comparable[1]
 
 
@@ -260,7 +261,7 @@ def test_a_link_by_email_sets_a_forgotten_password_once(
     known = person.post("/auth/forgot", {"email": "alice@example.com"})
     unknown = person.post("/auth/forgot", {"email": "nobody@example.com"})
     assert known.status_code == unknown.status_code == 200
-    assert _without_ids(known.text) == _without_ids(unknown.text).replace("nobody@", "alice@")
+    assert without_ids(known.text) == without_ids(unknown.text).replace("nobody@", "alice@")
     (link,) = emailed_paths(outbox, queue, "reset", "alice@example.com")
     assert emailed_paths(outbox, queue, "reset", "nobody@example.com") == []
     assert "New password" in person.browser.get(link).text
@@ -357,6 +358,33 @@ def test_the_link_is_sent_again_and_only_while_it_is_needed(
     assert len(emailed_paths(outbox, queue, "verify", "alice@example.com")) == len(links)
 
 
+def test_emails_to_an_unconfirmed_address_carry_no_word_of_the_sender(
+    app: Flask, queue: Queue, outbox: Outbox, clock: StoppedClock
+) -> None:
+    """Mallory signs up with a victim's address and chooses the name."""
+    mallory = Person(app).sign_up("victim@example.com")
+    name = {"name": "Your account is locked", "low_balance": "50"}
+    assert mallory.post("/settings/profile", name).status_code == 303
+    clock.advance(timedelta(hours=1))
+    mallory.post("/auth/verify")
+    Person(app).post("/auth/forgot", {"email": "victim@example.com"})
+    Person(app).post("/auth/signup", {"email": "victim@example.com", "password": PASSWORD})
+    make(mallory, queue)
+    with app.app_context():
+        tasks.warn_low_balance()
+    links = emailed_paths(outbox, queue, "verify", "victim@example.com")
+    sent = {email.event: email for email in outbox.sent}
+    assert sent.keys() == {"verify", "reset", "account_exists", "low_balance"}
+    for email in outbox.sent:
+        assert "locked" not in email.subject + email.text + email.html, email.event
+        assert email.text.startswith("Hello,")
+    mallory.post(links[-1])
+    clock.advance(timedelta(hours=1))
+    Person(app).post("/auth/forgot", {"email": "victim@example.com"})
+    queue.run()
+    assert outbox.sent[-1].text.startswith("Hello Your account is locked,")
+
+
 def test_only_members_ask_for_the_link_again(guest: Person) -> None:
     answer = guest.post("/auth/verify")
     assert answer.status_code == 401
@@ -379,7 +407,7 @@ def test_a_network_that_opens_account_after_account_is_slowed(app: Flask) -> Non
     assert int(refused.headers["Retry-After"]) > 0
 
 
-def _without_ids(page: str) -> str:
+def without_ids(page: str) -> str:
     """Remove what differs between any two pages: the request's id and the token."""
     for field in parse_html(page).all("[name=csrf_token]"):
         page = page.replace(field["value"], "")

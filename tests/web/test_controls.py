@@ -15,6 +15,7 @@ NONCE = "a-nonce-of-the-test"
 
 # What each form sends when it is filled in as it should be.
 FORMS: dict[str, dict[str, str]] = {
+    "/auth/change/<token>": {},
     "/auth/forgot": {"email": "alice@example.com"},
     "/auth/login": {"email": "alice@example.com", "password": PASSWORD, "next": "/"},
     "/auth/logout": {},
@@ -42,6 +43,7 @@ FORMS: dict[str, dict[str, str]] = {
     "/generations/<generation_id>/delete": {"next": "/"},
     "/generations/<generation_id>/report": {"report": "six fingers"},
     "/generations/<generation_id>/star": {"starred": "1", "next": "/"},
+    "/settings/email": {"new_email": "alice@new.example", "email_password": PASSWORD},
     "/settings/notifications": {"notify": "low_balance"},
     "/settings/password": {"current_password": PASSWORD, "password": NEW_PASSWORD},
     "/settings/profile": {"name": "Alice", "low_balance": "5"},
