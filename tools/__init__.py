@@ -1,1 +1,1 @@
-"""Commands for developers: test, check, soak, bench."""
+"""Commands for developers: test, check, soak, bench, attack."""

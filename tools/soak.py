@@ -13,6 +13,7 @@ PROOFS = {
     "guests": ["tests/test_guests.py"],
     "api": ["tests/api"],
     "payments": ["tests/payments"],
+    "attack": ["tests/attack"],
     "restore": ["tests/restore"],
     "mutation": [],
     "lighthouse": [],

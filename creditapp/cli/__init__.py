@@ -23,8 +23,8 @@ _UNUSABLE = ("25006", "42501", "3F000")
 
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="For developers: test, check, soak and bench run the tests, all checks, the long proofs "
-    "and the benchmarks.",
+    epilog="For developers: test, check, soak, bench and attack run the tests, all checks, the "
+    "long proofs, the benchmarks and attacks on a running site.",
 )
 def commands() -> None:
     """CreditApp: a credits store and AI studio."""

@@ -1,0 +1,1 @@
+"""Attacks on a running demo and a running production set-up, as ``./run attack`` prints them."""
