@@ -98,3 +98,16 @@ def test_the_rest_of_a_period_touches_months_from_the_anchor(
     every = list(pairwise(bounds))
     assert touched == [month for month in every if month[1] > period[0]]
     assert months.months_touched(period, every, None) == touched
+
+
+def test_a_month_of_an_earlier_anchor_is_not_touched() -> None:
+    """A year was begun on 7 November, in a month that began on the 6th."""
+    old = (day("2026-11-06"), day("2026-12-06"))
+    year = [(from_anchor(day("2026-11-07"), n), from_anchor(day("2026-11-07"), n + 1))
+            for n in range(12)]  # fmt: skip
+    rest = (day("2026-11-10"), day("2027-11-07"))
+    for anchor in (day("2026-11-07"), None):
+        assert months.months_touched(rest, [old, *year], anchor) == year
+    # What the change to the year credited is of the old month alone, whose anchor has moved.
+    credited = (day("2026-11-07"), day("2026-12-06"))
+    assert months.months_touched(credited, [old, *year], day("2026-11-07")) == [old]

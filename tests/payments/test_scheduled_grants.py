@@ -147,3 +147,20 @@ def test_the_first_month_alone_has_the_money_of_its_invoice(plans: PlanShop) -> 
     with plans.app.app_context(), snapshot() as session:
         paid = [tuple(values) for values in session.execute(query)]
     assert paid == [(21000, "USD"), (None, None), (None, None)]
+
+
+def test_a_year_begun_in_mid_month_and_upgraded_at_once_grants_twelve_months(
+    plans: PlanShop,
+) -> None:
+    """The month that the year ended early overlaps the year, and is none of its months."""
+    alice = plans.shop_app.member()
+    row = plans.subscribe(alice)
+    plans.advance_to(row.period_start + timedelta(days=1))
+    assert plans.choose(alice, "basic", "year").outcome == "upgraded"
+    began = plans.shop_app.clock.now()
+    assert plans.choose(alice, "premium", "year").outcome == "upgraded"
+    assert plans.granted(alice)[2:] == [PREMIUM - BASIC]
+    for number in range(1, 12):
+        plans.advance_to(add_months(began, number) + timedelta(hours=1))
+        plans.sweep()
+    assert plans.granted(alice)[2:] == [PREMIUM - BASIC, *[PREMIUM] * 11]

@@ -39,24 +39,26 @@ def months_of_period(period: Period, count: int, anchor: datetime | None) -> lis
 def months_touched(
     period: Period, earlier_months: Sequence[Period], anchor: datetime | None
 ) -> list[Period]:
-    """Return the whole months that the rest of a period overlaps.
+    """Return the whole months that the rest of a period overlaps, back from its end.
 
-    ``earlier_months`` are those that earlier invoices include. Without any, the months are counted
-    from the anchor, or back from the end of the period where the anchor has changed.
+    They are counted from the anchor, or where that has changed, follow ``earlier_months``, which
+    earlier invoices include. Those may be of two anchors: a year that was begun in the middle of a
+    month overlaps that month, which is none of its own.
     """
-    touched = sorted(
-        {month for month in earlier_months if month[1] > period[0] and month[0] < period[1]}
-    )
-    if touched:
-        return touched
     base = anchor if anchor and _number(anchor, period[1]) is not None else period[1]
     number = _number(base, period[1]) or 0
+    by_end = {} if base is anchor else {month[1]: month for month in earlier_months}
+    if period[1] not in by_end:
+        by_end = {}
     months: list[Period] = []
     ends_at = period[1]
     while ends_at > period[0]:
         number -= 1
-        months.insert(0, (add_months(base, number), ends_at))
-        ends_at = months[0][0]
+        month = by_end.get(ends_at) if by_end else (add_months(base, number), ends_at)
+        if month is None:
+            break
+        months.insert(0, month)
+        ends_at = month[0]
     return months
 
 
