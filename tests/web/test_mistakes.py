@@ -119,8 +119,8 @@ def test_a_misspelt_field_is_drawn_with_the_line_that_reads_it(app: Flask, templ
     ("old", "new", "message"),
     [
         ("{% block main %}", "{ block main %}", "unknown tag 'endblock'"),
-        ("{{ ui.cost_indicator(quote) }}", "{{ qoute }}", "'qoute' is undefined"),
-        ("{{ ui.cost_indicator(quote) }}", "{{ quote|creditz }}", "No filter named 'creditz'"),
+        ("{% block main %}", "{% block main %}{{ qoute }}", "'qoute' is undefined"),
+        ("{% block main %}", "{% block main %}{{ quote|creditz }}", "No filter named 'creditz'"),
     ],
 )
 def test_a_mistake_in_a_page_itself_is_told_with_file_line_and_message(
@@ -140,7 +140,7 @@ def test_an_undefined_argument_is_drawn_with_the_line_that_passes_it(
     app: Flask, templates: Path
 ) -> None:
     file = templates / "pages/studio/index.html"
-    change(file, "{{ ui.cost_indicator(quote) }}", "{{ ui.cost_indicator(qoute) }}")
+    change(file, "ui.cost_indicator(quote", "ui.cost_indicator(qoute")
     page = Person(app).page("/")
     (box,) = page.one("#price-panel").texts(".mistake")
     assert f"templates/pages/studio/index.html:{line_of(file, 'qoute')}" in box
