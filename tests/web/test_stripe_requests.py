@@ -19,6 +19,7 @@ from creditapp.rate_limits import PURCHASE_QUESTIONS, STRIPE_REQUESTS, stripe_re
 from creditapp.services import get
 from tests.app_factory import Person
 from tests.shop_app import CREATOR, ShopApp
+from tests.web.checkout import paid_page
 
 pytestmark = pytest.mark.databases("sqlite", "postgresql")
 
@@ -79,7 +80,7 @@ def test_an_ended_purchase_is_answered_from_its_row(shop_app: ShopApp) -> None:
     shop_app.flaky_gateway.calls.clear()
     for _ in range(STRIPE_REQUESTS.limit + 5):
         answer = person.browser.get(back(purchase))
-        assert answer.headers["Location"] == "/credits?purchase=success"
+        assert answer.headers["Location"] == paid_page(purchase)
     assert not shop_app.flaky_gateway.calls
 
 
@@ -91,7 +92,7 @@ def test_an_unpaid_purchase_is_asked_about_again_after_some_seconds(shop_app: Sh
     assert shop_app.flaky_gateway.calls["retrieve_checkout"] == 1
     shop_app.pay(purchase)
     shop_app.clock.advance(PURCHASE_QUESTIONS.window)
-    assert person.browser.get(back(purchase)).headers["Location"] == "/credits?purchase=success"
+    assert person.browser.get(back(purchase)).headers["Location"] == paid_page(purchase)
     assert shop_app.flaky_gateway.calls["retrieve_checkout"] == 2
 
 
