@@ -35,17 +35,21 @@ def app(database_url: str, tmp_path: Path) -> Iterator[Flask]:
     handlers, periodics = dict(registry.handlers), dict(registry.periodics)
     registry.handlers.clear()  # the app's own handlers need the whole app
     registry.periodics.clear()
-    app = Flask("jobs_under_test")
-    provide(app, Clock, Clock())
-    jobs.init_app(app, database_url, tmp_path / "data")
-    with app.app_context():
-        yield app
-        jobs.stop()
-        get(JobStore).records.engine.dispose()
-    registry.handlers.clear()
-    registry.handlers.update(handlers)
-    registry.periodics.clear()
-    registry.periodics.update(periodics)
+    try:
+        app = Flask("jobs_under_test")
+        provide(app, Clock, Clock())
+        data_dir = tmp_path / "data"
+        data_dir.mkdir()
+        jobs.init_app(app, database_url, data_dir)
+        with app.app_context():
+            yield app
+            jobs.stop()
+            get(JobStore).records.engine.dispose()
+    finally:
+        registry.handlers.clear()
+        registry.handlers.update(handlers)
+        registry.periodics.clear()
+        registry.periodics.update(periodics)
 
 
 def await_until(condition: Callable[[], object], seconds: float = 180.0) -> None:
