@@ -119,7 +119,7 @@ def _write(
         if revision is None:
             raise SettingsInvalid("The database is empty: there is nothing to back up.")
         progress("checking the ledger")
-        ledger_whole = is_ledger_whole(connection, settings, revision)
+        ledger_whole = is_ledger_whole(connection, folder / manifest.SEALS, revision)
         rows = database_copy.count_rows(connection)
         media_keys = set(connection.scalars(text("SELECT media_key FROM assets")))
         written = Manifest(
@@ -150,14 +150,15 @@ def _write(
     return written, len(media_keys - written.media_keys.keys())
 
 
-def is_ledger_whole(connection: Connection, settings: Settings, revision: str) -> bool:
+def is_ledger_whole(connection: Connection, seals: Path, revision: str) -> bool:
     """Return whether every invariant of the ledger and every seal holds.
 
+    ``seals`` is the file of exported seals as it was before the snapshot, if there is one.
     Only this version's schema can be checked: an older one is as it was before its migration.
     """
     if revision != migrate.newest():
         return True
-    exported = ledger.exported_seals(settings.data_dir / manifest.SEALS)
+    exported = ledger.exported_seals(seals)
     report = ledger.proof.check(connection, with_seals=True, exported=exported)
     report.results.append(ledger_check.check(connection))
     return report.ok

@@ -130,5 +130,5 @@ def _check(contents: Manifest, settings: Settings) -> tuple[bool, int]:
             different = [name for name in contents.rows if rows.get(name) != contents.rows[name]]
             raise SettingsInvalid(f"The restored rows differ from the backup's: {different[0]}.")
         media_keys = set(connection.scalars(text("SELECT media_key FROM assets")))
-        whole = is_ledger_whole(connection, settings, contents.revision)
+        whole = is_ledger_whole(connection, settings.data_dir / manifest.SEALS, contents.revision)
     return whole, len(media_keys - contents.media_keys.keys())

@@ -18,7 +18,7 @@ from creditapp.clock import Clock
 from creditapp.config import load_settings
 from creditapp.runtime import backup as backups
 from creditapp.runtime import database_copy, manifest
-from creditapp.runtime.manifest import Manifest
+from creditapp.runtime.manifest import FileRecord, Manifest
 from tests.databases import new_database
 from tests.processes import forked, run_command
 
@@ -195,6 +195,28 @@ def test_a_broken_ledger_is_backed_up_restored_and_named_so(
     status, said, _ = call("restore", str(tmp_path / "backup"), "--json", **elsewhere)
     assert status == 1
     assert json.loads(said)["ledgerWhole"] is False
+
+
+def test_a_seal_of_the_same_moment_is_not_missed(
+    environ: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "data" / "seals.log"
+    log.write_text("")
+
+    def copy_then_seal(source: Path, target: Path) -> FileRecord:
+        record = copy_file(source, target)
+        if source == log:
+            log.write_text(f"seal 1 2026-11-29T02:05:00+00:00 entries=9 sha256={'0' * 64}\n")
+        return record
+
+    copy_file = manifest.copy_file
+    monkeypatch.setattr(manifest, "copy_file", copy_then_seal)
+    done = backups.back_up(
+        load_settings(environ), tmp_path / "backup", lambda _: None, now=Clock().now()
+    )
+    assert log.stat().st_size
+    assert done.ledger_whole
+    assert (tmp_path / "backup" / "seals.log").read_text() == ""
 
 
 CUTS = ["before the database", "before the images", "before the manifest", "in the manifest"]
