@@ -459,7 +459,7 @@ def test_an_operator_may_trust_the_network_of_a_server_without_a_password(
     SmtpMailer(f"smtp+cleartext://127.0.0.1:{server.port}", SENDER).send(HELLO)
     assert len(server.received) == 1
     with pytest.raises(SettingsInvalid, match=r"MAIL_URL .* in clear"):
-        SmtpMailer("smtp+cleartext://shop:secret@mail.example", SENDER)
+        SmtpMailer("smtp+cleartext://shop:password@mail.example", SENDER)
 
 
 @pytest.mark.parametrize(

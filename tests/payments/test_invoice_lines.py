@@ -161,7 +161,7 @@ def test_an_invoice_of_another_item_alone_needs_no_review(plans: PlanShop) -> No
 def test_a_recorded_invoice_is_read(gateway: StripeGateway, sandbox: Sandbox) -> None:
     """The recording is of juniorsereno/Nomami-v2, ``stripe-subscription-paid.md`` (basil)."""
     line: dict[str, Any] = {
-        "id": "il_1SVC86HOQNg4XnOMdluq1xyJ",
+        "id": "il_1SVC86HOQNg4XnOMdluq1xyJ",  # pragma: allowlist secret
         "object": "line_item",
         "amount": 2990,
         "currency": "brl",
@@ -169,7 +169,7 @@ def test_a_recorded_invoice_is_read(gateway: StripeGateway, sandbox: Sandbox) ->
         "discount_amounts": [],
         "discountable": True,
         "discounts": [],
-        "invoice": "in_1SVC87HOQNg4XnOMdHAlqDva",
+        "invoice": "in_1SVC87HOQNg4XnOMdHAlqDva",  # pragma: allowlist secret
         "livemode": True,
         "metadata": {},
         "parent": {
@@ -178,7 +178,7 @@ def test_a_recorded_invoice_is_read(gateway: StripeGateway, sandbox: Sandbox) ->
                 "invoice_item": None,
                 "proration": False,
                 "proration_details": {"credited_items": None},
-                "subscription": "sub_1SVC89HOQNg4XnOMoa93kOB2",
+                "subscription": "sub_1SVC89HOQNg4XnOMoa93kOB2",  # pragma: allowlist secret
                 "subscription_item": "si_TS6KO8TI6dkdxf",
             },
             "type": "subscription_item_details",
@@ -187,7 +187,7 @@ def test_a_recorded_invoice_is_read(gateway: StripeGateway, sandbox: Sandbox) ->
         "pretax_credit_amounts": [],
         "pricing": {
             "price_details": {
-                "price": "price_1SUyGiHOQNg4XnOMHSqLxNl9",
+                "price": "price_1SUyGiHOQNg4XnOMHSqLxNl9",  # pragma: allowlist secret
                 "product": "prod_TRs00eb9Wd4ZEJ",
             },
             "type": "price_details",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Any, TypeVar
 
 from flask import Flask
 from sqlalchemy import event
@@ -16,6 +19,13 @@ from tests.pages import Element
 
 HTMX = {"HX-Request": "true"}
 PASSWORD = "correct horse battery"
+T = TypeVar("T")
+
+
+def run_async(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine in a thread: the browser of other tests keeps an event loop in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work).result()
 
 
 def order(person: Person, prompt: str = "a harbour at dusk", **fields: str) -> dict[str, str]:

@@ -17,6 +17,7 @@ from creditapp.http import asgi
 from creditapp.http.asgi import AsgiApp, environ_of
 from creditapp.http.policies import policy
 from creditapp.services import get
+from tests.web.steps import run_async
 
 Message = dict[str, Any]
 
@@ -68,7 +69,7 @@ def call(app: Flask, asked: dict[str, Any], connection: Connection) -> None:
     """Send one request through the ASGI app."""
     with app.app_context():
         served = AsgiApp(app, get(Settings))
-    asyncio.run(asyncio.wait_for(served(asked, connection.receive, connection.send), 30))
+    run_async(asyncio.wait_for(served(asked, connection.receive, connection.send), 30))
 
 
 def test_repeated_headers_are_joined_and_names_with_an_underscore_are_left_out() -> None:
@@ -196,4 +197,4 @@ def test_a_webhook_has_threads_of_its_own(own_app: Flask) -> None:
         await asyncio.gather(*tasks)
         return [event.sent[0]["status"], *(each.sent[0]["status"] for each in waiting)]
 
-    assert asyncio.run(flood()) == [400] + [200] * 32
+    assert run_async(flood()) == [400] + [200] * 32

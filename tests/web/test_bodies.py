@@ -15,6 +15,7 @@ from creditapp.http.body_reader import BodyReader, ClientDisconnected, RequestTi
 from creditapp.http.request_checks import REFUSAL
 from creditapp.rate_limits import BodyRoom
 from tests.app_factory import Person
+from tests.web.steps import run_async
 
 ROOM = BodyRoom(bodies=4, bodies_per_network=2, bytes=100)
 
@@ -60,7 +61,7 @@ async def read(
 
 def run(test: Callable[[], Awaitable[None]]) -> None:
     """Run an asynchronous test, bounded."""
-    asyncio.run(asyncio.wait_for(test(), 20))
+    run_async(asyncio.wait_for(test(), 20))
 
 
 def test_a_body_that_stops_arriving_is_refused() -> None:
