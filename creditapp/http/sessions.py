@@ -29,6 +29,8 @@ SESSION_COOKIE = "creditapp_session"
 GUEST_COOKIE = "creditapp_guest"
 KNOWN_COOKIE = "creditapp_known"
 """Marks of the accounts that this browser logged in to; it survives the log-out."""
+THEME_COOKIE = "creditapp_theme"
+THEMES = ("system", "light", "dark")
 GUEST_COOKIE_SECONDS = 400 * 24 * 3600
 _KNOWN_CHARACTERS_MAX = 400
 
@@ -210,6 +212,19 @@ def set_own_cookies(response: Response) -> None:
     marks = g.pop("known_cookie", None)
     if marks is not None:
         _set_cookie(response, KNOWN_COOKIE, "~".join(marks), GUEST_COOKIE_SECONDS)
+
+
+def choose_theme(response: Response, theme: str) -> None:
+    """Keep this browser's theme; anything but light and dark follows the system."""
+    _set_cookie(
+        response, THEME_COOKIE, theme if theme in THEMES else "system", GUEST_COOKIE_SECONDS
+    )
+
+
+def current_theme() -> str:
+    """Return this browser's theme, one of ``THEMES``."""
+    theme = request.cookies.get(cookie_name(THEME_COOKIE, get(Settings)), "")
+    return theme if theme in THEMES else "system"
 
 
 def _set_cookie(response: Response, name: str, value: str, seconds: int) -> None:

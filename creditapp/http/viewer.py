@@ -17,7 +17,7 @@ from creditapp.config import Settings
 from creditapp.db import reading
 from creditapp.generation import Caller
 from creditapp.http.rendering import wants_fragment
-from creditapp.http.sessions import current_account, current_member, current_visitor
+from creditapp.http.sessions import current_account, current_member, current_theme, current_visitor
 from creditapp.payments.purchases.pending import PendingPayment, list_pending
 from creditapp.services import get
 
@@ -138,6 +138,7 @@ def site() -> dict[str, object]:
     """Return the facts about this site and this request that the layout of a page shows."""
     return site_facts() | {
         "request_id": g.get("request_id", ""),
+        "theme": current_theme(),
         "path": _return_path(),
         "notices": _notices(),
     }
@@ -155,6 +156,7 @@ def site_facts() -> dict[str, object]:
         "taxed": settings.automatic_tax,
         "demo": settings.env != "production",
         "request_id": "",
+        "theme": "system",
         "path": "/",
         "notices": [],
         "welcome_micro": catalog.welcome_micro,

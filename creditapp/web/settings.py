@@ -17,6 +17,7 @@ from creditapp.http.problems import form_page
 from creditapp.http.rendering import go
 from creditapp.http.sessions import (
     begin_session,
+    choose_theme,
     current_visitor,
     known_browser,
     require_account,
@@ -59,6 +60,15 @@ def save_profile() -> Response:
         return page(member, refusal)
     notify("profile_saved")
     return go("/settings")
+
+
+@pages.post("/settings/theme")
+@policy("user")
+def save_theme() -> Response:
+    """Keep the theme of this browser."""
+    response = go("/settings#appearance")
+    choose_theme(response, forms.text("theme"))
+    return response
 
 
 @pages.post("/settings/password")

@@ -49,6 +49,7 @@ FORMS: dict[str, dict[str, str]] = {
     "/settings/profile": {"name": "Alice", "low_balance": "5"},
     "/settings/sessions/<session_id>/end": {},
     "/settings/sessions/end-others": {},
+    "/settings/theme": {"theme": "dark"},
     "/settings/top-up": {
         "threshold": "5", "pack": "creator", "limit": "50", "counts_manual": "1", "catalog": "x",
         "card": "new", "agree": "1",

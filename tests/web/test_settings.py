@@ -105,3 +105,20 @@ def test_strangers_and_other_methods_are_refused(guest: Person, alice: Person) -
         assert guest.post(path, headers=HTMX).status_code == 401
         assert alice.browser.get(path).status_code == 405
     assert len(alice.page("/settings").all("input[type=password]")) == 3
+
+
+def test_a_theme_is_kept_in_this_browser_and_system_follows_the_system(alice: Person) -> None:
+    assert alice.page("/").one("html").has_attribute("class") is False
+    for theme in ("dark", "light"):
+        alice.post("/settings/theme", {"theme": theme})
+        assert alice.page("/credits").one("html")["class"] == f"theme-{theme}"
+        assert alice.page("/settings").one(f'input[value="{theme}"]').has_attribute("checked")
+    alice.post("/settings/theme", {"theme": '"><script>'})
+    assert not alice.page("/").one("html").has_attribute("class")
+
+
+def test_the_index_leads_to_every_section(alice: Person) -> None:
+    page = alice.page("/settings")
+    for link in page.all(".settings-index a"):
+        assert page.has(link["href"]), link["href"]
+    assert len(page.all(".settings-index a")) == len(page.all("main section.card"))
