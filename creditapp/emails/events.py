@@ -22,7 +22,14 @@ ABOUT_MONEY: Final = (
 OPTIONAL: Final = ("low_balance", "credits_expiring", "card_expiring", "plan_changed")
 """Emails that a user may unsubscribe from, in the settings or by the link in them."""
 
-ACCOUNT: Final = ("verify", "reset", "account_exists", "address_change", "address_changing")
+ACCOUNT: Final = (
+    "verify",
+    "reset",
+    "account_exists",
+    "address_change",
+    "address_changing",
+    "address_changed",
+)
 """Emails about access to the account, sent on request."""
 
 OPERATOR: Final = ("refund_requested",)

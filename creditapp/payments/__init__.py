@@ -5,6 +5,7 @@ transactions; postings get a session and commit nothing.
 """
 
 from creditapp.payments.auto_topup.outcomes import AUTO_TOPUP
+from creditapp.payments.customers import note_changed_address, sweep_addresses
 from creditapp.payments.purchases import kinds
 from creditapp.payments.purchases.checkout import (
     find_purchase,

@@ -1,28 +1,31 @@
-"""Stripe customers: one for each user, created when first needed."""
+"""Stripe customers: one for each user, created when first needed, told of a changed address."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 import structlog
-from sqlalchemy import ForeignKey, String, select
+from sqlalchemy import ForeignKey, String, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from creditapp import clock, db
 from creditapp.accounts import User
+from creditapp.clock import NEVER
 from creditapp.db import UtcDateTime, insert_once, snapshot, transaction, update_if
 from creditapp.payments.stripe.client import StripeGateway
 from creditapp.payments.stripe.records import STRIPE_ID_LENGTH, GatewayError
+from creditapp.payments.sweeps import find_due, run_each
 from creditapp.services import get
 
 WAIT_SECONDS = 5.0
 """How long a request waits for the customer that another one is creating."""
 
 _POLL_SECONDS = 0.1
+_TELL_AGAIN_AFTER = timedelta(minutes=10)
 
 T = TypeVar("T")
 
@@ -50,6 +53,8 @@ class Customer(db.Model):
     # it reaches the primary key, on which the second does nothing.
     stripe_id: Mapped[str] = mapped_column(String(STRIPE_ID_LENGTH), index=True)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    tell_address_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True, default=NEVER)
+    """When Stripe is told the user's email address; 9999-12-31 once it has it."""
 
 
 def find(session: Session, user_id: str) -> str | None:
@@ -135,3 +140,36 @@ def _wait_for_other(user: User, replaced_id: str, error: GatewayError) -> str:
 def user_of(session: Session, stripe_id: str) -> str | None:
     """Return the user of a Stripe customer, or None for one that is not ours."""
     return session.scalar(select(Customer.user_id).where(Customer.stripe_id == stripe_id))
+
+
+def note_changed_address(session: Session, user_id: str, *, now: datetime) -> None:
+    """Note, with the change of a user's address, that Stripe has to be told; the sweep does it."""
+    owned = Customer.user_id == user_id
+    session.execute(update(Customer).where(owned).values(tell_address_at=now))
+
+
+def sweep_addresses() -> None:
+    """Tell Stripe the changed addresses: its receipts go there."""
+    of_mode = select(Customer).where(Customer.livemode == get(StripeGateway).livemode)
+    due = find_due(of_mode, Customer.tell_address_at)
+    run_each([row.user_id for row in due], _tell_address, "email address not sent to Stripe")
+
+
+def _tell_address(user_id: str) -> None:
+    """Send the address, unless another sweep does; a change meanwhile is sent with the next one."""
+    gateway = get(StripeGateway)
+    claimed_until = clock.now() + _TELL_AGAIN_AFTER
+    with transaction() as session:
+        row = session.get_one(Customer, (user_id, gateway.livemode))
+        is_due = Customer.tell_address_at <= clock.now()
+        if not update_if(session, row, is_due, tell_address_at=claimed_until):
+            return
+        email = session.get_one(User, user_id).deliverable_email
+    try:
+        gateway.update_customer(row.stripe_id, email=email)
+    except GatewayError as error:
+        if not error.customer_missing:  # one that replaces it is created with the new address
+            raise
+    with transaction() as session:
+        is_told = Customer.tell_address_at == claimed_until
+        update_if(session, row, is_told, tell_address_at=NEVER)

@@ -51,10 +51,11 @@ def sweep_generations() -> None:
 
 @jobs.every("sweep-payments", "*/5 * * * * *")
 def sweep_payments() -> None:
-    """Retry stored events that are due, and sync purchases and subscriptions without news."""
+    """Retry stored events, sync what had no news for long, and send changed addresses to Stripe."""
     payments.sweep_events()
     payments.sweep_purchases()
     subscription_sync.sweep_subscriptions()
+    payments.sweep_addresses()
 
 
 @jobs.every("sweep-top-ups", "*/10 * * * * *")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
-from creditapp import accounts, emails
+from creditapp import accounts, emails, payments
 from creditapp.accounts import AccountRules, LinkInvalid, mint_token
 from creditapp.clock import now
 from creditapp.db import reading, transaction
@@ -117,7 +117,11 @@ def confirm_change(token: str) -> Response:
     """Replace the address of the account by the new one."""
     try:
         with transaction() as session:
-            accounts.confirm_change(session, token, get(AccountRules), now=now())
+            rules = get(AccountRules)
+            old_email = accounts.find_by_change_token(session, token, rules, now=now()).email
+            user = accounts.confirm_change(session, token, rules, now=now())
+            queue_email(session, user, "address_changed", new_id("change"), to=old_email)
+            payments.note_changed_address(session, user.id, now=now())
     except LinkInvalid as refusal:
         return account_form("change", status=refusal.status, token=token, state="expired")
     return account_form("change", token=token, state="done")

@@ -109,10 +109,12 @@ def upgrade() -> None:
         sa.Column("livemode", sa.Boolean(), nullable=False),
         sa.Column("stripe_id", sa.String(length=255), nullable=False),
         sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("tell_address_at", UtcDateTime(), nullable=False),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_customers_user_id_users"),
         sa.PrimaryKeyConstraint("user_id", "livemode", name="pk_customers"),
     )
     op.create_index("ix_customers_stripe_id", "customers", ["stripe_id"])
+    op.create_index("ix_customers_tell_address_at", "customers", ["tell_address_at"])
     op.create_table(
         "generations",
         sa.Column("id", sa.String(length=40), nullable=False),

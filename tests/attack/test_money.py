@@ -17,12 +17,14 @@ WEBHOOK = "/api/webhooks/stripe"
 
 @pytest.mark.whole
 def test_parallel_orders_spend_each_credit_once(site: Site) -> None:
-    """24 orders of 4 credits at once with 50 credits: twelve are made, the rest get 402."""
+    """24 orders of 4 credits at once with 50 credits: twelve at most are made."""
     member = site.member()
     answers = together(24, lambda _i: member.generate(model="nano-banana-pro", n=2))
     statuses = sorted(answer.status for answer in answers)
     assert set(statuses) <= {200, 202, 402, 502}, statuses
-    assert statuses.count(402) >= 12
+    # An order that fails (502, no provider in production) frees its credits for the next one.
+    assert statuses.count(200) + statuses.count(202) <= 12
+    assert statuses.count(402) + statuses.count(502) >= 12
     until("no order is open", lambda: _held(member) == 0, seconds=40)
     assert member.credits() >= 2
 

@@ -236,5 +236,7 @@ def test_a_refund_beside_a_lost_dispute_is_emailed_with_its_own_amount(
         )
         plans.sync(row)
     assert refunded_amounts(plans, alice) == [(False, 400)]
-    assert email_events(plans, alice)[1:] == ["dispute_opened", "refund", "dispute_closed"]
+    opened, *later = email_events(plans, alice)[1:]
+    assert opened == "dispute_opened"
+    assert sorted(later) == ["dispute_closed", "refund"]  # of one sync, so in no promised order
     assert plans.invoices(alice)[0].refunded_minor == 1000

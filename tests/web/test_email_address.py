@@ -58,6 +58,10 @@ def test_a_new_address_counts_once_its_mailbox_confirmed_it(
     assert "Alice@New.example" in Person(app).browser.get(link).text
     assert log_in(Person(app), "alice@example.com").status_code == 303
     assert "Your email address is changed" in Person(app).post(link).text
+    queue.run()
+    last = outbox.sent[-1]
+    assert (last.event, last.to) == ("address_changed", "alice@example.com")
+    assert "new.example" not in last.text.lower()
     assert log_in(Person(app), "alice@new.example").status_code == 303
     assert log_in(Person(app), "alice@example.com").status_code == 401
     assert alice.browser.get("/dashboard").status_code == 200

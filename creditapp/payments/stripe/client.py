@@ -129,6 +129,11 @@ class StripeGateway(StripePayments, StripeSubscriptions, StripeWebhooks):
             {"idempotency_key": f"customer:{user_id}:create:{digest}"},
         ).id
 
+    @gateway_errors()
+    def update_customer(self, customer_id: str, *, email: str) -> None:
+        """Set the customer's email address, to which Stripe sends receipts and invoices."""
+        self.v1.customers.update(customer_id, {"email": email})
+
 
 def _checkout_state(session: Session) -> CheckoutState:
     details = session.total_details
