@@ -23,6 +23,7 @@ from creditapp.errors import AppError
 from creditapp.generation import GenerationResult, cancel, delete, find, queries, submit
 from creditapp.generation.models import STATES, Generation
 from creditapp.generation.operations.text_to_image import ImageOrder
+from creditapp.generation.orders import Order
 from creditapp.generation.providers import (
     GenerationFailed,
     GenerationTimeout,
@@ -55,7 +56,7 @@ class AssetAnswer(Schema):
     mime_type: str
     width: int | None = None
     height: int | None = None
-    seconds: int | None = None
+    seconds: float | None = None
 
     @model_serializer(mode="wrap")
     def _whole(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -113,7 +114,7 @@ class GenerationPage(Schema):
 )
 def generate_image() -> Response:
     """Generate images; 200 with the result if it is ready within the wait, else 202."""
-    return _generate("image")
+    return _generate("image", ImageOrder)
 
 
 @routes.post("/generate-nano-banana")
@@ -127,7 +128,7 @@ def generate_image() -> Response:
 )
 def generate_nano_banana() -> Response:
     """Generate images with the model of the path, unless the body names another."""
-    return _generate("nano-banana", model="nano-banana")
+    return _generate("nano-banana", ImageOrder, model="nano-banana")
 
 
 @routes.get("/generations")
@@ -170,10 +171,10 @@ def delete_generation(generation_id: str) -> Response:
     )
 
 
-def _generate(route: str, **defaults: str) -> Response:
+def _generate(route: str, order_type: type[Order], **defaults: str) -> Response:
     by = caller()
     try:
-        order = ImageOrder.model_validate({**defaults, **_with_model(read_json())})
+        order = order_type.model_validate({**defaults, **_with_model(read_json())})
     except ValidationError as error:
         raise validation_failed(error) from None
     key = idempotency_key(order.idempotency_key, route)
@@ -216,6 +217,7 @@ def _answer(result: GenerationResult, *, with_balance: bool = False) -> Generati
             mime_type=asset.mime_type,
             width=asset.width,
             height=asset.height,
+            seconds=None if asset.milliseconds is None else asset.milliseconds / 1000,
         )
         for asset in result.assets
     ]

@@ -3,7 +3,7 @@
 from creditapp.catalog.catalog import Catalog
 from creditapp.catalog.formatting import amount
 from creditapp.catalog.load import CatalogInvalid, load_catalog
-from creditapp.catalog.models import OPERATIONS, TEXT_TO_IMAGE, Model
+from creditapp.catalog.models import IMAGE_TO_IMAGE, OPERATIONS, TEXT_TO_IMAGE, Model, Operation
 from creditapp.catalog.packs import PackView, packs_view, plans_view, yield_text
 from creditapp.catalog.price_list import credit_costs
 from creditapp.catalog.pricing import PriceRequest, Quote, delivered_micro, guest_refusal, quote

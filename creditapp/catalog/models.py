@@ -85,20 +85,21 @@ Shapes = Annotated[tuple[Shape, ...], PlainValidator(_shapes)]
 class Served(Table):
     """The provider of an entry: the adapter, the vendor's name of the model, its key and base URL.
 
-    ``provider`` is ``openai`` (any OpenAI-compatible endpoint) or ``offline``. ``key_env`` and
-    ``base_url_env`` name variables; ``base_url`` is the address when that variable is unset.
-    ``gateway`` means that OpenAI itself does not serve the model: it needs a base URL.
+    ``provider`` is ``openai`` (any OpenAI-compatible endpoint), ``google``, ``fal`` or ``offline``.
+    ``key_env`` and ``base_url_env`` name variables; ``base_url`` is the address when that variable
+    is unset. ``gateway`` means that OpenAI itself does not serve the model: it needs a base URL.
     ``parameters`` are sent with every request as they are: endpoints with the same API differ in
     what they take, and a model's name does not tell, because gateways put a prefix before it.
     """
 
-    provider: Literal["openai", "offline"] = "openai"
+    provider: Literal["openai", "google", "fal", "offline"] = "openai"
     provider_model: Name = ""
     key_env: Variable = "OPENAI_API_KEY"
     base_url_env: Variable = "OPENAI_BASE_URL"
     base_url: Address | None = None
     gateway: bool = False
     takes_size: bool = True
+    takes_seed: bool = False
     parameters: Parameters = Field(default_factory=dict)
 
 
@@ -140,6 +141,13 @@ class Model(ServedModel):
     typical_seconds: Seconds = 10
     native_n: bool = False
     """Whether one call may ask the provider for several images."""
+    sources_max: Annotated[int, Field(ge=1, le=16)] = 1
+    """How many images an edit may start from."""
+    takes_mask: bool = False
+    takes_negative_prompt: bool = False
+    styles: Many[Id] = ()
+    writes_text: bool = False
+    """Whether a text in its images can be read, as pages say it."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -240,6 +248,12 @@ class Operation(Served):
     """The speed of speech, to estimate a length before the audio exists."""
     typical_seconds: Seconds = 30
     voices: Many[Id] = ()
+    formats: Many[Id] = ()
+    """The kinds of files that speech may come in, the default first."""
+    shapes: Shapes = ()
+    """The shapes of a video, the default first."""
+    factor: Annotated[int, Field(ge=2, le=8)] = 2
+    """How many times larger an upscaled image's sides are."""
     native_n: ClassVar[bool] = False
 
     def provider_quality(self, quality: str | None) -> str | None:

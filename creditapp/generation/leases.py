@@ -55,6 +55,16 @@ class Lease:
         """Note the provider's progress, from 0 to 1; the next renewal writes it."""
         self._percent = max(self._percent, min(99, int(share * 100)))
 
+    def note_provider_job(self, job_id: str) -> None:
+        """Store the vendor's id of the submitted job at once."""
+        with transaction() as session:
+            session.execute(
+                update(Generation)
+                .where(Generation.id == self._generation_id, Generation.attempt == self._attempt)
+                .values(provider_job=job_id)
+                .execution_options(synchronize_session=False)
+            )
+
     def __enter__(self) -> Lease:
         self._thread.start()
         return self

@@ -61,13 +61,17 @@ class Generation(db.Model):
     model: Mapped[str] = mapped_column(String(64))
     model_name: Mapped[str] = mapped_column(String(64))
     prompt: Mapped[str] = mapped_column(Text)
+    negative_prompt: Mapped[str | None] = mapped_column(Text)
+    style: Mapped[str | None] = mapped_column(String(32))
     n: Mapped[int] = mapped_column(Integer)
     """How many assets were ordered."""
     size: Mapped[str] = mapped_column(String(16))
     quality: Mapped[str | None] = mapped_column(String(16))
     seed: Mapped[int] = mapped_column(BigInteger)
     parameters: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
-    """Values that only this operation needs, such as an asset to start from; never user text."""
+    """Values that only this operation needs, and the sources by their ids; never user text."""
+    batch_id: Mapped[str | None] = mapped_column(String(40))
+    """Shared by the generations that one order to several models made."""
     catalog_version: Mapped[str] = mapped_column(String(64))
 
     funding: Mapped[str] = mapped_column(String(8))
@@ -86,6 +90,8 @@ class Generation(db.Model):
     delivered: Mapped[int] = mapped_column(Integer, default=0)
     preview: Mapped[bool] = mapped_column(default=False)
     provider: Mapped[str] = mapped_column(String(24))
+    provider_job: Mapped[str | None] = mapped_column(String(200))
+    """The vendor's id of the submitted job: a later attempt polls it and submits nothing."""
     provider_cost_micros_usd: Mapped[int | None] = mapped_column(BigInteger)
     error_code: Mapped[str | None] = mapped_column(String(32))
     error_text: Mapped[str | None] = mapped_column(String(240))
@@ -119,6 +125,27 @@ class Asset(db.Model):
     position: Mapped[int] = mapped_column(Integer)
     media_key: Mapped[str] = mapped_column(String(80))
     mime_type: Mapped[str] = mapped_column(String(32))
-    width: Mapped[int] = mapped_column(Integer)
-    height: Mapped[int] = mapped_column(Integer)
+    width: Mapped[int | None] = mapped_column(Integer)
+    height: Mapped[int | None] = mapped_column(Integer)
+    milliseconds: Mapped[int | None] = mapped_column(Integer)
+    thumbnail_key: Mapped[str | None] = mapped_column(String(80))
+    """A small copy for lists; the file itself stays as it was delivered."""
+    starred_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class Upload(db.Model):
+    """A file that its owner brought, to start generations from."""
+
+    __tablename__ = "uploads"
+    __table_args__ = (Index("ix_uploads_owner", "owner_kind", "owner_id", "id"),)
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    owner_kind: Mapped[str] = mapped_column(String(8))
+    owner_id: Mapped[str] = mapped_column(String(64))
+    media_key: Mapped[str] = mapped_column(String(80))
+    mime_type: Mapped[str] = mapped_column(String(32))
+    width: Mapped[int | None] = mapped_column(Integer)
+    height: Mapped[int | None] = mapped_column(Integer)
+    milliseconds: Mapped[int | None] = mapped_column(Integer)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field
-from sqlalchemy.orm import Session
 
-from creditapp.catalog import Model, PriceRequest
-from creditapp.generation.funding import Caller
+from creditapp.catalog import Model, Operation, PriceRequest
+from creditapp.errors import ValidationFailed
+from creditapp.generation import sources
+from creditapp.generation.sources import Source, Sources
 
 PROMPT_CHARACTERS_MAX = 4000
 _INVISIBLE = ("Cf", "Zs", "Zl", "Zp")
@@ -37,6 +38,9 @@ def _readable(text: str) -> str:
 Prompt = Annotated[str, AfterValidator(_readable)]
 """A description in the user's words."""
 
+SourceId = Annotated[str, Field(pattern=f"^{sources.ID_PATTERN}$")]
+"""The id of an upload or of a delivered file."""
+
 
 @dataclass(frozen=True)
 class OrderValues:
@@ -46,6 +50,10 @@ class OrderValues:
     n: int = 1
     size: str = ""
     quality: str | None = None
+    negative_prompt: str | None = None
+    style: str | None = None
+    seed: int | None = None
+    """None draws one."""
     parameters: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -72,16 +80,23 @@ class Order(BaseModel):
         description="The same as the header Idempotency-Key, which wins.",
     )
 
-    @abstractmethod
-    def price_request(self) -> PriceRequest:
-        """Return what the catalog needs to price this order."""
+    def source_ids(self) -> tuple[str, ...]:
+        """Return the ids of the files that the order starts from."""
+        return ()
 
     @abstractmethod
-    def values(self, session: Session, by: Caller, model: Model | None) -> OrderValues:
+    def price_request(self, sources: Sources) -> PriceRequest:
+        """Return what the catalog needs to price this order.
+
+        ``sources`` are those of ``source_ids`` that were found: a form is priced without some.
+        """
+
+    @abstractmethod
+    def values(self, priced: Model | Operation, sources: Sources) -> OrderValues:
         """Return the order's columns of the generation, once the catalog has priced it.
 
-        ``model`` is the catalog's, None for an operation with a price of its own. Raises
-        ``NotFound`` for an asset to start from that is not the caller's.
+        ``priced`` is the catalog's model, or the operation where that has a price of its own.
+        Raises ``ValidationFailed`` naming each field that does not fit the sources or the model.
         """
 
     def digest(self) -> str:
@@ -89,6 +104,17 @@ class Order(BaseModel):
         content = {"operation": self.operation, **self.model_dump()}
         text = json.dumps(content, sort_keys=True, ensure_ascii=True)
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+def source_of(sources: Sources, source_id: str, field: str, *kinds: str) -> Source:
+    """Return a source; raise ``ValidationFailed`` for ``field`` if it is of another kind."""
+    source = sources[source_id]
+    if source.kind not in kinds:
+        raise ValidationFailed.of(field, f"Choose {' or '.join(_KINDS[kind] for kind in kinds)}.")
+    return source
+
+
+_KINDS = {"image": "an image", "audio": "a voice", "video": "a video"}
 
 
 def holds_controls(text: str) -> bool:

@@ -100,7 +100,7 @@ def _abandoned(lapsed: Sequence[Generation]) -> list[Generation]:
 
 def _recover(generation: Generation) -> None:
     retryable = generation.cancel_requested_at is None and generation.attempt < ATTEMPTS_MAX
-    if retryable and _is_repeatable(generation):
+    if retryable and (generation.provider_job or _is_repeatable(generation)):
         _queue_next_attempt(generation)
     else:
         error = GenerationFailed("The server stopped while this was being made.")

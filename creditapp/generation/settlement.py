@@ -38,8 +38,9 @@ class NewAsset:
     position: int
     media_key: str
     mime_type: str
-    width: int
-    height: int
+    width: int | None
+    height: int | None
+    milliseconds: int | None
     created_at: datetime
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from creditapp.catalog import Catalog, Model, Quote, amount, guest_refusal
+from creditapp.catalog import Catalog, Model, Operation, Quote, amount, guest_refusal
 from creditapp.catalog import quote as catalog_quote
 from creditapp.db import insert_once, reading, transaction
 from creditapp.errors import (
@@ -26,6 +26,7 @@ from creditapp.generation.operations import OPERATIONS
 from creditapp.generation.orders import Order
 from creditapp.generation.providers import Providers, ProviderUnavailable
 from creditapp.generation.queries import GenerationResult
+from creditapp.generation.sources import Sources, find_sources
 from creditapp.ids import new_id
 from creditapp.services import get
 
@@ -50,18 +51,34 @@ class SubmitHooks:
 
 @dataclass(frozen=True)
 class PricedOrder:
-    """An order with its quote, and its model unless the operation has a price of its own."""
+    """An order with its sources, its quote, and its model if the model has the price."""
 
     order: Order
+    sources: Sources
     quote: Quote
     model: Model | None
 
+    @property
+    def priced(self) -> Model | Operation:
+        """The catalog's entry that has the price: the model, or the operation."""
+        entry = self.model or get(Catalog).operation(self.quote.operation)
+        if entry is None:
+            raise LookupError("the catalog priced an operation that it does not have")
+        return entry
 
-def price(order: Order) -> PricedOrder:
-    """Return an order with its quote; raise ``ValidationFailed`` naming each wrong field."""
+
+NO_SOURCES: Sources = {}
+
+
+def price(order: Order, sources: Sources = NO_SOURCES) -> PricedOrder:
+    """Return an order with its quote; raise ``ValidationFailed`` naming each wrong field.
+
+    ``sources`` are the files that it starts from, as far as they are known.
+    """
     catalog = get(Catalog)
-    quote = catalog_quote(catalog, order.price_request())
-    return PricedOrder(order, quote, catalog.model(quote.model) if quote.model else None)
+    quote = catalog_quote(catalog, order.price_request(sources))
+    model = catalog.model(quote.model) if quote.model else None
+    return PricedOrder(order, sources, quote, model)
 
 
 def submit(
@@ -110,9 +127,13 @@ def _create(
     earlier = None if key.startswith(ONCE) else queries.find_by_key(session, by, key)
     if earlier is not None:
         return _replay(session, earlier, order)
-    priced = price(order)
-    _check_allowed(priced, by, price_limit_micro)
-    generation = _new_generation(session, priced, by, key, now)
+    if by.member is None:
+        refusal = guest_refusal(get(Catalog), order.price_request(NO_SOURCES))
+        if refusal:
+            raise AuthenticationRequired(refusal)
+    priced = price(order, find_sources(session, by, order.source_ids()))
+    _check_price(priced, by, price_limit_micro)
+    generation = _new_generation(priced, by, key, now)
     available_micro = funding.reserve(session, generation, priced.quote, by, now)
     # After the hold, so that the row is written once, and whole.
     if not insert_once(session, generation, ["owner_kind", "owner_id", "request_key"]):
@@ -120,23 +141,20 @@ def _create(
     return GenerationResult(generation, available_micro=available_micro)
 
 
-def _check_allowed(priced: PricedOrder, by: Caller, price_limit_micro: int | None) -> None:
+def _check_price(priced: PricedOrder, by: Caller, price_limit_micro: int | None) -> None:
     catalog, cost_micro = get(Catalog), priced.quote.cost_micro
-    if by.member is None:
-        refusal = guest_refusal(catalog, priced.order.price_request())
-        if refusal:
-            raise AuthenticationRequired(refusal)
-    elif price_limit_micro is not None and cost_micro > price_limit_micro:
+    if by.member is not None and price_limit_micro is not None and cost_micro > price_limit_micro:
         raise PriceRose(
             f"The price is {amount(catalog, cost_micro)} with these settings. "
             "Press Generate again to go ahead."
         )
 
 
-def _new_generation(
-    session: Session, priced: PricedOrder, by: Caller, key: str, now: datetime
-) -> Generation:
+def _new_generation(priced: PricedOrder, by: Caller, key: str, now: datetime) -> Generation:
     order, quote, catalog = priced.order, priced.quote, get(Catalog)
+    values = asdict(order.values(priced.priced, priced.sources))
+    if values["seed"] is None:
+        values["seed"] = secrets.randbits(31)
     model_id = quote.model or quote.operation
     served = OPERATIONS[quote.operation].served_by(catalog, model_id)
     if served is None:
@@ -152,8 +170,7 @@ def _new_generation(
         operation=quote.operation,
         model=model_id,
         model_name=quote.model_name,
-        **asdict(order.values(session, by, priced.model)),
-        seed=secrets.randbits(31),
+        **values,
         catalog_version=quote.version,
         funding="wallet" if by.member else "guest",
         quoted_micro=quote.cost_micro,

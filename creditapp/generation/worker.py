@@ -15,15 +15,17 @@ from creditapp import jobs
 from creditapp.catalog import Catalog
 from creditapp.clock import now
 from creditapp.db import transaction, update_if
+from creditapp.generation import sources
 from creditapp.generation.leases import LEASE_SECONDS, Lease
 from creditapp.generation.models import Generation
 from creditapp.generation.operations import OPERATIONS
 from creditapp.generation.providers import (
     GenerationFailed,
-    ProducedImage,
+    ProducedFile,
     ProviderError,
     Providers,
     ProviderUnavailable,
+    Work,
 )
 from creditapp.generation.settlement import Delivery, NewAsset, discard, settle
 from creditapp.ids import new_id
@@ -93,10 +95,14 @@ def _produce(generation: Generation, delivery: Delivery, lease: Lease) -> None:
         return
     try:
         route = get(Providers).require(served)
-        files = operation.produce(
-            generation, route, progress=lease.note_progress, should_stop=lease.should_stop
+        request = operation.request(generation, sources.read_files(generation))
+        work = Work(
+            progress=lease.note_progress,
+            should_stop=lease.should_stop,
+            note_job=lease.note_provider_job,
+            job=generation.provider_job,
         )
-        for file in files:
+        for file in route.make(request, work):
             delivery.assets.append(_store(generation, file, len(delivery.assets)))
             delivery.add_cost(file.provider_cost_micros_usd)
             if len(delivery.assets) == generation.n:
@@ -110,10 +116,10 @@ def _produce(generation: Generation, delivery: Delivery, lease: Lease) -> None:
         log.error("provider failed", generation=generation.id, **error_fields(error))
         delivery.error = GenerationFailed("The model failed in a way that we did not foresee.")
     if not delivery.assets and delivery.error is None and not lease.should_stop():
-        delivery.error = GenerationFailed("The model delivered no image.")
+        delivery.error = GenerationFailed("The model delivered nothing.")
 
 
-def _store(generation: Generation, file: ProducedImage, position: int) -> NewAsset:
+def _store(generation: Generation, file: ProducedFile, position: int) -> NewAsset:
     return NewAsset(
         id=new_id("ast"),
         generation_id=generation.id,
@@ -122,5 +128,6 @@ def _store(generation: Generation, file: ProducedImage, position: int) -> NewAss
         mime_type=file.mime_type,
         width=file.width,
         height=file.height,
+        milliseconds=file.milliseconds,
         created_at=now(),
     )

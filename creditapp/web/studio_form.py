@@ -76,6 +76,9 @@ def to_priced_order(form: Form) -> ImageOrder:
         n=max(1, min(n, model.max_images)),
         size=shape.size,
         quality=quality,
+        negative_prompt=None,
+        style=None,
+        seed=None,
     )
 
 

@@ -21,6 +21,7 @@ NO_FOREIGN_KEYS = {
     "charges.api_key_id": "an API key may be deleted; what it spent stays",
     "charges.request_id": "identifies a request in the log",
     "customers.stripe_id": STRIPE,
+    "generations.batch_id": "shared by generations, and of no table of its own",
     "generations.charge_id": HOT,
     "generations.claim_id": "a guest's claim is deleted after a month; the image stays",
     "generations.owner_id": OWNER,
@@ -50,6 +51,7 @@ NO_FOREIGN_KEYS = {
     "subscriptions.next_price_id": STRIPE,
     "subscriptions.price_id": STRIPE,
     "subscriptions.upgrade_price_id": STRIPE,
+    "uploads.owner_id": OWNER,
     "wallets.owner_id": OWNER,
 }
 

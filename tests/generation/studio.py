@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from flask import Flask
 from sqlalchemy import select, update
@@ -16,7 +17,16 @@ from creditapp.config import Settings
 from creditapp.db import snapshot, transaction
 from creditapp.generation import recovery, worker
 from creditapp.generation.models import FINISHED, Asset, Generation
-from creditapp.generation.providers import ImageRequest, ProducedImage, Progress, ShouldStop
+from creditapp.generation.providers import (
+    ImageRequest,
+    LipsyncRequest,
+    ProducedFile,
+    Request,
+    SpeechRequest,
+    UpscaleRequest,
+    VideoRequest,
+    Work,
+)
 from creditapp.jobs.engine import JobStore
 from creditapp.services import get
 from tests.app_factory import Person, Queue
@@ -27,10 +37,20 @@ Step = BaseException | Callable[[], object] | None
 """None delivers an image, an exception is raised, a function is called and delivers nothing."""
 
 
+_MIME_TYPES: dict[type[Request], str] = {
+    ImageRequest: "image/png",
+    UpscaleRequest: "image/png",
+    VideoRequest: "video/mp4",
+    SpeechRequest: "audio/mpeg",
+    LipsyncRequest: "video/mp4",
+}
+
+
 class Scripted:
     """A provider that runs the steps in ``script``; without one it delivers the whole order."""
 
     name = "scripted"
+    makes = frozenset[type[Request]](_MIME_TYPES)
 
     def __init__(self) -> None:
         self.forget()
@@ -39,25 +59,30 @@ class Scripted:
         """Reset: deliver everything, forget all calls."""
         self.repeatable = False
         self.script: list[Step] | None = None
-        self.requests: list[ImageRequest] = []
+        self.requests: list[Any] = []
         self.stops_when_asked = True
+        self.milliseconds: int | None = None
 
-    def generate_images(
-        self, request: ImageRequest, *, progress: Progress, should_stop: ShouldStop
-    ) -> Iterator[ProducedImage]:
+    def make(self, request: Request, work: Work) -> Iterator[ProducedFile]:
         self.requests.append(request)
-        steps: list[Step] = [None] * request.n if self.script is None else list(self.script)
+        count = request.n if isinstance(request, ImageRequest) else 1
+        steps: list[Step] = [None] * count if self.script is None else list(self.script)
         for number, step in enumerate(steps):
-            if self.stops_when_asked and should_stop():
+            if self.stops_when_asked and work.should_stop():
                 return
-            progress(number / len(steps))
+            work.progress(number / len(steps))
             if isinstance(step, BaseException):
                 raise step
             if step is not None:
                 step()
                 continue
-            yield ProducedImage(
-                IMAGE, "image/png", request.width, request.height, provider_cost_micros_usd=11_000
+            yield ProducedFile(
+                data=IMAGE,
+                mime_type=_MIME_TYPES[type(request)],
+                width=getattr(request, "width", None),
+                height=getattr(request, "height", None),
+                milliseconds=self.milliseconds,
+                provider_cost_micros_usd=11_000,
             )
 
     @property

@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from creditapp.catalog import OPERATIONS as CATALOG_OPERATIONS
 from creditapp.catalog import TEXT_TO_IMAGE, load_catalog
-from creditapp.generation.models import Generation
 from creditapp.generation.operations import OPERATIONS, Operation
-from creditapp.generation.operations.text_to_image import ImageOrder
-from creditapp.generation.providers import ProducedImage, Progress, Route, ShouldStop
 
 FORMS = Path(__file__).parents[2] / "templates" / "pages" / "studio" / "operations"
-
-
-class Speech(Operation):
-    """An operation with a price of its own, as a later module may define it."""
-
-    id = "audio"
-    order = ImageOrder
-
-    def produce(
-        self, generation: Generation, route: Route, *, progress: Progress, should_stop: ShouldStop
-    ) -> Iterator[ProducedImage]:
-        yield from ()
 
 
 @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
@@ -41,7 +25,7 @@ def test_the_provider_is_the_models_or_the_operations_own() -> None:
     images = OPERATIONS[TEXT_TO_IMAGE]
     assert images.served_by(catalog, "gpt-image") is catalog.model("gpt-image")
     assert images.served_by(catalog, "of-yesterday") is None
-    served = Speech().served_by(catalog, "audio")
+    served = OPERATIONS["audio"].served_by(catalog, "audio")
     assert served is not None
     assert (served.id, served.provider_model, served.native_n) == (
         "audio",

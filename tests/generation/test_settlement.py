@@ -36,7 +36,8 @@ def charges(catalog: Catalog, quoted: Quote) -> list[int]:
         quoted_units=quoted.units,
         catalog_version=quoted.version,
     )
-    asset = NewAsset("ast", "gen", 0, "key", "image/png", 1, 1, datetime(2026, 11, 28, tzinfo=UTC))
+    moment = datetime(2026, 11, 28, tzinfo=UTC)
+    asset = NewAsset("ast", "gen", 0, "key", "image/png", 1, 1, None, moment)
     counts = range(quoted.units + 3)
     return [charge_micro(catalog, generation, [asset] * count) for count in counts]
 

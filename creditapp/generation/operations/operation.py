@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Protocol
 
 from creditapp.catalog import Catalog, Quote, delivered_micro
 from creditapp.generation.models import Generation
 from creditapp.generation.orders import Order
-from creditapp.generation.providers import ProducedImage, Progress, Route, ServedModel, ShouldStop
+from creditapp.generation.providers import Request, ServedModel, SourceFile
+
+
+class Delivered(Protocol):
+    """A delivered file, as far as its price depends on it."""
+
+    @property
+    def milliseconds(self) -> int | None:
+        """The length of audio and video."""
+        ...
 
 
 class Operation(ABC):
@@ -29,11 +38,9 @@ class Operation(ABC):
         return own if own and own.provider_model else catalog.model(model_id)
 
     @abstractmethod
-    def produce(
-        self, generation: Generation, route: Route, *, progress: Progress, should_stop: ShouldStop
-    ) -> Iterator[ProducedImage]:
-        """Ask the provider and yield each file as it is delivered; raise ``ProviderError``."""
+    def request(self, generation: Generation, files: Mapping[str, SourceFile]) -> Request:
+        """Return what to ask of the provider; ``files`` are the sources by their ids."""
 
-    def charge_micro(self, catalog: Catalog, quote: Quote, files: Sequence[object]) -> int:
+    def charge_micro(self, catalog: Catalog, quote: Quote, files: Sequence[Delivered]) -> int:
         """Return the price of the delivered ``files``: by the catalog, never above the quote."""
         return delivered_micro(catalog, quote, images=len(files))

@@ -1,7 +1,7 @@
-"""Image providers behind one protocol.
+"""Providers of images, audio and video behind one protocol.
 
-``Providers`` finds the ``Route`` to a model of the catalog. Each provider implements ``Provider``
-and fails with a ``ProviderError``. ``offline`` draws without a network, ``openai`` calls any
+``Providers`` finds the ``Route`` to an entry of the catalog. Each provider implements ``Provider``
+and fails with a ``ProviderError``. ``offline`` needs no network, ``openai`` calls any
 OpenAI-compatible endpoint.
 """
 
@@ -10,13 +10,17 @@ from creditapp.generation.providers.protocol import (
     GenerationFailed,
     GenerationTimeout,
     ImageRequest,
-    ProducedImage,
-    Progress,
+    LipsyncRequest,
+    ProducedFile,
     PromptRejected,
     Provider,
     ProviderError,
     ProviderUnavailable,
-    ShouldStop,
-    SourceImage,
+    Request,
+    SourceFile,
+    SpeechRequest,
+    UpscaleRequest,
+    VideoRequest,
+    Work,
 )
 from creditapp.generation.providers.registry import Providers, Route, ServedModel, Unavailable

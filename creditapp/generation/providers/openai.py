@@ -24,11 +24,11 @@ from creditapp.generation.providers.protocol import (
     GenerationFailed,
     GenerationTimeout,
     ImageRequest,
-    ProducedImage,
-    Progress,
+    ProducedFile,
     ProviderError,
     ProviderUnavailable,
-    ShouldStop,
+    Request,
+    Work,
 )
 from creditapp.logs import error_fields
 
@@ -51,6 +51,7 @@ class OpenAIProvider:
 
     name = "openai"
     repeatable = False
+    makes = frozenset[type[Request]]({ImageRequest})
 
     def __init__(
         self,
@@ -69,18 +70,18 @@ class OpenAIProvider:
         """Return the address, never the key."""
         return f"OpenAIProvider({self._base_url!r})"
 
-    def generate_images(
-        self, request: ImageRequest, *, progress: Progress, should_stop: ShouldStop
-    ) -> Iterator[ProducedImage]:
+    def make(self, request: Request, work: Work) -> Iterator[ProducedFile]:
         """Yield the images of one call, or of one call each if ``request.one_call_each``.
 
         Fewer images than requested are no error if at least one arrived; the others are not
         yielded, so not charged. The vendor reports no progress, so it moves with each image.
         """
-        progress(0.0)
+        if not isinstance(request, ImageRequest):
+            raise TypeError(f"{type(request).__name__} is not made here")
+        work.progress(0.0)
         delivered = 0
         for count in [1] * request.n if request.one_call_each else [request.n]:
-            if should_stop():
+            if work.should_stop():
                 return
             try:
                 images = self._call(request, count)
@@ -90,9 +91,9 @@ class OpenAIProvider:
             for image in images:
                 delivered += 1
                 yield image
-                progress(delivered / request.n)
+                work.progress(delivered / request.n)
 
-    def _call(self, request: ImageRequest, count: int) -> list[ProducedImage]:
+    def _call(self, request: ImageRequest, count: int) -> list[ProducedFile]:
         answer = self._ask(request, count)
         images, cost = openai_answers.read(answer, count, request, self._prices)
         if not images:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import structlog
 
 from creditapp.generation.providers import images as image_files
-from creditapp.generation.providers.protocol import NO_USAGE, ImageRequest, ProducedImage
+from creditapp.generation.providers.protocol import NO_USAGE, ImageRequest, ProducedFile
 
 ANSWER_BYTES_MAX = 192 * 1024 * 1024
 """The largest answer that is read: ten large images in base64."""
@@ -31,7 +31,7 @@ class TokenPrices:
 
 def read(
     answer: object, count: int, request: ImageRequest, prices: TokenPrices | None
-) -> tuple[list[ProducedImage], int | None]:
+) -> tuple[list[ProducedFile], int | None]:
     """Return the usable images of ``answer``, at most ``count``, and our cost of the call.
 
     The cost, in millionths of a dollar, is ``None`` when prices or usage are unknown. It is split
@@ -51,11 +51,11 @@ def read(
                 data, {"Prompt": request.prompt, "Model": request.provider_model}
             )
         images.append(
-            ProducedImage(
-                data,
-                file.mime_type,
-                file.width,
-                file.height,
+            ProducedFile(
+                data=data,
+                mime_type=file.mime_type,
+                width=file.width,
+                height=file.height,
                 provider_cost_micros_usd=_part(cost, index, len(usable)),
                 usage=_counts(usage) if index == 0 else NO_USAGE,
             )

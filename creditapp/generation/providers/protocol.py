@@ -13,12 +13,6 @@ from typing import ClassVar, Protocol
 
 from creditapp.errors import AppError
 
-Progress = Callable[[float], None]
-"""Receives the done share of the whole request, from 0 to 1, never falling."""
-
-ShouldStop = Callable[[], bool]
-"""Return whether to stop; called between images, and as often as is cheap."""
-
 NO_USAGE: Mapping[str, int] = MappingProxyType({})
 
 
@@ -27,52 +21,130 @@ def _no_usage() -> Mapping[str, int]:
 
 
 @dataclass(frozen=True, slots=True)
-class SourceImage:
-    """An image to start from; its bytes were verified at the upload."""
+class SourceFile:
+    """A file to start from: an image, a voice or a video, verified when it came in."""
 
     data: bytes = field(repr=False)
     mime_type: str
 
 
-@dataclass(frozen=True, slots=True)
-class ImageRequest:
-    """One request to a provider. ``repr`` hides the prompt, so that logs do not hold it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One request to a provider. ``repr`` hides what the user wrote, so that logs do not hold it.
+
+    The route sets the model and the parameters, from the catalog's entry.
+    """
+
+    provider_model: str = ""
+    """The vendor's name of the model; for a preview the catalog's id."""
+    parameters: Mapping[str, str | int | bool] = field(default_factory=dict)
+    """Further parameters of the catalog's entry, sent as they are."""
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageRequest(Request):
+    """Images from a text, or with ``images`` from other images."""
 
     prompt: str = field(repr=False)
-    provider_model: str
     n: int = 1
     width: int = 1024
     height: int = 1024
     quality: str | None = None
     """In the provider's own word; ``None`` leaves it to the model."""
     takes_size: bool = True
-    parameters: Mapping[str, str | int | bool] = field(default_factory=dict)
-    """Further parameters of the catalog's entry, sent as they are."""
-    seed: int = 0
-    images: tuple[SourceImage, ...] = ()
+    takes_seed: bool = False
+    negative_prompt: str | None = field(default=None, repr=False)
+    """For models that take it: things that the image must not show."""
+    style: str | None = None
+    """One of the model's styles in the catalog."""
+    images: tuple[SourceFile, ...] = ()
+    mask: SourceFile | None = None
+    """A PNG of the first image's size, transparent where that image may change."""
     one_call_each: bool = False
     """Make one call for each image: the endpoint has no ``n``, or each is settled as it arrives."""
 
 
-@dataclass(frozen=True, slots=True)
-class ProducedImage:
-    """One delivered image, verified to be one.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpscaleRequest(Request):
+    """A larger version of an image; ``width`` and ``height`` are those of the result."""
 
-    ``provider_cost_micros_usd`` is the vendor's price in millionths of a dollar, ``None`` when
-    unknown; the parts of one call add up to the call's cost. ``usage`` counts the vendor's tokens
-    of the call, given with its first image.
+    image: SourceFile
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoRequest(Request):
+    """A video from a text, or with ``image`` from its first frame."""
+
+    prompt: str = field(repr=False)
+    seconds: int
+    width: int
+    height: int
+    image: SourceFile | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeechRequest(Request):
+    """A text to speak. ``format`` is ``mp3``, ``wav``, ``ogg`` or another of the catalog's."""
+
+    text: str = field(repr=False)
+    voice: str
+    format: str = "mp3"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LipsyncRequest(Request):
+    """A face, in an image or a video, whose mouth follows a voice of ``seconds``, rounded up."""
+
+    face: SourceFile
+    voice: SourceFile
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProducedFile:
+    """One delivered file, verified to be what it says.
+
+    ``milliseconds`` is the length of audio and video. ``provider_cost_micros_usd`` is the vendor's
+    price in millionths of a dollar, ``None`` when unknown; the parts of one call add up to the
+    call's cost. ``usage`` counts the vendor's tokens of the call, given with its first file.
     """
 
     data: bytes = field(repr=False)
     mime_type: str
-    width: int
-    height: int
+    width: int | None = None
+    height: int | None = None
+    milliseconds: int | None = None
     provider_cost_micros_usd: int | None = None
     usage: Mapping[str, int] = field(default_factory=_no_usage)
 
 
+def _nothing(_value: object) -> None:
+    """Ignore a value."""
+
+
+def _never() -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """The connection of a request with the generation that it is made for."""
+
+    progress: Callable[[float], None] = _nothing
+    """Receives the done share of the whole request, from 0 to 1, never falling."""
+    should_stop: Callable[[], bool] = _never
+    """Return whether to stop; called between files, and as often as is cheap."""
+    note_job: Callable[[str], None] = _nothing
+    """Stores the vendor's id of a job that was submitted, before the first poll of it."""
+    job: str | None = None
+    """The id that an earlier attempt stored: the job is polled and not submitted again."""
+
+
 class Provider(Protocol):
-    """A maker of images."""
+    """A maker of images, audio or video."""
 
     @property
     def name(self) -> str:
@@ -84,13 +156,16 @@ class Provider(Protocol):
         """Whether repeating a request costs nothing more and gives the same result."""
         ...
 
-    def generate_images(
-        self, request: ImageRequest, *, progress: Progress, should_stop: ShouldStop
-    ) -> Iterator[ProducedImage]:
-        """Yield each image as it is delivered, at most ``request.n`` of them.
+    @property
+    def makes(self) -> frozenset[type[Request]]:
+        """The kinds of requests that it takes."""
+        ...
 
-        The caller settles every yielded image, even when the iterator then raises. Ending early
-        without raising means that fewer images came than were requested, or that ``should_stop``
+    def make(self, request: Request, work: Work) -> Iterator[ProducedFile]:
+        """Yield each file as it is delivered, at most as many as were ordered.
+
+        The caller settles every yielded file, even when the iterator then raises. Ending early
+        without raising means that fewer files came than were ordered, or that ``should_stop``
         returned true. Raises only ``ProviderError`` for failures of the vendor or the network.
         """
         ...
@@ -104,7 +179,7 @@ class ProviderError(AppError):
     users and never holds the prompt, a key or the vendor's answer.
     """
 
-    status, code, title = 502, "generation_failed", "The image could not be made"
+    status, code, title = 502, "generation_failed", "This could not be made"
     may_have_charged_usually: ClassVar[bool] = False
     permanent_usually: ClassVar[bool] = False
 
@@ -128,7 +203,7 @@ class ProviderError(AppError):
 
 
 class GenerationFailed(ProviderError):
-    """The vendor answered with an error of its own, or with something that is no image."""
+    """The vendor answered with an error of its own, or with something else than was ordered."""
 
     may_have_charged_usually = True
 
@@ -140,7 +215,7 @@ class ProviderUnavailable(ProviderError):
 
 
 class GenerationTimeout(ProviderError):
-    """The vendor took too long; whether it made and charged the image is unknown."""
+    """The vendor took too long; whether it made and charged it is unknown."""
 
     status, code, title = 504, "generation_timeout", "The model did not answer in time"
     may_have_charged_usually = True

@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from creditapp.catalog.models import Model, Operation
 from creditapp.generation.providers.protocol import (
     ImageRequest,
-    ProducedImage,
-    Progress,
+    ProducedFile,
     Provider,
     ProviderUnavailable,
-    ShouldStop,
+    Request,
+    Work,
 )
 
 TIMEOUT_SECONDS = 120.0
@@ -57,22 +57,29 @@ class Route:
         """Whether the same request may be repeated."""
         return self.provider.repeatable
 
-    def generate_images(
-        self, request: ImageRequest, *, progress: Progress, should_stop: ShouldStop
-    ) -> Iterator[ProducedImage]:
-        """Yield the provider's images; several calls where the model has no ``n``."""
-        if self.preview:
-            request = replace(request, provider_model=self.model)
-        else:
-            request = replace(
-                request,
-                provider_model=self.model,
-                quality=self.served.provider_quality(request.quality),
-                takes_size=self.served.takes_size,
-                parameters=self.served.parameters,
-                one_call_each=request.one_call_each or not self.served.native_n,
-            )
-        return self.provider.generate_images(request, progress=progress, should_stop=should_stop)
+    def make(self, request: Request, work: Work) -> Iterator[ProducedFile]:
+        """Yield the provider's files, with the vendor's model and parameters in the request.
+
+        Raises ``ProviderUnavailable`` for a kind of request that the provider does not take.
+        """
+        if type(request) not in self.provider.makes:
+            detail = "This model has not been set up for this on this server."
+            raise ProviderUnavailable(detail, permanent=True, reason="not_made_here")
+        request = replace(request, provider_model=self.model)
+        if not self.preview:
+            request = replace(request, parameters=self.served.parameters)
+            if isinstance(request, ImageRequest):
+                request = self._for_the_model(request)
+        return self.provider.make(request, work)
+
+    def _for_the_model(self, request: ImageRequest) -> ImageRequest:
+        return replace(
+            request,
+            quality=self.served.provider_quality(request.quality),
+            takes_size=self.served.takes_size,
+            takes_seed=self.served.takes_seed,
+            one_call_each=request.one_call_each or not self.served.native_n,
+        )
 
 
 class Providers:

@@ -19,8 +19,8 @@ class Image:
 
     url: str
     download_url: str
-    width: int
-    height: int
+    width: int | None
+    height: int | None
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from creditapp.generation.providers import ImageRequest, ProducedImage, Provider, ProviderError
+from creditapp.generation.providers import ProducedFile, Provider, ProviderError, Request, Work
 from tests.fakes.openai_server import FakeOpenAI
 
 
@@ -15,7 +15,7 @@ from tests.fakes.openai_server import FakeOpenAI
 class Outcome:
     """Images, progress and error of one request."""
 
-    images: list[ProducedImage] = field(default_factory=list)
+    images: list[ProducedFile] = field(default_factory=list)
     progress: list[float] = field(default_factory=list)
     error: ProviderError | None = None
 
@@ -24,14 +24,13 @@ Generate = Callable[..., Outcome]
 
 
 def generate(
-    provider: Provider, request: ImageRequest, should_stop: Callable[[], bool] = lambda: False
+    provider: Provider, request: Request, should_stop: Callable[[], bool] = lambda: False
 ) -> Outcome:
     """Run a request to its end as the worker does: yielded images stay, whatever follows."""
     outcome = Outcome()
     try:
-        for image in provider.generate_images(
-            request, progress=outcome.progress.append, should_stop=should_stop
-        ):
+        work = Work(progress=outcome.progress.append, should_stop=should_stop)
+        for image in provider.make(request, work):
             outcome.images.append(image)
     except ProviderError as error:
         outcome.error = error

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image, ImageChops, ImageStat
 
 from creditapp.catalog.load import load_catalog
-from creditapp.generation.providers import ImageRequest, OfflineProvider, SourceImage
+from creditapp.generation.providers import ImageRequest, OfflineProvider, SourceFile
 from creditapp.generation.providers.offline.compose import compose
 from creditapp.generation.providers.offline.draw import draw_png
 from creditapp.generation.providers.offline.palettes import choose_palette, read_palettes
@@ -29,7 +29,9 @@ from creditapp.generation.providers.offline.scene_files import (
 )
 from tests.generation.providers.conftest import generate
 
-REQUEST = ImageRequest("The harbour at dusk", "flux-dev", width=512, height=512, seed=7)
+REQUEST = ImageRequest(
+    prompt="The harbour at dusk", provider_model="flux-dev", width=512, height=512, seed=7
+)
 SIZES = [(1024, 1024), (1536, 1024), (1024, 1536), (1792, 1024), (256, 256), (1200, 130)]
 SCENES = {
     "A boat on a lake": "lake",
@@ -98,7 +100,9 @@ def difference(one: Image.Image, other: Image.Image) -> float:
 def test_a_preview_has_the_requested_size_and_names_its_origin() -> None:
     prompt = "灯台 at dusk, “quoted” 🌊"
     for width, height in SIZES:
-        request = ImageRequest(prompt, "gemini-flash", width=width, height=height, seed=41)
+        request = ImageRequest(
+            prompt=prompt, provider_model="gemini-flash", width=width, height=height, seed=41
+        )
         [image] = generate(OfflineProvider(), request).images
         assert (image.mime_type, image.width, image.height) == ("image/png", width, height)
         assert image.provider_cost_micros_usd == 0
@@ -129,8 +133,18 @@ def test_the_same_request_gives_the_same_bytes() -> None:
 
 
 def test_image_n_equals_the_first_image_of_seed_plus_n() -> None:
-    several = generate(OfflineProvider(), ImageRequest("A city", "flux-dev", 3, 256, 256, seed=5))
-    alone = generate(OfflineProvider(), ImageRequest("A city", "flux-dev", 1, 256, 256, seed=7))
+    several = generate(
+        OfflineProvider(),
+        ImageRequest(
+            prompt="A city", provider_model="flux-dev", n=3, width=256, height=256, seed=5
+        ),
+    )
+    alone = generate(
+        OfflineProvider(),
+        ImageRequest(
+            prompt="A city", provider_model="flux-dev", n=1, width=256, height=256, seed=7
+        ),
+    )
     assert several.images[2].data == alone.images[0].data
     assert len({image.data for image in several.images}) == 3
 
@@ -214,7 +228,10 @@ def test_no_prompt_is_too_strange_to_draw() -> None:
 
 
 def test_progress_rises_from_nothing_to_everything() -> None:
-    seen = generate(OfflineProvider(), ImageRequest("A city", "flux-dev", 2, 160, 160)).progress
+    seen = generate(
+        OfflineProvider(),
+        ImageRequest(prompt="A city", provider_model="flux-dev", n=2, width=160, height=160),
+    ).progress
     assert seen[0] == 0.0
     assert seen[-1] == 1.0
     assert seen == sorted(seen)
@@ -224,7 +241,9 @@ def test_progress_rises_from_nothing_to_everything() -> None:
 def test_cancelling_keeps_the_images_drawn_so_far() -> None:
     stops = iter([False, True])
     outcome = generate(
-        OfflineProvider(), ImageRequest("A city", "flux-dev", 4, 160, 160), lambda: next(stops)
+        OfflineProvider(),
+        ImageRequest(prompt="A city", provider_model="flux-dev", n=4, width=160, height=160),
+        lambda: next(stops),
     )
     assert len(outcome.images) == 1
     assert outcome.error is None
@@ -233,10 +252,12 @@ def test_cancelling_keeps_the_images_drawn_so_far() -> None:
 def test_a_source_image_is_shown_in_the_colours_of_the_prompt() -> None:
     source = io.BytesIO()
     Image.linear_gradient("L").convert("RGB").save(source, "JPEG")
-    images = (SourceImage(source.getvalue(), "image/jpeg"),)
+    images = (SourceFile(source.getvalue(), "image/jpeg"),)
     drawn = {}
     for light in ("at dusk", "in the snow"):
-        request = ImageRequest(light, "flux-dev", width=200, height=120, images=images)
+        request = ImageRequest(
+            prompt=light, provider_model="flux-dev", width=200, height=120, images=images
+        )
         drawn[light] = image_of(generate(OfflineProvider(), request).images[0].data)
         assert drawn[light].size == (200, 120)
         top, bottom = (drawn[light].convert("L").getpixel((60, y)) for y in (3, 116))
@@ -247,7 +268,9 @@ def test_a_source_image_is_shown_in_the_colours_of_the_prompt() -> None:
 
 
 def test_an_invalid_source_image_is_refused() -> None:
-    request = ImageRequest("x", "flux-dev", images=(SourceImage(b"<svg/>", "image/png"),))
+    request = ImageRequest(
+        prompt="x", provider_model="flux-dev", images=(SourceFile(b"<svg/>", "image/png"),)
+    )
     error = generate(OfflineProvider(), request).error
     assert error is not None
     assert (error.code, error.permanent, error.may_have_charged) == (

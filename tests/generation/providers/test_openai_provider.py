@@ -10,14 +10,14 @@ import pytest
 from PIL import Image
 from structlog.testing import capture_logs
 
-from creditapp.generation.providers import ImageRequest, ProviderError, SourceImage
+from creditapp.generation.providers import ImageRequest, ProviderError, SourceFile
 from creditapp.generation.providers.openai import OpenAIProvider
 from creditapp.generation.providers.openai_answers import TokenPrices
 from tests.fakes.openai_server import FakeOpenAI
 from tests.generation.providers.conftest import generate
 
 PROMPT = "A confidential lighthouse, at dusk 灯台"
-REQUEST = ImageRequest(PROMPT, "gpt-image-2.5-flare", quality="low")
+REQUEST = ImageRequest(prompt=PROMPT, provider_model="gpt-image-2.5-flare", quality="low")
 
 # The error of each fault: code, permanent, may_have_charged.
 MEANINGS = {
@@ -106,7 +106,7 @@ def test_the_words_of_the_request_become_those_of_the_model(fake_openai: FakeOpe
 def test_a_request_without_parameters_of_its_own_has_only_what_all_vendors_know(
     fake_openai: FakeOpenAI,
 ) -> None:
-    request = ImageRequest(PROMPT, "flux-dev", width=1536, height=864)
+    request = ImageRequest(prompt=PROMPT, provider_model="flux-dev", width=1536, height=864)
     assert generate(provider_for(fake_openai), request).error is None
     assert fake_openai.calls[0]["body"] == {
         "prompt": PROMPT,
@@ -115,9 +115,9 @@ def test_a_request_without_parameters_of_its_own_has_only_what_all_vendors_know(
     }
 
 
-@pytest.mark.parametrize("sources", [(), (SourceImage(b"\x89PNG...", "image/png"),)])
+@pytest.mark.parametrize("sources", [(), (SourceFile(b"\x89PNG...", "image/png"),)])
 def test_the_parameters_of_the_entry_are_sent_with_every_request(
-    fake_openai: FakeOpenAI, sources: tuple[SourceImage, ...]
+    fake_openai: FakeOpenAI, sources: tuple[SourceFile, ...]
 ) -> None:
     parameters = {"output_format": "png", "moderation": "low"}
     request = replace(REQUEST, images=sources, takes_size=False, parameters=parameters)
@@ -137,7 +137,7 @@ def test_several_images_come_from_one_call_or_one_call_each(fake_openai: FakeOpe
 
 
 def test_an_image_to_start_from_is_sent_along(fake_openai: FakeOpenAI) -> None:
-    source = SourceImage(b"\x89PNG...", "image/png")
+    source = SourceFile(b"\x89PNG...", "image/png")
     request = replace(REQUEST, images=(source, source), n=2)
     assert len(generate(provider_for(fake_openai), request).images) == 2
     assert fake_openai.calls[0]["path"] == "/v1/images/edits"

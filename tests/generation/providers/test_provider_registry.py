@@ -12,13 +12,13 @@ from creditapp.catalog.load import parse, preset_path
 from creditapp.generation.providers import (
     ImageRequest,
     OfflineProvider,
-    ProducedImage,
-    Progress,
+    ProducedFile,
     Providers,
     ProviderUnavailable,
+    Request,
     Route,
-    ShouldStop,
     Unavailable,
+    Work,
 )
 from tests.fakes.openai_server import FakeOpenAI
 from tests.generation.providers.conftest import generate
@@ -122,15 +122,15 @@ def test_a_route_uses_the_vendors_name_and_one_call_each() -> None:
     class Recorder:
         name = "recorder"
         repeatable = False
+        makes = frozenset({ImageRequest})
 
-        def generate_images(
-            self, request: ImageRequest, *, progress: Progress, should_stop: ShouldStop
-        ) -> Iterator[ProducedImage]:
+        def make(self, request: Request, work: Work) -> Iterator[ProducedFile]:
+            assert isinstance(request, ImageRequest)
             asked.append(request)
             yield from ()
 
     route = Route(Recorder(), "flux.1-dev", preview=False, served=FLUX)
-    generate(route, ImageRequest("a fox", "flux-dev", n=3))
+    generate(route, ImageRequest(prompt="a fox", provider_model="flux-dev", n=3))
     assert (asked[0].provider_model, asked[0].one_call_each) == ("flux.1-dev", True)
 
 
@@ -149,8 +149,8 @@ def test_every_model_of_the_default_catalog_is_served_at_a_gateways_address() ->
         for model in catalog.models:
             for shape in model.shapes:
                 request = ImageRequest(
-                    "a fox",
-                    model.provider_model,
+                    prompt="a fox",
+                    provider_model=model.provider_model,
                     n=2,
                     width=shape.width,
                     height=shape.height,
@@ -187,7 +187,9 @@ def test_a_model_behind_a_gateways_prefix_gets_what_its_entry_says(lenient: bool
         values = {"OPENAI_API_KEY": gateway.key, "OPENAI_BASE_URL": gateway.base_url}
         route = Providers(values, offline=None).require(model)
         for quality in ("low", "high"):
-            request = ImageRequest("a fox", model.id, width=1536, height=1024, quality=quality)
+            request = ImageRequest(
+                prompt="a fox", provider_model=model.id, width=1536, height=1024, quality=quality
+            )
             assert generate(route, request).error is None
         bodies = [call["body"] for call in gateway.calls]
     assert [body.pop("quality") for body in bodies] == ["low", "high"]

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from creditapp.generation.providers import images
 from creditapp.generation.providers.protocol import (
     GenerationFailed,
     ImageRequest,
-    ProducedImage,
-    Progress,
-    ShouldStop,
+    ProducedFile,
+    Request,
+    Work,
 )
 
 
@@ -23,20 +23,26 @@ class OfflineProvider:
 
     name = "offline"
     repeatable = True
+    makes = frozenset[type[Request]]({ImageRequest})
 
-    def generate_images(
-        self, request: ImageRequest, *, progress: Progress, should_stop: ShouldStop
-    ) -> Iterator[ProducedImage]:
-        """Yield ``request.n`` previews of the requested size as PNG."""
+    def make(self, request: Request, work: Work) -> Iterator[ProducedFile]:
+        """Yield previews of what was ordered."""
+        match request:
+            case ImageRequest():
+                yield from self._images(request, work)
+            case _:
+                raise TypeError(f"{type(request).__name__} is not made here")
+
+    def _images(self, request: ImageRequest, work: Work) -> Iterator[ProducedFile]:
         # Pillow and resvg are loaded with the first image, not with the app.
         from creditapp.generation.providers.offline.draw import draw_png
 
         source = request.images[0].data if request.images else None
         if source is not None:
             _check(source)
-        progress(0.0)
+        work.progress(0.0)
         for index in range(request.n):
-            if should_stop():
+            if work.should_stop():
                 return
             data = draw_png(
                 request.prompt,
@@ -45,14 +51,18 @@ class OfflineProvider:
                 width=request.width,
                 height=request.height,
                 source=source,
-                progress=_part_of(progress, index, request.n),
+                progress=_part_of(work.progress, index, request.n),
             )
-            yield ProducedImage(
-                data, "image/png", request.width, request.height, provider_cost_micros_usd=0
+            yield ProducedFile(
+                data=data,
+                mime_type="image/png",
+                width=request.width,
+                height=request.height,
+                provider_cost_micros_usd=0,
             )
 
 
-def _part_of(progress: Progress, index: int, count: int) -> Progress:
+def _part_of(progress: Callable[[float], None], index: int, count: int) -> Callable[[float], None]:
     """Return the progress of one image as a part of all of them."""
     return lambda share: progress((index + share) / count)
 
