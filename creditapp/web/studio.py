@@ -27,6 +27,8 @@ from creditapp.web import studio_form, view_models
 from creditapp.web.studio_form import Form
 
 PAGE = "pages/studio/index.html"
+FORM = "pages/studio/form.html"
+RESULTS = "pages/studio/results.html"
 RECENT = 12
 
 generation = Blueprint("generation", __name__)
@@ -55,8 +57,8 @@ def price_panel() -> Response:
     form = studio_form.remember_settings(studio_form.parse())
     context = _choices(form, was_micro=forms.whole("shown_micro"))
     parts = [
-        render_block(PAGE, "price_panel", **context),
-        render_block(PAGE, "allowance", oob=True),
+        render_block(FORM, "price_panel", **context),
+        render_block(FORM, "allowance", oob=True),
         render_block(context["operation_form"], "options", **context, oob=True),
     ]
     if request.headers.get("HX-Trigger") != "picker":
@@ -86,9 +88,9 @@ def submit() -> Response:
         return go(f"/generations/{result.generation.id}")
     forget_viewer()
     context = _choices(form)
-    body = render_block(PAGE, "job", job=view_models.job(result, now=now()))
-    body += render_block(PAGE, "price_panel", **context, oob=True)
-    body += render_block(PAGE, "allowance", oob=True)
+    body = render_block(RESULTS, "job", job=view_models.job(result, now=now()))
+    body += render_block(FORM, "price_panel", **context, oob=True)
+    body += render_block(FORM, "allowance", oob=True)
     response = make_response(body, 202)
     response.headers["HX-Trigger-After-Settle"] = "balance-changed"
     return response
@@ -110,7 +112,7 @@ def card(generation_id: str) -> Response:
     """Return the card of a generation that is polled; once it has ended, update the balance too."""
     result = find(reading(), generation_id, caller())
     job = view_models.job(result, now=now())
-    body = render_block(PAGE, "job", job=job)
+    body = render_block(RESULTS, "job", job=job)
     if not result.generation.finished:
         return make_response(body)
     # A finished card stops polling, so screen readers and the balance learn of its end only once.
@@ -127,7 +129,7 @@ def cancel(generation_id: str) -> Response:
     if not wants_fragment():
         return go(f"/generations/{generation_id}")
     result = find(reading(), generation_id, caller())
-    response = make_response(render_block(PAGE, "job", job=view_models.job(result, now=now())))
+    response = make_response(render_block(RESULTS, "job", job=view_models.job(result, now=now())))
     response.headers["HX-Trigger"] = "balance-changed"
     return response
 

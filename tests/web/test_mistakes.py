@@ -139,11 +139,11 @@ def test_a_mistake_in_a_page_itself_is_told_with_file_line_and_message(
 def test_an_undefined_argument_is_drawn_with_the_line_that_passes_it(
     app: Flask, templates: Path
 ) -> None:
-    file = templates / "pages/studio/index.html"
+    file = templates / "pages/studio/form.html"
     change(file, "ui.cost_indicator(quote", "ui.cost_indicator(qoute")
     page = Person(app).page("/")
     (box,) = page.one("#price-panel").texts(".mistake")
-    assert f"templates/pages/studio/index.html:{line_of(file, 'qoute')}" in box
+    assert f"templates/pages/studio/form.html:{line_of(file, 'qoute')}" in box
     assert "'qoute' is undefined" in box
 
 
