@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-_BINARY = (".png", ".jpg", ".webp", ".ico", ".woff2")
+_BINARY = (".png", ".jpg", ".webp", ".ico", ".woff2", ".mp3", ".mp4")
 
 
 @cache

@@ -15,12 +15,20 @@ from creditapp.services import get
 
 @dataclass(frozen=True)
 class Image:
-    """Addresses and size of one image."""
+    """Addresses, size and length of one delivered file: an image, audio or a video."""
 
+    id: str
     url: str
     download_url: str
+    mime_type: str
     width: int | None
     height: int | None
+    milliseconds: int | None
+
+    @property
+    def kind(self) -> str:
+        """``image``, ``audio`` or ``video``, which decides how it is shown."""
+        return self.mime_type.partition("/")[0]
 
 
 @dataclass(frozen=True)
@@ -73,9 +81,17 @@ def job(result: GenerationResult, *, now: datetime) -> Job:
 
 
 def image(asset: Asset) -> Image:
-    """Return the addresses and the size of one image."""
+    """Return how one delivered file is shown."""
     url = f"/media/{asset.id}"
-    return Image(url, f"{url}?download=1", asset.width, asset.height)
+    return Image(
+        id=asset.id,
+        url=url,
+        download_url=f"{url}?download=1",
+        mime_type=asset.mime_type,
+        width=asset.width,
+        height=asset.height,
+        milliseconds=asset.milliseconds,
+    )
 
 
 def image_card(result: GenerationResult, asset: Asset) -> ImageCard:
