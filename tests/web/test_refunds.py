@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from flask import Flask
 from flask.testing import FlaskClient
 
+from creditapp.cli import commands
+from creditapp.cli import payments as payment_commands
 from creditapp.config import Settings
 from creditapp.db import snapshot
 from creditapp.emails import Email
@@ -89,6 +93,20 @@ def test_asking_shows_the_request_and_a_second_click_asks_once(
         ((request, email),) = requests.list_open(session)
         assert (request.target_id, request.amount_minor) == (purchase.id, 626)
         assert "@" in email
+
+
+def test_the_operator_lists_what_is_asked_for(
+    shop_app: ShopApp, alice: Person, purchase: Purchase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    press(alice)
+    monkeypatch.setattr(payment_commands, "app_context", shop_app.app.app_context)
+    listed = CliRunner().invoke(commands, ["refund-requests", "--json"])
+    (asked,) = json.loads(listed.output)["requests"]
+    assert (asked["target"], asked["amount"]) == (purchase.id, "$6.26")
+    day, _, time = asked["requestedAt"].partition("T")
+    assert time.endswith("+00:00")
+    line = CliRunner().invoke(commands, ["refund-requests"]).output
+    assert line.startswith(f"{day} {time[:5]}  {asked['id']}  $6.26  ")
 
 
 @both_databases
