@@ -155,6 +155,12 @@ def test_a_week_of_spending_is_what_the_images_cost(
     assert "3 images" not in alice.page("/dashboard").one("[aria-labelledby=usage-heading]").text
 
 
+def test_only_a_week_of_spending_has_a_scale(alice: Person, queue: Queue) -> None:
+    assert not alice.page("/dashboard").has(".usage-chart-line")
+    make(alice, queue, "today")
+    assert alice.page("/dashboard").has(".usage-chart-line")
+
+
 def test_expiring_credits_are_shown_with_their_time(
     app: Flask, alice: Person, clock: StoppedClock
 ) -> None:
