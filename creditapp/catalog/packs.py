@@ -91,7 +91,7 @@ def packs_view(catalog: Catalog, currency: str = "") -> tuple[PackView, ...]:
     # Fractions are compared, because a rounded price would make two offers equal.
     dearest = max(packs, key=_pack_rate)
     lowest = min(map(_pack_rate, packs))
-    label = _lowest_label(catalog, packs[0].currency, lowest, " in a pack")
+    label = _lowest_label(catalog, packs[0].currency, lowest, "Lowest price per credit in a pack")
     several = len(packs) > 1
     return tuple(
         _pack_view(
@@ -157,15 +157,15 @@ def _plan_rate(plan: Plan, cycle: str) -> Fraction | None:
     return Fraction(plan.price(cycle).price_minor * MICRO_PER_CREDIT, plan.credits_micro * months)
 
 
-def _lowest_label(catalog: Catalog, currency: str, rate: Fraction, among: str) -> str:
-    """Return the label of the cheapest of a list; ``among`` names the list where it is needed."""
+def _lowest_label(catalog: Catalog, currency: str, rate: Fraction, qualified: str) -> str:
+    """Return the label of the cheapest of a list: ``qualified`` where another list is cheaper."""
     packs = (pack.priced_in(currency) for pack in catalog.packs)
     rates: Iterable[Fraction | None] = [_pack_rate(pack) for pack in packs if pack]
     if currency == catalog.currency:
         plan_rates = (_plan_rate(plan, cycle) for plan in catalog.plans for cycle in CYCLES)
         rates = [*rates, *plan_rates]
     others_cheaper = any(other is not None and other < rate for other in rates)
-    return f"Lowest price per credit{among}" if others_cheaper else "Lowest price per credit"
+    return qualified if others_cheaper else "Lowest price per credit"
 
 
 def _per_credit(pack: Pack) -> Decimal:
@@ -214,7 +214,7 @@ def _plan_price(
         price=f"{money_text(price_minor, plan.currency)} a {cycle}{per_seat}",
         a_month=f"{a_month} a month" if cycle == "year" else None,
         unit_price=_unit_price(catalog, rate, plan.currency) if rate is not None else None,
-        lowest=_lowest_label(catalog, plan.currency, rate, f", paid {cycle}ly")
+        lowest=_lowest_label(catalog, plan.currency, rate, f"Lowest {cycle}ly price per credit")
         if rate is not None and is_lowest
         else None,
         extra_minor=extra_minor,

@@ -95,13 +95,13 @@ def _list_refund_requests(as_json: bool) -> None:
                 "item": request.item,
                 "member": email,
                 "amount": units.money_text(request.amount_minor, request.currency),
-                "requestedAt": request.created_at,
+                "requestedAt": request.created_at.isoformat(timespec="seconds"),
             }
             for request, email in requests.list_open(session)
         ]
     lines = [
-        f"{row['requestedAt']:%Y-%m-%d %H:%M}  {row['id']}  {row['amount']}  {row['member']}  "
-        f"{row['item']} ({row['target']})"
+        f"{row['requestedAt'][:16].replace('T', ' ')}  {row['id']}  {row['amount']}  "
+        f"{row['member']}  {row['item']} ({row['target']})"
         for row in rows
     ]
     say({"requests": rows}, "\n".join(lines) or "Nobody asks for a refund.", as_json)

@@ -85,6 +85,21 @@ def test_subscribe_upgrade_cancel_resume(alice: Person) -> None:
     assert "Next payment" in card_of_plan(page)
 
 
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_labels_of_packs_and_plans_take_one_line(
+    chromium: Browser, shop: str, width: int
+) -> None:
+    cast = Cast(chromium, shop)
+    page = cast.person(width=width).open("/credits")
+    labels = page.locator("main .flag-quiet").locator("visible=true")
+    expect(labels).to_have_text(
+        ["Lowest price per credit in a pack", "Lowest monthly price per credit"]
+    )
+    heights_px = labels.evaluate_all("labels => labels.map(label => label.offsetHeight)")
+    cast.contexts[0].close()
+    assert max(heights_px) < 30
+
+
 def test_the_portal_is_where_the_subscription_is_managed(alice: Person) -> None:
     page = alice.page
     alice.open("/credits/plans?next=/dashboard")

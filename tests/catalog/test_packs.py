@@ -100,7 +100,7 @@ def test_only_the_lowest_price_of_a_credit_is_called_so(studio: Catalog) -> None
     assert [(view.month.lowest, view.year.lowest) for view in plans_view(studio)] == [
         (None, None),
         (None, None),
-        ("Lowest price per credit, paid monthly", "Lowest price per credit"),
+        ("Lowest monthly price per credit", "Lowest price per credit"),
     ]
 
 

@@ -155,6 +155,12 @@ def test_a_week_of_spending_is_what_the_images_cost(
     assert "3 images" not in alice.page("/dashboard").one("[aria-labelledby=usage-heading]").text
 
 
+def test_only_a_week_of_spending_has_a_scale(alice: Person, queue: Queue) -> None:
+    assert not alice.page("/dashboard").has(".usage-chart-line")
+    make(alice, queue, "today")
+    assert alice.page("/dashboard").has(".usage-chart-line")
+
+
 def test_expiring_credits_are_shown_with_their_time(
     app: Flask, alice: Person, clock: StoppedClock
 ) -> None:
@@ -270,9 +276,10 @@ def test_the_history_says_why_credits_were_removed(app: Flask) -> None:
             _, first, second = ledger.list_grants(connection, wallet_id)
             ledger.revoke(connection, first.id, 10_000_000, now=now(), reason="refund")
             ledger.revoke(connection, second.id, 20_000_000, now=now(), reason="dispute")
-    titles = [row[0] for row in rows(alice.page("/dashboard"))]
-    assert titles[0].startswith("Lost dispute")
-    assert titles[1].startswith("Refunded purchase")
+    lost, refunded = rows(alice.page("/dashboard"))[:2]
+    assert lost[0].startswith("Lost dispute")
+    assert refunded[0].startswith("Refunded purchase")
+    assert (lost[1], refunded[1]) == ("Removed", "Removed")
     sheet = table(alice.browser.get("/dashboard/history.csv").text)
     assert [line["what"].partition(":")[0] for line in sheet[:2]] == [
         "Lost dispute",

@@ -108,6 +108,13 @@ def test_a_failed_payment_is_said_where_plans_are_chosen(plans: PlanShop, alice:
     assert ">Upgrade<" not in page
 
 
+def test_every_action_of_a_plan_has_words(plans: PlanShop, alice: Person) -> None:
+    plans.subscribe(plans.shop_app.user_of(alice), "basic")
+    page = alice.page("/credits/plans")
+    assert "Cancel plan" in page.all(".plan-current .plan-action")[0].text
+    assert all(page.texts(".plan-action"))
+
+
 def test_the_other_cycle_waits_for_the_end_of_ones_own(plans: PlanShop, alice: Person) -> None:
     plans.subscribe(plans.shop_app.user_of(alice), "premium")
     assert "Available when your month ends on" in alice.browser.get("/credits/plans").text

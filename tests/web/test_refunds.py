@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from flask import Flask
 from flask.testing import FlaskClient
 
+from creditapp.cli import commands
+from creditapp.cli import payments as payment_commands
 from creditapp.config import Settings
 from creditapp.db import snapshot
 from creditapp.emails import Email
@@ -84,11 +88,25 @@ def test_asking_shows_the_request_and_a_second_click_asks_once(
     assert "You asked for a refund." in page.all(".toast")[0].text
     assert "Refund requested. You asked for $6.26" in page.one("main").text
     assert not page.has('form[action="/credits/refunds"]')
-    assert len(page.all(".refund-request")) == 1
+    assert "Asked for $6.26 on " in page.one(".refund-request").text
     with shop_app.app.app_context(), snapshot() as session:
         ((request, email),) = requests.list_open(session)
         assert (request.target_id, request.amount_minor) == (purchase.id, 626)
         assert "@" in email
+
+
+def test_the_operator_lists_what_is_asked_for(
+    shop_app: ShopApp, alice: Person, purchase: Purchase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    press(alice)
+    monkeypatch.setattr(payment_commands, "app_context", shop_app.app.app_context)
+    listed = CliRunner().invoke(commands, ["refund-requests", "--json"])
+    (asked,) = json.loads(listed.output)["requests"]
+    assert (asked["target"], asked["amount"]) == (purchase.id, "$6.26")
+    day, _, time = asked["requestedAt"].partition("T")
+    assert time.endswith("+00:00")
+    line = CliRunner().invoke(commands, ["refund-requests"]).output
+    assert line.startswith(f"{day} {time[:5]}  {asked['id']}  $6.26  ")
 
 
 @both_databases

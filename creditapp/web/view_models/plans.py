@@ -15,7 +15,7 @@ from creditapp.payments.subscriptions.status import PlanStatus
 from creditapp.services import get
 from creditapp.units import money_text
 
-_CYCLES = {"month": "monthly", "year": "yearly"}
+_CYCLES = {"month": "Monthly", "year": "Yearly"}
 
 
 @dataclass(frozen=True)
