@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
-from math import gcd
 from typing import Annotated, ClassVar, Final, Literal, Self, get_args
 
-from pydantic import ConfigDict, Field, PlainValidator, TypeAdapter, model_validator
+from pydantic import Field, model_validator
 
 from creditapp.catalog.fields import (
     Address,
-    Aspect,
     Computed,
     Credits,
     Id,
@@ -20,11 +17,12 @@ from creditapp.catalog.fields import (
     MicrosUsd,
     Name,
     Seconds,
-    Size,
     Table,
     Variable,
 )
+from creditapp.catalog.provider_costs import ProviderCost
 from creditapp.catalog.provider_parameters import Parameters
+from creditapp.catalog.shapes import Shape, Shapes
 
 TEXT_TO_IMAGE: Final = "text-to-image"
 IMAGE_TO_IMAGE: Final = "image-to-image"
@@ -47,41 +45,6 @@ TIERS: Final[tuple[Tier, ...]] = get_args(Tier)
 """From plain to best: a recommendation takes the best tier that the balance affords."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """An image's aspect ratio, and the size in pixels to ask a provider for."""
-
-    aspect: str
-    width: int
-    height: int
-
-    @property
-    def size(self) -> str:
-        """The size as the API has it: ``1536x1024``."""
-        return f"{self.width}x{self.height}"
-
-
-_SHAPES: TypeAdapter[dict[str, str]] = TypeAdapter(
-    Annotated[dict[Aspect, Size], Field(min_length=1)], config=ConfigDict(strict=True)
-)
-
-
-def _shapes(value: object) -> tuple[Shape, ...]:
-    """Return the shapes of a table such as ``"3:2" = "1536x1024"``."""
-    shapes = []
-    for aspect, size in _SHAPES.validate_python(value).items():
-        width, height = (int(side) for side in size.split("x"))
-        across, down = (int(side) for side in aspect.split(":"))
-        # Vendors round sides to steps of 16, so 16:9 need not be exact.
-        if gcd(across, down) != 1 or abs(width * down - height * across) > 32 * (across + down):
-            raise KeyInvalid(aspect, f"{size} does not have this shape")
-        shapes.append(Shape(aspect, width, height))
-    return tuple(shapes)
-
-
-Shapes = Annotated[tuple[Shape, ...], PlainValidator(_shapes)]
-
-
 class Served(Table):
     """The provider of an entry: the adapter, the vendor's name of the model, its key and base URL.
 
@@ -101,6 +64,7 @@ class Served(Table):
     takes_size: bool = True
     takes_seed: bool = False
     parameters: Parameters = Field(default_factory=dict)
+    provider_cost: ProviderCost | None = None
 
 
 class ServedModel(Served):
@@ -159,6 +123,9 @@ class Model(ServedModel):
             raise KeyInvalid("default_quality", "must be one of the qualities in prices")
         for quality in self.provider_qualities.keys() - self.prices_micro.keys():
             raise KeyInvalid(f"qualities.{quality}", "has no price of its own in prices")
+        costs = self.provider_cost.amounts if self.provider_cost else {}
+        if costs and costs.keys() != self.prices_micro.keys():
+            raise KeyInvalid("provider_cost.amounts", "must have the qualities of prices")
         if self.guests and not self.can(TEXT_TO_IMAGE):
             raise KeyInvalid("guests", "guests make images from text; this model does not")
         return self

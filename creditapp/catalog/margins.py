@@ -1,0 +1,145 @@
+"""Margins: what each price earns or loses, by the plan or pack that paid for the credits.
+
+Where a price does not depend on the size or the length, the largest counts: it earns least. Before
+fees, taxes and free credits. Exact fractions; nothing here changes a price.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+from creditapp.catalog.catalog import Catalog
+from creditapp.catalog.models import IMAGE_OPERATIONS, Operation
+from creditapp.catalog.packs import CYCLES
+from creditapp.catalog.pricing import PriceRequest, quote
+from creditapp.catalog.provider_costs import ProviderCost
+from creditapp.units import MICRO_PER_CREDIT, minor_digits
+
+
+@dataclass(frozen=True, slots=True)
+class Sale:
+    """A way to buy credits; ``rate`` is the price of one microcredit in the major unit."""
+
+    name: str
+    currency: str
+    rate: Fraction
+
+
+@dataclass(frozen=True, slots=True)
+class Margin:
+    """One result, paid with the credits of one sale."""
+
+    sale: str
+    entry: str
+    variant: str
+    """The quality or the length, where the price depends on it."""
+    price_micro: int
+    paid: Fraction
+    """The money for these credits, in the catalog's currency."""
+    cost: Fraction | None
+    """The provider's price in the same currency; ``None`` where the catalog does not know it."""
+    sold_below: str | None
+
+    @property
+    def percent(self) -> int | None:
+        """The share of the price that stays, rounded down; negative for a loss."""
+        if self.cost is None:
+            return None
+        return int((self.paid - self.cost) * 100 // self.paid)
+
+    @property
+    def loses(self) -> bool:
+        """Whether the result costs more than it is sold for."""
+        return self.cost is not None and self.cost > self.paid
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    entry: str
+    variant: str
+    price_micro: int
+    cost: ProviderCost | None
+    quality: str | None = None
+    seconds: int | None = None
+    pixels: int = 0
+
+
+def margins(catalog: Catalog) -> list[Margin]:
+    """Return the margin of every result of every entry, for every pack and plan."""
+    results = [*_images(catalog), *_media(catalog)]
+    return [_margin(sale, result) for sale in _sales(catalog) for result in results]
+
+
+def unexplained_losses(catalog: Catalog) -> list[Margin]:
+    """Return what is sold below its cost without a ``sold_below`` that says why."""
+    return [margin for margin in margins(catalog) if margin.loses and not margin.sold_below]
+
+
+def _margin(sale: Sale, result: _Result) -> Margin:
+    known, cost = result.cost, None
+    if known is not None and known.currency == sale.currency:
+        cost = known.cost(quality=result.quality, seconds=result.seconds, pixels=result.pixels)
+    return Margin(
+        sale=sale.name,
+        entry=result.entry,
+        variant=result.variant,
+        price_micro=result.price_micro,
+        paid=sale.rate * result.price_micro,
+        cost=cost,
+        sold_below=known.sold_below if known else None,
+    )
+
+
+def _sales(catalog: Catalog) -> Iterator[Sale]:
+    major = 10 ** minor_digits(catalog.currency)
+    for pack in catalog.packs:
+        yield Sale(
+            pack.name, catalog.currency, Fraction(pack.price_minor, major * pack.credits_micro)
+        )
+    for plan in catalog.plans:
+        if plan.free or not plan.credits_micro:
+            continue
+        for cycle, months in CYCLES.items():
+            credits_micro = plan.credits_micro * months
+            rate = Fraction(plan.price(cycle).price_minor, major * credits_micro)
+            yield Sale(f"{plan.name}, {cycle}", catalog.currency, rate)
+    if catalog.unit == "dollars":
+        yield Sale("one dollar", catalog.currency, Fraction(1, MICRO_PER_CREDIT))
+
+
+def _images(catalog: Catalog) -> Iterator[_Result]:
+    for model in catalog.models:
+        for quality in model.qualities or (None,):
+            yield _Result(
+                model.id,
+                quality or "",
+                model.price_at(quality),
+                model.provider_cost,
+                quality=quality,
+                pixels=max(shape.width * shape.height for shape in model.shapes),
+            )
+
+
+def _media(catalog: Catalog) -> Iterator[_Result]:
+    for operation in catalog.operations:
+        if operation.id in IMAGE_OPERATIONS or not (operation.price_micro or operation.steps):
+            continue
+        for seconds in _longest(operation):
+            request = PriceRequest(operation.id, seconds=seconds)
+            variant = f"{seconds} s" if seconds else ""
+            price_micro = quote(catalog, request).cost_micro
+            cost = operation.provider_cost
+            # An upscaled image counts as the larger version of a square of the first shape.
+            side = catalog.shapes[0].width * operation.factor
+            yield _Result(
+                operation.id, variant, price_micro, cost, seconds=seconds, pixels=side * side
+            )
+
+
+def _longest(operation: Operation) -> tuple[int | None, ...]:
+    """Return the lengths at which an operation earns least: the longest of each price."""
+    if operation.steps:
+        return tuple(step.up_to_seconds for step in operation.steps)
+    return (operation.block_seconds,)
