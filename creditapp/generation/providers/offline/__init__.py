@@ -1,21 +1,22 @@
-"""Image provider that needs no network: scenes in SVG, each image marked as a preview."""
+"""Provider that needs no network, for every operation; its results are previews."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from creditapp.generation.providers import images
+from creditapp.generation.providers.images import PIXELS_MAX, SIDE_MAX
+from creditapp.generation.providers.offline.sources import refuse
 from creditapp.generation.providers.protocol import (
-    GenerationFailed,
     ImageRequest,
     ProducedFile,
     Request,
+    UpscaleRequest,
     Work,
 )
 
 
 class OfflineProvider:
-    """Image provider that draws from the prompt, the model's name and a seed, at no cost.
+    """Provider that makes previews from the request alone, at no cost.
 
     The same request gives the same bytes, so a call may be repeated. Image n of a request equals
     the first image of a request whose seed is n higher.
@@ -23,43 +24,65 @@ class OfflineProvider:
 
     name = "offline"
     repeatable = True
-    makes = frozenset[type[Request]]({ImageRequest})
+    makes = frozenset[type[Request]]({ImageRequest, UpscaleRequest})
 
     def make(self, request: Request, work: Work) -> Iterator[ProducedFile]:
-        """Yield previews of what was ordered."""
+        """Yield previews of what was ordered; raise ``GenerationFailed`` for a bad source."""
+        work.progress(0.0)
         match request:
             case ImageRequest():
-                yield from self._images(request, work)
+                yield from _images(request, work)
+            case UpscaleRequest():
+                yield from _upscaled(request, work)
             case _:
                 raise TypeError(f"{type(request).__name__} is not made here")
 
-    def _images(self, request: ImageRequest, work: Work) -> Iterator[ProducedFile]:
-        # Pillow and resvg are loaded with the first image, not with the app.
-        from creditapp.generation.providers.offline.draw import draw_png
 
-        source = request.images[0].data if request.images else None
-        if source is not None:
-            _check(source)
-        work.progress(0.0)
-        for index in range(request.n):
-            if work.should_stop():
-                return
+# The libraries that draw and encode are loaded with the first request, not with the app.
+
+
+def _images(request: ImageRequest, work: Work) -> Iterator[ProducedFile]:
+    from creditapp.generation.providers.offline.draw import draw_png
+    from creditapp.generation.providers.offline.edit import edit_png, read_sources
+
+    _check_size(request.width, request.height)
+    sources = read_sources(request) if request.images else None
+    for index in range(request.n):
+        if work.should_stop():
+            return
+        progress = _part_of(work.progress, index, request.n)
+        seed = request.seed + index
+        if sources is not None:
+            data = edit_png(request, sources, seed, progress)
+        else:
             data = draw_png(
                 request.prompt,
                 model=request.provider_model,
-                seed=request.seed + index,
+                seed=seed,
                 width=request.width,
                 height=request.height,
-                source=source,
-                progress=_part_of(work.progress, index, request.n),
+                style=request.style,
+                negative_prompt=request.negative_prompt,
+                progress=progress,
             )
-            yield ProducedFile(
-                data=data,
-                mime_type="image/png",
-                width=request.width,
-                height=request.height,
-                provider_cost_micros_usd=0,
-            )
+        yield _png(data, request.width, request.height)
+
+
+def _upscaled(request: UpscaleRequest, work: Work) -> Iterator[ProducedFile]:
+    from creditapp.generation.providers.offline.upscale import upscale_png
+
+    _check_size(request.width, request.height)
+    if work.should_stop():
+        return
+    data = upscale_png(request)
+    work.progress(1.0)
+    yield _png(data, request.width, request.height)
+
+
+def _png(data: bytes, width: int, height: int) -> ProducedFile:
+    return ProducedFile(
+        data=data, mime_type="image/png", width=width, height=height, provider_cost_micros_usd=0
+    )
 
 
 def _part_of(progress: Callable[[float], None], index: int, count: int) -> Callable[[float], None]:
@@ -67,15 +90,6 @@ def _part_of(progress: Callable[[float], None], index: int, count: int) -> Calla
     return lambda share: progress((index + share) / count)
 
 
-def _check(source: bytes) -> None:
-    try:
-        images.inspect(source)
-        return
-    except images.NotAnImage as error:
-        reason = error.reason
-    raise GenerationFailed(
-        "The picture to start from could not be read.",
-        permanent=True,
-        may_have_charged=False,
-        reason=f"source_{reason}",
-    )
+def _check_size(width: int, height: int) -> None:
+    if min(width, height) < 1 or max(width, height) > SIDE_MAX or width * height > PIXELS_MAX:
+        raise refuse(f"{width} x {height} pixels are not made here.", "size")

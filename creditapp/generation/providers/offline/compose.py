@@ -11,6 +11,7 @@ attributes of any element let the seed vary it:
 * ``data-when="night"``: only in that light (``day``, ``night``) or weather;
 * ``data-soft``: a gradient without edges behind everything else, drawn small and enlarged, because
   large gradients are slow;
+* ``data-near``: in front of everything before it; in a video it moves faster than what is behind;
 * ``data-choose``: one child only, the one whose ``data-words`` the prompt has, else any.
 
 ``<use href="../parts.svg#name"/>`` takes a drawing from the file that scenes share, and
@@ -24,6 +25,7 @@ import random
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from creditapp.generation.providers.offline.palettes import Palette
 from creditapp.generation.providers.offline.scene_files import SceneFile, read_parts
@@ -43,13 +45,12 @@ def compose(
     dice: random.Random,
     width: int,
     height: int,
-) -> tuple[str, str]:
-    """Return two SVGs of one image: the soft background, and what is drawn over it."""
+) -> Composition:
+    """Return the scene of one image, varied by ``dice``."""
     root = scene.root()
     _insert_parts(root)
     if weather is not None:
-        place = root.find(".//*[@id='weather']")
-        (root if place is None else place).extend(weather.root())
+        _add_weather(root, weather.root())
     moods = {"night" if palette.night else "day"}
     if weather is not None:
         moods.add(weather.name)
@@ -59,29 +60,61 @@ def compose(
     left, top, view_width, view_height = _view(width, height)
     root.set("viewBox", f"{left} {top} {view_width} {view_height}")
     root.set("preserveAspectRatio", "none")
-    background = copy.deepcopy(root)
-    _keep(background, soft=True)
-    _keep(root, soft=False)
-    small = (max(1, width // SOFT_SCALE), max(1, height // SOFT_SCALE))
-    return _text(background, palette, *small), _text(root, palette, width, height)
+    return Composition(root, palette, width, height)
 
 
-def _text(root: ET.Element, palette: Palette, width: int, height: int) -> str:
-    root.set("width", str(width))
-    root.set("height", str(height))
-    text = ET.tostring(root, encoding="unicode")
-    return re.sub(r"var\(--([a-z]+)\)", lambda role: palette.colours[role[1]], text)
+@dataclass(frozen=True, slots=True)
+class Composition:
+    """The scene of one image, of which each layer can be drawn by itself."""
+
+    root: ET.Element
+    palette: Palette
+    width: int
+    height: int
+
+    def background(self) -> str:
+        """Return the soft layer as an SVG that is to be enlarged to the image's size."""
+        small = max(1, self.width // SOFT_SCALE), max(1, self.height // SOFT_SCALE)
+        return self._svg(("soft",), *small)
+
+    def foreground(self, *layers: str) -> str:
+        """Return ``middle``, ``near`` or both as an SVG of the image's size."""
+        return self._svg(layers, self.width, self.height)
+
+    def _svg(self, layers: Sequence[str], width: int, height: int) -> str:
+        root = copy.deepcopy(self.root)
+        _keep(root, layers)
+        root.set("width", str(width))
+        root.set("height", str(height))
+        text = ET.tostring(root, encoding="unicode")
+        return re.sub(r"var\(--([a-z]+)\)", lambda role: self.palette.colours[role[1]], text)
 
 
-def _keep(element: ET.Element, *, soft: bool) -> None:
-    """Remove what is not soft, or what is; gradients and groups stay."""
+def _keep(element: ET.Element, layers: Sequence[str]) -> None:
+    """Remove what is in none of ``layers``; gradients, clips and groups stay."""
     for child in list(element):
-        if child.tag.endswith("Gradient"):
+        if child.tag.endswith(("Gradient", "clipPath")):
             continue
-        if child.tag == f"{{{SVG}}}g":
-            _keep(child, soft=soft)
-        elif ("data-soft" in child.attrib) != soft:
+        if "data-near" in child.attrib:
+            layer = "near"
+        elif child.tag == f"{{{SVG}}}g":
+            _keep(child, layers)
+            continue
+        else:
+            layer = "soft" if "data-soft" in child.attrib else "middle"
+        if layer not in layers:
             element.remove(child)
+
+
+def _add_weather(root: ET.Element, weather: ET.Element) -> None:
+    """Put rain or snow into its place in the scene, or in front of everything."""
+    place = root.find(".//*[@id='weather']")
+    if place is not None:
+        place.extend(weather)
+        return
+    for element in weather:
+        element.set("data-near", "yes")
+        root.append(element)
 
 
 def lettering_box(

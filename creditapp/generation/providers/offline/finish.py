@@ -7,34 +7,13 @@ import random
 from collections.abc import Mapping
 from functools import cache
 
-from PIL import Image, ImageChops, ImageDraw, ImageEnhance, ImageFont, ImageOps, PngImagePlugin
+from PIL import ExifTags, Image, ImageChops, ImageDraw, ImageEnhance, ImageFont, PngImagePlugin
 
 from creditapp.generation.providers.offline.palettes import Palette, luminance, rgb
 
 SOFTWARE = "CreditApp offline preview"
 GRAIN_SIDE = 512
 MARK = "Preview"
-
-
-def recolour(source: bytes, palette: Palette, width: int, height: int) -> Image.Image:
-    """Return the source image in the colours of ``palette``, cropped to the size, not stretched."""
-    with Image.open(io.BytesIO(source)) as opened:
-        image = ImageOps.exif_transpose(opened).convert("RGB")
-    image = ImageOps.fit(image, (width, height), Image.Resampling.LANCZOS)
-    light = ImageOps.autocontrast(image.convert("L"), cutoff=1)
-    tones = palette.tones()
-    bands = [
-        light.point([_between(tones, value, band) for value in range(256)]) for band in range(3)
-    ]
-    return Image.blend(Image.merge("RGB", bands), image, 0.15)
-
-
-def _between(tones: list[tuple[int, int, int]], value: int, band: int) -> int:
-    """Return one channel of the colour at ``value`` of a gradient through ``tones``."""
-    place = value / 255 * (len(tones) - 1)
-    index = min(int(place), len(tones) - 2)
-    share = place - index
-    return round(tones[index][band] * (1 - share) + tones[index + 1][band] * share)
 
 
 def tone(image: Image.Image, model: str) -> Image.Image:
@@ -99,17 +78,31 @@ def _lines(text: str) -> list[str]:
 
 
 def mark(image: Image.Image) -> None:
-    """Put a small plate that says "Preview" into the lower right corner."""
-    size = max(11, round(min(image.size) * 0.017))
+    """Put a small plate that says "Preview" into the lower right corner, if there is room."""
+    plate = mark_plate(image.size)
+    corner = mark_corner(image.size, plate)
+    if min(corner) >= 0:
+        image.paste(plate.convert("RGB"), corner, plate.getchannel("A"))
+
+
+def mark_corner(size: tuple[int, int], plate: Image.Image) -> tuple[int, int]:
+    """Return the place of the plate's upper left corner; negative where it does not fit."""
+    margin = round(min(size) * 0.022)
+    return size[0] - plate.width - margin, size[1] - plate.height - margin
+
+
+def mark_plate(size: tuple[int, int]) -> Image.Image:
+    """Return the plate for an image of ``size``."""
+    letters = max(11, round(min(size) * 0.017))
     # Drawn three times as large and made smaller, which smooths its edges.
     samples = 3
-    font = ImageFont.load_default(size * samples)
+    font = ImageFont.load_default(letters * samples)
     left, top, right, bottom = font.getbbox(MARK)
-    pad_x, pad_y = size * samples * 0.75, size * samples * 0.5
+    pad_x, pad_y = letters * samples * 0.75, letters * samples * 0.5
     width, height = right - left + 2 * pad_x, bottom - top + 2 * pad_y
     mask = Image.new("L", (round(width), round(height)))
     pen = ImageDraw.Draw(mask)
-    radius = size * samples * 0.35
+    radius = letters * samples * 0.35
     pen.rounded_rectangle((0, 0, width - 1, height - 1), radius, fill=225)
     label = Image.new("RGB", mask.size, (250, 247, 238))
     pen = ImageDraw.Draw(label)
@@ -119,18 +112,21 @@ def mark(image: Image.Image) -> None:
     )
     pen.text((pad_x - left, pad_y - top), MARK, font=font, fill=(32, 38, 36))
     box = (mask.width // samples, mask.height // samples)
-    margin = round(min(image.size) * 0.022)
-    corner = (image.width - box[0] - margin, image.height - box[1] - margin)
     resample = Image.Resampling.LANCZOS
-    image.paste(label.resize(box, resample), corner, mask.resize(box, resample))
+    plate = label.resize(box, resample)
+    plate.putalpha(mask.resize(box, resample))
+    return plate
 
 
-def to_png(image: Image.Image, text: Mapping[str, str]) -> bytes:
-    """Return the image as a PNG that names its origin."""
+def to_png(image: Image.Image, text: Mapping[str, str], *, orientation: int | None = None) -> bytes:
+    """Return the image as a PNG that names its origin, and has an EXIF orientation if given."""
     info = PngImagePlugin.PngInfo()
-    comment = "A preview drawn without an image model."
+    comment = "A preview made without an image model."
     for key, value in {**text, "Software": SOFTWARE, "Comment": comment}.items():
         info.add_itxt(key, value.replace("\0", ""))
+    exif = Image.Exif()
+    if orientation is not None:
+        exif[ExifTags.Base.Orientation] = orientation
     out = io.BytesIO()
-    image.save(out, "PNG", pnginfo=info, compress_level=4)
+    image.save(out, "PNG", pnginfo=info, compress_level=4, exif=exif if exif else None)
     return out.getvalue()

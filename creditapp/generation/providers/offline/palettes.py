@@ -55,16 +55,22 @@ def read_palettes() -> tuple[Palette, ...]:
     )
 
 
-def choose_palette(words: Sequence[str], usual: Sequence[str], dice: random.Random) -> Palette:
-    """Return a palette for the words of the prompt, for the usual light of the scene, or any."""
-    palettes = read_palettes()
-    return dice.choice(_matching(words) or _matching(usual) or palettes)
+def choose_palette(
+    words: Sequence[str],
+    usual: Sequence[str],
+    dice: random.Random,
+    unwanted: frozenset[str] = frozenset(),
+) -> Palette:
+    """Return a palette for the words of the prompt, for the usual light of the scene, or any.
+
+    One for an ``unwanted`` word is chosen only when there is no other.
+    """
+    palettes = [each for each in read_palettes() if not each.words & unwanted] or read_palettes()
+    return dice.choice(_matching(words, palettes) or _matching(usual, palettes) or palettes)
 
 
-def _matching(words: Sequence[str]) -> list[Palette]:
+def _matching(words: Sequence[str], palettes: Sequence[Palette]) -> list[Palette]:
     """Return the palettes that share the most words."""
-    scores = [len(palette.words & set(words)) for palette in read_palettes()]
+    scores = [len(palette.words & set(words)) for palette in palettes]
     best = max(scores)
-    return [
-        palette for palette, score in zip(read_palettes(), scores, strict=True) if 0 < score == best
-    ]
+    return [palette for palette, score in zip(palettes, scores, strict=True) if 0 < score == best]
