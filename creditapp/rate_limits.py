@@ -130,6 +130,11 @@ JSON_BYTES_MAX: Final = 1024 * 1024
 JSON_MEMBERS_MAX: Final = 64
 """Of a JSON body's object: more than any route reads, few enough to check."""
 
+_MB: Final = 1024 * 1024
+
+UPLOAD_BYTES_MAX: Final = {"image": 20 * _MB, "audio": 20 * _MB, "video": 50 * _MB}
+"""Of an uploaded file, by its kind: more than any vendor takes as a source."""
+
 WEBHOOK_BYTES_MAX: Final = 512 * 1024
 """Of an event: Stripe's largest are a tenth of that."""
 

@@ -138,7 +138,10 @@ class Upload(db.Model):
     """A file that its owner brought, to start generations from."""
 
     __tablename__ = "uploads"
-    __table_args__ = (Index("ix_uploads_owner", "owner_kind", "owner_id", "id"),)
+    __table_args__ = (
+        Index("ix_uploads_owner", "owner_kind", "owner_id", "id"),
+        Index("ix_uploads_used_at", "used_at"),
+    )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     owner_kind: Mapped[str] = mapped_column(String(8))
@@ -148,4 +151,10 @@ class Upload(db.Model):
     width: Mapped[int | None] = mapped_column(Integer)
     height: Mapped[int | None] = mapped_column(Integer)
     milliseconds: Mapped[int | None] = mapped_column(Integer)
+    thumbnail_key: Mapped[str | None] = mapped_column(String(80))
+    """A small image for lists, of an image or a video."""
+    bytes: Mapped[int] = mapped_column(Integer)
+    """Of the file and its thumbnail, for the limit of an account."""
+    used_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    """When an order last started from it; until then, when it came."""
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -6,11 +6,14 @@ their files, which may have been deleted by then.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Row, false, literal, or_, select, union_all, update
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from creditapp.errors import NotFound
 from creditapp.generation.funding import Caller
@@ -21,6 +24,9 @@ from creditapp.services import get
 
 ID_PATTERN = r"(upl|ast)_[0-9a-z]{26}"
 """The form of a source's id."""
+
+_UPLOAD_ID = re.compile(r"upl_[0-9a-z]{26}", re.ASCII)
+_ASSET_ID = re.compile(r"ast_[0-9a-z]{26}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +39,9 @@ class Source:
     width: int | None
     height: int | None
     milliseconds: int | None
+    prompt: str = field(default="", repr=False)
+    """The prompt of a delivered file; empty for an upload."""
+    has_thumbnail: bool = False
 
     @property
     def kind(self) -> str:
@@ -49,34 +58,109 @@ def find_sources(session: Session, by: Caller, ids: Sequence[str]) -> Sources:
 
     At most two queries, none without ids.
     """
-    kind, owner_id = by.owner
-    found: dict[str, Source] = {}
-    upload_ids = [each for each in ids if each.startswith("upl_")]
-    if upload_ids:
-        own_uploads = select(Upload).where(
-            Upload.id.in_(upload_ids), Upload.owner_kind == kind, Upload.owner_id == owner_id
-        )
-        found |= {row.id: _source(row) for row in session.scalars(own_uploads)}
-    asset_ids = [each for each in ids if each.startswith("ast_")]
-    if asset_ids:
-        own_assets = (
-            select(Asset)
-            .join(Generation, Asset.generation_id == Generation.id)
-            .where(
-                Asset.id.in_(asset_ids),
-                Generation.owner_kind == kind,
-                Generation.owner_id == owner_id,
-                Generation.deleted_at.is_(None),
-            )
-        )
-        found |= {row.id: _source(row) for row in session.scalars(own_assets)}
+    found = own_sources(session, by, ids)
     if set(ids) - found.keys():
         raise NotFound("A file to start from is not among yours.")
     return found
 
 
-def _source(row: Upload | Asset) -> Source:
-    return Source(row.id, row.media_key, row.mime_type, row.width, row.height, row.milliseconds)
+def own_sources(session: Session, by: Caller, ids: Sequence[str]) -> Sources:
+    """Return those of the ids that are files of the caller. At most two queries."""
+    kind, owner_id = by.owner
+    found: dict[str, Source] = {}
+    # PostgreSQL refuses a text with a NUL in it, so only what looks like an id is looked up.
+    upload_ids = [each for each in ids if _UPLOAD_ID.fullmatch(each)]
+    if upload_ids:
+        own_uploads = select(Upload).where(
+            Upload.id.in_(upload_ids), Upload.owner_kind == kind, Upload.owner_id == owner_id
+        )
+        found |= {row.id: _source(row) for row in session.scalars(own_uploads)}
+    asset_ids = [each for each in ids if _ASSET_ID.fullmatch(each)]
+    if asset_ids:
+        own_assets = (
+            select(Asset, Generation.prompt)
+            .join(Generation, Asset.generation_id == Generation.id)
+            .where(Asset.id.in_(asset_ids), *_owned(by))
+        )
+        rows = session.execute(own_assets)
+        found |= {row.Asset.id: _source(row.Asset, row.prompt) for row in rows}
+    return found
+
+
+def recent_sources(session: Session, by: Caller, kinds: Sequence[str], limit: int) -> list[Source]:
+    """Return the caller's newest files of these kinds, the newest first; one query.
+
+    Of delivered files those of the newest 500 generations count, so that a rare kind is not
+    looked for in all of them.
+    """
+    kind, owner_id = by.owner
+    columns = ("id", "media_key", "mime_type", "width", "height", "milliseconds", "thumbnail_key")
+    newest = (
+        select(Generation.id, Generation.prompt)
+        .where(*_owned(by), Generation.delivered > 0)
+        .order_by(Generation.id.desc())
+        .limit(500)
+        .subquery()
+    )
+    delivered = (
+        select(*(getattr(Asset, name) for name in columns), Asset.created_at, newest.c.prompt)
+        .join(newest, Asset.generation_id == newest.c.id)
+        .where(_of_kinds(Asset.mime_type, kinds))
+        .order_by(Asset.created_at.desc(), Asset.id.desc())
+        .limit(limit)
+        .subquery()
+    )
+    uploaded = (
+        select(
+            *(getattr(Upload, name) for name in columns),
+            Upload.created_at,
+            literal("").label("prompt"),
+        )
+        .where(
+            Upload.owner_kind == kind,
+            Upload.owner_id == owner_id,
+            _of_kinds(Upload.mime_type, kinds),
+        )
+        .order_by(Upload.created_at.desc(), Upload.id.desc())
+        .limit(limit)
+        .subquery()
+    )
+    both = union_all(select(delivered), select(uploaded)).subquery()
+    query = select(both).order_by(both.c.created_at.desc(), both.c.id.desc()).limit(limit)
+    return [_source(row, row.prompt) for row in session.execute(query)]
+
+
+def note_use(session: Session, sources: Sources, now: datetime) -> None:
+    """Store that an order starts from these files, so that its uploads are kept longer."""
+    upload_ids = [each for each in sources if each.startswith("upl_")]
+    if upload_ids:
+        session.execute(update(Upload).where(Upload.id.in_(upload_ids)).values(used_at=now))
+
+
+def _owned(by: Caller) -> tuple[ColumnElement[bool], ...]:
+    kind, owner_id = by.owner
+    return (
+        Generation.owner_kind == kind,
+        Generation.owner_id == owner_id,
+        Generation.deleted_at.is_(None),
+    )
+
+
+def _of_kinds(column: InstrumentedAttribute[str], kinds: Sequence[str]) -> ColumnElement[bool]:
+    return or_(false(), *(column.startswith(f"{kind}/") for kind in kinds))
+
+
+def _source(row: Upload | Asset | Row[Any], prompt: str = "") -> Source:
+    return Source(
+        row.id,
+        row.media_key,
+        row.mime_type,
+        row.width,
+        row.height,
+        row.milliseconds,
+        prompt,
+        row.thumbnail_key is not None,
+    )
 
 
 def stored(sources: Sources) -> dict[str, list[str]]:

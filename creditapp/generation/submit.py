@@ -26,7 +26,7 @@ from creditapp.generation.operations import OPERATIONS
 from creditapp.generation.orders import Order
 from creditapp.generation.providers import Providers, ProviderUnavailable
 from creditapp.generation.queries import GenerationResult
-from creditapp.generation.sources import Sources, find_sources
+from creditapp.generation.sources import Sources, find_sources, note_use
 from creditapp.ids import new_id
 from creditapp.services import get
 
@@ -138,6 +138,7 @@ def _create(
     # After the hold, so that the row is written once, and whole.
     if not insert_once(session, generation, ["owner_kind", "owner_id", "request_key"]):
         raise Conflict("This request is being withdrawn. Try again.")
+    note_use(session, priced.sources, now)
     return GenerationResult(generation, available_micro=available_micro)
 
 

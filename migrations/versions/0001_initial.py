@@ -206,10 +206,14 @@ def upgrade() -> None:
         sa.Column("width", sa.Integer(), nullable=True),
         sa.Column("height", sa.Integer(), nullable=True),
         sa.Column("milliseconds", sa.Integer(), nullable=True),
+        sa.Column("thumbnail_key", sa.String(length=80), nullable=True),
+        sa.Column("bytes", sa.Integer(), nullable=False),
+        sa.Column("used_at", UtcDateTime(), nullable=False),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_uploads"),
     )
     op.create_index("ix_uploads_owner", "uploads", ["owner_kind", "owner_id", "id"])
+    op.create_index("ix_uploads_used_at", "uploads", ["used_at"])
     op.create_table(
         "guest_budgets",
         sa.Column("day", sa.Date(), nullable=False),

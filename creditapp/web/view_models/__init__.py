@@ -23,4 +23,5 @@ from creditapp.web.view_models.images import image_card, job
 from creditapp.web.view_models.payments import PaymentView, payment
 from creditapp.web.view_models.plans import plan, plans, seats
 from creditapp.web.view_models.receipts import ReceiptView, receipt
+from creditapp.web.view_models.sources import SourcePicker, SourceTile, source_picker, source_tile
 from creditapp.web.view_models.topups import Topup, topup
