@@ -31,10 +31,10 @@ from creditapp.catalog.models import (
     MediaOperations,
     Model,
     Operation,
-    Served,
     Shapes,
 )
 from creditapp.catalog.products import FREE_PLAN, Agents, Pack, Plan
+from creditapp.catalog.served import Served
 
 
 class Catalog(Table):

@@ -8,7 +8,6 @@ from typing import Annotated, ClassVar, Final, Literal, Self, get_args
 from pydantic import Field, model_validator
 
 from creditapp.catalog.fields import (
-    Address,
     Computed,
     Credits,
     Id,
@@ -18,10 +17,8 @@ from creditapp.catalog.fields import (
     Name,
     Seconds,
     Table,
-    Variable,
 )
-from creditapp.catalog.provider_costs import ProviderCost
-from creditapp.catalog.provider_parameters import Parameters
+from creditapp.catalog.served import Served
 from creditapp.catalog.shapes import Shape, Shapes
 
 TEXT_TO_IMAGE: Final = "text-to-image"
@@ -43,28 +40,6 @@ OPERATIONS: Final[tuple[str, ...]] = (*IMAGE_OPERATIONS, *MEDIA_OPERATIONS, *TOK
 Tier = Literal["budget", "standard", "premium"]
 TIERS: Final[tuple[Tier, ...]] = get_args(Tier)
 """From plain to best: a recommendation takes the best tier that the balance affords."""
-
-
-class Served(Table):
-    """The provider of an entry: the adapter, the vendor's name of the model, its key and base URL.
-
-    ``provider`` is ``openai`` (any OpenAI-compatible endpoint), ``google``, ``fal`` or ``offline``.
-    ``key_env`` and ``base_url_env`` name variables; ``base_url`` is the address when that variable
-    is unset. ``gateway`` means that OpenAI itself does not serve the model: it needs a base URL.
-    ``parameters`` are sent with every request as they are: endpoints with the same API differ in
-    what they take, and a model's name does not tell, because gateways put a prefix before it.
-    """
-
-    provider: Literal["openai", "google", "fal", "offline"] = "openai"
-    provider_model: Name = ""
-    key_env: Variable = "OPENAI_API_KEY"
-    base_url_env: Variable = "OPENAI_BASE_URL"
-    base_url: Address | None = None
-    gateway: bool = False
-    takes_size: bool = True
-    takes_seed: bool = False
-    parameters: Parameters = Field(default_factory=dict)
-    provider_cost: ProviderCost | None = None
 
 
 class ServedModel(Served):
@@ -219,6 +194,8 @@ class Operation(Served):
     """The kinds of files that speech may come in, the default first."""
     shapes: Shapes = ()
     """The shapes of a video, the default first."""
+    provider_seconds: Many[Seconds] = ()
+    """The lengths that the provider makes, rising; the next one up is asked for."""
     factor: Annotated[int, Field(ge=2, le=8)] = 2
     """How many times larger an upscaled image's sides are."""
     native_n: ClassVar[bool] = False

@@ -99,6 +99,7 @@ def _produce(generation: Generation, delivery: Delivery, lease: Lease) -> None:
         work = Work(
             progress=lease.note_progress,
             should_stop=lease.should_stop,
+            is_canceled=lambda: lease.stop_requested,
             note_job=lease.note_provider_job,
             job=generation.provider_job,
         )

@@ -12,6 +12,7 @@ from creditapp.catalog.load import parse
 
 Edit = Callable[[str, str], Path]
 NANO = 'price = "0.5"\n'
+DRAWS = "native_n = true\nsources_max = 16"
 AMOUNT = 'must be a whole number or a decimal in quotes, such as "0.5"'
 ID = "must be lower-case letters, digits, dots and hyphens, at most 48"
 
@@ -54,7 +55,7 @@ BAD: list[tuple[str, str, str, str]] = [
     ('name = "Flux Dev"', 'name = ""', "models.flux-dev.name", "must be one line of 1 to 60"),
     ('name = "Flux Dev"', 'name = "a\\nb"', "models.flux-dev.name", "must be one line of 1 to 60"),
     ("guests = true", 'guests = "yes"', "models.nano-banana.guests", "must be true or false"),
-    ("native_n = true", "native_n = 1", "models.gpt-image.native_n", "must be true or false"),
+    (DRAWS, "native_n = 1", "models.gpt-image.native_n", "must be true or false"),
     (
         "guests = true",
         'guests = true\noperations = ["image-to-image"]',
@@ -80,17 +81,17 @@ BAD: list[tuple[str, str, str, str]] = [
         'write 0.5 in quotes ("0.5")',
     ),
     (
-        "native_n = true",
+        DRAWS,
         'qualities = { draft = "low" }',
         "models.gpt-image.qualities.draft",
         "has no price of its own in prices",
     ),
-    ("native_n = true", "takes_size = 0", "models.gpt-image.takes_size", "must be true or false"),
+    (DRAWS, "takes_size = 0", "models.gpt-image.takes_size", "must be true or false"),
     *[
         (
             'parameters = { output_format = "png" }',
             f"parameters = {{ {parameter} }}",
-            f"models.gpt-image.parameters.{parameter.partition(' ')[0]}",
+            f"models.flux-dev.parameters.{parameter.partition(' ')[0]}",
             reason,
         )
         for parameter, reason in (

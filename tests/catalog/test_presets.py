@@ -6,6 +6,7 @@ import pytest
 
 from creditapp.catalog import Catalog, load_catalog
 from creditapp.catalog.load import PRESETS
+from creditapp.catalog.served import VENDORS
 from creditapp.units import MICRO_PER_CREDIT
 
 CREDIT = MICRO_PER_CREDIT
@@ -127,6 +128,10 @@ def test_the_catalog_names_the_variables_that_it_reads(studio: Catalog) -> None:
     assert studio.environment == (
         "ANTHROPIC_API_KEY",
         "ANTHROPIC_BASE_URL",
+        "FAL_BASE_URL",
+        "FAL_KEY",
+        "GEMINI_API_KEY",
+        "GEMINI_BASE_URL",
         "OPENAI_API_KEY",
         "OPENAI_BASE_URL",
         "STRIPE_PRICE_ENTERPRISE",
@@ -191,7 +196,7 @@ def test_every_preset_is_whole(name: str) -> None:
     assert default.guests
     for model in catalog.models:
         assert model.shapes[0].aspect == "1:1"
-        assert model.provider == "openai"
+        assert model.provider in VENDORS
 
 
 def test_a_lookup_of_nothing_finds_nothing(studio: Catalog) -> None:

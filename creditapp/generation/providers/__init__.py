@@ -2,7 +2,7 @@
 
 ``Providers`` finds the ``Route`` to an entry of the catalog. Each provider implements ``Provider``
 and fails with a ``ProviderError``. ``offline`` needs no network, ``openai`` calls any
-OpenAI-compatible endpoint.
+OpenAI-compatible endpoint, ``google`` Gemini's own, ``fal`` fal's queue.
 """
 
 from creditapp.generation.providers.offline import OfflineProvider

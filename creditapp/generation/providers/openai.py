@@ -1,4 +1,4 @@
-"""Images from OpenAI or any compatible endpoint; the only importer of ``openai``.
+"""Images and speech from OpenAI or any compatible endpoint; the only importer of ``openai``.
 
 Functions import the SDK, because its import takes half a second that the app's start should not
 pay. Retries are off: a second attempt is a second bill (the SDK sends no idempotency key for
@@ -14,11 +14,11 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
-from creditapp.generation.providers import openai_answers, openai_errors, openai_models
+from creditapp.generation.providers import openai_answers, openai_models, vendor_errors
 from creditapp.generation.providers.openai_answers import TokenPrices
 from creditapp.generation.providers.protocol import (
     GenerationFailed,
@@ -28,17 +28,21 @@ from creditapp.generation.providers.protocol import (
     ProviderError,
     ProviderUnavailable,
     Request,
+    SpeechRequest,
     Work,
 )
 from creditapp.logs import error_fields
 
 if TYPE_CHECKING:
-    from openai import APIResponse, OpenAI, OpenAIError
-    from openai.types import ImagesResponse
+    from contextlib import AbstractContextManager
+
+    from openai import OpenAI, OpenAIError
 
 OPENAI_BASE_URL = "https://api.openai.com/v1"
 TIMEOUT_SECONDS = 120.0
 CONNECT_SECONDS = 10.0
+SPEECH_CHARACTERS_MAX = 4096
+"""The longest text of one call. Several files cannot be joined without encoding them again."""
 
 log = structlog.get_logger(__name__)
 
@@ -51,7 +55,7 @@ class OpenAIProvider:
 
     name = "openai"
     repeatable = False
-    makes = frozenset[type[Request]]({ImageRequest})
+    makes = frozenset[type[Request]]({ImageRequest, SpeechRequest})
 
     def __init__(
         self,
@@ -71,49 +75,67 @@ class OpenAIProvider:
         return f"OpenAIProvider({self._base_url!r})"
 
     def make(self, request: Request, work: Work) -> Iterator[ProducedFile]:
-        """Yield the images of one call, or of one call each if ``request.one_call_each``.
+        """Yield speech, or the images of one call, or of one each if ``request.one_call_each``.
 
         Fewer images than requested are no error if at least one arrived; the others are not
-        yielded, so not charged. The vendor reports no progress, so it moves with each image.
+        yielded, so not charged. The vendor reports no progress, so it moves with each file.
         """
-        if not isinstance(request, ImageRequest):
+        if isinstance(request, SpeechRequest):
+            counts = [1]
+        elif isinstance(request, ImageRequest):
+            counts = [1] * request.n if request.one_call_each else [request.n]
+        else:
             raise TypeError(f"{type(request).__name__} is not made here")
         work.progress(0.0)
         delivered = 0
-        for count in [1] * request.n if request.one_call_each else [request.n]:
+        for count in counts:
             if work.should_stop():
                 return
             try:
-                images = self._call(request, count)
+                if isinstance(request, SpeechRequest):
+                    files = [self._speak(request)]
+                else:
+                    files = self._draw(request, count)
             except ProviderError as error:
                 log.warning("provider call failed", code=error.code, reason=error.reason)
                 raise
-            for image in images:
+            for file in files:
                 delivered += 1
-                yield image
-                work.progress(delivered / request.n)
+                yield file
+                work.progress(delivered / sum(counts))
 
-    def _call(self, request: ImageRequest, count: int) -> list[ProducedFile]:
-        answer = self._ask(request, count)
-        images, cost = openai_answers.read(answer, count, request, self._prices)
+    def _draw(self, request: ImageRequest, count: int) -> list[ProducedFile]:
+        answer = _parsed(self._ask(request, count))
+        images, cost = openai_answers.read(answer, count, self._prices)
         if not images:
+            if isinstance(answer, dict) and "error" in answer:
+                raise GenerationFailed(vendor_errors.VENDOR_FAILED, reason="error_in_answer")
             raise GenerationFailed(
-                "The model's answer held no usable image.",
-                provider_cost_micros_usd=cost,
-                reason="no_image",
+                vendor_errors.NO_IMAGE, provider_cost_micros_usd=cost, reason="no_image"
             )
         if len(images) < count:
             log.warning("provider delivered too few images", delivered=len(images), ordered=count)
         return images
 
-    def _ask(self, request: ImageRequest, count: int) -> object:
-        """Make one HTTP request; return its parsed JSON or raise ``ProviderError``."""
+    def _speak(self, request: SpeechRequest) -> ProducedFile:
+        if len(request.text) > SPEECH_CHARACTERS_MAX:
+            raise GenerationFailed(
+                f"The text has {len(request.text):,} characters; "
+                f"at most {SPEECH_CHARACTERS_MAX:,} can be spoken at once.",
+                permanent=True,
+                may_have_charged=False,
+                reason="text_too_long",
+            )
+        return openai_answers.read_speech(self._ask(request, 1))
+
+    def _ask(self, request: ImageRequest | SpeechRequest, count: int) -> bytes:
+        """Make one HTTP request; return the answer's body or raise ``ProviderError``."""
         from openai import OpenAIError
 
         failure: ProviderError
         try:
-            with self._client() as client:
-                return self._call_endpoint(client, request, count)
+            with self._client() as client, self._call(client, request, count) as response:
+                return self._read(response)
         except ProviderError:
             raise
         except OpenAIError as error:
@@ -141,23 +163,25 @@ class OpenAIProvider:
             http_client=openai.DefaultHttpxClient(timeout=timeout, follow_redirects=False),
         )
 
-    def _call_endpoint(self, client: OpenAI, request: ImageRequest, count: int) -> object:
-        if request.images:
-            files = [
-                (f"image-{number}", image.data, image.mime_type)
-                for number, image in enumerate(request.images, 1)
-            ]
-            call = client.images.with_streaming_response.edit(
-                image=files, **openai_models.parameters(request, count)
+    def _call(
+        self, client: OpenAI, request: ImageRequest | SpeechRequest, count: int
+    ) -> AbstractContextManager[_Response]:
+        if isinstance(request, SpeechRequest):
+            return client.audio.speech.with_streaming_response.create(
+                **openai_models.speech_parameters(request)
             )
-        else:
-            call = client.images.with_streaming_response.generate(
-                **openai_models.parameters(request, count)
-            )
-        with call as response:
-            return self._read_json(response)
+        parameters = openai_models.parameters(request, count)
+        if not request.images:
+            return client.images.with_streaming_response.generate(**parameters)
+        files = [
+            (f"image-{number}", image.data, image.mime_type)
+            for number, image in enumerate(request.images, 1)
+        ]
+        if request.mask is not None:
+            parameters["mask"] = ("mask", request.mask.data, request.mask.mime_type)
+        return client.images.with_streaming_response.edit(image=files, **parameters)
 
-    def _read_json(self, response: APIResponse[ImagesResponse]) -> object:
+    def _read(self, response: _Response) -> bytes:
         deadline = time.monotonic() + self._timeout_seconds
         body = bytearray()
         cut_off = False
@@ -172,15 +196,29 @@ class OpenAIProvider:
             cut_off = True
         if time.monotonic() > deadline:
             raise GenerationTimeout(reason="answer_too_slow")
-        if cut_off or len(body) > openai_answers.ANSWER_BYTES_MAX:
-            raise GenerationFailed(reason="answer_cut_off" if cut_off else "answer_too_large")
-        try:
-            answer: object = json.loads(body)
-        except (ValueError, RecursionError):
-            answer = None
-        if answer is None:
-            raise GenerationFailed(reason="answer_not_json")
-        return answer
+        if cut_off:
+            raise GenerationFailed(vendor_errors.CUT_OFF, reason="answer_cut_off")
+        if len(body) > openai_answers.ANSWER_BYTES_MAX:
+            raise GenerationFailed(vendor_errors.TOO_LARGE, reason="answer_too_large")
+        return bytes(body)
+
+
+class _Response(Protocol):
+    """The common part of the SDK's answers, of JSON and of audio."""
+
+    def iter_bytes(self, chunk_size: int | None = None) -> Iterator[bytes]:
+        """Yield the body in chunks."""
+        ...
+
+
+def _parsed(body: bytes) -> object:
+    try:
+        answer: object = json.loads(body)
+    except (ValueError, RecursionError):
+        answer = None
+    if answer is None:
+        raise GenerationFailed(vendor_errors.UNREADABLE, reason="answer_not_json")
+    return answer
 
 
 def _translate(error: OpenAIError) -> ProviderError:
@@ -188,9 +226,10 @@ def _translate(error: OpenAIError) -> ProviderError:
     from openai import APIConnectionError, APIError, APIStatusError, APITimeoutError
 
     if isinstance(error, APIStatusError):
-        return openai_errors.of_status(error.status_code, error.code)
+        waits = error.response.headers.get("retry-after")
+        return vendor_errors.of_status(error.status_code, error.code, waits)
     if isinstance(error, APIConnectionError):
-        return openai_errors.of_transport(
+        return vendor_errors.of_transport(
             type(error.__cause__).__name__, timed_out=isinstance(error, APITimeoutError)
         )
     reason = f"sdk_{type(error).__name__}"

@@ -1,4 +1,4 @@
-"""Parse an endpoint's answer into images; anything else does not count as delivered."""
+"""Parse an endpoint's answer into files; anything else does not count as delivered."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import structlog
 
 from creditapp.generation.providers import images as image_files
-from creditapp.generation.providers.protocol import NO_USAGE, ImageRequest, ProducedFile
+from creditapp.generation.providers import recordings, vendor_errors
+from creditapp.generation.providers.protocol import NO_USAGE, GenerationFailed, ProducedFile
 
 ANSWER_BYTES_MAX = 192 * 1024 * 1024
 """The largest answer that is read: ten large images in base64."""
@@ -30,7 +31,7 @@ class TokenPrices:
 
 
 def read(
-    answer: object, count: int, request: ImageRequest, prices: TokenPrices | None
+    answer: object, count: int, prices: TokenPrices | None
 ) -> tuple[list[ProducedFile], int | None]:
     """Return the usable images of ``answer``, at most ``count``, and our cost of the call.
 
@@ -46,10 +47,6 @@ def read(
     usable = [image for image in parsed if image is not None]
     images = []
     for index, (data, file) in enumerate(usable):
-        if file.mime_type == "image/png":
-            data = image_files.with_png_text(
-                data, {"Prompt": request.prompt, "Model": request.provider_model}
-            )
         images.append(
             ProducedFile(
                 data=data,
@@ -61,6 +58,16 @@ def read(
             )
         )
     return images, cost
+
+
+def read_speech(body: bytes) -> ProducedFile:
+    """Return the audio that an answer's body is; raise ``GenerationFailed`` for anything else."""
+    try:
+        speech = recordings.inspect(body, "audio")
+    except recordings.NotARecording as error:
+        log.warning("provider sent no audio", reason=error.reason)
+        raise GenerationFailed(vendor_errors.NO_RECORDING, reason="no_audio") from None
+    return ProducedFile(data=body, mime_type=speech.mime_type, milliseconds=speech.milliseconds)
 
 
 def _image(item: object) -> tuple[bytes, image_files.ImageFile] | None:

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from creditapp.generation.providers.protocol import ImageRequest
+from creditapp.generation.providers.protocol import ImageRequest, SpeechRequest
+
+_SPEECH_FORMATS = {"ogg": "opus"}
+"""The endpoint's names of formats, where they differ: its Opus comes in an Ogg file."""
 
 
 def parameters(request: ImageRequest, count: int) -> dict[str, Any]:
@@ -21,7 +24,27 @@ def parameters(request: ImageRequest, count: int) -> dict[str, Any]:
         values["n"] = count
     if request.quality is not None:
         values["quality"] = request.quality
+    # Apart from the SDK's own arguments, because it does not know those of other vendors.
+    extra: dict[str, Any] = dict(request.parameters)
+    if request.takes_seed:
+        extra["seed"] = request.seed
+    if request.negative_prompt is not None:
+        extra["negative_prompt"] = request.negative_prompt
+    if request.style is not None:
+        extra["style"] = request.style
+    if extra:
+        values["extra_body"] = extra
+    return values
+
+
+def speech_parameters(request: SpeechRequest) -> dict[str, Any]:
+    """Return the arguments of ``audio.speech.create``."""
+    values: dict[str, Any] = {
+        "input": request.text,
+        "model": request.provider_model,
+        "voice": request.voice,
+        "response_format": _SPEECH_FORMATS.get(request.format, request.format),
+    }
     if request.parameters:
-        # Apart from the SDK's own arguments, because it does not know those of other vendors.
         values["extra_body"] = dict(request.parameters)
     return values

@@ -37,9 +37,16 @@ class Request:
 
     provider_model: str = ""
     """The vendor's name of the model; for a preview the catalog's id."""
+    answers_as: str = ""
+    """The name under which that model answers, where an answer names its model."""
     parameters: Mapping[str, str | int | bool] = field(default_factory=dict)
     """Further parameters of the catalog's entry, sent as they are."""
     seed: int = 0
+
+    @property
+    def starts_from_image(self) -> bool:
+        """Whether it starts from an image: some vendors have a model of its own for that."""
+        return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +71,11 @@ class ImageRequest(Request):
     one_call_each: bool = False
     """Make one call for each image: the endpoint has no ``n``, or each is settled as it arrives."""
 
+    @property
+    def starts_from_image(self) -> bool:
+        """Whether other images are given."""
+        return bool(self.images)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpscaleRequest(Request):
@@ -84,6 +96,11 @@ class VideoRequest(Request):
     height: int
     image: SourceFile | None = None
 
+    @property
+    def starts_from_image(self) -> bool:
+        """Whether the first frame is given."""
+        return self.image is not None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpeechRequest(Request):
@@ -101,6 +118,11 @@ class LipsyncRequest(Request):
     face: SourceFile
     voice: SourceFile
     seconds: int
+
+    @property
+    def starts_from_image(self) -> bool:
+        """Whether the face is in an image, not in a video."""
+        return self.face.mime_type.startswith("image/")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +159,8 @@ class Work:
     """Receives the done share of the whole request, from 0 to 1, never falling."""
     should_stop: Callable[[], bool] = _never
     """Return whether to stop; called between files, and as often as is cheap."""
+    is_canceled: Callable[[], bool] = _never
+    """Return whether to stop because the owner canceled, so that a vendor's job may be ended."""
     note_job: Callable[[str], None] = _nothing
     """Stores the vendor's id of a job that was submitted, before the first poll of it."""
     job: str | None = None

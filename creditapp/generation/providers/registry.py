@@ -8,20 +8,41 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Final, Protocol
 
 from creditapp.catalog.models import Model, Operation
+from creditapp.catalog.served import OFFLINE
+from creditapp.generation.providers.fal import FalProvider
+from creditapp.generation.providers.google import GoogleProvider
+from creditapp.generation.providers.openai import OpenAIProvider
 from creditapp.generation.providers.protocol import (
     ImageRequest,
     ProducedFile,
     Provider,
     ProviderUnavailable,
     Request,
+    VideoRequest,
     Work,
 )
 
 TIMEOUT_SECONDS = 120.0
 """The longest wait for one answer of a vendor."""
 
+
+class Adapter(Protocol):
+    """Makes the provider of one key and address; ``None`` is the vendor's own address."""
+
+    def __call__(self, *, api_key: str, base_url: str | None, timeout_seconds: float) -> Provider:
+        """Return the provider."""
+        ...
+
+
+ADAPTERS: Final[Mapping[str, Adapter]] = {
+    "openai": OpenAIProvider,
+    "google": GoogleProvider,
+    "fal": FalProvider,
+}
+"""The adapters by the names that a catalog writes; ``catalog/served.py`` has their variables."""
 
 ServedModel = Model | Operation
 """An entry of the catalog that names its provider: a model, or an operation with its own price."""
@@ -67,19 +88,34 @@ class Route:
             raise ProviderUnavailable(detail, permanent=True, reason="not_made_here")
         request = replace(request, provider_model=self.model)
         if not self.preview:
-            request = replace(request, parameters=self.served.parameters)
-            if isinstance(request, ImageRequest):
-                request = self._for_the_model(request)
+            request = self._for_the_model(request)
         return self.provider.make(request, work)
 
-    def _for_the_model(self, request: ImageRequest) -> ImageRequest:
-        return replace(
+    def _for_the_model(self, request: Request) -> Request:
+        """Return the request with what the entry says, and without what it does not take."""
+        served = self.served
+        from_image = request.starts_from_image
+        model = (served.image_model if from_image else None) or self.model
+        request = replace(
             request,
-            quality=self.served.provider_quality(request.quality),
-            takes_size=self.served.takes_size,
-            takes_seed=self.served.takes_seed,
-            one_call_each=request.one_call_each or not self.served.native_n,
+            provider_model=model,
+            answers_as=served.answers_as or model,
+            parameters=served.image_parameters if from_image else served.parameters,
         )
+        if isinstance(request, ImageRequest):
+            takes_negative = isinstance(served, Model) and served.takes_negative_prompt
+            return replace(
+                request,
+                quality=served.provider_quality(request.quality),
+                takes_size=served.takes_size,
+                takes_seed=served.takes_seed,
+                negative_prompt=request.negative_prompt if takes_negative else None,
+                one_call_each=request.one_call_each or not served.native_n,
+            )
+        if isinstance(request, VideoRequest) and isinstance(served, Operation):
+            lengths = [each for each in served.provider_seconds if each >= request.seconds]
+            return replace(request, seconds=min(lengths, default=request.seconds))
+        return request
 
 
 class Providers:
@@ -109,11 +145,16 @@ class Providers:
 
         ``own_key`` is the user's own key for the same address; with it there is no preview.
         """
-        if model.provider not in ("openai", "offline"):
+        if model.provider not in (*ADAPTERS, OFFLINE):
             return Unavailable("This version of CreditApp cannot reach this model.", "")
         missing = self._missing_variable(model, own_key)
         if missing is None:
-            provider = self._openai(model, own_key)
+            adapter = ADAPTERS[model.provider]
+            provider = adapter(
+                api_key=own_key or self._values[model.key_env],
+                base_url=self._address(model),
+                timeout_seconds=self._timeout_seconds,
+            )
             return Route(provider, model.provider_model, preview=False, served=model)
         if self._offline is not None and own_key is None:
             return Route(self._offline, model.id, preview=True, served=model)
@@ -128,23 +169,14 @@ class Providers:
 
     def _missing_variable(self, model: ServedModel, own_key: str | None) -> str | None:
         """Return the first variable that the model lacks, if any."""
-        if model.provider == "offline":
+        if model.provider == OFFLINE:
             return "CREDITAPP_ENV"
         if not own_key and model.key_env not in self._values:
             return model.key_env
-        # Only OpenAI's own address is a default: a vendor's key must not be sent to another one.
+        # Only a vendor's own address is a default: its key must not be sent to another one.
         if model.gateway and self._address(model) is None:
             return model.base_url_env
         return None
 
     def _address(self, model: ServedModel) -> str | None:
         return self._values.get(model.base_url_env) or model.base_url
-
-    def _openai(self, model: ServedModel, own_key: str | None) -> Provider:
-        from creditapp.generation.providers.openai import OpenAIProvider
-
-        return OpenAIProvider(
-            api_key=own_key or self._values[model.key_env],
-            base_url=self._address(model),
-            timeout_seconds=self._timeout_seconds,
-        )

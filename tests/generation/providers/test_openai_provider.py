@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import logging
 from dataclasses import replace
 
 import pytest
-from PIL import Image
 from structlog.testing import capture_logs
 
 from creditapp.generation.providers import ImageRequest, ProviderError, SourceFile
 from creditapp.generation.providers.openai import OpenAIProvider
 from creditapp.generation.providers.openai_answers import TokenPrices
+from tests.fakes import openai_answers
 from tests.fakes.openai_server import FakeOpenAI
 from tests.generation.providers.conftest import generate
 
@@ -72,16 +71,12 @@ def every_text(error: BaseException) -> str:
     return " ".join(texts)
 
 
-def test_an_image_arrives_with_its_prompt_and_model_in_its_metadata(
-    fake_openai: FakeOpenAI,
-) -> None:
+def test_an_image_arrives_with_the_bytes_that_the_vendor_sent(fake_openai: FakeOpenAI) -> None:
     outcome = generate(provider_for(fake_openai), REQUEST)
     assert outcome.error is None
     [image] = outcome.images
     assert (image.mime_type, image.width, image.height) == ("image/png", 1024, 1024)
-    with Image.open(io.BytesIO(image.data)) as file:
-        file.load()
-        assert file.info == {"Prompt": PROMPT, "Model": "gpt-image-2.5-flare"}
+    assert image.data == openai_answers.png(PROMPT, 0, 1024, 1024)
     assert outcome.progress == [0.0, 1.0]
     assert image.usage["output_tokens"] == 272
 
@@ -112,6 +107,24 @@ def test_a_request_without_parameters_of_its_own_has_only_what_all_vendors_know(
         "prompt": PROMPT,
         "model": "flux-dev",
         "size": "1536x864",
+    }
+
+
+def test_what_the_entry_says_that_the_model_takes_is_sent_apart_from_the_sdks_own(
+    fake_openai: FakeOpenAI,
+) -> None:
+    fake_openai.lenient = True
+    request = replace(
+        REQUEST, takes_seed=True, seed=7, negative_prompt="rain", style="ink", parameters={"cfg": 3}
+    )
+    generate(provider_for(fake_openai), request)
+    fake_openai.lenient = False
+    body = fake_openai.calls[0]["body"]
+    assert {name: body[name] for name in ("seed", "negative_prompt", "style", "cfg")} == {
+        "seed": 7,
+        "negative_prompt": "rain",
+        "style": "ink",
+        "cfg": 3,
     }
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from creditapp.catalog import Catalog, Model, load_catalog
 from creditapp.catalog.load import parse, preset_path
+from creditapp.catalog.served import VENDORS
 from creditapp.generation.providers import (
     ImageRequest,
     OfflineProvider,
@@ -20,6 +21,7 @@ from creditapp.generation.providers import (
     Unavailable,
     Work,
 )
+from creditapp.generation.providers.registry import ADAPTERS
 from tests.fakes.openai_server import FakeOpenAI
 from tests.generation.providers.conftest import generate
 
@@ -111,6 +113,27 @@ def test_the_offline_provider_serves_its_own_models_only_where_previews_are_on()
     assert missing_for(Providers(KEY, offline=None), model) == "CREDITAPP_ENV"
 
 
+def test_the_adapters_and_the_vendors_of_the_catalog_are_the_same() -> None:
+    assert set(ADAPTERS) == set(VENDORS)
+    for name, adapter in ADAPTERS.items():
+        assert adapter(api_key="k", base_url=None, timeout_seconds=1).name == name
+
+
+def test_an_entry_without_variables_has_those_of_its_vendor() -> None:
+    catalog = load_catalog("studio")
+    for model_id, variables in (
+        ("nano-banana", ("GEMINI_API_KEY", "GEMINI_BASE_URL")),
+        ("flux-dev", ("FAL_KEY", "FAL_BASE_URL")),
+        ("gpt-image", ("OPENAI_API_KEY", "OPENAI_BASE_URL")),
+    ):
+        model = catalog.model(model_id)
+        assert model is not None
+        assert (model.key_env, model.base_url_env) == variables
+        assert missing_for(Providers({}, offline=None), model) == variables[0]
+        route = route_of(Providers({variables[0]: "k"}, offline=None), model)
+        assert route.name == model.provider
+
+
 def test_an_unknown_adapter_is_unavailable_and_not_a_crash() -> None:
     providers = Providers(KEY, offline=OfflineProvider())
     assert missing_for(providers, model_named(provider="sora")) == ""
@@ -140,29 +163,6 @@ def test_no_key_shows_in_a_repr() -> None:
     assert "sk-secret-7" not in f"{providers!r} {route!r} {route.provider!r}"
 
 
-def test_every_model_of_the_default_catalog_is_served_at_a_gateways_address() -> None:
-    catalog = load_catalog("studio")
-    vendors = frozenset(model.provider_model for model in catalog.models if model.gateway)
-    with FakeOpenAI(compatible_models=vendors) as fake_openai:
-        values = {"OPENAI_API_KEY": fake_openai.key, "OPENAI_BASE_URL": fake_openai.base_url}
-        providers = Providers(values, offline=None)
-        for model in catalog.models:
-            for shape in model.shapes:
-                request = ImageRequest(
-                    prompt="a fox",
-                    provider_model=model.provider_model,
-                    n=2,
-                    width=shape.width,
-                    height=shape.height,
-                    quality=model.default_quality,
-                )
-                outcome = generate(providers.require(model), request)
-                assert outcome.error is None, (model.id, shape)
-                assert [(image.width, image.height) for image in outcome.images] == [
-                    (shape.width, shape.height)
-                ] * 2
-
-
 PREFIXED = """
 provider_model = "openai/gpt-image-2.5-flare"
 parameters = { output_format = "png" }
@@ -179,8 +179,8 @@ def catalog_with(old: str, new: str) -> Catalog:
 
 @pytest.mark.parametrize("lenient", [False, True], ids=["strict gateway", "lenient gateway"])
 def test_a_model_behind_a_gateways_prefix_gets_what_its_entry_says(lenient: bool) -> None:
-    old = 'provider_model = "gpt-image-2.5-flare"\nnative_n = true\n'
-    old += 'parameters = { output_format = "png" }\n'
+    old = 'provider_model = "gpt-image-2.5-flare"\nnative_n = true\nsources_max = 16\n'
+    old += 'takes_mask = true\nwrites_text = true\nparameters = { output_format = "png" }\n'
     model = catalog_with(old, PREFIXED).model("gpt-image")
     assert model is not None
     with FakeOpenAI(lenient=lenient) as gateway:
