@@ -6,17 +6,29 @@ from flask import Blueprint, Flask
 
 from creditapp.api import (
     credits,
+    generate,
     generations,
     openapi,
     plans,
     price_sync,
     prices,
     purchases,
+    quotes,
     waiting,
 )
 
 api = Blueprint("api", __name__, url_prefix="/api")
-for resource in (credits, generations, openapi, plans, price_sync, prices, purchases):
+for resource in (
+    credits,
+    generate,
+    generations,
+    openapi,
+    plans,
+    price_sync,
+    prices,
+    purchases,
+    quotes,
+):
     api.register_blueprint(resource.routes)
 
 

@@ -1,4 +1,4 @@
-"""``/api/generations`` and the routes that generate images."""
+"""``/api/generations``: state, progress and result of generations, to list, show and delete."""
 
 from __future__ import annotations
 
@@ -6,35 +6,26 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from flask import Blueprint, Response, request
-from pydantic import (
-    Field,
-    SerializerFunctionWrapHandler,
-    ValidationError,
-    WithJsonSchema,
-    model_serializer,
-)
+from pydantic import Field, SerializerFunctionWrapHandler, WithJsonSchema, model_serializer
 
 from creditapp.api.credits import GuestInfo, guest_info
-from creditapp.api.requests import idempotency_key, page_size, replay_headers
-from creditapp.api.waiting import wait_for_end
+from creditapp.api.requests import page_size
 from creditapp.clock import now
 from creditapp.db import reading
 from creditapp.errors import AppError
-from creditapp.generation import GenerationResult, cancel, delete, find, queries, submit
+from creditapp.generation import GenerationResult, cancel, delete, find, queries
 from creditapp.generation.models import STATES, Generation
-from creditapp.generation.operations.text_to_image import ImageOrder
-from creditapp.generation.orders import Order
 from creditapp.generation.providers import (
     GenerationFailed,
     GenerationTimeout,
     PromptRejected,
     ProviderUnavailable,
 )
-from creditapp.http.json_provider import json_response, read_json, validation_failed
+from creditapp.http.json_provider import json_response
 from creditapp.http.openapi import documented
 from creditapp.http.policies import policy
 from creditapp.http.schemas import Credits, Moment, Schema
-from creditapp.http.viewer import caller, forget_viewer, viewer
+from creditapp.http.viewer import caller, viewer
 from creditapp.pagination import parse_cursor
 
 routes = Blueprint("generations", __name__)
@@ -103,34 +94,6 @@ class GenerationPage(Schema):
     next_cursor: str | None = None
 
 
-@routes.post("/generate-image")
-@policy("public")
-@documented(
-    "Generate images from a text",
-    GenerationAnswer,
-    body=ImageOrder,
-    headers=["Idempotency-Key", "Prefer"],
-    also={202: "Not finished yet; poll Location"},
-)
-def generate_image() -> Response:
-    """Generate images; 200 with the result if it is ready within the wait, else 202."""
-    return _generate("image", ImageOrder)
-
-
-@routes.post("/generate-nano-banana")
-@policy("public")
-@documented(
-    "Generate images with Nano Banana",
-    GenerationAnswer,
-    body=ImageOrder,
-    headers=["Idempotency-Key", "Prefer"],
-    also={202: "Not finished yet; poll Location"},
-)
-def generate_nano_banana() -> Response:
-    """Generate images with the model of the path, unless the body names another."""
-    return _generate("nano-banana", ImageOrder, model="nano-banana")
-
-
 @routes.get("/generations")
 @policy("public")
 @documented("The caller's generations, newest first", GenerationPage, query=["cursor", "limit"])
@@ -138,7 +101,7 @@ def list_generations() -> Response:
     """Return a page of the caller's generations."""
     cursor = parse_cursor(request.args.get("cursor"), queries.ID)
     page = queries.list_generations(reading(), caller(), page_size(PAGE_SIZE), cursor)
-    items = [_answer(result) for result in page.rows]
+    items = [answer_of(result) for result in page.rows]
     return json_response(GenerationPage(items=items, next_cursor=page.next_cursor))
 
 
@@ -148,7 +111,7 @@ def list_generations() -> Response:
 def show_generation(generation_id: str) -> Response:
     """Return state, progress and result of one generation."""
     result = find(reading(), generation_id, caller())
-    return json_response(_answer(result, with_balance=True))
+    return json_response(answer_of(result, with_balance=True))
 
 
 @routes.delete("/generations/<generation_id>")
@@ -167,49 +130,20 @@ def delete_generation(generation_id: str) -> Response:
     cancel(generation_id, by, now=now())
     result = find(reading(), generation_id, by)
     return json_response(
-        _answer(result, with_balance=True), 200 if result.generation.finished else 202
+        answer_of(result, with_balance=True), 200 if result.generation.finished else 202
     )
 
 
-def _generate(route: str, order_type: type[Order], **defaults: str) -> Response:
-    by = caller()
-    try:
-        order = order_type.model_validate({**defaults, **_with_model(read_json())})
-    except ValidationError as error:
-        raise validation_failed(error) from None
-    key = idempotency_key(order.idempotency_key, route)
-    result = submit(order, by, key=key, now=now())
-    headers = replay_headers(replayed=result.replayed)
-    if not result.generation.finished and wait_for_end(result.generation.id):
-        result = find(reading(), result.generation.id, by)
-    forget_viewer()
-    if not result.generation.finished:
-        location = f"/api/generations/{result.generation.id}"
-        headers |= {"Location": location, "Retry-After": "1"}
-        return json_response(_answer(result, with_balance=True), 202, headers)
-    if result.generation.state == "failed":
-        refusal = _failure(result.generation)
-        refusal.headers.update(headers)
-        raise refusal
-    return json_response(_answer(result, with_balance=True), 200, headers)
-
-
-def _with_model(body: dict[str, Any]) -> dict[str, Any]:
-    """Return the body with ``aiModel`` as ``model``; ``model`` wins if a client sends both."""
-    if "aiModel" in body and "model" not in body:
-        body["model"] = body["aiModel"]
-    body.pop("aiModel", None)
-    return body
-
-
-def _failure(generation: Generation) -> AppError:
+def failure_of(generation: Generation) -> AppError:
+    """Return the error that a failed generation is answered with."""
     kind = _failures.get(generation.error_code or "", GenerationFailed)
     refusal = kind(generation.error_text)
     refusal.fields |= {"creditsCharged": 0, "generationId": generation.id}
     return refusal
 
 
-def _answer(result: GenerationResult, *, with_balance: bool = False) -> GenerationAnswer:
+def answer_of(result: GenerationResult, *, with_balance: bool = False) -> GenerationAnswer:
+    """Return a generation as JSON; ``with_balance`` adds what it cost and what is left."""
     generation = result.generation
     assets = [
         AssetAnswer(
@@ -237,7 +171,7 @@ def _answer(result: GenerationResult, *, with_balance: bool = False) -> Generati
         preview=generation.preview,
         created_at=generation.created_at,
         assets=assets,
-        image_url=assets[0].url if assets else None,
+        image_url=next((a.url for a in assets if a.mime_type.startswith("image/")), None),
         error=error,
     )
     if with_balance:

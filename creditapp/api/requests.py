@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import secrets
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from flask import request
 from pydantic import BaseModel, ValidationError
 
+from creditapp.catalog import IMAGE_TO_IMAGE, TEXT_TO_IMAGE
 from creditapp.errors import ValidationFailed
 from creditapp.generation.submit import ONCE
 from creditapp.http import forms
@@ -31,6 +32,17 @@ def parse_body(schema: type[Body]) -> Body:
         return schema.model_validate(read_json())
     except ValidationError as error:
         raise validation_failed(error) from None
+
+
+def with_model(body: dict[str, Any]) -> dict[str, Any]:
+    """Return a body with ``aiModel`` as ``model``; ``model`` wins if a client sends both."""
+    named = {name: value for name, value in body.items() if name != "aiModel"}
+    return {"model": body["aiModel"], **named} if "aiModel" in body else named
+
+
+def operation_of(body: dict[str, Any]) -> str:
+    """Return the operation of a body of images: from images, if it has some, else from text."""
+    return IMAGE_TO_IMAGE if body.get("images") or body.get("mask") else TEXT_TO_IMAGE
 
 
 def idempotency_key(body_key: str | None, route: str) -> str:

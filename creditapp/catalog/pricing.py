@@ -43,6 +43,8 @@ class PriceRequest:
     cached_tokens: int = 0
     """The part of the input tokens that the provider had cached."""
     output_tokens: int | None = None
+    length_field: str = "seconds"
+    """The member of the body that sets the length, as an error names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,10 @@ def quote(catalog: Catalog, request: PriceRequest) -> Quote:
         return _images(catalog, operation, request)
     if operation.id in TOKEN_OPERATIONS:
         return _tokens(catalog, operation, request)
+    if request.model not in (None, operation.id):
+        raise ValidationFailed.of(
+            "model", f"{operation.name} has no choice of models: leave it out."
+        )
     if not _is_whole(request.n, 1, 1):
         raise ValidationFailed.of("n", f"{operation.name} makes one at a time.")
     if operation.steps:
@@ -183,7 +189,8 @@ def _length(operation: Operation, request: PriceRequest) -> tuple[int, bool]:
     longest = operation.max_seconds or 0
     if request.seconds is not None:
         if not _is_whole(request.seconds, 1, longest):
-            raise ValidationFailed.of("seconds", f"{operation.name} is 1 to {longest} s long.")
+            refusal = f"{operation.name} is 1 to {longest} s long."
+            raise ValidationFailed.of(request.length_field, refusal)
         return request.seconds, False
     if operation.characters_per_second is None:
         raise ValidationFailed.of("seconds", "Say how many seconds long it is.")

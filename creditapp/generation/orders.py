@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import unicodedata
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar
+from functools import cache
+from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    model_validator,
+)
 
 from creditapp.catalog import Model, Operation, PriceRequest
 from creditapp.errors import ValidationFailed
@@ -22,23 +32,47 @@ _INVISIBLE = ("Cf", "Zs", "Zl", "Zp")
 """Unicode categories of invisible characters: a prompt needs at least one other."""
 
 
-def _readable(text: str) -> str:
+SHARED_MEMBERS = frozenset(
+    ("prompt", "text", "models", "size", "quality", "images", "seconds", "voice")
+)
+"""Members that the body of every operation may have: an order ignores those it has no use for."""
+
+
+def readable(text: str, *, noun: str, missing: str) -> str:
+    """Return a user's text without spaces around it; raise ``ValueError`` for one that cannot be.
+
+    ``noun`` names the text, ``missing`` asks for one.
+    """
     text = text.replace("\r\n", "\n").strip()
     if all(unicodedata.category(c) in _INVISIBLE for c in text):
-        raise ValueError("Describe what the image should show.")
+        raise ValueError(missing)
     if len(text) > PROMPT_CHARACTERS_MAX:
-        raise ValueError(
-            f"The description has {len(text):,} characters; {PROMPT_CHARACTERS_MAX:,} fit."
-        )
+        raise ValueError(f"The {noun} has {len(text):,} characters; {PROMPT_CHARACTERS_MAX:,} fit.")
     if holds_controls(text):
-        raise ValueError("The description holds control characters; remove them.")
+        raise ValueError(f"The {noun} holds control characters; remove them.")
     return text
 
 
-Prompt = Annotated[str, AfterValidator(_readable)]
-"""A description in the user's words."""
+def _description(text: str) -> str:
+    return readable(text, noun="description", missing="Describe what the image should show.")
 
-SourceId = Annotated[str, Field(pattern=f"^{sources.ID_PATTERN}$")]
+
+Prompt = Annotated[str, AfterValidator(_description)]
+"""The description of an image in the user's words."""
+
+
+def _source_id(text: str) -> str:
+    if not _SOURCE_ID.fullmatch(text):
+        raise ValueError("This is not the id of a file, such as upl_... or ast_....")
+    return text
+
+
+_SOURCE_ID = re.compile(sources.ID_PATTERN)
+SourceId = Annotated[
+    str,
+    AfterValidator(_source_id),
+    WithJsonSchema({"type": "string", "pattern": f"^{sources.ID_PATTERN}$"}),
+]
 """The id of an upload or of a delivered file."""
 
 
@@ -80,6 +114,14 @@ class Order(BaseModel):
         description="The same as the header Idempotency-Key, which wins.",
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _ignore_shared_members(cls, body: Any) -> Any:
+        if not isinstance(body, dict):
+            return body
+        ignored = SHARED_MEMBERS - _members(cls)
+        return {name: value for name, value in body.items() if name not in ignored}
+
     def source_ids(self) -> tuple[str, ...]:
         """Return the ids of the files that the order starts from."""
         return ()
@@ -104,6 +146,30 @@ class Order(BaseModel):
         content = {"operation": self.operation, **self.model_dump()}
         text = json.dumps(content, sort_keys=True, ensure_ascii=True)
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+@cache
+def _members(order: type[Order]) -> frozenset[str]:
+    """Return the names that a body may use for the fields of an order."""
+    names = set(order.model_fields)
+    for each in order.model_fields.values():
+        if isinstance(each.validation_alias, AliasChoices):
+            names |= {name for name in each.validation_alias.choices if isinstance(name, str)}
+    return frozenset(names)
+
+
+def one_image(body: Any, operation: str) -> Any:
+    """Return a body with its only one of ``images`` as ``image``, for orders that start from one.
+
+    Raises ``ValidationFailed`` for several.
+    """
+    if not isinstance(body, dict) or "image" in body or not isinstance(body.get("images"), list):
+        return body
+    body = dict(body)
+    images = body.pop("images")
+    if len(images) > 1:
+        raise ValidationFailed.of("images", f"{operation} starts from one image.")
+    return body | ({"image": images[0]} if images else {})
 
 
 def source_of(sources: Sources, source_id: str, field: str, *kinds: str) -> Source:

@@ -59,8 +59,9 @@ def find_sources(session: Session, by: Caller, ids: Sequence[str]) -> Sources:
     At most two queries, none without ids.
     """
     found = own_sources(session, by, ids)
-    if set(ids) - found.keys():
-        raise NotFound("A file to start from is not among yours.")
+    missing = next((each for each in ids if each not in found), None)
+    if missing:
+        raise NotFound(f"You have no file {missing}; it may have been deleted.")
     return found
 
 

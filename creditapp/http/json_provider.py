@@ -31,6 +31,9 @@ _MESSAGES = {
     "greater_than_equal": "{field} is at least {ge}.",
     "less_than_equal": "{field} is at most {le}.",
     "string_type": "{field} is a text.",
+    "list_type": "{field} is a list.",
+    "too_short": "{field} has at least {min_length} items.",
+    "too_long": "{field} has at most {max_length} items.",
     "string_too_short": "{field} has at least {min_length} characters.",
     "string_too_long": "{field} has at most {max_length} characters.",
 }

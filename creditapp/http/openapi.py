@@ -36,6 +36,11 @@ HEADERS = {
     "Prefer": "wait=N waits at most N seconds for the result, 30 by default; respond-async returns "
     "202 at once.",
 }
+ANSWER_HEADERS = {
+    "Idempotent-Replayed": "true, where an earlier request with the same key made this.",
+    "X-Credits-Cost": "Credits that a member is charged; with 202 the most that it will be.",
+    "X-Credits-Remaining": "Credits that a member can spend.",
+}
 QUERY = {
     "currency": "An ISO 4217 code that the packs are sold in; the catalog's currency by default.",
     "cursor": "The nextCursor of the previous page.",
@@ -56,6 +61,8 @@ class Documented:
     body: type[BaseModel] | None = None
     query: Sequence[str] = ()
     headers: Sequence[str] = ()
+    answer_headers: Sequence[str] = ()
+    """Headers of the successful responses, where they apply."""
     also: Mapping[int, str] = field(default_factory=dict)
     """Further statuses that are no errors."""
     mime_type: str = JSON
@@ -131,8 +138,15 @@ def _operation(
     endpoint: str, arguments: set[str], documentation: Documented
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     schema, schemas = _schema(documentation.response)
-    content = {documentation.mime_type: {"schema": schema}}
-    success = {"description": "Success", "content": content}
+    success: dict[str, Any] = {
+        "description": "Success",
+        "content": {documentation.mime_type: {"schema": schema}},
+    }
+    if documentation.answer_headers:
+        success["headers"] = {
+            name: {"description": ANSWER_HEADERS[name], "schema": {"type": "string"}}
+            for name in documentation.answer_headers
+        }
     operation: dict[str, Any] = {
         "operationId": endpoint.rpartition(".")[2],
         "summary": documentation.summary,
@@ -140,10 +154,7 @@ def _operation(
         "responses": {
             **({} if documentation.response is None else {"200": success}),
             **{
-                str(status): {
-                    "description": text,
-                    **({} if status in _WITHOUT_BODY else {"content": content}),
-                }
+                str(status): {**({} if status in _WITHOUT_BODY else success), "description": text}
                 for status, text in documentation.also.items()
             },
             "default": {"description": "Error", "content": _PROBLEM},

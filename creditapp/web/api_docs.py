@@ -73,7 +73,7 @@ def _build_page() -> str:
 
 def _sort_key(group: str) -> tuple[int, str]:
     """Return the sort key of a group: the most used first, the rest by name."""
-    order = ("generations", "prices", "credits")
+    order = ("generate", "quotes", "generations", "prices", "credits")
     return (order.index(group) if group in order else len(order), group)
 
 

@@ -58,6 +58,14 @@ _OPERATION = {
                     "properties": {
                         "description": {"type": "string", "minLength": 1},
                         "content": {"$ref": "#/$defs/content"},
+                        "headers": {
+                            "type": "object",
+                            "minProperties": 1,
+                            "additionalProperties": {
+                                "type": "object",
+                                "required": ["description", "schema"],
+                            },
+                        },
                     },
                 }
             },

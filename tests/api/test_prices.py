@@ -70,16 +70,16 @@ def test_a_quote_returns_the_price_and_holds_nothing(
     answer = api.call("POST", "/api/quotes", body)
     assert answer.status_code == 200
     quote = answer.json
-    assert quote["credits"] == cost
-    assert sum(line["credits"] for line in quote["lines"]) == cost
+    assert quote["cost"] == cost
+    assert sum(line["cost"] for line in quote["lines"]) == cost
     assert quote["description"]
-    assert (quote["balance"], quote["affordable"]) == (50, cost <= 50)
+    assert (quote["balance"], quote["affordable"], quote["shortfall"]) == (50, cost <= 50, 0)
     assert wallet(api.person) == (50, 0)
 
 
 def test_a_guests_quote_has_no_balance(guest_api: Program) -> None:
     quote = guest_api.call("POST", "/api/quotes", {"prompt": "a quay"}).json
-    assert not quote.keys() & {"balance", "affordable"}
+    assert not quote.keys() & {"balance", "affordable", "shortfall"}
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_the_quoted_price_is_held(api: Program, studio: Studio) -> None:
         {"prompt": "a quay", "model": "gpt-image", "quality": "low", "n": 2},
         {"prompt": "a quay"},
     ):
-        quoted = api.call("POST", "/api/quotes", body).json["credits"]
+        quoted = api.call("POST", "/api/quotes", body).json["cost"]
         before = wallet(api.person)[0]
         answer = api.call("POST", "/api/generate-image", body, Prefer="respond-async")
         assert answer.status_code == 202

@@ -196,7 +196,7 @@ def test_an_unexpected_error_returns_only_its_id(
     def fail(*_: object) -> None:
         raise RuntimeError("secret: sk-123, a quay")
 
-    monkeypatch.setattr("creditapp.api.prices.quote_price", fail)
+    monkeypatch.setattr("creditapp.api.quotes.price", fail)
     person = Person(app)
     answer = person.call("POST", "/api/quotes", {"prompt": "a quay"})
     assert answer.status_code == 500

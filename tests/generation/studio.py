@@ -16,7 +16,7 @@ from creditapp.clock import StoppedClock
 from creditapp.config import Settings
 from creditapp.db import snapshot, transaction
 from creditapp.generation import recovery, worker
-from creditapp.generation.models import FINISHED, Asset, Generation
+from creditapp.generation.models import FINISHED, Asset, Generation, Upload
 from creditapp.generation.providers import (
     ImageRequest,
     LipsyncRequest,
@@ -27,7 +27,10 @@ from creditapp.generation.providers import (
     VideoRequest,
     Work,
 )
+from creditapp.http.sessions import find_member
+from creditapp.ids import new_id
 from creditapp.jobs.engine import JobStore
+from creditapp.media import Media
 from creditapp.services import get
 from tests.app_factory import Person, Queue
 
@@ -104,14 +107,47 @@ class Studio:
 
     def ask(self, person: Person, **body: object) -> str:
         """Order images without waiting; return the generation's id."""
-        answer = person.call(
-            "POST",
-            "/api/generate-image",
-            {"prompt": "a quay", "model": "nano-banana", **body},
-            Prefer="respond-async",
-        )
+        body = {"prompt": "a quay", "model": "nano-banana", **body}
+        return self.order(person, "/api/generate-image", body)
+
+    def order(self, person: Person, path: str, body: object, **headers: str) -> str:
+        """Order by any route without waiting; return the generation's id."""
+        answer = person.call("POST", path, body, Prefer="respond-async", **headers)
         assert answer.status_code == 202, answer.text
         return str(answer.json["id"])
+
+    def bring(
+        self,
+        person: Person,
+        mime_type: str = "image/png",
+        size: tuple[int, int] = (640, 480),
+        milliseconds: int | None = None,
+    ) -> str:
+        """Store a member's file to start from, as an upload does; return its id."""
+        with person.browser.session_transaction() as session:
+            session_id = session["_user_id"]
+        with self.app.app_context(), transaction() as database:
+            member = find_member(database, session_id)
+            assert member is not None
+            upload = Upload(
+                id=new_id("upl"),
+                owner_kind="user",
+                owner_id=member.id,
+                media_key=get(Media).store(IMAGE, mime_type),
+                mime_type=mime_type,
+                width=size[0],
+                height=size[1],
+                milliseconds=milliseconds,
+                bytes=len(IMAGE),
+                used_at=self.clock.now(),
+                created_at=self.clock.now(),
+            )
+            database.add(upload)
+            return upload.id
+
+    def uploads(self) -> list[Upload]:
+        with self.app.app_context(), snapshot() as session:
+            return list(session.scalars(select(Upload).order_by(Upload.id)))
 
     def make(self, person: Person, **body: object) -> Generation:
         """Order images, run the queue, and return the row."""
@@ -164,7 +200,7 @@ class Studio:
         with self.app.app_context(), snapshot() as session:
             report = ledger.proof.check(session.connection())
         assert report.ok, report.as_text()
-        rows = {asset.media_key for asset in self.assets()}
+        rows = {row.media_key for row in (*self.assets(), *self.uploads())}
         assert self.files() == rows - self._others, "files without rows, or rows without files"
 
     def end_everything(self) -> None:

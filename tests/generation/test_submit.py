@@ -265,7 +265,7 @@ def test_a_model_that_goes_while_it_is_queued_costs_nothing(
         ("prompt", {"prompt": ""}),
         ("prompt", {"prompt": " \n\t "}),
         ("prompt", {"prompt": "\u200b \u2060"}),
-        ("images", {"images": ["https://example.com/a.png"]}),
+        ("images.0", {"images": ["https://example.com/a.png"]}),
         ("prompt", {"prompt": None}),
         ("prompt", {"prompt": 7}),
         ("prompt", {"prompt": "x" * 10_000}),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import AliasChoices, Field, StrictInt
+from pydantic import AfterValidator, AliasChoices, Field, StrictInt
 
 from creditapp.catalog import Catalog, Model, PriceRequest, Quote, delivered_micro
 from creditapp.catalog import Operation as PricedOperation
@@ -13,9 +13,13 @@ from creditapp.errors import ValidationFailed
 from creditapp.generation.models import Generation
 from creditapp.generation.operations.operation import Delivered, Operation
 from creditapp.generation.operations.video import seconds_of
-from creditapp.generation.orders import PROMPT_CHARACTERS_MAX, Order, OrderValues, Prompt
+from creditapp.generation.orders import PROMPT_CHARACTERS_MAX, Order, OrderValues, readable
 from creditapp.generation.providers import SourceFile, SpeechRequest
 from creditapp.generation.sources import Sources
+
+
+def _spoken(text: str) -> str:
+    return readable(text, noun="text", missing="Write the text to speak.")
 
 
 class AudioOrder(Order):
@@ -23,7 +27,7 @@ class AudioOrder(Order):
 
     operation: ClassVar[str] = "audio"
 
-    prompt: Prompt = Field(
+    prompt: Annotated[str, AfterValidator(_spoken)] = Field(
         validation_alias=AliasChoices("prompt", "text"),
         description=f"The text to speak, in at most {PROMPT_CHARACTERS_MAX:,} characters.",
     )
@@ -34,13 +38,10 @@ class AudioOrder(Order):
         default=None, max_length=16, description="mp3, wav or ogg; without it the first."
     )
     n: StrictInt = Field(default=1, description="One at a time.")
-    seconds: Any = Field(default=None, exclude=True, description="Ignored: the text decides.")
-    size: Any = Field(default=None, exclude=True, description="Ignored.")
-    quality: Any = Field(default=None, exclude=True, description="Ignored.")
 
     def price_request(self, sources: Sources) -> PriceRequest:
         """Return what the catalog needs to price this order."""
-        return PriceRequest(self.operation, n=self.n, text_length=len(self.prompt))
+        return PriceRequest(self.operation, self.model, self.n, text_length=len(self.prompt))
 
     def values(self, priced: Model | PricedOperation, sources: Sources) -> OrderValues:
         """Return the order's columns, with the default voice and format."""

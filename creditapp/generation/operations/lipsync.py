@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from pydantic import AliasChoices, Field, StrictInt
+from pydantic import AliasChoices, Field, StrictInt, model_validator
 
 from creditapp.catalog import Catalog, Model, PriceRequest, Quote, delivered_micro
 from creditapp.catalog import Operation as PricedOperation
+from creditapp.errors import ValidationFailed
 from creditapp.generation.models import Generation
 from creditapp.generation.operations.operation import Delivered, Operation
 from creditapp.generation.operations.video import seconds_of
-from creditapp.generation.orders import Order, OrderValues, SourceId, source_of
+from creditapp.generation.orders import Order, OrderValues, SourceId, one_image, source_of
 from creditapp.generation.providers import LipsyncRequest, SourceFile
-from creditapp.generation.sources import Sources, stored
+from creditapp.generation.sources import Source, Sources, stored
 from creditapp.units import divide_up
 
 
@@ -25,20 +26,19 @@ class LipsyncOrder(Order):
 
     image: SourceId = Field(
         validation_alias=AliasChoices("image", "video", "face"),
-        description="The face: an image or a video, uploaded or delivered. May be named video.",
+        description="The face: an image or a video, uploaded or delivered. May be named video, or "
+        "be the only one of images.",
     )
     audio: SourceId = Field(
         validation_alias=AliasChoices("audio", "voice"),
         description="The voice: an upload or delivered audio. May be named voice.",
     )
     n: StrictInt = Field(default=1, description="One at a time.")
-    prompt: Any = Field(
-        default=None,
-        validation_alias=AliasChoices("prompt", "text"),
-        exclude=True,
-        description="Ignored: the voice decides.",
-    )
-    seconds: Any = Field(default=None, exclude=True, description="Ignored: the voice decides.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _only_image(cls, body: Any) -> Any:
+        return one_image(body, "Lipsync")
 
     def source_ids(self) -> tuple[str, ...]:
         """Return the face and the voice."""
@@ -46,23 +46,35 @@ class LipsyncOrder(Order):
 
     def price_request(self, sources: Sources) -> PriceRequest:
         """Return what the catalog needs; before there is a voice, the price of its first block."""
-        voice = sources.get(self.audio)
-        milliseconds = (voice.milliseconds if voice else None) or 1
-        return PriceRequest(self.operation, n=self.n, seconds=divide_up(milliseconds, 1000))
+        seconds = seconds_of_voice(sources[self.audio]) if self.audio in sources else 1
+        return PriceRequest(
+            self.operation, self.model, self.n, seconds=seconds, length_field="audio"
+        )
 
     def values(self, priced: Model | PricedOperation, sources: Sources) -> OrderValues:
         """Return the order's columns, with the size of the face."""
         face = source_of(sources, self.image, "image", "image", "video")
-        voice = source_of(sources, self.audio, "audio", "audio")
         return OrderValues(
             size=f"{face.width or 0}x{face.height or 0}",
             parameters={
                 "image": self.image,
                 "audio": self.audio,
-                "seconds": divide_up(voice.milliseconds or 0, 1000),
+                "seconds": seconds_of_voice(sources[self.audio]),
                 "sources": stored(sources),
             },
         )
+
+
+def seconds_of_voice(voice: Source) -> int:
+    """Return the length of a voice in started seconds, which sets the price.
+
+    Raises ``ValidationFailed`` for what is no voice, or one whose length is unknown.
+    """
+    if voice.kind != "audio":
+        raise ValidationFailed.of("audio", "Choose a voice.")
+    if not voice.milliseconds:
+        raise ValidationFailed.of("audio", "The length of this voice is unknown; choose another.")
+    return divide_up(voice.milliseconds, 1000)
 
 
 class Lipsync(Operation):

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar, Protocol
 
 from creditapp.catalog import Catalog, Quote, delivered_micro
+from creditapp.catalog.models import IMAGE_OPERATIONS
 from creditapp.generation.models import Generation
 from creditapp.generation.orders import Order
 from creditapp.generation.providers import Request, ServedModel, SourceFile
@@ -34,8 +35,9 @@ class Operation(ABC):
 
         It is the model's, or the operation's own where the operation has a price of its own.
         """
-        own = catalog.operation(self.id)
-        return own if own and own.provider_model else catalog.model(model_id)
+        if self.id in IMAGE_OPERATIONS:
+            return catalog.model(model_id)
+        return catalog.operation(self.id)
 
     @abstractmethod
     def request(self, generation: Generation, files: Mapping[str, SourceFile]) -> Request:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import AliasChoices, Field, StrictInt, field_validator
 
@@ -12,7 +12,7 @@ from creditapp.catalog import Operation as PricedOperation
 from creditapp.errors import ValidationFailed
 from creditapp.generation.models import Generation
 from creditapp.generation.operations.operation import Operation
-from creditapp.generation.orders import PROMPT_CHARACTERS_MAX, Order, OrderValues, Prompt
+from creditapp.generation.orders import PROMPT_CHARACTERS_MAX, Order, OrderValues, Prompt, SourceId
 from creditapp.generation.providers import ImageRequest, SourceFile
 from creditapp.generation.sources import Sources
 
@@ -20,7 +20,7 @@ SEED_MAX = 2**31 - 1
 
 
 class ImageFields(Order):
-    """The fields of every order of images. ``models`` is ignored: older clients send it.
+    """The fields of every order of images.
 
     The catalog's model says how many images, which sizes and which qualities it takes.
     """
@@ -45,7 +45,7 @@ class ImageFields(Order):
     )
     negative_prompt: Prompt | None = Field(
         default=None,
-        validation_alias=AliasChoices("negative_prompt", "negativePrompt"),
+        validation_alias=AliasChoices("negativePrompt", "negative_prompt"),
         description="What the image must not show, for models that take it.",
     )
     style: str | None = Field(
@@ -54,9 +54,11 @@ class ImageFields(Order):
     seed: Annotated[StrictInt, Field(ge=0, le=SEED_MAX)] | None = Field(
         default=None, description="The same seed gives a like image, for models that take one."
     )
-    models: Any = Field(default=None, exclude=True, description="Ignored.")
-    seconds: Any = Field(default=None, exclude=True, description="Ignored: an image has none.")
-    voice: Any = Field(default=None, exclude=True, description="Ignored: an image has none.")
+
+    @field_validator("negative_prompt", "style", mode="before")
+    @classmethod
+    def _blank_is_none(cls, value: object) -> object:
+        return value if not isinstance(value, str) or value.strip() else None
 
     def price_request(self, sources: Sources) -> PriceRequest:
         """Return what the catalog needs to price this order."""
@@ -83,21 +85,18 @@ class ImageFields(Order):
         )
 
     def _check_abilities(self, model: Model) -> None:
-        refusals = {
-            "negativePrompt": bool(self.negative_prompt) and not model.takes_negative_prompt,
-            "style": bool(self.style) and self.style not in model.styles,
-            "seed": self.seed is not None and not model.takes_seed,
-        }
-        what = {
-            "negativePrompt": f"{model.name} takes no negative prompt.",
-            "style": f"{model.name} has these styles: {', '.join(model.styles) or 'none'}.",
-            "seed": f"{model.name} takes no seed.",
-        }
-        errors = [
-            {"field": field, "message": what[field]} for field, bad in refusals.items() if bad
-        ]
-        if errors:
-            raise ValidationFailed(errors)
+        refusals = {}
+        if self.negative_prompt and not model.takes_negative_prompt:
+            refusals["negativePrompt"] = f"{model.name} takes no negative prompt."
+        if self.style and self.style not in model.styles:
+            styles = f"these styles: {', '.join(model.styles)}" if model.styles else "no styles"
+            refusals["style"] = f"{model.name} has {styles}."
+        if self.seed is not None and not model.takes_seed:
+            refusals["seed"] = f"{model.name} takes no seed."
+        if refusals:
+            raise ValidationFailed(
+                [{"field": field, "message": message} for field, message in refusals.items()]
+            )
 
 
 class ImageOrder(ImageFields):
@@ -105,15 +104,19 @@ class ImageOrder(ImageFields):
 
     operation: ClassVar[str] = TEXT_TO_IMAGE
 
-    images: Any = Field(
-        default=None, exclude=True, description="Empty: images are made from text alone."
+    images: Annotated[list[SourceId], Field(max_length=0)] = Field(
+        default=[],
+        exclude=True,
+        description="With images, or with a mask, the order is one of images from images: see "
+        "EditOrder.",
     )
 
-    @field_validator("images")
+    @field_validator("images", mode="before")
     @classmethod
-    def _none(cls, images: object) -> None:
+    def _none(cls, images: object) -> list[str]:
         if images:
-            raise ValueError("Images are made from text alone here; leave images out.")
+            raise ValueError("Text to image starts from no image: leave images out.")
+        return []
 
 
 def image_request(generation: Generation) -> ImageRequest:

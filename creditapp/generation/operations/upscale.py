@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from pydantic import AliasChoices, Field
+from pydantic import Field, StrictInt, model_validator
 
 from creditapp.catalog import Model, PriceRequest
 from creditapp.catalog import Operation as PricedOperation
 from creditapp.errors import ValidationFailed
 from creditapp.generation.models import Generation
 from creditapp.generation.operations.operation import Operation
-from creditapp.generation.orders import Order, OrderValues, SourceId, source_of
+from creditapp.generation.orders import Order, OrderValues, SourceId, one_image, source_of
 from creditapp.generation.providers import SourceFile, UpscaleRequest
 from creditapp.generation.providers.images import PIXELS_MAX, SIDE_MAX
 from creditapp.generation.sources import Sources, stored
@@ -23,14 +23,16 @@ class UpscaleOrder(Order):
 
     operation: ClassVar[str] = "upscale"
 
-    image: SourceId = Field(description="The image: the id of an upload or of a delivered image.")
-    prompt: Any = Field(
-        default=None,
-        validation_alias=AliasChoices("prompt", "text"),
-        exclude=True,
-        description="Ignored: the image decides.",
+    image: SourceId = Field(
+        description="The image: the id of an upload or of a delivered image. May be the only one "
+        "of images."
     )
-    n: int = Field(default=1, strict=True, description="One at a time.")
+    n: StrictInt = Field(default=1, description="One at a time.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _only_image(cls, body: Any) -> Any:
+        return one_image(body, "Upscaling")
 
     def source_ids(self) -> tuple[str, ...]:
         """Return the image."""
@@ -38,7 +40,7 @@ class UpscaleOrder(Order):
 
     def price_request(self, sources: Sources) -> PriceRequest:
         """Return what the catalog needs to price this order."""
-        return PriceRequest(self.operation, n=self.n)
+        return PriceRequest(self.operation, self.model, self.n)
 
     def values(self, priced: Model | PricedOperation, sources: Sources) -> OrderValues:
         """Return the order's columns, with the size of the result."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import AliasChoices, Field, StrictInt
+from pydantic import AfterValidator, AliasChoices, Field, StrictInt, field_validator
 
 from creditapp.catalog import Catalog, Model, PriceRequest, Quote, delivered_micro
 from creditapp.catalog import Operation as PricedOperation
@@ -16,8 +16,8 @@ from creditapp.generation.orders import (
     PROMPT_CHARACTERS_MAX,
     Order,
     OrderValues,
-    Prompt,
     SourceId,
+    readable,
     source_of,
 )
 from creditapp.generation.providers import SourceFile, VideoRequest
@@ -25,12 +25,16 @@ from creditapp.generation.sources import Sources, stored
 from creditapp.units import divide_up
 
 
+def _description(text: str) -> str:
+    return readable(text, noun="description", missing="Describe what happens in the video.")
+
+
 class VideoOrder(Order):
     """An order of one video."""
 
     operation: ClassVar[str] = "video"
 
-    prompt: Prompt = Field(
+    prompt: Annotated[str, AfterValidator(_description)] = Field(
         validation_alias=AliasChoices("prompt", "text"),
         description=f"What happens, in at most {PROMPT_CHARACTERS_MAX:,} characters.",
     )
@@ -42,8 +46,13 @@ class VideoOrder(Order):
         default=[], description="The first frame, if there is one: an upload or a delivered image."
     )
     n: StrictInt = Field(default=1, description="One at a time.")
-    quality: Any = Field(default=None, exclude=True, description="Ignored.")
-    voice: Any = Field(default=None, exclude=True, description="Ignored.")
+
+    @field_validator("images", mode="before")
+    @classmethod
+    def _at_most_one(cls, images: object) -> object:
+        if isinstance(images, list) and len(images) > 1:
+            raise ValueError("A video starts from one image.")
+        return images or []
 
     def source_ids(self) -> tuple[str, ...]:
         """Return the first frame, if there is one."""
@@ -51,7 +60,7 @@ class VideoOrder(Order):
 
     def price_request(self, sources: Sources) -> PriceRequest:
         """Return what the catalog needs to price this order."""
-        return PriceRequest(self.operation, n=self.n, seconds=self.seconds)
+        return PriceRequest(self.operation, self.model, self.n, seconds=self.seconds)
 
     def values(self, priced: Model | PricedOperation, sources: Sources) -> OrderValues:
         """Return the order's columns, with the size in pixels."""

@@ -1,0 +1,155 @@
+"""The routes that order a generation: one for each operation, and ``/api/chat`` for all of them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+
+from flask import Blueprint, Response
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from creditapp.api.generations import GenerationAnswer, answer_of, failure_of
+from creditapp.api.requests import idempotency_key, operation_of, replay_headers, with_model
+from creditapp.api.waiting import wait_for_end
+from creditapp.clock import now
+from creditapp.db import reading
+from creditapp.errors import ValidationFailed
+from creditapp.generation import GenerationResult, find, submit
+from creditapp.generation.operations import OPERATIONS
+from creditapp.generation.operations.audio import AudioOrder
+from creditapp.generation.operations.image_to_image import EditOrder
+from creditapp.generation.operations.lipsync import LipsyncOrder
+from creditapp.generation.operations.upscale import UpscaleOrder
+from creditapp.generation.operations.video import VideoOrder
+from creditapp.generation.orders import SourceId
+from creditapp.http.json_provider import json_response, read_json, validation_failed
+from creditapp.http.openapi import Documented
+from creditapp.http.policies import policy
+from creditapp.http.viewer import caller, forget_viewer
+from creditapp.units import credits_number
+
+routes = Blueprint("generate", __name__)
+
+NANO_BANANA: Final = "nano-banana"
+
+
+class ImageBody(EditOrder):
+    """An order of images from a text, or with ``images`` from images."""
+
+    images: Annotated[list[SourceId], Field(max_length=16)] = Field(
+        default=[], description="Files to start from: ids of uploads or of delivered images."
+    )
+
+
+class TypedBody(BaseModel):
+    """The order of any operation: ``type``, with the members of that operation's own route."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: Literal["text-to-image", "image-to-image", "upscale", "video", "audio", "lipsync"]
+
+
+def _documented(summary: str, body: type[BaseModel]) -> Documented:
+    return Documented(
+        summary,
+        GenerationAnswer,
+        body=body,
+        headers=["Idempotency-Key", "Prefer"],
+        answer_headers=["X-Credits-Cost", "X-Credits-Remaining", "Idempotent-Replayed"],
+        also={202: "Not finished yet; poll Location"},
+    )
+
+
+@routes.post("/generate-image")
+@policy("public")
+@_documented("Generate images from a text, or from images", ImageBody)
+def generate_image() -> Response:
+    """Generate images; 200 with the result if it is ready within the wait, else 202."""
+    body = read_json()
+    return _generate("image", operation_of(body), body)
+
+
+@routes.post("/generate-nano-banana")
+@policy("public")
+@_documented("Generate images with Nano Banana", ImageBody)
+def generate_nano_banana() -> Response:
+    """Generate images with the model of the path, unless the body names another."""
+    body = read_json()
+    return _generate(NANO_BANANA, operation_of(body), {"model": NANO_BANANA, **with_model(body)})
+
+
+@routes.post("/upscale-image")
+@policy("public")
+@_documented("Make an image larger", UpscaleOrder)
+def upscale_image() -> Response:
+    """Make a larger version of one of the caller's images."""
+    return _generate("upscale", "upscale", read_json())
+
+
+@routes.post("/generate-video")
+@policy("public")
+@_documented("Generate a video from a text, or from an image and a text", VideoOrder)
+def generate_video() -> Response:
+    """Generate a video of some seconds."""
+    return _generate("video", "video", read_json())
+
+
+@routes.post("/generate-audio")
+@policy("public")
+@_documented("Speak a text", AudioOrder)
+def generate_audio() -> Response:
+    """Speak a text; the estimate is held, the real length is charged."""
+    return _generate("audio", "audio", read_json())
+
+
+@routes.post("/generate-lipsync")
+@policy("public")
+@_documented("Let a face speak with a voice", LipsyncOrder)
+def generate_lipsync() -> Response:
+    """Generate a video of a face whose mouth follows a voice."""
+    return _generate("lipsync", "lipsync", read_json())
+
+
+@routes.post("/chat")
+@policy("public")
+@_documented("Generate by type; chat by messages is planned", TypedBody)
+def chat() -> Response:
+    """Generate what ``type`` names, at that operation's price and with its answer."""
+    body = read_json()
+    operation = body.pop("type", None)
+    if not isinstance(operation, str) or operation not in OPERATIONS:
+        types = ", ".join(OPERATIONS)
+        raise ValidationFailed.of("type", f"Send a type, which is one of {types}.")
+    return _generate("chat", operation, body)
+
+
+def _generate(route: str, operation: str, body: dict[str, Any]) -> Response:
+    """Order, wait for the end and answer; ``route`` is what an idempotency key belongs to."""
+    by = caller()
+    try:
+        order = OPERATIONS[operation].order.model_validate(with_model(body))
+    except ValidationError as error:
+        raise validation_failed(error) from None
+    key = idempotency_key(order.idempotency_key, route)
+    result = submit(order, by, key=key, now=now())
+    headers = replay_headers(replayed=result.replayed)
+    if not result.generation.finished and wait_for_end(result.generation.id):
+        result = find(reading(), result.generation.id, by)
+    forget_viewer()
+    if result.generation.state == "failed":
+        refusal = failure_of(result.generation)
+        refusal.headers.update(headers)
+        raise refusal
+    return _respond(result, headers)
+
+
+def _respond(result: GenerationResult, headers: dict[str, str]) -> Response:
+    generation = result.generation
+    answer = answer_of(result, with_balance=True)
+    status, cost_micro = 200, generation.charged_micro
+    if not generation.finished:
+        status, cost_micro = 202, generation.quoted_micro
+        headers |= {"Location": f"/api/generations/{generation.id}", "Retry-After": "1"}
+    if answer.credits is not None:
+        headers["X-Credits-Cost"] = str(credits_number(cost_micro))
+        headers["X-Credits-Remaining"] = str(credits_number(answer.credits.remaining_micro))
+    return json_response(answer, status, headers)
