@@ -103,6 +103,10 @@ def _asset(generation: dict[str, object]) -> dict[str, object]:
     return {
         "id": str(generation["id"]).replace("gen_", "ast_"),
         "generation_id": generation["id"],
+        "owner_kind": generation["owner_kind"],
+        "owner_id": generation["owner_id"],
+        "operation": generation["operation"],
+        "model": generation["model"],
         "position": 0,
         "media_key": f"{generation['seed']:032x}.png",
         "mime_type": "image/png",

@@ -92,7 +92,13 @@ CANCELED_ORDERS: Final = RateLimit(60, _HOUR, "member or guest")
 """Against filling the history with orders that cost nothing."""
 
 EXPORTS_AT_ONCE: Final = 1
-"""Exports of one member that one process sends at the same time: each holds a thread."""
+"""Exports of one caller that one process sends at the same time: each holds a thread."""
+
+SELECTED_IMAGES_MAX: Final = 200
+"""Images that one request stars, deletes or downloads."""
+
+ARCHIVE_BYTES_MAX: Final = 2**30
+"""The files of one ZIP archive together."""
 
 # Payments.
 

@@ -13,7 +13,7 @@ from creditapp.api.requests import page_size
 from creditapp.clock import now
 from creditapp.db import reading
 from creditapp.errors import AppError
-from creditapp.generation import GenerationResult, cancel, delete, find, queries
+from creditapp.generation import GenerationResult, cancel, delete, erase, find, queries
 from creditapp.generation.models import STATES, Generation
 from creditapp.generation.providers import (
     GenerationFailed,
@@ -125,7 +125,8 @@ def delete_generation(generation_id: str) -> Response:
     """Cancel a queued (200), stop a running (202) or delete a finished generation (204)."""
     by = caller()
     if find(reading(), generation_id, by).generation.finished:
-        delete(generation_id, by, now=now())
+        # Nobody can undo it here, so it is erased at once.
+        erase(delete(generation_id, by, now=now()).id, now=now())
         return Response(status=204)
     cancel(generation_id, by, now=now())
     result = find(reading(), generation_id, by)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session, aliased
 
-from creditapp.generation.models import Generation
+from creditapp.generation.models import Asset, Generation
 
 
 def adopt(session: Session, cookie_id: str, user_id: str) -> int:
-    """Move a guest's generations into an account; return how many.
+    """Move a guest's generations and their assets into an account; return how many.
 
     An unfinished one moves too and keeps its funding. A request key that the account has used
     already is replaced, because the key is unique for an owner.
@@ -28,4 +28,19 @@ def adopt(session: Session, cookie_id: str, user_id: str) -> int:
         .where(*guests, Generation.deleted_at.is_(None))
         .values(owner_kind="user", owner_id=user_id)
     )
-    return session.connection().execute(moved).rowcount
+    count = session.connection().execute(moved).rowcount
+    # After the generations: settling locks its generation before it inserts the assets.
+    of_the_account = select(Generation.id).where(
+        Generation.owner_kind == "user", Generation.owner_id == user_id
+    )
+    assets = (
+        update(Asset)
+        .where(
+            Asset.owner_kind == "guest",
+            Asset.owner_id == cookie_id,
+            Asset.generation_id.in_(of_the_account),
+        )
+        .values(owner_kind="user", owner_id=user_id)
+    )
+    session.connection().execute(assets)
+    return count

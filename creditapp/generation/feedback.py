@@ -1,25 +1,36 @@
-"""Feedback of an owner on a generation: a favourite, or a report that something is wrong."""
+"""Feedback of an owner: favourites, and reports that something is wrong."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from creditapp.errors import ValidationFailed
+from creditapp.errors import NotFound, ValidationFailed
 from creditapp.generation import queries
 from creditapp.generation.funding import Caller
-from creditapp.generation.models import Generation
+from creditapp.generation.gallery import ASSET_ID, visible
+from creditapp.generation.models import Asset, Generation
 from creditapp.generation.orders import holds_controls
 
 REPORT_CHARACTERS_MAX = 500
 
 
-def star(session: Session, generation_id: str, by: Caller, *, starred: bool, now: datetime) -> None:
-    """Set or clear the caller's favourite; raise ``NotFound`` for a generation of others."""
-    generation = queries.find(session, generation_id, by).generation
-    generation.starred_at = now if starred else None
+def star(
+    session: Session, asset_ids: Sequence[str], by: Caller, *, starred: bool, now: datetime
+) -> int:
+    """Add the caller's own assets to the favourites or remove them; return how many.
+
+    Raises ``NotFound`` if none of the ids is one of the caller's assets.
+    """
+    ids = [each for each in asset_ids if ASSET_ID.fullmatch(each)]
+    change = update(Asset).where(Asset.id.in_(ids), *visible(by))
+    result = session.connection().execute(change.values(starred_at=now if starred else None))
+    if not result.rowcount:
+        raise NotFound("There is no such image here.")
+    return result.rowcount
 
 
 def report(session: Session, generation_id: str, by: Caller, text: str, *, now: datetime) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import (
     JSON,
@@ -26,6 +26,11 @@ STATES = ("queued", "running", "succeeded", "failed", "canceled")
 FINISHED = ("succeeded", "failed", "canceled")
 
 
+def _where(condition: str) -> dict[str, Any]:
+    """Return the options of an index of the rows that meet a condition."""
+    return {"postgresql_where": text(condition), "sqlite_where": text(condition)}
+
+
 class Generation(db.Model):
     """One order and its result.
 
@@ -45,10 +50,10 @@ class Generation(db.Model):
         Index(
             "ix_generations_usage",
             *("owner_kind", "owner_id", "finished_at", "charged_micro", "delivered"),
-            postgresql_where=text("state = 'succeeded'"),
-            sqlite_where=text("state = 'succeeded'"),
+            **_where("state = 'succeeded'"),
         ),
         Index("ix_generations_open", "state", "lease_until"),
+        Index("ix_generations_deletion_id", "deletion_id", **_where("deletion_id IS NOT NULL")),
     )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
@@ -96,7 +101,6 @@ class Generation(db.Model):
     error_code: Mapped[str | None] = mapped_column(String(32))
     error_text: Mapped[str | None] = mapped_column(String(240))
 
-    starred_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     reported_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     report_text: Mapped[str | None] = mapped_column(String(500))
     """The owner's complaint, for the operator."""
@@ -107,6 +111,8 @@ class Generation(db.Model):
     cancel_requested_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    deletion_id: Mapped[str | None] = mapped_column(ForeignKey("deletions.id"))
+    """The deletion that hides it; None once it is erased."""
 
     @property
     def finished(self) -> bool:
@@ -114,14 +120,36 @@ class Generation(db.Model):
         return self.state in FINISHED
 
 
+_NEWEST = "owner_kind", "owner_id", "created_at", "id"
+"""The columns of an owner's gallery, which an index reads from its end."""
+
+
 class Asset(db.Model):
-    """One delivered file. The generation's owner owns it."""
+    """One delivered file. The generation's owner owns it.
+
+    Owner, operation and model repeat the generation's, because an index covers one table: the
+    gallery of an owner with many images reads a page by them.
+    """
 
     __tablename__ = "assets"
-    __table_args__ = (UniqueConstraint("generation_id", "position"),)
+    __table_args__ = (
+        UniqueConstraint("generation_id", "position"),
+        Index("ix_assets_owner", *_NEWEST),
+        Index("ix_assets_model", *_NEWEST[:2], "model", *_NEWEST[2:]),
+        Index("ix_assets_operation", *_NEWEST[:2], "operation", *_NEWEST[2:]),
+        Index("ix_assets_starred", *_NEWEST, **_where("starred_at IS NOT NULL")),
+        Index("ix_assets_deletion_id", "deletion_id", **_where("deletion_id IS NOT NULL")),
+    )
+
+    COPIED: ClassVar = "owner_kind", "owner_id", "operation", "model"
+    """The columns with the generation's values."""
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     generation_id: Mapped[str] = mapped_column(ForeignKey("generations.id"))
+    owner_kind: Mapped[str] = mapped_column(String(8))
+    owner_id: Mapped[str] = mapped_column(String(64))
+    operation: Mapped[str] = mapped_column(String(24))
+    model: Mapped[str] = mapped_column(String(64))
     position: Mapped[int] = mapped_column(Integer)
     media_key: Mapped[str] = mapped_column(String(80))
     mime_type: Mapped[str] = mapped_column(String(32))
@@ -131,7 +159,31 @@ class Asset(db.Model):
     thumbnail_key: Mapped[str | None] = mapped_column(String(80))
     """A small copy for lists; the file itself stays as it was delivered."""
     starred_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    deletion_id: Mapped[str | None] = mapped_column(ForeignKey("deletions.id"))
+    """The deletion that hides it until it is undone or erases the row."""
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+    @property
+    def kind(self) -> str:
+        """``image``, ``audio`` or ``video``."""
+        return self.mime_type.partition("/")[0]
+
+
+class Deletion(db.Model):
+    """Assets and generations that their owner deleted together.
+
+    They are hidden at once, and can be restored for some seconds. Then ``erasing_at`` is set, the
+    files and rows are removed, and this row with them.
+    """
+
+    __tablename__ = "deletions"
+    __table_args__ = (Index("ix_deletions_created_at", "created_at"),)
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    owner_kind: Mapped[str] = mapped_column(String(8))
+    owner_id: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    erasing_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 class Upload(db.Model):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import ColumnElement, case, func, literal_column, or_, select
+from sqlalchemy import ColumnElement, case, func, literal_column, select
 from sqlalchemy.orm import Session
 
 from creditapp.errors import NotFound
@@ -18,8 +18,6 @@ from creditapp.pagination import Page, page_of
 
 ID: Final = re.compile(r"gen_[0-9a-z]{26}")
 """The form of a generation's id, which is also the cursor of a list of generations."""
-IMAGE_CURSOR: Final = re.compile(r"(gen_[0-9a-z]{26})\.([0-9]{1,4})")
-"""The cursor of the gallery: a generation's id and an asset's position."""
 
 
 @dataclass(frozen=True)
@@ -66,11 +64,18 @@ def with_assets(
 
 
 def assets_of(session: Session, generations: Sequence[Generation]) -> dict[str, tuple[Asset, ...]]:
-    """Return the assets of many generations in one query, by the generation's id."""
+    """Return the assets of many generations in one query, by the generation's id.
+
+    Deleted ones are left out.
+    """
     if not generations:
         return {}
     ids = [generation.id for generation in generations]
-    query = select(Asset).where(Asset.generation_id.in_(ids)).order_by(Asset.position)
+    query = (
+        select(Asset)
+        .where(Asset.generation_id.in_(ids), Asset.deletion_id.is_(None))
+        .order_by(Asset.position)
+    )
     assets: dict[str, tuple[Asset, ...]] = {}
     for asset in session.scalars(query):
         assets[asset.generation_id] = (*assets.get(asset.generation_id, ()), asset)
@@ -98,49 +103,6 @@ def list_generations(
     assets = assets_of(session, page.rows)
     results = [GenerationResult(row, assets.get(row.id, ())) for row in page.rows]
     return Page(results, page.next_cursor)
-
-
-@dataclass(frozen=True)
-class GalleryFilter:
-    """Images to show: those whose prompt contains a text, or favourites only."""
-
-    search: str = ""
-    starred: bool = False
-
-    def conditions(self, by: Caller) -> list[ColumnElement[bool]]:
-        """Return what selects the generations with such images."""
-        conditions = [*owned(by), Generation.delivered > 0]
-        if self.search:
-            pattern = self.search.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-            # The database lowers both sides: SQLite and Python differ beyond ASCII.
-            conditions.append(Generation.prompt.ilike(f"%{pattern}%", escape="\\"))
-        if self.starred:
-            conditions.append(Generation.starred_at.is_not(None))
-        return conditions
-
-
-def list_images(
-    session: Session, by: Caller, chosen: GalleryFilter, size: int, before: str | None = None
-) -> Page[tuple[Generation, Asset]]:
-    """Return a page of the caller's images: the newest generation first, and its last image."""
-    query = (
-        select(Generation, Asset)
-        .join(Asset, Asset.generation_id == Generation.id)
-        .where(*chosen.conditions(by))
-        .order_by(Generation.id.desc(), Asset.position.desc())
-        .limit(size + 1)
-    )
-    if before and (cursor := IMAGE_CURSOR.fullmatch(before)):
-        older = Generation.id < cursor[1]
-        query = query.where(Generation.id <= cursor[1], or_(older, Asset.position < int(cursor[2])))
-    rows = [(row.Generation, row.Asset) for row in session.execute(query)]
-    return page_of(rows, size, lambda row: f"{row[0].id}.{row[1].position}")
-
-
-def count_images(session: Session, by: Caller, chosen: GalleryFilter) -> int:
-    """Return how many images a filter shows in all."""
-    query = select(func.sum(Generation.delivered)).where(*chosen.conditions(by))
-    return int(session.scalar(query) or 0)
 
 
 @dataclass(frozen=True)

@@ -152,7 +152,10 @@ def _post(session: Session, generation: Generation, assets: list[NewAsset], now:
     if not assets:
         funding.release(session, generation, now)
         return
-    session.execute(insert(Asset), [asdict(asset) for asset in assets])
+    # A guest may have opened an account since the row was read; it is locked by now.
+    session.refresh(generation, ["owner_kind", "owner_id"])
+    copied = {name: getattr(generation, name) for name in Asset.COPIED}
+    session.execute(insert(Asset), [asdict(asset) | copied for asset in assets])
     if generation.funding == "guest" and generation.claim_id:
         guests.keep(session, generation.claim_id)
     if generation.charge_id is not None:

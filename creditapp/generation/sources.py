@@ -81,7 +81,7 @@ def own_sources(session: Session, by: Caller, ids: Sequence[str]) -> Sources:
         own_assets = (
             select(Asset, Generation.prompt)
             .join(Generation, Asset.generation_id == Generation.id)
-            .where(Asset.id.in_(asset_ids), *_owned(by))
+            .where(Asset.id.in_(asset_ids), Asset.deletion_id.is_(None), *_owned(by))
         )
         rows = session.execute(own_assets)
         found |= {row.Asset.id: _source(row.Asset, row.prompt) for row in rows}
@@ -106,7 +106,7 @@ def recent_sources(session: Session, by: Caller, kinds: Sequence[str], limit: in
     delivered = (
         select(*(getattr(Asset, name) for name in columns), Asset.created_at, newest.c.prompt)
         .join(newest, Asset.generation_id == newest.c.id)
-        .where(_of_kinds(Asset.mime_type, kinds))
+        .where(_of_kinds(Asset.mime_type, kinds), Asset.deletion_id.is_(None))
         .order_by(Asset.created_at.desc(), Asset.id.desc())
         .limit(limit)
         .subquery()

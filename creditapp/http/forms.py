@@ -17,6 +17,12 @@ def text(name: str, characters_max: int | None = 64) -> str:
     return fields.get(name, "")[:characters_max]
 
 
+def several(name: str, count_max: int = 1000) -> list[str]:
+    """Return every value of a field, each cut to 64 characters, at most ``count_max`` of them."""
+    fields = request.form if request.method == "POST" else request.args
+    return [value[:64] for value in fields.getlist(name)[:count_max]]
+
+
 def ticked(name: str) -> bool:
     """Whether a box is ticked."""
     return text(name) == "1"

@@ -29,7 +29,7 @@ KEPT = frozenset(
         *("prompt", "model", "n", "size", "quality", "choose", "nonce", "next"),
         *("plan", "cycle", "seats", "pack", "currency", "catalog", "shown_micro", "counts_manual"),
         *("email", "new_email", "name", "low_balance", "notify", "everywhere", "starred"),
-        *("report", "download", "theme"),
+        *("report", "download", "theme", "deletion", "place", "tiles", "list"),
         *("threshold", "limit", "card", "agree", "flow", "q", "type", "cursor", "payment"),
         *("quoted_at", "charged_minor", "credits_micro"),
     }

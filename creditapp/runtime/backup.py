@@ -29,6 +29,10 @@ from creditapp.runtime.manifest import FileRecord, Manifest
 
 BUSY_SECONDS_MAX = 20.0
 
+MEDIA_KEYS = text("SELECT media_key FROM assets WHERE deletion_id IS NULL")
+DELETED_KEYS = text("SELECT media_key, thumbnail_key FROM assets WHERE deletion_id IS NOT NULL")
+"""Of images that their owner deleted and the next sweep erases: a backup must not keep them."""
+
 Progress = Callable[[str], None]
 """Called with what happens now, for people who wait."""
 
@@ -121,7 +125,8 @@ def _write(
         progress("checking the ledger")
         ledger_whole = is_ledger_whole(connection, folder / manifest.SEALS, revision)
         rows = database_copy.count_rows(connection)
-        media_keys = set(connection.scalars(text("SELECT media_key FROM assets")))
+        media_keys = set(connection.scalars(MEDIA_KEYS))
+        deleted_keys = {key for row in connection.execute(DELETED_KEYS) for key in row}
         written = Manifest(
             made_at=now,
             revision=revision,
@@ -144,7 +149,7 @@ def _write(
             manifest.sync(copied)
             files[copied.name] = manifest.record_of(copied)
     # After the database, so that every row of an image has its file.
-    files |= _copy_media(open_media(settings.media_url), folder, progress)
+    files |= _copy_media(open_media(settings.media_url), folder, deleted_keys, progress)
     # pydantic copied the mapping when it validated it.
     written = written.model_copy(update={"files": files})
     return written, len(media_keys - written.media_keys.keys())
@@ -194,9 +199,13 @@ def _open(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(path, timeout=BUSY_SECONDS_MAX, isolation_level=None)
 
 
-def _copy_media(media: Media, folder: Path, progress: Progress) -> dict[str, FileRecord]:
+def _copy_media(
+    media: Media, folder: Path, deleted_keys: set[str], progress: Progress
+) -> dict[str, FileRecord]:
     files = {}
     for key in media.keys():  # noqa: SIM118  # no mapping
+        if key in deleted_keys:
+            continue
         # Two levels, as in the media folder itself.
         name = f"{manifest.MEDIA}/{key[:2]}/{key[2:4]}/{key}"
         try:

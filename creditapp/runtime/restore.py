@@ -8,13 +8,12 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
 from creditapp.config import Settings, SettingsInvalid
 from creditapp.media import MediaKeyInvalid, open_media
 from creditapp.runtime import database_copy, manifest, migrate
-from creditapp.runtime.backup import Progress, Summary, is_ledger_whole, key_check
+from creditapp.runtime.backup import MEDIA_KEYS, Progress, Summary, is_ledger_whole, key_check
 from creditapp.runtime.manifest import Manifest
 
 
@@ -129,6 +128,6 @@ def _check(contents: Manifest, settings: Settings) -> tuple[bool, int]:
         if rows != contents.rows:
             different = [name for name in contents.rows if rows.get(name) != contents.rows[name]]
             raise SettingsInvalid(f"The restored rows differ from the backup's: {different[0]}.")
-        media_keys = set(connection.scalars(text("SELECT media_key FROM assets")))
+        media_keys = set(connection.scalars(MEDIA_KEYS))
         whole = is_ledger_whole(connection, settings.data_dir / manifest.SEALS, contents.revision)
     return whole, len(media_keys - contents.media_keys.keys())

@@ -11,7 +11,7 @@ from creditapp.catalog import Catalog
 from creditapp.clock import now
 from creditapp.config import Settings
 from creditapp.db import snapshot, transaction
-from creditapp.generation import recovery, worker
+from creditapp.generation import deletion, recovery, worker
 from creditapp.payments.auto_topup import charge as topup_charge
 from creditapp.payments.reconciliation import purchases as reconciliation
 from creditapp.payments.subscriptions import card_expiry, scheduled_grants
@@ -47,6 +47,12 @@ def top_up(job_id: str) -> None:
 def sweep_generations() -> None:
     """Enqueue lost generations again and end those that a dead worker left."""
     recovery.sweep()
+
+
+@jobs.every("erase-deleted", "*/5 * * * * *")
+def erase_deleted() -> None:
+    """Erase deleted images that can no longer be restored."""
+    deletion.sweep(now=now())
 
 
 @jobs.every("sweep-payments", "*/5 * * * * *")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
+from creditapp.http.exports import Exports
 from creditapp.services import provide
 from creditapp.web import (
     api_docs,
@@ -13,7 +14,9 @@ from creditapp.web import (
     dashboard,
     email_address,
     gallery,
+    generation,
     health,
+    images,
     legal,
     metrics,
     notifications,
@@ -39,7 +42,7 @@ BLUEPRINTS = {
         receipts.pages,
     ],
     health.health: [],
-    studio.generation: [gallery.pages],
+    studio.generation: [gallery.pages, generation.pages, images.pages],
     webhooks.webhooks: [],
 }
 """Every blueprint of the pages, with those nested in it."""
@@ -52,6 +55,6 @@ for parent, children in BLUEPRINTS.items():
 def init_app(app: Flask) -> None:
     """Add metrics and every page to the app."""
     metrics.init_app(app)
-    provide(app, dashboard.Exports, dashboard.Exports())
+    provide(app, Exports, Exports())
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 
 from flask import Blueprint, Flask, Response, current_app
@@ -14,9 +13,9 @@ from sqlalchemy.orm import Session
 from creditapp import ledger, units
 from creditapp.clock import NEVER, now
 from creditapp.db import reading, snapshot, stop_reading
-from creditapp.errors import RateLimited, ValidationFailed
+from creditapp.errors import ValidationFailed
 from creditapp.generation import queries
-from creditapp.http import forms
+from creditapp.http import exports, forms
 from creditapp.http.json_provider import rfc3339
 from creditapp.http.policies import policy
 from creditapp.http.rate_limiting import costly
@@ -25,8 +24,6 @@ from creditapp.http.sessions import require_member
 from creditapp.http.viewer import viewer
 from creditapp.pagination import page_of
 from creditapp.payments.subscriptions import status as plan_status
-from creditapp.rate_limits import EXPORTS_AT_ONCE, STALL_SECONDS
-from creditapp.services import get
 from creditapp.web import view_models
 from creditapp.web.view_models import BalancePart, HistoryLine, Usage, UsageDay
 
@@ -53,32 +50,6 @@ _LABELS = {
 }
 
 account = Blueprint("account", __name__)
-
-
-class Exports:
-    """The exports that this process is sending, by member."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._begun: dict[object, str] = {}
-
-    def begin(self, user_id: str) -> Callable[[], None]:
-        """Count an export and return what ends it, at the first call.
-
-        Raises ``RateLimited`` while an earlier one is being sent.
-        """
-        export = object()
-        with self._lock:
-            if list(self._begun.values()).count(user_id) >= EXPORTS_AT_ONCE:
-                raise RateLimited.after(
-                    STALL_SECONDS, "Your last export is still being sent.", limit=EXPORTS_AT_ONCE
-                )
-            self._begun[export] = user_id
-        return lambda: self._end(export)
-
-    def _end(self, export: object) -> None:
-        with self._lock:
-            self._begun.pop(export, None)
 
 
 @account.get("/dashboard")
@@ -114,19 +85,7 @@ def history_csv() -> Response:
     member = require_member()
     pages = _csv_pages(member.id, viewer().wallet_id, _type_filter())
     stop_reading()
-    end = get(Exports).begin(member.id)
-    response = Response(_then(end, pages), mimetype="text/csv")
-    response.call_on_close(end)  # where the reader goes away before the first page
-    response.headers["Content-Disposition"] = 'attachment; filename="credits.csv"'
-    response.headers["Cache-Control"] = "no-store"
-    return response
-
-
-def _then(end: Callable[[], None], pages: Iterator[str]) -> Iterator[str]:
-    try:
-        yield from pages
-    finally:
-        end()
+    return exports.send(pages, "credits.csv", "text/csv", caller=member.id)
 
 
 def _csv_pages(user_id: str, wallet_id: int | None, type_filter: str) -> Iterator[str]:

@@ -1,105 +1,81 @@
-"""Gallery, and the image files, which only their owner may see."""
+"""Gallery: a member's images, newest first, by filters."""
 
 from __future__ import annotations
 
-import structlog
-from flask import Blueprint, Response, send_file
-from sqlalchemy import select
+from flask import Blueprint, Response, session
 
-from creditapp.clock import now
-from creditapp.db import reading, transaction
-from creditapp.errors import NotFound
-from creditapp.generation import GenerationResult, feedback, queries
-from creditapp.generation.models import Asset, Generation
-from creditapp.generation.queries import GalleryFilter
+from creditapp.catalog import Catalog
+from creditapp.catalog.models import IMAGE_OPERATIONS, MEDIA_OPERATIONS
+from creditapp.db import reading
+from creditapp.generation.gallery import (
+    COUNT_MAX,
+    GalleryFilter,
+    count_images,
+    count_together,
+    list_images,
+)
 from creditapp.http import forms
 from creditapp.http.policies import policy
-from creditapp.http.rendering import go, page_or_block, with_query
-from creditapp.http.viewer import caller, notify
-from creditapp.media import Media
+from creditapp.http.rendering import page_or_block, wants_fragment, with_query
+from creditapp.http.viewer import caller
 from creditapp.services import get
-from creditapp.web import view_models
+from creditapp.web import gallery_filter, view_models
 
 PAGE_SIZE = 24
+TILES = ("small", "medium", "large")
+"""Sizes of the images, which this browser keeps."""
 
 pages = Blueprint("gallery", __name__)
-log = structlog.get_logger(__name__)
 
 
 @pages.get("/gallery")
 @policy("user")
 def gallery() -> Response:
-    """Show a member's images, newest first, with a search in the prompts."""
-    by, session = caller(), reading()
-    search = forms.text("q", 200).strip()
-    chosen = GalleryFilter(search, starred=forms.ticked("starred"))
-    page = queries.list_images(session, by, chosen, PAGE_SIZE, forms.text("cursor"))
-    filters = {"q": search, "starred": "1" if chosen.starred else ""}
-    return page_or_block(
+    """Show a member's images, newest first, by filters."""
+    by, reads = caller(), reading()
+    chosen, cursor = gallery_filter.parse(), forms.text("cursor")
+    page = list_images(reads, by, chosen, PAGE_SIZE, cursor)
+    several = {row.id for row, _ in page.rows if row.delivered > 1}
+    together = count_together(reads, list(several)) if several else {}
+    fields = gallery_filter.fields(chosen)
+    here = with_query("/gallery", fields)
+    response = page_or_block(
         "pages/gallery/index.html",
         "grid",
-        items=[view_models.image_card(GenerationResult(row), asset) for row, asset in page.rows],
-        q=search,
-        starred=chosen.starred,
-        here=with_query("/gallery", filters),
+        items=[
+            view_models.image_card(generation, asset, together.get(generation.id, 1))
+            for generation, asset in page.rows
+        ],
+        chosen=chosen,
+        choices=_choices(chosen),
+        tiles=_tiles(),
+        here=here,
+        filters=fields,
+        viewer_query=gallery_filter.viewer_query(chosen),
         next_url=page.next_cursor
-        and with_query("/gallery", {**filters, "cursor": page.next_cursor}),
-        total=queries.count_images(session, by, chosen) if search else None,
+        and with_query("/gallery", {**fields, "cursor": page.next_cursor}),
+        total=count_images(reads, by, chosen) if fields and not cursor else None,
+        total_max=COUNT_MAX,
     )
-
-
-@pages.post("/generations/<generation_id>/star")
-@policy("user")
-def star(generation_id: str) -> Response:
-    """Add an image to the favourites or remove it, and return to its page."""
-    with transaction() as writing:
-        starred = forms.ticked("starred")
-        feedback.star(writing, generation_id, caller(), starred=starred, now=now())
-    return go(forms.next_path("/gallery"))
-
-
-@pages.post("/generations/<generation_id>/report")
-@policy("public")
-def report(generation_id: str) -> Response:
-    """Report a problem with an image to the operator."""
-    with transaction() as writing:
-        text = forms.text("report", None)
-        feedback.report(writing, generation_id, caller(), text, now=now())
-    log.warning("image reported", generation=generation_id)
-    notify("info", text="Thank you. We have received your report.")
-    return go(f"/generations/{generation_id}")
-
-
-@pages.get("/media/<asset_id>")
-@policy("public")
-def media(asset_id: str) -> Response:
-    """Send an image to its owner; 404 for everyone else."""
-    query = (
-        select(Asset, Generation.prompt)
-        .join(Generation, Asset.generation_id == Generation.id)
-        .where(Asset.id == asset_id, *queries.owned(caller()))
-    )
-    row = reading().execute(query).first()
-    if row is None:
-        raise NotFound("There is no such image here.")
-    asset, prompt = row
-    try:
-        response = send_file(
-            get(Media).path(asset.media_key),
-            mimetype=asset.mime_type,
-            as_attachment=forms.ticked("download"),
-            download_name=f"{_file_name(prompt)}.{asset.mime_type.partition('/')[2]}",
-            conditional=True,
-            max_age=31536000,
-        )
-    except FileNotFoundError:
-        # Deleted after the row was read, or lost with a disk.
-        raise NotFound("This image no longer exists.") from None
-    # Private: a shared cache must never serve one user's image to another.
-    response.headers["Cache-Control"] = "private, max-age=31536000, immutable"
+    if wants_fragment() and not cursor:
+        response.headers["HX-Push-Url"] = here
     return response
 
 
-def _file_name(prompt: str) -> str:
-    words = "".join(c if c.isalnum() and c.isascii() else " " for c in prompt).split()
-    return "-".join(words[:8]).lower()[:60] or "image"
+def _choices(chosen: GalleryFilter) -> dict[str, list[tuple[str, str]]]:
+    """Return the values and names that the filters offer, from the catalog."""
+    catalog = get(Catalog)
+    models = [(model.id, model.name) for model in catalog.models]
+    if chosen.model and chosen.model not in dict(models):
+        models.append((chosen.model, chosen.model))  # no longer in the catalog
+    made = (*IMAGE_OPERATIONS, *MEDIA_OPERATIONS)
+    operations = [(each.id, each.name) for each in catalog.operations if each.id in made]
+    return {"model": models, "operation": operations}
+
+
+def _tiles() -> str:
+    """Return the size of the images; a choice in the address is kept in this browser."""
+    if forms.text("tiles") in TILES:
+        session["gallery_tiles"] = forms.text("tiles")
+    kept: str = session.get("gallery_tiles", "medium")
+    return kept

@@ -12,16 +12,15 @@ from creditapp.clock import now
 from creditapp.db import reading
 from creditapp.errors import AppError, ValidationFailed
 from creditapp.generation import cancel as cancel_generation
-from creditapp.generation import delete as delete_generation
 from creditapp.generation import find, price, queries
 from creditapp.generation import submit as submit_generation
+from creditapp.generation.gallery import GalleryFilter, list_images
 from creditapp.generation.orders import PROMPT_CHARACTERS_MAX
-from creditapp.generation.queries import GalleryFilter
 from creditapp.http import forms
 from creditapp.http.policies import policy
 from creditapp.http.problems import form_page
-from creditapp.http.rendering import go, page_or_block, render_block, render_page, wants_fragment
-from creditapp.http.viewer import caller, forget_viewer, notify, viewer
+from creditapp.http.rendering import go, render_block, render_page, wants_fragment
+from creditapp.http.viewer import caller, forget_viewer, viewer
 from creditapp.services import get
 from creditapp.web import studio_form, view_models
 from creditapp.web.studio_form import Form
@@ -96,16 +95,6 @@ def submit() -> Response:
     return response
 
 
-@generation.get("/generations/<generation_id>")
-@policy("public")
-def show(generation_id: str) -> Response:
-    """Show one generation."""
-    result = find(reading(), generation_id, caller())
-    return page_or_block(
-        "pages/generation/index.html", "job", job=view_models.job(result, now=now())
-    )
-
-
 @generation.get("/generations/<generation_id>/card")
 @policy("public")
 def card(generation_id: str) -> Response:
@@ -132,16 +121,6 @@ def cancel(generation_id: str) -> Response:
     response = make_response(render_block(RESULTS, "job", job=view_models.job(result, now=now())))
     response.headers["HX-Trigger"] = "balance-changed"
     return response
-
-
-@generation.post("/generations/<generation_id>/delete")
-@policy("public")
-def delete(generation_id: str) -> Response:
-    """Delete a finished generation with its images."""
-    delete_generation(generation_id, caller(), now=now())
-    notify("deleted")
-    default = "/gallery" if viewer().kind == "user" else "/"
-    return go(forms.next_path(default))
 
 
 def _choices(form: Form, was_micro: int | None = None) -> dict[str, Any]:
@@ -174,7 +153,7 @@ def _page(form: Form) -> dict[str, Any]:
     results = queries.list_generations(db_session, by, RECENT).rows
     has_images = any(result.assets for result in results)
     if not has_images and len(results) == RECENT:  # all failed; older ones may have images
-        has_images = bool(queries.list_images(db_session, by, GalleryFilter(), 1).rows)
+        has_images = bool(list_images(db_session, by, GalleryFilter(), 1).rows)
     return {
         **_choices(form),
         "jobs": [view_models.job(result, now=now()) for result in results],

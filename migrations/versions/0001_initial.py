@@ -116,6 +116,16 @@ def upgrade() -> None:
     op.create_index("ix_customers_stripe_id", "customers", ["stripe_id"])
     op.create_index("ix_customers_tell_address_at", "customers", ["tell_address_at"])
     op.create_table(
+        "deletions",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("owner_kind", sa.String(length=8), nullable=False),
+        sa.Column("owner_id", sa.String(length=64), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("erasing_at", UtcDateTime(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name="pk_deletions"),
+    )
+    op.create_index("ix_deletions_created_at", "deletions", ["created_at"])
+    op.create_table(
         "generations",
         sa.Column("id", sa.String(length=40), nullable=False),
         sa.Column("owner_kind", sa.String(length=8), nullable=False),
@@ -152,7 +162,6 @@ def upgrade() -> None:
         sa.Column("provider_cost_micros_usd", sa.BigInteger(), nullable=True),
         sa.Column("error_code", sa.String(length=32), nullable=True),
         sa.Column("error_text", sa.String(length=240), nullable=True),
-        sa.Column("starred_at", UtcDateTime(), nullable=True),
         sa.Column("reported_at", UtcDateTime(), nullable=True),
         sa.Column("report_text", sa.String(length=500), nullable=True),
         sa.Column("created_at", UtcDateTime(), nullable=False),
@@ -161,14 +170,23 @@ def upgrade() -> None:
         sa.Column("cancel_requested_at", UtcDateTime(), nullable=True),
         sa.Column("finished_at", UtcDateTime(), nullable=True),
         sa.Column("deleted_at", UtcDateTime(), nullable=True),
+        sa.Column("deletion_id", sa.String(length=40), nullable=True),
         sa.CheckConstraint("funding IN ('wallet', 'guest')", name=op.f("ck_generations_funding")),
         sa.CheckConstraint(
             "state IN ('queued', 'running', 'succeeded', 'failed', 'canceled')", name=op.f("ck_generations_state")
         ),
+        sa.ForeignKeyConstraint(["deletion_id"], ["deletions.id"], name="fk_generations_deletion_id_deletions"),
         sa.PrimaryKeyConstraint("id", name="pk_generations"),
         sa.UniqueConstraint(
             "owner_kind", "owner_id", "request_key", name="uq_generations_owner_kind_owner_id_request_key"
         ),
+    )
+    op.create_index(
+        "ix_generations_deletion_id",
+        "generations",
+        ["deletion_id"],
+        postgresql_where=sa.text("deletion_id IS NOT NULL"),
+        sqlite_where=sa.text("deletion_id IS NOT NULL"),
     )
     op.create_index("ix_generations_open", "generations", ["state", "lease_until"])
     op.create_index("ix_generations_owner", "generations", ["owner_kind", "owner_id", "id"])
@@ -183,6 +201,10 @@ def upgrade() -> None:
         "assets",
         sa.Column("id", sa.String(length=40), nullable=False),
         sa.Column("generation_id", sa.String(length=40), nullable=False),
+        sa.Column("owner_kind", sa.String(length=8), nullable=False),
+        sa.Column("owner_id", sa.String(length=64), nullable=False),
+        sa.Column("operation", sa.String(length=24), nullable=False),
+        sa.Column("model", sa.String(length=64), nullable=False),
         sa.Column("position", sa.Integer(), nullable=False),
         sa.Column("media_key", sa.String(length=80), nullable=False),
         sa.Column("mime_type", sa.String(length=32), nullable=False),
@@ -191,10 +213,30 @@ def upgrade() -> None:
         sa.Column("milliseconds", sa.Integer(), nullable=True),
         sa.Column("thumbnail_key", sa.String(length=80), nullable=True),
         sa.Column("starred_at", UtcDateTime(), nullable=True),
+        sa.Column("deletion_id", sa.String(length=40), nullable=True),
         sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(["deletion_id"], ["deletions.id"], name="fk_assets_deletion_id_deletions"),
         sa.ForeignKeyConstraint(["generation_id"], ["generations.id"], name="fk_assets_generation_id_generations"),
         sa.PrimaryKeyConstraint("id", name="pk_assets"),
         sa.UniqueConstraint("generation_id", "position", name="uq_assets_generation_id_position"),
+    )
+    newest = ["owner_kind", "owner_id", "created_at", "id"]
+    op.create_index("ix_assets_owner", "assets", newest)
+    op.create_index("ix_assets_model", "assets", [*newest[:2], "model", *newest[2:]])
+    op.create_index("ix_assets_operation", "assets", [*newest[:2], "operation", *newest[2:]])
+    op.create_index(
+        "ix_assets_starred",
+        "assets",
+        newest,
+        postgresql_where=sa.text("starred_at IS NOT NULL"),
+        sqlite_where=sa.text("starred_at IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_assets_deletion_id",
+        "assets",
+        ["deletion_id"],
+        postgresql_where=sa.text("deletion_id IS NOT NULL"),
+        sqlite_where=sa.text("deletion_id IS NOT NULL"),
     )
     op.create_table(
         "uploads",
@@ -785,6 +827,7 @@ def downgrade() -> None:
         "assets",
         "uploads",
         "generations",
+        "deletions",
         "customers",
         "catalog_versions",
         "auto_topups",

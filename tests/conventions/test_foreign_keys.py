@@ -14,6 +14,7 @@ HOT = "written for each image; the ledger's lock comes first (decision 9)"
 ANY_ORDER = "the rows of one payment are written in the order in which Stripe tells of them"
 
 NO_FOREIGN_KEYS = {
+    "assets.owner_id": OWNER,
     "auto_topups.card_id": STRIPE,
     "auto_topups.pack_id": CATALOG,
     "auto_topups.purchase_id": ANY_ORDER,
@@ -21,6 +22,7 @@ NO_FOREIGN_KEYS = {
     "charges.api_key_id": "an API key may be deleted; what it spent stays",
     "charges.request_id": "identifies a request in the log",
     "customers.stripe_id": STRIPE,
+    "deletions.owner_id": OWNER,
     "generations.batch_id": "shared by generations, and of no table of its own",
     "generations.charge_id": HOT,
     "generations.claim_id": "a guest's claim is deleted after a month; the image stays",

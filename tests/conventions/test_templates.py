@@ -26,13 +26,15 @@ EXAMPLES = [
     (component.name, example.name) for component in SUBJECTS for example in component.examples
 ]
 
-FAMILIES = {
-    # The studio's module shows single generations too: their card is a block of the studio.
-    "generation": "studio"
+NO_PAGES = {
+    "email_address",
+    "gallery_filter",
+    "health",
+    "metrics",
+    "receipt_pdf",
+    "studio_form",
+    "topup",
 }
-"""Page folders whose module has another name."""
-
-NO_PAGES = {"email_address", "health", "metrics", "receipt_pdf", "studio_form", "topup"}
 """Modules of ``web`` without a page of their own: helpers, answers to machines, ``topup``, whose
 part of the settings is a component, and ``email_address``, whose pages are those of ``auth``."""
 
@@ -63,7 +65,7 @@ def test_a_page_has_a_folder_of_templates_and_tests_of_its_name(module: str) -> 
 
 def test_every_folder_of_pages_has_its_module() -> None:
     folders = {path.name for path in (TEMPLATES / "pages").iterdir()}
-    assert {FAMILIES.get(name, name) for name in folders} == set(modules())
+    assert folders == set(modules())
 
 
 def test_a_component_is_one_macro_named_like_its_file() -> None:

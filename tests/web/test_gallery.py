@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from flask import Flask
-from sqlalchemy import select
 
 from creditapp.accounts import find_by_email
 from creditapp.clock import now
-from creditapp.db import snapshot, transaction
-from creditapp.generation import feedback
+from creditapp.db import transaction
 from creditapp.generation.models import Asset, Generation
 from creditapp.ids import new_id
-from creditapp.media import Media
-from creditapp.services import get
 from tests.app_factory import Person, Queue
 from tests.pages import parse_html
 from tests.web.steps import HTMX, image_urls, make
@@ -41,6 +39,8 @@ def hang(app: Flask, person: Person, count: int, prompt: str = "a boat") -> None
             session.add(
                 Asset(
                     id=new_id("ast"), generation_id=generation.id, position=0,
+                    owner_kind="user", owner_id=user.id,
+                    operation=generation.operation, model=generation.model,
                     media_key=f"{number:032x}.png", mime_type="image/png", width=1024,
                     height=1024, created_at=now(),
                 )
@@ -59,16 +59,20 @@ def test_the_gallery_shows_images_newest_first(alice: Person, queue: Queue) -> N
     page = alice.page("/gallery")
     assert len(image_urls(page)) == 3
     assert page.text.index("two boats") < page.text.index("a fox in the snow")
-    for made in (first, second):
-        assert page.has(f'a[href="{made}"]')
+    assert first != second
+    assert len(page.all('a[href^="/images/"]')) == 3
 
 
-def test_images_made_together_show_one_cost(alice: Person, queue: Queue) -> None:
+def test_every_image_shows_its_own_cost_and_offers_to_delete_it_alone(
+    alice: Person, queue: Queue
+) -> None:
     make(alice, queue, "two boats", n="2")
     make(alice, queue, "a fox in the snow")
-    fox, *boats = alice.page("/gallery").texts("figure")
-    assert "images" not in fox
-    assert any("for 2 images" in each for each in boats)
+    fox, *boats = alice.page("/gallery").all("figure")
+    assert "Delete all" not in fox.text
+    for boat in boats:
+        assert boat.one(".meta .amount").text == "0.5 credits"
+        assert "Delete all 2" in boat.text
 
 
 def test_a_search_finds_words_as_they_were_typed(app: Flask, alice: Person) -> None:
@@ -116,119 +120,63 @@ def test_a_strangers_gallery_is_empty_and_guests_are_asked_in(
     assert guest.post("/gallery").status_code == 405
 
 
-def test_an_image_is_sent_to_its_owner_alone(
-    alice: Person, charlie: Person, guest: Person, queue: Queue
+def test_a_favourite_is_kept_apart_and_only_by_its_owner(
+    app: Flask, alice: Person, charlie: Person, queue: Queue
 ) -> None:
-    made = make(alice, queue, "A Fox in the snow!")
-    (image,) = image_urls(alice.page(made))
-    answer = alice.browser.get(image)
-    assert answer.status_code == 200
-    assert answer.mimetype == "image/png"
-    assert answer.data.startswith(b"\x89PNG")
-    assert answer.headers["Cache-Control"] == "private, max-age=31536000, immutable"
-    assert answer.headers["X-Content-Type-Options"] == "nosniff"
-    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
-    assert "attachment" not in answer.headers.get("Content-Disposition", "")
-    saved = alice.browser.get(f"{image}?download=1")
-    assert saved.headers["Content-Disposition"] == "attachment; filename=a-fox-in-the-snow.png"
-    unchanged = alice.browser.get(image, headers={"If-None-Match": answer.headers["ETag"]})
-    assert unchanged.status_code == 304
-    for stranger in (charlie, guest):
-        for path in (image, made, f"{made}/card"):
-            assert stranger.browser.get(path).status_code == 404
-        for action in ("cancel", "delete"):
-            assert stranger.post(f"{made}/{action}").status_code == 404
-        told = stranger.browser.get(image, headers={"Accept": "application/json"})
-        assert told.json["code"] == "not_found"
-    assert alice.browser.get(image).status_code == 200
-    assert alice.post(image).status_code == 405
-
-
-def test_a_guests_image_is_that_browsers_alone(app: Flask, guest: Person, queue: Queue) -> None:
-    made = make(guest, queue)
-    (image,) = image_urls(guest.page(made))
-    assert guest.browser.get(image).status_code == 200
-    assert Person(app).browser.get(image).status_code == 404
-
-
-def test_a_deleted_image_is_gone_with_its_file_and_its_cost_stays_in_the_history(
-    app: Flask, alice: Person, queue: Queue
-) -> None:
-    made = make(alice, queue, "a fox in the snow")
-    (image,) = image_urls(alice.page(made))
-    with app.app_context():
-        folder = get(Media).path("0" * 32 + ".png").parents[2]
-    assert len(list(folder.rglob("*.png"))) == 1
-    answer = alice.post(f"{made}/delete")
-    assert (answer.status_code, answer.location) == (303, "/gallery")
-    assert "Deleted." in alice.browser.get("/gallery").text
-    for path in (made, image, f"{made}/card"):
-        assert alice.browser.get(path).status_code == 404
-    assert alice.post(f"{made}/delete").status_code == 404
-    assert list(folder.rglob("*.png")) == []
-    assert alice.balance() == 49.5
-    assert "0.5" in alice.page("/dashboard").one("#history").text
-
-
-def test_a_file_that_was_lost_is_a_missing_image_and_no_failure(alice: Person, app: Flask) -> None:
-    hang(app, alice, 1)
-    (image,) = image_urls(alice.page("/gallery"))
-    assert alice.browser.get(image).status_code == 404
-
-
-def test_a_favourite_is_kept_apart_and_only_by_its_owner(app: Flask) -> None:
-    alice = Person(app).sign_up("alice@example.com")
-    hang(app, alice, 2)
-    first, second = _made(app)
-    assert alice.post(f"/generations/{first}/star", {"starred": "1"}).status_code == 303
+    make(alice, queue, "two boats", n="2")
+    first, second = (url.rpartition("/")[2] for url in image_urls(alice.page("/gallery")))
+    star = {"images": first, "starred": "1"}
+    assert charlie.post("/images/star", star).status_code == 404
+    assert alice.post("/images/star", star).status_code == 303
     page = alice.page("/gallery?starred=1")
-    assert page.has(f'a[href="/generations/{first}"]')
-    assert second not in page.html
-    assert page.has('[aria-pressed="true"]')
-    stranger = Person(app).sign_up("stranger@example.com")
-    assert stranger.post(f"/generations/{first}/star", {"starred": "0"}).status_code == 404
-    sent = alice.post(f"/generations/{first}/star", {"starred": "0", "next": "//evil.example"})
+    assert image_urls(page) == [f"/media/{first}"]
+    assert page.has(f'#tile-favourite-{first}[aria-pressed="true"]')
+    assert charlie.post("/images/star", {"images": first, "starred": "0"}).status_code == 404
+    answer = alice.post("/images/star", {**star, "starred": "0", "place": "tile"}, headers=HTMX)
+    fragment = parse_html(answer.text)
+    assert fragment.has(f'#tile-favourite-{first}[aria-pressed="false"]')
+    assert fragment.has(f'#viewer-star-{first}[hx-swap-oob="true"]')
+    assert not fragment.has(f"#tile-star-{first}[hx-swap-oob]")
+    sent = alice.post("/images/star", {"images": second, "next": "//evil.example"})
     assert sent.headers["Location"] == "/gallery"
-    assert "No favourites yet" in alice.browser.get("/gallery?starred=1").text
+    assert alice.post("/images/star", {"starred": "1"}).status_code == 422
 
 
 def test_a_star_and_a_deletion_come_back_to_the_search_they_were_made_in(
     alice: Person, queue: Queue
 ) -> None:
-    made = make(alice, queue, "two boats & a buoy", n="2")
-    alice.post(f"{made}/star", {"starred": "1"})
+    make(alice, queue, "two boats & a buoy", n="2")
+    urls = image_urls(alice.page("/gallery"))
+    first, second = (url.rpartition("/")[2] for url in urls)
+    for each in (first, second):
+        alice.post("/images/star", {"images": each, "starred": "1"})
     here = "/gallery?q=boats+%26+a&starred=1"
     for headers in ({}, HTMX):
         page = alice.page(here, headers=headers)
-        assert len(page.all(f'[name=next][value="{here}"]')) == 4
-        assert "Delete these 2 images?" in page.text
-        assert page.has('a[href="/gallery?q=boats%20%26%20a"]')
-    assert alice.page(here).one("form[role=search]").value("starred") == "1"
-    for act in ("star", "delete"):
-        sent = alice.post(f"{made}/{act}", {"next": here})
+        assert page.one(f"#tile-star-{first}").value("next") == here
+        assert page.one(f"#delete-{first} form[action='/images/delete']").value("next") == here
+    for path in ("/images/star", "/images/delete"):
+        sent = alice.post(path, {"images": first, "starred": "1", "next": here})
         assert (sent.status_code, sent.location) == (303, here)
-    other = make(alice, queue)
-    assert "Delete this image?" in alice.browser.get("/gallery").text
-    assert alice.post(f"{other}/delete", {"next": "//evil.example"}).location == "/gallery"
+    assert alice.post("/images/delete", {"images": second, "next": "//evil.example"}).location == (
+        "/gallery"
+    )
 
 
-def test_a_report_reaches_the_operator_in_its_owners_words(app: Flask) -> None:
-    alice = Person(app).sign_up("alice@example.com")
-    hang(app, alice, 1)
-    (made,) = _made(app)
-    assert "Report a problem" in alice.browser.get(f"/generations/{made}").text
-    for bad in ("", "   ", "x" * 501, "a\0b", "\x1b[31mred"):
-        assert alice.post(f"/generations/{made}/report", {"report": bad}).status_code == 422
-    sent = alice.post(f"/generations/{made}/report", {"report": "  It has\r\nsix\tfingers "})
-    assert sent.status_code == 303
-    stranger = Person(app).sign_up("stranger@example.com")
-    assert stranger.post(f"/generations/{made}/report", {"report": "mine"}).status_code == 404
-    with app.app_context(), snapshot() as session:
-        (found,) = feedback.reported(session)
-    assert (found.id, found.report_text) == (made, "It has six fingers")
-
-
-def _made(app: Flask) -> list[str]:
-    """Return the ids of everything that was made, the oldest first."""
-    with app.app_context(), snapshot() as session:
-        return list(session.scalars(select(Generation.id).order_by(Generation.id)))
+def test_an_image_deleted_by_htmx_leaves_the_page_with_an_offer_to_undo(
+    alice: Person, queue: Queue
+) -> None:
+    make(alice, queue, "two boats", n="2")
+    urls = image_urls(alice.page("/gallery"))
+    first = urls[0].rpartition("/")[2]
+    answer = alice.post("/images/delete", {"images": first, "next": "/gallery"}, headers=HTMX)
+    assert json.loads(answer.headers["HX-Trigger"]) == {"images-deleted": {"images": [first]}}
+    toast = parse_html(answer.text).one("#toasts")
+    assert toast["hx-swap-oob"] == "true"
+    fields = toast.one("form").fields()
+    assert image_urls(alice.page("/gallery")) == urls[1:]
+    undone = alice.post("/images/restore", fields)
+    assert (undone.status_code, undone.location) == (303, "/gallery")
+    page = alice.page("/gallery")
+    assert "Restored." in page.text
+    assert image_urls(page) == urls

@@ -25,8 +25,8 @@ TABLES = ("entries", "generations", "assets")
 
 PAGES = {
     "/": "ix_generations_owner",
-    "/gallery": "ix_generations_owner",
-    "/gallery?cursor=gen_0{19}.0": "ix_generations_owner",
+    "/gallery": "ix_assets_owner",
+    "/gallery?cursor=99999999999999999.ast_0{19}": "ix_assets_owner",
     "/api/generations": "ix_generations_owner",
     "/dashboard": "ix_generations_usage",
     "/dashboard?type=bought": "ix_entries_kind",

@@ -25,3 +25,4 @@ from creditapp.web.view_models.plans import plan, plans, seats
 from creditapp.web.view_models.receipts import ReceiptView, receipt
 from creditapp.web.view_models.sources import SourcePicker, SourceTile, source_picker, source_tile
 from creditapp.web.view_models.topups import Topup, topup
+from creditapp.web.view_models.viewer import generation_settings, source_ids, viewed

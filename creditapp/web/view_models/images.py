@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from creditapp.catalog import Catalog
-from creditapp.generation import GenerationResult
+from creditapp.generation import GenerationResult, gallery
 from creditapp.generation.models import Asset, Generation
 from creditapp.http.rendering import with_query
 from creditapp.services import get
@@ -19,6 +19,10 @@ class Image:
 
     id: str
     url: str
+    page_url: str
+    """The viewer."""
+    thumbnail_url: str | None
+    """A small image of it for lists, if there is one."""
     download_url: str
     mime_type: str
     width: int | None
@@ -58,6 +62,11 @@ class ImageCard:
 
     generation: Generation
     asset: Image
+    starred: bool
+    price_micro: int
+    """Of this one alone."""
+    together: int
+    """How many images there are of the same generation."""
     again_url: str
 
 
@@ -86,6 +95,8 @@ def image(asset: Asset) -> Image:
     return Image(
         id=asset.id,
         url=url,
+        page_url=f"/images/{asset.id}",
+        thumbnail_url=url if asset.kind == "image" else None,
         download_url=f"{url}?download=1",
         mime_type=asset.mime_type,
         width=asset.width,
@@ -94,9 +105,16 @@ def image(asset: Asset) -> Image:
     )
 
 
-def image_card(result: GenerationResult, asset: Asset) -> ImageCard:
+def image_card(generation: Generation, asset: Asset, together: int = 1) -> ImageCard:
     """Return one image of the gallery."""
-    return ImageCard(result.generation, image(asset), again_url(result.generation))
+    return ImageCard(
+        generation=generation,
+        asset=image(asset),
+        starred=asset.starred_at is not None,
+        price_micro=gallery.price_micro(generation, asset),
+        together=together,
+        again_url=again_url(generation),
+    )
 
 
 def again_url(generation: Generation) -> str:

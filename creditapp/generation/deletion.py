@@ -1,0 +1,200 @@
+"""Deletion of assets and generations: hidden at once, erased after some seconds to undo it.
+
+A ``Deletion`` row names what was deleted together. It decides between undo and erasure: each
+claims the row by a compare-and-set, so that a restored asset never lacks its file. A crash between
+the two leaves the assets hidden, and the next sweep erases them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+import structlog
+from sqlalchemy import delete as sql_delete
+from sqlalchemy import exists, or_, select, update
+from sqlalchemy.orm import Session
+
+from creditapp.db import snapshot, transaction, update_if
+from creditapp.errors import Conflict, NotFound
+from creditapp.generation import queries
+from creditapp.generation.funding import Caller
+from creditapp.generation.gallery import ASSET_ID, visible
+from creditapp.generation.models import Asset, Deletion, Generation
+from creditapp.ids import new_id
+from creditapp.logs import error_fields
+from creditapp.media import Media
+from creditapp.services import get
+
+UNDO_SECONDS: Final = 10
+"""How long a deletion can be undone."""
+BATCH: Final = 100
+
+log = structlog.get_logger(__name__)
+
+
+def delete(generation_id: str, by: Caller, *, now: datetime) -> Deletion:
+    """Delete an ended generation with its assets; raise ``Conflict`` for one that has not ended.
+
+    Owns its transaction, as the other verbs here do.
+    """
+    with transaction() as session:
+        generation = queries.find(session, generation_id, by).generation
+        if not generation.finished:
+            raise Conflict("It is still being made. Cancel it first.")
+        deletion = _new_deletion(session, by, now)
+        _lock(session, [generation.id])
+        not_deleted = Generation.deleted_at.is_(None)
+        hidden = {"deleted_at": now, "deletion_id": deletion.id}
+        if not update_if(session, generation, not_deleted, **hidden):
+            raise NotFound("There is no such image here.")
+        session.execute(
+            update(Asset)
+            .where(Asset.generation_id == generation.id, Asset.deletion_id.is_(None))
+            .values(deletion_id=deletion.id)
+            .execution_options(synchronize_session=False)
+        )
+    return deletion
+
+
+def delete_images(asset_ids: Sequence[str], by: Caller, *, now: datetime) -> tuple[Deletion, int]:
+    """Delete those of the assets that are the caller's own; return the deletion and how many.
+
+    A generation without a visible asset left is deleted too. Raises ``NotFound`` if none of the
+    ids is one of the caller's assets.
+    """
+    wanted = (Asset.id.in_([each for each in asset_ids if ASSET_ID.fullmatch(each)]), *visible(by))
+    with transaction() as session:
+        generation_ids = list(session.scalars(select(Asset.generation_id).where(*wanted)))
+        if not generation_ids:
+            raise NotFound("There is no such image here.")
+        deletion = _new_deletion(session, by, now)
+        # Two that delete the last two images of a generation must not each see the other's.
+        _lock(session, generation_ids)
+        count = session.connection().execute(
+            update(Asset).where(*wanted).values(deletion_id=deletion.id)
+        )
+        if not count.rowcount:
+            raise NotFound("There is no such image here.")
+        session.execute(
+            update(Generation)
+            .where(
+                Generation.id.in_(generation_ids),
+                Generation.deleted_at.is_(None),
+                ~exists().where(Asset.generation_id == Generation.id, Asset.deletion_id.is_(None)),
+            )
+            .values(deleted_at=now, deletion_id=deletion.id)
+            .execution_options(synchronize_session=False)
+        )
+        return deletion, count.rowcount
+
+
+def undo(deletion_id: str, by: Caller, *, now: datetime) -> int:
+    """Restore what a deletion hid; return how many assets.
+
+    Raises ``NotFound`` for a deletion of others or one that was undone or erased already, and
+    ``Conflict`` when it is too late.
+    """
+    kind, owner_id = by.owner
+    with transaction() as session:
+        deletion = session.get(Deletion, deletion_id) if "\0" not in deletion_id else None
+        if deletion is None or (deletion.owner_kind, deletion.owner_id) != (kind, owner_id):
+            raise NotFound("There is nothing to restore: it was restored or erased already.")
+        is_recent = Deletion.created_at > now - timedelta(seconds=UNDO_SECONDS)
+        if not update_if(
+            session, deletion, Deletion.erasing_at.is_(None), is_recent, erasing_at=now
+        ):
+            raise Conflict("It is too late: the files are being erased.")
+        generation_ids = _generations_of(session, deletion)
+        _lock(session, generation_ids)
+        restored = session.connection().execute(
+            update(Asset).where(Asset.deletion_id == deletion.id).values(deletion_id=None)
+        )
+        # Also where another deletion hid the generation, because an asset is visible again.
+        session.execute(
+            update(Generation)
+            .where(Generation.id.in_(generation_ids))
+            .values(deleted_at=None, deletion_id=None)
+            .execution_options(synchronize_session=False)
+        )
+        session.execute(sql_delete(Deletion).where(Deletion.id == deletion.id))
+        return restored.rowcount
+
+
+def sweep(*, now: datetime) -> int:
+    """Erase the deletions that can no longer be undone; return how many."""
+    due = Deletion.created_at <= now - timedelta(seconds=UNDO_SECONDS)
+    with snapshot() as session:
+        query = select(Deletion.id).where(due).order_by(Deletion.created_at).limit(BATCH)
+        deletion_ids = list(session.scalars(query))
+    erased = 0
+    for deletion_id in deletion_ids:
+        try:
+            erase(deletion_id, now=now)
+            erased += 1
+        except Exception as error:
+            # One file that cannot be removed must not keep the others.
+            log.error("not erased", deletion=deletion_id, **error_fields(error))
+    return erased
+
+
+def erase(deletion_id: str, *, now: datetime) -> None:
+    """Remove the files and rows of a deletion, and the prompts of generations without an asset.
+
+    Safe to run twice at once, and again after a crash: it begins with the files, and the rows go
+    only when no file is left.
+    """
+    with transaction() as session:
+        deletion = session.get(Deletion, deletion_id)
+        if deletion is None or not update_if(session, deletion, erasing_at=now):
+            return  # undone or erased meanwhile
+        keys = select(Asset.media_key, Asset.thumbnail_key).where(Asset.deletion_id == deletion_id)
+        media_keys = [key for row in session.execute(keys) for key in row if key]
+    for media_key in media_keys:
+        get(Media).delete(media_key)
+    with transaction() as session:
+        generation_ids = _generations_of(session, deletion)
+        _lock(session, generation_ids)
+        session.execute(sql_delete(Asset).where(Asset.deletion_id == deletion_id))
+        without_assets = ~exists().where(Asset.generation_id == Generation.id)
+        session.execute(
+            update(Generation)
+            .where(
+                Generation.id.in_(generation_ids),
+                Generation.deleted_at.is_not(None),
+                without_assets,
+            )
+            .values(prompt="", negative_prompt=None, parameters={})
+            .execution_options(synchronize_session=False)
+        )
+        session.execute(
+            update(Generation)
+            .where(Generation.deletion_id == deletion_id)
+            .values(deletion_id=None)
+            .execution_options(synchronize_session=False)
+        )
+        session.execute(sql_delete(Deletion).where(Deletion.id == deletion_id))
+
+
+def _new_deletion(session: Session, by: Caller, now: datetime) -> Deletion:
+    kind, owner_id = by.owner
+    deletion = Deletion(id=new_id("del"), owner_kind=kind, owner_id=owner_id, created_at=now)
+    session.add(deletion)
+    session.flush()
+    return deletion
+
+
+def _lock(session: Session, generation_ids: Sequence[str]) -> None:
+    """Lock generations until the transaction ends, always in the same order."""
+    query = select(Generation.id).where(Generation.id.in_(generation_ids)).order_by(Generation.id)
+    session.execute(query.with_for_update())
+
+
+def _generations_of(session: Session, deletion: Deletion) -> list[str]:
+    """Return the ids of the generations that a deletion hides, whole or in part."""
+    assets = select(Asset.generation_id).where(Asset.deletion_id == deletion.id)
+    query = select(Generation.id).where(
+        or_(Generation.deletion_id == deletion.id, Generation.id.in_(assets))
+    )
+    return list(session.scalars(query))
