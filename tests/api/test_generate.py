@@ -2,58 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from tests.api.contract import Program
+from tests.generation.orders import ORDERS
 from tests.generation.studio import Scripted, Studio, wallet
 from tests.generation.test_submit import refused
-
-Body = Callable[[Studio, Program], dict[str, Any]]
-
-# Operation: its route, a body, the quote, the length that comes, and what that costs.
-ORDERS: dict[str, tuple[str, Body, float, int | None, float]] = {
-    "text-to-image": (
-        "/api/generate-image",
-        lambda studio, api: {"prompt": "a quay", "model": "flux-dev", "n": 2},
-        *(2, None, 2),
-    ),
-    "image-to-image": (
-        "/api/generate-image",
-        lambda studio, api: {
-            "prompt": "a quay at night",
-            "model": "flux-dev",
-            "images": [studio.bring(api.person)],
-        },
-        *(1, None, 1),
-    ),
-    "upscale": (
-        "/api/upscale-image",
-        lambda studio, api: {"image": studio.bring(api.person)},
-        *(5, None, 5),
-    ),
-    "video": (
-        "/api/generate-video",
-        lambda studio, api: {"prompt": "waves", "seconds": 6},
-        *(50, 6000, 50),
-    ),
-    "audio": (
-        "/api/generate-audio",
-        lambda studio, api: {"text": "x" * 400, "voice": "coral"},
-        *(2, 14_000, 1),
-    ),
-    "lipsync": (
-        "/api/generate-lipsync",
-        lambda studio, api: {
-            "image": studio.bring(api.person),
-            "audio": studio.bring(api.person, "audio/mpeg", milliseconds=10_001),
-        },
-        *(40, 10_001, 40),
-    ),
-}
 
 
 @pytest.mark.parametrize("by_chat", [False, True], ids=["own route", "chat"])
@@ -61,8 +18,10 @@ ORDERS: dict[str, tuple[str, Body, float, int | None, float]] = {
 def test_an_operation_is_ordered_made_and_charged(
     api: Program, studio: Studio, provider: Scripted, operation: str, by_chat: bool
 ) -> None:
-    path, make_body, quoted, provider.milliseconds, cost = ORDERS[operation]
-    body = make_body(studio, api)
+    order = ORDERS[operation]
+    path, quoted, cost = order.path, order.quoted, order.charged
+    provider.milliseconds = order.milliseconds
+    body = order.body(studio, api.person)
     if by_chat:
         path, body = "/api/chat", {"type": operation, **body}
     answer = api.call("POST", path, body, Prefer="respond-async")
@@ -87,15 +46,15 @@ def test_an_operation_is_ordered_made_and_charged(
 
 @pytest.mark.parametrize("operation", ORDERS)
 def test_a_quote_is_what_the_order_holds(api: Program, studio: Studio, operation: str) -> None:
-    path, make_body, quoted, _, _ = ORDERS[operation]
-    body = make_body(studio, api)
+    order = ORDERS[operation]
+    body = order.body(studio, api.person)
     quote = api.call("POST", "/api/quotes", {"type": operation, **body}).json
-    assert (quote["operation"], quote["cost"]) == (operation, quoted)
+    assert (quote["operation"], quote["cost"]) == (operation, order.quoted)
     assert quote["estimated"] == (operation == "audio")
     assert (quote["balance"], quote["shortfall"], quote["affordable"]) == (50, 0, True)
-    assert sum(line["cost"] for line in quote["lines"]) == quoted
+    assert sum(line["cost"] for line in quote["lines"]) == order.quoted
     assert wallet(api.person) == (50, 0)
-    answer = api.call("POST", path, body, Prefer="respond-async")
+    answer = api.call("POST", order.path, body, Prefer="respond-async")
     assert answer.headers["X-Credits-Cost"] == str(quote["cost"])
 
 
@@ -135,11 +94,11 @@ def test_an_answer_within_the_wait_says_what_it_cost(api: Program, studio: Studi
 def test_guests_order_text_to_image_and_nothing_else(
     guest_api: Program, api: Program, studio: Studio
 ) -> None:
-    for operation, (path, make_body, *_) in ORDERS.items():
+    for operation, order in ORDERS.items():
         if operation == "text-to-image":
             continue
-        body = make_body(studio, api)
-        for where, sent in ((path, body), ("/api/chat", {"type": operation, **body})):
+        body = order.body(studio, api.person)
+        for where, sent in ((order.path, body), ("/api/chat", {"type": operation, **body})):
             problem = guest_api.refused(401, "authentication_required", "POST", where, sent)
             assert problem["signupUrl"] == "/auth/signup"
             assert problem["detail"] == "Sign up to use more than text to image."
@@ -154,8 +113,8 @@ def test_guests_order_text_to_image_and_nothing_else(
 def test_the_members_of_older_clients_are_ignored_and_unknown_ones_refused(
     api: Program, studio: Studio, operation: str
 ) -> None:
-    path, make_body, *_ = ORDERS[operation]
-    body = make_body(studio, api)
+    path = ORDERS[operation].path
+    body = ORDERS[operation].body(studio, api.person)
     before = len(studio.generations())
     problem = api.refused(422, "validation_failed", "POST", path, {**body, "colour": "red"})
     assert problem["errors"] == [{"field": "colour", "message": "There is no field colour here."}]
@@ -208,8 +167,8 @@ def test_a_key_of_another_operation_is_a_conflict(api: Program, studio: Studio) 
 def test_the_same_key_and_body_make_one_generation(
     api: Program, studio: Studio, operation: str
 ) -> None:
-    path, make_body, quoted, *_ = ORDERS[operation]
-    body = make_body(studio, api)
+    path, quoted = ORDERS[operation].path, ORDERS[operation].quoted
+    body = ORDERS[operation].body(studio, api.person)
     ids = {studio.order(api.person, path, body, Idempotency_Key="k1") for _ in range(3)}
     assert len(ids) == 1
     assert wallet(api.person) == (50 - quoted, quoted)

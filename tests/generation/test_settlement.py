@@ -1,7 +1,8 @@
-"""Settlement charges by the quote, whatever part of the order was delivered."""
+"""Settlement charges by the quote, whatever part or length of the order was delivered."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from hypothesis import given, settings
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from creditapp.catalog import TEXT_TO_IMAGE, Catalog, PriceRequest, Quote, load_catalog, quote
 from creditapp.catalog.load import PRESETS
+from creditapp.catalog.models import MEDIA_OPERATIONS
 from creditapp.generation.models import Generation
 from creditapp.generation.settlement import NewAsset, charge_micro
 
@@ -27,6 +29,11 @@ def quotes(draw: st.DrawFn) -> tuple[Catalog, Quote]:
 
 def charges(catalog: Catalog, quoted: Quote) -> list[int]:
     """Return what settlement charges for a delivery of 0, 1, ... images of the order."""
+    return [charge_of(catalog, quoted, *[None] * count) for count in range(quoted.units + 3)]
+
+
+def charge_of(catalog: Catalog, quoted: Quote, *milliseconds: int | None) -> int:
+    """Return what settlement charges for a delivery of files of these lengths."""
     generation = Generation(
         operation=quoted.operation,
         model=quoted.model,
@@ -37,9 +44,11 @@ def charges(catalog: Catalog, quoted: Quote) -> list[int]:
         catalog_version=quoted.version,
     )
     moment = datetime(2026, 11, 28, tzinfo=UTC)
-    asset = NewAsset("ast", "gen", 0, "key", "image/png", 1, 1, None, moment)
-    counts = range(quoted.units + 3)
-    return [charge_micro(catalog, generation, [asset] * count) for count in counts]
+    assets = [
+        NewAsset("ast", "gen", 0, "key", "image/png", 1, 1, length, moment)
+        for length in milliseconds
+    ]
+    return charge_micro(catalog, generation, assets)
 
 
 @settings(deadline=None)
@@ -62,3 +71,43 @@ def test_the_charges_of_two_parts_add_up_to_the_quote(priced: tuple[Catalog, Quo
     for delivered in range(quoted.units + 1):
         assert costs[delivered] + costs[quoted.units - delivered] == quoted.cost_micro
         assert costs[delivered] == delivered * costs[1]
+
+
+@st.composite
+def lengths(draw: st.DrawFn) -> tuple[Catalog, Quote]:
+    """Return the quote of any order that the default catalog prices by its length, or once."""
+    catalog = CATALOGS[PRESETS.index("studio")]
+    operation = draw(st.sampled_from(MEDIA_OPERATIONS))
+    request = PriceRequest(operation)
+    if operation == "audio":
+        request = replace(request, text_length=draw(st.integers(1, 9_000)))
+    elif operation != "upscale":
+        longest = {"video": 10, "lipsync": 120}[operation]
+        request = replace(request, seconds=draw(st.integers(1, longest)))
+    return catalog, quote(catalog, request)
+
+
+@settings(deadline=None)
+@given(lengths(), st.lists(st.integers(0, 700_000), min_size=1, max_size=20))
+def test_a_charge_by_length_rises_with_the_length_and_never_exceeds_the_quote(
+    priced: tuple[Catalog, Quote], milliseconds: list[int]
+) -> None:
+    catalog, quoted = priced
+    costs = [charge_of(catalog, quoted, each) for each in sorted(milliseconds)]
+    assert costs == sorted(costs)
+    assert all(0 <= cost <= quoted.cost_micro for cost in costs)
+    assert charge_of(catalog, quoted, None) == quoted.cost_micro
+    assert charge_of(catalog, quoted, 700_000) == quoted.cost_micro
+
+
+@settings(deadline=None)
+@given(lengths(), st.integers(1, 700))
+def test_a_part_of_a_second_is_charged_as_a_whole_one(
+    priced: tuple[Catalog, Quote], seconds: int
+) -> None:
+    catalog, quoted = priced
+    whole = charge_of(catalog, quoted, seconds * 1000)
+    assert charge_of(catalog, quoted, seconds * 1000 - 999) == whole
+    assert charge_of(catalog, quoted, seconds * 1000 + 1) == charge_of(
+        catalog, quoted, (seconds + 1) * 1000
+    )

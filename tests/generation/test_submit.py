@@ -383,7 +383,7 @@ def at_once(count: int, call: Callable[[], TestResponse]) -> list[TestResponse]:
     return answers
 
 
-def post_as(person: Person, body: object, key: str | None) -> TestResponse:
+def post_as(person: Person, body: object, key: str | None, path: str = IMAGE) -> TestResponse:
     """Post from a second tab: the same cookies, a client of its own for this thread."""
     tab = Person(person.app)
     tab.browser.environ_base = dict(person.browser.environ_base)
@@ -391,7 +391,7 @@ def post_as(person: Person, body: object, key: str | None) -> TestResponse:
         value = person.browser.get_cookie(cookie)
         if value is not None:
             tab.browser.set_cookie(cookie, value.value)
-    return post(tab, body, key)
+    return post(tab, body, key, path)
 
 
 @contextmanager
