@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import base64
-import hashlib
-import struct
 import time
-import zlib
 from collections.abc import Mapping
 from typing import Any
+
+from tests.fakes import media_files
 
 OUTPUT_TOKENS = {"low": 272, "medium": 1056, "high": 4160, "xhigh": 7400, "max": 16_800}
 
@@ -48,24 +47,5 @@ def answer(given: Mapping[str, object], path: str) -> dict[str, Any]:
 
 
 def png(prompt: str, number: int, width: int, height: int) -> bytes:
-    """Return a small PNG of bands in colours that depend on the prompt."""
-    digest = hashlib.sha256(f"{number}|{prompt}".encode()).digest()
-    rows = bytearray()
-    for y in range(height):
-        band = y * 8 // height
-        rows += b"\0" + digest[band : band + 3] * width
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return png_of(header, zlib.compress(bytes(rows), 1))
-
-
-def bomb() -> bytes:
-    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
-    return png_of(header, zlib.compress(bytes(100_000)))
-
-
-def png_of(header: bytes, pixels: bytes) -> bytes:
-    chunks = ((b"IHDR", header), (b"IDAT", pixels), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-        for kind, body in chunks
-    )
+    """Return the image of a prompt with this number."""
+    return media_files.png(f"{number}|{prompt}", width, height)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from tests.fakes.openai_answers import bomb
+from tests.fakes.media_files import bomb
 from tests.fakes.openai_rules import Refusal
 
 FAULTS = {
     "http_400": "refuses the request",
     "http_401": "does not know the key",
+    "http_402": "the account is empty",
     "http_403": "forbids it",
     "http_404": "does not know the model",
     "http_408": "gave up waiting",
@@ -29,6 +30,10 @@ FAULTS = {
     "reset": "takes the request and resets the connection",
     "cut_off": "resets the connection in the middle of the answer",
     "garbage": "200, and no JSON",
+    "empty": "200, and nothing",
+    "error_inside": "200, and an error in the JSON",
+    "twice": "200, and the answer twice",
+    "huge": "200, and more bytes than anybody wants",
     "wrong_shape": "200, and JSON of another shape",
     "none": "200, and no image",
     "fewer": "one image fewer than asked for",
@@ -49,6 +54,7 @@ FAULTS = {
 REFUSALS = {
     "http_400": Refusal(400, "Invalid value.", "invalid_value"),
     "http_401": Refusal(401, "Incorrect API key provided.", "invalid_api_key"),
+    "http_402": Refusal(402, "Payment required."),
     "http_403": Refusal(403, "You are not allowed to sample from this model."),
     "http_404": Refusal(404, "The model does not exist.", "model_not_found"),
     "http_408": Refusal(408, "Request timeout."),
@@ -74,6 +80,8 @@ REFUSALS = {
 
 def spoiled(answer: dict[str, Any], fault: str) -> object:
     """Return an answer that is wrong in one way, with status 200."""
+    if fault == "error_inside":
+        return Refusal(500, "The server had an error.", type="server_error").body()
     images = answer["data"]
     first = base64.b64decode(images[0]["b64_json"])
     if fault == "wrong_shape":

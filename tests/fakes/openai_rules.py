@@ -45,6 +45,8 @@ CHOICES = {
     "style": ("vivid", "natural"),
 }
 OTHERS = ("stream", "svg")
+EDIT_PARAMETERS = ("mask", "input_fidelity")
+"""Known for edits besides; the images themselves are counted apart."""
 PARAMETERS = frozenset((*TEXTS, *NUMBERS, *CHOICES, *OTHERS))
 
 LEGACY_PARAMETERS = ("response_format", "style")
@@ -93,7 +95,7 @@ def check(
     compatible = isinstance(model, str) and model in compatible_models
     for name in body:
         known = COMPATIBLE_PARAMETERS if compatible else PARAMETERS - {*LEGACY_PARAMETERS}
-        if name not in known and not lenient:
+        if name not in {*known, *EDIT_PARAMETERS} and not lenient:
             raise Refusal(400, f"Unknown parameter: '{name}'.", "unknown_parameter", name)
     if lenient:
         body = {
@@ -105,6 +107,34 @@ def check(
     if not compatible:
         _check_model(body)
         _check_values(body)
+    return body
+
+
+SPEECH_MODELS = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts", "gpt-4o-mini-tts-2025-12-15")
+SPEECH_FORMATS = ("mp3", "opus", "aac", "flac", "wav", "pcm")
+VOICES = tuple("alloy ash ballad coral echo sage shimmer verse marin cedar fable onyx nova".split())
+SPEECH_PARAMETERS = frozenset(
+    "input model voice instructions response_format speed stream_format".split()
+)
+SPEECH_CHARACTERS_MAX = 4096
+
+
+def check_speech(body: object) -> Mapping[str, object]:
+    """Return the parameters of a request for speech; raise ``Refusal`` as OpenAI would."""
+    if not isinstance(body, dict):
+        raise Refusal(400, "We could not parse the JSON body of your request.")
+    for name in body.keys() - SPEECH_PARAMETERS:
+        raise Refusal(400, f"Unknown parameter: '{name}'.", "unknown_parameter", name)
+    text = body.get("input")
+    if not isinstance(text, str) or not 0 < len(text) <= SPEECH_CHARACTERS_MAX:
+        raise Refusal(400, "Invalid 'input'.", "string_above_max_length", "input")
+    for name, choices in (
+        ("model", SPEECH_MODELS),
+        ("voice", VOICES),
+        ("response_format", (None, *SPEECH_FORMATS)),
+    ):
+        if body.get(name) not in choices:
+            raise Refusal(400, f"Invalid value: '{body.get(name)}'.", "invalid_value", name)
     return body
 
 

@@ -30,10 +30,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 
+from tests.fakes import media_files
 from tests.fakes.openai_answers import answer
 from tests.fakes.openai_faults import FAULTS, REFUSALS, spoiled
-from tests.fakes.openai_rules import GPT_IMAGE_MODELS, Refusal, check
+from tests.fakes.openai_rules import GPT_IMAGE_MODELS, Refusal, check, check_speech
 
+HUGE = 3 * 1024 * 1024
 KEY = "sk-fake-0123456789abcdef"  # pragma: allowlist secret
 
 
@@ -120,6 +122,9 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     fake: FakeOpenAI
 
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Stay silent: a client that went away is part of many tests."""
+
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -148,6 +153,8 @@ class _Handler(BaseHTTPRequestHandler):
                 ("POST", "/v1/images/edits"),
             ):
                 self._images(path, raw)
+            elif (method, path) == ("POST", "/v1/audio/speech"):
+                self._speech(path, raw)
             elif method == "GET" and path.startswith("/v1/models"):
                 self._models(path)
             else:
@@ -217,6 +224,23 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._fail(fault, seconds, given, path)
 
+    def _speech(self, path: str, raw: bytes) -> None:
+        call = {"path": path, "body": json.loads(raw), "sources": []}
+        fault, seconds = self.server.fake.note(call)
+        self._authorize()
+        given = check_speech(call["body"])
+        kind = str(given.get("response_format") or "mp3")
+        audio = media_files.audio(len(str(given["input"])) * 1000 // 15, kind)
+        if fault in ("ok", "delay"):
+            self.server.fake.closing.wait(seconds)
+            self._send_bytes(200, audio, {})
+        elif fault == "truncated":
+            self._send_bytes(200, audio[:50], {})
+        elif fault == "not_an_image":
+            self._send_bytes(200, b"<html>502 Bad Gateway</html>", {})
+        else:
+            self._fail(fault, seconds, given, path)
+
     def _body(self, path: str, raw: bytes) -> tuple[object, list[int]]:
         """Return the parameters and the sizes of the images to start from."""
         content_type = self.headers.get("Content-Type", "")
@@ -237,6 +261,8 @@ class _Handler(BaseHTTPRequestHandler):
             assert isinstance(content, bytes)
             if name in ("image", "image[]"):
                 sources.append(len(content))
+            elif name == "mask":
+                body[name] = len(content)
             else:
                 text = content.decode()
                 body[name] = int(text) if name == "n" and text.isdigit() else text
@@ -253,8 +279,13 @@ class _Handler(BaseHTTPRequestHandler):
             self._reset()
         elif fault in ("slow", "cut_off"):
             self._trickle(json.dumps(answer(given, path)).encode(), seconds, fault == "cut_off")
-        elif fault == "garbage":
-            self._send_bytes(200, b"<html>not what you expected</html>", {})
+        elif fault in ("garbage", "empty"):
+            page = b"<html>not what you expected</html>"
+            self._send_bytes(200, page if fault == "garbage" else b"", {})
+        elif fault in ("twice", "huge"):
+            body = json.dumps(answer(given, path)).encode()
+            more = body if fault == "twice" else b" " * HUGE
+            self._send_bytes(200, body + more, {})
         elif fault == "redirect":
             self._send_bytes(307, b"", {"Location": f"{self.path}-elsewhere"})
         elif fault in REFUSALS:
@@ -327,6 +358,8 @@ def main() -> None:
     with contextlib.suppress(KeyboardInterrupt):
         fake.serve()
 
+
+Fake = FakeOpenAI
 
 if __name__ == "__main__":
     main()

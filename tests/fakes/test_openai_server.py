@@ -9,7 +9,9 @@ from collections.abc import Iterator
 
 import openai
 import pytest
-from openai.types import ImagesResponse, Model, image_generate_params
+from openai.types import ImagesResponse, Model, image_edit_params, image_generate_params
+from openai.types.audio import speech_create_params
+from openai.types.audio.speech_model import SpeechModel
 from openai.types.image_model import ImageModel
 from pydantic import BaseModel
 
@@ -62,6 +64,20 @@ def literals(hint: object) -> set[object]:
 
 def test_it_knows_exactly_the_parameters_of_the_sdk() -> None:
     assert set(sdk_parameters()) == openai_rules.PARAMETERS
+
+
+def test_it_knows_the_parameters_of_an_edit() -> None:
+    base = image_edit_params.ImageEditParamsBase
+    besides = set(typing.get_type_hints(base)) - set(sdk_parameters())
+    assert besides == {"image", "markup", *openai_rules.EDIT_PARAMETERS}
+
+
+def test_it_knows_exactly_the_speech_of_the_sdk() -> None:
+    hints = typing.get_type_hints(speech_create_params.SpeechCreateParams)
+    assert set(hints) == openai_rules.SPEECH_PARAMETERS
+    assert literals(hints["response_format"]) == set(openai_rules.SPEECH_FORMATS)
+    assert literals(hints["voice"]) == set(openai_rules.VOICES)
+    assert set(typing.get_args(SpeechModel)) == set(openai_rules.SPEECH_MODELS)
 
 
 @pytest.mark.parametrize("name", sorted(openai_rules.CHOICES))

@@ -204,6 +204,8 @@ class ProviderError(AppError):
     """
 
     status, code, title = 502, "generation_failed", "This could not be made"
+    sentence: ClassVar[str] = "This could not be made. Try again, or choose another model."
+    """The text, unless a failure has one of its own."""
     may_have_charged_usually: ClassVar[bool] = False
     permanent_usually: ClassVar[bool] = False
 
@@ -216,7 +218,7 @@ class ProviderError(AppError):
         provider_cost_micros_usd: int | None = None,
         reason: str = "",
     ) -> None:
-        super().__init__(detail, creditsCharged=0)
+        super().__init__(detail or self.sentence, creditsCharged=0)
         self.permanent = self.permanent_usually if permanent is None else permanent
         self.may_have_charged = (
             self.may_have_charged_usually if may_have_charged is None else may_have_charged
@@ -236,12 +238,14 @@ class ProviderUnavailable(ProviderError):
     """The vendor cannot be called: no key, a refused key, a spent quota, or no server there."""
 
     status, code, title = 503, "provider_unavailable", "This model is not available right now"
+    sentence = "This model is not available right now. Choose another one, or try again later."
 
 
 class GenerationTimeout(ProviderError):
     """The vendor took too long; whether it made and charged it is unknown."""
 
     status, code, title = 504, "generation_timeout", "The model did not answer in time"
+    sentence = "The model did not answer in time. Try again, or choose another one."
     may_have_charged_usually = True
 
 
@@ -249,4 +253,5 @@ class PromptRejected(ProviderError):
     """The vendor's rules forbid the prompt; repeating it does not help."""
 
     status, code, title = 422, "prompt_rejected", "The model refuses this prompt"
+    sentence = "The model refuses this prompt. Change it, or choose another model."
     permanent_usually = True

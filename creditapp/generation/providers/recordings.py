@@ -109,9 +109,10 @@ def _milliseconds(container: InputContainer, stream: Stream) -> int:
         end = after if end is None else max(end, after)
         if end - first > SECONDS_MAX:
             raise NotARecording("too_long")
-    if first is None or end is None or end <= first:
+    milliseconds = 0 if first is None or end is None else round((end - first) * 1000)
+    if milliseconds <= 0:
         raise NotARecording("no_length")
-    return round((end - first) * 1000)
+    return milliseconds
 
 
 def _first_frame(container: InputContainer, kind: Kind) -> tuple[int | None, int | None]:

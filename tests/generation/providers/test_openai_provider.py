@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 from structlog.testing import capture_logs
 
-from creditapp.generation.providers import ImageRequest, ProviderError, SourceFile
+from creditapp.generation.providers import ImageRequest, ProviderError, SourceFile, SpeechRequest
 from creditapp.generation.providers.openai import OpenAIProvider
 from creditapp.generation.providers.openai_answers import TokenPrices
-from tests.fakes import openai_answers
+from tests.fakes import media_files, openai_answers
 from tests.fakes.openai_server import FakeOpenAI
 from tests.generation.providers.conftest import generate
 
@@ -155,6 +155,66 @@ def test_an_image_to_start_from_is_sent_along(fake_openai: FakeOpenAI) -> None:
     assert len(generate(provider_for(fake_openai), request).images) == 2
     assert fake_openai.calls[0]["path"] == "/v1/images/edits"
     assert fake_openai.calls[0]["sources"] == [7, 7]
+
+
+def test_a_mask_is_sent_with_up_to_sixteen_images(fake_openai: FakeOpenAI) -> None:
+    source, mask = SourceFile(b"\x89PNG...", "image/png"), SourceFile(b"\x89PNG", "image/png")
+    request = replace(REQUEST, images=(source,) * 16, mask=mask)
+    assert generate(provider_for(fake_openai), request).error is None
+    [call] = fake_openai.calls
+    assert (call["sources"], call["body"]["mask"]) == ([7] * 16, 4)
+
+
+SPEECH = SpeechRequest(
+    text="A confidential speech of some length.", voice="coral", provider_model="gpt-4o-mini-tts"
+)
+
+
+@pytest.mark.parametrize(
+    ("ordered", "sent", "mime_type"),
+    [("mp3", "mp3", "audio/mpeg"), ("wav", "wav", "audio/wav"), ("ogg", "opus", "audio/ogg")],
+)
+def test_speech_arrives_with_its_real_length(
+    fake_openai: FakeOpenAI, ordered: str, sent: str, mime_type: str
+) -> None:
+    outcome = generate(provider_for(fake_openai), replace(SPEECH, format=ordered))
+    assert outcome.error is None
+    [speech] = outcome.images
+    assert speech.mime_type == mime_type
+    assert speech.milliseconds == pytest.approx(len(SPEECH.text) * 1000 // 15, abs=80)
+    assert speech.data == media_files.audio(len(SPEECH.text) * 1000 // 15, sent)
+    assert fake_openai.calls[0]["body"] == {
+        "input": SPEECH.text,
+        "model": "gpt-4o-mini-tts",
+        "voice": "coral",
+        "response_format": sent,
+    }
+
+
+def test_a_text_that_is_too_long_for_one_call_is_refused_unsent(fake_openai: FakeOpenAI) -> None:
+    error = generate(provider_for(fake_openai), replace(SPEECH, text="a" * 4097)).error
+    assert error is not None
+    assert (error.permanent, error.may_have_charged, fake_openai.count) == (True, False, 0)
+    assert str(error) == "The text has 4,097 characters; at most 4,096 can be spoken at once."
+
+
+@pytest.mark.parametrize(
+    "fault",
+    ["http_401", "http_429", "http_500", "reset", "cut_off", "garbage", "empty", "not_an_image"],
+)
+def test_speech_that_fails_has_a_meaning_and_is_asked_once(
+    fake_openai: FakeOpenAI, fault: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    fake_openai.fail(fault)
+    with capture_logs() as entries:
+        outcome = generate(provider_for(fake_openai), SPEECH)
+    assert outcome.images == []
+    assert outcome.error is not None
+    assert fake_openai.count == 1
+    texts = every_text(outcome.error) + f"{entries} {caplog.text}"
+    assert fake_openai.key not in texts
+    assert "confidential" not in texts
 
 
 @pytest.mark.parametrize("fault", sorted(MEANINGS))

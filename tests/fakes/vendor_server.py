@@ -1,0 +1,234 @@
+"""A vendor's HTTP server on loopback that fails in every way when told to; the base of the fakes.
+
+A subclass answers valid requests by ``respond`` and says in ``STAGES`` at which of its requests a
+fault strikes. In a test::
+
+    with FakeGoogle() as google:
+        google.fail("http_500")
+        ... GEMINI_BASE_URL=google.base_url, GEMINI_API_KEY=google.key ...
+        assert google.count == 1
+
+Imports nothing of the app.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+import threading
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, ClassVar, Self
+
+FAULTS = {
+    "http_400": "refuses the request",
+    "http_401": "does not know the key",
+    "http_402": "the account is empty",
+    "http_404": "does not know the model",
+    "http_429": "too many requests, with Retry-After",
+    "http_500": "an error of its own, quoting the request",
+    "http_504": "a gateway's time is up",
+    "redirect": "307 to somewhere else",
+    "refused": "refuses the prompt",
+    "delay": "answers late, and in time",
+    "timeout": "takes the request and answers after the time-out",
+    "reset": "takes the request and resets the connection",
+    "cut_off": "resets the connection in the middle of the answer",
+    "html": "200, and a web page",
+    "empty": "200, and nothing",
+    "error_inside": "200, and an error in the JSON",
+    "twice": "200, and the answer twice",
+    "nothing": "200, and no file",
+    "too_many": "one file more than asked for",
+    "not_an_image": "a web page instead of the file",
+    "truncated": "half a file",
+    "bomb": "a file that claims 60,000 x 60,000 pixels",
+    "huge": "more bytes than anybody wants",
+}
+"""Every vendor fails in these ways; some in more."""
+
+HUGE = 3 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request as it came."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str] = field(repr=False)
+    body: Any = None
+
+
+class Refused(Exception):
+    """A refusal in the vendor's own form."""
+
+    def __init__(self, status: int, body: object) -> None:
+        super().__init__(status)
+        self.status, self.body = status, body
+
+
+class VendorServer:
+    """The server; as a context manager it listens inside the ``with``."""
+
+    KEY: ClassVar[str]
+    STAGES: ClassVar[Mapping[str, str]] = {}
+    """The stage of a fault, where it is not the paid request."""
+
+    def __init__(self) -> None:
+        self.key = self.KEY
+        self._lock = threading.Lock()
+        self._faults: deque[tuple[str, str, float]] = deque()
+        self.calls: list[Call] = []
+        self.closing = threading.Event()
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.fake = self
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
+
+    @property
+    def base_url(self) -> str:
+        """The value for the variable of the vendor's address."""
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    @property
+    def count(self) -> int:
+        """How many requests came that the vendor would bill."""
+        return sum(self.is_paid(call) for call in self.calls)
+
+    def fail(self, fault: str, *, at: str = "", times: int = 1, seconds: float = 0.8) -> None:
+        """Make the next ``times`` requests of a stage fail; ``seconds`` is a delay's length."""
+        stage = at or self.STAGES.get(fault, "paid")
+        with self._lock:
+            self._faults.extend([(fault, stage, seconds)] * times)
+
+    def forget(self) -> None:
+        """Forget calls and faults."""
+        with self._lock:
+            self._faults.clear()
+            self.calls.clear()
+
+    def fault_at(self, stage: str) -> tuple[str, float]:
+        """Return the fault that a request of this stage meets, and forget it."""
+        with self._lock:
+            if self._faults and self._faults[0][1] == stage:
+                fault, _, seconds = self._faults.popleft()
+                return fault, seconds
+            return "ok", 0.0
+
+    def is_paid(self, call: Call) -> bool:
+        """Return whether the vendor would bill this request."""
+        raise NotImplementedError
+
+    def stage(self, call: Call) -> str:
+        """Return the stage of a request: ``paid``, or one of the vendor's own."""
+        raise NotImplementedError
+
+    def respond(self, call: Call, fault: str) -> object:
+        """Return the answer, JSON or bytes, spoiled by ``fault``; raise ``Refused``."""
+        raise NotImplementedError
+
+    def refusal(self, fault: str, call: Call) -> Refused:
+        """Return the vendor's form of a refusal, which quotes the request and the key."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.closing.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 64
+    fake: VendorServer
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Stay silent: a client that went away is part of many tests."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Server
+
+    def do_GET(self) -> None:
+        self._answer()
+
+    def do_POST(self) -> None:
+        self._answer()
+
+    def do_PUT(self) -> None:
+        self._answer()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        pass
+
+    def _answer(self) -> None:
+        fake = self.server.fake
+        raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        call = Call(self.command, self.path, headers, json.loads(raw) if raw else None)
+        fake.calls.append(call)
+        fault, seconds = fake.fault_at(fake.stage(call))
+        if fault in ("delay", "timeout"):
+            fake.closing.wait(seconds)
+        if fault == "reset":
+            self._reset()
+            return
+        if fault in ("html", "empty", "redirect"):
+            body = b"<html><h1>It works</h1></html>" if fault == "html" else b""
+            status = 307 if fault == "redirect" else 200
+            self._send(status, body, {"Location": f"{self.path}-elsewhere"})
+            return
+        try:
+            if fault.startswith("http_") or fault == "refused":
+                raise fake.refusal(fault, call)
+            answer = fake.respond(call, fault)
+        except Refused as refused:
+            waits = {"Retry-After": "7"} if refused.status == 429 else {}
+            self._send(refused.status, json.dumps(refused.body).encode(), waits)
+            return
+        body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+        if fault == "huge":
+            body = body[:-1] + b" " * HUGE + body[-1:]
+        if fault == "twice":
+            body += body
+        self._send(200, body, {}, cut=fault == "cut_off")
+
+    def _send(
+        self, status: int, body: bytes, headers: Mapping[str, str], *, cut: bool = False
+    ) -> None:
+        try:
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            if cut:
+                self.wfile.write(body[: len(body) // 2])
+                self.wfile.flush()
+                self._reset()
+            else:
+                self.wfile.write(body)
+        except OSError:
+            self.close_connection = True
+
+    def _reset(self) -> None:
+        # Linger 0 makes close() send RST instead of FIN.
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.connection.close()
+        self.close_connection = True
+        self.wfile = open("/dev/null", "wb")  # noqa: SIM115  # the base class still flushes it
