@@ -28,7 +28,7 @@ from creditapp.services import get
 
 PATHS = (
     "/",
-    "/studio/price?model=flux-dev&n=2",
+    "/?operation=video&seconds=8",
     "/credits",
     "/dashboard",
     "/dashboard?type=bought",

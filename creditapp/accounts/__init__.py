@@ -28,6 +28,7 @@ from creditapp.accounts.profile import (
     find,
     find_by_email,
     set_password,
+    store_studio_settings,
 )
 from creditapp.accounts.recovery import (
     count_reset,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Integer, String
+from sqlalchemy import JSON, BigInteger, CheckConstraint, ForeignKey, Index, Integer, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from creditapp import db
@@ -41,6 +42,8 @@ class User(db.Model):
     """Raised with each new password, which makes the emailed links of before invalid."""
     low_balance_micro: Mapped[int | None] = mapped_column(BigInteger)
     """The person's own threshold; null is the catalog's."""
+    studio_settings: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    """The last choices in the studio's form; null before the first one."""
     is_admin: Mapped[bool] = mapped_column(default=False)
     frozen_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -81,6 +84,8 @@ class Member:
     wallet_id: int | None
     topup_below_micro: int | None
     """Below this balance an automatic top-up is due; None without one."""
+    studio_settings: dict[str, Any] | None = None
+    """The last choices in the studio's form."""
 
     # Flask-Login's interface of a user, without importing it.
     is_authenticated = is_active = True

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from creditapp.accounts.email_address import find_address
@@ -57,6 +58,12 @@ def change_profile(
     return user
 
 
+def store_studio_settings(session: Session, user_id: str, settings: Mapping[str, object]) -> None:
+    """Store what the person chose last in the studio's form, for the next page that shows it."""
+    query = update(User).where(User.id == user_id, User.deleted_at.is_(None))
+    session.execute(query.values(studio_settings=dict(settings)))
+
+
 def change_password(session: Session, proof: Proof, new: NewPassword, *, now: datetime) -> User:
     """Set a new password after a proof of the old one, and end every session.
 
@@ -82,7 +89,7 @@ def delete_account(session: Session, user: User, *, now: datetime) -> None:
     """
     user.email, user.email_key, user.new_email, user.name = "", None, None, ""
     user.password_hash, user.verified_at, user.low_balance_micro = None, None, None
-    user.is_admin = False
+    user.studio_settings, user.is_admin = None, False
     user.deleted_at = now
     session.flush()
     end_sessions(session, user.id, now=now)

@@ -19,7 +19,8 @@ from creditapp.catalog.selection import image_model
 class Suggestion:
     """A suggestion when the balance is too small: a change, and the cost after it.
 
-    ``kind`` is ``quality``, ``count``, ``model`` or ``credits`` (add credits; nothing changes).
+    ``kind`` is ``quality``, ``count``, ``model``, ``seconds`` or ``credits`` (add credits; nothing
+    changes).
     """
 
     kind: str
@@ -28,6 +29,7 @@ class Suggestion:
     model: str | None = None
     quality: str | None = None
     n: int | None = None
+    seconds: int | None = None
 
 
 _ADD_CREDITS = Suggestion("credits", "Add credits")
@@ -191,8 +193,9 @@ def _offer(
 
 
 def _changes(catalog: Catalog, request: PriceRequest, balance_micro: int) -> Iterator[Suggestion]:
-    """Yield changes to an image request that make it affordable."""
+    """Yield changes to a request that make it affordable."""
     if request.operation not in IMAGE_OPERATIONS:
+        yield from _shorter(catalog, request, balance_micro)
         return
     model = image_model(catalog, request.operation, request.model)
     price = model.price_at(request.quality)
@@ -211,6 +214,17 @@ def _changes(catalog: Catalog, request: PriceRequest, balance_micro: int) -> Ite
         cost = price * fewer
         label = f"Make {count(fewer, 'image')} ({figure(catalog, cost)})"
         yield Suggestion("count", label, cost, model.id, request.quality, fewer)
+
+
+def _shorter(catalog: Catalog, request: PriceRequest, balance_micro: int) -> Iterator[Suggestion]:
+    """Yield the longest video that the balance affords."""
+    operation = catalog.operation(request.operation)
+    steps = operation.steps if operation else ()
+    payable = [step for step in steps if step.price_micro <= balance_micro]
+    if payable:
+        seconds, cost = payable[-1].up_to_seconds, payable[-1].price_micro
+        label = f"Make {seconds} s ({figure(catalog, cost)})"
+        yield Suggestion("seconds", label, cost, seconds=seconds)
 
 
 def _other_model(

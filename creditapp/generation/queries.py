@@ -55,6 +55,21 @@ def find_by_key(session: Session, by: Caller, key: str) -> Generation | None:
     )
 
 
+def list_batch(session: Session, by: Caller, batch_id: str | None) -> Sequence[Generation]:
+    """Return the caller's generations of one batch, deleted ones too, in the batch's order."""
+    kind, owner_id = by.owner
+    query = select(Generation).where(
+        Generation.owner_kind == kind,
+        Generation.owner_id == owner_id,
+        Generation.batch_id == batch_id,
+    )
+    return sorted(session.scalars(query), key=_number_in_batch)
+
+
+def _number_in_batch(generation: Generation) -> int:
+    return int(generation.request_key.rpartition(".")[2])
+
+
 def with_assets(
     session: Session, generation: Generation, *, replayed: bool = False
 ) -> GenerationResult:

@@ -1,9 +1,9 @@
-"""Submission: price an order, take its payment and store it, queue the work."""
+"""Submission: price orders, take their payment and store them, queue the work."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
@@ -28,6 +28,7 @@ from creditapp.generation.providers import Providers, ProviderUnavailable
 from creditapp.generation.queries import GenerationResult
 from creditapp.generation.sources import Sources, find_sources, note_use
 from creditapp.ids import new_id
+from creditapp.ledger import InsufficientCredits
 from creditapp.services import get
 
 ONCE = "once:"
@@ -109,6 +110,76 @@ def submit(
     return result
 
 
+def submit_batch(
+    orders: Sequence[Order],
+    by: Caller,
+    *,
+    key: str,
+    now: datetime,
+    price_limit_micro: int | None = None,
+) -> tuple[GenerationResult, ...]:
+    """Submit several orders of a member, such as one prompt for several models: all or none.
+
+    One transaction holds every price and stores every generation; they share a ``batch_id``, and
+    their keys are ``key.0``, ``key.1`` and so on. ``price_limit_micro`` is that of the sum.
+    Repeated and simultaneous requests, and refusals, are those of ``submit``; guests get
+    ``AuthenticationRequired``.
+    """
+    if by.member is None:
+        raise AuthenticationRequired("Sign up to compare models.")
+    try:
+        with transaction() as session:
+            results = _create_batch(session, orders, by, key, now, price_limit_micro)
+    except AppError:
+        earlier = None if key.startswith(ONCE) else queries.find_by_key(reading(), by, f"{key}.0")
+        if earlier is None:
+            raise
+        return _replay_batch(reading(), by, earlier, orders)
+    for result in results:
+        if not result.replayed:
+            worker.enqueue(result.generation)
+    _report_balance(by, results[-1].available_micro)
+    return results
+
+
+def _create_batch(
+    session: Session,
+    orders: Sequence[Order],
+    by: Caller,
+    key: str,
+    now: datetime,
+    price_limit_micro: int | None,
+) -> tuple[GenerationResult, ...]:
+    earlier = None if key.startswith(ONCE) else queries.find_by_key(session, by, f"{key}.0")
+    if earlier is not None:
+        return _replay_batch(session, by, earlier, orders)
+    batch = [price(order, find_sources(session, by, order.source_ids())) for order in orders]
+    sum_micro = sum(priced.quote.cost_micro for priced in batch)
+    _check_price(sum_micro, by, price_limit_micro)
+    batch_id, held_micro, results = new_id("bat"), 0, []
+    for number, priced in enumerate(batch):
+        generation = _new_generation(priced, by, f"{key}.{number}", now)
+        generation.batch_id = batch_id
+        try:
+            available_micro = _store(session, generation, priced, by, now)
+        except InsufficientCredits as refusal:
+            # The refusal is of the whole batch, whose earlier holds are rolled back with it.
+            raise InsufficientCredits(sum_micro, refusal.balance_micro + held_micro) from None
+        held_micro += priced.quote.cost_micro
+        results.append(GenerationResult(generation, available_micro=available_micro))
+    return tuple(results)
+
+
+def _replay_batch(
+    session: Session, by: Caller, earlier: Generation, orders: Sequence[Order]
+) -> tuple[GenerationResult, ...]:
+    generations = queries.list_batch(session, by, earlier.batch_id)
+    if len(generations) != len(orders):
+        raise IdempotencyKeyReused("This Idempotency-Key was used for another request.")
+    pairs = zip(generations, orders, strict=True)
+    return tuple(_replay(session, generation, order) for generation, order in pairs)
+
+
 def _report_balance(by: Caller, available_micro: int | None) -> None:
     if by.member is None or available_micro is None or by.member.topup_below_micro is None:
         return
@@ -132,21 +203,28 @@ def _create(
         if refusal:
             raise AuthenticationRequired(refusal)
     priced = price(order, find_sources(session, by, order.source_ids()))
-    _check_price(priced, by, price_limit_micro)
+    _check_price(priced.quote.cost_micro, by, price_limit_micro)
     generation = _new_generation(priced, by, key, now)
+    available_micro = _store(session, generation, priced, by, now)
+    return GenerationResult(generation, available_micro=available_micro)
+
+
+def _store(
+    session: Session, generation: Generation, priced: PricedOrder, by: Caller, now: datetime
+) -> int | None:
+    """Take the payment and insert the row; return the microcredits that a member has left."""
     available_micro = funding.reserve(session, generation, priced.quote, by, now)
     # After the hold, so that the row is written once, and whole.
     if not insert_once(session, generation, ["owner_kind", "owner_id", "request_key"]):
         raise Conflict("This request is being withdrawn. Try again.")
     note_use(session, priced.sources, now)
-    return GenerationResult(generation, available_micro=available_micro)
+    return available_micro
 
 
-def _check_price(priced: PricedOrder, by: Caller, price_limit_micro: int | None) -> None:
-    catalog, cost_micro = get(Catalog), priced.quote.cost_micro
+def _check_price(cost_micro: int, by: Caller, price_limit_micro: int | None) -> None:
     if by.member is not None and price_limit_micro is not None and cost_micro > price_limit_micro:
         raise PriceRose(
-            f"The price is {amount(catalog, cost_micro)} with these settings. "
+            f"The price is {amount(get(Catalog), cost_micro)} with these settings. "
             "Press Generate again to go ahead."
         )
 

@@ -27,6 +27,8 @@ NEVER_KEPT = frozenset(
 KEPT = frozenset(
     {
         *("prompt", "model", "n", "size", "quality", "choose", "nonce", "next"),
+        *("operation", "compare", "models", "negativePrompt", "style", "seed", "seconds"),
+        *("voice", "format", "images", "image", "mask", "audio"),
         *("plan", "cycle", "seats", "pack", "currency", "catalog", "shown_micro", "counts_manual"),
         *("email", "new_email", "name", "low_balance", "notify", "everywhere", "starred"),
         *("report", "download", "theme", "deletion", "place", "tiles", "list"),

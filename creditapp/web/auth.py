@@ -29,6 +29,7 @@ from creditapp.http.sessions import (
 from creditapp.http.viewer import forget_viewer, notify
 from creditapp.ids import new_id
 from creditapp.services import get
+from creditapp.web import studio_settings
 
 auth = Blueprint("auth", __name__, url_prefix="/auth")
 
@@ -69,6 +70,7 @@ def join() -> Response:
         with transaction() as session:
             signup = accounts.sign_up(session, new_user, rules, now=now(), guest=visitor.cookie_id)
             waiting_micro = accounts.waiting_credits_micro(session, signup.user, rules)
+            studio_settings.carry(signup.user)
             session_id = None if hidden else begin_session(session, signup.user)
     except EmailTaken as refusal:
         with transaction() as session:
@@ -113,6 +115,7 @@ def check_credentials() -> Response:
         with transaction() as session:
             user = accounts.log_in(session, proof, now=now())
             adopt(session, current_visitor().cookie_id, user.id)
+            studio_settings.carry(user)
             session_id = begin_session(session, user)
     except AppError as refusal:
         return account_form("login", refusal)

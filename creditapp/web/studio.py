@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from typing import Any
 
-from flask import Blueprint, Response, make_response, request
+from flask import Blueprint, Response, make_response
 
 from creditapp.catalog import Catalog
 from creditapp.clock import now
 from creditapp.db import reading
 from creditapp.errors import AppError, ValidationFailed
+from creditapp.generation import GenerationResult, find, queries, submit_batch
 from creditapp.generation import cancel as cancel_generation
-from creditapp.generation import find, price, queries
-from creditapp.generation import submit as submit_generation
+from creditapp.generation import submit as submit_order
 from creditapp.generation.gallery import GalleryFilter, list_images
 from creditapp.generation.orders import PROMPT_CHARACTERS_MAX
 from creditapp.http import forms
@@ -22,13 +23,16 @@ from creditapp.http.problems import form_page
 from creditapp.http.rendering import go, render_block, render_page, wants_fragment
 from creditapp.http.viewer import caller, forget_viewer, viewer
 from creditapp.services import get
-from creditapp.web import studio_form, view_models
+from creditapp.web import studio_form, studio_pricing, view_models
 from creditapp.web.studio_form import Form
 
 PAGE = "pages/studio/index.html"
 FORM = "pages/studio/form.html"
+MODELS = "pages/studio/models.html"
 RESULTS = "pages/studio/results.html"
 RECENT = 12
+PLACED = {"prompt", "negativePrompt", "seed", "images", "mask", "image", "audio", "seconds"}
+"""The fields that show what is wrong with them; the panel shows what is wrong with others."""
 
 generation = Blueprint("generation", __name__)
 
@@ -43,56 +47,76 @@ def studio() -> str:
 
 @generation.post("/studio")
 @policy("public")
-def reprice() -> str:
-    """Show the studio with the new price: without JavaScript, a change posts the form here."""
-    form = studio_form.remember_settings(studio_form.parse())
-    return render_page(PAGE, **_page(form))
+def reshow() -> Response:
+    """Show another operation's form, or without JavaScript the form with its new price."""
+    form = studio_form.with_remembered_settings(studio_form.parse())
+    studio_form.remember_settings(form)
+    if wants_fragment():
+        return make_response(render_block(FORM, "form", **_form(form)))
+    return make_response(render_page(PAGE, **_page(form)))
 
 
-@generation.get("/studio/price")
+@generation.post("/studio/price")
 @policy("public")
 def price_panel() -> Response:
-    """Return the cost after a change of model or options, with the choices that depend on it."""
+    """Return the cost after a change, with the choices that depend on it, and keep the settings."""
     form = studio_form.remember_settings(studio_form.parse())
-    context = _choices(form, was_micro=forms.whole("shown_micro"))
+    context = _form(form, was_micro=forms.whole("shown_micro"))
     parts = [
         render_block(FORM, "price_panel", **context),
         render_block(FORM, "allowance", oob=True),
         render_block(context["operation_form"], "options", **context, oob=True),
     ]
-    if request.headers.get("HX-Trigger") != "picker":
-        parts.append(render_block(context["operation_form"], "picker", **context, oob=True))
+    if context["models"]:
+        parts += [render_block(MODELS, name, **context, oob=True) for name in ("chosen", "list")]
     return make_response("".join(parts))
 
 
 @generation.post("/generations")
 @policy("public")
 def submit() -> Response:
-    """Submit the form; the response is the job's card, which then polls for changes."""
+    """Submit the form; the response is the card of each job, which then polls for changes."""
     form = studio_form.remember_settings(studio_form.parse())
     try:
-        order = studio_form.to_order(form)
-        result = submit_generation(
-            order,
-            caller(),
-            key=forms.idempotency_key(order.digest()),
-            now=now(),
-            price_limit_micro=forms.whole("shown_micro"),
-        )
+        results = _submit(form)
     except AppError as refusal:
         if wants_fragment():
             raise
-        return form_page(PAGE, refusal, **_page(form), **_beside_the_prompt(refusal))
+        return _refused(form, refusal)
     if not wants_fragment():
-        return go(f"/generations/{result.generation.id}")
+        return go(f"/generations/{results[0].generation.id}" if len(results) == 1 else "/#results")
     forget_viewer()
-    context = _choices(form)
-    body = render_block(RESULTS, "job", job=view_models.job(result, now=now()))
-    body += render_block(FORM, "price_panel", **context, oob=True)
+    body = "".join(
+        render_block(RESULTS, "job", job=view_models.job(result, now=now())) for result in results
+    )
+    body += render_block(FORM, "price_panel", **_form(form), oob=True)
     body += render_block(FORM, "allowance", oob=True)
     response = make_response(body, 202)
     response.headers["HX-Trigger-After-Settle"] = "balance-changed"
     return response
+
+
+def _submit(form: Form) -> Sequence[GenerationResult]:
+    """Submit the form's order, or one for each compared model: all of them, or none."""
+    orders = studio_form.to_orders(form)
+    key = forms.idempotency_key(studio_form.digest(orders))
+    limit_micro = forms.whole("shown_micro")
+    if form.compared:
+        return submit_batch(orders, caller(), key=key, now=now(), price_limit_micro=limit_micro)
+    (order,) = orders
+    return [submit_order(order, caller(), key=key, now=now(), price_limit_micro=limit_micro)]
+
+
+def _refused(form: Form, refusal: AppError) -> Response:
+    """Return the page with each error at its field, and what has no field in the panel."""
+    context = _page(form)
+    errors = refusal.errors if isinstance(refusal, ValidationFailed) else []
+    others = [error for error in errors if error["field"] not in PLACED]
+    if others:
+        context["problem"] = view_models.problem(ValidationFailed(others))
+    if isinstance(refusal, ValidationFailed):
+        context["errors"] = {**context["errors"], **refusal.by_field}
+    return form_page(PAGE, refusal, **context)
 
 
 @generation.get("/generations/<generation_id>/card")
@@ -123,27 +147,27 @@ def cancel(generation_id: str) -> Response:
     return response
 
 
-def _choices(form: Form, was_micro: int | None = None) -> dict[str, Any]:
-    """Return the context of the price panel, the options and the picker."""
+def _form(form: Form, was_micro: int | None = None) -> dict[str, Any]:
+    """Return the context of the form: its tabs, its fields with their options, and its price."""
     current_viewer = viewer()
-    order = studio_form.to_priced_order(form)
-    priced = price(order)
-    model = priced.model or studio_form.default_model()
+    priced_form = studio_pricing.price_form(form)
+    priced = priced_form.priced
+    options = view_models.options(priced, current_viewer)
+    fields = studio_pricing.shown_fields(priced_form, options)
     return {
-        "operation_form": f"pages/studio/operations/{order.operation.replace('-', '_')}.html",
-        "form": {
-            "prompt": form["prompt"],
-            "model": order.model,
-            "n": order.n,
-            "size": order.size,
-            "quality": order.quality or "",
-            "nonce": secrets.token_urlsafe(16),
-        },
-        "models": view_models.models(order, current_viewer),
-        "sizes": view_models.sizes(model),
-        "qualities": view_models.qualities(model),
-        "counts": view_models.counts(model, order.quality, current_viewer),
-        "quote": view_models.price_panel(order, priced.quote, current_viewer, was_micro),
+        "operation": priced[0].priced,
+        "operation_form": f"pages/studio/operations/{form.operation.replace('-', '_')}.html",
+        "tabs": view_models.tabs(),
+        "form": {**fields, "operation": form.operation, "nonce": secrets.token_urlsafe(16)},
+        "pickers": view_models.pickers(form.operation, fields, options),
+        "models": view_models.models(priced[0], current_viewer) if priced_form.models else [],
+        "chosen": [model.id for model in priced_form.models],
+        "comparing": bool(form.compared),
+        "compared_max": studio_form.COMPARED_MAX,
+        "options": options,
+        "quote": view_models.price_panel(priced, current_viewer, was_micro),
+        "prompt_max": PROMPT_CHARACTERS_MAX,
+        "errors": dict(priced_form.wrong),
     }
 
 
@@ -155,16 +179,8 @@ def _page(form: Form) -> dict[str, Any]:
     if not has_images and len(results) == RECENT:  # all failed; older ones may have images
         has_images = bool(list_images(db_session, by, GalleryFilter(), 1).rows)
     return {
-        **_choices(form),
+        **_form(form),
         "jobs": [view_models.job(result, now=now()) for result in results],
         "has_images": has_images,
-        "prompt_max": PROMPT_CHARACTERS_MAX,
         "examples": get(Catalog).examples,
     }
-
-
-def _beside_the_prompt(refusal: AppError) -> dict[str, Any]:
-    """Return the errors of fields other than the prompt, which show as a problem in the panel."""
-    errors = refusal.errors if isinstance(refusal, ValidationFailed) else []
-    others = [error for error in errors if error["field"] != "prompt"]
-    return {"problem": view_models.problem(ValidationFailed(others))} if others else {}

@@ -31,6 +31,7 @@ def upgrade() -> None:
         sa.Column("verified_at", UtcDateTime(), nullable=True),
         sa.Column("password_epoch", sa.Integer(), nullable=False),
         sa.Column("low_balance_micro", sa.BigInteger(), nullable=True),
+        sa.Column("studio_settings", sa.JSON(), nullable=True),
         sa.Column("is_admin", sa.Boolean(), nullable=False),
         sa.Column("frozen_at", UtcDateTime(), nullable=True),
         sa.Column("deleted_at", UtcDateTime(), nullable=True),

@@ -1,4 +1,4 @@
-// What HTML cannot do yet: open a dialog that has just arrived, keep a typed prompt, count characters, run a countdown, show a password.
+// What HTML cannot do yet: open a dialog that has just arrived, run a countdown, show a password.
 // Every page works without this file.
 const root = document.documentElement;
 root.classList.add("scripts");
@@ -26,19 +26,6 @@ document.addEventListener("keydown", (event) => {
   menu.removeAttribute("open");
   menu.querySelector("summary").focus();
 });
-
-const field = document.querySelector("[data-keep]");
-if (field) {
-  const key = `kept:${field.dataset.keep}`;
-  const count = document.querySelector(`[data-count-for="${field.id}"]`);
-  const note = () => {
-    sessionStorage.setItem(key, field.value);
-    if (count && field.value) count.textContent = `${field.value.length.toLocaleString("en")} of ${field.maxLength.toLocaleString("en")}`;
-  };
-  if (!field.value) field.value = sessionStorage.getItem(key) ?? "";
-  field.addEventListener("input", note);
-  note();
-}
 
 const show = (button, shown) => {
   document.getElementById(button.dataset.show).type = shown ? "text" : "password";

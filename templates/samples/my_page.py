@@ -2,11 +2,11 @@
 
 from flask import Blueprint
 
-from creditapp.generation import price
+from creditapp.catalog import TEXT_TO_IMAGE
 from creditapp.http.policies import policy
 from creditapp.http.rendering import render_page
 from creditapp.http.viewer import viewer
-from creditapp.web import studio_form, view_models
+from creditapp.web import studio_form, studio_pricing, view_models
 
 pages = Blueprint("my_page", __name__)
 
@@ -15,10 +15,11 @@ pages = Blueprint("my_page", __name__)
 @policy("public")
 def my_page() -> str:
     """Show the widgets; the query chooses what is priced."""
-    order = studio_form.to_priced_order(studio_form.parse())
+    form = studio_form.parse(TEXT_TO_IMAGE)
+    priced = studio_pricing.price_form(form).priced
     return render_page(
         "pages/my_page/index.html",
-        models=view_models.models(order, viewer()),
-        selected=order.model,
-        quote=view_models.price_panel(order, price(order).quote, viewer()),
+        models=view_models.models(priced[0], viewer()),
+        selected=priced[0].quote.model,
+        quote=view_models.price_panel(priced, viewer()),
     )

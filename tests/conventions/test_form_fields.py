@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
+from creditapp.generation.operations import OPERATIONS
 from creditapp.http.problem_view import KEPT, NEVER_KEPT
-from creditapp.web.studio_form import _FIELDS
+from creditapp.web.studio_form import kinds_of
 from tests.conventions.files import texts
 
 _READ = re.compile(r"""(?:\b(?:text|ticked|whole)|form\.get|form\.getlist)\(\s*"(\w+)\"""")
@@ -20,4 +21,5 @@ def test_every_field_that_a_page_reads_is_kept_or_never_kept() -> None:
         for name in _READ.findall(text)
     }
     assert len(read) > 20
-    assert (read | set(_FIELDS)) - KEPT - NEVER_KEPT == set()
+    studio = {name for operation in OPERATIONS for name in kinds_of(operation)}
+    assert (read | studio) - KEPT - NEVER_KEPT == set()

@@ -33,6 +33,8 @@ NO_PAGES = {
     "metrics",
     "receipt_pdf",
     "studio_form",
+    "studio_pricing",
+    "studio_settings",
     "topup",
 }
 """Modules of ``web`` without a page of their own: helpers, answers to machines, ``topup``, whose

@@ -56,6 +56,10 @@ FORMS: dict[str, dict[str, str]] = {
     },
     "/settings/top-up/off": {},
     "/studio": {"prompt": "a boat", "model": "nano-banana", "n": "1", "size": "1:1"},
+    "/studio/price": {
+        "operation": "image-to-image", "compare": "1", "models": "gpt-image", "images": "upl_x",
+        "negativePrompt": "rain", "seed": "7", "style": "ink", "shown_micro": "1",
+    },
     "/unsubscribe/<token>": {"List-Unsubscribe": "One-Click"},
 }  # fmt: skip
 

@@ -48,7 +48,10 @@ def test_cacheable_files_set_no_session_cookie(alice: Person) -> None:
     [
         "/?choose=" + "&".join(f"n={n}" for n in range(9)),
         "/?n=" + "9" * 5000,
-        "/studio/price?shown_micro=" + "9" * 5000,
+        "/?operation=video&seconds=" + "9" * 5000,
+        "/?operation=lipsync&image=none&audio=upl_none",
+        "/?operation=image-to-image&images=" + "a" * 5000,
+        "/?operation=chat&compare=1&models=none",
     ],
 )
 def test_a_strange_url_is_no_server_error(guest: Person, path: str) -> None:

@@ -1,14 +1,7 @@
 """View models: the arguments of components, typed; most hold the domain object that they show."""
 
 from creditapp.http.problem_view import problem_view as problem
-from creditapp.web.view_models.choices import (
-    available_ids,
-    counts,
-    models,
-    price_panel,
-    qualities,
-    sizes,
-)
+from creditapp.web.view_models.choices import models, options, tabs
 from creditapp.web.view_models.credit import (
     Balance,
     BalancePart,
@@ -21,7 +14,9 @@ from creditapp.web.view_models.credit import (
 )
 from creditapp.web.view_models.images import image_card, job
 from creditapp.web.view_models.payments import PaymentView, payment
+from creditapp.web.view_models.pickers import pickers
 from creditapp.web.view_models.plans import plan, plans, seats
+from creditapp.web.view_models.price_panel import available_ids, price_panel
 from creditapp.web.view_models.receipts import ReceiptView, receipt
 from creditapp.web.view_models.sources import SourcePicker, SourceTile, source_picker, source_tile
 from creditapp.web.view_models.topups import Topup, topup
