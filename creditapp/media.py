@@ -23,6 +23,7 @@ EXTENSIONS = {
     "audio/mpeg": "mp3",
     "audio/wav": "wav",
     "audio/ogg": "ogg",
+    "audio/mp4": "m4a",
     "video/mp4": "mp4",
     "video/webm": "webm",
 }

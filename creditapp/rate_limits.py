@@ -26,6 +26,7 @@ class RateLimit:
 _QUARTER_HOUR: Final = timedelta(minutes=15)
 _HOUR: Final = timedelta(hours=1)
 _DAY: Final = timedelta(days=1)
+_MB: Final = 1024 * 1024
 
 # Requests. A limit by network is that of an IPv4 address or an IPv6 /64, kept as keyed hashes. An
 # IPv6 /56 may use twice as much, an IPv6 /48 and an IPv4 /24 four times (accounts/networks.py).
@@ -100,6 +101,23 @@ SELECTED_IMAGES_MAX: Final = 200
 ARCHIVE_BYTES_MAX: Final = 2**30
 """The files of one ZIP archive together."""
 
+# Uploads.
+
+UPLOADS: Final = RateLimit(60, _HOUR, "member")
+"""Against having a file read and rewritten all the time."""
+
+UPLOADS_MAX: Final = 200
+"""Of one account."""
+
+UPLOADS_BYTES_MAX: Final = 1024 * _MB
+"""Of one account's uploads together."""
+
+UPLOAD_DAYS: Final = 30
+"""How long an upload that no order uses is kept."""
+
+UPLOADS_AT_ONCE: Final = 4
+"""Files that one process lets be rewritten at the same time: each may fill a gigabyte."""
+
 # Payments.
 
 OPEN_CHECKOUTS: Final = RateLimit(20, _HOUR, "buyer")
@@ -136,10 +154,11 @@ JSON_BYTES_MAX: Final = 1024 * 1024
 JSON_MEMBERS_MAX: Final = 64
 """Of a JSON body's object: more than any route reads, few enough to check."""
 
-_MB: Final = 1024 * 1024
-
 UPLOAD_BYTES_MAX: Final = {"image": 20 * _MB, "audio": 20 * _MB, "video": 50 * _MB}
 """Of an uploaded file, by its kind: more than any vendor takes as a source."""
+
+UPLOAD_BODY_BYTES_MAX: Final = 51 * _MB
+"""Of a request with an uploaded file: the largest file, and the form around it."""
 
 WEBHOOK_BYTES_MAX: Final = 512 * 1024
 """Of an event: Stripe's largest are a tenth of that."""
@@ -150,6 +169,9 @@ BODY_GRACE_SECONDS: Final = 5
 BODY_BYTES_PER_SECOND_MIN: Final = 4 * 1024
 """How fast a body has to arrive after that: slower than any mobile network in use."""
 
+BODY_MEMORY_BYTES_MAX: Final = JSON_BYTES_MAX
+"""A longer body is written to a temporary file while it arrives."""
+
 
 @dataclass(frozen=True)
 class BodyRoom:
@@ -158,6 +180,7 @@ class BodyRoom:
     bodies: int
     bodies_per_network: int
     bytes: int
+    bytes_per_second_min: int = BODY_BYTES_PER_SECOND_MIN
 
 
 BODIES: Final = BodyRoom(bodies=512, bodies_per_network=64, bytes=64 * 1024 * 1024)
@@ -165,6 +188,12 @@ BODIES: Final = BodyRoom(bodies=512, bodies_per_network=64, bytes=64 * 1024 * 10
 
 WEBHOOK_BODIES: Final = BodyRoom(bodies=128, bodies_per_network=64, bytes=16 * 1024 * 1024)
 """Room of its own, so that nothing else delays what Stripe tells about payments."""
+
+UPLOAD_BODIES: Final = BodyRoom(
+    bodies=32, bodies_per_network=8, bytes=1024 * _MB, bytes_per_second_min=16 * 1024
+)
+"""Room of its own, on the disk, so that files crowd out no other request. The largest file may
+take an hour."""
 
 # Server threads: how many may do one thing, so that the rest serve pages.
 

@@ -14,6 +14,7 @@ from creditapp.api import (
     prices,
     purchases,
     quotes,
+    uploads,
     waiting,
 )
 
@@ -28,6 +29,7 @@ for resource in (
     prices,
     purchases,
     quotes,
+    uploads,
 ):
     api.register_blueprint(resource.routes)
 

@@ -25,7 +25,7 @@ from creditapp.services import get
 ID_PATTERN = r"(upl|ast)_[0-9a-z]{26}"
 """The form of a source's id."""
 
-_UPLOAD_ID = re.compile(r"upl_[0-9a-z]{26}", re.ASCII)
+UPLOAD_ID = re.compile(r"upl_[0-9a-z]{26}", re.ASCII)
 _ASSET_ID = re.compile(r"ast_[0-9a-z]{26}", re.ASCII)
 
 
@@ -70,12 +70,12 @@ def own_sources(session: Session, by: Caller, ids: Sequence[str]) -> Sources:
     kind, owner_id = by.owner
     found: dict[str, Source] = {}
     # PostgreSQL refuses a text with a NUL in it, so only what looks like an id is looked up.
-    upload_ids = [each for each in ids if _UPLOAD_ID.fullmatch(each)]
+    upload_ids = [each for each in ids if UPLOAD_ID.fullmatch(each)]
     if upload_ids:
         own_uploads = select(Upload).where(
             Upload.id.in_(upload_ids), Upload.owner_kind == kind, Upload.owner_id == owner_id
         )
-        found |= {row.id: _source(row) for row in session.scalars(own_uploads)}
+        found |= {row.id: as_source(row) for row in session.scalars(own_uploads)}
     asset_ids = [each for each in ids if _ASSET_ID.fullmatch(each)]
     if asset_ids:
         own_assets = (
@@ -84,7 +84,7 @@ def own_sources(session: Session, by: Caller, ids: Sequence[str]) -> Sources:
             .where(Asset.id.in_(asset_ids), Asset.deletion_id.is_(None), *_owned(by))
         )
         rows = session.execute(own_assets)
-        found |= {row.Asset.id: _source(row.Asset, row.prompt) for row in rows}
+        found |= {row.Asset.id: as_source(row.Asset, row.prompt) for row in rows}
     return found
 
 
@@ -128,7 +128,7 @@ def recent_sources(session: Session, by: Caller, kinds: Sequence[str], limit: in
     )
     both = union_all(select(delivered), select(uploaded)).subquery()
     query = select(both).order_by(both.c.created_at.desc(), both.c.id.desc()).limit(limit)
-    return [_source(row, row.prompt) for row in session.execute(query)]
+    return [as_source(row, row.prompt) for row in session.execute(query)]
 
 
 def note_use(session: Session, sources: Sources, now: datetime) -> None:
@@ -151,7 +151,8 @@ def _of_kinds(column: InstrumentedAttribute[str], kinds: Sequence[str]) -> Colum
     return or_(false(), *(column.startswith(f"{kind}/") for kind in kinds))
 
 
-def _source(row: Upload | Asset | Row[Any], prompt: str = "") -> Source:
+def as_source(row: Upload | Asset | Row[Any], prompt: str = "") -> Source:
+    """Return a row of an upload, or of a delivered file with its prompt, as a source."""
     return Source(
         row.id,
         row.media_key,

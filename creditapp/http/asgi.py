@@ -7,6 +7,7 @@ of a body that does not arrive. Here a thread is taken when the body is complete
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -29,7 +30,14 @@ from creditapp.http.policies import body_bytes_max
 from creditapp.http.request_checks import REFUSAL
 from creditapp.http.sessions import address_of
 from creditapp.logs import error_fields
-from creditapp.rate_limits import BODIES, STALL_SECONDS, WEBHOOK_BODIES, webhook_threads
+from creditapp.rate_limits import (
+    BODIES,
+    JSON_BYTES_MAX,
+    STALL_SECONDS,
+    UPLOAD_BODIES,
+    WEBHOOK_BODIES,
+    webhook_threads,
+)
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
@@ -52,9 +60,9 @@ class AsgiApp:
         self._settings = settings
         self._secret = settings.derived_key("guests")
         self._routes = app.url_map.bind("")
-        self._usual = _Room(
-            ThreadPoolExecutor(settings.threads, thread_name_prefix="request"), BodyReader(BODIES)
-        )
+        threads = ThreadPoolExecutor(settings.threads, thread_name_prefix="request")
+        self._usual = _Room(threads, BodyReader(BODIES))
+        self._uploads = _Room(threads, BodyReader(UPLOAD_BODIES))
         self._webhooks = _Room(
             ThreadPoolExecutor(webhook_threads(settings.threads), thread_name_prefix="webhook"),
             BodyReader(WEBHOOK_BODIES),
@@ -64,7 +72,7 @@ class AsgiApp:
         """Answer one request."""
         environ = environ_of(scope)
         endpoint = self._endpoint(environ)
-        room = self._webhooks if endpoint and endpoint.startswith("webhooks.") else self._usual
+        room = self._room(endpoint)
         with ExitStack() as held:
             try:
                 await self._read_body(environ, endpoint, receive, room.reader, held)
@@ -73,6 +81,12 @@ class AsgiApp:
             except AppError as refusal:
                 environ[REFUSAL] = refusal
             await _respond(self._app, environ, room.threads, _Stream(receive, send))
+
+    def _room(self, endpoint: str | None) -> _Room:
+        if endpoint and endpoint.startswith("webhooks."):
+            return self._webhooks
+        takes_files = body_bytes_max(self._app, endpoint, "") > JSON_BYTES_MAX
+        return self._uploads if takes_files else self._usual
 
     def _endpoint(self, environ: Mapping[str, Any]) -> str | None:
         path = environ["PATH_INFO"].encode("latin-1").decode(errors="replace")
@@ -102,8 +116,11 @@ class AsgiApp:
         # The largest block around the address: one subscriber has many of the smaller ones.
         network = accounts.networks_of(address, self._secret)[-1].key
         body = await reader.read(held.enter_context(reader.seat(network)), receive, bytes_max)
+        held.callback(body.close)
         environ.pop("HTTP_TRANSFER_ENCODING", None)
-        environ |= {"wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+        size = body.seek(0, os.SEEK_END)
+        body.seek(0)
+        environ |= {"wsgi.input": body, "CONTENT_LENGTH": str(size)}
 
 
 def environ_of(scope: Mapping[str, Any]) -> dict[str, Any]:

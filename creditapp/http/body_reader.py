@@ -1,6 +1,7 @@
 """Reads request bodies before a thread is taken: with a deadline, a least rate, bounded memory.
 
-A body may take ``BODY_GRACE_SECONDS`` and then has to arrive with ``BODY_BYTES_PER_SECOND_MIN``.
+A body may take ``BODY_GRACE_SECONDS`` and then has to arrive with its room's least rate. A body
+longer than ``BODY_MEMORY_BYTES_MAX``, a file, is written to the disk.
 Where there is no room for another body, the oldest unfinished one is dropped: bodies of honest
 clients arrive within moments, so the oldest one is slow.
 """
@@ -11,10 +12,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from tempfile import SpooledTemporaryFile
 from typing import Any
 
 from creditapp.errors import AppError, RateLimited
-from creditapp.rate_limits import BODY_BYTES_PER_SECOND_MIN, BODY_GRACE_SECONDS, BodyRoom
+from creditapp.rate_limits import BODY_GRACE_SECONDS, BODY_MEMORY_BYTES_MAX, BodyRoom
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
@@ -31,7 +33,7 @@ class ClientDisconnected(Exception):
 
 @dataclass(eq=False)
 class Seat:
-    """The place of one body in memory, from its first byte until the request is answered."""
+    """The place of one body, from its first byte until the request is answered."""
 
     network: str
     received: int = 0
@@ -41,7 +43,7 @@ class Seat:
 
 
 class BodyReader:
-    """All bodies in memory at once. One event loop uses it, so it needs no lock."""
+    """All bodies of a room at once. One event loop uses it, so it needs no lock."""
 
     def __init__(self, room: BodyRoom) -> None:
         self._room = room
@@ -72,31 +74,46 @@ class BodyReader:
             self._reading.pop(seat, None)
             self._bytes -= seat.received
 
-    async def read(self, seat: Seat, receive: Receive, bytes_max: int) -> bytes:
+    async def read(
+        self, seat: Seat, receive: Receive, bytes_max: int
+    ) -> SpooledTemporaryFile[bytes]:
         """Return the body, or its first bytes as soon as it is longer than ``bytes_max``.
 
         Raises ``RequestTimeout``, or ``ClientDisconnected`` before the end of the body.
         """
-        body, clock = bytearray(), asyncio.get_running_loop().time
-        began_at = clock()
+        body = SpooledTemporaryFile[bytes](max_size=BODY_MEMORY_BYTES_MAX)
+        try:
+            await self._read_into(body, seat, receive, bytes_max)
+        except BaseException:
+            body.close()
+            raise
+        body.seek(0)
+        return body
+
+    async def _read_into(
+        self, body: SpooledTemporaryFile[bytes], seat: Seat, receive: Receive, bytes_max: int
+    ) -> None:
+        least_rate = self._room.bytes_per_second_min
+        began_at, length = asyncio.get_running_loop().time(), 0
         try:
             async with asyncio.timeout_at(began_at + BODY_GRACE_SECONDS) as seat.deadline:
                 while True:
                     message = await receive()
                     if message["type"] == "http.disconnect":
                         raise ClientDisconnected
-                    body += message.get("body", b"")
-                    self._grow(seat, len(body))
+                    length += len(message.get("body", b""))
+                    self._grow(seat, length)
                     if seat.dropped:
                         raise TimeoutError
-                    if len(body) > bytes_max or not message.get("more_body"):
-                        return bytes(body)
-                    allowed = BODY_GRACE_SECONDS + len(body) / BODY_BYTES_PER_SECOND_MIN
+                    body.write(message.get("body", b""))
+                    if length > bytes_max or not message.get("more_body"):
+                        return
+                    allowed = BODY_GRACE_SECONDS + length / least_rate
                     seat.deadline.reschedule(began_at + allowed)
         except TimeoutError:
             raise RequestTimeout(
                 f"A body has to arrive within {BODY_GRACE_SECONDS} s, a long one with "
-                f"{BODY_BYTES_PER_SECOND_MIN} bytes a second.",
+                f"{least_rate} bytes a second.",
                 headers={"Connection": "close"},
             ) from None
         finally:

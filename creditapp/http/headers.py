@@ -29,6 +29,10 @@ Not in a sandbox, whose requests carry no cookies: the file would not be its own
 """
 
 
+FILE_POLICY = "default-src 'none'; sandbox"
+"""For a file that a member brought: opened by itself it may load and run nothing."""
+
+
 def init_app(app: Flask, settings: Settings) -> None:
     """Add the headers to every response."""
     app.after_request(lambda response: _finish_response(response, settings))

@@ -24,6 +24,14 @@ JSON = "application/json"
 _REFERENCE = "#/components/schemas/{model}"
 _PROBLEM = {"application/problem+json": {"schema": {"$ref": _REFERENCE.format(model="Problem")}}}
 
+_FILE = {"type": "string", "format": "binary"}
+_FILE_BODY = {
+    "application/octet-stream": {"schema": _FILE},
+    "multipart/form-data": {
+        "schema": {"type": "object", "properties": {"file": _FILE}, "required": ["file"]}
+    },
+}
+
 _OWN_MODULES = ("openapi", "api_docs")
 _WITHOUT_BODY = (204, 303)
 
@@ -66,6 +74,9 @@ class Documented:
     also: Mapping[int, str] = field(default_factory=dict)
     """Further statuses that are no errors."""
     mime_type: str = JSON
+    status: int = 200
+    takes_file: bool = False
+    """Whether the body is a file, or a form with a part ``file``."""
 
     def __call__(self, view: View) -> View:
         """Add the documentation to the view."""
@@ -152,7 +163,7 @@ def _operation(
         "summary": documentation.summary,
         "parameters": list(_parameters(arguments, documentation)),
         "responses": {
-            **({} if documentation.response is None else {"200": success}),
+            **({} if documentation.response is None else {str(documentation.status): success}),
             **{
                 str(status): {**({} if status in _WITHOUT_BODY else success), "description": text}
                 for status, text in documentation.also.items()
@@ -166,6 +177,8 @@ def _operation(
         body, used = _schema(documentation.body)
         operation["requestBody"] = {"required": True, "content": {JSON: {"schema": body}}}
         schemas = {**schemas, **used}
+    if documentation.takes_file:
+        operation["requestBody"] = {"required": True, "content": _FILE_BODY}
     return operation, schemas
 
 

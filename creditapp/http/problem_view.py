@@ -34,6 +34,7 @@ KEPT = frozenset(
         *("report", "download", "theme", "deletion", "place", "tiles", "list"),
         *("threshold", "limit", "card", "agree", "flow", "q", "type", "cursor", "payment"),
         *("quoted_at", "charged_minor", "credits_micro"),
+        *("add_to", "kinds", "single"),
     }
 )
 """Fields of our forms that a refused form gives back; what else was sent is not rendered."""

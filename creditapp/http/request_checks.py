@@ -10,7 +10,7 @@ from flask import Flask, current_app, g, request
 from creditapp.errors import AppError, MalformedRequest, PayloadTooLarge
 from creditapp.http.policies import FORM_TYPES, body_bytes_max
 from creditapp.ids import new_id
-from creditapp.rate_limits import FIELDS_MAX, FORM_BYTES_MAX
+from creditapp.rate_limits import FIELDS_MAX, FORM_BYTES_MAX, JSON_BYTES_MAX
 
 REFUSAL: Final = "creditapp.refusal"
 """Key of the WSGI environment: the error of a request whose body was not read."""
@@ -39,7 +39,10 @@ def _refuse_long_body() -> None:
     """Refuse a body by its declared length; one without is cut off while it is read."""
     bytes_max = body_bytes_max(current_app, request.endpoint, request.mimetype)
     if (request.content_length or 0) > bytes_max:
-        raise PayloadTooLarge(f"The request body is longer than {bytes_max // 1024} KB.")
+        most = f"{bytes_max // 1024} KB"
+        if bytes_max > JSON_BYTES_MAX:
+            most = f"{bytes_max // 1024**2} MB"
+        raise PayloadTooLarge(f"The request body is longer than {most}.")
     request.max_content_length = bytes_max
 
 

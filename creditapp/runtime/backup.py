@@ -29,7 +29,13 @@ from creditapp.runtime.manifest import FileRecord, Manifest
 
 BUSY_SECONDS_MAX = 20.0
 
-MEDIA_KEYS = text("SELECT media_key FROM assets WHERE deletion_id IS NULL")
+MEDIA_KEYS = text(
+    "SELECT media_key FROM assets WHERE deletion_id IS NULL"
+    " UNION ALL SELECT thumbnail_key FROM assets"
+    " WHERE deletion_id IS NULL AND thumbnail_key IS NOT NULL"
+    " UNION ALL SELECT media_key FROM uploads"
+    " UNION ALL SELECT thumbnail_key FROM uploads WHERE thumbnail_key IS NOT NULL"
+)
 DELETED_KEYS = text("SELECT media_key, thumbnail_key FROM assets WHERE deletion_id IS NOT NULL")
 """Of images that their owner deleted and the next sweep erases: a backup must not keep them."""
 

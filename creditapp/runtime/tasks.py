@@ -11,7 +11,7 @@ from creditapp.catalog import Catalog
 from creditapp.clock import now
 from creditapp.config import Settings
 from creditapp.db import snapshot, transaction
-from creditapp.generation import deletion, recovery, worker
+from creditapp.generation import deletion, recovery, uploads, worker
 from creditapp.payments.auto_topup import charge as topup_charge
 from creditapp.payments.reconciliation import purchases as reconciliation
 from creditapp.payments.subscriptions import card_expiry, scheduled_grants
@@ -107,17 +107,19 @@ def expire_credits() -> None:
 
 @jobs.every("forget", "15 3 * * *")
 def forget() -> None:
-    """Delete old tries, sessions, guest windows, sent emails and handled outbox rows."""
+    """Delete old tries, sessions, guest windows, sent emails, unused uploads and handled rows."""
     moment = now()
     with transaction() as session:
         accounts.sweep_tries(session, now=moment)
         accounts.sweep_sessions(session, now=moment)
         guests.sweep(session, now=moment, window_hours=get(Catalog).guest_window_hours)
         emails.sweep(session, now=moment)
+        unused = uploads.sweep_uploads(session, now=moment)
         # Kinds without a listener are deleted whether handled or not.
         before = moment - timedelta(days=30)
         ledger.outbox.prune(session.connection(), before=before, keep=["low_balance"])
         ledger.idempotency.prune(session.connection(), before=moment - timedelta(days=30))
+    uploads.delete_files(unused)
 
 
 @jobs.every("card-warnings", "50 8 * * *")

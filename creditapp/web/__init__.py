@@ -26,6 +26,7 @@ from creditapp.web import (
     refunds,
     studio,
     topup,
+    uploads,
     webhooks,
 )
 from creditapp.web import settings as settings_pages
@@ -42,7 +43,7 @@ BLUEPRINTS = {
         receipts.pages,
     ],
     health.health: [],
-    studio.generation: [gallery.pages, generation.pages, images.pages],
+    studio.generation: [gallery.pages, generation.pages, images.pages, uploads.pages],
     webhooks.webhooks: [],
 }
 """Every blueprint of the pages, with those nested in it."""

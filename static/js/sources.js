@@ -83,7 +83,7 @@ async function upload(picker, file) {
   if (file.size > largest) {
     throw new Error(`${file.name} has ${Math.ceil(file.size / 2 ** 20)} MB; at most ${largest / 2 ** 20} MB fit.`);
   }
-  const waiting = picker.querySelector("template").content.firstElementChild.cloneNode(true);
+  const waiting = part(picker, "waiting").content.firstElementChild.cloneNode(true);
   const bar = waiting.querySelector("progress");
   waiting.querySelector(".source-tile-text").textContent = file.name;
   part(picker, "chosen").append(waiting);
@@ -96,10 +96,12 @@ async function upload(picker, file) {
     const holder = document.createElement("template");
     holder.innerHTML = markup;
     const tile = holder.content.firstElementChild;
+    // The form may have been replaced meanwhile, as a mask's picker is when the price changes.
+    const current = document.getElementById(picker.id) ?? picker;
     waiting.remove();
-    choose(tile, picker);
+    choose(tile, current);
     say(`Added: ${file.name}`);
-    announce(picker);
+    announce(current);
   } finally {
     waiting.remove();
   }
@@ -127,6 +129,7 @@ function pickerFor(target, [first]) {
 document.addEventListener("change", (event) => {
   const picker = event.target.closest?.("[data-sources]");
   if (!picker || event.target === picker) return;
+  if (event.target.type !== "file" && !event.target.closest("[data-source]")) return;
   if (event.target.type === "file") {
     // The file itself is no field of the order.
     event.stopPropagation();
@@ -145,6 +148,10 @@ document.addEventListener("click", (event) => {
   const button = event.target.closest("[data-source-remove]");
   if (button) remove(button);
 });
+
+// Of mask.js.
+document.addEventListener("source-file", (event) => uploadAll(event.target, [event.detail]));
+document.addEventListener("source-error", (event) => complain(event.target, event.detail));
 
 document.addEventListener("paste", (event) => {
   const files = event.clipboardData?.files ?? [];

@@ -49,7 +49,7 @@ _OPERATION = {
         "responses": {
             "type": "object",
             "required": ["default"],
-            "anyOf": [{"required": ["200"]}, {"required": ["303"]}],
+            "anyOf": [{"required": [status]} for status in ("200", "201", "204", "303")],
             "patternProperties": {
                 "^([1-5][0-9]{2}|default)$": {
                     "type": "object",

@@ -1,0 +1,147 @@
+"""Uploads: a member's own files, to start generations from."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+from flask import Blueprint, Response, make_response, request, send_file
+from werkzeug.datastructures import FileStorage
+
+from creditapp.clock import now
+from creditapp.db import reading
+from creditapp.errors import AppError, NotFound, ValidationFailed
+from creditapp.generation.models import Upload
+from creditapp.generation.sources import as_source
+from creditapp.generation.uploads import delete_upload, find_upload, list_uploads, store_upload
+from creditapp.http import forms
+from creditapp.http.headers import FILE_POLICY
+from creditapp.http.policies import policy
+from creditapp.http.problems import wants_json
+from creditapp.http.rendering import go, page_or_block, render_block, wants_fragment, with_query
+from creditapp.http.viewer import caller, notify
+from creditapp.media import EXTENSIONS, Media
+from creditapp.rate_limits import UPLOAD_BODY_BYTES_MAX, UPLOAD_BYTES_MAX, UPLOAD_DAYS
+from creditapp.services import get
+from creditapp.web import view_models
+
+PAGE_SIZE = 24
+
+_NOT_OF_THE_ORDER = {"csrf_token", "nonce", "shown_micro", "add_to", "kinds", "single", "next"}
+"""Fields of the form that are not filled in again."""
+
+pages = Blueprint("uploads", __name__)
+
+
+@pages.get("/uploads")
+@policy("user")
+def uploads() -> Response:
+    """Show a member's uploads, newest first."""
+    page = list_uploads(reading(), caller(), PAGE_SIZE, forms.text("cursor"))
+    return page_or_block(
+        "pages/uploads/index.html",
+        "grid",
+        items=[view_models.source_tile(as_source(each)) for each in page.rows],
+        next_url=page.next_cursor and with_query("/uploads", {"cursor": page.next_cursor}),
+        days=UPLOAD_DAYS,
+    )
+
+
+@pages.post("/uploads")
+@policy("user", body_bytes_max=UPLOAD_BODY_BYTES_MAX)
+def upload() -> Response:
+    """Store a file. The response is its tile in the source picker of the field ``add_to``.
+
+    Without JavaScript the studio's form is posted here whole, and opens again with the file chosen.
+    """
+    field = forms.text("add_to")
+    file = request.files.get("file") or request.files.get(f"file_{field}")
+    kinds = forms.text("kinds") or forms.text(f"kinds_{field}")
+    try:
+        row = _store(file, kinds)
+    except AppError as refusal:
+        if wants_fragment() or wants_json():
+            raise
+        notify("trouble", text=refusal.detail)
+        return go(_back_to_form(field, None))
+    if not wants_fragment():
+        return go(_back_to_form(field, row.id))
+    tile = render_block(
+        "layouts/fragments.html",
+        "source_tile",
+        tile=view_models.source_tile(as_source(row)),
+        name=field,
+        single=forms.ticked("single"),
+    )
+    return make_response(tile, 201)
+
+
+def _store(file: FileStorage | None, kinds: str) -> Upload:
+    if file is None or not file.filename:
+        raise ValidationFailed.of("file", "Choose a file first.")
+    # A mask is an image with transparent parts.
+    wanted = kinds.replace("mask", "image").split(",") if kinds else []
+    known = [kind for kind in wanted if kind in UPLOAD_BYTES_MAX]
+    return store_upload(file.stream, caller(), kinds=known, now=now())
+
+
+def _back_to_form(field: str, upload_id: str | None) -> str:
+    """Return the address of the page that the form came from, with its fields and the upload."""
+    fields = [
+        (name, text)
+        for name, text in request.form.items(multi=True)
+        if name not in _NOT_OF_THE_ORDER and not name.startswith("kinds_") and text
+    ]
+    if upload_id and field:
+        # A list of files grows; of a single one the new one takes the place.
+        single = request.args.get("single") == "1"
+        kept = [each for each in fields if not single or each[0] != field]
+        fields = [*kept, (field, upload_id)]
+    path = forms.safe_path(request.args.get("next", "/"))
+    return f"{path}{'&' if '?' in path else '?'}{urlencode(fields)}" if fields else path
+
+
+@pages.get("/uploads/<upload_id>")
+@policy("user")
+def file(upload_id: str) -> Response:
+    """Send an upload to its owner; 404 for everyone else."""
+    row = find_upload(reading(), upload_id, caller())
+    return _send(row.media_key, row.mime_type)
+
+
+@pages.get("/uploads/<upload_id>/thumbnail")
+@policy("user")
+def thumbnail(upload_id: str) -> Response:
+    """Send the small image of an upload to its owner."""
+    row = find_upload(reading(), upload_id, caller())
+    if row.thumbnail_key is None:
+        raise NotFound("A sound has no image.")
+    return _send(row.thumbnail_key, "image/webp")
+
+
+@pages.post("/uploads/<upload_id>/delete")
+@policy("user")
+def delete(upload_id: str) -> Response:
+    """Delete an upload with its file."""
+    delete_upload(upload_id, caller())
+    notify("info", text="The upload is deleted.")
+    return go(forms.next_path("/uploads"))
+
+
+def _send(media_key: str, mime_type: str) -> Response:
+    try:
+        response = send_file(
+            get(Media).path(media_key),
+            mimetype=mime_type,
+            # Pages embed it; opened by itself it is saved, and never shown as a page of ours.
+            as_attachment=True,
+            download_name=f"upload.{EXTENSIONS[mime_type]}",
+            conditional=True,
+            max_age=31536000,
+        )
+    except FileNotFoundError:
+        raise NotFound("This file no longer exists.") from None
+    # Private: a shared cache must never serve one member's file to another.
+    response.headers["Cache-Control"] = "private, max-age=31536000, immutable"
+    response.headers["Content-Security-Policy"] = FILE_POLICY
+    response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
+    return response
