@@ -15,7 +15,14 @@ import pytest
 from PIL import Image, ImageChops, ImageStat
 
 from creditapp.catalog.load import load_catalog
-from creditapp.generation.providers import ImageRequest, OfflineProvider
+from creditapp.generation.providers import (
+    ImageRequest,
+    LipsyncRequest,
+    OfflineProvider,
+    SpeechRequest,
+    UpscaleRequest,
+    VideoRequest,
+)
 from creditapp.generation.providers.offline.compose import compose
 from creditapp.generation.providers.offline.draw import Drawing, draw_png
 from creditapp.generation.providers.offline.palettes import choose_palette, read_palettes
@@ -269,6 +276,11 @@ def test_an_image_too_large_is_refused(size: tuple[int, int]) -> None:
     assert (error.permanent, error.may_have_charged) == (True, False)
 
 
+def test_it_makes_every_kind_of_request() -> None:
+    kinds = {ImageRequest, UpscaleRequest, VideoRequest, SpeechRequest, LipsyncRequest}
+    assert OfflineProvider.makes == kinds
+
+
 def test_it_needs_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_args: object) -> None:
         raise AssertionError("the offline provider opened a socket")
@@ -280,7 +292,7 @@ def test_it_needs_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_drawing_libraries_are_loaded_with_the_first_image() -> None:
     code = (
         "import sys; import creditapp.generation.providers.offline; "
-        "sys.exit('PIL' in sys.modules or 'resvg_py' in sys.modules)"
+        "sys.exit(bool({'PIL', 'resvg_py', 'av'} & set(sys.modules)))"
     )
     root = Path(__file__).parents[3]
     assert subprocess.call([sys.executable, "-c", code], cwd=root) == 0

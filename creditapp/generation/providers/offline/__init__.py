@@ -8,11 +8,17 @@ from creditapp.generation.providers.images import PIXELS_MAX, SIDE_MAX
 from creditapp.generation.providers.offline.sources import refuse
 from creditapp.generation.providers.protocol import (
     ImageRequest,
+    LipsyncRequest,
     ProducedFile,
     Request,
+    SpeechRequest,
     UpscaleRequest,
+    VideoRequest,
     Work,
 )
+
+NO_SPEECH = "This is a melody, no speech"
+"""The title of a preview of speech: in the file's metadata, and for pages."""
 
 
 class OfflineProvider:
@@ -24,7 +30,11 @@ class OfflineProvider:
 
     name = "offline"
     repeatable = True
-    makes = frozenset[type[Request]]({ImageRequest, UpscaleRequest})
+    makes = frozenset[type[Request]](
+        {ImageRequest, UpscaleRequest, VideoRequest, SpeechRequest, LipsyncRequest}
+    )
+
+    # The libraries that draw and encode are loaded with the first request, not with the app.
 
     def make(self, request: Request, work: Work) -> Iterator[ProducedFile]:
         """Yield previews of what was ordered; raise ``GenerationFailed`` for a bad source."""
@@ -34,11 +44,21 @@ class OfflineProvider:
                 yield from _images(request, work)
             case UpscaleRequest():
                 yield from _upscaled(request, work)
+            case VideoRequest():
+                from creditapp.generation.providers.offline.video import film
+
+                _check_size(request.width, request.height)
+                yield from film(request, work)
+            case SpeechRequest():
+                from creditapp.generation.providers.offline.melody import sing
+
+                yield from sing(request, work)
+            case LipsyncRequest():
+                from creditapp.generation.providers.offline.lipsync import speak
+
+                yield from speak(request, work)
             case _:
                 raise TypeError(f"{type(request).__name__} is not made here")
-
-
-# The libraries that draw and encode are loaded with the first request, not with the app.
 
 
 def _images(request: ImageRequest, work: Work) -> Iterator[ProducedFile]:
