@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import time
 import wave
 from array import array
 from fractions import Fraction
@@ -144,6 +145,14 @@ def _nearest(pixel: object, colours: list[str]) -> str:
         return sum((a - b) ** 2 for a, b in zip(ImageColor.getrgb(name), pixel, strict=True))
 
     return min(colours, key=distance)
+
+
+def test_a_video_of_very_many_frames_a_second_is_slowed_down() -> None:
+    source = film(["red"] * 4800 + ["blue"] * 10, size=(32, 32), rate=4800)
+    started = time.process_time()
+    shown = frames(made(source, sound(0.5, 0.5)))
+    assert time.process_time() - started < 5
+    assert {_nearest(frame.getpixel((4, 4)), ["red", "blue"]) for frame in shown} == {"red"}
 
 
 def test_a_video_of_the_provider_can_speak() -> None:
