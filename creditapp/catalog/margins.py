@@ -105,6 +105,10 @@ def _sales(catalog: Catalog) -> Iterator[Sale]:
             credits_micro = plan.credits_micro * months
             rate = Fraction(plan.price(cycle).price_minor, major * credits_micro)
             yield Sale(f"{plan.name}, {cycle}", catalog.currency, rate)
+    if not catalog.packs:
+        agents = catalog.agents
+        cheapest = min([agents.price_minor, *(tier.price_minor for tier in agents.bulk)])
+        yield Sale("programs", catalog.currency, Fraction(cheapest, major * MICRO_PER_CREDIT))
     if catalog.unit == "dollars":
         yield Sale("one dollar", catalog.currency, Fraction(1, MICRO_PER_CREDIT))
 
