@@ -95,6 +95,8 @@ def _produce(generation: Generation, delivery: Delivery, lease: Lease) -> None:
         return
     try:
         route = get(Providers).require(served)
+        if generation.provider_job and route.name != generation.provider:
+            raise ProviderUnavailable("The provider of this model changed while this was made.")
         request = operation.request(generation, sources.read_files(generation))
         work = Work(
             progress=lease.note_progress,

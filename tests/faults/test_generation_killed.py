@@ -20,6 +20,7 @@ from creditapp.generation.models import FINISHED, Asset, Generation
 from creditapp.jobs.engine import JobStore
 from creditapp.services import get
 from tests.app_factory import Person, build_app, close_app
+from tests.fakes.fal_server import FakeFal
 from tests.fakes.openai_server import FakeOpenAI
 from tests.faults.generation_worker import (
     AFTER_SETTLE,
@@ -64,9 +65,8 @@ def _count_the_killed() -> Iterator[None]:
 class GenerationShop:
     """The app that takes orders, the fake vendor, and the worker processes."""
 
-    def __init__(self, url: str, folder: Path, vendor: FakeOpenAI) -> None:
-        self.vendor, self.facts_file = vendor, folder / "facts"
-        given = {"OPENAI_API_KEY": vendor.key, "OPENAI_BASE_URL": vendor.base_url}
+    def __init__(self, url: str, folder: Path, given: dict[str, str]) -> None:
+        self.facts_file = folder / "facts"
         self.app = build_app(url, folder, given)
         with self.app.app_context():
             settings = get(Settings)
@@ -89,11 +89,11 @@ class GenerationShop:
         assert child.exitcode == -signal.SIGKILL, f"{step}: {child.exitcode}"
         _killed[step] += 1
 
-    def ask(self, prompt: str) -> str:
+    def ask(self, prompt: str, model: str = "gpt-image") -> str:
         answer = self.alice.call(
             "POST",
             "/api/generate-image",
-            {"prompt": prompt, "model": "gpt-image"},
+            {"prompt": prompt, "model": model},
             Prefer="respond-async",
         )
         assert answer.status_code == 202, answer.text
@@ -120,12 +120,10 @@ class GenerationShop:
         with self.app.app_context():
             return jobs.health().workers
 
-    def calls(self) -> Counter[str]:
-        return Counter(call["body"]["prompt"] for call in self.vendor.calls)
-
-    def check(self, ends: dict[str, tuple[str, int]]) -> None:
+    def check(self, ends: dict[str, tuple[str, int]], vendor: FakeOpenAI) -> None:
         """Assert each end, the calls to the vendor, the payments, and the ledger's proof."""
-        generations, calls = self.generations(), self.calls()
+        generations = self.generations()
+        calls = Counter(call["body"]["prompt"] for call in vendor.calls)
         outcomes = {prompt: (generations[prompt].state, calls[prompt]) for prompt in ends}
         assert outcomes == ends
         paid = 0
@@ -156,23 +154,29 @@ class GenerationShop:
 
 
 @pytest.fixture
-def shop(database_url: str, tmp_path: Path) -> Iterator[GenerationShop]:
-    with FakeOpenAI() as vendor:
-        shop = GenerationShop(database_url, tmp_path, vendor)
-        yield shop
-        shop.close()
+def vendor() -> Iterator[FakeOpenAI]:
+    with FakeOpenAI() as server:
+        yield server
+
+
+@pytest.fixture
+def shop(database_url: str, tmp_path: Path, vendor: FakeOpenAI) -> Iterator[GenerationShop]:
+    given = {"OPENAI_API_KEY": vendor.key, "OPENAI_BASE_URL": vendor.base_url}
+    shop = GenerationShop(database_url, tmp_path, given)
+    yield shop
+    shop.close()
 
 
 def test_a_worker_killed_at_any_step_leaves_a_generation_that_ends_once(
-    shop: GenerationShop,
+    shop: GenerationShop, vendor: FakeOpenAI
 ) -> None:
     for step in ENDS:
         if step == DURING_CALL:
-            shop.vendor.fail("delay", seconds=30)
+            vendor.fail("delay", seconds=30)
         shop.ask(step)
         child = shop.start_worker(step)
         if step == DURING_CALL:
-            shop.await_until(lambda: shop.vendor.count == 1)
+            shop.await_until(lambda: vendor.count == 1)
             child.kill()
             shop.await_killed(child, step)
         else:
@@ -182,15 +186,17 @@ def test_a_worker_killed_at_any_step_leaves_a_generation_that_ends_once(
 
     shop.start_worker()
     shop.await_ended(*ENDS)
-    shop.check(ENDS)
+    shop.check(ENDS, vendor)
 
 
 @pytest.mark.databases("postgresql")
-def test_a_dead_workers_generations_end_on_the_worker_that_lives(shop: GenerationShop) -> None:
-    shop.vendor.fail("delay", seconds=30)
+def test_a_dead_workers_generations_end_on_the_worker_that_lives(
+    shop: GenerationShop, vendor: FakeOpenAI
+) -> None:
+    vendor.fail("delay", seconds=30)
     shop.ask(DURING_CALL)
     first = shop.start_worker(BEFORE_START, "hold")
-    shop.await_until(lambda: shop.vendor.count == 1)
+    shop.await_until(lambda: vendor.count == 1)
     shop.ask(BEFORE_START)
     shop.await_until(lambda: read_facts(shop.facts_file))
     shop.start_worker()
@@ -208,4 +214,36 @@ def test_a_dead_workers_generations_end_on_the_worker_that_lives(shop: Generatio
         seconds = (finished_at - killed_at).total_seconds()
         print(f"\n{prompt}: ended {seconds:.2f} s after the kill")
         assert seconds < TAKEN_OVER_WITHIN_SECONDS
-    shop.check({prompt: ENDS[prompt] for prompt in (DURING_CALL, BEFORE_START)})
+    shop.check({prompt: ENDS[prompt] for prompt in (DURING_CALL, BEFORE_START)}, vendor)
+
+
+def test_a_worker_killed_while_the_vendors_job_runs_leaves_it_to_the_next(
+    database_url: str, tmp_path: Path
+) -> None:
+    prompt = "8 while the vendor's job runs"
+    with FakeFal() as fal:
+        given = {"FAL_KEY": fal.key, "FAL_BASE_URL": fal.base_url}
+        shop = GenerationShop(database_url, tmp_path, given)
+        try:
+            fal.polls = 10_000
+            shop.ask(prompt, "flux-dev")
+            child = shop.start_worker()
+            shop.await_until(lambda: shop.generations()[prompt].provider_job)
+            child.kill()
+            shop.await_killed(child, prompt)
+
+            for job in fal.jobs.values():
+                job.polls_left = 1
+            shop.start_worker()
+            shop.await_ended(prompt)
+            row = shop.generations()[prompt]
+            assert (row.state, row.attempt, row.charged_micro) == ("succeeded", 2, 1_000_000)
+            assert fal.count == 1, "submitted once"
+            assert [job.canceled for job in fal.jobs.values()] == [False]
+            with shop.app.app_context(), snapshot() as session:
+                assert len(session.scalars(select(Asset.id)).all()) == 1
+                assert ledger.proof.check(session.connection()).ok
+            credits = shop.alice.call("GET", "/api/credits").json["credits"]
+            assert (credits["balance"], credits["held"]) == (49, 0)
+        finally:
+            shop.close()
