@@ -42,6 +42,7 @@ class NewAsset:
     height: int | None
     milliseconds: int | None
     created_at: datetime
+    thumbnail_key: str | None = None
 
 
 @dataclass
@@ -93,7 +94,8 @@ def settle_lapsed(generation: Generation, error: ProviderError, *, now: datetime
 def discard(assets: Iterable[NewAsset]) -> None:
     """Remove files that no row will name."""
     for asset in assets:
-        get(Media).delete(asset.media_key)
+        for key in filter(None, (asset.media_key, asset.thumbnail_key)):
+            get(Media).delete(key)
 
 
 def charge_micro(catalog: Catalog, generation: Generation, assets: list[NewAsset]) -> int:

@@ -15,7 +15,7 @@ from creditapp import jobs
 from creditapp.catalog import Catalog
 from creditapp.clock import now
 from creditapp.db import transaction, update_if
-from creditapp.generation import sources
+from creditapp.generation import provenance, sources, thumbnails
 from creditapp.generation.leases import LEASE_SECONDS, Lease
 from creditapp.generation.models import Generation
 from creditapp.generation.operations import OPERATIONS
@@ -127,7 +127,8 @@ def _store(generation: Generation, file: ProducedFile, position: int) -> NewAsse
         id=new_id("ast"),
         generation_id=generation.id,
         position=position,
-        media_key=get(Media).store(file.data, file.mime_type),
+        media_key=get(Media).store(provenance.with_mark(file.data, file.mime_type), file.mime_type),
+        thumbnail_key=thumbnails.store(file.data, file.mime_type),
         mime_type=file.mime_type,
         width=file.width,
         height=file.height,

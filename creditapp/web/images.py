@@ -96,12 +96,15 @@ def download_selected() -> Response:
 @pages.get("/media/<asset_id>")
 @policy("public")
 def media(asset_id: str) -> Response:
-    """Send a file to its owner; 404 for everyone else."""
+    """Send a file to its owner, or its thumbnail (``size=small``); 404 for everyone else."""
     generation, asset = gallery_queries.find_image(reading(), caller(), asset_id)
+    is_small = forms.text("size") == "small" and not forms.ticked("download")
+    # Without a thumbnail, the file itself.
+    small_key = asset.thumbnail_key if is_small else None
     try:
         response = send_file(
-            get(Media).path(asset.media_key),
-            mimetype=asset.mime_type,
+            get(Media).path(small_key or asset.media_key),
+            mimetype="image/webp" if small_key else asset.mime_type,
             as_attachment=forms.ticked("download"),
             download_name=archive.file_name(generation, asset),
             conditional=True,

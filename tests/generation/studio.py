@@ -65,6 +65,9 @@ class Scripted:
         self.requests: list[Any] = []
         self.stops_when_asked = True
         self.milliseconds: int | None = None
+        self.data = IMAGE
+        self.mime_type: str | None = None
+        """None is the type of what was ordered."""
 
     def make(self, request: Request, work: Work) -> Iterator[ProducedFile]:
         self.requests.append(request)
@@ -80,8 +83,8 @@ class Scripted:
                 step()
                 continue
             yield ProducedFile(
-                data=IMAGE,
-                mime_type=_MIME_TYPES[type(request)],
+                data=self.data,
+                mime_type=self.mime_type or _MIME_TYPES[type(request)],
                 width=getattr(request, "width", None),
                 height=getattr(request, "height", None),
                 milliseconds=self.milliseconds,
@@ -200,7 +203,9 @@ class Studio:
         with self.app.app_context(), snapshot() as session:
             report = ledger.proof.check(session.connection())
         assert report.ok, report.as_text()
-        rows = {row.media_key for row in (*self.assets(), *self.uploads())}
+        assets = self.assets()
+        keys = {row.media_key for row in (*assets, *self.uploads())}
+        rows = keys | {asset.thumbnail_key for asset in assets if asset.thumbnail_key}
         assert self.files() == rows - self._others, "files without rows, or rows without files"
 
     def end_everything(self) -> None:

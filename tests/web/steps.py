@@ -49,7 +49,8 @@ def make(person: Person, queue: Queue, prompt: str = "a harbour at dusk", **fiel
 def image_urls(page: Element) -> list[str]:
     """Return the URLs of the images on a page, each once."""
     urls = [image["src"] for image in page.all('img[src^="/media/"]')]
-    return list(dict.fromkeys(url for url in urls if "?" not in url))
+    # A list shows thumbnails.
+    return list(dict.fromkeys(url.removesuffix("?size=small") for url in urls))
 
 
 def log_in(person: Person, email: str, password: str = PASSWORD, **fields: str) -> TestResponse:

@@ -21,9 +21,9 @@ class Image:
     url: str
     page_url: str
     """The viewer."""
-    thumbnail_url: str | None
-    """A small image of it for lists, if there is one."""
     download_url: str
+    thumbnail_url: str | None
+    """A small image of it for lists and before playing; None where there is none to show."""
     mime_type: str
     width: int | None
     height: int | None
@@ -96,13 +96,19 @@ def image(asset: Asset) -> Image:
         id=asset.id,
         url=url,
         page_url=f"/images/{asset.id}",
-        thumbnail_url=url if asset.kind == "image" else None,
         download_url=f"{url}?download=1",
+        thumbnail_url=_thumbnail_url(asset, url),
         mime_type=asset.mime_type,
         width=asset.width,
         height=asset.height,
         milliseconds=asset.milliseconds,
     )
+
+
+def _thumbnail_url(asset: Asset, url: str) -> str | None:
+    if asset.thumbnail_key:
+        return f"{url}?size=small"
+    return url if asset.kind == "image" else None
 
 
 def image_card(generation: Generation, asset: Asset, together: int = 1) -> ImageCard:

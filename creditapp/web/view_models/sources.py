@@ -97,8 +97,8 @@ def source_tile(source: Source) -> SourceTile:
     uploaded = source.id.startswith("upl_")
     url = f"/uploads/{source.id}" if uploaded else f"/media/{source.id}"
     thumbnail_url = url if source.kind == "image" else None
-    if uploaded and source.has_thumbnail:
-        thumbnail_url = f"{url}/thumbnail"
+    if source.has_thumbnail:
+        thumbnail_url = f"{url}/thumbnail" if uploaded else f"{url}?size=small"
     size = f"{source.width} × {source.height}" if source.width else ""
     if source.milliseconds is not None:
         minutes, seconds = divmod(-(-source.milliseconds // 1000), 60)
