@@ -1,4 +1,4 @@
-"""What is stored of an uploaded file, what is refused, who may have it, and how long it is kept."""
+"""Uploaded files: what is stored and refused, who may have them, and how long they are kept."""
 
 from __future__ import annotations
 

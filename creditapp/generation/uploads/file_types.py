@@ -23,7 +23,7 @@ def accepted(kinds: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class FileType:
-    """What the first bytes say. ``container`` is ``image``, or the name of FFmpeg's demuxer."""
+    """A type by the first bytes. ``container`` is ``image``, or the name of FFmpeg's demuxer."""
 
     container: str
     kinds: tuple[str, ...]
