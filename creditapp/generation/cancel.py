@@ -18,7 +18,8 @@ from creditapp.services import get
 def cancel(generation_id: str, by: Caller, *, now: datetime) -> None:
     """Cancel a queued generation at once; ask the worker of a running one to stop.
 
-    Assets that a running one has delivered by then are kept and paid for; the rest is released.
+    Assets that a running one has delivered by then are kept and paid for; the rest is released. A
+    queued one has delivered none.
     Owns its transaction. Raises ``Conflict`` when it has already ended, and ``RateLimited`` for
     someone who cancels many: then it goes on.
     """

@@ -21,7 +21,7 @@ from creditapp.errors import Conflict, NotFound
 from creditapp.generation import queries
 from creditapp.generation.funding import Caller
 from creditapp.generation.gallery import ASSET_ID, visible
-from creditapp.generation.models import Asset, Deletion, Generation
+from creditapp.generation.models import FINISHED, Asset, Deletion, Generation
 from creditapp.ids import new_id
 from creditapp.logs import error_fields
 from creditapp.media import Media
@@ -62,7 +62,8 @@ def delete_images(asset_ids: Sequence[str], by: Caller, *, now: datetime) -> tup
     """Delete those of the assets that are the caller's own; return the deletion and how many.
 
     A generation without a visible asset left is deleted too. Raises ``NotFound`` if none of the
-    ids is one of the caller's assets.
+    ids is one of the caller's assets, and ``Conflict`` if one is of a generation that still runs:
+    it is charged for what it delivered once it has ended.
     """
     wanted = (Asset.id.in_([each for each in asset_ids if ASSET_ID.fullmatch(each)]), *visible(by))
     with transaction() as session:
@@ -72,6 +73,11 @@ def delete_images(asset_ids: Sequence[str], by: Caller, *, now: datetime) -> tup
         deletion = _new_deletion(session, by, now)
         # Two that delete the last two images of a generation must not each see the other's.
         _lock(session, generation_ids)
+        running = select(Generation.id).where(
+            Generation.id.in_(generation_ids), Generation.state.not_in(FINISHED)
+        )
+        if session.scalar(running) is not None:
+            raise Conflict("It is still being made. Cancel it first.")
         count = session.connection().execute(
             update(Asset).where(*wanted).values(deletion_id=deletion.id)
         )

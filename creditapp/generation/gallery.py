@@ -157,10 +157,15 @@ def count_together(session: Session, generation_ids: Sequence[str]) -> dict[str,
 
 
 def price_micro(generation: Generation, asset: Asset) -> int:
-    """Return what one asset cost; those of all delivered add up to the generation's charge."""
-    delivered = max(1, generation.delivered)
-    charged_micro, position = generation.charged_micro, min(asset.position, delivered - 1)
-    return charged_micro * (position + 1) // delivered - charged_micro * position // delivered
+    """Return what one asset cost; those of all delivered add up to the generation's charge.
+
+    While it runs, what one will cost: those of all ordered add up to the quote.
+    """
+    charged_micro, count = generation.charged_micro, max(1, generation.delivered)
+    if not generation.finished:
+        charged_micro, count = generation.quoted_micro, generation.n
+    position = min(asset.position, count - 1)
+    return charged_micro * (position + 1) // count - charged_micro * position // count
 
 
 def _rows() -> Select[Generation, Asset]:

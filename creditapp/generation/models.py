@@ -93,6 +93,7 @@ class Generation(db.Model):
     progress: Mapped[int] = mapped_column(Integer, default=0)
     """In percent."""
     delivered: Mapped[int] = mapped_column(Integer, default=0)
+    """Files delivered so far, counted as each arrives. One that is queued has none."""
     preview: Mapped[bool] = mapped_column(default=False)
     provider: Mapped[str] = mapped_column(String(24))
     provider_job: Mapped[str | None] = mapped_column(String(200))

@@ -99,7 +99,15 @@ def _abandoned(lapsed: Sequence[Generation]) -> list[Generation]:
 
 
 def _recover(generation: Generation) -> None:
-    retryable = generation.cancel_requested_at is None and generation.attempt < ATTEMPTS_MAX
+    """End the generation with what was delivered; one without any may get another attempt.
+
+    After a delivery there is none: its files would be made, and charged by the vendor, once more.
+    """
+    retryable = (
+        generation.delivered == 0
+        and generation.cancel_requested_at is None
+        and generation.attempt < ATTEMPTS_MAX
+    )
     if retryable and (generation.provider_job or _is_repeatable(generation)):
         _queue_next_attempt(generation)
     else:
@@ -117,6 +125,8 @@ def _queue_next_attempt(generation: Generation) -> None:
             Generation.attempt == generation.attempt,
             # Compared with None, it is IS NULL.
             Generation.lease_until == generation.lease_until,
+            # A queued one may be canceled without a charge, so it has delivered nothing.
+            Generation.delivered == 0,
             state="queued",
             attempt=generation.attempt + 1,
             provider_started_at=None,

@@ -19,7 +19,6 @@ ENCODERS = {
 """The modules that may encode images, audio or video, with what they write."""
 
 STORERS = {
-    "creditapp/generation/worker.py": "delivered files",
     "creditapp/generation/delivery.py": "delivered files",
     "creditapp/generation/thumbnails.py": "thumbnails",
     "creditapp/generation/uploads/": "uploads",

@@ -15,23 +15,27 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 from sqlalchemy.orm import Session
 
-from creditapp import create_app, jobs
+from creditapp import create_app, jobs, ledger
 from creditapp.config import load_settings
 from creditapp.db import snapshot, transaction
-from creditapp.generation import settlement, worker
+from creditapp.generation import sources, worker
 from creditapp.generation.models import Generation
+from creditapp.generation.providers import ProducedFile, SourceFile
+from creditapp.media import FileMedia
 from tests.faults.jobs_worker import record
 
 BEFORE_START = "1 before the start is committed"
 BEFORE_CALL = "2 after the start, before the call"
 DURING_CALL = "3 during the call"
 BEFORE_MEDIA = "4 after the call, before the media"
-BEFORE_SETTLE = "5 after the media, before settling"
-BEFORE_COMMIT = "6 settled, before the commit"
-AFTER_SETTLE = "7 after the commit"
+BEFORE_ROW = "5 after the media, before its row"
+AFTER_TWO = "6 two of four delivered"
+BEFORE_SETTLE = "7 all delivered, before settling"
+BEFORE_COMMIT = "8 settled, before the commit"
+AFTER_SETTLE = "9 after the commit"
 
 
 def run_worker(environ: dict[str, str], facts: Path, step: str, manner: str = "kill") -> None:
@@ -60,47 +64,55 @@ class KillPoint:
         os.kill(os.getpid(), signal.SIGKILL)
         time.sleep(60)  # the signal is on its way; nothing more may happen here
 
+    def reach_running(self, step: str, session: Session) -> None:
+        """Reach the step if the generation whose prompt names it is running."""
+        if step == self.step:
+            running = Generation.prompt == step, Generation.state == "running"
+            self.reach(step, session.scalar(select(Generation.prompt).where(*running)))
+
 
 def _arm(kill_point: KillPoint) -> None:
-    genuine: dict[str, Any] = {
-        "produce": worker._produce,
-        "store": worker._store,
-        "settle": worker.settle,
-        "post": settlement._post,
-    }
+    """Stop at public functions: those that the worker and settlement call."""
+    read_files, deliver, settle = sources.read_files, worker.deliver, worker.settle
+    store, capture = FileMedia.store, ledger.capture
 
     @contextmanager
     def begin() -> Iterator[Session]:
         with transaction() as session:
             yield session
-            prompt = session.scalar(
-                select(Generation.prompt).where(
-                    Generation.prompt == BEFORE_START, Generation.state == "running"
-                )
-            )
-            kill_point.reach(BEFORE_START, prompt)
+            kill_point.reach_running(BEFORE_START, session)
 
-    def produce(generation: Generation, *rest: Any) -> None:
+    def reading(generation: Generation) -> dict[str, SourceFile]:
         kill_point.reach(BEFORE_CALL, generation.prompt)
-        genuine["produce"](generation, *rest)
+        return read_files(generation)
 
-    def store(generation: Generation, *rest: Any) -> Any:
+    def delivering(generation: Generation, file: ProducedFile) -> bool:
         kill_point.reach(BEFORE_MEDIA, generation.prompt)
-        return genuine["store"](generation, *rest)
+        if generation.delivered == 2:
+            kill_point.reach(AFTER_TWO, generation.prompt)
+        return deliver(generation, file)
 
-    def settle(generation_id: str, *rest: Any, **named: Any) -> bool:
+    def storing(media: FileMedia, data: bytes, mime_type: str) -> str:
+        key = store(media, data, mime_type)
+        with snapshot() as session:
+            kill_point.reach_running(BEFORE_ROW, session)
+        return key
+
+    def settling(generation_id: str, *rest: Any, **named: Any) -> bool:
         with snapshot() as session:
             prompt = session.get_one(Generation, generation_id).prompt
         kill_point.reach(BEFORE_SETTLE, prompt)
-        ended: bool = genuine["settle"](generation_id, *rest, **named)
+        ended = settle(generation_id, *rest, **named)
         kill_point.reach(AFTER_SETTLE, prompt)
         return ended
 
-    def post(session: Session, generation: Generation, *rest: Any) -> None:
-        genuine["post"](session, generation, *rest)
-        session.flush()
-        kill_point.reach(BEFORE_COMMIT, generation.prompt)
+    def capturing(connection: Connection, charge_id: int, *rest: Any, **named: Any) -> Any:
+        charge = capture(connection, charge_id, *rest, **named)
+        prompt = select(Generation.prompt).where(Generation.charge_id == charge_id)
+        kill_point.reach(BEFORE_COMMIT, connection.scalar(prompt))
+        return charge
 
     worker.transaction = begin  # type: ignore[assignment]
-    worker._produce, worker._store, worker.settle = produce, store, settle  # type: ignore[assignment]
-    settlement._post = post
+    sources.read_files, worker.deliver, worker.settle = reading, delivering, settling
+    FileMedia.store = storing  # type: ignore[method-assign]
+    ledger.capture = capturing  # type: ignore[attr-defined]

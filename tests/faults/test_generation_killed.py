@@ -24,9 +24,11 @@ from tests.fakes.fal_server import FakeFal
 from tests.fakes.openai_server import FakeOpenAI
 from tests.faults.generation_worker import (
     AFTER_SETTLE,
+    AFTER_TWO,
     BEFORE_CALL,
     BEFORE_COMMIT,
     BEFORE_MEDIA,
+    BEFORE_ROW,
     BEFORE_SETTLE,
     BEFORE_START,
     DURING_CALL,
@@ -39,16 +41,18 @@ TAKEN_OVER_WITHIN_SECONDS = 10.0
 PRICE = 2
 """Credits of one image in GPT Image's default quality."""
 
-# State and number of provider calls after the worker died at each step.
+# Images kept and paid, and number of provider calls, after the worker died at each step.
 ENDS = {
-    DURING_CALL: ("failed", 1),
-    BEFORE_CALL: ("failed", 0),
-    BEFORE_MEDIA: ("failed", 1),
-    BEFORE_SETTLE: ("failed", 1),
-    BEFORE_COMMIT: ("failed", 1),
-    AFTER_SETTLE: ("succeeded", 1),
+    DURING_CALL: (0, 1),
+    BEFORE_CALL: (0, 0),
+    BEFORE_MEDIA: (0, 1),
+    BEFORE_ROW: (0, 1),
+    AFTER_TWO: (2, 1),
+    BEFORE_SETTLE: (1, 1),
+    BEFORE_COMMIT: (1, 1),
+    AFTER_SETTLE: (1, 1),
     # The last, because the next worker begins it anew, and that one must live.
-    BEFORE_START: ("succeeded", 1),
+    BEFORE_START: (1, 1),
 }
 
 _killed = Counter[str]()
@@ -93,7 +97,7 @@ class GenerationShop:
         answer = self.alice.call(
             "POST",
             "/api/generate-image",
-            {"prompt": prompt, "model": model},
+            {"prompt": prompt, "model": model, "n": 4 if prompt == AFTER_TWO else 1},
             Prefer="respond-async",
         )
         assert answer.status_code == 202, answer.text
@@ -120,29 +124,27 @@ class GenerationShop:
         with self.app.app_context():
             return jobs.health().workers
 
-    def check(self, ends: dict[str, tuple[str, int]], vendor: FakeOpenAI) -> None:
+    def check(self, ends: dict[str, tuple[int, int]], vendor: FakeOpenAI) -> None:
         """Assert each end, the calls to the vendor, the payments, and the ledger's proof."""
         generations = self.generations()
         calls = Counter(call["body"]["prompt"] for call in vendor.calls)
-        outcomes = {prompt: (generations[prompt].state, calls[prompt]) for prompt in ends}
+        outcomes = {prompt: (generations[prompt].delivered, calls[prompt]) for prompt in ends}
         assert outcomes == ends
-        paid = 0
         with self.app.app_context(), snapshot() as session:
             assets = Counter(session.scalars(select(Asset.generation_id)))
             report = ledger.proof.check(session.connection())
         assert report.ok, report.as_text()
-        for prompt, (state, _) in ends.items():
-            delivered = 1 if state == "succeeded" else 0
-            assert generations[prompt].charged_micro == delivered * PRICE * 1_000_000
-            assert assets[generations[prompt].id] == delivered
-            paid += delivered * PRICE
+        for prompt, (delivered, _) in ends.items():
+            row = generations[prompt]
+            assert row.state == ("succeeded" if delivered else "failed")
+            assert row.charged_micro == delivered * PRICE * 1_000_000
+            assert assets[row.id] == delivered
         credits = self.alice.call("GET", "/api/credits").json["credits"]
+        paid = sum(delivered for delivered, _ in ends.values()) * PRICE
         assert (credits["balance"], credits["held"]) == (50 - paid, 0)
         history = self.alice.call("GET", "/api/credits/transactions?limit=100").json["items"]
         ended_once = [item["amount"] for item in history if item["type"] != "CREDIT"]
-        assert sorted(ended_once) == sorted(
-            -PRICE if state == "succeeded" else 0 for state, _ in ends.values()
-        )
+        assert sorted(ended_once) == sorted(-PRICE * delivered for delivered, _ in ends.values())
 
     def close(self) -> None:
         for child in self.children:

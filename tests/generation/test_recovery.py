@@ -134,7 +134,7 @@ def test_a_generation_whose_owner_canceled_is_not_repeated(
     studio.check()
 
 
-def test_a_worker_that_comes_back_to_life_charges_nothing_and_takes_its_files_away(
+def test_a_worker_that_comes_back_to_life_delivers_and_charges_nothing_more(
     alice: Person, studio: Studio, provider: Scripted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("creditapp.generation.leases.RENEW_SECONDS", 3600.0)  # no renewal
@@ -145,14 +145,16 @@ def test_a_worker_that_comes_back_to_life_charges_nothing_and_takes_its_files_aw
     assert arrived.wait(60)
     assert len(studio.files()) == 1
     studio.sweep(after_seconds=LAPSED)
-    assert studio.generation(generation_id).state == "failed"
-    assert wallet(alice) == (50, 0)
+    row = studio.generation(generation_id)
+    assert (row.state, row.delivered, row.charged_micro) == ("succeeded", 1, 500_000)
+    assert row.error_text == "The server stopped while this was being made."
+    assert wallet(alice) == (49.5, 0)
     gate.set()
     worker.join()
 
-    assert studio.generation(generation_id).state == "failed"
-    assert wallet(alice) == (50, 0)
-    assert studio.files() == set()
+    assert studio.generation(generation_id).delivered == 1
+    assert wallet(alice) == (49.5, 0)
+    assert len(studio.files()) == 1, "the file that came late was removed"
     studio.check()
 
 

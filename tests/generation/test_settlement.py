@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,8 +10,8 @@ from hypothesis import strategies as st
 from creditapp.catalog import TEXT_TO_IMAGE, Catalog, PriceRequest, Quote, load_catalog, quote
 from creditapp.catalog.load import PRESETS
 from creditapp.catalog.models import MEDIA_OPERATIONS
-from creditapp.generation.models import Generation
-from creditapp.generation.settlement import NewAsset, charge_micro
+from creditapp.generation.models import Asset, Generation
+from creditapp.generation.settlement import charge_micro
 
 CATALOGS = [load_catalog(name) for name in PRESETS]
 
@@ -43,11 +42,7 @@ def charge_of(catalog: Catalog, quoted: Quote, *milliseconds: int | None) -> int
         quoted_units=quoted.units,
         catalog_version=quoted.version,
     )
-    moment = datetime(2026, 11, 28, tzinfo=UTC)
-    assets = [
-        NewAsset("ast", "gen", 0, "key", "image/png", 1, 1, length, moment)
-        for length in milliseconds
-    ]
+    assets = [Asset(milliseconds=length) for length in milliseconds]
     return charge_micro(catalog, generation, assets)
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from creditapp import ledger
 from creditapp.db import transaction
-from creditapp.generation import settlement
+from creditapp.generation import delivery, settlement
 from creditapp.generation.providers import (
     GenerationFailed,
     GenerationTimeout,
@@ -186,7 +186,7 @@ def test_progress_is_told_with_the_lease_and_never_falls(
 def test_a_database_that_fails_while_settling_is_tried_again(
     alice: Person, studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(settlement, "RETRY_SECONDS", (0.0, 0.0))
+    monkeypatch.setattr(delivery, "RETRY_SECONDS", (0.0, 0.0))
     genuine, failures = ledger.capture, iter((1, 2))
 
     def fail_twice(*arguments: Any, **named: Any) -> ledger.Charge:
@@ -205,7 +205,7 @@ def test_a_database_that_fails_while_settling_is_tried_again(
 def test_a_commit_whose_answer_was_lost_keeps_the_files(
     alice: Person, studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(settlement, "RETRY_SECONDS", (0.0,))
+    monkeypatch.setattr(delivery, "RETRY_SECONDS", (0.0,))
     commits = []
 
     @contextmanager
