@@ -14,8 +14,10 @@ from sqlalchemy import func, select
 
 from creditapp.db import snapshot
 from creditapp.generation.models import Asset, Generation
+from creditapp.generation.operations import OPERATIONS
 from tests.api.contract import Document
 from tests.app_factory import Person
+from tests.generation.orders import ORDERS
 from tests.generation.studio import Scripted, Studio
 from tests.generation.test_submit import change_wallet
 
@@ -61,6 +63,34 @@ quotes = st.fixed_dictionaries(
         "prompt": anything,
     },
 )
+
+
+def media(files: list[str]) -> st.SearchStrategy[dict[str, Any]]:
+    """Return bodies of any operation, which start from some of these files or from others."""
+    file = st.sampled_from([*files, "upl_" + "0" * 26, "ast_1", "data:image/png;base64,AAAA"])
+    some = file | anything
+    return st.fixed_dictionaries(
+        {},
+        optional={
+            "type": st.sampled_from([*OPERATIONS, "dance"]) | anything,
+            "prompt": texts | st.just("a quay") | anything,
+            "text": texts | st.just("a quay"),
+            "seconds": st.integers(-1, 12) | anything,
+            "voice": st.sampled_from(["coral", "x"]) | some,
+            "format": st.sampled_from(["mp3", "wav", "flac"]) | anything,
+            "image": some,
+            "audio": some,
+            "mask": some,
+            "images": st.lists(file, max_size=3) | anything,
+            "n": st.integers(0, 3) | anything,
+            "size": st.sampled_from(["16:9", "1:1", "9x9"]) | anything,
+            "seed": st.integers() | anything,
+            "negativePrompt": texts,
+            "style": texts,
+        },
+    )
+
+
 wholes = anything | st.dictionaries(texts, anything, max_size=6)
 headers = st.fixed_dictionaries(
     {"Prefer": st.sampled_from(["respond-async", "wait=0"])},
@@ -133,6 +163,31 @@ def test_any_order_is_generated_or_refused(
         provider.script = [None, RuntimeError("a quay")] if fails else None
         person = rich if member else guest
         seen.add(send(person, document, "/api/generate-image", body, **named))
+        studio.queue.run()
+
+    play()
+    assert seen >= {202, 422}
+
+
+@pytest.mark.parametrize("operation", ORDERS)
+def test_any_order_of_any_operation_is_generated_or_refused(
+    app: Flask, rich: Person, studio: Studio, provider: Scripted, operation: str
+) -> None:
+    document, order, seen = Document(app), ORDERS[operation], set()
+    good = order.body(studio, rich)
+    voice = studio.bring(rich, "audio/mpeg", milliseconds=11_000)
+    files = [studio.bring(rich), studio.bring(rich, size=(9000, 9000)), voice]
+    provider.milliseconds = 11_000
+
+    @settings(slowly, max_examples=60)
+    @given(wrong=media(files), by_chat=st.booleans())
+    def play(wrong: dict[str, Any], by_chat: bool) -> None:
+        body = {**good, **wrong}
+        path = "/api/chat" if by_chat else order.path
+        if by_chat:
+            body.setdefault("type", operation)
+        send(rich, document, "/api/quotes", body)
+        seen.add(send(rich, document, path, body, Prefer="respond-async"))
         studio.queue.run()
 
     play()
