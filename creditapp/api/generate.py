@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal
 from flask import Blueprint, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from creditapp.api.data_urls import FilesInBody
 from creditapp.api.generations import GenerationAnswer, answer_of, failure_of
 from creditapp.api.requests import idempotency_key, operation_of, replay_headers, with_model
 from creditapp.api.waiting import wait_for_end
@@ -20,7 +21,7 @@ from creditapp.generation.operations.image_to_image import EditOrder
 from creditapp.generation.operations.lipsync import LipsyncOrder
 from creditapp.generation.operations.upscale import UpscaleOrder
 from creditapp.generation.operations.video import VideoOrder
-from creditapp.generation.orders import SourceId
+from creditapp.generation.orders import Order, SourceId
 from creditapp.http.json_provider import json_response, read_json, validation_failed
 from creditapp.http.openapi import Documented
 from creditapp.http.policies import policy
@@ -36,7 +37,7 @@ class ImageBody(EditOrder):
     """An order of images from a text, or with ``images`` from images."""
 
     images: Annotated[list[SourceId], Field(max_length=16)] = Field(
-        default=[], description="Files to start from: ids of uploads or of delivered images."
+        default=[], description="Images to start from; without any, images are made from the text."
     )
 
 
@@ -125,12 +126,16 @@ def chat() -> Response:
 def _generate(route: str, operation: str, body: dict[str, Any]) -> Response:
     """Order, wait for the end and answer; ``route`` is what an idempotency key belongs to."""
     by = caller()
-    try:
-        order = OPERATIONS[operation].order.model_validate(with_model(body))
-    except ValidationError as error:
-        raise validation_failed(error) from None
-    key = idempotency_key(order.idempotency_key, route)
-    result = submit(order, by, key=key, now=now())
+    with FilesInBody(with_model(body), by) as files:
+        order = _order(operation, files.body)
+        key = idempotency_key(order.idempotency_key, route)
+        if files:
+            # What the members alone refuse is refused before a file is stored.
+            order = _order(operation, files.store())
+            order.note_digests(files.digests)
+        result = submit(order, by, key=key, now=now())
+        if not result.replayed:
+            files.keep()
     headers = replay_headers(replayed=result.replayed)
     if not result.generation.finished and wait_for_end(result.generation.id):
         result = find(reading(), result.generation.id, by)
@@ -140,6 +145,13 @@ def _generate(route: str, operation: str, body: dict[str, Any]) -> Response:
         refusal.headers.update(headers)
         raise refusal
     return _respond(result, headers)
+
+
+def _order(operation: str, body: dict[str, Any]) -> Order:
+    try:
+        return OPERATIONS[operation].order.model_validate(body)
+    except ValidationError as error:
+        raise validation_failed(error) from None
 
 
 def _respond(result: GenerationResult, headers: dict[str, str]) -> Response:

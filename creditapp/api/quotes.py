@@ -8,6 +8,7 @@ from flask import Blueprint, Response
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StrictInt, ValidationError
 
 from creditapp import ledger
+from creditapp.api.data_urls import has_data_url
 from creditapp.api.requests import operation_of, parse_body, with_model
 from creditapp.catalog import Catalog, PriceRequest, Quote
 from creditapp.catalog import quote as quote_price
@@ -112,13 +113,17 @@ def quote() -> Response:
 
 
 def _whole_order(operation: str, body: dict[str, Any]) -> Order | None:
-    """Return the order of a body; None if it lacks members, or names what no order has.
+    """Return the order of a body; None if it lacks members, or has what is not in an order.
+
+    A file in the body is not stored for a quote, so that such a body is priced by its members.
 
     Raises ``ValidationFailed`` for a member that is wrong.
     """
     if operation not in OPERATIONS:
         return None
     members = {name: body[name] for name in body if name not in ("operation", "type")}
+    if has_data_url(members):
+        return None
     try:
         return OPERATIONS[operation].order.model_validate(with_model(members))
     except ValidationError as error:

@@ -18,6 +18,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    PrivateAttr,
     WithJsonSchema,
     model_validator,
 )
@@ -71,7 +72,13 @@ _SOURCE_ID = re.compile(sources.ID_PATTERN)
 SourceId = Annotated[
     str,
     AfterValidator(_source_id),
-    WithJsonSchema({"type": "string", "pattern": f"^{sources.ID_PATTERN}$"}),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": f"^({sources.ID_PATTERN}$|data:)",
+            "description": "The id of an upload or of a delivered file, or a data: URL.",
+        }
+    ),
 ]
 """The id of an upload or of a delivered file."""
 
@@ -114,6 +121,8 @@ class Order(BaseModel):
         description="The same as the header Idempotency-Key, which wins.",
     )
 
+    _digests: Mapping[str, str] = PrivateAttr(default_factory=dict)
+
     @model_validator(mode="before")
     @classmethod
     def _ignore_shared_members(cls, body: Any) -> Any:
@@ -121,6 +130,13 @@ class Order(BaseModel):
             return body
         ignored = SHARED_MEMBERS - _members(cls)
         return {name: value for name, value in body.items() if name not in ignored}
+
+    def note_digests(self, digests: Mapping[str, str]) -> None:
+        """Note the digests of files that came with the request, by the ids that they were given.
+
+        A repeated request brings the same files under other ids, and is the same order.
+        """
+        self._digests = digests
 
     def source_ids(self) -> tuple[str, ...]:
         """Return the ids of the files that the order starts from."""
@@ -145,6 +161,8 @@ class Order(BaseModel):
         """Return a digest of the operation and its parameters, to recognise a repeated request."""
         content = {"operation": self.operation, **self.model_dump()}
         text = json.dumps(content, sort_keys=True, ensure_ascii=True)
+        for source_id, digest in self._digests.items():
+            text = text.replace(source_id, digest)
         return hashlib.sha256(text.encode()).hexdigest()
 
 

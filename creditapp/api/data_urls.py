@@ -1,0 +1,116 @@
+"""Files inside a JSON body: each ``data:`` URL becomes an upload of the caller."""
+
+from __future__ import annotations
+
+import binascii
+import hashlib
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from io import BytesIO
+from types import TracebackType
+from typing import Any, Self
+
+from creditapp.clock import now
+from creditapp.errors import NotFound, ValidationFailed
+from creditapp.generation.funding import Caller
+from creditapp.generation.uploads import delete_upload, store_upload
+from creditapp.ids import new_id
+
+_FILES = ("images", "image", "mask", "audio", "voice", "video", "face")
+"""The members of a body that name files to start from."""
+_DATA_URL = re.compile(r"data:[^,]*;base64,", re.IGNORECASE)
+
+
+def has_data_url(body: dict[str, Any]) -> bool:
+    """Return whether a body brings a file."""
+    return any(True for _ in _data_urls(body))
+
+
+class FilesInBody:
+    """The files that a body brings, as uploads that are deleted again unless an order uses them.
+
+    A context manager: ``store`` stores them and returns the body with their ids, ``keep`` keeps
+    them when it ends. Until ``store``, ``body`` has ids that name nothing, to check the rest.
+    """
+
+    def __init__(self, body: dict[str, Any], by: Caller) -> None:
+        self._sent = body
+        self._by = by
+        self._fields = dict(_data_urls(body))
+        self._stored: list[str] = []
+        self._kept = False
+        self.body = _with_ids(body, {url: new_id("upl") for url in self._fields})
+        self.digests: dict[str, str] = {}
+        """The digests of the stored files by their ids."""
+
+    def __enter__(self) -> Self:
+        """Return these files."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Delete what was stored, unless it is kept."""
+        if not self._kept:
+            for upload_id in self._stored:
+                with suppress(NotFound):  # the caller may have deleted it since
+                    delete_upload(upload_id, self._by)
+
+    def __len__(self) -> int:
+        """Return how many files the body brings."""
+        return len(self._fields)
+
+    def store(self) -> dict[str, Any]:
+        """Store the files and return the body with their ids. Owns its transactions.
+
+        Raises what ``store_upload`` raises; a ``ValidationFailed`` names the member.
+        """
+        ids = {}
+        for url, field in self._fields.items():
+            data = _decoded(url, field)
+            try:
+                upload = store_upload(BytesIO(data), self._by, now=now())
+            except ValidationFailed as refusal:
+                raise ValidationFailed.of(field, refusal.detail) from None
+            self._stored.append(upload.id)
+            self.digests[upload.id] = hashlib.sha256(data).hexdigest()
+            ids[url] = upload.id
+        return _with_ids(self._sent, ids)
+
+    def keep(self) -> None:
+        """Keep the stored files: an order uses them."""
+        self._kept = True
+
+
+def _data_urls(body: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield each data URL of a body with the name of its member."""
+    for name in _FILES:
+        value = body.get(name)
+        if isinstance(value, list):
+            named = [(f"{name}.{number}", each) for number, each in enumerate(value)]
+        else:
+            named = [(name, value)]
+        for field, each in named:
+            if isinstance(each, str) and _DATA_URL.match(each):
+                yield each, field
+
+
+def _with_ids(body: dict[str, Any], ids: dict[str, str]) -> dict[str, Any]:
+    def id_of(value: Any) -> Any:
+        return ids.get(value, value) if isinstance(value, str) else value
+
+    return {
+        name: [id_of(each) for each in value] if isinstance(value, list) else id_of(value)
+        for name, value in body.items()
+    }
+
+
+def _decoded(url: str, field: str) -> bytes:
+    try:
+        return binascii.a2b_base64(url.partition(",")[2], strict_mode=True)
+    except ValueError:
+        raise ValidationFailed.of(field, "The data of this URL is not base64.") from None
