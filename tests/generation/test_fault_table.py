@@ -16,10 +16,12 @@ from structlog.testing import capture_logs
 
 from creditapp.catalog import Catalog
 from creditapp.catalog.served import VENDORS
+from creditapp.generation.operations import OPERATIONS
 from creditapp.generation.providers import Providers, fal, fal_files, google, openai_answers
 from creditapp.generation.providers.registry import ADAPTERS
 from creditapp.services import get, provide
 from tests.app_factory import Person
+from tests.generation.orders import ORDERS
 from tests.generation.studio import Studio, wallet
 
 SECRET_PROMPT = "A confidential lighthouse at dusk"
@@ -33,6 +35,8 @@ FAULTS = (
 )
 DELIVERED = ("ok", "delay", "too_many")
 """Orders that are delivered all the same, and charged as quoted."""
+
+FAULTS_OF_OPERATIONS = ("http_429", "http_500", "timeout", "cut_off", "html", "not_an_image")
 
 OPENAI_NAMES = {
     "refused": "moderation_blocked",
@@ -105,6 +109,41 @@ def test_a_fault_charges_nothing_and_says_so(
         assert "provider call failed" in logged
         for secret in (fake.key, SECRET_PROMPT, "It works", "Failed. Request"):
             assert secret not in logged
+
+
+@pytest.mark.parametrize("operation", ORDERS)
+def test_an_operation_is_made_by_its_vendor_or_charges_nothing(
+    app: Flask, alice: Person, studio: Studio, operation: str
+) -> None:
+    order = ORDERS[operation]
+    served = OPERATIONS[operation].served_by(catalog_of(app), order.members.get("model", ""))
+    assert served is not None
+    vendor = served.provider
+    with importlib.import_module(f"tests.fakes.{vendor}_server").Fake() as fake:
+        variables = VENDORS[vendor]
+        values = {variables.key_env: fake.key, variables.base_url_env: fake.base_url}
+        provide(app, Providers, Providers(values, offline=None, timeout_seconds=TIMEOUT_SECONDS))
+        print(f"\n{'operation':14} {'vendor':8} {'fault':14} {'state':10} {'charge':>7}  message")
+        for fault in (*FAULTS_OF_OPERATIONS, "ok"):
+            fake.forget()
+            strike(fake, vendor, fault)
+            generation_id = studio.order(alice, order.path, order.body(studio, alice))
+            studio.queue.run()
+            row = studio.generation(generation_id)
+            charge, message = row.charged_micro / 1_000_000, row.error_text or ""
+            print(f"{operation:14} {vendor:8} {fault:14} {row.state:10} {charge:7.2f}  {message}")
+            assert (row.provider, row.preview, fake.count) == (vendor, False, 1), fault
+            if fault == "ok":
+                assert (row.state, row.delivered) == ("succeeded", row.n), message
+                assert 0 < charge <= order.quoted
+                assert wallet(alice) == (50 - charge, 0)
+            else:
+                assert (row.state, charge) == ("failed", 0), fault
+                assert message.endswith("."), fault
+                assert wallet(alice) == (50, 0), fault
+        made = [each for each in studio.assets() if each.generation_id == generation_id]
+        is_timed = operation in ("video", "audio", "lipsync")
+        assert all((each.milliseconds is not None) == is_timed for each in made)
 
 
 def catalog_of(app: Flask) -> Catalog:

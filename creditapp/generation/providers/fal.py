@@ -139,7 +139,9 @@ class FalProvider:
             raise GenerationFailed(vendor_errors.UNREADABLE, permanent=True, reason="unknown_state")
         result = self._call("GET", path, timeout_seconds=POLL_TIMEOUT_SECONDS)
         if not result.ok:
-            raise _lost() if result.status == 404 else _refusal(result)
+            error = _lost() if result.status == 404 else _refusal(result)
+            error.may_have_charged = True  # a refusal after the work began may be billed
+            raise error
         return fal_files.listed(result.json())
 
     def _fetch(self, request: Request, file: Mapping[str, object]) -> ProducedFile:

@@ -163,6 +163,28 @@ def test_no_key_shows_in_a_repr() -> None:
     assert "sk-secret-7" not in f"{providers!r} {route!r} {route.provider!r}"
 
 
+@pytest.mark.parametrize("preset", ["studio", "dollars", "agents"])
+def test_every_openai_model_of_a_catalog_is_served_in_every_shape(preset: str) -> None:
+    models = [model for model in load_catalog(preset).models if model.provider == "openai"]
+    assert models
+    with FakeOpenAI() as fake_openai:
+        values = {"OPENAI_API_KEY": fake_openai.key, "OPENAI_BASE_URL": fake_openai.base_url}
+        for model in models:
+            for shape in model.shapes:
+                request = ImageRequest(
+                    prompt="a fox",
+                    n=2,
+                    width=shape.width,
+                    height=shape.height,
+                    quality=model.default_quality,
+                )
+                outcome = generate(Providers(values, offline=None).require(model), request)
+                assert outcome.error is None, (model.id, shape)
+                assert [(image.width, image.height) for image in outcome.images] == [
+                    (shape.width, shape.height)
+                ] * 2
+
+
 PREFIXED = """
 provider_model = "openai/gpt-image-2.5-flare"
 parameters = { output_format = "png" }
