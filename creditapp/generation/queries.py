@@ -43,6 +43,14 @@ def find(session: Session, generation_id: str, by: Caller) -> GenerationResult:
     return with_assets(session, generation)
 
 
+def neighbours(session: Session, by: Caller, generation_id: str) -> tuple[str | None, str | None]:
+    """Return the ids of the caller's generations after and before one; two queries."""
+    query = select(Generation.id).where(*owned(by)).limit(1)
+    newer = query.where(Generation.id > generation_id).order_by(Generation.id)
+    older = query.where(Generation.id < generation_id).order_by(Generation.id.desc())
+    return session.scalar(newer), session.scalar(older)
+
+
 def find_by_key(session: Session, by: Caller, key: str) -> Generation | None:
     """Return the generation that the caller's earlier request with this key created."""
     kind, owner_id = by.owner

@@ -6,15 +6,19 @@ import structlog
 from flask import Blueprint, Response
 
 from creditapp.clock import now
+from creditapp.config import Settings
 from creditapp.db import reading, transaction
 from creditapp.generation import delete as delete_generation
-from creditapp.generation import feedback, find
+from creditapp.generation import feedback, find, queries
+from creditapp.generation.sources import own_sources
 from creditapp.http import forms
 from creditapp.http.policies import policy
+from creditapp.http.rate_limiting import costly
 from creditapp.http.rendering import go, page_or_block
 from creditapp.http.viewer import caller, notify
+from creditapp.services import get
 from creditapp.web import view_models
-from creditapp.web.images import answer_deletion
+from creditapp.web.images import answer_deletion, send_archive
 
 pages = Blueprint("page", __name__)
 log = structlog.get_logger(__name__)
@@ -23,11 +27,31 @@ log = structlog.get_logger(__name__)
 @pages.get("/generations/<generation_id>")
 @policy("public")
 def show(generation_id: str) -> Response:
-    """Show one generation."""
-    result = find(reading(), generation_id, caller())
+    """Show one generation: its images and settings, or its job while it is made."""
+    by, session = caller(), reading()
+    result = find(session, generation_id, by)
+    generation, together = result.generation, len(result.assets)
+    sources = own_sources(session, by, view_models.source_ids(generation))
+    newer, older = queries.neighbours(session, by, generation.id)
     return page_or_block(
-        "pages/generation/index.html", "job", job=view_models.job(result, now=now())
+        "pages/generation/index.html",
+        "job",
+        job=view_models.job(result, now=now()),
+        items=[view_models.image_card(generation, each, together) for each in result.assets],
+        settings=view_models.generation_settings(generation, sources),
+        link=f"{get(Settings).site_url}/generations/{generation.id}",
+        previous_url=newer and f"/generations/{newer}",
+        next_url=older and f"/generations/{older}",
     )
+
+
+@pages.get("/generations/<generation_id>/zip")
+@policy("public")
+@costly
+def download_all(generation_id: str) -> Response:
+    """Send all images of a generation as one archive."""
+    result = find(reading(), generation_id, caller())
+    return send_archive([(result.generation, asset) for asset in result.assets])
 
 
 @pages.post("/generations/<generation_id>/delete")

@@ -1,20 +1,22 @@
 // Images on any page: what was deleted disappears, and the offer to undo it ends with its time.
-document.addEventListener("images-deleted", (event) => {
-  for (const asked of document.querySelectorAll(".confirm[open]")) asked.close();
-  for (const id of event.detail.images) {
-    for (const image of document.querySelectorAll(`[data-asset="${id}"]`)) {
-      const over = image.closest("dialog");
-      if (over) over.close();
-      else (image.closest("li") ?? image).remove();
+{
+  document.addEventListener("images-deleted", (event) => {
+    for (const asked of document.querySelectorAll(".confirm[open]")) asked.close();
+    for (const id of event.detail.images) {
+      for (const image of document.querySelectorAll(`[data-asset="${id}"]`)) {
+        const over = image.closest("dialog");
+        if (over) over.close();
+        else (image.closest("li") ?? image).remove();
+      }
     }
-  }
-});
+  });
 
-const endOffers = () => {
-  for (const offer of document.querySelectorAll("[data-for-seconds]:not([data-running])")) {
-    offer.dataset.running = "";
-    setTimeout(() => (offer.closest("#toasts .toast") ?? offer).remove(), offer.dataset.forSeconds * 1000);
-  }
-};
-document.addEventListener("htmx:oobAfterSwap", endOffers);
-endOffers();
+  const endOffers = () => {
+    for (const offer of document.querySelectorAll("[data-for-seconds]:not([data-running])")) {
+      offer.dataset.running = "";
+      setTimeout(() => (offer.closest("#toasts .toast") ?? offer).remove(), offer.dataset.forSeconds * 1000);
+    }
+  };
+  document.addEventListener("htmx:oobAfterSwap", endOffers);
+  endOffers();
+}
