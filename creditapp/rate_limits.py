@@ -98,6 +98,9 @@ EXPORTS_AT_ONCE: Final = 1
 SELECTED_IMAGES_MAX: Final = 200
 """Images that one request stars, deletes or downloads."""
 
+SELECTION_FIELDS_MAX: Final = 2 * SELECTED_IMAGES_MAX
+"""Of a form of selected images: one too many is answered with the limit of images."""
+
 ARCHIVE_BYTES_MAX: Final = 2**30
 """The files of one ZIP archive together."""
 

@@ -11,7 +11,7 @@ from flask import Flask, current_app, request
 from creditapp.config import Settings
 from creditapp.errors import AuthenticationRequired, Forbidden, NotFound
 from creditapp.http.sessions import require_member
-from creditapp.rate_limits import FORM_BYTES_MAX, JSON_BYTES_MAX
+from creditapp.rate_limits import FIELDS_MAX, FORM_BYTES_MAX, JSON_BYTES_MAX
 from creditapp.services import get
 
 POLICIES = ("public", "user", "admin", "key", "signature")
@@ -29,14 +29,20 @@ def init_app(app: Flask) -> None:
     app.before_request(_enforce_policy)
 
 
-def policy(name: str, *, body_bytes_max: int | None = None) -> Callable[[View], View]:
-    """Declare who may call a view, and how long its bodies may be if they are not of usual size."""
+def policy(
+    name: str, *, body_bytes_max: int | None = None, fields_max: int = FIELDS_MAX
+) -> Callable[[View], View]:
+    """Declare who may call a view, and its limits where they are not the usual ones.
+
+    ``body_bytes_max`` is how long its bodies may be, ``fields_max`` how many fields its forms have.
+    """
     if name not in POLICIES:
         raise ValueError(f"{name!r} is not a policy")
 
     def mark(view: View) -> View:
         view.policy = name  # type: ignore[attr-defined]  # read by policy_of
         view.body_bytes_max = body_bytes_max  # type: ignore[attr-defined]  # read below
+        view.fields_max = fields_max  # type: ignore[attr-defined]  # likewise
         return view
 
     return mark
@@ -56,6 +62,13 @@ def body_bytes_max(app: Flask, endpoint: str | None, mime_type: str) -> int:
     if declared is not None:
         return declared
     return FORM_BYTES_MAX if mime_type in FORM_TYPES else JSON_BYTES_MAX
+
+
+def fields_max(app: Flask, endpoint: str | None) -> int:
+    """Return how many fields a form to an endpoint may have."""
+    view = app.view_functions[endpoint] if endpoint else None
+    declared: int = getattr(view, "fields_max", FIELDS_MAX)
+    return declared
 
 
 def _enforce_policy() -> None:

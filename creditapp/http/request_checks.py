@@ -8,7 +8,7 @@ import structlog
 from flask import Flask, current_app, g, request
 
 from creditapp.errors import AppError, MalformedRequest, PayloadTooLarge
-from creditapp.http.policies import FORM_TYPES, body_bytes_max
+from creditapp.http.policies import FORM_TYPES, body_bytes_max, fields_max
 from creditapp.ids import new_id
 from creditapp.rate_limits import FIELDS_MAX, FORM_BYTES_MAX, JSON_BYTES_MAX
 
@@ -50,8 +50,10 @@ def _refuse_many_fields() -> None:
     """Refuse a form or a query of too many fields before anything parses or renders them."""
     if request.query_string.count(b"&") >= FIELDS_MAX:
         raise MalformedRequest(f"The address has more than {FIELDS_MAX} fields.")
-    if request.mimetype == FORM_TYPES[0] and request.get_data().count(b"&") >= FIELDS_MAX:
-        raise PayloadTooLarge(f"The form has more than {FIELDS_MAX} fields.")
+    most = fields_max(current_app, request.endpoint)
+    request.max_form_parts = most
+    if request.mimetype == FORM_TYPES[0] and request.get_data().count(b"&") >= most:
+        raise PayloadTooLarge(f"The form has more than {most} fields.")
 
 
 def _refuse_nul() -> None:

@@ -19,7 +19,7 @@ from creditapp.http.rate_limiting import costly
 from creditapp.http.rendering import go, page_or_block, render_block, wants_fragment
 from creditapp.http.viewer import caller, notify, viewer
 from creditapp.media import Media
-from creditapp.rate_limits import SELECTED_IMAGES_MAX
+from creditapp.rate_limits import SELECTED_IMAGES_MAX, SELECTION_FIELDS_MAX
 from creditapp.services import get
 from creditapp.web import gallery_filter, view_models
 
@@ -47,7 +47,7 @@ def show(asset_id: str) -> Response:
 
 
 @pages.post("/images/star")
-@policy("user")
+@policy("user", fields_max=SELECTION_FIELDS_MAX)
 def star() -> Response:
     """Add images to the favourites or remove them; a fragment is their buttons on every page."""
     asset_ids, starred = selected_images(), forms.ticked("starred")
@@ -68,7 +68,7 @@ def star() -> Response:
 
 
 @pages.post("/images/delete")
-@policy("public")
+@policy("public", fields_max=SELECTION_FIELDS_MAX)
 def delete() -> Response:
     """Delete images; for some seconds they can be restored."""
     asset_ids = selected_images()
@@ -86,7 +86,7 @@ def restore() -> Response:
 
 
 @pages.post("/images/zip")
-@policy("user")
+@policy("user", fields_max=SELECTION_FIELDS_MAX)
 @costly
 def download_selected() -> Response:
     """Send the selected images as one archive."""
