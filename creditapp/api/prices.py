@@ -8,7 +8,16 @@ from __future__ import annotations
 from flask import Blueprint, Response, request
 from pydantic import Field
 
-from creditapp.catalog import Catalog, PackView, amount, credit_costs, packs_view
+from creditapp.catalog import (
+    IMAGE_TO_IMAGE,
+    Catalog,
+    Model,
+    PackView,
+    amount,
+    credit_costs,
+    packs_view,
+)
+from creditapp.catalog.price_list import OperationCost as PricedOperation
 from creditapp.errors import ValidationFailed
 from creditapp.http.json_provider import json_response
 from creditapp.http.openapi import documented
@@ -37,13 +46,20 @@ class PackAnswer(Schema):
 
 
 class ModelCost(Schema):
-    """The cost of one model."""
+    """The cost of one model, and what its orders may have. A model of tokens has no sizes."""
 
     model: str
     name: str
     cost_micro: Credits | None = Field(None, alias="credits")
     prices_micro: dict[str, Credits] | None = Field(None, alias="byQuality")
     sentence: str = Field(alias="description")
+    sizes: list[str] | None = None
+    max_images: int | None = None
+    max_sources: int | None = Field(None, description="How many images an edit may start from.")
+    takes: list[str] | None = Field(
+        None, description="Which of mask, negativePrompt, style and seed its orders may have."
+    )
+    styles: list[str] | None = None
 
 
 class OperationCost(Schema):
@@ -54,6 +70,10 @@ class OperationCost(Schema):
     cost_micro: Credits | None = Field(None, alias="fromCredits")
     sentence: str = Field(alias="description")
     models: list[ModelCost]
+    max_seconds: int | None = None
+    sizes: list[str] | None = Field(None, description="The first is the default.")
+    voices: list[str] | None = Field(None, description="The first is the default.")
+    formats: list[str] | None = Field(None, description="The first is the default.")
 
 
 class CostsAnswer(Schema):
@@ -85,8 +105,38 @@ def list_costs() -> Response:
     What is paid by the token is listed too: chat, agent, summarize and embeddings are planned.
     """
     catalog = get(Catalog)
-    operations = [OperationCost.model_validate(cost) for cost in credit_costs(catalog)]
+    operations = [_operation(catalog, cost) for cost in credit_costs(catalog)]
     return json_response(CostsAnswer(operations=operations, version=catalog.version))
+
+
+def _operation(catalog: Catalog, cost: PricedOperation) -> OperationCost:
+    answer = OperationCost.model_validate(cost)
+    for model_cost in answer.models:
+        _add_abilities(model_cost, catalog.model(model_cost.model), cost.operation)
+    operation = catalog.operation(cost.operation)
+    if operation is not None:
+        answer.max_seconds = operation.max_seconds
+        answer.sizes = [shape.size for shape in operation.shapes] or None
+        answer.voices = list(operation.voices) or None
+        answer.formats = list(operation.formats) or None
+    return answer
+
+
+def _add_abilities(answer: ModelCost, model: Model | None, operation: str) -> None:
+    if model is None:
+        return
+    is_edit = operation == IMAGE_TO_IMAGE
+    takes = {
+        "mask": model.takes_mask and is_edit,
+        "negativePrompt": model.takes_negative_prompt,
+        "style": bool(model.styles),
+        "seed": model.takes_seed,
+    }
+    answer.sizes = [shape.size for shape in model.shapes]
+    answer.max_images = model.max_images
+    answer.max_sources = model.sources_max if is_edit else None
+    answer.takes = [member for member, is_taken in takes.items() if is_taken]
+    answer.styles = list(model.styles) or None
 
 
 def _pack(catalog: Catalog, view: PackView) -> PackAnswer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -49,6 +50,37 @@ def test_the_price_list_has_every_operation_and_model_with_a_sentence(
         assert operation["description"]
     with app.app_context():
         assert costs["version"] == get(Catalog).version
+
+
+def test_the_price_list_says_what_an_order_may_have(api: Program, studio: Studio) -> None:
+    costs = {each["operation"]: each for each in api.get("/api/credit-costs")["operations"]}
+    video, audio = costs["video"], costs["audio"]
+    assert video["maxSeconds"] == 10
+    models = {each["model"]: each for each in costs["image-to-image"]["models"]}
+    assert "maxSources" not in costs["text-to-image"]["models"][0]
+    sources = [studio.bring(api.person) for _ in range(16)]
+    orders: list[tuple[str, dict[str, Any]]] = [
+        *(("video", {"prompt": "waves", "size": size}) for size in video["sizes"]),
+        *(("audio", {"text": "hello", "voice": voice}) for voice in audio["voices"]),
+        *(("audio", {"text": "hello", "format": format_}) for format_ in audio["formats"]),
+    ]
+    mask = studio.bring(api.person)
+    values = {"mask": mask, "negativePrompt": "fog", "seed": 7}
+    for model in models.values():
+        most = {"n": model["maxImages"], "images": sources[: model["maxSources"]]}
+        taken = {name: values[name] for name in model["takes"] if name != "style"}
+        sizes = [{"size": size} for size in model["sizes"]]
+        styles = [{"style": style} for style in model.get("styles", ())]
+        for members in (most, taken, *sizes, *styles):
+            body = {"prompt": "a quay", "model": model["model"], "images": sources[:1], **members}
+            orders.append(("image-to-image", body))
+        for member in ("negativePrompt", "seed", "mask"):
+            body = {"prompt": "a quay", "model": model["model"], "images": sources[:1]}
+            answer = api.call("POST", "/api/quotes", {**body, member: values[member]})
+            assert (answer.status_code == 200) == (member in model["takes"]), (model, member)
+    for operation, body in orders:
+        answer = api.call("POST", "/api/quotes", {"type": operation, **body})
+        assert answer.status_code == 200, (body, answer.text)
 
 
 @pytest.mark.parametrize(
