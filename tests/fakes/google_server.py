@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from tests.fakes import media_files
 from tests.fakes.vendor_server import Call, Refused, VendorServer
@@ -27,6 +27,7 @@ class FakeGoogle(VendorServer):
     """Gemini's image models; each answer has an interim image, a thought and the image."""
 
     KEY = "AIza-fake-0123456789abcdef"  # pragma: allowlist secret
+    CANNOT: ClassVar = frozenset()
 
     def is_paid(self, call: Call) -> bool:
         return call.path.endswith(":generateContent")

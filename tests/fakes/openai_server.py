@@ -42,6 +42,9 @@ KEY = "sk-fake-0123456789abcdef"  # pragma: allowlist secret
 class FakeOpenAI:
     """The server; as a context manager it listens inside the ``with``."""
 
+    CANNOT = frozenset({"other_model"})
+    """Its answers do not name the model that made them."""
+
     def __init__(
         self,
         *,

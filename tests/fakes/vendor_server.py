@@ -76,6 +76,8 @@ class VendorServer:
     """The server; as a context manager it listens inside the ``with``."""
 
     KEY: ClassVar[str]
+    CANNOT: ClassVar[frozenset[str]] = frozenset({"other_model"})
+    """Faults that this vendor's answers cannot have, such as naming another model."""
     STAGES: ClassVar[Mapping[str, str]] = {}
     """The stage of a fault, where it is not the paid request."""
 
