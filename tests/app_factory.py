@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import shutil
 from collections import deque
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -203,7 +204,9 @@ class Person:
         """Open a page and parse it."""
         return parse_html(self.browser.get(path, **options).text)
 
-    def post(self, path: str, fields: dict[str, str] | None = None, **options: Any) -> TestResponse:
+    def post(
+        self, path: str, fields: Mapping[str, str | Sequence[str]] | None = None, **options: Any
+    ) -> TestResponse:
         """Post a form as a page of ours would."""
         data = {"csrf_token": self.token(), **(fields or {})}
         return self.browser.post(path, data=data, **options)

@@ -16,6 +16,7 @@ from werkzeug.datastructures import MultiDict
 
 from creditapp.catalog import TEXT_TO_IMAGE, Catalog, Model
 from creditapp.catalog.models import IMAGE_OPERATIONS
+from creditapp.errors import ValidationFailed
 from creditapp.generation.operations import OPERATIONS
 from creditapp.generation.orders import PROMPT_CHARACTERS_MAX, Order
 from creditapp.http import forms
@@ -118,6 +119,8 @@ def to_orders(form: Form) -> list[Order]:
         if model is not None and not model.qualities:
             values.pop("quality", None)  # the form sends it, and this model has a single quality
         return [_validated(form.operation, values)]
+    if len(form.compared) > COMPARED_MAX:
+        raise ValidationFailed.of("models", f"Compare at most {COMPARED_MAX} models.")
     models = [get(Catalog).model(model_id) for model_id in form.compared]
     return [
         _validated(form.operation, fitted(model, values)) for model in models if model is not None

@@ -108,6 +108,13 @@ class Person:
         return self.page.locator("#balance").inner_text()
 
 
+def choose_model(page: Page, model_id: str) -> None:
+    """Open the list of models and choose one."""
+    page.locator(".model-menu > summary").click()
+    page.locator(f"label[for=model-{model_id}]").click()
+    expect(page.locator(f"#model-{model_id}")).to_be_checked()
+
+
 @dataclass
 class Cast:
     """Makes persons, each with a browser profile of their own."""

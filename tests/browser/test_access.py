@@ -83,7 +83,7 @@ def test_a_refusal_in_the_studio_is_announced_and_sound(cast: Cast) -> None:
     page = member.page
     page.evaluate("document.querySelector('textarea[name=prompt]').removeAttribute('required')")
     page.locator("#generate").click()
-    expect(page.locator("#problem")).to_contain_text("Describe what the image should show")
+    expect(page.locator("#field-prompt-error")).to_contain_text("Describe what the image should")
     assert_sound(page, "a refusal")
     expect(page.locator("#balance")).to_contain_text("50")
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.browser.conftest import ROOT, Cast, free_port, start_server, stop_server
+from tests.browser.conftest import ROOT, Cast, choose_model, free_port, start_server, stop_server
 from tests.fakes.openai_server import FakeOpenAI
 
 pytestmark = pytest.mark.browser
@@ -61,8 +61,7 @@ def test_an_image_is_made_by_the_vendor_and_a_pack_is_paid_at_the_other_server(
     alice.sign_up("alice@example.com")
     page = alice.page
     page.get_by_label("What should it show?").fill("A red boat")
-    page.locator("label[for=model-gpt-image]").click()
-    expect(page.locator("#model-gpt-image")).to_be_checked()
+    choose_model(page, "gpt-image")
     page.locator("#generate").click()
     expect(page.locator(".job-card-succeeded")).to_have_count(1)
     expect(page.locator(".job-card-succeeded .flag-preview")).to_have_count(0)

@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Cast
+from tests.browser.conftest import Cast, choose_model
 
 pytestmark = pytest.mark.browser
 
@@ -35,7 +35,7 @@ def test_a_stranger_makes_images_signs_up_buys_a_pack_and_makes_more(
     expect(page.locator(".job-card-succeeded")).to_have_count(3 if width == 1280 else 0)
 
     page.get_by_label("What should it show?").fill("A lighthouse over a cut paper sea")
-    page.locator("label[for=model-gpt-image]").click()
+    choose_model(page, "gpt-image")
     expect(page.locator("#generate")).to_contain_text("2")
     page.locator("#options .quality label", has_text="High").click()
     expect(page.locator("#generate")).to_contain_text("8")
@@ -60,7 +60,7 @@ def test_the_story_holds_without_javascript(cast: Cast) -> None:
     alice.sign_up("noscript@example.com")
     page = alice.page
     page.get_by_label("What should it show?").fill("A fox in the snow")
-    page.locator("label[for=model-nano-banana]").click()
+    choose_model(page, "nano-banana")
     page.get_by_role("button", name="Update price").click()
     expect(page.locator("#generate")).to_contain_text("0.5")
     expect(page.get_by_label("What should it show?")).to_have_value("A fox in the snow")
@@ -88,8 +88,11 @@ def test_the_keyboard_alone_is_enough(cast: Cast) -> None:
     page = alice.page
     press_until(page, "textarea[name=prompt]")
     page.keyboard.type("A mountain in three colours")
-    press_until(page, "input[name=model]")
-    page.keyboard.press("Home")
+    press_until(page, ".model-menu > summary")
+    page.keyboard.press("Enter")
+    expect(page.locator("#model-flux-dev")).to_be_focused()
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
     press_until(page, "#generate")
     page.keyboard.press("Enter")
     expect(page.locator(".job-card-succeeded")).to_have_count(1)
@@ -110,7 +113,7 @@ def test_a_double_click_makes_one_image(cast: Cast) -> None:
     alice.sign_up("double@example.com")
     page = alice.page
     page.get_by_label("What should it show?").fill("One boat")
-    page.locator("label[for=model-flux-dev]").click()
+    choose_model(page, "flux-dev")
     expect(page.locator("#generate")).to_contain_text("1")
     page.locator("#generate").dblclick()
     expect(page.locator(".job-card-succeeded")).to_have_count(1)

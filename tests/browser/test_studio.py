@@ -1,0 +1,259 @@
+"""The studio's form in a browser: every operation by keyboard, several models, the first screen."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Cast, choose_model
+from tests.browser.test_access import assert_sound
+from tests.browser.test_story import press_until
+
+pytestmark = pytest.mark.browser
+
+TABS = ("text-to-image", "image-to-image", "upscale", "video", "audio", "lipsync")
+TITLE = "What should it show?"
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)])
+def test_the_first_screen_has_prompt_model_shape_count_and_button(
+    cast: Cast, width: int, height: int
+) -> None:
+    member = cast.person(width=width)
+    member.sign_up(f"screen{width}@example.com")
+    page = member.page
+    page.set_viewport_size({"width": width, "height": height})
+    member.open("/")
+    # Whoever has confirmed the address sees the form alone.
+    page.evaluate("document.querySelector('main > .toasts')?.remove()")
+    seen = ["#field-prompt", ".model-menu > summary", "#generate", "#options .choice >> nth=0"]
+    if width == 1280:
+        seen.append("#options .choice >> nth=1")
+    panel = page.locator("#price-panel").bounding_box()
+    assert panel is not None
+    for selector in seen:
+        box = page.locator(selector).bounding_box()
+        assert box is not None, selector
+        floor = height if selector == "#generate" else panel["y"]
+        assert box["y"] >= 0, selector
+        assert box["y"] + box["height"] <= floor + 1, (selector, box, floor)
+    assert page.evaluate("scrollY") == 0
+
+
+def test_the_chosen_model_is_in_sight_and_its_list_opens_and_closes(cast: Cast) -> None:
+    alice = cast.person()
+    alice.sign_up("menu@example.com")
+    page = alice.page
+    chosen, menu = page.locator("#model-chosen"), page.locator(".model-menu")
+    expect(chosen).to_contain_text("Flux Dev")
+    menu.locator("summary").click()
+    expect(page.locator("#model-flux-dev")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(menu).not_to_have_attribute("open", "")
+    expect(menu.locator("summary")).to_be_focused()
+
+    # The arrow keys try models out, with their prices, while the list stays open; Enter takes one.
+    page.keyboard.press("Enter")
+    page.keyboard.press("ArrowUp")
+    expect(page.locator("#generate")).to_contain_text("0.5")
+    expect(page.locator("#model-nano-banana")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(menu).not_to_have_attribute("open", "")
+    expect(chosen).to_contain_text("Nano Banana")
+    choose_model(page, "gpt-image")
+    expect(menu).not_to_have_attribute("open", "")
+    expect(chosen).to_contain_text("GPT Image")
+    assert page.evaluate("document.getElementById('jobs').children.length") == 0
+
+
+def test_the_choice_is_there_again_after_a_reload_and_for_a_guest_after_signing_up(
+    cast: Cast,
+) -> None:
+    guest = cast.person()
+    page = guest.open("/")
+    choose_model(page, "lora-normal")
+    expect(page.locator("#model-chosen")).to_contain_text("LORA Normal")
+    guest.sign_up("carried@example.com")
+    expect(page.locator("#model-chosen")).to_contain_text("LORA Normal")
+    page.locator("#tab-video").click()
+    expect(page).to_have_url(re.compile("operation=video"))
+    guest.open("/")
+    expect(page.locator("#tab-video")).to_have_attribute("aria-current", "page")
+
+
+def test_ctrl_enter_submits_and_the_focus_stays(cast: Cast) -> None:
+    alice = cast.person()
+    alice.sign_up("ctrl@example.com")
+    page = alice.page
+    prompt = page.get_by_label(TITLE)
+    expect(page.locator("#prompt-keys")).to_be_visible()
+    prompt.fill("A mountain in three colours")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator(".job-card-succeeded")).to_have_count(1)
+    expect(prompt).to_be_focused()
+    expect(prompt).to_have_value("A mountain in three colours")
+
+    page.locator("#generate").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator(".job-card-succeeded")).to_have_count(2)
+    expect(page.locator("#generate")).to_be_focused()
+
+    page.locator("label[for='n-2']").click()
+    expect(page.locator("#generate")).to_contain_text("2")
+    expect(page.locator("#n-2")).to_be_focused()
+
+
+def test_an_example_fills_the_prompt_in_place(cast: Cast) -> None:
+    guest = cast.person()
+    page = guest.open("/")
+    page.evaluate("window.same = true")
+    page.locator(".empty-prompt").first.click()
+    expect(page.get_by_label(TITLE)).to_have_value(re.compile("lighthouse"))
+    expect(page.get_by_label(TITLE)).to_be_focused()
+    assert page.evaluate("window.same")
+
+
+def test_a_refusal_is_put_at_its_field(cast: Cast) -> None:
+    alice = cast.person()
+    alice.sign_up("field@example.com")
+    page = alice.page
+    page.evaluate("document.querySelector('#field-prompt').removeAttribute('required')")
+    page.locator("#generate").click()
+    expect(page.locator("#field-prompt-error")).to_contain_text("Describe what the image should")
+    expect(page.get_by_label(TITLE)).to_be_focused()
+    expect(page.locator("#problem .problem")).to_have_count(0)
+    page.keyboard.type("A fox")
+    expect(page.locator("#field-prompt-error")).to_have_count(0)
+    expect(page.locator("#balance")).to_contain_text("50")
+
+
+def test_quick_changes_end_with_the_last_one_and_its_price(cast: Cast) -> None:
+    alice = cast.person()
+    alice.sign_up("quick@example.com")
+    page = alice.page
+    choose_model(page, "gpt-image")
+    page.locator("#n-1").focus()
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+        page.wait_for_timeout(90)
+    expect(page.locator("#generate")).to_contain_text("8")
+    expect(page.locator("#n-4")).to_be_checked()
+    expect(page.locator("#n-4")).to_be_focused()
+
+
+def test_every_operation_is_ordered_by_the_keyboard_alone(cast: Cast) -> None:
+    alice = cast.person()
+    alice.sign_up("everything@example.com")
+    page = alice.page
+    prices = dict(zip(TABS, ("1", "1", "5", "25", "1"), strict=False))
+    for done, (operation, price) in enumerate(prices.items(), 1):
+        open_tab(page, operation)
+        if operation in ("image-to-image", "upscale"):
+            press_until(page, ".source-picker-own > summary")
+            page.keyboard.press("Enter")
+            press_until(page, "[data-sources-recent] input")
+            page.keyboard.press("Space")
+            expect(page.locator("[data-sources-chosen] [data-source]")).to_have_count(1)
+        if operation != "upscale":
+            page.locator("#field-prompt").focus()
+            page.keyboard.press("Control+A")
+            page.keyboard.type(f"A quiet lake {done}")
+        expect(page.locator("#generate")).to_contain_text(price)
+        press_until(page, "#generate")
+        page.keyboard.press("Enter")
+        expect(page.locator(".job-card-succeeded")).to_have_count(done, timeout=60_000)
+    expect(page.locator("#balance")).to_contain_text(re.compile(r"\b17\b"))
+
+
+def open_tab(page: Page, operation: str) -> None:
+    """Choose an operation by the arrow keys."""
+    page.locator(".operation-tab[aria-current]").focus()
+    for _ in TABS:
+        if page.evaluate("document.activeElement.id") == f"tab-{operation}":
+            break
+        page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    expect(page.locator(f"#tab-{operation}")).to_have_attribute("aria-current", "page")
+    expect(page.locator(f"#tab-{operation}")).to_be_focused()
+
+
+def test_the_price_of_speech_follows_its_text(cast: Cast) -> None:
+    alice = cast.person()
+    alice.sign_up("speech@example.com")
+    page = alice.page
+    page.locator("#tab-audio").click()
+    prompt = page.get_by_label("What should be said?")
+    prompt.fill("word " * 50)
+    expect(page.locator("#generate")).to_contain_text("2")
+    expect(page.locator("#price-panel")).to_contain_text("2 started blocks")
+    expect(prompt).to_be_focused()
+    page.locator("label[for='voice-coral']").click()
+    expect(page.locator("#voice-coral")).to_be_checked()
+    expect(prompt).to_have_value(re.compile("word word"))
+
+
+def test_several_models_are_compared_at_one_price(cast: Cast) -> None:
+    alice = cast.person()
+    alice.sign_up("compare@example.com")
+    page = alice.page
+    page.get_by_label(TITLE).fill("A harbour at dusk")
+    page.locator(".model-menu > summary").click()
+    page.locator("#compare").check()
+    expect(page.locator("#models-flux-dev")).to_be_checked()
+    page.locator("#models-nano-banana").check()
+    expect(page.locator("#generate")).to_contain_text("1.5")
+    page.locator("#models-nano-banana-pro").check()
+    expect(page.locator("#generate")).to_contain_text("3.5")
+    page.keyboard.press("Escape")
+    expect(page.locator("#model-chosen .model-row")).to_have_count(3)
+    expect(page.locator("#price-panel .slip-part")).to_have_count(3)
+    page.locator("#generate").click()
+    expect(page.locator(".job-card-succeeded")).to_have_count(3)
+    expect(page.locator("#balance")).to_contain_text("46.5")
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (390, True)])
+def test_axe_finds_nothing_on_any_tab(cast: Cast, width: int, dark: bool) -> None:
+    member = cast.person(width=width, dark=dark, still=True)
+    page = member.open("/?operation=upscale")
+    assert_sound(page, "a guest's upscale")
+    member.sign_up(f"tabs{width}@example.com")
+    for operation in TABS:
+        assert_sound(member.open(f"/?operation={operation}"), operation)
+    member.open("/?operation=text-to-image")
+    page.locator(".model-menu > summary").click()
+    assert_sound(page, "the list of models")
+    page.locator("#compare").check()
+    page.locator("#models-gpt-image").check()
+    expect(page.locator("#model-chosen .model-row")).to_have_count(2)
+    assert_sound(page, "the list of models to compare")
+
+
+def test_every_tab_fits_the_smallest_phone(cast: Cast) -> None:
+    member = cast.person(width=320)
+    member.sign_up("tiny@example.com")
+    for operation in TABS:
+        page = member.open(f"/?operation={operation}")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 320, operation
+
+
+def test_without_scripts_a_tab_a_model_and_a_price_are_links_and_buttons(cast: Cast) -> None:
+    alice = cast.person(script=False)
+    alice.sign_up("plain@example.com")
+    page = alice.page
+    page.locator("#tab-video").click()
+    expect(page.get_by_label("What should happen?")).to_be_visible()
+    page.locator("label[for='seconds-10']").click()
+    page.get_by_role("button", name="Update price").click()
+    expect(page.locator("#generate")).to_contain_text("50")
+    page.locator("#tab-text-to-image").click()
+    page.get_by_label(TITLE).fill("A fox in the snow")
+    page.locator(".model-menu > summary").click()
+    page.locator("label[for=model-nano-banana]").click()
+    page.get_by_role("button", name="Update price").click()
+    expect(page.locator("#model-chosen")).to_contain_text("Nano Banana")
+    expect(page.get_by_label(TITLE)).to_have_value("A fox in the snow")
+    page.locator("#generate").click()
+    expect(page).to_have_url(re.compile("/generations/gen_"))
