@@ -11,8 +11,14 @@ from creditapp.clock import now
 from creditapp.db import reading
 from creditapp.errors import AppError, NotFound, ValidationFailed
 from creditapp.generation.models import Upload
-from creditapp.generation.sources import as_source
-from creditapp.generation.uploads import delete_upload, find_upload, list_uploads, store_upload
+from creditapp.generation.sources import Source, as_source, find_sources
+from creditapp.generation.uploads import (
+    delete_upload,
+    find_upload,
+    list_uploads,
+    refusal_of,
+    store_upload,
+)
 from creditapp.http import forms
 from creditapp.http.headers import FILE_POLICY
 from creditapp.http.policies import policy
@@ -65,23 +71,39 @@ def upload() -> Response:
         return go(_back_to_form(field, None))
     if not wants_fragment():
         return go(_back_to_form(field, row.id))
-    tile = render_block(
+    return make_response(_tile(as_source(row), field), 201)
+
+
+@pages.get("/sources/<source_id>")
+@policy("user")
+def tile(source_id: str) -> str:
+    """Return the tile of one of the member's own files, which was dragged from the page."""
+    source = find_sources(reading(), caller(), [source_id])[source_id]
+    kinds = _media_kinds(forms.text("kinds"))
+    if kinds and source.kind not in kinds:
+        raise refusal_of({"refused": "kind", "kind": source.kind, "kinds": kinds})
+    return _tile(source, forms.text("add_to"))
+
+
+def _tile(source: Source, field: str) -> str:
+    return render_block(
         "layouts/fragments.html",
         "source_tile",
-        tile=view_models.source_tile(as_source(row)),
+        tile=view_models.source_tile(source),
         name=field,
         single=forms.ticked("single"),
     )
-    return make_response(tile, 201)
+
+
+def _media_kinds(kinds: str) -> list[str]:
+    """Return the known kinds of a field; a mask is an image with transparent parts."""
+    return [kind for kind in kinds.replace("mask", "image").split(",") if kind in UPLOAD_BYTES_MAX]
 
 
 def _store(file: FileStorage | None, kinds: str) -> Upload:
     if file is None or not file.filename:
         raise ValidationFailed.of("file", "Choose a file first.")
-    # A mask is an image with transparent parts.
-    wanted = kinds.replace("mask", "image").split(",") if kinds else []
-    known = [kind for kind in wanted if kind in UPLOAD_BYTES_MAX]
-    return store_upload(file.stream, caller(), kinds=known, now=now())
+    return store_upload(file.stream, caller(), kinds=_media_kinds(kinds), now=now())
 
 
 def _back_to_form(field: str, upload_id: str | None) -> str:

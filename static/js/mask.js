@@ -1,5 +1,5 @@
-// Paints a mask over the first chosen image. Painted parts become transparent in a PNG, which sources.js uploads.
-const open = (button) => {
+// Paints a mask over the first chosen image. Painted parts become transparent in a PNG, which sources.js uploads. Loaded when it is first needed.
+export const open = (button) => {
   const picker = button.closest("[data-sources]");
   const chosen = document.querySelector(`#field-${button.dataset.maskOf} [data-sources-chosen] [data-source]`);
   if (!chosen) return complain(picker, "Choose an image first.");
@@ -96,8 +96,3 @@ function paintOn(dialog, image, done) {
     }, "image/png");
   });
 }
-
-document.addEventListener("click", (event) => {
-  const button = event.target.closest("[data-mask-of]");
-  if (button) open(button);
-});

@@ -54,6 +54,12 @@ function remove(at) {
   announce(picker);
 }
 
+function tileOf(markup) {
+  const holder = document.createElement("template");
+  holder.innerHTML = markup;
+  return holder.content.firstElementChild;
+}
+
 function send(picker, file, onProgress) {
   const fields = new FormData();
   fields.append("csrf_token", picker.closest("form").elements.csrf_token.value);
@@ -93,9 +99,7 @@ async function upload(picker, file) {
       if (event.loaded < event.total) bar.value = event.loaded / event.total;
       else bar.removeAttribute("value");
     });
-    const holder = document.createElement("template");
-    holder.innerHTML = markup;
-    const tile = holder.content.firstElementChild;
+    const tile = tileOf(markup);
     // The form may have been replaced meanwhile, as a mask's picker is when the price changes.
     const current = document.getElementById(picker.id) ?? picker;
     waiting.remove();
@@ -117,6 +121,24 @@ async function uploadAll(picker, files) {
   }
   picker.removeAttribute("aria-busy");
   complain(picker, problems.join(" "));
+}
+
+// An image of the page that is dragged here is chosen as it is.
+async function pickOwn(picker, id) {
+  complain(picker);
+  let tile = picker.querySelector(`[data-source="${id}"]`);
+  if (tile?.closest("[data-sources-chosen]")) return;
+  if (!isSingle(picker) && count(picker) >= Number(picker.dataset.most)) return complain(picker, `At most ${picker.dataset.most} fit.`);
+  if (!tile) {
+    const { sources, kinds } = picker.dataset;
+    const query = new URLSearchParams({ add_to: sources, kinds, single: isSingle(picker) ? "1" : "" });
+    const response = await fetch(`/sources/${id}?${query}`, { headers: { Accept: "application/problem+json, text/html;q=0.9" } });
+    if (!response.ok) return complain(picker, (await response.json().catch(() => ({}))).detail ?? "This file cannot be used here.");
+    tile = tileOf(await response.text());
+  }
+  choose(tile, picker);
+  say(`Added: ${tile.querySelector(".source-tile-text").textContent.trim()}`);
+  announce(picker);
 }
 
 // The picker at hand, or the first that takes such a file.
@@ -147,6 +169,8 @@ document.addEventListener("change", (event) => {
 document.addEventListener("click", (event) => {
   const button = event.target.closest("[data-source-remove]");
   if (button) remove(button);
+  const brush = event.target.closest("[data-mask-of]");
+  if (brush) import(brush.dataset.script).then(({ open }) => open(brush));
 });
 
 // Of mask.js.
@@ -163,12 +187,17 @@ document.addEventListener("paste", (event) => {
 
 for (const type of ["dragover", "dragleave", "drop"]) {
   document.addEventListener(type, (event) => {
-    if (!event.dataTransfer?.types.includes("Files")) return;
-    const picker = pickerFor(event.target, event.dataTransfer.items);
+    const transfer = event.dataTransfer;
+    const isOwn = transfer?.types.includes("text/uri-list");
+    if (!isOwn && !transfer?.types.includes("Files")) return;
+    const picker = isOwn ? event.target.closest("[data-sources]:has([type=file])") : pickerFor(event.target, transfer.items);
     if (!picker) return;
     // Beside the picker too: the browser would leave the page to show the file.
     event.preventDefault();
     picker.classList.toggle("source-picker-over", type === "dragover");
-    if (type === "drop" && event.dataTransfer.files.length) uploadAll(picker, event.dataTransfer.files);
+    if (type !== "drop") return;
+    const [id] = /(?:ast|upl)_[0-9a-z]{26}/.exec(transfer.getData("text/uri-list")) ?? [];
+    if (id) pickOwn(picker, id);
+    else if (transfer.files.length) uploadAll(picker, transfer.files);
   });
 }

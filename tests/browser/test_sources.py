@@ -132,6 +132,28 @@ def test_a_second_file_takes_the_place_of_a_single_one(cast: Cast) -> None:
     expect(chosen(page, "image")).to_have_count(1)
 
 
+def test_an_image_of_the_page_is_dragged_to_the_picker(cast: Cast) -> None:
+    page = member_at(cast, "drag").page
+    bring(page, "drop", "#field-images", ("a.png", "image/png", png(60, 40)))
+    expect(chosen(page)).to_have_count(1)
+    upload_id = chosen(page).get_attribute("data-source")
+    page.goto(page.url.partition("/?")[0] + "/?operation=upscale")
+    page.evaluate(
+        """(id) => {
+          const dataTransfer = new DataTransfer();
+          dataTransfer.setData("text/uri-list", `${location.origin}/media/${id}`);
+          const picker = document.getElementById("field-image");
+          // As if it was none of the newest ones.
+          picker.querySelector("[data-sources-recent]").replaceChildren();
+          const options = { bubbles: true, cancelable: true, dataTransfer };
+          picker.dispatchEvent(new DragEvent("drop", options));
+        }""",
+        upload_id,
+    )
+    expect(chosen(page, "image")).to_contain_text("60 × 40")
+    expect(chosen(page, "image").locator("input")).to_have_attribute("type", "radio")
+
+
 def test_a_voice_goes_to_the_picker_that_takes_it(cast: Cast) -> None:
     page = member_at(cast, "voice", "/?operation=lipsync").page
     bring(page, "drop", "body", ("voice.wav", "audio/wav", wav(2)))

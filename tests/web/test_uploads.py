@@ -139,6 +139,21 @@ def test_an_unknown_upload_is_not_found(alice: Person, upload_id: str) -> None:
     assert alice.browser.get(f"/uploads/{upload_id}").status_code in (400, 404)
 
 
+def test_a_file_of_ones_own_is_chosen_by_its_id(alice: Person, charlie: Person) -> None:
+    upload_id = upload(alice, png())
+    path = f"/sources/{upload_id}?add_to=images&kinds=image"
+    assert (
+        f'type="checkbox" name="images" value="{upload_id}" checked' in alice.browser.get(path).text
+    )
+    as_voice = alice.browser.get(path.replace("kinds=image", "kinds=audio"), headers=HTMX)
+    assert (as_voice.status_code, as_voice.json["detail"]) == (
+        422,
+        "This is an image. Choose audio.",
+    )
+    assert charlie.browser.get(path).status_code == 404
+    assert alice.browser.get("/sources/ast_unknown").status_code == 404
+
+
 def test_a_guest_is_asked_to_sign_up(guest: Person) -> None:
     answer = api(guest, png())
     assert (answer.status_code, answer.json["signupUrl"]) == (401, "/auth/signup")

@@ -12,4 +12,5 @@ from creditapp.generation.uploads.queries import (
     list_uploads,
     sweep_uploads,
 )
+from creditapp.generation.uploads.refusals import refusal_of
 from creditapp.generation.uploads.store import store_upload
