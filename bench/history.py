@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, insert, text
 
-from creditapp.generation.models import Asset, Generation
+from creditapp.generation.models import Asset, Generation, Prompt
 from creditapp.ledger.sql import write
 
 _NUMBERS = (
@@ -60,12 +60,13 @@ def write_history(
 
 
 def write_images(connection: Connection, user_id: str, images: int, now: datetime) -> None:
-    """Add generations of one image each, the last made now and each other a minute before."""
+    """Add generations of one image and one prompt each, a minute apart, the last made now."""
     made = [
         _generation(user_id, number, now - timedelta(minutes=number)) for number in range(images)
     ]
     connection.execute(insert(Generation), made)
     connection.execute(insert(Asset), [_asset(generation) for generation in made])
+    connection.execute(insert(Prompt), [_prompt(generation) for generation in made])
 
 
 def _generation(user_id: str, number: int, at: datetime) -> dict[str, object]:
@@ -113,4 +114,20 @@ def _asset(generation: dict[str, object]) -> dict[str, object]:
         "width": 1024,
         "height": 1024,
         "created_at": generation["created_at"],
+    }
+
+
+def _prompt(generation: dict[str, object]) -> dict[str, object]:
+    return {
+        "id": str(generation["id"]).replace("gen_", "prm_"),
+        "owner_kind": generation["owner_kind"],
+        "owner_id": generation["owner_id"],
+        "digest": f"{generation['seed']:064x}",
+        "operation": generation["operation"],
+        "text": generation["prompt"],
+        "model": generation["model"],
+        "settings": {},
+        "first_used_at": generation["created_at"],
+        "last_used_at": generation["created_at"],
+        "uses": 1,
     }

@@ -5,11 +5,12 @@ from __future__ import annotations
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session, aliased
 
+from creditapp.generation import prompts
 from creditapp.generation.models import Asset, Generation
 
 
 def adopt(session: Session, cookie_id: str, user_id: str) -> int:
-    """Move a guest's generations and their assets into an account; return how many.
+    """Move a guest's generations, assets and prompts into an account; return how many.
 
     An unfinished one moves too and keeps its funding. A request key that the account has used
     already is replaced, because the key is unique for an owner.
@@ -28,7 +29,10 @@ def adopt(session: Session, cookie_id: str, user_id: str) -> int:
         .where(*guests, Generation.deleted_at.is_(None))
         .values(owner_kind="user", owner_id=user_id)
     )
-    count = session.connection().execute(moved).rowcount
+    adopted = session.scalars(
+        moved.returning(Generation),
+        execution_options={"populate_existing": True, "synchronize_session": False},
+    ).all()
     # After the generations: settling locks its generation before it inserts the assets.
     of_the_account = select(Generation.id).where(
         Generation.owner_kind == "user", Generation.owner_id == user_id
@@ -43,4 +47,5 @@ def adopt(session: Session, cookie_id: str, user_id: str) -> int:
         .values(owner_kind="user", owner_id=user_id)
     )
     session.connection().execute(assets)
-    return count
+    prompts.remember(session, adopted)
+    return len(adopted)

@@ -211,3 +211,29 @@ class Upload(db.Model):
     used_at: Mapped[datetime] = mapped_column(UtcDateTime)
     """When an order last started from it; until then, when it came."""
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class Prompt(db.Model):
+    """One text that a member sent for an operation, however often and whatever was made of it."""
+
+    __tablename__ = "prompts"
+    __table_args__ = (
+        UniqueConstraint("owner_kind", "owner_id", "digest"),
+        # The list of an owner is this index, read from its end.
+        Index("ix_prompts_owner", "owner_kind", "owner_id", "last_used_at", "id"),
+    )
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    owner_kind: Mapped[str] = mapped_column(String(8))
+    owner_id: Mapped[str] = mapped_column(String(64))
+    digest: Mapped[str] = mapped_column(String(64))
+    """Of the operation and the text: an index cannot hold a text of any length."""
+    operation: Mapped[str] = mapped_column(String(24))
+    text: Mapped[str] = mapped_column(Text)
+    model: Mapped[str] = mapped_column(String(64))
+    """The model of the last use; the operation's id where that has a price of its own."""
+    settings: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    """The settings of the last use, by their names in the studio's form."""
+    first_used_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    last_used_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    uses: Mapped[int] = mapped_column(Integer)

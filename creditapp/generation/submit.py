@@ -19,7 +19,7 @@ from creditapp.errors import (
     IdempotencyKeyReused,
     NotFound,
 )
-from creditapp.generation import funding, queries, worker
+from creditapp.generation import funding, prompts, queries, worker
 from creditapp.generation.funding import Caller
 from creditapp.generation.models import Generation
 from creditapp.generation.operations import OPERATIONS
@@ -217,6 +217,7 @@ def _store(
     # After the hold, so that the row is written once, and whole.
     if not insert_once(session, generation, ["owner_kind", "owner_id", "request_key"]):
         raise Conflict("This request is being withdrawn. Try again.")
+    prompts.remember(session, [generation])
     note_use(session, priced.sources, now)
     return available_micro
 

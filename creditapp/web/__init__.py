@@ -16,6 +16,7 @@ from creditapp.web import (
     gallery,
     generation,
     health,
+    history,
     images,
     legal,
     metrics,
@@ -43,7 +44,13 @@ BLUEPRINTS = {
         receipts.pages,
     ],
     health.health: [],
-    studio.generation: [gallery.pages, generation.pages, images.pages, uploads.pages],
+    studio.generation: [
+        gallery.pages,
+        generation.pages,
+        history.pages,
+        images.pages,
+        uploads.pages,
+    ],
     webhooks.webhooks: [],
 }
 """Every blueprint of the pages, with those nested in it."""

@@ -258,6 +258,23 @@ def upgrade() -> None:
     op.create_index("ix_uploads_owner", "uploads", ["owner_kind", "owner_id", "id"])
     op.create_index("ix_uploads_used_at", "uploads", ["used_at"])
     op.create_table(
+        "prompts",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("owner_kind", sa.String(length=8), nullable=False),
+        sa.Column("owner_id", sa.String(length=64), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("operation", sa.String(length=24), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("model", sa.String(length=64), nullable=False),
+        sa.Column("settings", sa.JSON(), nullable=False),
+        sa.Column("first_used_at", UtcDateTime(), nullable=False),
+        sa.Column("last_used_at", UtcDateTime(), nullable=False),
+        sa.Column("uses", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_prompts"),
+        sa.UniqueConstraint("owner_kind", "owner_id", "digest", name="uq_prompts_owner_kind_owner_id_digest"),
+    )
+    op.create_index("ix_prompts_owner", "prompts", ["owner_kind", "owner_id", "last_used_at", "id"])
+    op.create_table(
         "guest_budgets",
         sa.Column("day", sa.Date(), nullable=False),
         sa.Column("shard", sa.Integer(), autoincrement=False, nullable=False),
@@ -827,6 +844,7 @@ def downgrade() -> None:
         "guest_budgets",
         "assets",
         "uploads",
+        "prompts",
         "generations",
         "deletions",
         "customers",

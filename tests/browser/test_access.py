@@ -17,7 +17,7 @@ pytestmark = pytest.mark.browser
 GUEST_PAGES = ("/", "/credits", "/auth/signup", "/auth/login", "/auth/forgot", "/nowhere")
 GUEST_PAGES += ("/credits/plans",)
 MEMBER_PAGES = ("/", "/credits", "/dashboard", "/gallery", "/settings", "/dashboard?type=spent")
-MEMBER_PAGES += ("/credits/plans", "/credits/refunds")
+MEMBER_PAGES += ("/credits/plans", "/credits/refunds", "/history", "/history?q=nothing")
 # Each width and each theme once; all four together are for the soak.
 PAIRS = [pytest.param(1280, False, id="1280-light"), pytest.param(390, True, id="390-dark")]
 EVERY_LOOK = os.environ.get("CREDITAPP_SOAK") == "1"
@@ -69,7 +69,9 @@ def test_axe_finds_nothing_on_any_page_of_the_designers(cast: Cast, part: int) -
             assert_sound(designer.open(f"/credits-demo{path}"), path)
 
 
-@pytest.mark.parametrize("path", ["/", "/credits", "/dashboard", "/gallery", "/settings"])
+@pytest.mark.parametrize(
+    "path", ["/", "/credits", "/dashboard", "/gallery", "/history", "/settings"]
+)
 def test_every_page_fits_the_smallest_phone(cast: Cast, path: str) -> None:
     member = cast.person(width=320)
     member.sign_up(f"small{path.strip('/') or 'studio'}@example.com")

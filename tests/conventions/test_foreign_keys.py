@@ -32,6 +32,7 @@ NO_FOREIGN_KEYS = {
     "invoices.payment_intent_id": STRIPE,
     "invoices.subscription_id": ANY_ORDER,
     "plan_prices.plan_id": CATALOG,
+    "prompts.owner_id": OWNER,
     "purchases.checkout_id": STRIPE,
     "purchases.grant_id": ANY_ORDER,
     "purchases.pack_id": CATALOG,

@@ -21,10 +21,18 @@ pytestmark = pytest.mark.databases("sqlite", "postgresql")
 QUERIES_MAX = 12
 KILOBYTES_MAX = 40
 
-MEMBERS_PAGES = ["/", "/credits", "/dashboard", "/gallery", "/settings", "/credits-demo"]
+MEMBERS_PAGES = [
+    "/",
+    "/credits",
+    "/dashboard",
+    "/gallery",
+    "/history",
+    "/settings",
+    "/credits-demo",
+]
 MEMBERS_PAGES += ["/credits/plans", "/credits/refunds", "/credits-demo/emails"]
 GUESTS_PAGES = ["/", "/credits", "/auth/signup", "/auth/login", "/credits-demo", "/nothing-here"]
-FRAGMENTS = ["/credits/balance", "/credits", "/dashboard", "/gallery"]
+FRAGMENTS = ["/credits/balance", "/credits", "/dashboard", "/gallery", "/history"]
 GUESTS_PAGES += ["/credits/plans", "/credits/refunds"]
 API = [
     "/api/plans",

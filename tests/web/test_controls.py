@@ -43,6 +43,8 @@ FORMS: dict[str, dict[str, str]] = {
     "/generations/<generation_id>/delete": {"next": "/"},
     "/generations/<generation_id>/report": {"report": "six fingers"},
     "/generations/<generation_id>/star": {"starred": "1", "next": "/"},
+    "/history/<prompt_id>/forget": {"next": "/history"},
+    "/history/forget": {},
     "/settings/email": {"new_email": "alice@new.example", "email_password": PASSWORD},
     "/settings/notifications": {"notify": "low_balance"},
     "/settings/password": {"current_password": PASSWORD, "password": NEW_PASSWORD},

@@ -21,12 +21,14 @@ from tests.web.steps import queries
 
 ENTRIES, IMAGES = 20_000, 1_500
 FEW = 30
-TABLES = ("entries", "generations", "assets")
+TABLES = ("entries", "generations", "assets", "prompts")
 
 PAGES = {
     "/": "ix_generations_owner",
     "/gallery": "ix_assets_owner",
     "/gallery?cursor=99999999999999999.ast_0{19}": "ix_assets_owner",
+    "/history": "ix_prompts_owner",
+    "/history?cursor=9999999999999999.prm_0{19}": "ix_prompts_owner",
     "/api/generations": "ix_generations_owner",
     "/dashboard": "ix_generations_usage",
     "/dashboard?type=bought": "ix_entries_kind",

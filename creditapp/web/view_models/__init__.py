@@ -12,6 +12,7 @@ from creditapp.web.view_models.credit import (
     generation_of,
     history_line,
 )
+from creditapp.web.view_models.history import prompt_filters, sent_prompt
 from creditapp.web.view_models.images import image_card, job
 from creditapp.web.view_models.payments import PaymentView, payment
 from creditapp.web.view_models.pickers import pickers
