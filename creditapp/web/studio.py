@@ -53,7 +53,12 @@ def reshow() -> Response:
     studio_form.remember_settings(form)
     if wants_fragment():
         return make_response(render_block(FORM, "form", **_form(form)))
-    return make_response(render_page(PAGE, **_page(form)))
+    return page_of(form)
+
+
+def page_of(form: Form, refusal: AppError | None = None) -> Response:
+    """Return the studio with a form as it is, and with what is wrong with it."""
+    return _refused(form, refusal) if refusal else make_response(render_page(PAGE, **_page(form)))
 
 
 @generation.post("/studio/price")

@@ -87,6 +87,16 @@ def parse(operation: str = "") -> Form:
     return form
 
 
+def with_source(form: Form, name: str, source_id: str, *, single: bool) -> Form:
+    """Return the form with one more file to start from; a ``single`` one replaces the last."""
+    if name in form.lists:
+        kept = () if single else form.lists[name]
+        return replace(form, lists={**form.lists, name: [*kept, source_id]})
+    if name in form.fields:
+        return replace(form, fields={**form.fields, name: source_id})
+    return form
+
+
 def _sent() -> MultiDict[str, str]:
     return request.form if request.method == "POST" else request.args
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlencode
-
 from flask import Blueprint, Response, make_response, request, send_file
 from werkzeug.datastructures import FileStorage
 
@@ -28,12 +26,9 @@ from creditapp.http.viewer import caller, notify
 from creditapp.media import EXTENSIONS, Media
 from creditapp.rate_limits import UPLOAD_BODY_BYTES_MAX, UPLOAD_BYTES_MAX, UPLOAD_DAYS
 from creditapp.services import get
-from creditapp.web import view_models
+from creditapp.web import studio, studio_form, view_models
 
 PAGE_SIZE = 24
-
-_NOT_OF_THE_ORDER = {"csrf_token", "nonce", "shown_micro", "add_to", "kinds", "single", "next"}
-"""Fields of the form that are not filled in again."""
 
 pages = Blueprint("uploads", __name__)
 
@@ -57,7 +52,8 @@ def uploads() -> Response:
 def upload() -> Response:
     """Store a file. The response is its tile in the source picker of the field ``add_to``.
 
-    Without JavaScript the studio's form is posted here whole, and opens again with the file chosen.
+    Without JavaScript the studio's form is posted here whole, and shown again with the file chosen:
+    not by a redirect, which would have the prompt in an address.
     """
     field = forms.text("add_to")
     file = request.files.get("file") or request.files.get(f"file_{field}")
@@ -67,11 +63,13 @@ def upload() -> Response:
     except AppError as refusal:
         if wants_fragment() or wants_json():
             raise
-        notify("trouble", text=refusal.detail)
-        return go(_back_to_form(field, None))
+        # Beside the field, whatever it is: the rest of the form is as it was.
+        return studio.page_of(studio_form.parse(), ValidationFailed.of(field, refusal.detail))
+    single = forms.ticked("single") or request.args.get("single") == "1"
     if not wants_fragment():
-        return go(_back_to_form(field, row.id))
-    return make_response(_tile(as_source(row), field), 201)
+        form = studio_form.with_source(studio_form.parse(), field, row.id, single=single)
+        return studio.page_of(form)
+    return make_response(_tile(as_source(row), field, single=single), 201)
 
 
 @pages.get("/sources/<source_id>")
@@ -82,16 +80,16 @@ def tile(source_id: str) -> str:
     kinds = _media_kinds(forms.text("kinds"))
     if kinds and source.kind not in kinds:
         raise refusal_of({"refused": "kind", "kind": source.kind, "kinds": kinds})
-    return _tile(source, forms.text("add_to"))
+    return _tile(source, forms.text("add_to"), single=forms.ticked("single"))
 
 
-def _tile(source: Source, field: str) -> str:
+def _tile(source: Source, field: str, *, single: bool) -> str:
     return render_block(
         "layouts/fragments.html",
         "source_tile",
         tile=view_models.source_tile(source),
         name=field,
-        single=forms.ticked("single"),
+        single=single,
     )
 
 
@@ -104,22 +102,6 @@ def _store(file: FileStorage | None, kinds: str) -> Upload:
     if file is None or not file.filename:
         raise ValidationFailed.of("file", "Choose a file first.")
     return store_upload(file.stream, caller(), kinds=_media_kinds(kinds), now=now())
-
-
-def _back_to_form(field: str, upload_id: str | None) -> str:
-    """Return the address of the page that the form came from, with its fields and the upload."""
-    fields = [
-        (name, text)
-        for name, text in request.form.items(multi=True)
-        if name not in _NOT_OF_THE_ORDER and not name.startswith("kinds_") and text
-    ]
-    if upload_id and field:
-        # A list of files grows; of a single one the new one takes the place.
-        single = request.args.get("single") == "1"
-        kept = [each for each in fields if not single or each[0] != field]
-        fields = [*kept, (field, upload_id)]
-    path = forms.safe_path(request.args.get("next", "/"))
-    return f"{path}{'&' if '?' in path else '?'}{urlencode(fields)}" if fields else path
 
 
 @pages.get("/uploads/<upload_id>")
