@@ -30,19 +30,25 @@ def has_data_url(body: dict[str, Any]) -> bool:
 class FilesInBody:
     """The files that a body brings, as uploads that are deleted again unless an order uses them.
 
-    A context manager: ``store`` stores them and returns the body with their ids, ``keep`` keeps
-    them when it ends. Until ``store``, ``body`` has ids that name nothing, to check the rest.
+    A context manager: ``store`` stores the files, ``keep`` keeps them when it ends. ``body`` names
+    them by ids, which are those of no file before ``store``, and ``digests`` are theirs by these
+    ids. Raises ``ValidationFailed`` for a URL that cannot be read.
     """
 
     def __init__(self, body: dict[str, Any], by: Caller) -> None:
         self._sent = body
         self._by = by
         self._fields = dict(_data_urls(body))
+        self._data = {url: _decoded(url, field) for url, field in self._fields.items()}
         self._stored: list[str] = []
         self._kept = False
-        self.body = _with_ids(body, {url: new_id("upl") for url in self._fields})
-        self.digests: dict[str, str] = {}
-        """The digests of the stored files by their ids."""
+        self._name({url: new_id("upl") for url in self._fields})
+
+    def _name(self, ids: dict[str, str]) -> None:
+        self.body = _with_ids(self._sent, ids)
+        self.digests = {
+            ids[url]: hashlib.sha256(data).hexdigest() for url, data in self._data.items()
+        }
 
     def __enter__(self) -> Self:
         """Return these files."""
@@ -64,22 +70,20 @@ class FilesInBody:
         """Return how many files the body brings."""
         return len(self._fields)
 
-    def store(self) -> dict[str, Any]:
-        """Store the files and return the body with their ids. Owns its transactions.
+    def store(self) -> None:
+        """Store the files. Owns its transactions.
 
         Raises what ``store_upload`` raises; a ``ValidationFailed`` names the member.
         """
         ids = {}
-        for url, field in self._fields.items():
-            data = _decoded(url, field)
+        for url, data in self._data.items():
             try:
                 upload = store_upload(BytesIO(data), self._by, now=now())
             except ValidationFailed as refusal:
-                raise ValidationFailed.of(field, refusal.detail) from None
+                raise ValidationFailed.of(self._fields[url], refusal.detail) from None
             self._stored.append(upload.id)
-            self.digests[upload.id] = hashlib.sha256(data).hexdigest()
             ids[url] = upload.id
-        return _with_ids(self._sent, ids)
+        self._name(ids)
 
     def keep(self) -> None:
         """Keep the stored files: an order uses them."""

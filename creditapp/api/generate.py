@@ -14,7 +14,7 @@ from creditapp.api.waiting import wait_for_end
 from creditapp.clock import now
 from creditapp.db import reading
 from creditapp.errors import ValidationFailed
-from creditapp.generation import GenerationResult, find, submit
+from creditapp.generation import GenerationResult, find, queries, submit
 from creditapp.generation.operations import OPERATIONS
 from creditapp.generation.operations.audio import AudioOrder
 from creditapp.generation.operations.image_to_image import EditOrder
@@ -127,12 +127,12 @@ def _generate(route: str, operation: str, body: dict[str, Any]) -> Response:
     """Order, wait for the end and answer; ``route`` is what an idempotency key belongs to."""
     by = caller()
     with FilesInBody(with_model(body), by) as files:
-        order = _order(operation, files.body)
+        order = _order(operation, files)
         key = idempotency_key(order.idempotency_key, route)
-        if files:
-            # What the members alone refuse is refused before a file is stored.
-            order = _order(operation, files.store())
-            order.note_digests(files.digests)
+        # A repeated request finds what the first one stored.
+        if files and queries.find_by_key(reading(), by, key) is None:
+            files.store()
+            order = _order(operation, files)
         result = submit(order, by, key=key, now=now())
         if not result.replayed:
             files.keep()
@@ -147,11 +147,13 @@ def _generate(route: str, operation: str, body: dict[str, Any]) -> Response:
     return _respond(result, headers)
 
 
-def _order(operation: str, body: dict[str, Any]) -> Order:
+def _order(operation: str, files: FilesInBody) -> Order:
     try:
-        return OPERATIONS[operation].order.model_validate(body)
+        order = OPERATIONS[operation].order.model_validate(files.body)
     except ValidationError as error:
         raise validation_failed(error) from None
+    order.note_digests(files.digests)
+    return order
 
 
 def _respond(result: GenerationResult, headers: dict[str, str]) -> Response:

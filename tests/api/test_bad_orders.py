@@ -277,6 +277,13 @@ def test_a_file_of_another_or_a_deleted_one_is_not_found(
         assert problem["detail"] == f"You have no file {file}; it may have been deleted."
 
 
+def test_an_upload_that_was_deleted_is_not_found(api: Program, studio: Studio) -> None:
+    image = studio.bring(api.person)
+    assert api.call("DELETE", f"/api/uploads/{image}").status_code == 204
+    problem = api.refused(404, "not_found", "POST", "/api/upscale-image", {"image": image})
+    assert problem["detail"] == f"You have no file {image}; it may have been deleted."
+
+
 @pytest.mark.parametrize("operation", ["dance", "chat", "", None, 7, ["video"]])
 def test_an_unknown_operation_names_those_there_are(api: Program, operation: object) -> None:
     body = {"type": operation, "prompt": "a quay"}

@@ -10,7 +10,7 @@ import pytest
 from tests.api.contract import Program
 from tests.generation import files
 from tests.generation.studio import Scripted, Studio, wallet
-from tests.generation.test_submit import refused
+from tests.generation.test_submit import at_once, post_as, refused
 
 IMAGE = "/api/generate-image"
 
@@ -36,16 +36,31 @@ def test_an_image_in_the_body_is_stored_as_an_upload_and_edited(
     assert wallet(api.person) == (49, 0)
 
 
+def never(*_: object, **__: object) -> None:
+    raise AssertionError("a repeated request stores nothing")
+
+
 def test_the_same_key_and_file_are_the_same_order_and_are_stored_once(
-    api: Program, studio: Studio
+    api: Program, studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ids = {studio.order(api.person, IMAGE, edit(), Idempotency_Key="k1") for _ in range(2)}
-    assert len(ids) == 1
+    first = studio.order(api.person, IMAGE, edit(), Idempotency_Key="k1")
+    monkeypatch.setattr("creditapp.api.data_urls.store_upload", never)
+    assert studio.order(api.person, IMAGE, edit(), Idempotency_Key="k1") == first
     assert len(studio.uploads()) == 1
     other = edit(images=[data_url(files.png(color="teal"))])
     refused(api.call("POST", IMAGE, other, Idempotency_Key="k1"), 409, "idempotency_key_reused")
     assert len(studio.uploads()) == 1
     assert wallet(api.person) == (49, 1)
+
+
+def test_two_requests_at_once_store_one_file(api: Program, studio: Studio) -> None:
+    answers = at_once(3, lambda: post_as(api.person, edit(), "k1"))
+    assert {answer.status_code for answer in answers} == {202}
+    assert len({answer.json["id"] for answer in answers}) == 1
+    assert len(studio.uploads()) == 1
+    studio.queue.run()
+    assert wallet(api.person) == (49, 0)
+    studio.check()
 
 
 def test_every_member_that_names_a_file_takes_one_in_the_body(api: Program, studio: Studio) -> None:

@@ -203,9 +203,8 @@ class Studio:
         with self.app.app_context(), snapshot() as session:
             report = ledger.proof.check(session.connection())
         assert report.ok, report.as_text()
-        assets = self.assets()
-        keys = {row.media_key for row in (*assets, *self.uploads())}
-        rows = keys | {asset.thumbnail_key for asset in assets if asset.thumbnail_key}
+        keys = [(row.media_key, row.thumbnail_key) for row in (*self.assets(), *self.uploads())]
+        rows = {key for pair in keys for key in pair if key is not None}
         assert self.files() == rows - self._others, "files without rows, or rows without files"
 
     def end_everything(self) -> None:

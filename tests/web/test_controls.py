@@ -105,6 +105,13 @@ BODIES: dict[str, dict[str, object]] = {
         "prompt": "a boat", "model": "nano-banana", "size": "1:1", "quality": "low",
         "idempotencyKey": "k1",
     },
+    "/api/generate-video": {
+        "prompt": "waves", "size": "16:9", "model": "video", "idempotencyKey": "k2",
+    },
+    "/api/generate-audio": {"text": "hello", "voice": "coral", "format": "wav"},
+    "/api/upscale-image": {"image": "upl_" + "0" * 26},
+    "/api/generate-lipsync": {"image": "upl_" + "0" * 26, "audio": "ast_" + "0" * 26},
+    "/api/chat": {"type": "audio", "text": "hello", "voice": "coral"},
     "/api/quotes": {"operation": "chat", "model": "nano-banana", "quality": "low", "text": "a"},
     "/api/upgrade-plan": {"planId": "premium", "cycle": "month", "idempotencyKey": "k1"},
 }  # fmt: skip
