@@ -258,6 +258,24 @@ def _back_up_and_die(environ: dict[str, str], target: Path, step: str) -> None:
     backups.back_up(load_settings(environ), target, lambda _: None, now=Clock().now())
 
 
+def test_the_files_of_uploads_are_counted_too(
+    call: Call, environ: dict[str, str], tmp_path: Path
+) -> None:
+    columns = "id, owner_kind, owner_id, media_key, thumbnail_key, mime_type, bytes"
+    row = ("upl_1", "user", "usr_1", KEY, KEY.replace("0", "f"), "image/png", 1)
+    with closing(sqlite3.connect(environ["DATABASE_URL"].removeprefix("sqlite:///"))) as opened:
+        opened.execute(
+            f"INSERT INTO uploads ({columns}, used_at, created_at)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, '2026-11-21 12:00:00', '2026-11-21 12:00:00')",
+            row,
+        )
+        opened.commit()
+    status, said, _ = call("backup", str(tmp_path / "backup"), "--json")
+    assert status == 0
+    # The file is in the backup, its thumbnail is lost.
+    assert json.loads(said)["imagesMissing"] == 1
+
+
 def test_a_backup_that_fails_leaves_nothing(call: Call, tmp_path: Path) -> None:
     (tmp_path / "data" / "sandbox.sqlite").write_bytes(b"not a database")
     (tmp_path / "data" / "sandbox.sqlite-wal").unlink(missing_ok=True)

@@ -16,6 +16,7 @@ from creditapp.config import Settings
 from creditapp.http import asgi
 from creditapp.http.asgi import AsgiApp, environ_of
 from creditapp.http.policies import policy
+from creditapp.rate_limits import BodyRoom
 from creditapp.services import get
 from tests.web.steps import run_async
 
@@ -169,6 +170,19 @@ def test_the_server_sends_a_file_itself(own_app: Flask, tmp_path: Path) -> None:
     head = Connection()
     call(own_app, scope("/image", "HEAD"), head)
     assert head.bodies[0]["body"] == b""
+
+
+def test_bodies_of_uploads_have_room_of_their_own(
+    own_app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asgi, "BODIES", BodyRoom(bodies=1, bodies_per_network=1, bytes=0))
+    headers = (("content-length", "2"), ("content-type", "application/json"))
+    statuses = []
+    for path in ("/api/quotes", "/api/uploads"):
+        connection = Connection(b"{}")
+        call(own_app, scope(path, "POST", *headers), connection)
+        statuses.append(connection.sent[0]["status"])
+    assert statuses == [429, 401]
 
 
 def test_a_webhook_has_threads_of_its_own(own_app: Flask) -> None:

@@ -13,7 +13,7 @@ from creditapp.errors import RateLimited
 from creditapp.http import body_reader
 from creditapp.http.body_reader import BodyReader, ClientDisconnected, RequestTimeout
 from creditapp.http.request_checks import REFUSAL
-from creditapp.rate_limits import BodyRoom
+from creditapp.rate_limits import BODY_MEMORY_BYTES_MAX, BodyRoom
 from tests.app_factory import Person
 from tests.web.steps import run_async
 
@@ -96,6 +96,18 @@ def test_a_body_without_a_length_is_read_to_its_limit() -> None:
         client = Client((0, b"a" * 30), (0, b"b" * 30), (0, b"c" * 30), complete=False)
         assert await read(BodyReader(ROOM), client) == b"a" * 30 + b"b" * 30
         assert client.asked == 2
+
+    run(test)
+
+
+def test_a_long_body_is_on_the_disk_and_not_in_memory() -> None:
+    async def test() -> None:
+        reader = BodyReader(BodyRoom(4, 4, 8 * BODY_MEMORY_BYTES_MAX))
+        client = Client((0, bytes(BODY_MEMORY_BYTES_MAX)), (0, b"end"))
+        with reader.seat("one") as seat:
+            body = await reader.read(seat, client.receive, 2 * BODY_MEMORY_BYTES_MAX)
+        assert body._rolled  # type: ignore[attr-defined]  # it has a file of its own
+        assert body.read()[-3:] == b"end"
 
     run(test)
 
