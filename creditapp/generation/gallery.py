@@ -73,6 +73,9 @@ class GalleryFilter:
             conditions.append(Asset.created_at < _start_of(self.until) + timedelta(days=1))
         if self.search:
             pattern = self.search.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+            # The owner again, so that no plan searches the prompts of others.
+            kind, owner_id = by.owner
+            conditions += [Generation.owner_kind == kind, Generation.owner_id == owner_id]
             # The database lowers both sides: SQLite and Python differ beyond ASCII.
             conditions.append(Generation.prompt.ilike(f"%{pattern}%", escape="\\"))
         return conditions

@@ -49,22 +49,18 @@ def show(asset_id: str) -> Response:
 @pages.post("/images/star")
 @policy("user", fields_max=SELECTION_FIELDS_MAX)
 def star() -> Response:
-    """Add images to the favourites or remove them; a fragment is their buttons on every page."""
+    """Add images to the favourites or remove them; a fragment is their buttons."""
     asset_ids, starred = selected_images(), forms.ticked("starred")
     with transaction() as writing:
         feedback.star(writing, asset_ids, caller(), starred=starred, now=now())
     if not wants_fragment():
         return go(forms.next_path("/gallery"))
-    place, next_path = forms.text("place"), forms.next_path("/gallery")
-    body = "".join(
-        render_block(
-            FRAGMENTS, "favourite", asset_id=asset_id, starred=starred, place=each, next=next_path,
-            oob=each != place,
-        )
-        for asset_id in asset_ids
-        for each in ("tile", "viewer")
-    )  # fmt: skip
-    return make_response(body)
+    button = {"starred": starred, "place": forms.text("place"), "next": forms.next_path("/gallery")}
+    body = [render_block(FRAGMENTS, "favourite", asset_id=each, **button) for each in asset_ids]
+    response = make_response("".join(body))
+    event = {"images-starred": {"images": asset_ids, "starred": starred}}
+    response.headers["HX-Trigger-After-Swap"] = json.dumps(event)
+    return response
 
 
 @pages.post("/images/delete")
@@ -149,7 +145,9 @@ def answer_deletion(deletion_id: str, count: int, asset_ids: Sequence[str]) -> R
         return go(forms.next_path(_home()))
     response = make_response(render_block(FRAGMENTS, "toast", notice={"code": "deleted", **notice}))
     response.headers["HX-Reswap"] = "none"
-    response.headers["HX-Trigger"] = json.dumps({"images-deleted": {"images": list(asset_ids)}})
+    # After the swap: the form that asked is removed with its image, and htmx needs it until then.
+    event = {"images-deleted": {"images": list(asset_ids)}}
+    response.headers["HX-Trigger-After-Swap"] = json.dumps(event)
     return response
 
 

@@ -11,6 +11,17 @@
     }
   });
 
+  document.addEventListener("images-starred", (event) => {
+    for (const id of event.detail.images) {
+      for (const form of document.querySelectorAll(`#tile-star-${id}, #viewer-star-${id}`)) {
+        const button = form.querySelector("button");
+        form.elements.starred.value = event.detail.starred ? "0" : "1";
+        button.setAttribute("aria-pressed", event.detail.starred);
+        button.title = event.detail.starred ? "Remove from favourites" : "Add to favourites";
+      }
+    }
+  });
+
   const endOffers = () => {
     for (const offer of document.querySelectorAll("[data-for-seconds]:not([data-running])")) {
       offer.dataset.running = "";

@@ -54,8 +54,8 @@ def test_axe_finds_nothing_on_a_members_pages(cast: Cast, width: int, dark: bool
     expect(page.locator("dialog[open]")).to_be_visible()
     assert_sound(page, "the pack modal")
     page.goto(member.base + "/gallery")
-    page.locator("main a[href^='/generations/']").first.click()
-    assert_sound(page, "a generation")
+    page.locator("main .image-card-frame").first.click()
+    assert_sound(page, "an image")
 
 
 @pytest.mark.parametrize("part", [0, 1])

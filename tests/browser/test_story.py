@@ -67,11 +67,11 @@ def test_the_story_holds_without_javascript(cast: Cast) -> None:
     page.locator("#generate").click()
     expect(page).to_have_url(re.compile("/generations/gen_"))
     for _ in range(20):
-        if page.locator(".job-card-succeeded").count():
+        if page.locator(".generation-images").count():
             break
         page.wait_for_timeout(300)
         page.reload()
-    expect(page.locator(".job-card-succeeded")).to_be_visible()
+    expect(page.locator(".generation-images")).to_be_visible()
     page.goto(alice.base + "/")
     expect(page.locator("#balance")).to_contain_text("49.5")
 

@@ -142,9 +142,16 @@ def executed(app: Flask) -> Iterator[list[tuple[str, Any]]]:
         event.remove(engine, "before_cursor_execute", record)
 
 
-def plan(app: Flask, sql: str, values: Any) -> str:
-    """Return the database's plan of a statement."""
+def plan(app: Flask, sql: str, values: Any, *, own: bool = False) -> str:
+    """Return the database's plan of a statement.
+
+    ``own``: as where the member owns a small part of the table. PostgreSQL rightly scans a table
+    of which a statement wants the most.
+    """
     with app.app_context(), db.engine.connect() as connection:
-        explain = "EXPLAIN" if connection.dialect.name == "postgresql" else "EXPLAIN QUERY PLAN"
+        is_postgresql = connection.dialect.name == "postgresql"
+        explain = "EXPLAIN" if is_postgresql else "EXPLAIN QUERY PLAN"
+        if own and is_postgresql:
+            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
         rows = connection.exec_driver_sql(f"{explain} {sql}", values)
         return "\n".join(str(row[-1]) for row in rows)

@@ -1,0 +1,208 @@
+"""The gallery and its viewer in a browser: keyboard, touch, no script, thousands of images."""
+
+from __future__ import annotations
+
+import re
+from io import BytesIO
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Cast, Person
+from tests.browser.test_access import EVERY_WIDTH_AND_THEME, assert_sound
+
+pytestmark = pytest.mark.browser
+
+
+def with_images(cast: Cast, name: str, count: int = 3, **looks: object) -> Person:
+    """Return a member with a page of images, made together."""
+    person = cast.person(**looks)  # type: ignore[arg-type]  # passed on as they are
+    person.sign_up(f"{name}@example.com")
+    page = person.open(f"/?prompt=A+harbour+at+dusk&model=nano-banana&n={count}")
+    page.locator("#generate").click()
+    page.wait_for_load_state()
+    expect(page.locator(".job-card-succeeded, .generation-images").first).to_be_visible()
+    person.open("/gallery")
+    expect(page.locator(".image-card")).to_have_count(count)
+    return person
+
+
+def viewed(page: Page) -> str:
+    """Return the id of the image in the viewer."""
+    return page.locator("#viewer").get_attribute("data-asset") or ""
+
+
+def tiles(page: Page) -> list[str]:
+    cards = page.locator(".image-card").all()
+    return [card.get_attribute("data-asset") or "" for card in cards]
+
+
+def test_the_viewer_opens_over_the_gallery_turns_by_keys_and_closes_by_back(cast: Cast) -> None:
+    person = with_images(cast, "viewer")
+    page, (first, second, third) = person.page, tiles(person.page)
+    page.locator(".image-card-frame").first.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    expect(page.locator("dialog[open] #viewer")).to_be_visible()
+    assert viewed(page) == second
+    expect(page).to_have_url(re.compile(f"/images/{second}"))
+    page.keyboard.press("ArrowRight")
+    expect(page.locator(f'#viewer[data-asset="{third}"]')).to_be_visible()
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator(f'#viewer[data-asset="{second}"]')).to_be_visible()
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator(f'#viewer[data-asset="{first}"]')).to_be_visible()
+    page.go_back()
+    expect(page.locator("#viewer")).to_have_count(0)
+    expect(page).to_have_url(person.base + "/gallery")
+    page.go_forward()
+    expect(page.locator("dialog[open] #viewer")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("#viewer")).to_have_count(0)
+    expect(page).to_have_url(person.base + "/gallery")
+    page.go_forward()
+    expect(page.locator("dialog[open] #viewer")).to_be_visible()
+    page.reload()
+    expect(page.locator("main #viewer")).to_be_visible()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator(f'#viewer[data-asset="{second}"]')).to_be_visible()
+
+
+def test_a_star_in_the_viewer_shows_in_the_gallery_too(cast: Cast) -> None:
+    person = with_images(cast, "star", 2)
+    page, (first, _) = person.page, tiles(person.page)
+    page.locator(".image-card-frame").first.click()
+    star = page.locator(f"#viewer-favourite-{first}")
+    star.click()
+    expect(star).to_have_attribute("aria-pressed", "true")
+    expect(star).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(page.locator(f"#tile-favourite-{first}")).to_have_attribute("aria-pressed", "true")
+    page.get_by_label("Favourites").check()
+    expect(page.locator(".image-card")).to_have_count(1)
+    expect(page).to_have_url(person.base + "/gallery?starred=1")
+
+
+def test_a_deletion_by_keyboard_is_undone(cast: Cast) -> None:
+    person = with_images(cast, "undo")
+    page, (first, second, third) = person.page, tiles(person.page)
+    page.locator(f'[data-asset="{second}"] [commandfor]').focus()
+    page.keyboard.press("Enter")
+    ask = page.locator("dialog[open]")
+    expect(ask).to_contain_text("Delete all 3")
+    ask.get_by_role("button", name="Delete", exact=True).focus()
+    page.keyboard.press("Enter")
+    expect(page.locator(".image-card")).to_have_count(2)
+    assert tiles(page) == [first, third]
+    page.locator("#toasts").get_by_role("button", name="Undo").click()
+    expect(page.locator(".image-card")).to_have_count(3)
+    assert tiles(page) == [first, second, third]
+
+
+def test_a_deletion_in_the_viewer_closes_it_and_the_image_is_gone(cast: Cast) -> None:
+    person = with_images(cast, "gone", 2)
+    page, (_, second) = person.page, tiles(person.page)
+    page.locator(".image-card-frame").first.click()
+    page.locator("#viewer").get_by_role("button", name="Delete").first.click()
+    page.locator("#viewer-delete").get_by_role("button", name="Delete", exact=True).click()
+    expect(page.locator("#viewer")).to_have_count(0)
+    expect(page).to_have_url(person.base + "/gallery")
+    assert tiles(page) == [second]
+    expect(page.locator("#toasts")).to_contain_text("Deleted.")
+
+
+def test_the_selected_images_come_as_one_archive_and_are_deleted_together(
+    cast: Cast, tmp_path: Path
+) -> None:
+    person = with_images(cast, "zip", 4)
+    page, ids = person.page, tiles(person.page)
+    boxes = page.locator(".image-card-select input")
+    expect(page.locator("#selection")).to_be_hidden()
+    boxes.nth(0).check(force=True)
+    boxes.nth(2).click(modifiers=["Shift"], force=True)
+    expect(page.locator("[data-selected]")).to_have_text("3")
+    with page.expect_download() as download:
+        page.locator("#selection").get_by_role("button", name="Download").click()
+    file = tmp_path / "images.zip"
+    download.value.save_as(file)
+    with ZipFile(BytesIO(file.read_bytes())) as archive:
+        files = sorted(archive.read(name) for name in archive.namelist())
+    stored = [page.request.get(f"{person.base}/media/{each}").body() for each in ids[:3]]
+    assert files == sorted(stored)
+    page.get_by_role("button", name="Select all on this page").click()
+    expect(page.locator("[data-selected]")).to_have_text("4")
+    boxes.nth(3).uncheck(force=True)
+    page.locator("#selection").get_by_role("button", name="Delete").click()
+    page.locator("#delete-selected").get_by_role("button", name="Delete", exact=True).click()
+    expect(page.locator(".image-card")).to_have_count(1)
+    expect(page.locator("#toasts")).to_contain_text("3 images deleted.")
+    page.locator("#toasts").get_by_role("button", name="Undo").click()
+    expect(page.locator(".image-card")).to_have_count(4)
+
+
+def test_a_swipe_turns_to_the_next_image(cast: Cast) -> None:
+    person = with_images(cast, "swipe", 2, width=390)
+    page, (first, second) = person.page, tiles(person.page)
+    page.locator(".image-card-frame").first.click()
+    expect(page.locator(f'#viewer[data-asset="{first}"]')).to_be_visible()
+    swipe = """across => {
+      const stage = document.querySelector(".viewer-stage");
+      const touch = (x) => new Touch({ identifier: 1, target: stage, clientX: x, clientY: 200 });
+      const fire = (kind, list, x) => stage.dispatchEvent(new TouchEvent(kind, {
+        bubbles: true, touches: list ? [touch(x)] : [], changedTouches: [touch(x)],
+      }));
+      fire("touchstart", true, 200);
+      fire("touchend", false, 200 + across);
+    }"""
+    page.evaluate(swipe, -20)
+    page.evaluate(swipe, -120)
+    expect(page.locator(f'#viewer[data-asset="{second}"]')).to_be_visible()
+    page.evaluate(swipe, 120)
+    expect(page.locator(f'#viewer[data-asset="{first}"]')).to_be_visible()
+
+
+def test_everything_works_without_a_script(cast: Cast, tmp_path: Path) -> None:
+    person = with_images(cast, "plain", 2, script=False)
+    page, (first, second) = person.page, tiles(person.page)
+    page.locator(".image-card-frame").first.click()
+    expect(page).to_have_url(re.compile(f"/images/{first}"))
+    page.locator("#viewer-next").click()
+    expect(page).to_have_url(re.compile(f"/images/{second}"))
+    page.locator("#viewer-star-" + second).get_by_role("button").click()
+    expect(page.locator("#viewer-favourite-" + second)).to_have_attribute("aria-pressed", "true")
+    page.get_by_role("link", name="Close").click()
+    page.locator(".image-card-select input").first.check(force=True)
+    with page.expect_download() as download:
+        page.locator("#selection").get_by_role("button", name="Download").click()
+    file = tmp_path / "one.zip"
+    download.value.save_as(file)
+    with ZipFile(file) as archive:
+        (name,) = archive.namelist()
+        content = archive.read(name)
+    assert content == page.request.get(f"{person.base}/media/{first}").body()
+    page.get_by_label("Shape").select_option("portrait")
+    page.get_by_role("button", name="Search").click()
+    expect(page.get_by_text("Nothing found")).to_be_visible()
+
+
+@EVERY_WIDTH_AND_THEME
+def test_axe_finds_nothing_in_gallery_viewer_and_generation(
+    cast: Cast, width: int, dark: bool
+) -> None:
+    person = with_images(cast, f"sound{width}{dark}".lower(), 2, width=width, dark=dark, still=True)
+    page = person.page
+    assert_sound(page, "the gallery")
+    page.locator(".image-card-select input").first.check(force=True)
+    assert_sound(page, "a selection")
+    page.locator(".image-card-frame").first.click()
+    expect(page.locator("dialog[open] #viewer")).to_be_visible()
+    assert_sound(page, "the viewer")
+    page.reload()
+    assert_sound(page, "the page of an image")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.locator(".viewer-text a[href^='/generations/']").click()
+    expect(page.locator(".generation-images")).to_be_visible()
+    assert_sound(page, "a generation")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
