@@ -143,6 +143,29 @@ def test_a_worker_that_died_before_the_job_was_noted_is_released_and_not_called_
     studio.check()
 
 
+def test_a_worker_that_died_between_two_files_of_a_job_is_charged_for_the_first(
+    alice: Person, studio: Studio, vendor: FakeFal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    genuine, asked = fal.FalProvider._fetch, iter(range(1))
+
+    def fetch(provider: Any, *rest: Any) -> Any:
+        if next(asked, None) is None:
+            raise Killed
+        return genuine(provider, *rest)
+
+    generation_id = studio.ask(alice, model="flux-dev", n=2)
+    with monkeypatch.context() as patch:
+        patch.setattr(fal.FalProvider, "_fetch", fetch)
+        with pytest.raises(Killed):
+            studio.queue.run()
+    studio.sweep(after_seconds=LAPSED)
+    assert studio.queue.run() == 0
+    assert ended(studio, generation_id) == ("succeeded", 1, 1, 1_000_000)
+    assert vendor.count == 1
+    assert wallet(alice) == (49, 0)
+    studio.check()
+
+
 def test_an_owner_who_canceled_before_the_worker_died_pays_nothing(
     alice: Person, studio: Studio, vendor: FakeFal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
