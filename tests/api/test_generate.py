@@ -122,6 +122,20 @@ def test_the_members_of_older_clients_are_ignored_and_unknown_ones_refused(
     studio.order(api.person, path, {**body, "models": ["whatever", 3]})
 
 
+@pytest.mark.parametrize("operation", ORDERS)
+def test_the_document_describes_the_body(api: Program, studio: Studio, operation: str) -> None:
+    order = ORDERS[operation]
+    body = order.body(studio, api.person)
+    if "text" in body:  # the document has one of its two names
+        body["prompt"] = body.pop("text")
+    for path, sent in ((order.path, body), ("/api/chat", {"type": operation, **body})):
+        described = api.document.operation("POST", path)
+        content = described["requestBody"]["content"]["application/json"]
+        api.document.validate(sent, content["schema"])
+        for status in ("200", "202"):
+            assert described["responses"][status]["headers"].keys() >= {"X-Credits-Cost"}
+
+
 def test_the_only_one_of_images_is_the_image_to_enlarge(api: Program, studio: Studio) -> None:
     image = studio.bring(api.person)
     made = studio.order(api.person, "/api/upscale-image", {"images": [image]})
