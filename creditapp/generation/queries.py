@@ -19,6 +19,9 @@ from creditapp.pagination import Page, page_of
 ID: Final = re.compile(r"gen_[0-9a-z]{26}")
 """The form of a generation's id, which is also the cursor of a list of generations."""
 
+QUEUE_MAX: Final = 1000
+"""Beyond this many, a place in the queue is no longer counted."""
+
 
 @dataclass(frozen=True)
 class GenerationResult:
@@ -126,6 +129,47 @@ def list_generations(
     assets = assets_of(session, page.rows)
     results = [GenerationResult(row, assets.get(row.id, ())) for row in page.rows]
     return Page(results, page.next_cursor)
+
+
+def list_recent(session: Session, by: Caller, size: int) -> list[GenerationResult]:
+    """Return the caller's newest generations with their assets, and no part of a batch.
+
+    Two queries, and one more where the page would end within a batch.
+    """
+    newest = select(Generation).where(*owned(by)).order_by(Generation.id.desc())
+    rows = list(session.scalars(newest.limit(size)))
+    if len(rows) == size and rows[-1].batch_id:
+        last = rows[-1]
+        rows += session.scalars(
+            newest.where(Generation.batch_id == last.batch_id, Generation.id < last.id)
+        )
+    assets = assets_of(session, rows)
+    return [GenerationResult(row, assets.get(row.id, ())) for row in rows]
+
+
+def places_in_queue(session: Session, generations: Sequence[Generation]) -> dict[str, int]:
+    """Return how many are ahead of each queued generation at its provider, by its id.
+
+    One query, none where nothing is queued; at most ``QUEUE_MAX`` are counted.
+    """
+    queued = [generation for generation in generations if generation.state == "queued"]
+    if not queued:
+        return {}
+    waiting = (
+        select(Generation.provider, Generation.id)
+        .where(
+            Generation.state == "queued",
+            Generation.provider.in_({generation.provider for generation in queued}),
+            Generation.id < max(generation.id for generation in queued),
+        )
+        .order_by(Generation.id)
+        .limit(QUEUE_MAX)
+    )
+    rows = session.execute(waiting).all()
+    return {
+        each.id: sum(row.provider == each.provider and row.id < each.id for row in rows)
+        for each in queued
+    }
 
 
 @dataclass(frozen=True)

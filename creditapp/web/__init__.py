@@ -28,6 +28,7 @@ from creditapp.web import (
     studio,
     topup,
     uploads,
+    wall,
     webhooks,
 )
 from creditapp.web import settings as settings_pages
@@ -50,6 +51,7 @@ BLUEPRINTS = {
         history.pages,
         images.pages,
         uploads.pages,
+        wall.routes,
     ],
     webhooks.webhooks: [],
 }

@@ -17,7 +17,7 @@ from creditapp.http.rate_limiting import costly
 from creditapp.http.rendering import go, page_or_block
 from creditapp.http.viewer import caller, notify
 from creditapp.services import get
-from creditapp.web import view_models
+from creditapp.web import view_models, wall
 from creditapp.web.images import answer_deletion, send_archive
 
 pages = Blueprint("page", __name__)
@@ -36,7 +36,7 @@ def show(generation_id: str) -> Response:
     return page_or_block(
         "pages/generation/index.html",
         "job",
-        job=view_models.job(result, now=now()),
+        job=wall.jobs([result])[0],
         items=[view_models.image_card(generation, each, together) for each in result.assets],
         settings=view_models.generation_settings(generation, sources),
         link=f"{get(Settings).site_url}/generations/{generation.id}",

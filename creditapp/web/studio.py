@@ -10,12 +10,9 @@ from flask import Blueprint, Response, make_response
 
 from creditapp.catalog import Catalog
 from creditapp.clock import now
-from creditapp.db import reading
 from creditapp.errors import AppError, ValidationFailed
-from creditapp.generation import GenerationResult, find, queries, submit_batch
-from creditapp.generation import cancel as cancel_generation
+from creditapp.generation import GenerationResult, submit_batch
 from creditapp.generation import submit as submit_order
-from creditapp.generation.gallery import GalleryFilter, list_images
 from creditapp.generation.orders import PROMPT_CHARACTERS_MAX
 from creditapp.http import forms
 from creditapp.http.policies import policy
@@ -23,14 +20,12 @@ from creditapp.http.problems import form_page
 from creditapp.http.rendering import go, render_block, render_page, wants_fragment
 from creditapp.http.viewer import caller, forget_viewer, viewer
 from creditapp.services import get
-from creditapp.web import studio_form, studio_pricing, view_models
+from creditapp.web import studio_form, studio_pricing, view_models, wall
 from creditapp.web.studio_form import Form
 
 PAGE = "pages/studio/index.html"
 FORM = "pages/studio/form.html"
 MODELS = "pages/studio/models.html"
-RESULTS = "pages/studio/results.html"
-RECENT = 12
 PLACED = {"prompt", "negativePrompt", "seed", "images", "mask", "image", "audio", "seconds"}
 """The fields that show what is wrong with them; the panel shows what is wrong with others."""
 
@@ -91,9 +86,7 @@ def submit() -> Response:
     if not wants_fragment():
         return go(f"/generations/{results[0].generation.id}" if len(results) == 1 else "/#results")
     forget_viewer()
-    body = "".join(
-        render_block(RESULTS, "job", job=view_models.job(result, now=now())) for result in results
-    )
+    body = wall.new_cards(results)
     body += render_block(FORM, "price_panel", **_form(form), oob=True)
     body += render_block(FORM, "allowance", oob=True)
     response = make_response(body, 202)
@@ -124,34 +117,6 @@ def _refused(form: Form, refusal: AppError) -> Response:
     return form_page(PAGE, refusal, **context)
 
 
-@generation.get("/generations/<generation_id>/card")
-@policy("public")
-def card(generation_id: str) -> Response:
-    """Return the card of a generation that is polled; once it has ended, update the balance too."""
-    result = find(reading(), generation_id, caller())
-    job = view_models.job(result, now=now())
-    body = render_block(RESULTS, "job", job=job)
-    if not result.generation.finished:
-        return make_response(body)
-    # A finished card stops polling, so screen readers and the balance learn of its end only once.
-    response = make_response(body + render_block("layouts/fragments.html", "news", job=job))
-    response.headers["HX-Trigger"] = "balance-changed"
-    return response
-
-
-@generation.post("/generations/<generation_id>/cancel")
-@policy("public")
-def cancel(generation_id: str) -> Response:
-    """Cancel a generation."""
-    cancel_generation(generation_id, caller(), now=now())
-    if not wants_fragment():
-        return go(f"/generations/{generation_id}")
-    result = find(reading(), generation_id, caller())
-    response = make_response(render_block(RESULTS, "job", job=view_models.job(result, now=now())))
-    response.headers["HX-Trigger"] = "balance-changed"
-    return response
-
-
 def _form(form: Form, was_micro: int | None = None) -> dict[str, Any]:
     """Return the context of the form: its tabs, its fields with their options, and its price."""
     current_viewer = viewer()
@@ -177,15 +142,5 @@ def _form(form: Form, was_micro: int | None = None) -> dict[str, Any]:
 
 
 def _page(form: Form) -> dict[str, Any]:
-    """Return the context of the page; four queries beside the viewer's."""
-    by, db_session = caller(), reading()
-    results = queries.list_generations(db_session, by, RECENT).rows
-    has_images = any(result.assets for result in results)
-    if not has_images and len(results) == RECENT:  # all failed; older ones may have images
-        has_images = bool(list_images(db_session, by, GalleryFilter(), 1).rows)
-    return {
-        **_form(form),
-        "jobs": [view_models.job(result, now=now()) for result in results],
-        "has_images": has_images,
-        "examples": get(Catalog).examples,
-    }
+    """Return the context of the page."""
+    return {**_form(form), **wall.context(), "examples": get(Catalog).examples}

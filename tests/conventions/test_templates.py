@@ -36,9 +36,11 @@ NO_PAGES = {
     "studio_pricing",
     "studio_settings",
     "topup",
+    "wall",
 }
 """Modules of ``web`` without a page of their own: helpers, answers to machines, ``topup``, whose
-part of the settings is a component, and ``email_address``, whose pages are those of ``auth``."""
+part of the settings is a component, ``email_address``, whose pages are those of ``auth``, and
+``wall``, the part of the studio with the results."""
 
 CSS = ROOT / "static" / "css"
 NO_STYLES = {component.name for component in SUBJECTS if component.no_styles}

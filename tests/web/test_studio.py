@@ -16,7 +16,7 @@ def test_a_guest_makes_three_images_and_is_then_invited_to_sign_up(
         answer = submit(guest, f"a harbour at dusk {number}")
         assert answer.status_code == 303
         queue.run()
-        assert guest.page(answer.location).has(".job-card-succeeded")
+        assert guest.page(answer.location).has(".generation-made")
     refused = submit(guest, "one more")
     assert refused.status_code == 429
     assert "Sign up" in refused.text
@@ -69,7 +69,7 @@ def test_a_press_with_htmx_answers_the_card_and_the_new_price(alice: Person, que
     queue.run()
     done = alice.browser.get(card, headers=HTMX)
     assert "job-card-succeeded" in done.text
-    assert done.headers["HX-Trigger"] == "balance-changed"
+    assert "balance-changed" in done.headers["HX-Trigger"]
     assert "49" in alice.page("/credits/balance", headers=HTMX).text
 
 

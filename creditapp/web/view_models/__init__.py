@@ -13,7 +13,8 @@ from creditapp.web.view_models.credit import (
     history_line,
 )
 from creditapp.web.view_models.history import prompt_filters, sent_prompt
-from creditapp.web.view_models.images import image_card, job
+from creditapp.web.view_models.images import image_card
+from creditapp.web.view_models.jobs import Job, blocks, job
 from creditapp.web.view_models.payments import PaymentView, payment
 from creditapp.web.view_models.pickers import pickers
 from creditapp.web.view_models.plans import plan, plans, seats
@@ -21,4 +22,4 @@ from creditapp.web.view_models.price_panel import available_ids, price_panel
 from creditapp.web.view_models.receipts import ReceiptView, receipt
 from creditapp.web.view_models.sources import SourcePicker, SourceTile, source_picker, source_tile
 from creditapp.web.view_models.topups import Topup, topup
-from creditapp.web.view_models.viewer import generation_settings, source_ids, viewed
+from creditapp.web.view_models.viewer import generation_settings, source_ids, source_image, viewed

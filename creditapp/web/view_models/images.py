@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
-from creditapp.catalog import Catalog
-from creditapp.generation import GenerationResult, gallery
+from creditapp.generation import gallery
 from creditapp.generation.models import Asset, Generation
 from creditapp.http.rendering import with_query
-from creditapp.services import get
 
 
 @dataclass(frozen=True)
@@ -36,27 +32,6 @@ class Image:
 
 
 @dataclass(frozen=True)
-class Failure:
-    """Why a generation failed, and whether trying again can help."""
-
-    text: str
-    retry: bool
-
-
-@dataclass(frozen=True)
-class Job:
-    """The ``job_card`` component."""
-
-    generation: Generation
-    assets: Sequence[Image]
-    width: int
-    height: int
-    eta_seconds: int | None
-    failure: Failure | None
-    again_url: str
-
-
-@dataclass(frozen=True)
 class ImageCard:
     """The ``image_card`` component."""
 
@@ -68,25 +43,6 @@ class ImageCard:
     together: int
     """How many images there are of the same generation."""
     again_url: str
-
-
-def job(result: GenerationResult, *, now: datetime) -> Job:
-    """Return one generation with its images, and how long it still takes."""
-    generation = result.generation
-    width, _, height = generation.size.partition("x")
-    failure = None
-    if generation.state == "failed":
-        text = generation.error_text or "The image could not be made."
-        failure = Failure(text, retry=generation.error_code != "prompt_rejected")
-    return Job(
-        generation=generation,
-        assets=[image(asset) for asset in result.assets],
-        width=int(width),
-        height=int(height),
-        eta_seconds=_seconds_left(generation, now),
-        failure=failure,
-        again_url=again_url(generation),
-    )
 
 
 def image(asset: Asset) -> Image:
@@ -133,11 +89,3 @@ def again_url(generation: Generation) -> str:
         "quality": generation.quality,
     }
     return with_query("/", fields)
-
-
-def _seconds_left(generation: Generation, now: datetime) -> int | None:
-    model = get(Catalog).model(generation.model)
-    if model is None or generation.state != "running" or generation.provider_started_at is None:
-        return None
-    left = model.typical_seconds - int((now - generation.provider_started_at).total_seconds())
-    return left if left > 1 else None

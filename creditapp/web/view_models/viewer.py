@@ -12,6 +12,7 @@ from creditapp.generation.sources import Source, Sources
 from creditapp.http.rendering import with_query
 from creditapp.services import get
 from creditapp.web.view_models.images import Image, again_url, image
+from creditapp.web.view_models.jobs import preview_note
 
 COMPARED = ("image-to-image", "upscale")
 """Operations whose result is shown beside the image that it started from."""
@@ -58,6 +59,8 @@ class Viewed:
     steps: Sequence[Step]
     again_url: str
     page_url: str
+    note: str | None
+    """A sentence about a preview: a melody is no speech."""
     previous_url: str | None
     next_url: str | None
     close_url: str
@@ -89,6 +92,7 @@ def viewed(
         steps=_steps(generation, asset),
         again_url=again_url(generation),
         page_url=f"/images/{asset.id}{suffix}",
+        note=preview_note(generation),
         previous_url=previous_url,
         next_url=next_url,
         close_url=f"/gallery{suffix}" if query else f"/generations/{generation.id}",
@@ -113,7 +117,7 @@ def generation_settings(generation: Generation, sources: Sources) -> GenerationS
         voice=values.get("voice"),
         seconds=values.get("seconds"),
         took_seconds=max(1, round(took.total_seconds())) if took is not None else None,
-        sources=[_source(each) for each in shown],
+        sources=[source_image(each) for each in shown],
     )
 
 
@@ -124,7 +128,8 @@ def source_ids(generation: Generation) -> list[str]:
     return [each for each in dict.fromkeys(ids) if each]
 
 
-def _source(source: Source) -> Image:
+def source_image(source: Source) -> Image:
+    """Return how a file that a generation started from is shown."""
     is_upload = source.id.startswith("upl_")
     url = f"/uploads/{source.id}" if is_upload else f"/media/{source.id}"
     return Image(

@@ -1,0 +1,153 @@
+"""The wall of the studio in a browser: images one by one, focus, the tab's title, "Use again"."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Cast
+from tests.browser.test_access import EVERY_WIDTH_AND_THEME, assert_sound
+
+pytestmark = pytest.mark.browser
+
+PROMPT = "What should it show?"
+
+COUNT_FIGURES = """
+window.seen = [];
+new MutationObserver(() => {
+  const figures = document.querySelectorAll("#jobs > :first-child figure");
+  seen.push(figures.length);
+  if (figures.length && !window.firstFigure) window.firstFigure = figures[0];
+}).observe(document.getElementById("jobs"), { childList: true, subtree: true });
+"""
+
+
+def generate(page: Page, prompt: str, count: int = 1) -> None:
+    """Fill in the form and press the button, once the page's scripts have run."""
+    page.wait_for_load_state("load")
+    page.get_by_label(PROMPT).fill(prompt)
+    number = page.locator(f"input[name=n][value='{count}']")
+    if not number.is_checked():
+        shown = page.locator("input[name=shown_micro]")
+        before = shown.input_value()
+        page.locator("label", has=number).click()
+        expect(shown).not_to_have_value(before)
+    page.locator("#generate").click()
+
+
+def test_images_appear_one_by_one_and_stay_while_the_card_changes(cast: Cast) -> None:
+    alice = cast.person()
+    alice.sign_up("onebyone@example.com")
+    page = alice.page
+    page.wait_for_load_state("load")
+    page.evaluate(COUNT_FIGURES)
+    generate(page, "A harbour at dusk", 4)
+    expect(page.locator(".job-card-succeeded figure img")).to_have_count(4)
+    seen = page.evaluate("[...new Set(window.seen)]")
+    assert set(seen) & {1, 2, 3}, f"all four came at once: {seen}"
+    assert page.evaluate("window.firstFigure.isConnected"), "its image was loaded once"
+
+
+def test_the_percentage_only_rises_between_two_answers(cast: Cast) -> None:
+    alice = cast.person()
+    alice.sign_up("percent@example.com")
+    page = alice.page
+    page.evaluate(
+        """window.percents = [];
+        setInterval(() => {
+          const bar = document.querySelector("#jobs progress");
+          if (bar) percents.push(bar.value);
+        }, 60);"""
+    )
+    generate(page, "A canyon of cut paper", 4)
+    expect(page.locator(".job-card-succeeded")).to_have_count(1)
+    percents = page.evaluate("window.percents")
+    assert percents == sorted(percents)
+    assert len(set(percents)) > 4, f"it moves between the answers: {sorted(set(percents))}"
+
+
+def test_a_focused_cancel_hands_the_focus_on_when_the_job_ends(cast: Cast) -> None:
+    alice = cast.person()
+    alice.sign_up("focus@example.com")
+    page = alice.page
+    generate(page, "A lighthouse", 4)
+    page.locator(".job-card .acts button", has_text="Cancel").focus()
+    expect(page.locator(".job-card-succeeded")).to_have_count(1)
+    expect(page.locator(".job-card [data-use-again]")).to_be_focused()
+
+
+def test_the_tabs_title_tells_that_an_image_is_ready_until_one_looks(cast: Cast) -> None:
+    alice = cast.person()
+    alice.sign_up("title@example.com")
+    page = alice.page
+    title = page.title()
+    page.evaluate("document.hasFocus = () => false")
+    generate(page, "A fox in the snow")
+    expect(page).to_have_title(f"(1) Ready · {title}")
+    expect(page.locator("#live")).to_contain_text("Your image is ready.")
+    page.evaluate("document.hasFocus = () => true; dispatchEvent(new Event('focus'))")
+    expect(page).to_have_title(title)
+
+
+def test_use_again_fills_the_form_in_its_place(cast: Cast) -> None:
+    alice = cast.person()
+    alice.sign_up("again@example.com")
+    page = alice.page
+    generate(page, "A greenhouse at night", 2)
+    expect(page.locator(".job-card-succeeded")).to_have_count(1)
+    page.get_by_label(PROMPT).fill("something else")
+    page.evaluate("window.same = true")
+    page.locator(".job-card [data-use-again]").click()
+    prompt = page.get_by_label(PROMPT)
+    expect(prompt).to_have_value("A greenhouse at night")
+    expect(prompt).to_be_focused()
+    expect(page.locator("input[name=n][value='2']")).to_be_checked()
+    assert page.evaluate("window.same"), "the page was not loaded again"
+    expect(page.locator("#balance")).to_contain_text(re.compile(r"^\D*4\d"))
+
+
+def test_a_running_job_is_there_again_after_a_visit_elsewhere(cast: Cast) -> None:
+    alice = cast.person()
+    alice.sign_up("elsewhere@example.com")
+    page = alice.page
+    generate(page, "A quiet lake", 4)
+    expect(page.locator(".job-card")).to_have_count(1)
+    alice.open("/credits")
+    page = alice.open("/")
+    expect(page.locator(".job-card-succeeded figure img")).to_have_count(4)
+
+
+@EVERY_WIDTH_AND_THEME
+def test_axe_finds_nothing_on_a_full_wall(cast: Cast, width: int, dark: bool) -> None:
+    alice = cast.person(width=width, dark=dark, still=True)
+    alice.sign_up(f"wall{width}@example.com")
+    page = alice.page
+    assert_sound(page, "an empty wall")
+    for number, count in enumerate((1, 2, 3)):
+        generate(page, f"A lighthouse, print {number}", count)
+        expect(page.locator(".job-card-succeeded")).to_have_count(number + 1)
+    assert_sound(page, "a full wall")
+    newest = page.locator("#jobs > :first-child").bounding_box()
+    older = page.locator("#jobs > :nth-child(2)").bounding_box()
+    wall = page.locator("#jobs").bounding_box()
+    assert newest
+    assert older
+    assert wall
+    assert newest["width"] == pytest.approx(wall["width"], abs=1)
+    assert older["width"] < wall["width"] * 0.6
+
+
+def test_nothing_moves_while_one_waits_if_the_system_asks_for_stillness(cast: Cast) -> None:
+    alice = cast.person(still=True)
+    alice.sign_up("still@example.com")
+    page = alice.page
+    page.evaluate(
+        """window.moving = 0;
+        const wall = document.getElementById("jobs");
+        setInterval(() => { moving += wall.getAnimations({subtree: true}).length }, 40);"""
+    )
+    generate(page, "A quiet lake", 4)
+    expect(page.locator(".job-card-succeeded")).to_have_count(1)
+    assert page.evaluate("window.moving") == 0
