@@ -24,6 +24,7 @@ from creditapp.errors import AppError, AuthenticationRequired
 from creditapp.generation import uploads
 from creditapp.generation.funding import Caller
 from creditapp.generation.models import Upload
+from creditapp.generation.providers import SourceFile
 from creditapp.generation.sources import find_sources, note_use, recent_sources
 from creditapp.generation.uploads import process, store
 from creditapp.guests import Visitor
@@ -44,7 +45,7 @@ from tests.generation.files import (
     sound,
     wav,
 )
-from tests.generation.studio import Studio
+from tests.generation.studio import Scripted, Studio, wallet
 
 one_database = pytest.mark.databases("sqlite")
 """For tests of bytes, which touch no row."""
@@ -398,6 +399,33 @@ def test_a_failure_to_store_the_row_leaves_no_file(
     monkeypatch.setattr(store, "_require_room", require_room)
     assert send(alice, png()).status_code == 500
     assert studio.files() == set()
+
+
+def test_an_order_starts_from_the_stored_bytes(
+    alice: Person, charlie: Person, provider: Scripted, studio: Studio
+) -> None:
+    answer, data = stored(alice, photograph())
+    order = {"prompt": "at night", "model": "gpt-image", "images": [answer["id"]]}
+    stolen = charlie.call("POST", "/api/generate-image", order, Prefer="respond-async")
+    assert (stolen.status_code, wallet(charlie)) == (404, (50, 0))
+    made = alice.call("POST", "/api/generate-image", order, Prefer="respond-async")
+    assert made.status_code == 202, made.text
+    studio.queue.run()
+    assert provider.requests[-1].images == (SourceFile(data, "image/jpeg"),)
+    assert studio.generation(made.json["id"]).state == "succeeded"
+
+
+def test_an_upload_deleted_before_the_work_costs_nothing(
+    alice: Person, provider: Scripted, studio: Studio
+) -> None:
+    upload_id = stored(alice, png())[0]["id"]
+    order = {"prompt": "at night", "model": "gpt-image", "images": [upload_id]}
+    made = alice.call("POST", "/api/generate-image", order, Prefer="respond-async")
+    assert alice.call("DELETE", f"/api/uploads/{upload_id}").status_code == 204
+    studio.queue.run()
+    failed = studio.generation(made.json["id"])
+    assert (failed.state, failed.charged_micro, provider.calls) == ("failed", 0, 0)
+    assert wallet(alice) == (50, 0)
 
 
 def test_the_newest_files_of_a_kind_are_offered(
