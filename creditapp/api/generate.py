@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 from flask import Blueprint, Response
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
 
 from creditapp.api.data_urls import FilesInBody
 from creditapp.api.generations import GenerationAnswer, answer_of, failure_of
@@ -46,7 +46,7 @@ class TypedBody(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    type: Literal["text-to-image", "image-to-image", "upscale", "video", "audio", "lipsync"]
+    type: Annotated[str, WithJsonSchema({"type": "string", "enum": list(OPERATIONS)})]
 
 
 def _documented(summary: str, body: type[BaseModel]) -> Documented:

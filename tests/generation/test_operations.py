@@ -9,6 +9,7 @@ import pytest
 from creditapp.catalog import OPERATIONS as CATALOG_OPERATIONS
 from creditapp.catalog import TEXT_TO_IMAGE, load_catalog
 from creditapp.generation.operations import OPERATIONS, Operation
+from tests.generation.orders import ORDERS
 
 FORMS = Path(__file__).parents[2] / "templates" / "pages" / "studio" / "operations"
 
@@ -17,6 +18,7 @@ FORMS = Path(__file__).parents[2] / "templates" / "pages" / "studio" / "operatio
 def test_an_operation_has_the_catalogs_name_an_order_and_a_form(operation: Operation) -> None:
     assert operation.id in CATALOG_OPERATIONS
     assert operation.order.operation == operation.id
+    assert operation.id in ORDERS, "the tests of charges need a sample order"
     assert (FORMS / f"{operation.id.replace('-', '_')}.html").is_file()
 
 
