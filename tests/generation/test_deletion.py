@@ -151,6 +151,18 @@ def test_a_stranger_neither_deletes_nor_restores(
     assert alice.browser.get(f"/media/{second}").status_code == 200
 
 
+def test_an_image_of_one_that_is_still_made_is_kept(alice: Person, studio: Studio) -> None:
+    row = studio.make(alice, n=2)
+    first, _ = ids_of(studio)
+    studio.set(row.id, state="running")
+    assert delete(alice, first).status_code == 409
+    assert alice.browser.get(f"/media/{first}").status_code == 200
+    assert alice.page("/gallery").one(f'[data-asset="{first}"] .meta .amount').text == "0.5 credits"
+    assert "generation-images" not in alice.browser.get(f"/generations/{row.id}").text
+    studio.set(row.id, state="succeeded")
+    assert delete(alice, first).status_code == 303
+
+
 def test_a_second_deletion_finds_nothing(alice: Person, studio: Studio) -> None:
     row = studio.make(alice)
     (only,) = ids_of(studio)
