@@ -31,7 +31,7 @@ class PricedForm:
     form: Form
     priced: Sequence[PricedOrder]
     wrong: Mapping[str, str]
-    """What is wrong with fields that the price depends on; it is of their defaults."""
+    """Errors of fields that the price depends on, which is that of their defaults."""
 
     @property
     def cost_micro(self) -> int:

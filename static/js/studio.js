@@ -85,8 +85,8 @@ document.addEventListener("htmx:beforeSwap", ({ detail }) => {
 
 document.addEventListener("htmx:afterSettle", ({ detail }) => {
   prepareForm();
-  // Where the button has gone, such as for lack of credits, the focus goes to what replaced it.
-  if (detail.requestConfig?.path === "/generations" && document.activeElement === document.body) {
+  // Where the button that was pressed has gone, such as for lack of credits, the focus goes to what replaced it.
+  if (["/generations", "/studio"].includes(detail.requestConfig?.path) && document.activeElement === document.body) {
     document.querySelector("#price-panel .button-main")?.focus();
   }
 });

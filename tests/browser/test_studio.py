@@ -105,6 +105,25 @@ def test_ctrl_enter_submits_and_the_focus_stays(cast: Cast) -> None:
     expect(page.locator("#n-2")).to_be_focused()
 
 
+def test_running_short_offers_a_way_on_and_keeps_the_focus(cast: Cast) -> None:
+    alice = cast.person()
+    alice.sign_up("short@example.com")
+    page = alice.page
+    page.get_by_label(TITLE).fill("A poster")
+    choose_model(page, "gpt-image")
+    page.locator("label[for='quality-high']").click()
+    page.locator("label[for='n-4']").click()
+    expect(page.locator("#generate")).to_contain_text("32")
+    page.locator("#generate").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#price-panel")).to_contain_text("14 credits short")
+    expect(page.locator("#price-panel .button-main")).to_be_focused()
+    page.get_by_role("button", name="Make 2 images (16)").click()
+    expect(page.locator("#generate")).to_contain_text("16")
+    expect(page.locator("#generate")).to_be_focused()
+    expect(page.get_by_label(TITLE)).to_have_value("A poster")
+
+
 def test_an_example_fills_the_prompt_in_place(cast: Cast) -> None:
     guest = cast.person()
     page = guest.open("/")

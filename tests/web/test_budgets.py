@@ -30,6 +30,7 @@ MEMBERS_PAGES = [
     "/settings",
     "/credits-demo",
 ]
+MEMBERS_PAGES += ["/?operation=image-to-image", "/?operation=lipsync"]
 MEMBERS_PAGES += ["/credits/plans", "/credits/refunds", "/credits-demo/emails"]
 GUESTS_PAGES = ["/", "/credits", "/auth/signup", "/auth/login", "/credits-demo", "/nothing-here"]
 FRAGMENTS = ["/credits/balance", "/credits", "/dashboard", "/gallery", "/history"]

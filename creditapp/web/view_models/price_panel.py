@@ -25,7 +25,7 @@ class Suggestion(TypedDict):
     choose: NotRequired[str]
 
 
-class Line(TypedDict):
+class PartOfSum(TypedDict):
     """One compared model's part of the sum."""
 
     sentence: str
@@ -37,7 +37,7 @@ class PricePanel(TypedDict):
 
     state: str
     sentence: str
-    lines: list[Line]
+    lines: list[PartOfSum]
     estimated: bool
     reason: str
     cost_micro: int
@@ -111,7 +111,7 @@ def available_ids() -> set[str]:
     }
 
 
-def _lines(priced: Sequence[PricedOrder]) -> list[Line]:
+def _lines(priced: Sequence[PricedOrder]) -> list[PartOfSum]:
     return [
         {"sentence": each.quote.sentence, "cost_micro": each.quote.cost_micro} for each in priced
     ]
