@@ -13,7 +13,7 @@
 
   document.addEventListener("images-starred", (event) => {
     for (const id of event.detail.images) {
-      for (const form of document.querySelectorAll(`#tile-star-${id}, #viewer-star-${id}`)) {
+      for (const form of document.querySelectorAll(`#tile-star-${id}, #viewer-star-${id}, #choice-star-${id}`)) {
         const button = form.querySelector("button");
         form.elements.starred.value = event.detail.starred ? "0" : "1";
         button.setAttribute("aria-pressed", event.detail.starred);
