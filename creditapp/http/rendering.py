@@ -146,8 +146,8 @@ def go(url: str) -> Response:
 
 
 def with_query(path: str, fields: Mapping[str, object]) -> str:
-    """Return a path with a query of the fields that have a value."""
-    query = urlencode({name: value for name, value in fields.items() if value})
+    """Return a path with a query of the fields that have a value, each value of a list."""
+    query = urlencode({name: value for name, value in fields.items() if value}, doseq=True)
     return f"{path}?{query}" if query else path
 
 

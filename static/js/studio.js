@@ -62,11 +62,23 @@ document.addEventListener("click", (event) => {
   if (menu && document.contains(event.target) && !menu.contains(event.target)) closeMenu(menu, false);
   // A pointer chooses one model at once; the arrow keys try them out, and several stay open.
   if (menu && event.detail > 0 && event.target.closest("label[for^=model-]")) closeMenu(menu, true);
-  const link = event.target.closest("a[data-fill]");
-  if (!link || !promptField() || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  const link = event.target.closest("a[data-fill], a[href^='/?operation=']:not([hx-post])");
+  if (!link || !studioForm() || event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();
-  fillPrompt(link.dataset.fill);
+  if (link.dataset.fill && promptField()) fillPrompt(link.dataset.fill);
+  else fillForm(new URL(link.href).searchParams);
 });
+
+// "Use again" fills the form in place, with the prompt, the settings and the files of what was made.
+async function fillForm(query) {
+  const values = { csrf_token: studioForm().elements.csrf_token.value };
+  for (const name of query.keys()) values[name] = query.getAll(name);
+  await htmx.ajax("POST", "/studio", { values, target: "#studio-form", swap: "outerHTML" });
+  document.querySelector("dialog:modal")?.close();
+  const field = promptField() ?? document.getElementById("generate");
+  field?.focus();
+  field?.scrollIntoView({ block: "nearest" });
+}
 
 document.addEventListener("toggle", ({ target }) => {
   if (!target.matches?.("[data-menu][open]")) return;

@@ -124,6 +124,25 @@ def test_running_short_offers_a_way_on_and_keeps_the_focus(cast: Cast) -> None:
     expect(page.get_by_label(TITLE)).to_have_value("A poster")
 
 
+def test_use_again_fills_the_form_in_place(cast: Cast) -> None:
+    alice = cast.person()
+    alice.sign_up("again@example.com")
+    page = alice.page
+    page.get_by_label(TITLE).fill("A harbour at dusk")
+    choose_model(page, "nano-banana")
+    expect(page.locator("#generate")).to_contain_text("0.5")
+    page.locator("#generate").click()
+    expect(page.locator(".job-card-succeeded")).to_have_count(1)
+    choose_model(page, "flux-dev")
+    page.get_by_label(TITLE).fill("Something else")
+    page.evaluate("window.same = true")
+    page.locator(".job-card-succeeded").get_by_text("Use again").click()
+    expect(page.get_by_label(TITLE)).to_have_value("A harbour at dusk")
+    expect(page.get_by_label(TITLE)).to_be_focused()
+    expect(page.locator("#model-chosen")).to_contain_text("Nano Banana")
+    assert page.evaluate("window.same")
+
+
 def test_an_example_fills_the_prompt_in_place(cast: Cast) -> None:
     guest = cast.person()
     page = guest.open("/")

@@ -16,6 +16,7 @@ from creditapp.generation.providers import Providers
 from creditapp.http.sessions import find_member
 from creditapp.media import Media
 from creditapp.services import get, provide
+from creditapp.web.view_models.images import again_url
 from tests.app_factory import Person, Queue, get_clock
 from tests.generation.studio import Scripted
 from tests.pages import parse_html
@@ -151,6 +152,31 @@ def test_what_is_charged_is_the_price_or_less(
     generation = newest(app)
     assert (generation.state, generation.charged_micro) == ("succeeded", charged * CREDIT)
     assert alice.balance() == before - charged
+
+
+@pytest.mark.parametrize(("operation", "fields", "price"), PRICES)
+def test_use_again_fills_in_the_same_form(
+    app: Flask,
+    alice: Person,
+    queue: Queue,
+    files: dict[str, str],
+    operation: str,
+    fields: dict[str, str | list[str]],
+    price: float,
+) -> None:
+    rich(app, alice)
+    sent = {name: fill(each, files) for name, each in fields.items()}
+    alice.post("/generations", {"operation": operation, **sent, "nonce": NONCE})
+    queue.run()
+    form = alice.page(again_url(newest(app))).one("#studio-form")
+    assert form.value("operation") == operation
+    assert int(form.value("shown_micro")) == price * CREDIT
+    for name, each in sent.items():
+        if isinstance(each, list):
+            chosen = [box["value"] for box in form.all(f"input[name={name}][checked]")]
+            assert chosen == each
+        else:
+            assert form.value(name) == each.strip()
 
 
 REFUSED = [

@@ -82,10 +82,17 @@ def image_card(generation: Generation, asset: Asset, together: int = 1) -> Image
 def again_url(generation: Generation) -> str:
     """Return the studio's address with the form filled in like this generation."""
     fields = {
+        "operation": generation.operation,
         "prompt": generation.prompt,
         "model": generation.model,
         "n": generation.n,
         "size": generation.size,
         "quality": generation.quality,
+        "style": generation.style,
+        "negativePrompt": generation.negative_prompt,
     }
-    return with_query("/", fields)
+    return with_query("/", fields | {name: generation.parameters.get(name) for name in _AGAIN})
+
+
+_AGAIN = ("images", "mask", "image", "audio", "seconds", "voice", "format")
+"""The parameters that are fields of a form."""
