@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from creditapp.generation import provenance
+from creditapp.generation.providers import ImageRequest, Request, SpeechRequest, VideoRequest, Work
+from creditapp.generation.providers.offline import OfflineProvider
 from tests.generation import delivered
 
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
@@ -135,3 +137,22 @@ def test_no_bytes_crash_it(file: tuple[str, bytes], data: st.DataObject) -> None
     broken = head + data.draw(st.binary(max_size=60))
     marked = provenance.with_mark(broken, mime_type)
     assert marked is broken or marked.count(SOURCE_TYPE.encode()) == 1
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        ImageRequest(prompt="a fox", provider_model="nano-banana", width=512, height=512),
+        VideoRequest(prompt="waves", seconds=1, width=320, height=180),
+        SpeechRequest(text="Good evening.", voice="alloy", format="mp3"),
+        SpeechRequest(text="Good evening.", voice="alloy", format="wav"),
+    ],
+    ids=["image", "video", "mp3", "wav"],
+)
+def test_a_preview_is_marked_too(request_: Request) -> None:
+    for file in OfflineProvider().make(request_, Work()):
+        marked = provenance.with_mark(file.data, file.mime_type)
+        assert marked.count(SOURCE_TYPE.encode()) == 1
+        if file.mime_type == "image/png":
+            with Image.open(io.BytesIO(marked)) as image:
+                assert "preview" in image.info["Comment"], "its own text stays"

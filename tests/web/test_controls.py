@@ -42,9 +42,12 @@ FORMS: dict[str, dict[str, str]] = {
     "/generations/<generation_id>/cancel": {"next": "/"},
     "/generations/<generation_id>/delete": {"next": "/"},
     "/generations/<generation_id>/report": {"report": "six fingers"},
-    "/generations/<generation_id>/star": {"starred": "1", "next": "/"},
     "/history/<prompt_id>/forget": {"next": "/history"},
     "/history/forget": {},
+    "/images/delete": {"images": "ast_none", "next": "/"},
+    "/images/restore": {"deletion": "del_none", "next": "/"},
+    "/images/star": {"images": "ast_none", "starred": "1", "place": "tile", "next": "/"},
+    "/images/zip": {"images": "ast_none"},
     "/settings/email": {"new_email": "alice@new.example", "email_password": PASSWORD},
     "/settings/notifications": {"notify": "low_balance"},
     "/settings/password": {"current_password": PASSWORD, "password": NEW_PASSWORD},
@@ -62,6 +65,8 @@ FORMS: dict[str, dict[str, str]] = {
         "operation": "image-to-image", "compare": "1", "models": "gpt-image", "images": "upl_x",
         "negativePrompt": "rain", "seed": "7", "style": "ink", "shown_micro": "1",
     },
+    "/uploads": {"add_to": "images", "kinds": "image", "single": "1", "next": "/"},
+    "/uploads/<upload_id>/delete": {"next": "/uploads"},
     "/unsubscribe/<token>": {"List-Unsubscribe": "One-Click"},
 }  # fmt: skip
 
