@@ -294,7 +294,7 @@ def test_only_what_the_catalog_offers_is_a_tab(app: Flask, alice: Person) -> Non
 def test_the_model_is_one_row_and_its_list_says_what_each_can_do(alice: Person) -> None:
     page = alice.page("/?model=gpt-image")
     assert page.one("#model-chosen").text.startswith(
-        "G GPT Image Text in images, edits, medium quality"
+        "GPT Image Text in images, edits, medium quality"
     )
     rows = {row.one(".model-name strong").text: row.text for row in page.all("#model-list .row")}
     assert len(rows) == len(load_catalog("studio").models)
