@@ -176,8 +176,12 @@ def test_a_server_starts_again_right_after_it_ended(taken: socket.socket) -> Non
         connection, _ = taken.accept()
         connection.close()  # first, so that this side of the connection waits for a minute
         taken.close()
-    with port.claimed("127.0.0.1", number, "PORT={port} ./run"):
-        pass
+    with (
+        port.claimed("127.0.0.1", number, "PORT={port} ./run"),
+        pytest.raises(SettingsInvalid, match=f"{number} is in use"),  # so it has the port
+        port.claimed("127.0.0.1", number, "PORT={port} ./run"),
+    ):
+        raise AssertionError("both have it")
 
 
 def test_workers_of_a_server_share_the_port_that_it_claimed(taken: socket.socket) -> None:
@@ -192,6 +196,9 @@ def test_workers_of_a_server_share_the_port_that_it_claimed(taken: socket.socket
             worker.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             worker.bind(("127.0.0.1", number))
             worker.listen()
+        assert {each.getsockname()[1] for each in (one, other)} == {number}
+        with socket.create_connection(("127.0.0.1", number)) as client:
+            assert client.getpeername() == ("127.0.0.1", number)
 
 
 def production_on(url: str, folder: Path, **changes: str) -> dict[str, str]:

@@ -122,9 +122,11 @@ def test_ones_own_log_in_uses_up_no_network(
 ) -> None:
     join()
     office = networks_of("2001:db8::1", SECRET)
+    members = []
     for _ in range(LOG_IN_OF_NETWORK.limit + 1):
         with transaction(engine) as session:
             attempt = accounts.begin_log_in(session, "alice@example.com", office, rules, now=NOW)
         proof = accounts.Proof(attempt, True, None)
         with transaction(engine) as session:
-            accounts.log_in(session, proof, now=NOW)
+            members.append(accounts.log_in(session, proof, now=NOW).email)
+    assert members == ["alice@example.com"] * (LOG_IN_OF_NETWORK.limit + 1)
