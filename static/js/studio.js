@@ -35,7 +35,15 @@ function closeMenu(menu, focus) {
 
 document.addEventListener("input", ({ target }) => {
   if (target === promptField()) notePrompt();
+  if (studioForm()?.contains(target)) clearHeader();
 });
+
+// A message that lies over the header, as on a phone, goes when one begins to work; elsewhere it stays until closed.
+function clearHeader() {
+  for (const toast of document.querySelectorAll(".studio .toasts > .toast")) {
+    if (getComputedStyle(toast).position === "absolute") toast.remove();
+  }
+}
 
 document.addEventListener("keydown", (event) => {
   const menu = document.querySelector("[data-menu][open]");

@@ -2,7 +2,7 @@
 
 The demo is ``./run`` in an empty folder: SQLite and the embedded sandbox. The production set-up is
 PostgreSQL, the sandbox as a program of its own in place of Stripe behind a proxy that can be slow
-and counts the calls, an OpenAI stand-in, an SMTP server, and one trusted proxy.
+and counts the calls, stand-ins of OpenAI and Google, an SMTP server, and one trusted proxy.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from typing import Any
 from tests.attack.attacker import Attacker
 from tests.browser.conftest import free_port, start_server, stop_server
 from tests.databases import new_database
+from tests.fakes.google_server import FakeGoogle
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.smtp_server import FakeSmtpServer
 
@@ -197,7 +198,8 @@ def running_production(folder: Path) -> Iterator[Site]:
     with (
         new_database("postgresql", folder) as url,
         FakeSmtpServer() as mail,
-        FakeOpenAI(compatible_models=frozenset({"google/gemini-2.5-flash-image"})) as openai,
+        FakeOpenAI() as openai,
+        FakeGoogle() as google,
     ):
         stripe = StripeProxy(bank_port)
         environ = {
@@ -213,6 +215,8 @@ def running_production(folder: Path) -> Iterator[Site]:
             "MAIL_URL": f"smtp://127.0.0.1:{mail.port}",
             "OPENAI_API_KEY": openai.key,
             "OPENAI_BASE_URL": openai.base_url,
+            "GEMINI_API_KEY": google.key,
+            "GEMINI_BASE_URL": google.base_url,
             "STRIPE_API_BASE": stripe.url,
             "STRIPE_SECRET_KEY": "sk_test_sandbox",
             "STRIPE_WEBHOOK_SECRET": WEBHOOK_SECRET,

@@ -139,7 +139,7 @@ def test_the_first_changes_and_the_three_mistakes(
     sign.apply(tree)
     page = designer.open("/")
     assert_box(page, "header .mistake", sign.file, None, "unknown tag 'else'")
-    expect(page.locator("h1")).to_have_text("Make an image")
+    expect(page.locator("h1")).to_have_text("Make something new")
     expect(page.locator("#generate")).to_be_visible()
     sign.undo(tree)
 

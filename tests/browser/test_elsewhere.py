@@ -62,6 +62,7 @@ def test_an_image_is_made_by_the_vendor_and_a_pack_is_paid_at_the_other_server(
     page = alice.page
     page.get_by_label("What should it show?").fill("A red boat")
     choose_model(page, "gpt-image")
+    expect(page.locator("#generate")).to_contain_text("2")
     page.locator("#generate").click()
     expect(page.locator(".job-card-succeeded")).to_have_count(1)
     expect(page.locator(".job-card-succeeded .flag-preview")).to_have_count(0)

@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Cast
+from tests.browser.conftest import Cast, choose_model
 
 pytestmark = pytest.mark.browser
 
@@ -51,9 +51,21 @@ def test_the_welcome_closes_and_never_moves_the_form(cast: Cast) -> None:
     assert page.locator("#studio-form").bounding_box() == before
 
 
+@pytest.mark.parametrize(("width", "left"), [(390, 0), (1280, 1)])
+def test_the_welcome_leaves_the_header_when_one_begins_to_type(
+    cast: Cast, width: int, left: int
+) -> None:
+    person = cast.person(width=width)
+    person.sign_up(f"types{width}@example.com")
+    page = person.page
+    expect(page.locator(".toast")).to_be_visible()
+    page.get_by_label("What should it show?").press_sequentially("A fox")
+    expect(page.locator(".toast")).to_have_count(left)
+
+
 def test_changing_the_form_quickly_leaves_the_console_quiet(cast: Cast) -> None:
     page = cast.person().open("/")
     for model in ("nano-banana", "flux-dev", "lora-normal", "gemini-flash"):
-        page.locator(f'input[value="{model}"]').check()
+        choose_model(page, model)
     expect(page.locator(".cost-indicator")).to_be_visible()
     page.wait_for_load_state("networkidle")

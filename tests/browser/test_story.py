@@ -37,7 +37,7 @@ def test_a_stranger_makes_images_signs_up_buys_a_pack_and_makes_more(
     page.get_by_label("What should it show?").fill("A lighthouse over a cut paper sea")
     choose_model(page, "gpt-image")
     expect(page.locator("#generate")).to_contain_text("2")
-    page.locator("#options .quality label", has_text="High").click()
+    page.locator("#options label", has_text="High").click()
     expect(page.locator("#generate")).to_contain_text("8")
     page.locator("#generate").click()
     expect(page.locator("#balance")).to_contain_text("42")
