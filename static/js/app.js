@@ -20,6 +20,16 @@ document.addEventListener("click", (event) => {
   if (!at?.matches(".menu") && !at?.closest(".menu")) document.querySelector(".menu[open]")?.removeAttribute("open");
 });
 
+// What the pointer holds down: were it replaced before the pointer is up, the click would be lost.
+let held = null;
+addEventListener("pointerdown", ({ target }) => { held = target; }, true);
+for (const type of ["pointerup", "pointercancel"]) addEventListener(type, () => setTimeout(() => { held = null; }), true);
+
+// A poll comes again, so its answer can be dropped.
+document.addEventListener("htmx:beforeSwap", ({ detail }) => {
+  if (detail.requestConfig?.elt.matches("[hx-trigger^=every]") && detail.target.contains(held)) detail.shouldSwap = false;
+});
+
 document.addEventListener("keydown", (event) => {
   const menu = event.key === "Escape" && document.querySelector(".menu[open]");
   if (!menu) return;

@@ -86,6 +86,7 @@ async function fillForm(query) {
   const field = promptField() ?? document.getElementById("generate");
   field?.focus();
   field?.scrollIntoView({ block: "nearest" });
+  field?.classList.add("refilled");
 }
 
 document.addEventListener("toggle", ({ target }) => {
@@ -101,6 +102,9 @@ document.addEventListener("htmx:beforeSwap", ({ detail }) => {
   const sent = detail.requestConfig.formData;
   const names = [...now.keys()].filter((name) => !["nonce", "shown_micro", "prompt", "csrf_token"].includes(name));
   if (names.some((name) => now.getAll(name).join() !== sent.getAll(name).join())) detail.shouldSwap = false;
+  if (!studioForm().contains(held)) return;
+  detail.shouldSwap = false;
+  addEventListener("pointerup", () => setTimeout(() => htmx.trigger("#settings", "change")), { once: true, capture: true });
 });
 
 document.addEventListener("htmx:afterSettle", ({ detail }) => {

@@ -1,4 +1,4 @@
-// The wall of the studio: progress between two answers, the tab's title when something is ready, focus, "Use again" in place.
+// The wall of the studio: progress between two answers, the tab's title when something is ready, focus.
 {
   const still = matchMedia("(prefers-reduced-motion: reduce)");
   const drawn = new WeakMap();
@@ -74,17 +74,5 @@
     for (const card of document.querySelectorAll(".wall .job-card-succeeded")) {
       if (!card.querySelector("figure")) (card.closest(".job-batch:not(:has(figure, [data-job]))") ?? card).remove();
     }
-  });
-
-  document.addEventListener("click", async (event) => {
-    const link = event.target.closest("[data-use-again]");
-    const busy = event.altKey || event.ctrlKey || event.metaKey || event.shiftKey;
-    if (!link || busy || !document.getElementById("studio-form")) return;
-    event.preventDefault();
-    link.closest("dialog[open]")?.close();
-    await htmx.ajax("GET", link.href, { target: "#studio-form", select: "#studio-form", swap: "outerHTML" });
-    const prompt = document.querySelector("#studio-form textarea");
-    prompt?.focus();
-    prompt?.classList.add("refilled");
   });
 }

@@ -56,6 +56,7 @@ def test_the_chosen_model_is_in_sight_and_its_list_opens_and_closes(cast: Cast) 
 
     # The arrow keys try models out, with their prices, while the list stays open; Enter takes one.
     page.keyboard.press("Enter")
+    expect(page.locator("#model-flux-dev")).to_be_focused()
     page.keyboard.press("ArrowUp")
     expect(page.locator("#generate")).to_contain_text("0.5")
     expect(page.locator("#model-nano-banana")).to_be_focused()
@@ -81,6 +82,43 @@ def test_the_choice_is_there_again_after_a_reload_and_for_a_guest_after_signing_
     expect(page).to_have_url(re.compile("operation=video"))
     guest.open("/")
     expect(page.locator("#tab-video")).to_have_attribute("aria-current", "page")
+
+
+@pytest.mark.parametrize("target", ["#generate", "label[for='n-2']"])
+def test_a_price_that_arrives_while_the_pointer_is_down_takes_no_click_away(
+    cast: Cast, target: str
+) -> None:
+    alice = cast.person()
+    alice.sign_up(f"slow{len(target)}@example.com")
+    page = alice.page
+    page.get_by_label(TITLE).press_sequentially("A mountain in three colours")
+    box = page.locator(target).bounding_box()
+    assert box
+    page.mouse.move(box["x"] + 20, box["y"] + box["height"] / 2)
+    page.mouse.down()  # the prompt has changed, so the price is asked for
+    page.wait_for_timeout(600)
+    page.mouse.up()
+    if target == "#generate":
+        expect(page.locator(".job-card-succeeded")).to_have_count(1)
+    else:
+        expect(page.locator("#n-2")).to_be_checked()
+        expect(page.locator("#generate")).to_contain_text("2")
+
+
+def test_a_price_that_waited_for_the_pointer_is_shown_after_it(cast: Cast) -> None:
+    alice = cast.person()
+    alice.sign_up("waited@example.com")
+    page = alice.open("/?operation=audio")
+    expect(page.locator("#generate")).to_contain_text("1")
+    page.locator("#field-prompt").fill("A long text. " * 40)
+    box = page.locator("#options").bounding_box()
+    assert box
+    page.mouse.move(box["x"] + 2, box["y"] + 2)
+    page.mouse.down()
+    page.wait_for_timeout(600)
+    expect(page.locator("#generate")).to_contain_text("1")
+    page.mouse.up()
+    expect(page.locator("#generate")).to_contain_text("3")
 
 
 def test_ctrl_enter_submits_and_the_focus_stays(cast: Cast) -> None:
@@ -130,17 +168,23 @@ def test_use_again_fills_the_form_in_place(cast: Cast) -> None:
     page = alice.page
     page.get_by_label(TITLE).fill("A harbour at dusk")
     choose_model(page, "nano-banana")
-    expect(page.locator("#generate")).to_contain_text("0.5")
+    page.locator("label[for='n-2']").click()
+    expect(page.locator("#generate .amount")).to_contain_text("1")
     page.locator("#generate").click()
     expect(page.locator(".job-card-succeeded")).to_have_count(1)
     choose_model(page, "flux-dev")
     page.get_by_label(TITLE).fill("Something else")
     page.evaluate("window.same = true")
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
     page.locator(".job-card-succeeded").get_by_text("Use again").click()
     expect(page.get_by_label(TITLE)).to_have_value("A harbour at dusk")
     expect(page.get_by_label(TITLE)).to_be_focused()
     expect(page.locator("#model-chosen")).to_contain_text("Nano Banana")
+    expect(page.locator("#n-2")).to_be_checked()
     assert page.evaluate("window.same")
+    assert [url for url in requests if "/studio" in url] == [alice.base + "/studio"]
+    assert not [url for url in requests if "harbour" in url], "a prompt is in no address"
 
 
 def test_an_example_fills_the_prompt_in_place(cast: Cast) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -89,23 +87,6 @@ def test_the_tabs_title_tells_that_an_image_is_ready_until_one_looks(cast: Cast)
     expect(page.locator("#live")).to_contain_text("Your image is ready.")
     page.evaluate("document.hasFocus = () => true; dispatchEvent(new Event('focus'))")
     expect(page).to_have_title(title)
-
-
-def test_use_again_fills_the_form_in_its_place(cast: Cast) -> None:
-    alice = cast.person()
-    alice.sign_up("again@example.com")
-    page = alice.page
-    generate(page, "A greenhouse at night", 2)
-    expect(page.locator(".job-card-succeeded")).to_have_count(1)
-    page.get_by_label(PROMPT).fill("something else")
-    page.evaluate("window.same = true")
-    page.locator(".job-card [data-use-again]").click()
-    prompt = page.get_by_label(PROMPT)
-    expect(prompt).to_have_value("A greenhouse at night")
-    expect(prompt).to_be_focused()
-    expect(page.locator("input[name=n][value='2']")).to_be_checked()
-    assert page.evaluate("window.same"), "the page was not loaded again"
-    expect(page.locator("#balance")).to_contain_text(re.compile(r"^\D*4\d"))
 
 
 def test_a_running_job_is_there_again_after_a_visit_elsewhere(cast: Cast) -> None:

@@ -219,6 +219,7 @@ def test_a_dead_workers_generations_end_on_the_worker_that_lives(
     shop.check({prompt: ENDS[prompt] for prompt in (DURING_CALL, BEFORE_START)}, vendor)
 
 
+@pytest.mark.databases("postgresql")
 def test_a_worker_killed_while_the_vendors_job_runs_leaves_it_to_the_next(
     database_url: str, tmp_path: Path
 ) -> None:

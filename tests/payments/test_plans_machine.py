@@ -426,7 +426,7 @@ class PlansMachine(RuleBasedStateMachine):
 def test_buyers_have_the_credits_of_what_they_paid(shop_app: ShopApp) -> None:
     seen: Counter[str] = Counter()
     machine = type("Machine", (PlansMachine,), {"shop_app": shop_app, "seen": seen})
-    examples, steps = (100, 60) if SOAK else (8, 50)
+    examples, steps = (100, 60) if SOAK else (5, 50)
     run_state_machine_as_test(
         machine,
         settings=settings(

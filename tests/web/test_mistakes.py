@@ -87,7 +87,7 @@ def test_a_missing_sign_in_a_component_is_drawn_where_the_component_was(
     number = int(re.findall(r"templates/components/balance.html:(\d+) ", box)[0])
     assert "{%- else -%}" in file.read_text().splitlines()[number - 1]
     assert "unknown tag 'else'" in box
-    assert page.one("h1").text == "Make an image"
+    assert page.one("h1").text == "Make something new"
     assert page.has("#generate")
 
 

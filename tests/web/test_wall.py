@@ -157,7 +157,7 @@ def test_again_bears_no_price_because_it_makes_nothing(alice: Person, queue: Que
     for path, place in (("/", ".job-card"), (made, ".generation-acts")):
         link = alice.page(path).one(f"{place} [data-use-again]")
         assert link.text == "Use again"
-        assert link["href"].startswith("/?prompt=a+fox")
+        assert link["href"].startswith("/?operation=text-to-image&prompt=a+fox&")
 
 
 def test_results_of_several_models_stand_side_by_side_with_their_prices(
