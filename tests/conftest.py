@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +33,8 @@ from tests.shop_app import ShopApp
 from tests.stripe_sandbox.contract import faults_of_answer
 from tests.stripe_sandbox.sandbox_kit import Sandbox, Shop
 
+WHOLE = "1" in (os.environ.get("CREDITAPP_ATTACK"), os.environ.get("CREDITAPP_SOAK"))
+"""Whether tests marked ``whole`` run."""
 BOTH = ("sqlite", "postgresql")
 FOLDERS_ON_BOTH = {"accounts", "api", "faults", "generation", "ledger", "payments"}
 """Their code is SQL. Elsewhere a test or a module is marked ``databases(*BOTH)`` to run on both."""
@@ -46,8 +49,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("database_kind", kinds, indirect=True)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the long proofs, or one core ends with them while the other has nothing left."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what only the soak runs; begin with the long proofs.
+
+    Otherwise one core would end with them while the other has nothing left.
+    """
+    left_out = [] if WHOLE else [item for item in items if item.get_closest_marker("whole")]
+    if left_out:
+        items[:] = [item for item in items if not item.get_closest_marker("whole")]
+        config.hook.pytest_deselected(items=left_out)
     long = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in long)
 

@@ -13,6 +13,8 @@ PROOFS = {
     "guests": ["tests/test_guests.py"],
     "api": ["tests/api"],
     "payments": ["tests/payments"],
+    "generation": ["tests/generation", "tests/web/test_large_gallery.py"],
+    "browser": ["tests/browser", "tests/stripe_sandbox/test_browser.py"],
     "attack": ["tests/attack"],
     "restore": ["tests/restore"],
     "mutation": [],

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.attack.sites import Site, running_demo, running_production
 
 WHOLE = "1" in (os.environ.get("CREDITAPP_ATTACK"), os.environ.get("CREDITAPP_SOAK"))
-"""Whether every attack runs: elsewhere those marked ``whole`` and the demo are left out."""
+"""Whether every attack runs, on the demo too."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -19,17 +18,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "site" in metafunc.fixturenames:
         sites = ["demo", "production"] if WHOLE else ["production"]
         metafunc.parametrize("site", sites, indirect=True, scope="session")
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the attacks that take long, unless all are asked for."""
-    here = Path(__file__).parent
-    left_out = [
-        item for item in items if item.path.parent == here and item.get_closest_marker("whole")
-    ]
-    if left_out and not WHOLE:
-        items[:] = [item for item in items if item not in left_out]
-        config.hook.pytest_deselected(items=left_out)
 
 
 @pytest.fixture(scope="session")

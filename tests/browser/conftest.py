@@ -21,7 +21,17 @@ WAIT_MS_MAX = 20_000
 """For a page's answer while other tests use both cores; a first image imports an SDK."""
 
 expect.set_options(timeout=WAIT_MS_MAX)
+SOAK = os.environ.get("CREDITAPP_SOAK") == "1"
+LOOKS = [(1280, False), (390, True), (1280, True), (390, False)]
+"""Width, and whether dark."""
 ROOT = Path(__file__).resolve().parents[2]
+
+
+def in_looks(bounded: int) -> pytest.MarkDecorator:
+    """Give a test ``width`` and ``dark``: of one look in the check, of all four in the soak."""
+    looks = LOOKS if SOAK else LOOKS[bounded : bounded + 1]
+    ids = [f"{width}-{'dark' if dark else 'light'}" for width, dark in looks]
+    return pytest.mark.parametrize(("width", "dark"), looks, ids=ids)
 
 
 def free_port() -> int:

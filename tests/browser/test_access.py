@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Cast
+from tests.browser.conftest import LOOKS, SOAK, Cast, in_looks
 
 pytestmark = pytest.mark.browser
 
@@ -18,12 +17,6 @@ GUEST_PAGES = ("/", "/credits", "/auth/signup", "/auth/login", "/auth/forgot", "
 GUEST_PAGES += ("/credits/plans",)
 MEMBER_PAGES = ("/", "/credits", "/dashboard", "/gallery", "/settings", "/dashboard?type=spent")
 MEMBER_PAGES += ("/credits/plans", "/credits/refunds", "/history", "/history?q=nothing")
-# Each width and each theme once; all four together are for the soak.
-PAIRS = [pytest.param(1280, False, id="1280-light"), pytest.param(390, True, id="390-dark")]
-EVERY_LOOK = os.environ.get("CREDITAPP_SOAK") == "1"
-if EVERY_LOOK:
-    PAIRS += [pytest.param(1280, True, id="1280-dark"), pytest.param(390, False, id="390-light")]
-EVERY_WIDTH_AND_THEME = pytest.mark.parametrize(("width", "dark"), PAIRS)
 ROOT = Path(__file__).resolve().parents[2]
 DESIGNERS_PAGES = ["", "/tokens", "/type", "/space", "/icons", "/embed", "/emails"]
 DESIGNERS_PAGES += ["/button/main/code", "?q=cost", "?q=nothing-has-this"]
@@ -32,14 +25,14 @@ DESIGNERS_PAGES += sorted(f"/{file.stem}" for file in (ROOT / "templates/compone
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
-@EVERY_WIDTH_AND_THEME
+@in_looks(0)
 def test_axe_finds_nothing_on_a_guests_pages(cast: Cast, width: int, dark: bool) -> None:
     guest = cast.person(width=width, dark=dark, still=True)
     for path in GUEST_PAGES:
         assert_sound(guest.open(path), path)
 
 
-@EVERY_WIDTH_AND_THEME
+@in_looks(1)
 def test_axe_finds_nothing_on_a_members_pages(cast: Cast, width: int, dark: bool) -> None:
     member = cast.person(width=width, dark=dark, still=True)
     member.sign_up(f"axe{width}{dark}@example.com".lower())
@@ -60,12 +53,10 @@ def test_axe_finds_nothing_on_a_members_pages(cast: Cast, width: int, dark: bool
 
 @pytest.mark.parametrize("part", [0, 1])
 def test_axe_finds_nothing_on_any_page_of_the_designers(cast: Cast, part: int) -> None:
-    # Every second page, in one of the two looks; in the soak each page in every look.
-    for number, pair in enumerate(PAIRS):
-        width, dark = pair.values
-        designer = cast.person(width=int(str(width)), dark=bool(dark), still=True)
-        pages = DESIGNERS_PAGES[part::2] if EVERY_LOOK else DESIGNERS_PAGES[part * 2 + number :: 8]
-        for path in pages:
+    # In the check every eighth page, in one of two looks; in the soak each page in every look.
+    for width, dark in LOOKS if SOAK else LOOKS[part : part + 1]:
+        designer = cast.person(width=width, dark=dark, still=True)
+        for path in DESIGNERS_PAGES[part :: 2 if SOAK else 8]:
             assert_sound(designer.open(f"/credits-demo{path}"), path)
 
 

@@ -120,6 +120,7 @@ def test_the_index_opens_over_the_page_on_a_phone_without_a_script(cast: Cast) -
     expect(page.locator("code").first).to_contain_text("ui.model_picker(")
 
 
+@pytest.mark.whole
 def test_the_calls_run_as_the_page_shows_them(cast: Cast) -> None:
     guest = cast.person()
     page = guest.open("/credits-demo/embed")

@@ -10,8 +10,8 @@ from zipfile import ZipFile
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Cast, Person
-from tests.browser.test_access import EVERY_WIDTH_AND_THEME, assert_sound
+from tests.browser.conftest import Cast, Person, in_looks
+from tests.browser.test_access import assert_sound
 
 pytestmark = pytest.mark.browser
 
@@ -70,6 +70,7 @@ def test_the_viewer_opens_over_the_gallery_turns_by_keys_and_closes_by_back(cast
     expect(page.locator(f'#viewer[data-asset="{second}"]')).to_be_visible()
 
 
+@pytest.mark.whole
 def test_a_star_in_the_viewer_shows_in_the_gallery_too(cast: Cast) -> None:
     person = with_images(cast, "star", 2)
     page, (first, _) = person.page, tiles(person.page)
@@ -101,6 +102,7 @@ def test_a_deletion_by_keyboard_is_undone(cast: Cast) -> None:
     assert tiles(page) == [first, second, third]
 
 
+@pytest.mark.whole
 def test_a_deletion_in_the_viewer_closes_it_and_the_image_is_gone(cast: Cast) -> None:
     person = with_images(cast, "gone", 2)
     page, (_, second) = person.page, tiles(person.page)
@@ -142,6 +144,7 @@ def test_the_selected_images_come_as_one_archive_and_are_deleted_together(
     expect(page.locator(".image-card")).to_have_count(4)
 
 
+@pytest.mark.whole
 def test_a_swipe_turns_to_the_next_image(cast: Cast) -> None:
     person = with_images(cast, "swipe", 2, width=390)
     page, (first, second) = person.page, tiles(person.page)
@@ -187,7 +190,7 @@ def test_everything_works_without_a_script(cast: Cast, tmp_path: Path) -> None:
     expect(page.get_by_text("Nothing found")).to_be_visible()
 
 
-@EVERY_WIDTH_AND_THEME
+@in_looks(1)
 def test_axe_finds_nothing_in_gallery_viewer_and_generation(
     cast: Cast, width: int, dark: bool
 ) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Cast
-from tests.browser.test_access import EVERY_WIDTH_AND_THEME, assert_sound
+from tests.browser.conftest import Cast, in_looks
+from tests.browser.test_access import assert_sound
 
 pytestmark = pytest.mark.browser
 
@@ -48,6 +48,7 @@ def test_images_appear_one_by_one_and_stay_while_the_card_changes(cast: Cast) ->
     assert page.evaluate("window.firstFigure.isConnected"), "its image was loaded once"
 
 
+@pytest.mark.whole
 def test_the_percentage_only_rises_between_two_answers(cast: Cast) -> None:
     alice = cast.person()
     alice.sign_up("percent@example.com")
@@ -89,6 +90,7 @@ def test_the_tabs_title_tells_that_an_image_is_ready_until_one_looks(cast: Cast)
     expect(page).to_have_title(title)
 
 
+@pytest.mark.whole
 def test_a_running_job_is_there_again_after_a_visit_elsewhere(cast: Cast) -> None:
     alice = cast.person()
     alice.sign_up("elsewhere@example.com")
@@ -100,10 +102,10 @@ def test_a_running_job_is_there_again_after_a_visit_elsewhere(cast: Cast) -> Non
     expect(page.locator(".job-card-succeeded figure img")).to_have_count(4)
 
 
-@EVERY_WIDTH_AND_THEME
+@in_looks(0)
 def test_axe_finds_nothing_on_a_full_wall(cast: Cast, width: int, dark: bool) -> None:
     alice = cast.person(width=width, dark=dark, still=True)
-    alice.sign_up(f"wall{width}@example.com")
+    alice.sign_up(f"wall{width}{dark}@example.com".lower())
     page = alice.page
     assert_sound(page, "an empty wall")
     for number, count in enumerate((1, 2, 3)):
@@ -120,6 +122,7 @@ def test_axe_finds_nothing_on_a_full_wall(cast: Cast, width: int, dark: bool) ->
     assert older["width"] < wall["width"] * 0.6
 
 
+@pytest.mark.whole
 def test_nothing_moves_while_one_waits_if_the_system_asks_for_stillness(cast: Cast) -> None:
     alice = cast.person(still=True)
     alice.sign_up("still@example.com")
