@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
+from sqlalchemy import create_engine, text
 
-from tests.browser.conftest import Cast, Person, in_looks
+from bench.history import write_images
+from tests.browser.conftest import Cast, Person, free_port, in_looks, start_server, stop_server
 from tests.browser.test_access import assert_sound
 
 pytestmark = pytest.mark.browser
@@ -209,3 +213,50 @@ def test_axe_finds_nothing_in_gallery_viewer_and_generation(
     expect(page.locator(".generation-images")).to_be_visible()
     assert_sound(page, "a generation")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.fixture
+def collector(chromium: Browser, tmp_path: Path) -> Iterator[Person]:
+    """A member with 5,000 images on a server of their own."""
+    url, port = f"sqlite:///{tmp_path / 'large.db'}", free_port()
+    process = start_server(tmp_path, port, {"DATABASE_URL": url})
+    cast = Cast(chromium, f"http://127.0.0.1:{port}")
+    person = cast.person()
+    person.sign_up("collector@example.com")
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        user_id = connection.execute(text("SELECT id FROM users")).scalar_one()
+        write_images(connection, user_id, 5_000, datetime.now(UTC))
+    engine.dispose()
+    yield person
+    stop_server(process)
+    for context in cast.contexts:
+        context.close()
+
+
+@pytest.mark.whole
+def test_five_thousand_images_are_paged_searched_and_turned_by_keyboard(collector: Person) -> None:
+    page = collector.open("/gallery")
+    cards = page.locator(".image-card")
+    first_page = cards.count()
+    assert 0 < first_page <= 48
+    for number in range(2, 6):
+        page.get_by_role("link", name="Show more").focus()
+        page.keyboard.press("Enter")
+        expect(cards).to_have_count(number * first_page)
+    assert len(set(tiles(page))) == 5 * first_page
+
+    cards.nth(4 * first_page).locator("a").first.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("dialog[open] #viewer")).to_be_visible()
+    before = viewed(page)
+    page.keyboard.press("ArrowRight")
+    expect(page.locator(f'#viewer:not([data-asset="{before}"])')).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(cards).to_have_count(5 * first_page)
+
+    page.get_by_role("searchbox").fill("boat 4999")
+    expect(cards).to_have_count(1)
+    expect(page.get_by_role("status").first).to_contain_text("1 image for")
+    page.get_by_role("link", name="Show all").click()
+    expect(cards).to_have_count(first_page)

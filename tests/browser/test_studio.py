@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Cast, choose_model, in_looks
 from tests.browser.test_access import assert_sound
-from tests.browser.test_story import press_until
+from tests.browser.test_story import buy_the_best_pack, press_until
 
 pytestmark = pytest.mark.browser
 
@@ -225,28 +225,64 @@ def test_quick_changes_end_with_the_last_one_and_its_price(cast: Cast) -> None:
     expect(page.locator("#n-4")).to_be_focused()
 
 
-def test_every_operation_is_ordered_by_the_keyboard_alone(cast: Cast) -> None:
+def test_every_operation_is_ordered_by_keyboard_costs_what_it_says_and_plays(cast: Cast) -> None:
     alice = cast.person()
     alice.sign_up("everything@example.com")
     page = alice.page
-    prices = dict(zip(TABS, ("1", "1", "5", "25", "1"), strict=False))
-    for done, (operation, price) in enumerate(prices.items(), 1):
+    buy_the_best_pack(page)
+    expect(page.locator("#balance")).to_contain_text("160")
+    alice.open("/")
+    ends = {
+        "text-to-image": ("1", "159", "img"),
+        "image-to-image": ("1", "158", "img"),
+        "upscale": ("5", "153", "img"),
+        "video": ("25", "128", "video"),
+        "audio": ("1", "127", "audio"),
+        "lipsync": ("20", "107", "video"),
+    }
+    sources = {"image-to-image": ["images"], "upscale": ["image"], "lipsync": ["image", "audio"]}
+    for done, (operation, (price, left, element)) in enumerate(ends.items(), 1):
         open_tab(page, operation)
-        if operation in ("image-to-image", "upscale"):
-            press_until(page, ".source-picker-own > summary")
-            page.keyboard.press("Enter")
-            press_until(page, "[data-sources-recent] input")
-            page.keyboard.press("Space")
-            expect(page.locator("[data-sources-chosen] [data-source]")).to_have_count(1)
-        if operation != "upscale":
+        for field in sources.get(operation, []):
+            choose_own(page, field)
+        if operation not in ("upscale", "lipsync"):
             page.locator("#field-prompt").focus()
             page.keyboard.press("Control+A")
             page.keyboard.type(f"A quiet lake {done}")
-        expect(page.locator("#generate")).to_contain_text(price)
+        expect(page.locator("#generate")).to_contain_text(re.compile(rf"\b{price} credit"))
         press_until(page, "#generate")
         page.keyboard.press("Enter")
         expect(page.locator(".job-card-succeeded")).to_have_count(done, timeout=60_000)
-    expect(page.locator("#balance")).to_contain_text(re.compile(r"\b17\b"))
+        expect(page.locator("#balance")).to_contain_text(re.compile(rf"\b{left}\b"))
+        assert play(page) == element, operation
+
+
+def choose_own(page: Page, field: str) -> None:
+    """Choose the newest of one's own files by keyboard."""
+    press_until(page, f"#field-{field} .source-picker-own > summary")
+    page.keyboard.press("Enter")
+    press_until(page, f"#field-{field} [data-sources-recent] input")
+    page.keyboard.press("Space")
+    expect(page.locator(f"#field-{field} [data-sources-chosen] [data-source]")).to_have_count(1)
+
+
+def play(page: Page) -> str:
+    """Play the newest result, or decode its image; return the name of its element."""
+    newest = page.locator(".job-card-succeeded").first.locator(
+        ":is(figure video, audio, figure img)"
+    )
+    name = newest.first.evaluate(
+        """async (element) => {
+          if (element.matches("img")) await element.decode();
+          else {
+            element.muted = true;
+            await element.play();
+            while (!element.currentTime) await new Promise((done) => setTimeout(done, 50));
+          }
+          return element.localName;
+        }"""
+    )
+    return str(name)
 
 
 def open_tab(page: Page, operation: str) -> None:
