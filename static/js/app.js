@@ -1,4 +1,4 @@
-// What HTML cannot do yet: open a dialog that has just arrived, run a countdown, show a password.
+// What HTML cannot do yet: open a dialog that has just arrived, run a countdown, show a password, copy a text.
 // Every page works without this file.
 const root = document.documentElement;
 root.classList.add("scripts");
@@ -16,7 +16,7 @@ document.addEventListener("click", (event) => {
   if (event.target.matches?.("dialog:modal") && !("closedBy" in event.target)) event.target.close();
   if (at?.matches("[data-close]")) at.parentElement.remove();
   if (at?.matches("[data-show]")) show(at, at.getAttribute("aria-pressed") === "false");
-  if (at?.matches("[data-copy]")) navigator.clipboard?.writeText(document.getElementById(at.dataset.copy).textContent);
+  if (at?.matches("[data-copy]")) copy(at);
   if (!at?.matches(".menu") && !at?.closest(".menu")) document.querySelector(".menu[open]")?.removeAttribute("open");
 });
 
@@ -36,6 +36,20 @@ document.addEventListener("keydown", (event) => {
   menu.removeAttribute("open");
   menu.querySelector("summary").focus();
 });
+
+// The button says that it was done, for a moment; without the clipboard it does nothing and says nothing.
+const copy = async (button) => {
+  await navigator.clipboard?.writeText(document.getElementById(button.dataset.copy).textContent);
+  const text = button.querySelector(".button-text");
+  if (!navigator.clipboard || !text || text.dataset.before) return;
+  text.setAttribute("aria-live", "polite");
+  text.dataset.before = text.textContent;
+  text.textContent = "Copied";
+  setTimeout(() => {
+    text.textContent = text.dataset.before;
+    delete text.dataset.before;
+  }, 2000);
+};
 
 const show = (button, shown) => {
   document.getElementById(button.dataset.show).type = shown ? "text" : "password";

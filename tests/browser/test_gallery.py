@@ -75,6 +75,18 @@ def test_the_viewer_opens_over_the_gallery_turns_by_keys_and_closes_by_back(cast
 
 
 @pytest.mark.whole
+def test_copy_prompt_says_that_it_copied(cast: Cast) -> None:
+    person = with_images(cast, "copies", 1)
+    page = person.page
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.locator(".image-card-frame").first.click()
+    page.get_by_role("button", name="Copy prompt").click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()") == "A harbour at dusk"
+    expect(page.get_by_role("button", name="Copy prompt")).to_be_visible()
+
+
+@pytest.mark.whole
 def test_a_star_in_the_viewer_shows_in_the_gallery_too(cast: Cast) -> None:
     person = with_images(cast, "star", 2)
     page, (first, _) = person.page, tiles(person.page)
