@@ -227,6 +227,101 @@ def test_axe_finds_nothing_in_gallery_viewer_and_generation(
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+def go_on(page: Page, step: str) -> None:
+    """Take the newest image of the gallery further, and make what the studio then offers."""
+    page.locator(".image-card-frame").first.click()
+    page.locator("#viewer").get_by_role("link", name=step).click()
+    expect(page.locator("[data-sources-chosen] [data-source]")).to_have_count(1)
+    made = page.locator(".job-card-succeeded").count()
+    page.locator("#generate").click()
+    expect(page.locator(".job-card-succeeded")).to_have_count(made + 1)
+
+
+@pytest.mark.whole
+def test_an_image_is_varied_and_enlarged_from_the_viewer_and_compared_with_its_source(
+    cast: Cast,
+) -> None:
+    person = with_images(cast, "goes-on", 1)
+    page = person.page
+    go_on(page, "Make variations")
+    expect(page.get_by_label("What should change?")).to_have_value("A harbour at dusk")
+    person.open("/gallery")
+    go_on(page, "Upscale")
+    page.locator(".job-card-succeeded").first.locator("figure a").first.click()
+    shown = page.locator("dialog[open] #viewer")
+    expect(shown.locator(".compare img")).to_have_count(2)
+    expect(shown.locator(".image-facts")).to_contain_text("2048 × 2048")
+    slider = shown.get_by_label("How much of the image before is shown")
+    slider.focus()
+    page.keyboard.press("Home")
+    assert slider.evaluate("(e) => e.parentElement.style.getPropertyValue('--compare-at')") == "0%"
+    page.keyboard.press("ArrowRight")
+    expect(shown).to_be_visible()  # the slider's own key turns no page
+
+
+@pytest.mark.whole
+def test_the_gallery_is_filtered_by_model_and_day_and_its_tiles_change_size(cast: Cast) -> None:
+    person = with_images(cast, "filters", 2)
+    page = person.open("/?prompt=A+fox&model=flux-dev&n=1")
+    page.locator("#generate").click()
+    expect(page.locator(".job-card-succeeded")).to_have_count(2)
+    person.open("/gallery")
+    cards = page.locator(".image-card")
+    expect(cards).to_have_count(3)
+    page.get_by_label("Model").select_option("flux-dev")
+    expect(cards).to_have_count(1)
+    page.get_by_label("Model").select_option("")
+    expect(cards).to_have_count(3)
+    page.get_by_label("to", exact=True).fill("2020-01-01")
+    expect(page.get_by_text("Nothing found")).to_be_visible()
+    page.get_by_role("link", name="Show all").click()
+    width = cards.first.evaluate("(e) => e.clientWidth")
+    page.get_by_role("link", name="Large").click()
+    expect(page.locator(".image-grid-large")).to_be_visible()
+    assert cards.first.evaluate("(e) => e.clientWidth") > width
+    person.open("/gallery")
+    expect(page.locator(".image-grid-large")).to_be_visible()
+
+
+@pytest.mark.whole
+def test_the_page_of_a_generation_has_facts_a_link_and_its_neighbours(cast: Cast) -> None:
+    person = with_images(cast, "facts", 1)
+    page = person.open("/?prompt=A+fox&model=flux-dev&n=1")
+    page.locator("#generate").click()
+    expect(page.locator(".job-card-succeeded")).to_have_count(2)
+    person.open("/gallery")
+    page.locator(".image-card-frame").first.click()
+    page.locator(".viewer-text a[href^='/generations/']").click()
+    facts = page.locator(".image-facts")
+    for name in ("Model", "Shape", "Pixels", "Seed", "Price", "Took", "Made"):
+        expect(facts.get_by_text(name, exact=True)).to_be_visible()
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name="Copy link").click()
+    assert page.evaluate("navigator.clipboard.readText()") == page.url
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download").first.click()
+    assert re.fullmatch(r"[a-z0-9-]*fox[a-z0-9-]*\.png", download.value.suggested_filename)
+    page.get_by_role("link", name="Older").click()
+    expect(page.locator("#generation-prompt")).to_have_text("A harbour at dusk")
+    page.get_by_role("link", name="Newer").click()
+    expect(page.locator("#generation-prompt")).to_have_text("A fox")
+
+
+@pytest.mark.whole
+def test_a_prompt_outlives_its_images_and_is_used_again_or_forgotten(cast: Cast) -> None:
+    person = with_images(cast, "prompts", 1)
+    page = person.page
+    page.locator(".image-card [commandfor]").click()
+    page.locator("dialog[open]").get_by_role("button", name="Delete", exact=True).click()
+    expect(page.locator(".image-card")).to_have_count(0)
+    person.open("/history")
+    page.get_by_role("link", name="Use again").click()
+    expect(page.get_by_label("What should it show?")).to_have_value("A harbour at dusk")
+    person.open("/history")
+    page.get_by_role("button", name="Forget “").click()
+    expect(page.get_by_text("No prompts yet")).to_be_visible()
+
+
 @pytest.fixture
 def collector(chromium: Browser, tmp_path: Path) -> Iterator[Person]:
     """A member with 5,000 images on a server of their own."""

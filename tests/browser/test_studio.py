@@ -187,6 +187,30 @@ def test_use_again_fills_the_form_in_place(cast: Cast) -> None:
     assert not [url for url in requests if "harbour" in url], "a prompt is in no address"
 
 
+@pytest.mark.whole
+def test_a_seed_makes_the_same_image_again_and_each_model_has_a_sample(cast: Cast) -> None:
+    alice = cast.person()
+    alice.sign_up("seed@example.com")
+    page = alice.page
+    expect(page.get_by_label(TITLE)).to_have_attribute("placeholder", re.compile(r"\w"))
+    page.locator(".model-menu > summary").click()
+    rows = page.locator(".model-picker > li")
+    expect(rows.locator("img.model-sample")).to_have_count(rows.count())
+    expect(page.locator("#model-gpt-image-facts")).to_contain_text("Edits up to 16 images")
+    page.keyboard.press("Escape")
+    page.get_by_label(TITLE).fill("A quiet lake")
+    page.get_by_text("More settings").click()
+    page.get_by_label("Seed").fill("7")
+    for made in (1, 2):
+        page.locator("#generate").click()
+        expect(page.locator(".job-card-succeeded")).to_have_count(made)
+    files = page.locator(".job-card-succeeded figure a").evaluate_all("(e) => e.map((a) => a.href)")
+    images = {link.rpartition("/")[2].partition("?")[0] for link in files if "/images/" in link}
+    assert len(images) == 2
+    first, second = (page.request.get(f"{alice.base}/media/{each}").body() for each in images)
+    assert first == second
+
+
 def test_an_example_fills_the_prompt_in_place(cast: Cast) -> None:
     guest = cast.person()
     page = guest.open("/")

@@ -450,9 +450,8 @@ class LedgerMachine(RuleBasedStateMachine):
 def test_every_verb_agrees_with_the_reference_model_after_every_step(engine: Engine) -> None:
     seen: Counter[str] = Counter()
     machine = type("Machine", (LedgerMachine,), {"engine": engine, "seen": seen})
-    # PostgreSQL answers more slowly; its histories are the first of the same.
-    bounded = 45 if engine.dialect.name == "sqlite" else 25
-    examples, steps = (600, 80) if SOAK else (bounded, 50)
+    # With fewer, not everything that is expected happens.
+    examples, steps = (600, 80) if SOAK else (45, 50)
     run_state_machine_as_test(
         machine,
         settings=settings(
