@@ -9,4 +9,8 @@ from creditapp.catalog.price_list import credit_costs
 from creditapp.catalog.pricing import PriceRequest, Quote, delivered_micro, guest_refusal, quote
 from creditapp.catalog.products import Pack, Plan
 from creditapp.catalog.recommendations import affordability, offers, recommend
-from creditapp.catalog.tokens import affordable_output_tokens, token_cost_micro
+from creditapp.catalog.tokens import (
+    affordable_output_tokens,
+    token_cost_micro,
+    worst_token_cost_micro,
+)

@@ -7,19 +7,10 @@ from typing import Annotated, ClassVar, Final, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
-from creditapp.catalog.fields import (
-    Computed,
-    Credits,
-    Id,
-    KeyInvalid,
-    Many,
-    MicrosUsd,
-    Name,
-    Seconds,
-    Table,
-)
+from creditapp.catalog.fields import Computed, Credits, Id, KeyInvalid, Many, Name, Seconds, Table
 from creditapp.catalog.served import Served
 from creditapp.catalog.shapes import Shape, Shapes
+from creditapp.catalog.token_prices import DatedTokenPrices
 
 TEXT_TO_IMAGE: Final = "text-to-image"
 IMAGE_TO_IMAGE: Final = "image-to-image"
@@ -142,7 +133,7 @@ class Model(ServedModel):
         return next((shape for shape in self.shapes if size in (shape.aspect, shape.size)), None)
 
 
-class LanguageModel(ServedModel):
+class LanguageModel(ServedModel, DatedTokenPrices):
     """``[[language_models]]``: priced by the token, in US dollars for a million tokens."""
 
     operations: Annotated[Many[TokenOperation], Field(min_length=1)] = (
@@ -150,18 +141,8 @@ class LanguageModel(ServedModel):
         "agent",
         "summarize",
     )
-    input_micros_usd: Annotated[MicrosUsd, Field(alias="input", gt=0)]
-    cached_input_micros_usd: MicrosUsd = Field(
-        default_factory=lambda data: data["input_micros_usd"], alias="cached_input"
-    )
-    output_micros_usd: MicrosUsd = Field(alias="output")
     max_output_tokens: Annotated[int, Field(ge=0, le=1_000_000)]
-
-    @model_validator(mode="after")
-    def _check_cached_input(self) -> Self:
-        if self.cached_input_micros_usd > self.input_micros_usd:
-            raise KeyInvalid("cached_input", "must not be dearer than input")
-        return self
+    """The longest answer, reasoning included."""
 
 
 class Step(Table):

@@ -14,6 +14,7 @@ from creditapp.catalog.models import (
     Model,
     Operation,
 )
+from creditapp.catalog.token_prices import TokenPrices
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +94,19 @@ def _model_cost(catalog: Catalog, model: Model) -> ModelCost:
 def _language_model_cost(catalog: Catalog, model: LanguageModel) -> ModelCost:
     # Millionths of a dollar for a million tokens, x credits per dollar, are microcredits for them.
     rate = catalog.credits_per_provider_dollar
-    parts = [f"{amount(catalog, model.input_micros_usd * rate)} for a million tokens read"]
-    if model.output_micros_usd:
-        parts.append(f"{amount(catalog, model.output_micros_usd * rate)} for a million written")
-    return ModelCost(model.id, model.name, None, None, f"{model.name}: {', '.join(parts)}.")
+    prices = [_token_prices(catalog, model, rate)]
+    for tier in model.tiers:
+        prices.append(
+            f"in requests above {tier.above_tokens:,} tokens {_token_prices(catalog, tier, rate)}"
+        )
+    return ModelCost(model.id, model.name, None, None, f"{model.name}: {'; '.join(prices)}.")
+
+
+def _token_prices(catalog: Catalog, prices: TokenPrices, rate: int) -> str:
+    parts = [f"{amount(catalog, prices.input_micros_usd * rate)} for a million tokens read"]
+    if prices.output_micros_usd:
+        parts.append(f"{amount(catalog, prices.output_micros_usd * rate)} for a million written")
+    return ", ".join(parts)
 
 
 def _rate(catalog: Catalog) -> str:

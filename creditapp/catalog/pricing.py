@@ -43,6 +43,8 @@ class PriceRequest:
     cached_tokens: int = 0
     """The part of the input tokens that the provider had cached."""
     output_tokens: int | None = None
+    cache_write_tokens: int = 0
+    """The part of the input tokens that the provider put into its cache."""
     length_field: str = "seconds"
     """The member of the body that sets the length, as an error names it."""
 
@@ -206,7 +208,8 @@ def _length(operation: Operation, request: PriceRequest) -> tuple[int, bool]:
 
 def _tokens(catalog: Catalog, operation: Operation, request: PriceRequest) -> Quote:
     model = language_model(catalog, request.operation, request.model)
-    numbers = (request.input_tokens, request.cached_tokens, request.output_tokens)
+    cached, cache_write = request.cached_tokens, request.cache_write_tokens
+    numbers = (request.input_tokens, cached, cache_write, request.output_tokens)
     if not all(number is None or _is_whole(number, 0, TOKENS_MAX) for number in numbers):
         raise ValidationFailed.of("tokens", f"Tokens are whole numbers up to {TOKENS_MAX:,}.")
     input_tokens, output_tokens = request.input_tokens, request.output_tokens
@@ -218,9 +221,9 @@ def _tokens(catalog: Catalog, operation: Operation, request: PriceRequest) -> Qu
     if output_tokens is None:
         up_to = "up to "
         output_tokens = model.max_output_tokens
-    if request.cached_tokens > input_tokens:
+    if cached + cache_write > input_tokens:
         raise ValidationFailed.of("tokens", "No more tokens can be cached than were read.")
-    lines = token_lines(catalog, model, input_tokens, request.cached_tokens, output_tokens)
+    lines = token_lines(catalog, model, input_tokens, cached, output_tokens, cache_write)
     cost = sum(line.cost_micro for line in lines)
     sentence = f"{model.name}, {about}{count(input_tokens, 'token')} in"
     if model.output_micros_usd:

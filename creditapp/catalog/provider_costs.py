@@ -11,7 +11,8 @@ from pydantic import Field, PlainValidator, model_validator
 from creditapp.catalog.fields import Amount, Currency, Id, KeyInvalid, Line, Table
 
 
-def _day(value: object) -> date:
+def parse_day(value: object) -> date:
+    """Return the day of a text such as ``2026-11-28``; raise ``ValueError`` otherwise."""
     if isinstance(value, str):
         try:
             return date.fromisoformat(value)
@@ -32,7 +33,7 @@ class ProviderCost(Table):
     amount: Amount | None = None
     amounts: dict[Id, Amount] = Field(default_factory=dict)
     currency: Currency = "USD"
-    as_of: Annotated[date, PlainValidator(_day)]
+    as_of: Annotated[date, PlainValidator(parse_day)]
     sold_below: Line | None = None
 
     @model_validator(mode="after")

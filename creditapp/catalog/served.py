@@ -23,8 +23,10 @@ VENDORS: Final[Mapping[str, Vendor]] = {
     "openai": Vendor("OPENAI_API_KEY", "OPENAI_BASE_URL"),
     "google": Vendor("GEMINI_API_KEY", "GEMINI_BASE_URL"),
     "fal": Vendor("FAL_KEY", "FAL_BASE_URL"),
+    "anthropic": Vendor("ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL"),
 }
-"""The vendors by the names of their adapters, which ``generation/providers/registry.py`` lists."""
+"""The vendors by the names of their adapters, which the registries of ``generation`` and ``chat``
+list."""
 
 OFFLINE: Final = "offline"
 """The provider that draws previews; it needs no key."""
@@ -47,7 +49,8 @@ def _base_url_env(data: dict[str, Any]) -> str:
 class Served(Table):
     """The provider of an entry: the adapter, the vendor's name of the model, its key and base URL.
 
-    ``provider`` is ``openai`` (any OpenAI-compatible endpoint), ``google``, ``fal`` or ``offline``.
+    ``provider`` is ``openai`` (any OpenAI-compatible endpoint), ``google``, ``fal``, ``anthropic``
+    (chat) or ``offline``.
     ``image_model`` is the vendor's name of the model for orders that start from an image, where it
     differs; it may have ``image_parameters`` of its own. ``answers_as`` is the name under which the
     model answers, where it differs.

@@ -33,10 +33,28 @@ def token_cost_micro(
     input_tokens: int,
     output_tokens: int,
     cached: int = 0,
+    cache_write: int = 0,
 ) -> int:
-    """Return what a call cost by its usage; ``cached`` of the input were cached by the provider."""
-    parts = _token_parts(catalog, model, input_tokens, cached, output_tokens)
+    """Return what a call cost by its usage.
+
+    ``input_tokens`` are all tokens of the prompt; ``cached`` of them the provider had in its cache,
+    ``cache_write`` of them it put there. All of them decide the tier.
+    """
+    parts = _token_parts(catalog, model, input_tokens, cached, cache_write, output_tokens)
     return divide_up(sum(part for _, part in parts), _PER_MILLION)
+
+
+def worst_token_cost_micro(
+    catalog: Catalog, model: LanguageModel, *, input_tokens: int, output_tokens: int
+) -> int:
+    """Return the most that a call of so many tokens can cost, whatever the provider caches."""
+    return token_cost_micro(
+        catalog,
+        model,
+        input_tokens=input_tokens,
+        output_tokens=output_tokens,
+        cache_write=input_tokens,
+    )
 
 
 def affordable_output_tokens(
@@ -44,15 +62,17 @@ def affordable_output_tokens(
 ) -> int:
     """Return how long an answer the balance can pay after its input, at most the model's limit.
 
-    Zero means that not even the input is paid for, or that nothing is left for an answer.
+    The input counts in the worst case, that it is written to the provider's cache. Zero means that
+    not even the input is paid for, or that nothing is left for an answer.
     """
+    prices = model.prices_at(input_tokens)
     scaled = balance_micro * _PER_MILLION // catalog.credits_per_provider_dollar
-    left = scaled - input_tokens * model.input_micros_usd
+    left = scaled - input_tokens * prices.dearest_input_micros_usd
     if left < 0:
         return 0
-    if model.output_micros_usd == 0:
+    if prices.output_micros_usd == 0:
         return model.max_output_tokens
-    return min(left // model.output_micros_usd, model.max_output_tokens)
+    return min(left // prices.output_micros_usd, model.max_output_tokens)
 
 
 def estimated_tokens(text_bytes: int) -> int:
@@ -61,7 +81,7 @@ def estimated_tokens(text_bytes: int) -> int:
 
 
 def token_lines(
-    catalog: Catalog, model: LanguageModel, read: int, cached: int, wrote: int
+    catalog: Catalog, model: LanguageModel, read: int, cached: int, wrote: int, cache_write: int = 0
 ) -> tuple[CostLine, ...]:
     """Return the parts of a call's cost.
 
@@ -69,7 +89,7 @@ def token_lines(
     """
     lines = []
     exact = before = 0
-    for label, part in _token_parts(catalog, model, read, cached, wrote):
+    for label, part in _token_parts(catalog, model, read, cached, cache_write, wrote):
         exact += part
         after = divide_up(exact, _PER_MILLION)
         if part:
@@ -79,12 +99,18 @@ def token_lines(
 
 
 def _token_parts(
-    catalog: Catalog, model: LanguageModel, read: int, cached: int, wrote: int
+    catalog: Catalog, model: LanguageModel, read: int, cached: int, cache_write: int, wrote: int
 ) -> list[tuple[str, int]]:
     """Return each part in millionths of a microcredit: tokens x price x credits per dollar."""
     rate = catalog.credits_per_provider_dollar
+    prices = model.prices_at(read)
+    plain = read - cached - cache_write
     return [
-        (f"{count(read - cached, 'token')} in", (read - cached) * model.input_micros_usd * rate),
-        (f"{count(cached, 'token')} in, cached", cached * model.cached_input_micros_usd * rate),
-        (f"{count(wrote, 'token')} out", wrote * model.output_micros_usd * rate),
+        (f"{count(plain, 'token')} in", plain * prices.input_micros_usd * rate),
+        (f"{count(cached, 'token')} in, cached", cached * prices.cached_input_micros_usd * rate),
+        (
+            f"{count(cache_write, 'token')} in, written to the cache",
+            cache_write * prices.cache_write_micros_usd * rate,
+        ),
+        (f"{count(wrote, 'token')} out", wrote * prices.output_micros_usd * rate),
     ]

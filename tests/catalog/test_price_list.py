@@ -36,7 +36,9 @@ def test_each_model_says_what_it_costs(studio: Catalog) -> None:
     assert images[-1].cost_micro == 1_000_000
     assert images[-1].prices_micro == {"low": 1_000_000, "medium": 2_000_000, "high": 8_000_000}
     assert rows["chat"].models[0].sentence == (
-        "GPT-6 Luna: 10 credits for a million tokens read, 50 credits for a million written."
+        "GPT-6 Luna: 10 credits for a million tokens read, 50 credits for a million written; in "
+        "requests above 272,000 tokens 20 credits for a million tokens read, "
+        "75 credits for a million written."
     )
     assert rows["embeddings"].models[0].sentence == (
         "Text Embedding 3 Small: 2 credits for a million tokens read."
@@ -47,7 +49,9 @@ def test_in_dollars_chat_is_at_the_providers_price(dollars: Catalog) -> None:
     chat = next(row for row in credit_costs(dollars) if row.operation == "chat")
     assert chat.sentence == "By the tokens read and written, at the provider's price."
     assert chat.models[0].sentence == (
-        "GPT-6 Luna: $0.10 for a million tokens read, $0.50 for a million written."
+        "GPT-6 Luna: $0.10 for a million tokens read, $0.50 for a million written; in "
+        "requests above 272,000 tokens $0.20 for a million tokens read, "
+        "$0.75 for a million written."
     )
 
 

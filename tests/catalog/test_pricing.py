@@ -70,11 +70,11 @@ STUDIO: list[tuple[Fields, str, str]] = [
         {
             "operation": "chat",
             "model": "gpt-6.1-terra",
-            "input_tokens": 1_000_000,
+            "input_tokens": 100_000,
             "output_tokens": 0,
         },
-        "100",
-        "GPT-6.1 Terra, 1,000,000 tokens in, 0 out",
+        "10",
+        "GPT-6.1 Terra, 100,000 tokens in, 0 out",
     ),
     (
         {"operation": "agent", "text_length": 300},
@@ -140,6 +140,42 @@ def test_a_token_is_rounded_up_to_the_next_microcredit(dollars: Catalog) -> None
         for tokens in (0, 1, 50, 51)
     ]
     assert costs == [0, 1, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("model_id", "input_tokens", "cost"),
+    [
+        ("claude-haiku-5-5", 100_000, "1.5"),
+        ("claude-haiku-5-5", 100_001, "7.50005"),
+        ("gpt-6-luna", 272_000, "3.22"),
+        ("gpt-6-luna", 272_001, "6.19002"),
+    ],
+)
+def test_above_a_tier_every_token_of_the_request_has_its_price(
+    studio: Catalog, model_id: str, input_tokens: int, cost: str
+) -> None:
+    request = PriceRequest("chat", model=model_id, input_tokens=input_tokens, output_tokens=10_000)
+    quoted = quote(studio, request)
+    assert amount(studio, quoted.cost_micro) == f"{cost} credits"
+    assert sum(line.cost_micro for line in quoted.lines) == quoted.cost_micro
+
+
+def test_cached_tokens_decide_the_tier_too(studio: Catalog) -> None:
+    request = PriceRequest(
+        "chat",
+        model="claude-haiku-5-5",
+        input_tokens=150_000,
+        cached_tokens=100_000,
+        cache_write_tokens=20_000,
+        output_tokens=1000,
+    )
+    quoted = quote(studio, request)
+    assert [(line.label, line.cost_micro) for line in quoted.lines] == [
+        ("30,000 tokens in", 1_500_000),
+        ("100,000 tokens in, cached", 500_000),
+        ("20,000 tokens in, written to the cache", 1_250_000),
+        ("1,000 tokens out", 250_000),
+    ]
 
 
 def test_tokens_that_the_provider_had_cached_are_a_line_of_their_own(studio: Catalog) -> None:
@@ -296,7 +332,7 @@ def test_guests_get_at_most_the_default_quality(
 
 @pytest.mark.parametrize(
     ("balance_micro", "tokens"),
-    [(0, 0), (9_999, 0), (10_000, 0), (10_050, 1), (60_000, 1000), (10**12, 8192)],
+    [(0, 0), (12_499, 0), (12_500, 0), (12_550, 1), (62_500, 1000), (10**12, 8192)],
 )
 def test_an_answer_is_as_long_as_the_balance_pays_for(
     studio: Catalog, balance_micro: int, tokens: int

@@ -15,6 +15,7 @@ from creditapp.catalog import (
     load_catalog,
     quote,
     token_cost_micro,
+    worst_token_cost_micro,
 )
 from creditapp.catalog.load import PRESETS
 from creditapp.errors import ValidationFailed
@@ -106,10 +107,11 @@ def test_tokens_are_exact_and_rounded_up_once(
 ) -> None:
     model = data.draw(st.sampled_from(catalog.language_models))
     cached = read * cached_percent // 100
+    prices = model.prices_at(read)
     dollars = Fraction(
-        (read - cached) * model.input_micros_usd
-        + cached * model.cached_input_micros_usd
-        + wrote * model.output_micros_usd,
+        (read - cached) * prices.input_micros_usd
+        + cached * prices.cached_input_micros_usd
+        + wrote * prices.output_micros_usd,
         10**12,
     )
     exact = dollars * catalog.credits_per_provider_dollar * 1_000_000
@@ -135,10 +137,10 @@ def test_the_longest_affordable_answer_is_paid_for_and_one_token_more_is_not(
     )
     assert 0 <= longest <= model.max_output_tokens
     if longest:
-        cost = token_cost_micro(catalog, model, input_tokens=read, output_tokens=longest)
+        cost = worst_token_cost_micro(catalog, model, input_tokens=read, output_tokens=longest)
         assert cost <= balance_micro
     if longest < model.max_output_tokens:
-        more = token_cost_micro(catalog, model, input_tokens=read, output_tokens=longest + 1)
+        more = worst_token_cost_micro(catalog, model, input_tokens=read, output_tokens=longest + 1)
         assert more > balance_micro
 
 

@@ -114,7 +114,7 @@ def test_the_offline_provider_serves_its_own_models_only_where_previews_are_on()
 
 
 def test_the_adapters_and_the_vendors_of_the_catalog_are_the_same() -> None:
-    assert set(ADAPTERS) == set(VENDORS)
+    assert set(ADAPTERS) < set(VENDORS), "the others are vendors of chat"
     for name, adapter in ADAPTERS.items():
         assert adapter(api_key="k", base_url=None, timeout_seconds=1).name == name
 
