@@ -11,7 +11,7 @@ from pathlib import Path
 from flask import Flask
 from sqlalchemy.orm import Session
 
-from creditapp import emails, jobs, logs
+from creditapp import credentials, emails, jobs, logs
 from creditapp.accounts import AccountRules, SignedUp, SignUpCredits
 from creditapp.catalog import Catalog, CatalogInvalid, load_catalog
 from creditapp.clock import Clock
@@ -90,6 +90,8 @@ def _account_rules(settings: Settings, catalog: Catalog) -> AccountRules:
             daily_budget_micro=catalog.welcome_daily_budget_micro,
         ),
         signed_up=(_queue_verification, _adopt_images),
+        api_key_mode=catalog.api_key_mode,
+        deleted=(credentials.remove_keys,),
     )
 
 

@@ -63,6 +63,7 @@ def _secret_key(values: dict[str, Any]) -> str:
 HttpAddress = Annotated[str, AfterValidator(_http_address)]
 HeaderName = Annotated[str, AfterValidator(_header_name)]
 _LOWER_CASE = BeforeValidator(str.lower)
+Words = Annotated[tuple[str, ...], BeforeValidator(str.split)]
 DatabaseUrl = Annotated[str, AfterValidator(_sqlalchemy_url)]
 
 
@@ -131,6 +132,8 @@ class Settings(BaseModel):
     metrics_token: str = Field("", alias="CREDITAPP_METRICS_TOKEN", repr=False)
     """The bearer token of ``/metrics``; empty means that it is public."""
     secret_key: str = Field(default_factory=_secret_key, alias="SECRET_KEY", repr=False)
+    previous_secret_keys: Words = Field((), alias="CREDITAPP_PREVIOUS_SECRET_KEYS", repr=False)
+    """Secret keys of before, which still decrypt people's own keys of vendors, and nothing else."""
     environ: Mapping[str, str] = Field(repr=False)
     """All variables: catalog entries name keys and base URLs of providers, and price ids."""
 
@@ -156,7 +159,12 @@ class Settings(BaseModel):
 
     def derived_key(self, purpose: str) -> str:
         """Return a key for one purpose, so that no two uses share the secret key itself."""
-        return hmac.new(self.secret_key.encode(), purpose.encode(), hashlib.sha256).hexdigest()
+        return self.derived_keys(purpose)[0]
+
+    def derived_keys(self, purpose: str) -> tuple[str, ...]:
+        """Return the same of every accepted secret key, the current one first."""
+        secrets = [key.encode() for key in (self.secret_key, *self.previous_secret_keys)]
+        return tuple(hmac.new(key, purpose.encode(), hashlib.sha256).hexdigest() for key in secrets)
 
 
 NAMES = tuple(field.alias for field in Settings.model_fields.values() if field.alias)

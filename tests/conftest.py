@@ -36,7 +36,7 @@ from tests.stripe_sandbox.sandbox_kit import Sandbox, Shop
 WHOLE = "1" in (os.environ.get("CREDITAPP_ATTACK"), os.environ.get("CREDITAPP_SOAK"))
 """Whether tests marked ``whole`` run."""
 BOTH = ("sqlite", "postgresql")
-FOLDERS_ON_BOTH = {"accounts", "api", "faults", "generation", "ledger", "payments"}
+FOLDERS_ON_BOTH = {"accounts", "api", "credentials", "faults", "generation", "ledger", "payments"}
 """Their code is SQL. Elsewhere a test or a module is marked ``databases(*BOTH)`` to run on both."""
 
 

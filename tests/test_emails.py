@@ -314,7 +314,7 @@ def test_a_link_that_is_no_longer_needed_is_not_sent(
         accounts.confirm_address(session, mine, RULES, now=NOW)
     emails.deliver(str(verify), service)
     with transaction(engine) as session:
-        accounts.delete_account(session, session.get_one(User, alice.id), now=NOW)
+        accounts.delete_account(session, session.get_one(User, alice.id), RULES, now=NOW)
     emails.deliver(str(reset), service)
     assert mailer.sent == []
     assert {row(engine, verify).state, row(engine, reset).state} == {"dropped"}

@@ -14,6 +14,9 @@ from creditapp.accounts.email_address import ADDRESS_CHARACTERS_MAX, parse_addre
 from creditapp.db import UtcDateTime
 from creditapp.ids import new_id
 
+API_KEY_MODES = ("credits", "own")
+"""Payment of the vendors: by the person's credits, or by the person's own keys."""
+
 
 class User(db.Model):
     """A person with an account; erased but kept as a row once deleted, for the ledger's sake."""
@@ -22,6 +25,7 @@ class User(db.Model):
     __table_args__ = (
         CheckConstraint("low_balance_micro IS NULL OR low_balance_micro >= 0", name="low_balance"),
         CheckConstraint("password_epoch >= 1", name="password_epoch"),
+        CheckConstraint(f"api_key_mode IN {API_KEY_MODES!r}", name="api_key_mode"),
         CheckConstraint("(email_key IS NULL) = (deleted_at IS NOT NULL)", name="deleted"),
     )
 
@@ -44,6 +48,8 @@ class User(db.Model):
     """The person's own threshold; null is the catalog's."""
     studio_settings: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     """The last choices in the studio's form; null before the first one."""
+    api_key_mode: Mapped[str] = mapped_column(String(8), default="credits")
+    """One of ``API_KEY_MODES``; the catalog says with which an account starts."""
     is_admin: Mapped[bool] = mapped_column(default=False)
     frozen_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -86,6 +92,8 @@ class Member:
     """Below this balance an automatic top-up is due; None without one."""
     studio_settings: dict[str, Any] | None = None
     """The last choices in the studio's form."""
+    api_key_mode: str = "credits"
+    """``credits``, or ``own`` for the person's own keys of vendors."""
 
     # Flask-Login's interface of a user, without importing it.
     is_authenticated = is_active = True

@@ -34,11 +34,13 @@ class SignedUp:
 
 
 SignedUpReceiver = Callable[[Session, SignedUp], None]
+DeletedReceiver = Callable[[Session, str], None]
+"""Erases what another package stores for the user with this id, in the same transaction."""
 
 
 @dataclass(frozen=True)
 class AccountRules:
-    """The secret of hashes and links, the sign-up credits, and the receivers of a sign-up.
+    """The secret of hashes and links, the sign-up credits, and the receivers of what happens.
 
     ``create_app`` makes one and provides it. A receiver of ``signed_up`` runs inside the
     transaction of the sign-up: what it writes stands or falls with the account.
@@ -47,3 +49,6 @@ class AccountRules:
     secret: str = field(repr=False)
     credits: SignUpCredits
     signed_up: tuple[SignedUpReceiver, ...] = ()
+    api_key_mode: str = "credits"
+    """The mode that a new account starts with."""
+    deleted: tuple[DeletedReceiver, ...] = ()

@@ -14,6 +14,7 @@ from creditapp.accounts.email_address import find_address
 from creditapp.accounts.login import Proof, verified_user
 from creditapp.accounts.models import User
 from creditapp.accounts.passwords import NewPassword
+from creditapp.accounts.policy import AccountRules
 from creditapp.accounts.sessions import end_sessions
 from creditapp.errors import ValidationFailed
 from creditapp.units import MICRO_MAX
@@ -82,7 +83,7 @@ def set_password(session: Session, user: User, new: NewPassword, *, now: datetim
     end_sessions(session, user.id, now=now)
 
 
-def delete_account(session: Session, user: User, *, now: datetime) -> None:
+def delete_account(session: Session, user: User, rules: AccountRules, *, now: datetime) -> None:
     """Erase the user; the row stays, with the hash that one-time credits are keyed by.
 
     The address is free for a new account, which gets no second welcome.
@@ -93,6 +94,8 @@ def delete_account(session: Session, user: User, *, now: datetime) -> None:
     user.deleted_at = now
     session.flush()
     end_sessions(session, user.id, now=now)
+    for receiver in rules.deleted:
+        receiver(session, user.id)
 
 
 def name_problem(name: str) -> str | None:

@@ -258,6 +258,7 @@ def _insert(session: Session, new: NewAccount, rules: AccountRules, now: datetim
         name=new.name,
         password_hash=new.password.hash if new.password else None,
         created_at=now,
+        api_key_mode=rules.api_key_mode,
     )
     return session.get(User, user.id) if insert_once(session, user, ["email_key"]) else None
 

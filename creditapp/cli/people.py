@@ -1,10 +1,10 @@
-"""Commands about users: create one, list reported images, fill a demo."""
+"""Commands about users: create one, list reported images, renew stored keys, fill a demo."""
 
 from __future__ import annotations
 
 import click
 
-from creditapp import accounts
+from creditapp import accounts, credentials
 from creditapp.accounts import AccountRules, EmailTaken
 from creditapp.cli.context import app_context, say
 from creditapp.clock import now
@@ -62,6 +62,22 @@ def reports(as_json: bool) -> None:
         say({"reports": rows}, "\n".join(lines) or "No images were reported.", as_json)
 
 
+@click.command("reencrypt-keys")
+@click.option("--json", "as_json", is_flag=True)
+def reencrypt_keys(as_json: bool) -> None:
+    """Encrypt people's own provider keys under the current SECRET_KEY, after it changed."""
+    with app_context():
+        with transaction() as session:
+            renewed, lost = credentials.reencrypt_keys(session)
+        text = f"{renewed} keys are encrypted under the current SECRET_KEY."
+        if lost:
+            text += (
+                f" {lost} cannot be read: name the earlier key in CREDITAPP_PREVIOUS_SECRET_KEYS,"
+                " or let their owners enter them again."
+            )
+        say({"renewed": renewed, "lost": lost}, text, as_json)
+
+
 @click.command()
 def seed() -> None:
     """Fill the database with demo data: guests, users, purchases, history."""
@@ -72,4 +88,4 @@ def seed() -> None:
             click.echo(line)
 
 
-COMMANDS = (user, reports, seed)
+COMMANDS = (user, reports, reencrypt_keys, seed)

@@ -76,7 +76,7 @@ _MEMBER = (
         *(LoginSession.id, LoginSession.last_seen_at),
         Wallet.id.label("wallet_id"),
         AutoTopup.threshold_micro,
-        User.studio_settings,
+        *(User.studio_settings, User.api_key_mode),
     )
     .select_from(LoginSession)
     .join(User, User.id == LoginSession.user_id)

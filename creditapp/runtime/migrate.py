@@ -10,6 +10,7 @@ from sqlalchemy import Connection, inspect, text
 from creditapp import accounts, emails, guests, ledger
 from creditapp.catalog import versions
 from creditapp.config import Settings, SettingsInvalid
+from creditapp.credentials import models as credentials_models
 from creditapp.db import db, snapshot
 from creditapp.generation import models as generation_models
 from creditapp.ledger import models as ledger_models
@@ -22,6 +23,7 @@ from creditapp.services import get
 
 TABLES_IN = (
     accounts,
+    credentials_models,
     emails,
     generation_models,
     guests,

@@ -32,12 +32,14 @@ def upgrade() -> None:
         sa.Column("password_epoch", sa.Integer(), nullable=False),
         sa.Column("low_balance_micro", sa.BigInteger(), nullable=True),
         sa.Column("studio_settings", sa.JSON(), nullable=True),
+        sa.Column("api_key_mode", sa.String(length=8), nullable=False),
         sa.Column("is_admin", sa.Boolean(), nullable=False),
         sa.Column("frozen_at", UtcDateTime(), nullable=True),
         sa.Column("deleted_at", UtcDateTime(), nullable=True),
         sa.CheckConstraint("(email_key IS NULL) = (deleted_at IS NOT NULL)", name=op.f("ck_users_deleted")),
         sa.CheckConstraint("low_balance_micro IS NULL OR low_balance_micro >= 0", name=op.f("ck_users_low_balance")),
         sa.CheckConstraint("password_epoch >= 1", name=op.f("ck_users_password_epoch")),
+        sa.CheckConstraint("api_key_mode IN ('credits', 'own')", name=op.f("ck_users_api_key_mode")),
         sa.PrimaryKeyConstraint("id", name="pk_users"),
         sa.UniqueConstraint("email_key", name="uq_users_email_key"),
     )
@@ -60,6 +62,26 @@ def upgrade() -> None:
     )
     op.create_index("ix_login_sessions_user_id", "login_sessions", ["user_id"])
     op.create_index("ix_login_sessions_last_seen_at", "login_sessions", ["last_seen_at"])
+    op.create_table(
+        "provider_keys",
+        sa.Column("user_id", sa.String(length=40), nullable=False),
+        sa.Column("vendor", sa.String(length=16), nullable=False),
+        sa.Column("encrypted_key", sa.Text(), nullable=False),
+        sa.Column("last_characters", sa.String(length=4), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("checked_at", UtcDateTime(), nullable=True),
+        sa.Column("problem", sa.String(length=8), nullable=True),
+        sa.Column("problem_at", UtcDateTime(), nullable=True),
+        sa.CheckConstraint(
+            "vendor IN ('openai', 'anthropic', 'google', 'fal')", name=op.f("ck_provider_keys_vendor")
+        ),
+        sa.CheckConstraint("problem IN ('refused', 'empty')", name=op.f("ck_provider_keys_problem")),
+        sa.CheckConstraint(
+            "(problem IS NULL) = (problem_at IS NULL)", name=op.f("ck_provider_keys_problem_at")
+        ),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_provider_keys_user_id_users"),
+        sa.PrimaryKeyConstraint("user_id", "vendor", name="pk_provider_keys"),
+    )
     op.create_table(
         "auto_topups",
         sa.Column("user_id", sa.String(length=40), nullable=False),
@@ -850,6 +872,7 @@ def downgrade() -> None:
         "customers",
         "catalog_versions",
         "auto_topups",
+        "provider_keys",
         "login_sessions",
         "credited_addresses",
         "users",

@@ -182,10 +182,12 @@ def test_a_suspended_account_is_told_so_only_with_its_password(
     assert (refused.value.status, refused.value.code) == (403, "account_frozen")
 
 
-def test_a_deleted_account_cannot_be_entered(engine: Engine, join: Join, enter: Join) -> None:
+def test_a_deleted_account_cannot_be_entered(
+    engine: Engine, rules: AccountRules, join: Join, enter: Join
+) -> None:
     alice = join()
     with transaction(engine) as session:
-        accounts.delete_account(session, session.merge(alice), now=NOW)
+        accounts.delete_account(session, session.merge(alice), rules, now=NOW)
     with pytest.raises(WrongCredentials):
         enter()
 

@@ -125,10 +125,12 @@ def test_changing_the_password_needs_the_old_one(
     assert enter(password=NEW).id == alice.id
 
 
-def test_deleting_an_account_erases_the_person(engine: Engine, join: Join) -> None:
+def test_deleting_an_account_erases_the_person(
+    engine: Engine, rules: AccountRules, join: Join
+) -> None:
     alice = join()
     with transaction(engine) as session:
-        accounts.delete_account(session, session.merge(alice), now=NOW)
+        accounts.delete_account(session, session.merge(alice), rules, now=NOW)
     with transaction(engine) as session:
         row = session.get_one(User, alice.id)
         assert (row.email, row.email_key, row.name, row.password_hash) == ("", None, "", None)

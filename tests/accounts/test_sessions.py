@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.engine import Engine
 
 from creditapp import accounts
-from creditapp.accounts import LoginSession, User
+from creditapp.accounts import AccountRules, LoginSession, User
 from creditapp.db import transaction
 from creditapp.http.sessions import find_member
 from tests.accounts.conftest import NOW, Join
@@ -28,7 +28,7 @@ def is_open(engine: Engine, session_id: str) -> bool:
         return find_member(session, session_id) is not None
 
 
-def test_a_session_ends_with_its_account(engine: Engine, join: Join) -> None:
+def test_a_session_ends_with_its_account(engine: Engine, rules: AccountRules, join: Join) -> None:
     alice = join()
     one = begin(engine, alice)
     assert is_open(engine, one)
@@ -40,7 +40,7 @@ def test_a_session_ends_with_its_account(engine: Engine, join: Join) -> None:
     with transaction(engine) as session:
         mine = session.get_one(User, alice.id)
         mine.frozen_at = None
-        accounts.delete_account(session, mine, now=NOW)
+        accounts.delete_account(session, mine, rules, now=NOW)
         assert accounts.find(session, alice.id) is None
     assert not is_open(engine, one)
 

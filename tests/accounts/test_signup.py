@@ -120,7 +120,7 @@ def test_a_person_who_deletes_the_account_and_returns_is_not_welcomed_again(
     first = join()
     verify(engine, first, rules)
     with transaction(engine) as session:
-        accounts.delete_account(session, session.merge(first), now=NOW)
+        accounts.delete_account(session, session.merge(first), rules, now=NOW)
     again = join("ALICE@example.com")
     assert again.id != first.id
     verify(engine, again, rules)

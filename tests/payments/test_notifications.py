@@ -9,11 +9,12 @@ import pytest
 from sqlalchemy import select
 
 from creditapp import accounts, emails
-from creditapp.accounts import User
+from creditapp.accounts import AccountRules, User
 from creditapp.clock import now
 from creditapp.db import snapshot, transaction
 from creditapp.emails import Email
 from creditapp.payments.purchases.models import Purchase
+from creditapp.services import get
 from tests.shop_app import CREATOR, ShopApp
 
 MICRO = 1_000_000
@@ -194,7 +195,7 @@ def test_a_payment_under_review_and_a_deleted_user_get_no_receipt(shop_app: Shop
     with shop_app.app.app_context(), transaction() as session:
         gone = accounts.find(session, bob.id)
         assert gone
-        accounts.delete_account(session, gone, now=now())
+        accounts.delete_account(session, gone, get(AccountRules), now=now())
     shop_app.sync(left)
     assert shop_app.emails_sent(bob) == []
     assert shop_app.row(left).state == "paid"

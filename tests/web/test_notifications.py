@@ -6,6 +6,7 @@ import pytest
 from flask import Flask
 
 from creditapp import accounts, emails
+from creditapp.accounts import AccountRules
 from creditapp.clock import now
 from creditapp.db import snapshot, transaction
 from creditapp.emails import EmailService
@@ -156,7 +157,7 @@ def test_a_deleted_account_is_told_nothing(app: Flask, alice: Person, outbox: Ou
     with app.app_context(), transaction() as session:
         user = accounts.find_by_email(session, "alice@example.com")
         assert user
-        accounts.delete_account(session, user, now=now())
+        accounts.delete_account(session, user, get(AccountRules), now=now())
         assert emails.notify(session, "refund", user, REFUND, "gone", now=now()) is None
     assert app.test_client().get(path).status_code == 401
 

@@ -8,9 +8,10 @@ from flask import Flask
 from sqlalchemy import select
 
 from creditapp import accounts
-from creditapp.accounts import User
+from creditapp.accounts import AccountRules, User
 from creditapp.clock import now
 from creditapp.db import reading, transaction
+from creditapp.services import get
 from tests.app_factory import Person, Queue
 from tests.web.steps import HTMX, log_in, make, submit
 
@@ -127,6 +128,6 @@ def test_a_deleted_account_keeps_no_settings(app: Flask, alice: Person) -> None:
     with app.app_context(), transaction() as session:
         user = session.scalars(select(User).where(User.email == "alice@example.com")).one()
         user_id = user.id
-        accounts.delete_account(session, user, now=now())
+        accounts.delete_account(session, user, get(AccountRules), now=now())
     with app.app_context():
         assert reading().get_one(User, user_id).studio_settings is None
