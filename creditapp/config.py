@@ -112,6 +112,8 @@ class Settings(BaseModel):
         "embedded", alias="CREDITAPP_JOBS"
     )
     """``embedded`` in the web process, or ``worker`` in processes of their own."""
+    drain_seconds: int = Field(25, alias="CREDITAPP_DRAIN_SECONDS", ge=0, le=3600)
+    """How long a worker that is asked to stop lets its jobs end."""
     hold_welcome_until_verified: bool = Field(False, alias="CREDITAPP_HOLD_WELCOME")
     mail_url: str = Field("", alias="MAIL_URL", repr=False)
     mail_from: str = Field("CreditApp <credits@localhost>", alias="CREDITAPP_MAIL_FROM")

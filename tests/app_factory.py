@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import shutil
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,8 @@ class Queue(JobStore):
     def __init__(self, app: Flask) -> None:
         self.app = app
         self.seen: set[tuple[str, str]] = set()
+        self.dead: set[tuple[str, str]] = set()
+        """Jobs that a test says failed for good."""
         self.waiting: deque[tuple[str, str]] = deque()
 
     def enqueue(self, name: str, row_id: str, **_options: object) -> None:
@@ -59,8 +61,13 @@ class Queue(JobStore):
             self.seen.add((name, row_id))
             self.waiting.append((name, row_id))
 
+    def dead_letters(self, name: str, row_ids: Collection[str]) -> set[str]:
+        """Return those of ``dead``."""
+        return {row_id for row_id in row_ids if (name, row_id) in self.dead}
+
     def forget(self) -> None:
         """Forget every job."""
+        self.dead.clear()
         self.seen.clear()
         self.waiting.clear()
 

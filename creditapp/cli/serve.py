@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import signal
 import threading
@@ -12,6 +13,7 @@ from creditapp.cli.context import app_context
 from creditapp.config import Settings, load_settings, open_folder_warning
 from creditapp.rate_limits import CONNECTIONS_MAX, HEADERS_BYTES_MAX, HEADERS_SECONDS
 from creditapp.runtime import port, server
+from creditapp.services import get
 
 
 @click.command()
@@ -73,7 +75,9 @@ def worker() -> None:
         server.warn_of_open_folder()
         server.follow_catalog(app)
         click.echo("working")
-        jobs.run(stop)
+        if not jobs.run(stop, get(Settings).drain_seconds):
+            # Python would wait for the threads of the jobs that still run.
+            os._exit(0)
 
 
 @click.command()
@@ -112,10 +116,16 @@ def sandbox(port_number: int) -> None:
 
 
 def _stop_on_signal() -> threading.Event:
-    """Return an event that SIGINT and SIGTERM set."""
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    """Return an event that SIGINT and SIGTERM set; a second signal ends the process at once."""
+    stop, numbers = threading.Event(), (signal.SIGINT, signal.SIGTERM)
+
+    def begin_to_stop(*_: object) -> None:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
+        stop.set()
+
+    for number in numbers:
+        signal.signal(number, begin_to_stop)
     return stop
 
 

@@ -10,6 +10,7 @@ from typing import Final
 import structlog
 from sqlalchemy import or_, select, update
 
+from creditapp import jobs
 from creditapp.catalog import Catalog
 from creditapp.clock import now
 from creditapp.db import snapshot, transaction, update_if
@@ -18,7 +19,7 @@ from creditapp.generation.models import Generation
 from creditapp.generation.operations import OPERATIONS
 from creditapp.generation.providers import GenerationFailed, Providers, Route
 from creditapp.generation.settlement import settle_lapsed
-from creditapp.generation.worker import enqueue
+from creditapp.generation.worker import JOB, enqueue, job_id
 from creditapp.logs import error_fields
 from creditapp.services import get
 
@@ -28,6 +29,7 @@ QUEUED_SECONDS_LONG = 900
 """Queued for longer than this, its job is taken for dead and gets a successor."""
 ATTEMPTS_MAX = 3
 """How often a repeatable provider is called for a generation whose workers died."""
+STOPPED: Final = "The server stopped while this was being made."
 BATCH = 200
 WATCH_SECONDS: Final = 2 * RENEW_SECONDS
 """How long a lapsed lease is watched: a live worker renews it every second."""
@@ -42,10 +44,15 @@ def sweep() -> None:
     overdue = _find_overdue(moment)
     queued = [generation for generation in overdue if generation.state == "queued"]
     running = [generation for generation in overdue if generation.state == "running"]
+    dead = jobs.dead_letters(JOB, [job_id(generation) for generation in queued])
     for generation in [*queued, *_abandoned(running)]:
         try:
             if generation.state == "running":
                 _recover(generation)
+            elif job_id(generation) in dead:
+                # Its job raised or killed its worker each time before the provider was called.
+                log.error("generation given up", generation=generation.id)
+                settle_lapsed(generation, GenerationFailed(STOPPED), now=now())
             elif moment - generation.created_at > _queued_max(generation):
                 _queue_next_attempt(generation)
             else:
@@ -111,8 +118,7 @@ def _recover(generation: Generation) -> None:
     if retryable and (generation.provider_job or _is_repeatable(generation)):
         _queue_next_attempt(generation)
     else:
-        error = GenerationFailed("The server stopped while this was being made.")
-        settle_lapsed(generation, error, now=now())
+        settle_lapsed(generation, GenerationFailed(STOPPED), now=now())
 
 
 def _queue_next_attempt(generation: Generation) -> None:

@@ -37,13 +37,14 @@ def settle(
     ``error`` is why no more was delivered. Owns its transactions and retries for some seconds while
     the database fails; a second try after a commit whose answer was lost finds the attempt ended.
     """
-    conditions = (Generation.attempt == attempt,)
+    conditions = (Generation.state == "running", Generation.attempt == attempt)
     return persist(lambda: _settle(generation_id, error, canceled, conditions, now), generation_id)
 
 
 def settle_lapsed(generation: Generation, error: ProviderError, *, now: datetime) -> bool:
-    """End what a dead worker left, unless the row has changed since ``generation`` was read."""
+    """End what no worker will, unless the row has changed since ``generation`` was read."""
     conditions = (
+        Generation.state == generation.state,
         Generation.attempt == generation.attempt,
         Generation.lease_until == generation.lease_until,
         Generation.delivered == generation.delivered,
@@ -85,7 +86,6 @@ def _settle(
         ended = update_if(
             session,
             generation,
-            Generation.state == "running",
             Generation.delivered == generation.delivered,
             *conditions,
             state="succeeded" if generation.delivered else ("canceled" if canceled else "failed"),

@@ -32,16 +32,24 @@ from creditapp.generation.settlement import settle
 from creditapp.logs import error_fields
 from creditapp.services import get
 
+JOB = "generate"
+"""The name of the job, whose handler is in ``runtime``."""
+
 log = structlog.get_logger(__name__)
 
 
 def enqueue(generation: Generation) -> None:
     """Queue the work after the commit; idempotent for an attempt."""
     jobs.enqueue(
-        "generate",
-        f"{generation.id}.{generation.attempt}",
+        JOB,
+        job_id(generation),
         partition=f"{generation.provider}/{generation.owner_kind}:{generation.owner_id}",
     )
+
+
+def job_id(generation: Generation) -> str:
+    """Return the id of the job that runs the generation's present attempt."""
+    return f"{generation.id}.{generation.attempt}"
 
 
 def run(job_id: str) -> None:

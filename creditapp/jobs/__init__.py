@@ -12,7 +12,8 @@ Guarantees:
 * ``enqueue`` is idempotent by (name, id), also after the job has finished: to run a handler again
   for the same row, pass a different id (``f"{row.id}.{row.version}"``).
 * A handler that raises is retried after each of its ``retry_seconds``; after the last of them,
-  or when more than ``KILLS_MAX`` workers crashed on it, it is a dead letter in ``health()``.
+  or when more than ``KILLS_MAX`` workers crashed on it, it is a dead letter in ``health()``;
+  ``dead_letters`` tells a sweep which rows no job will run for.
 * Every handler is a workflow of a single step, so its one row in DBOS's tables is its record.
 * Call ``enqueue`` after the commit of the row it names. If it is lost in between, or the store
   cannot be reached, nothing is raised: the sweep over our own rows finds the row.
@@ -25,6 +26,7 @@ from __future__ import annotations
 
 import atexit
 import threading
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -63,6 +65,15 @@ def enqueue(
         _log.warning("job not stored", job=name, id=row_id, **error_fields(error))
         return False
     return True
+
+
+def dead_letters(name: str, row_ids: Collection[str]) -> set[str]:
+    """Return which of these rows' jobs ``name`` failed for good; none where the store is away."""
+    try:
+        return get(JobStore).dead_letters(name, row_ids)
+    except SQLAlchemyError as error:
+        _log.warning("job store not reached", **error_fields(error))
+        return set()
 
 
 @dataclass(frozen=True)
@@ -146,21 +157,29 @@ def start(app: Flask) -> None:
     atexit.register(stop, 0)
 
 
-def stop(grace_seconds: int = 5) -> None:
-    """Stop taking jobs and wait for the running ones; another worker runs the rest."""
+def stop(grace_seconds: int = 5) -> bool:
+    """Stop taking jobs and wait for the running ones; return whether all of them ended.
+
+    The others are recovered by another worker when this process has ended.
+    """
     global _worker
     with _worker_lock:
         worker, _worker = _worker, None
-    if worker is not None:
-        atexit.unregister(stop)
-        worker.stop(grace_seconds)
+    if worker is None:
+        return True
+    atexit.unregister(stop)
+    return worker.stop(grace_seconds)
 
 
-def run(stop_event: threading.Event) -> None:
-    """Run the current app's jobs until ``stop_event`` is set; ``./run worker`` calls this."""
+def run(stop_event: threading.Event, drain_seconds: int = 5) -> bool:
+    """Run the current app's jobs until ``stop_event`` is set; return whether all of them ended.
+
+    ``./run worker`` calls this. Where it returns False, end the process without waiting for its
+    threads: the jobs that still run are recovered by another worker then.
+    """
     start(get(JobStore).app)
     stop_event.wait()
-    stop()
+    return stop(drain_seconds)
 
 
 @every("jobs.prune", "41 * * * *")

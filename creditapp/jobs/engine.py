@@ -9,7 +9,7 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -97,6 +97,12 @@ class JobStore:
             options["delay_seconds"] = delay_seconds
         self.client().enqueue(options, row_id, attempt, partition)
 
+    def dead_letters(self, name: str, row_ids: Collection[str]) -> set[str]:
+        """Return the rows whose job failed for good, at whichever attempt."""
+        attempts = range(1, len(handlers[name].retry_seconds) + 2)
+        keys = {job_key(name, row, attempt): row for row in row_ids for attempt in attempts}
+        return {keys[key] for key in self.records.dead_keys(keys.keys())}
+
     def client(self) -> DBOSClient:
         """Return DBOS's client; the first call imports it and creates its tables.
 
@@ -170,20 +176,27 @@ class Worker:
         """Start the thread, which imports DBOS and launches it; return at once."""
         self._thread.start()
 
-    def stop(self, grace_seconds: int) -> None:
-        """Stop; keep the lock while jobs still run, so that no other worker runs them too."""
+    def stop(self, grace_seconds: int) -> bool:
+        """Take no more jobs and wait for the running ones; return whether all of them ended.
+
+        The lock is kept while jobs still run, so that no other worker runs them too: they are
+        handed on when the process ends.
+        """
         self._stopping.set()
         self._thread.join()
         if not self._launched:
-            return
+            return True
         from dbos import DBOS
 
         DBOS.destroy(
             destroy_registry=True,
             workflow_completion_timeout_sec=grace_seconds if self._running else 0,
         )
-        if not self._running:
-            self._store.workers.unregister()
+        if self._running:
+            _log.warning("jobs handed on", executor=self._executor, count=len(self._running))
+            return False
+        self._store.workers.unregister()
+        return True
 
     def _run(self) -> None:
         while not self._stopping.is_set():

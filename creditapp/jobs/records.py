@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -97,6 +97,14 @@ class Records:
         job = self._job
         query = select(job.c.executor_id).where(job.c.status == "PENDING").distinct()
         return [executor for (executor,) in self._rows(query) if executor]
+
+    def dead_keys(self, keys: Collection[str]) -> set[str]:
+        """Return which of these keys are dead letters."""
+        job = self._job
+        query = select(job.c.workflow_uuid).where(
+            job.c.workflow_uuid.in_(keys), job.c.status.in_(_DEAD)
+        )
+        return {key for (key,) in self._rows(query)}
 
     def expired_keys(self) -> list[str]:
         """Return the keys of one batch of jobs past their retention; empty when none are left."""

@@ -21,7 +21,7 @@ from creditapp.services import get
 log = structlog.get_logger(__name__)
 
 
-@jobs.handler("generate", retry_seconds=(1.0, 5.0, 30.0))
+@jobs.handler(worker.JOB, retry_seconds=(1.0, 5.0, 30.0))
 def generate(job_id: str) -> None:
     """Run and settle one attempt of a generation; the worker claims its row once.
 

@@ -72,6 +72,21 @@ def test_an_entry_that_died_gets_a_successor(
     studio.check()
 
 
+def test_one_whose_job_failed_for_good_ends_without_a_charge(
+    alice: Person, studio: Studio, provider: Scripted
+) -> None:
+    generation_id = studio.ask(alice)
+    studio.queue.waiting.clear()
+    studio.queue.dead.add(("generate", f"{generation_id}.1"))
+    studio.sweep(after_seconds=recovery.QUEUED_SECONDS_MAX + 1)
+    row = studio.generation(generation_id)
+    assert (row.state, row.error_code, row.attempt) == ("failed", "generation_failed", 1)
+    assert provider.calls == 0
+    assert wallet(alice) == (50, 0)
+    assert lines(alice) == [("REFUND", 0)]
+    studio.check()
+
+
 def test_a_lapsed_lease_ends_without_a_charge_and_without_another_call(
     alice: Person, studio: Studio, provider: Scripted
 ) -> None:
