@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import sys
 import tempfile
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -31,19 +32,25 @@ SECONDS_MAX = 200
 def run_command(*words: str, environ: dict[str, str]) -> CompletedProcess[str]:
     """Run ``./run`` with these words and this environment alone; return status, output, errors."""
     with tempfile.TemporaryDirectory() as folder:
-        out, error = Path(folder, "out"), Path(folder, "error")
-        process = forked.Process(target=_run, args=(words, environ, out, error))
-        process.start()
+        process = start_command(*words, environ=environ, folder=Path(folder))
         process.join(SECONDS_MAX)
         assert not process.is_alive(), f"{words} takes too long"
         status = process.exitcode
         assert status is not None
-        return CompletedProcess(words, status, out.read_text(), error.read_text())
+        out, error = (Path(folder, name).read_text() for name in ("out", "error"))
+        return CompletedProcess(words, status, out, error)
+
+
+def start_command(*words: str, environ: dict[str, str], folder: Path) -> ForkServerProcess:
+    """Start ``./run`` with these words; what it prints goes to ``out`` and ``error`` there."""
+    process = forked.Process(target=_run, args=(words, environ, folder / "out", folder / "error"))
+    process.start()
+    return process
 
 
 def _run(words: tuple[str, ...], environ: dict[str, str], out: Path, error: Path) -> None:
     for path, number in ((out, 1), (error, 2)):
-        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     os.environ.clear()
     os.environ.update(kept | environ)

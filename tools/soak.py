@@ -10,6 +10,7 @@ PROOFS = {
     "ledger": ["tests/ledger"],
     "faults": ["tests/faults"],
     "jobs": ["tests/test_jobs.py"],
+    "workers": ["tests/workers"],
     "guests": ["tests/test_guests.py"],
     "api": ["tests/api"],
     "payments": ["tests/payments"],
