@@ -62,7 +62,7 @@ class Large:
                 assert user is not None
                 write_images(writing.connection(), user.id, images, now())
         with app.app_context(), transaction() as writing:
-            write_images(writing.connection(), "usr_someoneelse", 1000, now())
+            write_images(writing.connection(), "usr_someoneelse", IMAGES, now())
             for statement in VARIED:
                 writing.execute(text(statement))
         with app.app_context(), db.engine.connect() as connection:
