@@ -6,6 +6,7 @@ import os
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 from flask import Flask
@@ -33,19 +34,28 @@ from tests.shop_app import ShopApp
 from tests.stripe_sandbox.contract import faults_of_answer
 from tests.stripe_sandbox.sandbox_kit import Sandbox, Shop
 
-WHOLE = "1" in (os.environ.get("CREDITAPP_ATTACK"), os.environ.get("CREDITAPP_SOAK"))
+SOAK = os.environ.get("CREDITAPP_SOAK") == "1"
+WHOLE = SOAK or os.environ.get("CREDITAPP_ATTACK") == "1"
 """Whether tests marked ``whole`` run."""
 BOTH = ("sqlite", "postgresql")
 FOLDERS_ON_BOTH = {"accounts", "api", "credentials", "faults", "generation", "ledger", "payments"}
 """Their code is SQL. Elsewhere a test or a module is marked ``databases(*BOTH)`` to run on both."""
+FOLDERS_IN_TURN = {"accounts", "api"}
+"""Where the check runs each test on one of the two, the soak on both; so is a test or a module that
+is marked ``in_turn``. What moves credits always runs on both."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test that uses a database on the kinds it is marked with, or its folder's."""
     if "database_kind" in metafunc.fixturenames:
         mark = metafunc.definition.get_closest_marker("databases")
-        default = BOTH if metafunc.definition.path.parent.name in FOLDERS_ON_BOTH else BOTH[:1]
+        folder = metafunc.definition.path.parent.name
+        default = BOTH if folder in FOLDERS_ON_BOTH else BOTH[:1]
         kinds = mark.args if mark else default
+        in_turn = metafunc.definition.get_closest_marker("in_turn") or folder in FOLDERS_IN_TURN
+        if in_turn and kinds == BOTH and not SOAK:
+            turn = crc32(metafunc.definition.nodeid.encode()) % 2
+            kinds = BOTH[turn : turn + 1]
         metafunc.parametrize("database_kind", kinds, indirect=True)
 
 

@@ -17,6 +17,8 @@ from creditapp.runtime import migrate
 from tests.app_factory import Person, Queue
 from tests.processes import run_command
 
+pytestmark = pytest.mark.in_turn
+
 ROOT = Path(__file__).resolve().parent.parent
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

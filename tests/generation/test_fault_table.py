@@ -24,6 +24,8 @@ from tests.app_factory import Person
 from tests.generation.orders import ORDERS
 from tests.generation.studio import Studio, wallet
 
+pytestmark = pytest.mark.in_turn
+
 SECRET_PROMPT = "A confidential lighthouse at dusk"
 TIMEOUT_SECONDS = 0.6
 ANSWER_BYTES_MAX = 2 * 1024 * 1024

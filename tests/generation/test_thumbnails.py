@@ -15,6 +15,8 @@ from tests.app_factory import Person
 from tests.generation import delivered
 from tests.generation.studio import Scripted, Studio
 
+pytestmark = pytest.mark.in_turn
+
 TURNED_EXIF = Image.Exif()
 TURNED_EXIF[0x0112] = 6  # to be shown turned clockwise by 90 degrees
 

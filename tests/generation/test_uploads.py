@@ -47,6 +47,8 @@ from tests.generation.files import (
 )
 from tests.generation.studio import Scripted, Studio, wallet
 
+pytestmark = pytest.mark.in_turn
+
 one_database = pytest.mark.databases("sqlite")
 """For tests of bytes, which touch no row."""
 
