@@ -60,7 +60,7 @@ def create_app(
     provide_computed(app, AccountRules, lambda: _account_rules(settings, get(Catalog)))
     provide(app, Providers, providers or _providers(settings))
     provide(app, SubmitHooks, SubmitHooks(topup_due=topup_charge.enqueue_if_low))
-    provide(app, Media, open_media(settings.media_url))
+    provide(app, Media, open_media(settings))
     provide(app, EmailService, _email_service(app, settings, mailer, clock))
     init_database(app, settings.database_url)
     jobs.init_app(app, settings.database_url, settings.data_dir)

@@ -120,6 +120,9 @@ class Settings(BaseModel):
     media_url: str = Field(
         default_factory=lambda values: f"file:{values['data_dir'] / 'media'}", alias="MEDIA_URL"
     )
+    aws_access_key_id: str = Field("", alias="AWS_ACCESS_KEY_ID", repr=False)
+    aws_secret_access_key: str = Field("", alias="AWS_SECRET_ACCESS_KEY", repr=False)
+    """The keys of the bucket that ``MEDIA_URL`` names."""
     redis_url: str = Field("", alias="REDIS_URL", repr=False)
     stripe_secret_key: str = Field("", alias="STRIPE_SECRET_KEY", repr=False)
     stripe_webhook_secret: str = Field("", alias="STRIPE_WEBHOOK_SECRET", repr=False)

@@ -45,7 +45,6 @@ PLANNED: dict[str, str] = {
     "creditapp/ledger/transfers.py:transfer": "teams: move credits between wallets",
     "creditapp/ledger/wallets.py:freeze_wallet": "the admin's page of a user",
     "creditapp/ledger/wallets.py:unfreeze_wallet": "the admin's page of a user",
-    "creditapp/media.py:mime_type_of": "moving media to S3",
 }
 """For each unused definition, the feature that will call it."""
 

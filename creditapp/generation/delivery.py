@@ -20,32 +20,38 @@ from creditapp.clock import now
 from creditapp.db import transaction, update_if
 from creditapp.generation import provenance, thumbnails
 from creditapp.generation.models import Asset, Generation
-from creditapp.generation.providers import ProducedFile
+from creditapp.generation.providers import GenerationFailed, ProducedFile
 from creditapp.ids import new_id
 from creditapp.logs import error_fields
-from creditapp.media import Media
+from creditapp.media import Media, MediaUnavailable
 from creditapp.services import get
 
 RETRY_SECONDS = (0.2, 1.0, 3.0)
 """Pauses between attempts to write while the database fails; then recovery takes over."""
 
+STORE_RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0, *[30.0] * 9)
+"""Pauses while the store of files fails: five minutes, because the vendor has made the file."""
+
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 
-def deliver(generation: Generation, file: ProducedFile) -> bool:
+def deliver(
+    generation: Generation, file: ProducedFile, should_stop: Callable[[], bool] = lambda: False
+) -> bool:
     """Store one file of a running attempt and insert its row; return whether it was kept.
 
     Owns its transactions. When the attempt has ended meanwhile, the file is removed and the caller
     stops. ``generation.delivered`` is the number of files so far, this one included. Raises what
-    the media store raises, and ``SQLAlchemyError`` when the database fails for seconds: then the
+    the media store raises, ``GenerationFailed`` when it does not answer for minutes or until
+    ``should_stop``, and ``SQLAlchemyError`` when the database fails for seconds: then the
     file stays, because its row may have been committed.
     """
     asset = Asset(
         id=new_id("ast"),
         generation_id=generation.id,
         position=generation.delivered,
-        media_key=get(Media).store(provenance.with_mark(file.data, file.mime_type), file.mime_type),
+        media_key=_store(file, generation.id, should_stop),
         thumbnail_key=thumbnails.store(file.data, file.mime_type),
         mime_type=file.mime_type,
         width=file.width,
@@ -60,6 +66,22 @@ def deliver(generation: Generation, file: ProducedFile) -> bool:
         for key in filter(None, (asset.media_key, asset.thumbnail_key)):
             get(Media).delete(key)
     return is_kept
+
+
+def _store(file: ProducedFile, generation_id: str, should_stop: Callable[[], bool]) -> str:
+    """Store the file and return its key; retry for minutes while a bucket does not answer.
+
+    A failed attempt whose answer alone was lost leaves an object that nothing names.
+    """
+    for pause in (*STORE_RETRY_SECONDS, None):
+        try:
+            return get(Media).store(provenance.with_mark(file.data, file.mime_type), file.mime_type)
+        except MediaUnavailable as error:
+            log.warning("not stored", generation=generation_id, reason=error.reason)
+            if pause is None or should_stop():
+                break
+            time.sleep(pause)
+    raise GenerationFailed("It was made, but it could not be stored.", reason="not_stored")
 
 
 def _insert(generation: Generation, asset: Asset, cost_micros_usd: int | None) -> bool:

@@ -30,6 +30,7 @@ from creditapp.generation.providers import (
 )
 from creditapp.generation.settlement import settle
 from creditapp.logs import error_fields
+from creditapp.media import MediaUnavailable
 from creditapp.services import get
 
 JOB = "generate"
@@ -105,10 +106,15 @@ def _produce(generation: Generation, lease: Lease) -> ProviderError | None:
             job=generation.provider_job,
         )
         for file in route.make(request, work):
-            if not deliver(generation, file) or generation.delivered == generation.n:
+            if (
+                not deliver(generation, file, lease.should_stop)
+                or generation.delivered == generation.n
+            ):
                 break
     except ProviderError as error:
         return error
+    except MediaUnavailable:
+        return ProviderUnavailable("The files to start from cannot be read now. Try again later.")
     except Exception as error:
         # An error that no adapter foresaw ends this generation and releases the rest of its hold.
         # The text of a foreign exception may hold the prompt: only its type and place are logged.

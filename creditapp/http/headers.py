@@ -9,6 +9,8 @@ from flask import Flask, Response, g, session
 from creditapp.config import Settings
 from creditapp.http.csrf import is_foreign
 from creditapp.http.sessions import set_own_cookies
+from creditapp.media import Media
+from creditapp.services import get
 
 EMAIL_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'; sandbox"
 """Content security policy of an email that a page shows: its own styles and nothing else."""
@@ -74,8 +76,11 @@ def content_security_policy(settings: Settings) -> str:
     elif settings.stripe_api_base:
         base = urlsplit(settings.stripe_api_base)
         checkout = f"{base.scheme}://{base.netloc}"
+    # On S3, our address of a file redirects to its bucket.
+    files = list(filter(None, ("'self'", get(Media).origin)))
     return (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-        f"connect-src 'self'; media-src 'self'; form-action 'self' {checkout}".rstrip()
+        "default-src 'none'; script-src 'self'; style-src 'self'; "
+        f"img-src {' '.join(files)} data:; media-src {' '.join(files)}; "
+        f"connect-src 'self'; form-action 'self' {checkout}".rstrip()
         + "; frame-ancestors 'none'; base-uri 'none'"
     )

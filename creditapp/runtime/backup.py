@@ -155,7 +155,7 @@ def _write(
             manifest.sync(copied)
             files[copied.name] = manifest.record_of(copied)
     # After the database, so that every row of an image has its file.
-    files |= _copy_media(open_media(settings.media_url), folder, deleted_keys, progress)
+    files |= _copy_media(open_media(settings), folder, deleted_keys, progress)
     # pydantic copied the mapping when it validated it.
     written = written.model_copy(update={"files": files})
     return written, len(media_keys - written.media_keys.keys())
@@ -215,7 +215,8 @@ def _copy_media(
         # Two levels, as in the media folder itself.
         name = f"{manifest.MEDIA}/{key[:2]}/{key[2:4]}/{key}"
         try:
-            files[name] = manifest.copy_file(media.path(key), folder / name)
+            with media.open(key) as file:
+                files[name] = manifest.copy_stream(file, folder / name)
         except FileNotFoundError:
             continue  # its owner deleted it meanwhile
         progress(f"copying images: {len(files)}")

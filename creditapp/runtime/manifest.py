@@ -9,7 +9,7 @@ import hashlib
 import os
 from datetime import datetime
 from pathlib import Path
-from typing import Final, Literal, Self
+from typing import BinaryIO, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
@@ -114,9 +114,15 @@ def sync(path: Path) -> None:
 
 def copy_file(source: Path, target: Path) -> FileRecord:
     """Copy a file durably to a new one, with its folders; return its size and digest."""
+    with source.open("rb") as original:
+        return copy_stream(original, target)
+
+
+def copy_stream(original: BinaryIO, target: Path) -> FileRecord:
+    """Copy an open file durably to a new one, with its folders; return its size and digest."""
     digest, size = hashlib.sha256(), 0
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with source.open("rb") as original, open(target, "xb", opener=private) as copied:
+    with open(target, "xb", opener=private) as copied:
         while chunk := original.read(_CHUNK_BYTES):
             digest.update(chunk)
             copied.write(chunk)

@@ -77,9 +77,9 @@ def _refuse_used_target(contents: Manifest, settings: Settings) -> None:
             raise SettingsInvalid(
                 f"{settings.data_dir / name} exists already: set CREDITAPP_DATA to a new folder."
             )
-    if next(iter(open_media(settings.media_url).keys()), None) is not None:
+    if next(open_media(settings).keys(), None) is not None:
         setting = "MEDIA_URL" if "media_url" in settings.model_fields_set else "CREDITAPP_DATA"
-        raise SettingsInvalid(f"The folder of images is not empty: set {setting} to a new one.")
+        raise SettingsInvalid(f"The store of images is not empty: set {setting} to a new one.")
 
 
 def _check_digests(contents: Manifest, folder: Path) -> None:
@@ -95,14 +95,13 @@ def _check_digests(contents: Manifest, folder: Path) -> None:
 
 
 def _copy_media(contents: Manifest, folder: Path, settings: Settings, progress: Progress) -> None:
-    media = open_media(settings.media_url)
+    media = open_media(settings)
     paths = [name for name in contents.files if name.startswith(f"{manifest.MEDIA}/")]
     for number, name in enumerate(paths, start=1):
         try:
-            target = media.path(Path(name).name)
+            media.put(Path(name).name, (folder / name).read_bytes())
         except MediaKeyInvalid:
             raise SettingsInvalid(f"The backup is damaged: {name} is not an image.") from None
-        manifest.copy_file(folder / name, target)
         progress(f"restoring images: {number} of {len(paths)}")
 
 

@@ -114,12 +114,11 @@ def forget() -> None:
         accounts.sweep_sessions(session, now=moment)
         guests.sweep(session, now=moment, window_hours=get(Catalog).guest_window_hours)
         emails.sweep(session, now=moment)
-        unused = uploads.sweep_uploads(session, now=moment)
         # Kinds without a listener are deleted whether handled or not.
         before = moment - timedelta(days=30)
         ledger.outbox.prune(session.connection(), before=before, keep=["low_balance"])
         ledger.idempotency.prune(session.connection(), before=moment - timedelta(days=30))
-    uploads.delete_files(unused)
+    uploads.sweep_uploads(now=moment)
 
 
 @jobs.every("card-warnings", "50 8 * * *")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from flask import Blueprint, Response, make_response, send_file
+from flask import Blueprint, Response, make_response
 
 from creditapp.clock import now
 from creditapp.db import reading, stop_reading, transaction
@@ -14,6 +14,7 @@ from creditapp.generation import archive, deletion, feedback
 from creditapp.generation import gallery as gallery_queries
 from creditapp.generation.sources import own_sources
 from creditapp.http import exports, forms
+from creditapp.http.media_files import send_media
 from creditapp.http.policies import policy
 from creditapp.http.rate_limiting import costly
 from creditapp.http.rendering import go, page_or_block, render_block, wants_fragment
@@ -98,20 +99,15 @@ def media(asset_id: str) -> Response:
     # Without a thumbnail, the file itself.
     small_key = asset.thumbnail_key if is_small else None
     try:
-        response = send_file(
-            get(Media).path(small_key or asset.media_key),
-            mimetype="image/webp" if small_key else asset.mime_type,
+        return send_media(
+            small_key or asset.media_key,
+            "image/webp" if small_key else asset.mime_type,
+            archive.file_name(generation, asset),
             as_attachment=forms.ticked("download"),
-            download_name=archive.file_name(generation, asset),
-            conditional=True,
-            max_age=31536000,
         )
     except FileNotFoundError:
         # Deleted after the row was read, or lost with a disk.
         raise NotFound("This image no longer exists.") from None
-    # Private: a shared cache must never serve one user's image to another.
-    response.headers["Cache-Control"] = "private, max-age=31536000, immutable"
-    return response
 
 
 def selected_images() -> list[str]:
@@ -126,10 +122,10 @@ def selected_images() -> list[str]:
 
 def send_archive(rows: Sequence[gallery_queries.Row]) -> Response:
     """Send the files of some images as one archive; raise ``NotFound`` if none is left."""
+    stop_reading()
     files = archive.members(rows, get(Media))
     if not files:
         raise NotFound("These images no longer exist.")
-    stop_reading()
     pieces = archive.stream(files, get(Media))
     return exports.send(pieces, "images.zip", "application/zip", caller=caller().owner)
 

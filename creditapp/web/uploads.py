@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, make_response, request, send_file
+from flask import Blueprint, Response, make_response, request
 from werkzeug.datastructures import FileStorage
 
 from creditapp.clock import now
@@ -19,13 +19,13 @@ from creditapp.generation.uploads import (
 )
 from creditapp.http import forms
 from creditapp.http.headers import FILE_POLICY
+from creditapp.http.media_files import send_media
 from creditapp.http.policies import policy
 from creditapp.http.problems import wants_json
 from creditapp.http.rendering import go, page_or_block, render_block, wants_fragment, with_query
 from creditapp.http.viewer import caller, notify
-from creditapp.media import EXTENSIONS, Media
+from creditapp.media import EXTENSIONS
 from creditapp.rate_limits import UPLOAD_BODY_BYTES_MAX, UPLOAD_BYTES_MAX, UPLOAD_DAYS
-from creditapp.services import get
 from creditapp.web import studio, studio_form, view_models
 
 PAGE_SIZE = 24
@@ -133,19 +133,11 @@ def delete(upload_id: str) -> Response:
 
 def _send(media_key: str, mime_type: str) -> Response:
     try:
-        response = send_file(
-            get(Media).path(media_key),
-            mimetype=mime_type,
-            # Pages embed it; opened by itself it is saved, and never shown as a page of ours.
-            as_attachment=True,
-            download_name=f"upload.{EXTENSIONS[mime_type]}",
-            conditional=True,
-            max_age=31536000,
-        )
+        # Pages embed it; opened by itself it is saved, and never shown as a page of ours.
+        name = f"upload.{EXTENSIONS[mime_type]}"
+        response = send_media(media_key, mime_type, name, as_attachment=True)
     except FileNotFoundError:
         raise NotFound("This file no longer exists.") from None
-    # Private: a shared cache must never serve one member's file to another.
-    response.headers["Cache-Control"] = "private, max-age=31536000, immutable"
     response.headers["Content-Security-Policy"] = FILE_POLICY
     response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
     return response

@@ -15,6 +15,7 @@ SERVICES = {
     "creditapp/stripe_sandbox/": "a program of its own",
     "creditapp/payments/": "services wait for Stripe between their transactions",
     "creditapp/generation/": "services wait for providers between their transactions",
+    "creditapp/media/s3.py": "a bucket compares the time of a link with the machine's",
     "creditapp/clock.py": "the clock",
     "creditapp/ids.py": "an identifier begins with the machine's time",
 }

@@ -22,6 +22,8 @@ STORERS = {
     "creditapp/generation/delivery.py": "delivered files",
     "creditapp/generation/thumbnails.py": "thumbnails",
     "creditapp/generation/uploads/": "uploads",
+    "creditapp/runtime/restore.py": "files of a backup",
+    "creditapp/media/": "files of another store",
 }
 """The modules that may put files into the media store."""
 
@@ -42,7 +44,8 @@ def encodes(tree: ast.Module) -> Iterator[str]:
 def stores(tree: ast.Module) -> Iterator[ast.Call]:
     """Yield each call that puts a file into the media store."""
     for call in _calls(tree):
-        if ast.unparse(call.func) in ("get(Media).store", "media.store", "self.media.store"):
+        place, _, verb = ast.unparse(call.func).rpartition(".")
+        if verb in ("store", "put") and place in ("get(Media)", "media", "self.media", "target"):
             yield call
 
 

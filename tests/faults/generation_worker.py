@@ -10,7 +10,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -86,11 +86,13 @@ def _arm(kill_point: KillPoint) -> None:
         kill_point.reach(BEFORE_CALL, generation.prompt)
         return read_files(generation)
 
-    def delivering(generation: Generation, file: ProducedFile) -> bool:
+    def delivering(
+        generation: Generation, file: ProducedFile, should_stop: Callable[[], bool]
+    ) -> bool:
         kill_point.reach(BEFORE_MEDIA, generation.prompt)
         if generation.delivered == 2:
             kill_point.reach(AFTER_TWO, generation.prompt)
-        return deliver(generation, file)
+        return deliver(generation, file, should_stop)
 
     def storing(media: FileMedia, data: bytes, mime_type: str) -> str:
         key = store(media, data, mime_type)

@@ -20,6 +20,7 @@ from creditapp.runtime import backup as backups
 from creditapp.runtime import database_copy, manifest
 from creditapp.runtime.manifest import FileRecord, Manifest
 from tests.databases import new_database
+from tests.fakes.s3_server import FakeS3
 from tests.processes import forked, run_command
 
 Call = Callable[..., tuple[int, str, str]]
@@ -145,7 +146,7 @@ def test_a_place_in_use_is_left_alone(
         image = data / "media" / KEY[:2] / KEY[2:4] / KEY
         image.parent.mkdir(parents=True)
         image.write_bytes(b"another image")
-        says = "The folder of images is not empty"
+        says = "The store of images is not empty"
     before = {path: path.stat().st_mtime_ns for path in data.rglob("*") if path.is_file()}
     line = refusal(call("restore", str(folder), **elsewhere))
     assert line.startswith(says)
@@ -318,3 +319,26 @@ def test_a_backup_of_postgresql_says_which_client_it_needs(
         (folder / "manifest.json").write_text(json.dumps(contents))
         line = refused("restore", **empty_place)
         assert line.startswith("The backup is of PostgreSQL 99 and DATABASE_URL names PostgreSQL ")
+
+
+def test_the_files_of_a_bucket_are_in_the_backup_and_come_back_into_another(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
+    with FakeS3(prefix="old") as s3:
+        folder = {"MEDIA_URL": f"file:{tmp_path}/data/media"}
+        moved = run_command(
+            "media", "move", "--to", s3.url, environ={**environ, **s3.environ, **folder}
+        )
+        assert moved.returncode == 0, moved.stderr
+        made = run_command("backup", str(tmp_path / "b"), environ={**environ, **s3.environ})
+        assert made.returncode == 0, made.stderr
+        place = {"CREDITAPP_DATA": str(tmp_path / "new"), "CREDITAPP_LOG_LEVEL": "error"}
+        url = s3.url.replace("/old", "/new")
+        restored = run_command(
+            "restore", str(tmp_path / "b"), environ={**place, **s3.environ, "MEDIA_URL": url}
+        )
+        assert restored.returncode == 0, restored.stderr
+        assert {name: each.data for name, each in s3.objects.items()} == {
+            f"old/{KEY}": IMAGE,
+            f"new/{KEY}": IMAGE,
+        }

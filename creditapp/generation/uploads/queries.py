@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, delete, select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from creditapp.db import transaction
+from creditapp.db import snapshot, transaction
 from creditapp.errors import NotFound
 from creditapp.generation.funding import Caller
 from creditapp.generation.models import Upload
@@ -52,31 +52,32 @@ def list_uploads(
 
 
 def delete_upload(upload_id: str, by: Caller) -> None:
-    """Delete an upload, and after the commit its files. Owns its transaction.
+    """Delete an upload with its files. Owns its transactions.
 
     An order that starts from it and has not begun fails, and is not charged.
     """
-    with transaction() as session:
+    with snapshot() as session:
         upload = find_upload(session, upload_id, by)
-        media_keys = _delete_rows(session, Upload.id == upload.id)
-    delete_files(media_keys)
+    _delete(upload)
 
 
-def sweep_uploads(session: Session, *, now: datetime) -> list[str]:
-    """Delete the rows of uploads that no order used for ``UPLOAD_DAYS``; return their media keys.
+def sweep_uploads(*, now: datetime) -> None:
+    """Delete the uploads that no order used for ``UPLOAD_DAYS``. Owns its transactions."""
+    unused = Upload.used_at < now - timedelta(days=UPLOAD_DAYS)
+    with snapshot() as session:
+        uploads = list(session.scalars(select(Upload).where(unused)))
+    for upload in uploads:
+        _delete(upload)
 
-    The caller deletes the files after its commit, by ``delete_files``.
-    """
-    return _delete_rows(session, Upload.used_at < now - timedelta(days=UPLOAD_DAYS))
 
-
-def delete_files(media_keys: Sequence[str]) -> None:
-    """Delete files whose rows are gone; one that is missing already is no error."""
-    for media_key in media_keys:
+def delete_files(media_keys: Sequence[str | None]) -> None:
+    """Delete files; one that is missing already is no error."""
+    for media_key in filter(None, media_keys):
         get(Media).delete(media_key)
 
 
-def _delete_rows(session: Session, condition: ColumnElement[bool]) -> list[str]:
-    statement = delete(Upload).where(condition)
-    rows = session.execute(statement.returning(Upload.media_key, Upload.thumbnail_key)).all()
-    return [key for row in rows for key in row if key is not None]
+def _delete(upload: Upload) -> None:
+    """Delete the files, then the row: where the store does not answer, the row still names them."""
+    delete_files([upload.media_key, upload.thumbnail_key])
+    with transaction() as session:
+        session.execute(delete(Upload).where(Upload.id == upload.id))

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from creditapp.config import SettingsInvalid
+from creditapp.config import SettingsInvalid, load_settings
 from creditapp.media import FileMedia, MediaKeyInvalid, MediaTypeUnknown, mime_type_of, open_media
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"x" * 1000
@@ -129,20 +129,17 @@ def test_the_file_is_on_the_disk_before_it_has_its_name(
 
 @pytest.mark.parametrize("form", ["file:{}", "file://{}"])
 def test_media_url_names_a_folder(tmp_path: Path, form: str) -> None:
-    place = open_media(form.format(tmp_path))
+    place = open_media(load_settings({"CREDITAPP_DATA": str(tmp_path)}), form.format(tmp_path))
+    assert isinstance(place, FileMedia)
     assert place.path(place.store(PNG, "image/png")).is_relative_to(tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("url", "words"),
-    [
-        ("s3://bucket", "s3: is not yet available"),
-        ("", "must start with file:"),
-        ("http://x", "must start with file:"),
-    ],
+    ("url", "words"), [("http://x", "must start with file:"), ("folder", "must start with file:")]
 )
-def test_other_media_urls_stop_the_start_with_a_line(url: str, words: str) -> None:
+def test_other_media_urls_stop_the_start_with_a_line(tmp_path: Path, url: str, words: str) -> None:
+    settings = load_settings({"CREDITAPP_DATA": str(tmp_path), "MEDIA_URL": url})
     with pytest.raises(SettingsInvalid, match=words) as refusal:
-        open_media(url)
+        open_media(settings)
     assert "MEDIA_URL" in str(refusal.value)
     assert "\n" not in str(refusal.value)
