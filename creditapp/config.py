@@ -9,44 +9,22 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
-import re
 import secrets
 import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-_PLACEHOLDER = re.compile(r"(change|replace).?(me|this)|your.?secret|default|insecure", re.I)
-"""Words of copied examples, which a random key does not contain."""
+from creditapp.setting_types import DatabaseUrl, HeaderName, HttpAddress, weakness_of
+
+METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+"""The variable by which Prometheus' library shares metrics between processes."""
 
 
 class SettingsInvalid(Exception):
     """An invalid setting, which stops the start; its text is one line that says what to set."""
-
-
-def _http_address(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
-        raise ValueError("must be an address that begins with http:// or https://")
-    return text.rstrip("/")
-
-
-def _header_name(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]{0,63}", text):
-        raise ValueError("must be the name of a header, such as X-Real-IP")
-    return text
-
-
-def _sqlalchemy_url(url: str) -> str:
-    scheme, separator, rest = url.partition("://")
-    if scheme in ("postgres", "postgresql", "postgresql+psycopg") and separator:
-        return f"postgresql+psycopg://{rest}"
-    if url.startswith("sqlite:///"):
-        return url
-    raise ValueError("must be sqlite:///file or postgresql://user@host/name")
 
 
 def _site_url(values: dict[str, Any]) -> str:
@@ -60,11 +38,8 @@ def _secret_key(values: dict[str, Any]) -> str:
     return "" if values["env"] == "production" else _stored_secret(values["data_dir"])
 
 
-HttpAddress = Annotated[str, AfterValidator(_http_address)]
-HeaderName = Annotated[str, AfterValidator(_header_name)]
 _LOWER_CASE = BeforeValidator(str.lower)
 Words = Annotated[tuple[str, ...], BeforeValidator(str.split)]
-DatabaseUrl = Annotated[str, AfterValidator(_sqlalchemy_url)]
 
 
 class Settings(BaseModel):
@@ -100,6 +75,8 @@ class Settings(BaseModel):
     """One line; receipts break it at semicolons."""
     seller_tax_id: str = Field("", alias="CREDITAPP_SELLER_TAX_ID")
     threads: int = Field(32, alias="CREDITAPP_THREADS", ge=4, le=512)
+    web_processes: int = Field(1, alias="CREDITAPP_WEB_PROCESSES", ge=1, le=64)
+    """More than one needs PostgreSQL and Redis."""
     debug: bool = Field(False, alias="CREDITAPP_DEBUG")
     log_level: Annotated[Literal["debug", "info", "warning", "error"], _LOWER_CASE] = Field(
         "info", alias="CREDITAPP_LOG_LEVEL"
@@ -191,8 +168,23 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
             "STRIPE_WEBHOOK_SECRET is missing: set the signing secret (whsec_...) of the webhook "
             "endpoint, required to verify webhooks."
         )
+    if settings.web_processes > 1:
+        _check_shared_stores(settings)
     _make_data_folder(settings.data_dir)
     return settings
+
+
+def _check_shared_stores(settings: Settings) -> None:
+    """Refuse several web processes on stores that each would have to itself."""
+    if settings.database_url.startswith("sqlite"):
+        raise SettingsInvalid(
+            "CREDITAPP_WEB_PROCESSES needs PostgreSQL for more than one: set DATABASE_URL."
+        )
+    if not settings.redis_url:
+        raise SettingsInvalid(
+            "CREDITAPP_WEB_PROCESSES needs Redis for more than one, to share the rate limits: "
+            "set REDIS_URL."
+        )
 
 
 def _make_data_folder(folder: Path) -> None:
@@ -209,6 +201,19 @@ def keep_files_private() -> None:
     Every entry point calls it: SQLite and DBOS open their files with the process's own mask.
     """
     os.umask(0o077)
+
+
+def share_metrics(settings: Settings) -> None:
+    """Let this process and those that it starts count their metrics together, from zero.
+
+    Call it before ``prometheus_client`` is imported, which reads the variable then. Each process
+    writes files of its own there, and every process's ``/metrics`` adds them up.
+    """
+    folder = settings.data_dir / "metrics"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    for path in folder.glob("*.db"):
+        path.unlink()
+    os.environ[METRICS_FOLDER] = str(folder)
 
 
 def open_folder_warning(settings: Settings) -> str | None:
@@ -239,10 +244,8 @@ def _check_production(settings: Settings) -> None:
         ("ADMIN_API_KEY", settings.admin_api_key),
         ("CREDITAPP_METRICS_TOKEN", settings.metrics_token),
     ):
-        if _PLACEHOLDER.search(secret):
-            raise SettingsInvalid(f"{name} is a placeholder: set a long random text.")
-        if secret and _is_guessable(secret):
-            raise SettingsInvalid(f"{name} is short or repeats itself: set a long random text.")
+        if weakness := weakness_of(secret):
+            raise SettingsInvalid(f"{name} {weakness}: set a long random text.")
     if settings.sandbox:
         raise SettingsInvalid(
             "STRIPE_SECRET_KEY is missing: production does not start on the payment sandbox."
@@ -260,11 +263,6 @@ def _check_production(settings: Settings) -> None:
             "MAIL_URL is missing: set smtp://user:password@host:port, to send confirmations and "
             "password resets."
         )
-
-
-def _is_guessable(secret: str) -> bool:
-    """Whether a text is short, few letters, or a shorter text repeated."""
-    return len(secret) < 16 or len(set(secret)) < 8 or secret in (secret + secret)[1:-1]
 
 
 def _stored_secret(data_dir: Path) -> str:

@@ -32,8 +32,8 @@ _MB: Final = 1024 * 1024
 # IPv6 /56 may use twice as much, an IPv6 /48 and an IPv4 /24 four times (accounts/networks.py).
 
 REQUESTS: Final = RateLimit(1200, timedelta(minutes=1), "network")
-"""All requests but webhooks and probes: many people share an office's address. In Redis, or each
-process counts its own."""
+"""All requests but webhooks and probes: many people share an office's address. In Redis; without
+one, or while it does not answer, each process counts its own."""
 
 COSTLY_REQUESTS: Final = RateLimit(30, timedelta(minutes=1), "network")
 """Exports, PDFs and shared pages that do not exist: each costs many times what a page does."""

@@ -10,7 +10,7 @@ import threading
 import click
 
 from creditapp.cli.context import app_context
-from creditapp.config import Settings, load_settings, open_folder_warning
+from creditapp.config import Settings, load_settings, open_folder_warning, share_metrics
 from creditapp.rate_limits import CONNECTIONS_MAX, HEADERS_BYTES_MAX, HEADERS_SECONDS
 from creditapp.runtime import port, server
 from creditapp.services import get
@@ -21,6 +21,8 @@ def serve() -> None:
     """Migrate, import the catalog, and serve pages and jobs."""
     settings = load_settings()
     with port.claimed(settings.host, settings.port, "PORT={port} ./run"):
+        if settings.web_processes > 1:
+            share_metrics(settings)
         with app_context():
             # Checked before the server starts, because it restarts a worker process that exits.
             server.refuse_demo_leftovers()
@@ -46,7 +48,7 @@ def _serve(settings: Settings) -> None:
             header_read_timeout=HEADERS_SECONDS * 1000, max_buffer_size=HEADERS_BYTES_MAX
         ),
         backpressure=CONNECTIONS_MAX,
-        workers=1,
+        workers=settings.web_processes,
         log_level=LogLevels.error,
         respawn_failed_workers=True,
         workers_kill_timeout=10,

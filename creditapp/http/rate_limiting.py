@@ -46,6 +46,8 @@ def _network_keys() -> dict[int, str]:
     return {network.multiple: network.key for network in caller_networks()}
 
 
+_REDIS_TIMEOUTS = {"socket_connect_timeout": 1, "socket_timeout": 1}
+
 limiter = Limiter(
     key_func=lambda: caller_networks()[0].key,
     # Of the application: a default limit would be counted for each route apart.
@@ -87,6 +89,9 @@ def init_app(app: Flask, settings: Settings) -> None:
     app.config.update(
         RATELIMIT_STORAGE_URI=settings.redis_url or "memory://",
         RATELIMIT_ENABLED=settings.env != "testing",
+        # A Redis that does not answer must not keep a thread. The limits fall back to this process.
+        RATELIMIT_STORAGE_OPTIONS=_REDIS_TIMEOUTS if settings.redis_url else {},
+        RATELIMIT_IN_MEMORY_FALLBACK_ENABLED=bool(settings.redis_url),
         # Without its storage the limiter must not let every request pass.
         RATELIMIT_SWALLOW_ERRORS=False,
     )

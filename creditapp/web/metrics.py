@@ -13,12 +13,14 @@ from flask import Flask, g, request
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.wrappers import Response
 
 from creditapp import jobs
+from creditapp.config import METRICS_FOLDER, Settings
 from creditapp.db import snapshot
 from creditapp.generation.models import STATES, Generation
 from creditapp.services import get, provide
@@ -31,29 +33,27 @@ _BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
 class Metrics:
-    """The metrics of one app."""
+    """The metrics of one app, or those of all web processes, which share a folder."""
 
-    def __init__(self) -> None:
+    def __init__(self, shared_folder: str | None) -> None:
         self.registry = CollectorRegistry(auto_describe=False)
+        own = None if shared_folder else self.registry
+        if shared_folder:
+            MultiProcessCollector(self.registry, shared_folder)  # type: ignore[no-untyped-call]  # it has no types
         self.requests = Counter(
-            "creditapp_requests",
-            "Requests, by route.",
-            ["method", "route", "status"],
-            registry=self.registry,
+            "creditapp_requests", "Requests, by route.", ["method", "route", "status"], registry=own
         )
         self.seconds = Histogram(
-            "creditapp_request_seconds",
-            "Response time.",
-            ["route"],
-            buckets=_BUCKETS,
-            registry=self.registry,
+            "creditapp_request_seconds", "Response time.", ["route"], buckets=_BUCKETS, registry=own
         )
         self.registry.register(_StoredCounts())
 
 
 def init_app(app: Flask) -> None:
     """Count every request of the app."""
-    provide(app, Metrics, Metrics())
+    with app.app_context():
+        shared_folder = get(Settings).environ.get(METRICS_FOLDER)
+    provide(app, Metrics, Metrics(shared_folder))
     app.before_request(_begin)
     app.after_request(_count)
 

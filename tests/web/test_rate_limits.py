@@ -43,6 +43,19 @@ def test_exports_are_limited_by_network_and_pages_are_not(limited_app: Flask) ->
     assert from_network(alice.browser, path, "10.0.1.1").status_code == 200
 
 
+def test_limits_hold_in_each_process_while_redis_is_away(database_url: str, tmp_path: Path) -> None:
+    enabled, limiter.enabled = limiter.enabled, True
+    app = build_app(database_url, tmp_path, {"REDIS_URL": "redis://127.0.0.1:1/0"})
+    app.config["RATELIMIT_ENABLED"] = True
+    limiter.init_app(app)
+    browser = app.test_client()
+    paths = (f"/credits-demo/header/none-{number}" for number in range(31))
+    statuses = [from_network(browser, path, "10.0.2.1").status_code for path in paths]
+    limiter.enabled = enabled
+    close_app(app)
+    assert statuses == [404] * 30 + [429]
+
+
 def test_paths_of_examples_that_do_not_exist_are_limited_and_pages_are_not(
     limited_app: Flask,
 ) -> None:
