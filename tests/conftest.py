@@ -41,8 +41,8 @@ BOTH = ("sqlite", "postgresql")
 FOLDERS_ON_BOTH = {"accounts", "api", "credentials", "faults", "generation", "ledger", "payments"}
 """Their code is SQL. Elsewhere a test or a module is marked ``databases(*BOTH)`` to run on both."""
 FOLDERS_IN_TURN = {"accounts", "api"}
-"""Where the check runs each test on one of the two, the soak on both; so is a test or a module that
-is marked ``in_turn``. What moves credits always runs on both."""
+"""Folders whose tests the check runs on one of the two each, and the soak on both; so a test or a
+module that is marked ``in_turn``. What moves credits always runs on both."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
