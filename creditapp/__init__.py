@@ -20,6 +20,7 @@ from creditapp.db import init_app as init_database
 from creditapp.emails import EmailService, Mailer, mailer_for
 from creditapp.emails.rendering import renderer
 from creditapp.generation import SubmitHooks, adopt
+from creditapp.generation.moderation import Moderation, moderation_of
 from creditapp.generation.providers import OfflineProvider, Providers
 from creditapp.media import Media, open_media
 from creditapp.payments.auto_topup import charge as topup_charge
@@ -60,6 +61,7 @@ def create_app(
     provide_computed(app, AccountRules, lambda: _account_rules(settings, get(Catalog)))
     provide(app, Providers, providers or _providers(settings))
     provide(app, SubmitHooks, SubmitHooks(topup_due=topup_charge.enqueue_if_low))
+    provide(app, Moderation, moderation_of(settings))
     provide(app, Media, open_media(settings))
     provide(app, EmailService, _email_service(app, settings, mailer, clock))
     init_database(app, settings.database_url)

@@ -91,6 +91,13 @@ class Settings(BaseModel):
     """``embedded`` in the web process, or ``worker`` in processes of their own."""
     drain_seconds: int = Field(25, alias="CREDITAPP_DRAIN_SECONDS", ge=0, le=3600)
     """How long a worker that is asked to stop lets its jobs end."""
+    moderation: Annotated[Literal["off", "openai"], _LOWER_CASE] = Field(
+        "off", alias="CREDITAPP_MODERATION"
+    )
+    moderation_failure: Annotated[Literal["allow", "refuse"], _LOWER_CASE] = Field(
+        "allow", alias="CREDITAPP_MODERATION_FAILURE"
+    )
+    """Whether a prompt about which the moderation did not answer is made."""
     hold_welcome_until_verified: bool = Field(False, alias="CREDITAPP_HOLD_WELCOME")
     mail_url: str = Field("", alias="MAIL_URL", repr=False)
     mail_from: str = Field("CreditApp <credits@localhost>", alias="CREDITAPP_MAIL_FROM")

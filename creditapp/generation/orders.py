@@ -142,6 +142,10 @@ class Order(BaseModel):
         """Return the ids of the files that the order starts from."""
         return ()
 
+    def prompt_text(self) -> str:
+        """Return the words that the moderation reads: what to draw, film or speak."""
+        return ""
+
     @abstractmethod
     def price_request(self, sources: Sources) -> PriceRequest:
         """Return what the catalog needs to price this order.

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from creditapp.catalog import Catalog, Model, Operation, Quote, amount, guest_refusal
 from creditapp.catalog import quote as catalog_quote
-from creditapp.db import insert_once, reading, transaction
+from creditapp.db import insert_once, reading, stop_reading, transaction
 from creditapp.errors import (
     AppError,
     AuthenticationRequired,
@@ -22,6 +22,7 @@ from creditapp.errors import (
 from creditapp.generation import funding, prompts, queries, worker
 from creditapp.generation.funding import Caller
 from creditapp.generation.models import Generation
+from creditapp.generation.moderation import Moderation
 from creditapp.generation.operations import OPERATIONS
 from creditapp.generation.orders import Order
 from creditapp.generation.providers import Providers, ProviderUnavailable
@@ -92,8 +93,10 @@ def submit(
     the same moment, one creates it and the others return it. Raises ``PriceRose`` when the order
     costs a member more than ``price_limit_micro``, ``InsufficientCredits`` (402),
     ``GuestLimitReached`` or ``GuestBudgetReached`` (429), ``AccountFrozen`` (403),
-    ``ProviderUnavailable`` (503) and ``ValidationFailed`` (422); none of them leaves a trace.
+    ``ProviderUnavailable`` and ``ModerationUnavailable`` (503), ``PromptNotAllowed`` and
+    ``ValidationFailed`` (422); none of them leaves a trace.
     """
+    _moderate([order], by, key, first_key=key)
     try:
         with transaction() as session:
             result = _create(session, order, by, key, now, price_limit_micro)
@@ -127,6 +130,7 @@ def submit_batch(
     """
     if by.member is None:
         raise AuthenticationRequired("Sign up to compare models.")
+    _moderate(orders, by, key, first_key=f"{key}.0")
     try:
         with transaction() as session:
             results = _create_batch(session, orders, by, key, now, price_limit_micro)
@@ -140,6 +144,17 @@ def submit_batch(
             worker.enqueue(result.generation)
     _report_balance(by, results[-1].available_micro)
     return results
+
+
+def _moderate(orders: Sequence[Order], by: Caller, key: str, *, first_key: str) -> None:
+    """Ask the moderation about new orders; nothing is held and no read is open meanwhile."""
+    moderation = get(Moderation)
+    if not moderation.asks:
+        return
+    if not key.startswith(ONCE) and queries.find_by_key(reading(), by, first_key) is not None:
+        return  # it is answered with what was ordered before
+    stop_reading()
+    moderation.check([order.prompt_text() for order in orders])
 
 
 def _create_batch(

@@ -38,4 +38,4 @@ def privacy() -> AnyResponse | str:
     settings = get(Settings)
     if settings.privacy_url:
         return redirect(settings.privacy_url, 303)
-    return render_page("pages/legal/privacy.html")
+    return render_page("pages/legal/privacy.html", moderated=settings.moderation == "openai")

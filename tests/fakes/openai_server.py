@@ -33,6 +33,7 @@ from typing import Any, Self
 from tests.fakes import media_files
 from tests.fakes.openai_answers import answer
 from tests.fakes.openai_faults import FAULTS, REFUSALS, spoiled
+from tests.fakes.openai_moderations import check_moderation, moderation_answer
 from tests.fakes.openai_rules import GPT_IMAGE_MODELS, Refusal, check, check_speech
 
 HUGE = 3 * 1024 * 1024
@@ -59,6 +60,9 @@ class FakeOpenAI:
         self._lock = threading.Lock()
         self._faults: deque[tuple[str, float]] = deque()
         self._calls: list[dict[str, Any]] = []
+        self._moderation_faults: deque[tuple[str, float]] = deque()
+        self.moderations: list[Any] = []
+        """The bodies of the moderations so far; they cost nothing and are not counted."""
         self.headers: dict[str, str] = {}
         """The headers of the last call, without the key."""
         self.closing = threading.Event()
@@ -94,12 +98,25 @@ class FakeOpenAI:
         with self._lock:
             self._faults.clear()
             self._calls.clear()
+            self._moderation_faults.clear()
+            self.moderations.clear()
 
     def note(self, call: dict[str, Any]) -> tuple[str, float]:
         """Count a call and return the fault that it meets."""
         with self._lock:
             self._calls.append(call)
             return self._faults.popleft() if self._faults else ("ok", 0.0)
+
+    def fail_moderation(self, fault: str, *, times: int = 1, seconds: float = 30.0) -> None:
+        """Make the next ``times`` moderations fail with ``fault``."""
+        with self._lock:
+            self._moderation_faults.extend([(fault, seconds)] * times)
+
+    def note_moderation(self, body: object) -> tuple[str, float]:
+        """Keep the body of a moderation and return the fault that it meets."""
+        with self._lock:
+            self.moderations.append(body)
+            return self._moderation_faults.popleft() if self._moderation_faults else ("ok", 0.0)
 
     def serve(self) -> None:
         """Listen until interrupted."""
@@ -156,6 +173,8 @@ class _Handler(BaseHTTPRequestHandler):
                 ("POST", "/v1/images/edits"),
             ):
                 self._images(path, raw)
+            elif (method, path) == ("POST", "/v1/moderations"):
+                self._moderations(path, raw)
             elif (method, path) == ("POST", "/v1/audio/speech"):
                 self._speech(path, raw)
             elif method == "GET" and path.startswith("/v1/models"):
@@ -243,6 +262,16 @@ class _Handler(BaseHTTPRequestHandler):
             self._send_bytes(200, b"<html>502 Bad Gateway</html>", {})
         else:
             self._fail(fault, seconds, given, path)
+
+    def _moderations(self, path: str, raw: bytes) -> None:
+        body = json.loads(raw)
+        fault, seconds = self.server.fake.note_moderation(body)
+        self._authorize()
+        given = check_moderation(body)
+        if fault == "ok":
+            self._send(200, moderation_answer(given))
+        else:
+            self._fail(fault, seconds, body, path)
 
     def _body(self, path: str, raw: bytes) -> tuple[object, list[int]]:
         """Return the parameters and the sizes of the images to start from."""

@@ -9,13 +9,20 @@ from collections.abc import Iterator
 
 import openai
 import pytest
-from openai.types import ImagesResponse, Model, image_edit_params, image_generate_params
+from openai.types import (
+    ImagesResponse,
+    Model,
+    ModerationCreateResponse,
+    image_edit_params,
+    image_generate_params,
+)
 from openai.types.audio import speech_create_params
 from openai.types.audio.speech_model import SpeechModel
 from openai.types.image_model import ImageModel
 from pydantic import BaseModel
 
 from tests.fakes import openai_rules
+from tests.fakes.openai_moderations import moderation_answer
 from tests.fakes.openai_server import FakeOpenAI
 
 
@@ -220,3 +227,17 @@ def test_faults_and_calls_are_controlled_by_http(
     assert fake_openai.count == 0
     with pytest.raises(openai.BadRequestError):
         client.post(f"{control}/faults", body={"fault": "nonsense"}, cast_to=object)
+
+
+def test_a_moderation_is_the_sdks(client: openai.OpenAI) -> None:
+    answer = client.moderations.create(
+        model="omni-moderation-latest", input=["a quay", "a bloodbath"]
+    )
+    assert isinstance(answer, ModerationCreateResponse)
+    raw = moderation_answer(["a quay", "a bloodbath"])
+    assert unknown_members(ModerationCreateResponse.model_validate(raw)) == []
+    assert [each.flagged for each in answer.results] == [False, True]
+    flagged = answer.results[1].categories
+    assert (flagged.violence, flagged.violence_graphic, flagged.sexual) == (True, True, False)
+    with pytest.raises(openai.BadRequestError):
+        client.moderations.create(model="omni-moderation-latest", input=[])

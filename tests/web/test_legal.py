@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 
+from creditapp.config import Settings
+from creditapp.services import get, provide
 from tests.app_factory import Person, build_app, close_app
 from tests.pages import parse_html
 
@@ -48,3 +51,11 @@ def test_an_operator_may_have_pages_and_an_address_of_their_own(tmp_path: Path) 
         assert browser.get("/privacy").location == "https://acme.example/privacy"
     finally:
         close_app(app)
+
+
+def test_the_privacy_page_says_that_a_moderation_reads_prompts(app: Flask) -> None:
+    words = "OpenAI gets every prompt"
+    assert words not in Person(app).browser.get("/privacy").text
+    with app.app_context():
+        provide(app, Settings, get(Settings).model_copy(update={"moderation": "openai"}))
+    assert words in Person(app).browser.get("/privacy").text

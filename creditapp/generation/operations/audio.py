@@ -39,6 +39,10 @@ class AudioOrder(Order):
     )
     n: StrictInt = Field(default=1, description="One at a time.")
 
+    def prompt_text(self) -> str:
+        """Return the prompt."""
+        return self.prompt
+
     def price_request(self, sources: Sources) -> PriceRequest:
         """Return what the catalog needs to price this order."""
         return PriceRequest(self.operation, self.model, self.n, text_length=len(self.prompt))

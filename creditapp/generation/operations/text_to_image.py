@@ -60,6 +60,10 @@ class ImageFields(Order):
     def _blank_is_none(cls, value: object) -> object:
         return value if not isinstance(value, str) or value.strip() else None
 
+    def prompt_text(self) -> str:
+        """Return the prompt."""
+        return self.prompt
+
     def price_request(self, sources: Sources) -> PriceRequest:
         """Return what the catalog needs to price this order."""
         return PriceRequest(self.operation, self.model, self.n, self.quality, self.size)

@@ -58,6 +58,10 @@ class VideoOrder(Order):
         """Return the first frame, if there is one."""
         return tuple(self.images)
 
+    def prompt_text(self) -> str:
+        """Return the prompt."""
+        return self.prompt
+
     def price_request(self, sources: Sources) -> PriceRequest:
         """Return what the catalog needs to price this order."""
         return PriceRequest(self.operation, self.model, self.n, seconds=self.seconds)
