@@ -25,9 +25,11 @@ WINDOW_SECONDS: Final = 1800
 """Links of the same half hour are the same, so that browsers keep the file with its address."""
 
 CONNECT_SECONDS: Final = 3
-REQUEST_SECONDS: Final = 120
-"""A large video on a slow line; a silent connection is given up earlier."""
 SILENT_SECONDS: Final = 10
+"""How long the bucket may keep an answer waiting, and a silence within one."""
+PUT_SECONDS: Final = 120
+"""The same for an upload, which counts as silence until it is whole: a video on a slow line."""
+REQUEST_SECONDS: Final = 300
 RETRIES: Final = 3
 RETRY_SECONDS_MAX: Final = 15
 
@@ -43,7 +45,8 @@ class S3Media:
     def __init__(self, bucket: Bucket, keys: AccessKeys) -> None:
         self.bucket, self._keys = bucket, keys
         self.origin = bucket.origin
-        self._objects = _connect(bucket, keys)
+        self._objects = _connect(bucket, keys, SILENT_SECONDS)
+        self._uploads = _connect(bucket, keys, PUT_SECONDS)
 
     def store(self, data: bytes, mime_type: str) -> str:
         """Put an object under a new key and return the key. Raises ``MediaTypeUnknown``."""
@@ -57,7 +60,7 @@ class S3Media:
 
         attributes = {"Content-Type": mime_type_of(key), "Cache-Control": _CACHE_CONTROL}
         with _errors("put"):
-            obstore.put(self._objects, key, data, attributes=attributes, use_multipart=False)
+            obstore.put(self._uploads, key, data, attributes=attributes, use_multipart=False)
 
     def open(self, key: str) -> BinaryIO:
         """Read the object into memory. Raises ``FileNotFoundError``."""
@@ -104,7 +107,7 @@ class S3Media:
                 yield from (found["path"] for found in page if is_key(found["path"]))
 
 
-def _connect(bucket: Bucket, keys: AccessKeys) -> S3Store:
+def _connect(bucket: Bucket, keys: AccessKeys, silent_seconds: float) -> S3Store:
     """Return the client. Nothing is read from the environment that the configuration names."""
     from obstore.store import S3Store
 
@@ -130,7 +133,7 @@ def _connect(bucket: Bucket, keys: AccessKeys) -> S3Store:
         client_options={
             "allow_http": bucket.address.startswith("http://"),
             "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
-            "read_timeout": timedelta(seconds=SILENT_SECONDS),
+            "read_timeout": timedelta(seconds=silent_seconds),
             "timeout": timedelta(seconds=REQUEST_SECONDS),
         },
         retry_config={

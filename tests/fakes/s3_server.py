@@ -34,6 +34,7 @@ FAULTS = {
     "http_403": "the keys have no right to do this",
     "http_503": "SlowDown: asks to come again",
     "reset": "takes the request and resets the connection",
+    "slow": "answers after a second",
     "silent": "takes the request and does not answer",
     "lost": "does what was asked and resets the connection before the answer",
     "damaged": "answers with one byte changed",
@@ -185,6 +186,8 @@ class _Handler(BaseHTTPRequestHandler):
         bucket, _, key = unquote(path).lstrip("/").partition("/")
         fake.calls.append((self.command, key))
         fault = fake.next_fault(self.command if key else "LIST")
+        if fault == "slow":
+            fake.closing.wait(1)
         if fault == "silent":
             fake.closing.wait(60)
         if fault in ("reset", "silent"):

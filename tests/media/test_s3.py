@@ -155,10 +155,12 @@ def test_a_silent_bucket_is_given_up_in_seconds(
     monkeypatch.setattr(s3_module, "SILENT_SECONDS", 0.3)
     monkeypatch.setattr(s3_module, "RETRIES", 1)
     media = open_store(settings(tmp_path, **s3.environ))
+    s3.fail("slow")
+    key = media.store(PNG, "image/png")  # an upload takes its time
     s3.fail("silent", times=9)
     began = time.monotonic()
     with pytest.raises(MediaUnavailable):
-        media.store(PNG, "image/png")
+        media.open(key)
     assert time.monotonic() - began < 5
 
 
