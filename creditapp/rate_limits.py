@@ -85,6 +85,9 @@ def welcome_of_everybody(budget: int) -> RateLimit:
     return RateLimit(budget, _DAY, "day (UTC)")
 
 
+KEY_CHECKS: Final = RateLimit(20, _HOUR, "member")
+"""Against trying found keys at their vendors through this site."""
+
 # Guests: the catalog's [guests] decides.
 
 # Generations.

@@ -54,7 +54,7 @@ def _documented(summary: str, body: type[BaseModel]) -> Documented:
         summary,
         GenerationAnswer,
         body=body,
-        headers=["Idempotency-Key", "Prefer"],
+        headers=["Idempotency-Key", "Prefer", "x-openai-api-key"],
         answer_headers=["X-Credits-Cost", "X-Credits-Remaining", "Idempotent-Replayed"],
         also={202: "Not finished yet; poll Location"},
     )

@@ -6,6 +6,7 @@ vendor alone. The verbs take the caller's session and never commit.
 
 from creditapp.credentials.encryption import Undecryptable, decrypt, encrypt
 from creditapp.credentials.keys import (
+    SETTINGS_URL,
     MissingApiKey,
     find_key,
     list_keys,

@@ -31,7 +31,8 @@ def cancel(generation_id: str, by: Caller, *, now: datetime) -> None:
             detail = "You canceled many orders, so this one goes on."
             count_try(session, [limit], now=now, detail=detail)
         is_queued, is_running = Generation.state == "queued", Generation.state == "running"
-        if update_if(session, generation, is_queued, state="canceled", finished_at=now):
+        ended = {"state": "canceled", "finished_at": now, "encrypted_key": None}
+        if update_if(session, generation, is_queued, **ended):
             funding.release(session, generation, now)
         elif not update_if(session, generation, is_running, cancel_requested_at=now):
             raise Conflict("It has already ended.")

@@ -1,8 +1,10 @@
-"""Funding of a generation: a hold on a member's credits, or a claim on a guest's free images."""
+"""Funding of a generation: a hold on a member's credits, the member's own key of the vendor, or a
+claim on a guest's free images."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy.orm import Session
@@ -10,7 +12,7 @@ from sqlalchemy.orm import Session
 from creditapp import guests, ledger
 from creditapp.accounts import Member
 from creditapp.catalog import Catalog, Quote
-from creditapp.generation.models import Generation
+from creditapp.generation.models import OWN_KEY, Generation
 from creditapp.guests import Visitor
 from creditapp.services import get
 
@@ -21,6 +23,15 @@ class Caller:
 
     member: Member | None
     visitor: Visitor
+    request_keys: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+    """The member's own keys that came with the request, by vendor."""
+
+    @property
+    def funding(self) -> str:
+        """The funding of what this caller orders now."""
+        if self.member is None:
+            return "guest"
+        return OWN_KEY if self.member.api_key_mode == "own" else "wallet"
 
     @property
     def owner(self) -> tuple[str, str]:
@@ -35,8 +46,11 @@ def reserve(
 ) -> int | None:
     """Claim a free image or hold the price, and name it on the generation, which is not stored yet.
 
-    Returns the microcredits that a member can spend afterwards, None for a guest.
+    Returns the microcredits that a member can spend afterwards; None for a guest and for an own
+    key, which nothing is held for.
     """
+    if generation.funding == OWN_KEY:
+        return None
     catalog = get(Catalog)
     if by.member is None:
         claim = guests.claim(

@@ -24,6 +24,8 @@ from creditapp.db import UtcDateTime
 
 STATES = ("queued", "running", "succeeded", "failed", "canceled")
 FINISHED = ("succeeded", "failed", "canceled")
+OWN_KEY = "own_key"
+"""The funding of a generation that its owner's key of the vendor pays for."""
 
 
 def _where(condition: str) -> dict[str, Any]:
@@ -34,15 +36,20 @@ def _where(condition: str) -> dict[str, Any]:
 class Generation(db.Model):
     """One order and its result.
 
-    ``funding`` is fixed at submit: ``wallet`` (an open charge in the ledger) or ``guest`` (a claim
-    on a free image). Every change of ``state`` is a compare-and-set, so that of two workers only
-    one settles.
+    ``funding`` is fixed at submit: ``wallet`` (an open charge in the ledger), ``guest`` (a claim
+    on a free image) or ``own_key`` (the owner's key of the vendor, no charge). Every change of
+    ``state`` is a compare-and-set, so that of two workers only one settles.
     """
 
     __tablename__ = "generations"
     __table_args__ = (
         CheckConstraint(f"state IN {STATES!r}", name="state"),
-        CheckConstraint("funding IN ('wallet', 'guest')", name="funding"),
+        CheckConstraint("funding IN ('wallet', 'guest', 'own_key')", name="funding"),
+        CheckConstraint("funding <> 'own_key' OR charge_id IS NULL", name="own_key_not_charged"),
+        CheckConstraint(
+            "encrypted_key IS NULL OR (funding = 'own_key' AND state IN ('queued', 'running'))",
+            name="encrypted_key",
+        ),
         UniqueConstraint("owner_kind", "owner_id", "request_key"),
         # Ids sort by time: every list of an owner is this index, read from its end.
         Index("ix_generations_owner", "owner_kind", "owner_id", "id"),
@@ -83,6 +90,8 @@ class Generation(db.Model):
     wallet_id: Mapped[int | None] = mapped_column(BigInteger)
     charge_id: Mapped[int | None] = mapped_column(BigInteger)
     claim_id: Mapped[str | None] = mapped_column(String(40))
+    encrypted_key: Mapped[str | None] = mapped_column(Text)
+    """The key that pays, until it ends (``own_keys.py``)."""
     quoted_micro: Mapped[int] = mapped_column(BigInteger)
     quoted_units: Mapped[int] = mapped_column(Integer, default=1)
     """How many units the quote priced: images, or started blocks of seconds."""

@@ -160,4 +160,5 @@ def _is_repeatable(generation: Generation) -> bool:
     operation = OPERATIONS.get(generation.operation)
     served = operation.served_by(get(Catalog), generation.model) if operation else None
     route = get(Providers).find(served) if served else None
-    return isinstance(route, Route) and route.repeatable
+    # Another route than that of the order says nothing: an own key's never leads to a preview.
+    return isinstance(route, Route) and route.name == generation.provider and route.repeatable

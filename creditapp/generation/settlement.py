@@ -98,6 +98,7 @@ def _settle(
             error_code=error.code if error else None,
             error_text=str(error)[:240] if error else None,
             lease_until=None,
+            encrypted_key=None,
         )
         if ended:
             _post(session, generation, now)

@@ -19,7 +19,7 @@ from creditapp.errors import (
     IdempotencyKeyReused,
     NotFound,
 )
-from creditapp.generation import funding, prompts, queries, worker
+from creditapp.generation import funding, own_keys, prompts, queries, worker
 from creditapp.generation.funding import Caller
 from creditapp.generation.models import Generation
 from creditapp.generation.moderation import Moderation
@@ -93,8 +93,8 @@ def submit(
     the same moment, one creates it and the others return it. Raises ``PriceRose`` when the order
     costs a member more than ``price_limit_micro``, ``InsufficientCredits`` (402),
     ``GuestLimitReached`` or ``GuestBudgetReached`` (429), ``AccountFrozen`` (403),
-    ``ProviderUnavailable`` and ``ModerationUnavailable`` (503), ``PromptNotAllowed`` and
-    ``ValidationFailed`` (422); none of them leaves a trace.
+    ``MissingApiKey`` (400), ``ProviderUnavailable`` and ``ModerationUnavailable`` (503),
+    ``PromptNotAllowed`` and ``ValidationFailed`` (422); none of them leaves a trace.
     """
     _moderate([order], by, key, first_key=key)
     try:
@@ -173,7 +173,7 @@ def _create_batch(
     _check_price(sum_micro, by, price_limit_micro)
     batch_id, held_micro, results = new_id("bat"), 0, []
     for number, priced in enumerate(batch):
-        generation = _new_generation(priced, by, f"{key}.{number}", now)
+        generation = _new_generation(session, priced, by, f"{key}.{number}", now)
         generation.batch_id = batch_id
         try:
             available_micro = _store(session, generation, priced, by, now)
@@ -219,7 +219,7 @@ def _create(
             raise AuthenticationRequired(refusal)
     priced = price(order, find_sources(session, by, order.source_ids()))
     _check_price(priced.quote.cost_micro, by, price_limit_micro)
-    generation = _new_generation(priced, by, key, now)
+    generation = _new_generation(session, priced, by, key, now)
     available_micro = _store(session, generation, priced, by, now)
     return GenerationResult(generation, available_micro=available_micro)
 
@@ -238,14 +238,17 @@ def _store(
 
 
 def _check_price(cost_micro: int, by: Caller, price_limit_micro: int | None) -> None:
-    if by.member is not None and price_limit_micro is not None and cost_micro > price_limit_micro:
+    is_charged = by.funding == "wallet"
+    if is_charged and price_limit_micro is not None and cost_micro > price_limit_micro:
         raise PriceRose(
             f"The price is {amount(get(Catalog), cost_micro)} with these settings. "
             "Press Generate again to go ahead."
         )
 
 
-def _new_generation(priced: PricedOrder, by: Caller, key: str, now: datetime) -> Generation:
+def _new_generation(
+    session: Session, priced: PricedOrder, by: Caller, key: str, now: datetime
+) -> Generation:
     order, quote, catalog = priced.order, priced.quote, get(Catalog)
     values = asdict(order.values(priced.priced, priced.sources))
     if values["seed"] is None:
@@ -254,9 +257,10 @@ def _new_generation(priced: PricedOrder, by: Caller, key: str, now: datetime) ->
     served = OPERATIONS[quote.operation].served_by(catalog, model_id)
     if served is None:
         raise ProviderUnavailable(permanent=True, reason="not_in_catalog")
-    route = get(Providers).require(served)
+    own_key = own_keys.find_key(session, by, served)
+    route = get(Providers).require(served, own_key=own_key)
     owner_kind, owner_id = by.owner
-    return Generation(
+    generation = Generation(
         id=new_id("gen"),
         owner_kind=owner_kind,
         owner_id=owner_id,
@@ -267,8 +271,8 @@ def _new_generation(priced: PricedOrder, by: Caller, key: str, now: datetime) ->
         model_name=quote.model_name,
         **values,
         catalog_version=quote.version,
-        funding="wallet" if by.member else "guest",
-        quoted_micro=quote.cost_micro,
+        funding=by.funding,
+        quoted_micro=quote.cost_micro if own_key is None else 0,
         quoted_units=quote.units,
         charged_micro=0,
         state="queued",
@@ -279,6 +283,9 @@ def _new_generation(priced: PricedOrder, by: Caller, key: str, now: datetime) ->
         provider=route.name,
         created_at=now,
     )
+    if own_key is not None:
+        own_keys.attach(generation, served, own_key)
+    return generation
 
 
 def _replay(session: Session, earlier: Generation, order: Order) -> GenerationResult:

@@ -16,7 +16,7 @@ from creditapp import jobs
 from creditapp.catalog import Catalog
 from creditapp.clock import now
 from creditapp.db import transaction, update_if
-from creditapp.generation import sources
+from creditapp.generation import own_keys, sources
 from creditapp.generation.delivery import deliver
 from creditapp.generation.leases import LEASE_SECONDS, Lease
 from creditapp.generation.models import Generation
@@ -63,6 +63,7 @@ def run(job_id: str) -> None:
         error = _produce(generation, lease)
         canceled = lease.stop_requested
         settle(generation.id, generation.attempt, error, now=now(), canceled=canceled)
+    own_keys.note_outcome(generation, error, now=now())
 
 
 def _start(generation_id: str, attempt: int) -> Generation | None:
@@ -94,7 +95,8 @@ def _produce(generation: Generation, lease: Lease) -> ProviderError | None:
     if served is None:
         return ProviderUnavailable("This model has been taken off the catalog.")
     try:
-        route = get(Providers).require(served)
+        own_key = own_keys.read_key(generation, served)
+        route = get(Providers).require(served, own_key=own_key)
         if generation.provider_job and route.name != generation.provider:
             raise ProviderUnavailable("The provider of this model changed while this was made.")
         request = operation.request(generation, sources.read_files(generation))
@@ -112,7 +114,7 @@ def _produce(generation: Generation, lease: Lease) -> ProviderError | None:
             ):
                 break
     except ProviderError as error:
-        return error
+        return own_keys.explain(error, generation, served)
     except MediaUnavailable:
         return ProviderUnavailable("The files to start from cannot be read now. Try again later.")
     except Exception as error:

@@ -20,7 +20,10 @@ from creditapp.services import get
 from creditapp.units import MICRO_PER_CREDIT
 
 NEVER_KEPT = frozenset(
-    {"csrf_token", "password", "new_password", "current_password", "email_password"}
+    {
+        *("csrf_token", "password", "new_password", "current_password", "email_password"),
+        "provider_key",
+    }
 )
 """Fields of forms that are never rendered into a page again."""
 
@@ -34,7 +37,7 @@ KEPT = frozenset(
         *("report", "download", "theme", "deletion", "place", "tiles", "list"),
         *("threshold", "limit", "card", "agree", "flow", "q", "type", "cursor", "payment"),
         *("quoted_at", "charged_minor", "credits_micro"),
-        *("add_to", "kinds", "single"),
+        *("add_to", "kinds", "single", "api_key_mode"),
     }
 )
 """Fields of our forms that a refused form gives back; what else was sent is not rendered."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from urllib.parse import urlsplit
 
 from flask import g, request, session
 
-from creditapp import accounts, guests, ledger
+from creditapp import accounts, credentials, guests, ledger
 from creditapp.accounts import AccountRules, Member
 from creditapp.catalog import Catalog
 from creditapp.clock import now
@@ -43,6 +43,9 @@ class Viewer:
     guest_limit: int = 0
     guest_reset_at: datetime | None = None
     mode: str = "credits"
+    """``own``: a member who pays vendors with keys of their own."""
+    own_vendors: frozenset[str] = frozenset()
+    """The vendors of these keys."""
     pending: Sequence[PendingPayment] = ()
     """Payments on their way, the newest first."""
 
@@ -63,26 +66,38 @@ def forget_viewer() -> None:
 
 def caller() -> Caller:
     """Return the caller of a generation: the member, or the guest."""
-    return Caller(current_member(), current_visitor())
+    member = current_member()
+    return Caller(member, current_visitor(), _request_keys(member))
+
+
+def _request_keys(member: Member | None) -> Mapping[str, str]:
+    """Return the own keys in the request's headers, of a member who pays with own keys."""
+    if member is None or member.api_key_mode != "own":
+        return {}
+    return {
+        vendor.id: credentials.parse_key(request.headers[vendor.header], vendor.header)
+        for vendor in credentials.VENDORS.values()
+        if vendor.header and vendor.header in request.headers
+    }
 
 
 def _member(member: Member) -> Viewer:
     threshold = member.low_at_micro(get(Catalog).low_balance_micro)
-    pending = list_pending(reading(), member.id)
-    if member.wallet_id is None:
-        return Viewer(
-            kind="user",
-            email=member.email,
-            is_admin=member.is_admin,
-            low=True,
-            low_at_micro=threshold,
-            pending=pending,
-        )
-    balance = ledger.balance(reading().connection(), member.wallet_id, now=now())
-    return Viewer(
+    of_the_member = Viewer(
         kind="user",
         email=member.email,
         is_admin=member.is_admin,
+        low=True,
+        low_at_micro=threshold,
+        mode=member.api_key_mode,
+        own_vendors=_own_vendors(member),
+        pending=list_pending(reading(), member.id),
+    )
+    if member.wallet_id is None:
+        return of_the_member
+    balance = ledger.balance(reading().connection(), member.wallet_id, now=now())
+    return replace(
+        of_the_member,
         wallet_id=member.wallet_id,
         balance_micro=balance.available_micro,
         held_micro=balance.held_micro,
@@ -90,9 +105,13 @@ def _member(member: Member) -> Viewer:
         owed_micro=balance.owed_micro,
         lifetime_spent_micro=balance.lifetime_spent_micro,
         low=balance.available_micro < threshold,
-        low_at_micro=threshold,
-        pending=pending,
     )
+
+
+def _own_vendors(member: Member) -> frozenset[str]:
+    if member.api_key_mode != "own":
+        return frozenset()
+    return credentials.list_vendors(reading(), member.id)
 
 
 def _guest() -> Viewer:

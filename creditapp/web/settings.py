@@ -1,4 +1,4 @@
-"""A member's settings: profile, automatic top-up, password, notifications and sessions."""
+"""A member's settings: profile, own keys, automatic top-up, password, notifications, sessions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
-from creditapp import accounts, units
+from creditapp import accounts, credentials, units
 from creditapp.accounts import AccountRules, Proof, User, WrongCredentials
 from creditapp.clock import now
 from creditapp.db import reading, transaction
@@ -151,6 +151,8 @@ def page(member: User, refusal: AppError | None = None) -> Response:
         form=form,
         verified=fresh.verified,
         new_email=fresh.new_email,
+        api_key_mode=fresh.api_key_mode,
+        provider_keys=view_models.provider_keys(credentials.list_keys(reading(), fresh.id)),
         notifications=notifications_of(fresh.id),
         sessions=accounts.list_sessions(reading(), fresh.id, now=now()),
         this_session=require_member().session_id,

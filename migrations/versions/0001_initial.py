@@ -172,6 +172,7 @@ def upgrade() -> None:
         sa.Column("wallet_id", sa.BigInteger(), nullable=True),
         sa.Column("charge_id", sa.BigInteger(), nullable=True),
         sa.Column("claim_id", sa.String(length=40), nullable=True),
+        sa.Column("encrypted_key", sa.Text(), nullable=True),
         sa.Column("quoted_micro", sa.BigInteger(), nullable=False),
         sa.Column("quoted_units", sa.Integer(), nullable=False),
         sa.Column("charged_micro", sa.BigInteger(), nullable=False),
@@ -194,7 +195,14 @@ def upgrade() -> None:
         sa.Column("finished_at", UtcDateTime(), nullable=True),
         sa.Column("deleted_at", UtcDateTime(), nullable=True),
         sa.Column("deletion_id", sa.String(length=40), nullable=True),
-        sa.CheckConstraint("funding IN ('wallet', 'guest')", name=op.f("ck_generations_funding")),
+        sa.CheckConstraint("funding IN ('wallet', 'guest', 'own_key')", name=op.f("ck_generations_funding")),
+        sa.CheckConstraint(
+            "funding <> 'own_key' OR charge_id IS NULL", name=op.f("ck_generations_own_key_not_charged")
+        ),
+        sa.CheckConstraint(
+            "encrypted_key IS NULL OR (funding = 'own_key' AND state IN ('queued', 'running'))",
+            name=op.f("ck_generations_encrypted_key"),
+        ),
         sa.CheckConstraint(
             "state IN ('queued', 'running', 'succeeded', 'failed', 'canceled')", name=op.f("ck_generations_state")
         ),

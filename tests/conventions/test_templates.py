@@ -31,6 +31,7 @@ NO_PAGES = {
     "gallery_filter",
     "health",
     "metrics",
+    "provider_keys",
     "receipt_pdf",
     "studio_form",
     "studio_pricing",
@@ -38,9 +39,9 @@ NO_PAGES = {
     "topup",
     "wall",
 }
-"""Modules of ``web`` without a page of their own: helpers, answers to machines, ``topup``, whose
-part of the settings is a component, ``email_address``, whose pages are those of ``auth``, and
-``wall``, the part of the studio with the results."""
+"""Modules of ``web`` without a page of their own: helpers, answers to machines, ``topup`` and
+``provider_keys``, whose parts of the settings are components, ``email_address``, whose pages are
+those of ``auth``, and ``wall``, the part of the studio with the results."""
 
 CSS = ROOT / "static" / "css"
 NO_STYLES = {component.name for component in SUBJECTS if component.no_styles}

@@ -33,7 +33,7 @@ class FakeGoogle(VendorServer):
         return call.path.endswith(":generateContent")
 
     def stage(self, call: Call) -> str:
-        return "paid"
+        return "paid" if self.is_paid(call) else "models"
 
     def refusal(self, fault: str, call: Call) -> Refused:
         if fault == "refused":
@@ -45,6 +45,9 @@ class FakeGoogle(VendorServer):
         if call.headers.get("x-goog-api-key") != self.key:
             # Google answers 400 to a key that it does not know.
             raise refused(400, "API key not valid.", [{"reason": "API_KEY_INVALID"}])
+        if call.method == "GET" and call.path.partition("?")[0] == "/v1beta/models":
+            # ListModelsResponse: models, nextPageToken.
+            return {"models": [{"name": f"models/{MODELS[0]}"}], "nextPageToken": "next"}
         model = re.fullmatch(r"/v1beta/models/([^/:]+):generateContent", call.path)
         if call.method != "POST" or not model or model[1] not in MODELS:
             raise refused(404, f"{call.path} is not found.")

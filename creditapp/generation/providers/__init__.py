@@ -7,9 +7,11 @@ OpenAI-compatible endpoint, ``google`` Gemini's own, ``fal`` fal's queue.
 
 from creditapp.generation.providers.offline import OfflineProvider
 from creditapp.generation.providers.protocol import (
+    AccountEmpty,
     GenerationFailed,
     GenerationTimeout,
     ImageRequest,
+    KeyRefused,
     LipsyncRequest,
     ProducedFile,
     PromptRejected,

@@ -241,6 +241,20 @@ class ProviderUnavailable(ProviderError):
     sentence = "This model is not available right now. Choose another one, or try again later."
 
 
+class KeyRefused(ProviderUnavailable):
+    """The vendor does not accept the key."""
+
+    sentence = "The model's vendor does not accept the key of this server."
+    permanent_usually = True
+
+
+class AccountEmpty(ProviderUnavailable):
+    """The account of the key is empty at the vendor: only a payment helps."""
+
+    sentence = "The account of this server at the model's vendor is empty."
+    permanent_usually = True
+
+
 class GenerationTimeout(ProviderError):
     """The vendor took too long; whether it made and charged it is unknown."""
 

@@ -12,8 +12,10 @@ from typing import Final, Protocol
 
 from creditapp.catalog.models import Model, Operation
 from creditapp.catalog.served import OFFLINE
+from creditapp.generation.providers import key_check
 from creditapp.generation.providers.fal import FalProvider
 from creditapp.generation.providers.google import GoogleProvider
+from creditapp.generation.providers.key_check import KeyState
 from creditapp.generation.providers.openai import OpenAIProvider
 from creditapp.generation.providers.protocol import (
     ImageRequest,
@@ -143,7 +145,8 @@ class Providers:
     def find(self, model: ServedModel, *, own_key: str | None = None) -> Route | Unavailable:
         """Return the route to ``model``, or why there is none.
 
-        ``own_key`` is the user's own key for the same address; with it there is no preview.
+        ``own_key`` is the user's own key of the vendor. With it there is no preview, and neither
+        is the server's key used, whatever the own one is.
         """
         if model.provider not in (*ADAPTERS, OFFLINE):
             return Unavailable("This version of CreditApp cannot reach this model.", "")
@@ -151,7 +154,7 @@ class Providers:
         if missing is None:
             adapter = ADAPTERS[model.provider]
             provider = adapter(
-                api_key=own_key or self._values[model.key_env],
+                api_key=self._values[model.key_env] if own_key is None else own_key,
                 base_url=self._address(model),
                 timeout_seconds=self._timeout_seconds,
             )
@@ -167,11 +170,15 @@ class Providers:
             raise ProviderUnavailable(route.reason, permanent=True, reason="not_configured")
         return route
 
+    def check_key(self, vendor: str, key: str) -> KeyState:
+        """Ask a vendor whether it accepts a person's own key."""
+        return key_check.check_key(vendor, key, self._values)
+
     def _missing_variable(self, model: ServedModel, own_key: str | None) -> str | None:
         """Return the first variable that the model lacks, if any."""
         if model.provider == OFFLINE:
             return "CREDITAPP_ENV"
-        if not own_key and model.key_env not in self._values:
+        if not (self._values.get(model.key_env) if own_key is None else own_key):
             return model.key_env
         # Only a vendor's own address is a default: its key must not be sent to another one.
         if model.gateway and self._address(model) is None:

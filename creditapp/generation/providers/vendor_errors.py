@@ -8,8 +8,10 @@ from __future__ import annotations
 import re
 
 from creditapp.generation.providers.protocol import (
+    AccountEmpty,
     GenerationFailed,
     GenerationTimeout,
+    KeyRefused,
     PromptRejected,
     ProviderError,
     ProviderUnavailable,
@@ -23,8 +25,6 @@ EXHAUSTED_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached"}
 
 RETRY_SECONDS_MAX = 3600
 
-KEY_REFUSED = "The model's vendor does not accept the key of this server."
-ACCOUNT_EMPTY = "The account of this server at the model's vendor is empty."
 REQUEST_REFUSED = "The model does not take this order as it is. Change the text, size or source."
 VENDOR_FAILED = "The model's vendor had an error of its own. Try again, or choose another model."
 NO_CONNECTION = "The model's vendor cannot be reached right now. Try again in some minutes."
@@ -61,7 +61,7 @@ def of_status(status: int, code: object, retry_after: str | None = None) -> Prov
         return PromptRejected(reason=str(code))
     if code in EXHAUSTED_CODES or status == 402:
         exhausted = str(code) if code in EXHAUSTED_CODES else reason
-        return ProviderUnavailable(ACCOUNT_EMPTY, permanent=True, reason=exhausted)
+        return AccountEmpty(reason=exhausted)
     if status in (408, 504, 522, 524):
         return GenerationTimeout(reason=reason)
     if status >= 500:
@@ -71,7 +71,7 @@ def of_status(status: int, code: object, retry_after: str | None = None) -> Prov
             REQUEST_REFUSED, permanent=True, may_have_charged=False, reason=reason
         )
     if status in (401, 403):
-        return ProviderUnavailable(KEY_REFUSED, permanent=True, reason=reason)
+        return KeyRefused(reason=reason)
     if status in (409, 425, 429):
         # Only waiting helps against a queue.
         return ProviderUnavailable(_busy(retry_after), permanent=False, reason=reason)

@@ -19,6 +19,7 @@ from creditapp.web.view_models.payments import PaymentView, payment
 from creditapp.web.view_models.pickers import pickers
 from creditapp.web.view_models.plans import plan, plans, seats
 from creditapp.web.view_models.price_panel import available_ids, price_panel
+from creditapp.web.view_models.provider_keys import ProviderKeyView, provider_keys
 from creditapp.web.view_models.receipts import ReceiptView, receipt
 from creditapp.web.view_models.sources import SourcePicker, SourceTile, source_picker, source_tile
 from creditapp.web.view_models.topups import Topup, topup

@@ -12,10 +12,12 @@ from flask import current_app
 from creditapp.catalog import Catalog, Model, Operation, PriceRequest
 from creditapp.catalog.models import IMAGE_OPERATIONS
 from creditapp.catalog.recommendations import ModelOffer, offers
+from creditapp.credentials import SETTINGS_URL, MissingApiKey, vendor_of
 from creditapp.generation import PricedOrder
 from creditapp.generation.operations import OPERATIONS
 from creditapp.http.viewer import Viewer
 from creditapp.services import get
+from creditapp.units import MICRO_MAX
 from creditapp.web.view_models.price_panel import Suggestion, available_ids, suggestions
 
 _SECONDS_SHOWN_MAX = 12
@@ -101,15 +103,22 @@ def models(priced: PricedOrder, viewer: Viewer) -> list[ModelChoice]:
     balance_micro = viewer.balance_micro if viewer.kind == "user" else None
     # A model is recommended to a guest for being free, which ends with the free images.
     show_recommendation = viewer.kind == "user" or viewer.guest_remaining > 0
+    if viewer.mode == "own":
+        balance_micro, show_recommendation = MICRO_MAX, False  # nothing is charged
     return [
-        _model_choice(offer, show_recommendation, quote.operation)
-        for offer in offers(get(Catalog), balance_micro, available_ids(), request)
+        _model_choice(offer, show_recommendation, quote.operation, viewer)
+        for offer in offers(get(Catalog), balance_micro, available_ids(viewer), request)
     ]
 
 
-def _model_choice(offer: ModelOffer, show_recommendation: bool, operation: str) -> ModelChoice:
+def _model_choice(
+    offer: ModelOffer, show_recommendation: bool, operation: str, viewer: Viewer
+) -> ModelChoice:
     blocked: Blocked | None = None
-    if offer.reason:
+    if viewer.mode == "own" and not offer.available:
+        text = MissingApiKey(vendor_of(offer.model)).detail
+        blocked = {"text": text, "suggestions": [{"label": "Settings", "href": SETTINGS_URL}]}
+    elif offer.reason:
         links = suggestions(offer.suggestions, operation)
         if offer.available and not links:
             links = [{"label": "Sign up", "href": "/auth/signup?next=/"}]
@@ -146,7 +155,18 @@ def _abilities(model: Model) -> list[str]:
 
 
 def options(priced: Sequence[PricedOrder], viewer: Viewer) -> Options:
-    """Return the options of the orders of one form: of several models what they share."""
+    """Return the options of the orders of one form: of several models what they share.
+
+    Nothing has a cost for a viewer whose own keys pay.
+    """
+    found = _options(priced, viewer)
+    if viewer.mode == "own":
+        for choice in (*found["qualities"], *found["counts"], *found["seconds"]):
+            choice.pop("cost_micro", None)
+    return found
+
+
+def _options(priced: Sequence[PricedOrder], viewer: Viewer) -> Options:
     first = priced[0].priced
     if isinstance(first, Model):
         chosen = [each.priced for each in priced if isinstance(each.priced, Model)]
@@ -228,11 +248,7 @@ def counts(chosen: Sequence[Model], quality: str | None, viewer: Viewer) -> list
     most = 1 if viewer.kind == "guest" else min(model.max_images for model in chosen)
     unit_micro = sum(model.price_at(quality) for model in chosen)
     return [
-        {
-            "value": n,
-            "cost_micro": unit_micro * n,
-            "blocked": viewer.kind == "user" and unit_micro * n > viewer.balance_micro,
-        }
+        {"value": n, "cost_micro": unit_micro * n, "blocked": _is_too_dear(unit_micro * n, viewer)}
         for n in range(1, most + 1)
     ]
 
@@ -248,10 +264,16 @@ def _seconds(entry: Operation, viewer: Viewer) -> list[Choice]:
             "value": seconds,
             "label": f"{seconds} s",
             "cost_micro": (cost := _step_micro(entry, seconds)),
-            "blocked": viewer.kind == "user" and cost > viewer.balance_micro,
+            "blocked": _is_too_dear(cost, viewer),
         }
         for seconds in (range(1, longest + 1) if longest <= _SECONDS_SHOWN_MAX else ends)
     ]
+
+
+def _is_too_dear(cost_micro: int, viewer: Viewer) -> bool:
+    """Return whether a member's credits, if they pay, are too few."""
+    pays = viewer.kind == "user" and viewer.mode == "credits"
+    return pays and cost_micro > viewer.balance_micro
 
 
 def _step_micro(entry: Operation, seconds: int) -> int:

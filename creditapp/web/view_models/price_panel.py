@@ -9,9 +9,10 @@ from urllib.parse import urlencode
 
 from creditapp.catalog import Catalog, guest_refusal, recommendations
 from creditapp.catalog.recommendations import affordability
+from creditapp.credentials import SETTINGS_URL, MissingApiKey, vendor_of
 from creditapp.generation import PricedOrder
 from creditapp.generation.operations import OPERATIONS
-from creditapp.generation.providers import Providers, Unavailable
+from creditapp.generation.providers import Providers, ServedModel, Unavailable
 from creditapp.generation.submit import NO_SOURCES
 from creditapp.http.viewer import Viewer
 from creditapp.services import get
@@ -92,7 +93,9 @@ def price_panel(
         "guest_limit": viewer.guest_limit,
         "guest_reset_at": viewer.guest_reset_at,
     }
-    if not all(_is_served(each) for each in priced):
+    if viewer.mode == "own":
+        _show_own_keys(panel, priced, viewer)
+    elif not all(_is_served(each) for each in priced):
         panel["state"] = "unavailable"
     elif viewer.kind == "user":
         _compare_with_balance(panel, priced, viewer)
@@ -101,8 +104,10 @@ def price_panel(
     return panel
 
 
-def available_ids() -> set[str]:
-    """Return the ids of the models that a provider of this server serves now."""
+def available_ids(viewer: Viewer | None = None) -> set[str]:
+    """Return the ids of the models that this server serves now, or the viewer's own keys pay."""
+    if viewer is not None and viewer.mode == "own":
+        return {model.id for model in get(Catalog).models if _has_key(model, viewer)}
     providers = get(Providers)
     return {
         model.id
@@ -117,9 +122,33 @@ def _lines(priced: Sequence[PricedOrder]) -> list[PartOfSum]:
     ]
 
 
-def _is_served(priced: PricedOrder) -> bool:
+def _show_own_keys(panel: PricePanel, priced: Sequence[PricedOrder], viewer: Viewer) -> None:
+    """Show that keys pay and nothing is charged, or which key is missing."""
+    # Nothing is agreed to: after a switch to credits, the order is refused with its new price.
+    panel |= {"state": "own_key", "cost_micro": 0, "was_micro": None, "shortfall_micro": 0}
+    panel |= {"lines": [], "after_micro": viewer.balance_micro}
+    for served in map(_served, priced):
+        if served is None:
+            panel["state"] = "unavailable"
+        elif not _has_key(served, viewer):
+            missing = MissingApiKey(vendor := vendor_of(served))
+            label = f"Enter your {vendor.name} key" if vendor else "Open the settings"
+            panel["state"], panel["reason"] = "missing_key", missing.detail
+            panel["suggestions"] = [{"label": label, "href": SETTINGS_URL}]
+
+
+def _has_key(served: ServedModel, viewer: Viewer) -> bool:
+    vendor = vendor_of(served)
+    return vendor is not None and vendor.id in viewer.own_vendors
+
+
+def _served(priced: PricedOrder) -> ServedModel | None:
     quote = priced.quote
-    served = OPERATIONS[quote.operation].served_by(get(Catalog), quote.model or quote.operation)
+    return OPERATIONS[quote.operation].served_by(get(Catalog), quote.model or quote.operation)
+
+
+def _is_served(priced: PricedOrder) -> bool:
+    served = _served(priced)
     return served is not None and not isinstance(get(Providers).find(served), Unavailable)
 
 
