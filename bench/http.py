@@ -1,6 +1,6 @@
 """HTTP: setting credits aside for a generation, beside a bare route with one durable insert.
 
-Both servers run at the same time on the same database and take turns. Latencies are those at a
+The servers run at the same time on the same database and take turns. Latencies are those at a
 fixed rate that neither is busy with; the most calls a second are a figure of their own.
 """
 
@@ -58,7 +58,7 @@ class Figures:
 
 def main() -> None:
     """Print the figures of both routes on each database, and the ratio of their latencies."""
-    print(f"\nHTTP, one server process: {RATE} calls a second, then {CLIENTS} clients at once")
+    print(f"\nHTTP, one server process each: {RATE} calls a second, then {CLIENTS} clients at once")
     print(
         f"{'':<44} {'p50 ms':>8} {'p99 ms':>8} {'cpu ms':>9} {'most/s':>8}"
         f" {'statements':>11} {'trips':>6}"
@@ -82,12 +82,16 @@ def _measure(kind: str, url: str, folder: Path) -> None:
         "CREDITAPP_JOBS": "worker",  # nothing draws meanwhile: the route is measured alone
     }
     data = folder / f"app-{kind}"
-    bare, hold = Figures(), Figures()
+    bare, hold, pair = Figures(), Figures(), Figures()
+    has_pair = kind == "PostgreSQL"  # SQLite is served by one process
     with (
         served(
             "bench.bare:build", folder / f"bare-{kind}", {"DATABASE_URL": bare_url}, "wsgi"
         ) as limit,
         served("creditapp.runtime.server:build", data, environ) as app,
+        served(
+            "creditapp.runtime.server:build", data, environ, processes=2 if has_pair else 1
+        ) as two,
     ):
         cookies = [_sign_up(app.port, number) for number in range(CLIENTS)]
         _grant_plenty(url)
@@ -95,11 +99,13 @@ def _measure(kind: str, url: str, folder: Path) -> None:
         def call_hold(connection: http.client.HTTPConnection, number: int) -> int:
             return _hold(connection, cookies[number])
 
-        for server, call in ((limit, _insert), (app, call_hold)):
+        for server, call in ((limit, _insert), (app, call_hold), (two, call_hold)):
             at_most(server.port, call, clients=CLIENTS, seconds=1.0)  # warm
         for _ in range(ROUNDS):
             bare.measure(limit, _insert)
             hold.measure(app, call_hold)
+            if has_pair:
+                pair.measure(two, call_hold)
     counted = ""
     if kind == "PostgreSQL":  # on SQLite the ledger bypasses what counts
         with served("bench.counted:build", data, environ) as server:
@@ -112,6 +118,10 @@ def _measure(kind: str, url: str, folder: Path) -> None:
         for ours, theirs in ((hold.p50_ms, bare.p50_ms), (hold.p99_ms, bare.p99_ms))
     )
     print(f"{'  ratio of the hold to the bare insert':<44} {p50:>8.2f} {p99:>8.2f}")
+    if has_pair:
+        print(f"{kind + ' hold, two web processes':<44} {pair.text()}")
+        most = statistics.median(a / b for a, b in zip(pair.most, hold.most, strict=True))
+        print(f"{'  ratio of two processes to one, calls a second':<44} {most:>36.2f}")
 
 
 def _count(port: int, cookie: str) -> tuple[float, float]:

@@ -67,7 +67,11 @@ class Server:
 
 @contextmanager
 def served(
-    target: str, folder: Path, environ: dict[str, str], interface: str = "asginl"
+    target: str,
+    folder: Path,
+    environ: dict[str, str],
+    interface: str = "asginl",
+    processes: int = 1,
 ) -> Iterator[Server]:
     """Serve a factory as ``./run`` does; yield when it answers."""
     with socket.socket() as probe:
@@ -77,7 +81,7 @@ def served(
     process = subprocess.Popen(
         [
             *(sys.executable, "-m", "granian", "--interface", interface, "--factory"),
-            *("--port", str(port), "--workers", "1", "--no-ws"),
+            *("--port", str(port), "--workers", str(processes), "--no-ws"),
             *(("--blocking-threads", "32") if interface == "wsgi" else ()),
             *("--log-level", "error", target),
         ],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-BENCHES = ("ledger", "http", "pages")
+BENCHES = ("ledger", "http", "jobs", "pages")
 
 
 def main() -> None:

@@ -101,9 +101,9 @@ def _check_size(width: int, height: int) -> None:
 def _encode(image: Image) -> bytes:
     from PIL import Image, ImageOps
 
-    image.thumbnail((SIDE_MAX, SIDE_MAX), Image.Resampling.LANCZOS, reducing_gap=2.0)
+    image.thumbnail((SIDE_MAX, SIDE_MAX), Image.Resampling.LANCZOS, reducing_gap=1.0)
     upright = ImageOps.exif_transpose(image)
     mode = "RGBA" if upright.has_transparency_data else "RGB"
     out = io.BytesIO()
-    upright.convert(mode).save(out, "WEBP", quality=_QUALITY, method=4, xmp=PACKET)
+    upright.convert(mode).save(out, "WEBP", quality=_QUALITY, method=2, xmp=PACKET)
     return out.getvalue()
