@@ -13,6 +13,7 @@ from typing import Final, Protocol
 from creditapp.catalog.models import Model, Operation
 from creditapp.catalog.served import OFFLINE
 from creditapp.generation.providers import key_check
+from creditapp.generation.providers.access import Access
 from creditapp.generation.providers.fal import FalProvider
 from creditapp.generation.providers.google import GoogleProvider
 from creditapp.generation.providers.key_check import KeyState
@@ -134,7 +135,7 @@ class Providers:
         offline: Provider | None,
         timeout_seconds: float = TIMEOUT_SECONDS,
     ) -> None:
-        self._values = {name: value for name, value in values.items() if value}
+        self._access = Access(values)
         self._offline = offline
         self._timeout_seconds = timeout_seconds
 
@@ -150,12 +151,12 @@ class Providers:
         """
         if model.provider not in (*ADAPTERS, OFFLINE):
             return Unavailable("This version of CreditApp cannot reach this model.", "")
-        missing = self._missing_variable(model, own_key)
+        missing = self._access.missing_variable(model, own_key)
         if missing is None:
             adapter = ADAPTERS[model.provider]
             provider = adapter(
-                api_key=self._values[model.key_env] if own_key is None else own_key,
-                base_url=self._address(model),
+                api_key=self._access.key(model) if own_key is None else own_key,
+                base_url=self._access.address(model),
                 timeout_seconds=self._timeout_seconds,
             )
             return Route(provider, model.provider_model, preview=False, served=model)
@@ -172,18 +173,4 @@ class Providers:
 
     def check_key(self, vendor: str, key: str) -> KeyState:
         """Ask a vendor whether it accepts a person's own key."""
-        return key_check.check_key(vendor, key, self._values)
-
-    def _missing_variable(self, model: ServedModel, own_key: str | None) -> str | None:
-        """Return the first variable that the model lacks, if any."""
-        if model.provider == OFFLINE:
-            return "CREDITAPP_ENV"
-        if not (self._values.get(model.key_env) if own_key is None else own_key):
-            return model.key_env
-        # Only a vendor's own address is a default: its key must not be sent to another one.
-        if model.gateway and self._address(model) is None:
-            return model.base_url_env
-        return None
-
-    def _address(self, model: ServedModel) -> str | None:
-        return self._values.get(model.base_url_env) or model.base_url
+        return key_check.check_key(vendor, key, self._access.values)
