@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from creditapp import credentials, emails, jobs, logs
 from creditapp.accounts import AccountRules, SignedUp, SignUpCredits
 from creditapp.catalog import Catalog, CatalogInvalid, load_catalog
+from creditapp.chat import ChatProviders, ChatSlots
 from creditapp.clock import Clock
 from creditapp.config import Settings, SettingsInvalid, load_settings
 from creditapp.db import init_app as init_database
@@ -60,6 +61,9 @@ def create_app(
     # Computed on each use, because the catalog may be replaced while the app runs.
     provide_computed(app, AccountRules, lambda: _account_rules(settings, get(Catalog)))
     provide(app, Providers, providers or _providers(settings))
+    chat_providers = ChatProviders(settings.environ, offline=not settings.production)
+    provide(app, ChatProviders, chat_providers)
+    provide(app, ChatSlots, ChatSlots(settings.threads))
     provide(app, SubmitHooks, SubmitHooks(topup_due=topup_charge.enqueue_if_low))
     provide(app, Moderation, moderation_of(settings))
     provide(app, Media, open_media(settings))

@@ -223,5 +223,19 @@ def stripe_requests(threads: int) -> int:
     return max(1, threads // 4)
 
 
+def chat_turns(threads: int) -> int:
+    """Return how many answers of language models one process reads at once, each with a thread."""
+    return max(2, threads // 4)
+
+
+CHAT_MESSAGES_MAX: Final = 500
+"""Of one request."""
+
+CHAT_BYTES_MAX: Final = 2 * _MB
+"""Of a whole prompt, the conversation's history included: more than any model reads."""
+
+EMBEDDED_TEXTS_MAX: Final = 100
+"""Of one request: the vectors are sent, and with a key stored, as one JSON text."""
+
 GENERATION_WAIT_SECONDS: Final = 30
 """How long an API request waits at most for a generation to end."""

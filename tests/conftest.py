@@ -38,7 +38,9 @@ SOAK = os.environ.get("CREDITAPP_SOAK") == "1"
 WHOLE = SOAK or os.environ.get("CREDITAPP_ATTACK") == "1"
 """Whether tests marked ``whole`` run."""
 BOTH = ("sqlite", "postgresql")
-FOLDERS_ON_BOTH = {"accounts", "api", "credentials", "faults", "generation", "ledger", "payments"}
+FOLDERS_ON_BOTH = {
+    *("accounts", "api", "chat", "credentials", "faults", "generation", "ledger", "payments")
+}
 """Their code is SQL. Elsewhere a test or a module is marked ``databases(*BOTH)`` to run on both."""
 FOLDERS_IN_TURN = {"accounts", "api"}
 """Folders whose tests the check runs on one of the two each, and the soak on both; so a test or a

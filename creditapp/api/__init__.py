@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Flask
 
 from creditapp.api import (
+    chat,
     credits,
     generate,
     generations,
@@ -15,11 +16,13 @@ from creditapp.api import (
     purchases,
     quotes,
     uploads,
+    usage,
     waiting,
 )
 
 api = Blueprint("api", __name__, url_prefix="/api")
 for resource in (
+    chat,
     credits,
     generate,
     generations,
@@ -30,6 +33,7 @@ for resource in (
     purchases,
     quotes,
     uploads,
+    usage,
 ):
     api.register_blueprint(resource.routes)
 

@@ -1,11 +1,11 @@
-"""The routes that order a generation: one for each operation, and ``/api/chat`` for all of them."""
+"""The routes that order a generation: one for each operation; ``/api/chat`` takes them by type."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Final
 
 from flask import Blueprint, Response
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
+from pydantic import BaseModel, Field, ValidationError
 
 from creditapp.api.data_urls import FilesInBody
 from creditapp.api.generations import GenerationAnswer, answer_of, failure_of
@@ -39,14 +39,6 @@ class ImageBody(EditOrder):
     images: Annotated[list[SourceId], Field(max_length=16)] = Field(
         default=[], description="Images to start from; without any, images are made from the text."
     )
-
-
-class TypedBody(BaseModel):
-    """The order of any operation: ``type``, with the members of that operation's own route."""
-
-    model_config = ConfigDict(extra="allow")
-
-    type: Annotated[str, WithJsonSchema({"type": "string", "enum": list(OPERATIONS)})]
 
 
 def _documented(summary: str, body: type[BaseModel]) -> Documented:
@@ -110,12 +102,8 @@ def generate_lipsync() -> Response:
     return _generate("lipsync", "lipsync", read_json())
 
 
-@routes.post("/chat")
-@policy("public")
-@_documented("Generate by type; chat by messages is planned", TypedBody)
-def chat() -> Response:
+def generate_by_type(body: dict[str, Any]) -> Response:
     """Generate what ``type`` names, at that operation's price and with its answer."""
-    body = read_json()
     operation = body.pop("type", None)
     if not isinstance(operation, str) or operation not in OPERATIONS:
         types = ", ".join(OPERATIONS)

@@ -32,10 +32,11 @@ routes = Blueprint("generations", __name__)
 
 PAGE_SIZE = 25
 
-_failures: Mapping[str, type[AppError]] = {
+FAILURES: Mapping[str, type[AppError]] = {
     kind.code: kind
     for kind in (GenerationFailed, GenerationTimeout, PromptRejected, ProviderUnavailable)
 }
+"""The errors of vendors by their codes, as rows have them."""
 
 OneOfStates = Annotated[str, WithJsonSchema({"type": "string", "enum": list(STATES)})]
 
@@ -137,7 +138,7 @@ def delete_generation(generation_id: str) -> Response:
 
 def failure_of(generation: Generation) -> AppError:
     """Return the error that a failed generation is answered with."""
-    kind = _failures.get(generation.error_code or "", GenerationFailed)
+    kind = FAILURES.get(generation.error_code or "", GenerationFailed)
     refusal = kind(generation.error_text)
     refusal.fields |= {"creditsCharged": 0, "generationId": generation.id}
     return refusal

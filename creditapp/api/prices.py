@@ -1,7 +1,4 @@
-"""Prices: packs, and the price list.
-
-The price list includes what is paid by the token, which has no route yet.
-"""
+"""Prices: packs, and the price list."""
 
 from __future__ import annotations
 
@@ -63,7 +60,7 @@ class ModelCost(Schema):
 
 
 class OperationCost(Schema):
-    """The cost of one operation, by model. What is paid by the token has no route yet."""
+    """The cost of one operation, by model."""
 
     operation: str
     name: str
@@ -100,10 +97,7 @@ def list_packs() -> Response:
 @policy("public")
 @documented("The cost of every operation and model", CostsAnswer)
 def list_costs() -> Response:
-    """Return the cost of every operation and model, each with a sentence for people.
-
-    What is paid by the token is listed too: chat, agent, summarize and embeddings are planned.
-    """
+    """Return the cost of every operation and model, each with a sentence for people."""
     catalog = get(Catalog)
     operations = [_operation(catalog, cost) for cost in credit_costs(catalog)]
     return json_response(CostsAnswer(operations=operations, version=catalog.version))

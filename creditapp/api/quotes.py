@@ -67,8 +67,7 @@ class QuoteRequest(BaseModel):
     operation: str | None = Field(
         default=None,
         validation_alias=AliasChoices("operation", "type"),
-        description="Without it text-to-image, or with images image-to-image. What is paid by the "
-        "token has a price, and no route yet.",
+        description="Without it text-to-image, or with images image-to-image.",
     )
     model: str | None = Field(
         default=None, min_length=1, validation_alias=AliasChoices("model", "aiModel")

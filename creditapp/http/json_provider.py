@@ -84,6 +84,11 @@ def json_response(
     return response
 
 
+def json_text(data: object) -> str:
+    """Return the JSON text of an object, as ``json_response`` sends it."""
+    return _encoder.encode(data).decode()
+
+
 def read_json() -> dict[str, Any]:
     """Return the request's JSON object.
 

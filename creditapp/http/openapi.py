@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 from flask import current_app
-from pydantic import BaseModel, TypeAdapter
+from pydantic import TypeAdapter
 
 from creditapp.config import Settings
 from creditapp.errors import AppError
@@ -48,7 +48,9 @@ HEADERS = {
 ANSWER_HEADERS = {
     "Idempotent-Replayed": "true, where an earlier request with the same key made this.",
     "X-Credits-Cost": "Credits that a member is charged; with 202 the most that it will be.",
+    "X-Credits-Held": "Credits held while the answer is written: the most that it can cost.",
     "X-Credits-Remaining": "Credits that a member can spend.",
+    "X-Usage-Id": "The id of the usage record, by which the answer can be stopped.",
 }
 QUERY = {
     "currency": "An ISO 4217 code that the packs are sold in; the catalog's currency by default.",
@@ -67,7 +69,8 @@ class Documented:
     summary: str
     response: Any
     _: KW_ONLY
-    body: type[BaseModel] | None = None
+    body: Any = None
+    """A schema, or a union of several."""
     query: Sequence[str] = ()
     headers: Sequence[str] = ()
     answer_headers: Sequence[str] = ()
@@ -76,6 +79,8 @@ class Documented:
     """Further statuses that are no errors."""
     mime_type: str = JSON
     status: int = 200
+    streams: bool = False
+    """Whether the answer may also be a stream of server-sent events."""
     takes_file: bool = False
     """Whether the body is a file, or a form with a part ``file``."""
 
@@ -154,6 +159,8 @@ def _operation(
         "description": "Success",
         "content": {documentation.mime_type: {"schema": schema}},
     }
+    if documentation.streams:
+        success["content"]["text/event-stream"] = {"schema": {"type": "string"}}
     if documentation.answer_headers:
         success["headers"] = {
             name: {"description": ANSWER_HEADERS[name], "schema": {"type": "string"}}

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, inspect, text
 
 from creditapp import accounts, emails, guests, ledger
 from creditapp.catalog import versions
+from creditapp.chat import models as chat_models
 from creditapp.config import Settings, SettingsInvalid
 from creditapp.credentials import models as credentials_models
 from creditapp.db import db, snapshot
@@ -23,6 +24,7 @@ from creditapp.services import get
 
 TABLES_IN = (
     accounts,
+    chat_models,
     credentials_models,
     emails,
     generation_models,

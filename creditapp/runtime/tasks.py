@@ -8,6 +8,7 @@ import structlog
 
 from creditapp import accounts, emails, guests, jobs, ledger, payments
 from creditapp.catalog import Catalog
+from creditapp.chat import recovery as chat_recovery
 from creditapp.clock import now
 from creditapp.config import Settings
 from creditapp.db import snapshot, transaction
@@ -47,6 +48,12 @@ def top_up(job_id: str) -> None:
 def sweep_generations() -> None:
     """Enqueue lost generations again and end those that a dead worker left."""
     recovery.sweep()
+
+
+@jobs.every("sweep-chat", "1-59/2 * * * * *")
+def sweep_chat() -> None:
+    """Settle the answers that a dead process left, by what it had stored."""
+    chat_recovery.sweep()
 
 
 @jobs.every("erase-deleted", "*/5 * * * * *")

@@ -840,6 +840,104 @@ def upgrade() -> None:
         sa.UniqueConstraint("charge_id", name="uq_notes_charge_id"),
         sa.UniqueConstraint("wallet_id", "seq", name="uq_notes_wallet_id_seq"),
     )
+    op.create_table(
+        "conversations",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("user_id", sa.String(length=40), nullable=False),
+        sa.Column("source", sa.String(length=12), nullable=False),
+        sa.Column("title", sa.String(length=80), nullable=False),
+        sa.Column("length", sa.Integer(), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("updated_at", UtcDateTime(), nullable=False),
+        sa.CheckConstraint(
+            "source IN ('chat', 'agent', 'summarize', 'embeddings')", name=op.f("ck_conversations_source")
+        ),
+        sa.CheckConstraint("length >= 0", name=op.f("ck_conversations_length")),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_conversations_user_id_users"),
+        sa.PrimaryKeyConstraint("id", name="pk_conversations"),
+    )
+    op.create_index("ix_conversations_user_id", "conversations", ["user_id", "updated_at", "id"])
+    op.create_table(
+        "messages",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("conversation_id", sa.String(length=40), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("role", sa.String(length=12), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.CheckConstraint("role IN ('system', 'user', 'assistant')", name=op.f("ck_messages_role")),
+        sa.ForeignKeyConstraint(
+            ["conversation_id"], ["conversations.id"], name="fk_messages_conversation_id_conversations"
+        ),
+        sa.PrimaryKeyConstraint("id", name="pk_messages"),
+        sa.UniqueConstraint("conversation_id", "position", name="uq_messages_conversation_id_position"),
+    )
+    op.create_table(
+        "usage_records",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("user_id", sa.String(length=40), nullable=False),
+        sa.Column("request_key", sa.String(length=128), nullable=False),
+        sa.Column("request_digest", sa.String(length=64), nullable=False),
+        sa.Column("source", sa.String(length=12), nullable=False),
+        sa.Column("conversation_id", sa.String(length=40), nullable=True),
+        sa.Column("message_id", sa.String(length=40), nullable=True),
+        sa.Column("provider", sa.String(length=24), nullable=False),
+        sa.Column("model", sa.String(length=64), nullable=False),
+        sa.Column("model_name", sa.String(length=64), nullable=False),
+        sa.Column("catalog_version", sa.String(length=64), nullable=False),
+        sa.Column("preview", sa.Boolean(), nullable=False),
+        sa.Column("funding", sa.String(length=8), nullable=False),
+        sa.Column("wallet_id", sa.BigInteger(), nullable=True),
+        sa.Column("charge_id", sa.BigInteger(), nullable=True),
+        sa.Column("held_micro", sa.BigInteger(), nullable=False),
+        sa.Column("cost_micro", sa.BigInteger(), nullable=False),
+        sa.Column("input_tokens", sa.Integer(), nullable=False),
+        sa.Column("cached_tokens", sa.Integer(), nullable=False),
+        sa.Column("cache_write_tokens", sa.Integer(), nullable=False),
+        sa.Column("output_tokens", sa.Integer(), nullable=False),
+        sa.Column("reasoning_tokens", sa.Integer(), nullable=False),
+        sa.Column("estimated", sa.Boolean(), nullable=False),
+        sa.Column("state", sa.String(length=8), nullable=False),
+        sa.Column("finish_reason", sa.String(length=12), nullable=True),
+        sa.Column("error_code", sa.String(length=32), nullable=True),
+        sa.Column("error_text", sa.String(length=240), nullable=True),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("lease_until", UtcDateTime(), nullable=False),
+        sa.Column("stop_requested_at", UtcDateTime(), nullable=True),
+        sa.Column("settled_at", UtcDateTime(), nullable=True),
+        sa.CheckConstraint(
+            "source IN ('chat', 'agent', 'summarize', 'embeddings')", name=op.f("ck_usage_records_source")
+        ),
+        sa.CheckConstraint("state IN ('open', 'settled')", name=op.f("ck_usage_records_state")),
+        sa.CheckConstraint("(state = 'settled') = (settled_at IS NOT NULL)", name=op.f("ck_usage_records_settled")),
+        sa.CheckConstraint("funding IN ('wallet', 'own_key')", name=op.f("ck_usage_records_funding")),
+        sa.CheckConstraint(
+            "finish_reason IN ('stop', 'length', 'filtered', 'stopped', 'failed')",
+            name=op.f("ck_usage_records_finish_reason"),
+        ),
+        sa.CheckConstraint("cost_micro BETWEEN 0 AND held_micro", name=op.f("ck_usage_records_cost")),
+        sa.CheckConstraint(
+            "cached_tokens >= 0 AND cache_write_tokens >= 0 AND cached_tokens + cache_write_tokens <= input_tokens",
+            name=op.f("ck_usage_records_input"),
+        ),
+        sa.CheckConstraint("reasoning_tokens BETWEEN 0 AND output_tokens", name=op.f("ck_usage_records_output")),
+        sa.ForeignKeyConstraint(
+            ["conversation_id"], ["conversations.id"], name="fk_usage_records_conversation_id_conversations"
+        ),
+        sa.ForeignKeyConstraint(["message_id"], ["messages.id"], name="fk_usage_records_message_id_messages"),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_usage_records_user_id_users"),
+        sa.PrimaryKeyConstraint("id", name="pk_usage_records"),
+        sa.UniqueConstraint("user_id", "request_key", name="uq_usage_records_user_id_request_key"),
+    )
+    op.create_index("ix_usage_records_conversation_id", "usage_records", ["conversation_id"])
+    op.create_index(
+        "ix_usage_records_open",
+        "usage_records",
+        ["lease_until"],
+        sqlite_where=sa.text("state = 'open'"),
+        postgresql_where=sa.text("state = 'open'"),
+    )
+    op.create_index("ix_usage_records_user_id", "usage_records", ["user_id", "id"])
     install_triggers(op.get_bind())
 
 
@@ -847,6 +945,9 @@ def downgrade() -> None:
     for statement in REMOVE[op.get_bind().dialect.name]:
         op.execute(statement)
     for table in (
+        "usage_records",
+        "messages",
+        "conversations",
         "notes",
         "entries",
         "allocations",

@@ -35,10 +35,10 @@ class Document:
         if "content" not in promised:
             assert answer.data == b""
             return answer
-        ((mime_type, content),) = promised["content"].items()
-        assert answer.mimetype == mime_type, answer.text
-        if mime_type.endswith("json"):
-            self.validate(json.loads(answer.data), content["schema"])
+        assert answer.mimetype in promised["content"], answer.text
+        if answer.mimetype.endswith("json"):
+            schema = promised["content"][answer.mimetype]["schema"]
+            self.validate(json.loads(answer.data), schema)
         if answer.status_code >= 400:
             check_problem(answer)
         return answer

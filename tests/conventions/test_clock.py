@@ -14,6 +14,7 @@ SERVICES = {
     "creditapp/jobs/records.py": "DBOS writes the machine's time",
     "creditapp/stripe_sandbox/": "a program of its own",
     "creditapp/payments/": "services wait for Stripe between their transactions",
+    "creditapp/chat/": "readers and recovery wait for providers and watch leases",
     "creditapp/generation/": "services wait for providers between their transactions",
     "creditapp/media/s3.py": "a bucket compares the time of a link with the machine's",
     "creditapp/clock.py": "the clock",

@@ -10,7 +10,7 @@ assert migrate.TABLES_IN, "importing migrate completes the metadata"
 STRIPE = "identifies an object at Stripe, which may be known before our row"
 CATALOG = "a name in the catalog file"
 OWNER = "a kind and an id: users, guests, teams"
-HOT = "written for each image; the ledger's lock comes first (decision 9)"
+HOT = "written for each image or answer; the ledger's lock comes first (decision 9)"
 ANY_ORDER = "the rows of one payment are written in the order in which Stripe tells of them"
 
 NO_FOREIGN_KEYS = {
@@ -55,6 +55,8 @@ NO_FOREIGN_KEYS = {
     "subscriptions.price_id": STRIPE,
     "subscriptions.upgrade_price_id": STRIPE,
     "uploads.owner_id": OWNER,
+    "usage_records.charge_id": HOT,
+    "usage_records.wallet_id": HOT,
     "wallets.owner_id": OWNER,
 }
 

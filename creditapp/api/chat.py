@@ -1,0 +1,219 @@
+"""Routes paid by the token: chat, agent, summarize and embeddings; answers whole or as a stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from flask import Blueprint, Response
+
+from creditapp import chat
+from creditapp.api.chat_schemas import (
+    ChatAnswer,
+    ConversationBody,
+    Embedding,
+    EmbeddingsAnswer,
+    EmbeddingsBody,
+    MessageAnswer,
+    MessageBody,
+    SummaryBody,
+    TypedBody,
+    parse_tokens_body,
+)
+from creditapp.api.generate import generate_by_type
+from creditapp.api.generations import FAILURES, ChargeAnswer, GenerationAnswer, GenerationError
+from creditapp.api.requests import idempotency_key, replay_headers
+from creditapp.api.usage import TokensAnswer
+from creditapp.catalog.models import TokenOperation
+from creditapp.chat import ChatMessage, ChatOrder, LiveTurn, TurnResult
+from creditapp.clock import now
+from creditapp.db import stop_reading
+from creditapp.errors import AppError, AuthenticationRequired
+from creditapp.generation.providers import GenerationFailed
+from creditapp.http.event_stream import HEARTBEAT, event, event_stream
+from creditapp.http.json_provider import json_response, read_json
+from creditapp.http.openapi import Documented
+from creditapp.http.policies import policy
+from creditapp.http.sessions import current_member, require_member
+from creditapp.http.viewer import forget_viewer
+from creditapp.units import credits_number
+
+routes = Blueprint("chat", __name__)
+
+HEARTBEAT_SECONDS: Final = 10.0
+
+ANY_ANSWER: Final = ChatAnswer | GenerationAnswer
+
+_ANSWER_HEADERS = ["X-Credits-Cost", "X-Credits-Remaining", "X-Credits-Held", "X-Usage-Id"]
+
+
+def _documented(
+    summary: str, body: Any, response: Any = ChatAnswer, *, streams: bool = True
+) -> Documented:
+    return Documented(
+        summary,
+        response,
+        body=body,
+        headers=["Idempotency-Key"],
+        answer_headers=[*_ANSWER_HEADERS, "Idempotent-Replayed"],
+        streams=streams,
+        also={} if response is not ANY_ANSWER else {202: "A generation that is not finished"},
+    )
+
+
+@routes.post("/chat")
+@policy("public")
+@_documented("Answer a conversation, or generate by type", ConversationBody | TypedBody, ANY_ANSWER)
+def answer_chat() -> Response:
+    """Answer messages; with ``type``, generate what it names."""
+    body = read_json()
+    if "type" in body:
+        return generate_by_type(body)
+    if current_member() is None:
+        raise AuthenticationRequired("Sign up to chat.")
+    return _answer_conversation("chat", parse_tokens_body(ConversationBody, body))
+
+
+@routes.post("/agent")
+@policy("user")
+@_documented("Work on a task step by step", ConversationBody)
+def answer_agent() -> Response:
+    """Answer messages as a task: a plan, its steps, the result."""
+    return _answer_conversation("agent", parse_tokens_body(ConversationBody, read_json()))
+
+
+@routes.post("/summarize")
+@policy("user")
+@_documented("Summarize a text", SummaryBody)
+def summarize() -> Response:
+    """Summarize a text."""
+    body = parse_tokens_body(SummaryBody, read_json())
+    messages = [ChatMessage("user", body.text)]
+    return _answer(ChatOrder(source="summarize", messages=messages, model=body.model), body)
+
+
+@routes.post("/embeddings")
+@policy("user")
+@_documented("Make vectors of texts", EmbeddingsBody, EmbeddingsAnswer, streams=False)
+def make_embeddings() -> Response:
+    """Return the vector of each text."""
+    body = parse_tokens_body(EmbeddingsBody, read_json())
+    key = idempotency_key(body.idempotency_key, "embeddings")
+    made = chat.embed(body.input, body.model, require_member(), key=key, now=now())
+    forget_viewer()
+    record = made.result.record
+    answer = EmbeddingsAnswer(
+        id=record.id,
+        model=record.model,
+        data=[
+            Embedding(index=index, embedding=list(vector))
+            for index, vector in enumerate(made.vectors)
+        ],
+        preview=record.preview,
+        usage=TokensAnswer.model_validate(made.result.usage),
+        credits=_charge(made.result),
+    )
+    headers = _credit_headers(made.result) | replay_headers(replayed=made.replayed)
+    return json_response(answer, headers=headers)
+
+
+def _answer_conversation(source: TokenOperation, body: ConversationBody) -> Response:
+    order = ChatOrder(
+        source=source,
+        messages=_messages(body.messages),
+        model=body.model,
+        conversation_id=body.conversation_id,
+    )
+    return _answer(order, body)
+
+
+def _answer(order: ChatOrder, body: ConversationBody | SummaryBody) -> Response:
+    key = idempotency_key(body.idempotency_key, order.source)
+    turn = chat.start(order, require_member(), key=key, now=now())
+    forget_viewer()
+    stop_reading()
+    headers = {
+        "X-Credits-Held": str(credits_number(turn.record.held_micro)),
+        "X-Usage-Id": turn.record.id,
+        **replay_headers(replayed=turn.replayed),
+    }
+    if body.stream:
+        return event_stream(_events(turn), headers)
+    result = turn.wait()
+    answer = _chat_answer(result, "".join(turn.tail(0)))
+    if answer.error is not None and not answer.message.content:
+        raise _failure(result, headers)
+    return json_response(answer, headers=headers | _credit_headers(result))
+
+
+def _events(turn: LiveTurn) -> Iterator[str]:
+    """Yield the events of a turn; the last ones after its commit."""
+    yield HEARTBEAT
+    for text in turn.tail(HEARTBEAT_SECONDS):
+        yield event("delta", {"text": text}) if text else HEARTBEAT
+    try:
+        result = turn.wait()
+    except AppError as error:
+        yield event("error", _problem(error))
+        return
+    usage = TokensAnswer.model_validate(result.usage).model_dump(by_alias=True)
+    credits = _charge(result).model_dump(by_alias=True)
+    yield event("usage", {**usage, "credits": credits})
+    record = result.record
+    if record.error_code is not None:
+        yield event("error", _problem(_failure(result, {})))
+        return
+    done = {
+        "id": record.id,
+        "conversationId": record.conversation_id,
+        "model": record.model,
+        "finishReason": record.finish_reason,
+        "preview": record.preview,
+    }
+    yield event("done", done)
+
+
+def _problem(error: AppError) -> dict[str, object]:
+    problem = {"status": error.status, "title": error.title, "code": error.code}
+    return {**problem, "detail": error.detail, "error": error.detail, **error.fields}
+
+
+def _failure(result: TurnResult, headers: dict[str, str]) -> AppError:
+    """Return the error of a turn that failed, with what it cost all the same."""
+    record = result.record
+    failure = FAILURES.get(record.error_code or "", GenerationFailed)(record.error_text)
+    failure.fields["creditsCharged"] = credits_number(record.cost_micro)
+    failure.headers.update(headers)
+    return failure
+
+
+def _chat_answer(result: TurnResult, text: str) -> ChatAnswer:
+    record, error = result.record, None
+    if record.error_code is not None:
+        error = GenerationError(code=record.error_code, detail=record.error_text or "")
+    return ChatAnswer(
+        id=record.id,
+        conversation_id=record.conversation_id,
+        model=record.model,
+        message=MessageAnswer(content=text),
+        finish_reason=record.finish_reason or "stop",
+        preview=record.preview,
+        usage=TokensAnswer.model_validate(result.usage),
+        credits=_charge(result),
+        error=error,
+    )
+
+
+def _charge(result: TurnResult) -> ChargeAnswer:
+    return ChargeAnswer(used_micro=result.record.cost_micro, remaining_micro=result.available_micro)
+
+
+def _credit_headers(result: TurnResult) -> dict[str, str]:
+    return {
+        "X-Credits-Cost": str(credits_number(result.record.cost_micro)),
+        "X-Credits-Remaining": str(credits_number(result.available_micro)),
+    }
+
+
+def _messages(bodies: Sequence[MessageBody]) -> list[ChatMessage]:
+    return [ChatMessage(body.role, body.content) for body in bodies]

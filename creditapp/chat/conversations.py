@@ -1,0 +1,126 @@
+"""Conversations: their history as a prompt, and the storing of new messages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from creditapp.chat.models import Conversation, Message, UsageRecord
+from creditapp.chat.providers import ChatMessage
+from creditapp.chat.queries import CONVERSATION_ID
+from creditapp.errors import Conflict, NotFound
+from creditapp.ids import new_id
+
+TITLE_CHARACTERS: Final = 80
+
+
+def history(session: Session, conversation_id: str | None, user_id: str) -> list[ChatMessage]:
+    """Return the messages of a member's own conversation; none without an id.
+
+    Raises ``NotFound`` for any other id, and ``Conflict`` while its last answer is being written.
+    """
+    if conversation_id is None:
+        return []
+    conversation = _find(session, conversation_id, user_id)
+    open_record = select(UsageRecord.id).where(
+        UsageRecord.conversation_id == conversation.id, UsageRecord.state == "open"
+    )
+    if session.scalar(open_record) is not None:
+        raise Conflict("The last answer of this conversation is still being written.")
+    query = (
+        select(Message)
+        # An answer that failed before its first word is empty.
+        .where(Message.conversation_id == conversation.id, Message.text != "")
+        .order_by(Message.position)
+    )
+    # The role of a row is one of the CHECK's.
+    return [ChatMessage(row.role, row.text) for row in session.scalars(query)]  # type: ignore[arg-type]
+
+
+def store(
+    session: Session,
+    conversation_id: str | None,
+    user_id: str,
+    source: str,
+    messages: Sequence[ChatMessage],
+    now: datetime,
+) -> tuple[str, Message]:
+    """Store the new messages and an empty answer; return the conversation's id and the answer.
+
+    Without an id it begins a conversation. Of two turns at once in one conversation, the second
+    raises ``Conflict``.
+    """
+    count = len(messages) + 1
+    if conversation_id is None:
+        conversation_id, first = new_id("cnv"), 0
+        session.add(
+            Conversation(
+                id=conversation_id,
+                user_id=user_id,
+                source=source,
+                title=_title(messages),
+                length=count,
+                created_at=now,
+                updated_at=now,
+            )
+        )
+        session.flush()
+    else:
+        first = _reserve(session, conversation_id, count, now)
+    answer = None
+    for position, message in enumerate([*messages, ChatMessage("assistant", "")], first):
+        answer = Message(
+            id=new_id("msg"),
+            conversation_id=conversation_id,
+            position=position,
+            role=message.role,
+            text=message.text,
+            created_at=now,
+        )
+        session.add(answer)
+    assert answer is not None  # the answer is always added
+    session.flush()
+    return conversation_id, answer
+
+
+def _reserve(session: Session, conversation_id: str, count: int, now: datetime) -> int:
+    """Lock the conversation and return the position of its next message."""
+    length = session.execute(
+        update(Conversation)
+        .where(Conversation.id == conversation_id)
+        .values(length=Conversation.length + count, updated_at=now)
+        .returning(Conversation.length)
+        .execution_options(synchronize_session=False)
+    ).scalar_one()
+    open_record = select(UsageRecord.id).where(
+        UsageRecord.conversation_id == conversation_id, UsageRecord.state == "open"
+    )
+    if session.scalar(open_record) is not None:
+        # Another turn began while this one waited for the row.
+        raise Conflict("The last answer of this conversation is still being written.")
+    return int(length) - count
+
+
+def _find(session: Session, conversation_id: str, user_id: str) -> Conversation:
+    conversation = None
+    # PostgreSQL refuses a text with a NUL in it, so only what looks like an id is looked up.
+    if CONVERSATION_ID.fullmatch(conversation_id):
+        conversation = session.scalar(
+            select(Conversation).where(
+                Conversation.id == conversation_id, Conversation.user_id == user_id
+            )
+        )
+    if conversation is None:
+        raise NotFound("There is no such conversation here.")
+    return conversation
+
+
+def _title(messages: Sequence[ChatMessage]) -> str:
+    """Return the first line of the first question."""
+    text = next((each.text for each in messages if each.role == "user"), "")
+    line = text.strip().partition("\n")[0].strip()
+    return line if len(line) <= TITLE_CHARACTERS else f"{line[: TITLE_CHARACTERS - 1]}…"

@@ -1,0 +1,130 @@
+"""Embeddings: one call without a stream, held, made and settled in the caller's thread."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+import structlog
+from sqlalchemy.orm import Session
+
+from creditapp import clock
+from creditapp.accounts import Member
+from creditapp.catalog import Catalog
+from creditapp.catalog.selection import language_model
+from creditapp.chat import turns
+from creditapp.chat.live import TurnResult
+from creditapp.chat.models import UsageRecord
+from creditapp.chat.providers import ChatMessage, ChatProviders, ChatRequest, ChatRoute, Embedded
+from creditapp.chat.settlement import Ending, post_settlement, result_of, settle
+from creditapp.chat.usage import TokenUsage, count_tokens
+from creditapp.db import stop_reading, transaction
+from creditapp.generation.delivery import persist
+from creditapp.generation.providers import GenerationFailed, ProviderError
+from creditapp.generation.submit import ONCE
+from creditapp.ledger import idempotency
+from creditapp.logs import error_fields
+from creditapp.services import get
+
+LEASE_SECONDS: Final = 300
+"""Longer than any call: nothing renews it, and recovery releases what a dead process left."""
+ROUTE: Final = "/api/embeddings"
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingResult:
+    """The vectors with what they cost."""
+
+    vectors: Sequence[Sequence[float]] = field(repr=False)
+    result: TurnResult
+    replayed: bool = False
+
+
+def embed(
+    texts: Sequence[str], model_id: str | None, by: Member, *, key: str, now: datetime
+) -> EmbeddingResult:
+    """Return the vector of each text. Owns its transactions; none is open during the call.
+
+    Repeated requests are as those of ``turns.start``, and so are the refusals. A failure of the
+    vendor raises ``ProviderError``, with nothing charged.
+    """
+    catalog = get(Catalog)
+    model = language_model(catalog, "embeddings", model_id)
+    route = get(ChatProviders).require(model)
+    messages = [ChatMessage("user", text) for text in texts]
+    digest = hashlib.sha256(json.dumps([model_id, list(texts)]).encode()).hexdigest()
+    request_key = f"{ONCE}{secrets.token_hex(16)}"
+    with transaction() as session:
+        if (earlier := _claim(session, by, key, digest, now)) is not None:
+            return earlier
+        record = turns.new_record("embeddings", model, route, by, request_key, digest, now)
+        record.lease_until = now + timedelta(seconds=LEASE_SECONDS)
+        turns.hold(session, record, by, catalog, model, messages, now)
+        turns.insert_new(session, record)
+    stop_reading()
+    embedded = _call(route, messages)
+    if isinstance(embedded, ProviderError):
+        _give_back(record, embedded, by, key, now)
+        raise embedded
+    usage = count_tokens(embedded.usage, input_estimate=record.input_tokens, text="")
+    ending = Ending("stop", "", usage)
+    result = persist(lambda: _settle(record.id, ending, embedded, by, key, digest), record.id)
+    return EmbeddingResult(embedded.vectors, result)
+
+
+def _call(route: ChatRoute, messages: Sequence[ChatMessage]) -> Embedded | ProviderError:
+    try:
+        return route.embed(ChatRequest(messages=messages, max_output_tokens=0))
+    except ProviderError as error:
+        log.warning("provider call failed", code=error.code, reason=error.reason)
+        return error
+    except Exception as error:
+        # The text of a foreign exception may hold the texts: only its type and place are logged.
+        log.error("provider failed", **error_fields(error))
+        return GenerationFailed("The model failed in a way that we did not foresee.")
+
+
+def _claim(
+    session: Session, by: Member, key: str, digest: str, now: datetime
+) -> EmbeddingResult | None:
+    """Claim the caller's key; return what an earlier request with it stored, if anything."""
+    if key.startswith(ONCE):
+        return None
+    lapsed_before = now - timedelta(seconds=LEASE_SECONDS)
+    stored = idempotency.claim(
+        session.connection(), by.id, ROUTE, key, digest, now=now, lapsed_before=lapsed_before
+    )
+    if stored is None:
+        return None
+    content = json.loads(stored)
+    record = session.get_one(UsageRecord, content["usage"])
+    return EmbeddingResult(content["vectors"], result_of(session, record), replayed=True)
+
+
+def _settle(
+    record_id: str, ending: Ending, embedded: Embedded, by: Member, key: str, digest: str
+) -> TurnResult:
+    """Settle the call, and store its vectors for a repeated request in the same transaction."""
+    with transaction() as session:
+        result = post_settlement(session, record_id, ending, now=clock.now())
+        if not key.startswith(ONCE):
+            stored = json.dumps({"usage": record_id, "vectors": embedded.vectors})
+            idempotency.complete(session.connection(), by.id, ROUTE, key, digest, stored)
+        return result
+
+
+def _give_back(
+    record: UsageRecord, error: ProviderError, by: Member, key: str, now: datetime
+) -> None:
+    """Release the hold and the key, so that the same request can be tried again."""
+    ending = Ending("failed", "", TokenUsage(input_tokens=record.input_tokens), error)
+    persist(lambda: settle(record.id, ending, now=clock.now()), record.id)
+    with transaction() as session:
+        idempotency.release(session.connection(), by.id, ROUTE, key, since=now)

@@ -1,0 +1,60 @@
+"""Reads of usage records, and the request to stop one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from creditapp.chat.models import Message, UsageRecord
+from creditapp.db import update_if
+from creditapp.errors import Conflict, NotFound
+
+ID: Final = re.compile(r"use_[0-9a-z]{26}")
+"""The form of a usage record's id, which is also the cursor of a list of them."""
+CONVERSATION_ID: Final = re.compile(r"cnv_[0-9a-z]{26}")
+
+
+def list_usage(
+    session: Session, user_id: str, *, limit: int, before: str | None
+) -> Sequence[UsageRecord]:
+    """Return a member's usage records, newest first."""
+    query = select(UsageRecord).where(UsageRecord.user_id == user_id)
+    if before is not None:
+        query = query.where(UsageRecord.id < before)
+    return session.scalars(query.order_by(UsageRecord.id.desc()).limit(limit)).all()
+
+
+def find_by_key(session: Session, user_id: str, key: str) -> UsageRecord | None:
+    """Return the record that the member's earlier request with this key made."""
+    return session.scalar(
+        select(UsageRecord).where(UsageRecord.user_id == user_id, UsageRecord.request_key == key)
+    )
+
+
+def text_of(session: Session, record: UsageRecord) -> str:
+    """Return the answer's text as it is stored; embeddings have none."""
+    if record.message_id is None:
+        return ""
+    return session.get_one(Message, record.message_id).text
+
+
+def request_stop(session: Session, usage_id: str, user_id: str, *, now: datetime) -> UsageRecord:
+    """Ask the reader of an open answer to stop; it settles what was received, within seconds.
+
+    Raises ``NotFound`` for an id that is not the member's, ``Conflict`` once it is settled.
+    """
+    record = None
+    if ID.fullmatch(usage_id):
+        record = session.scalar(
+            select(UsageRecord).where(UsageRecord.id == usage_id, UsageRecord.user_id == user_id)
+        )
+    if record is None:
+        raise NotFound("There is no such answer here.")
+    if not update_if(session, record, UsageRecord.state == "open", stop_requested_at=now):
+        raise Conflict("The answer has already ended.")
+    return record

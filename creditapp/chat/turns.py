@@ -1,0 +1,208 @@
+"""Turns: hold the worst case, store the question, and let a reader fetch the answer."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy.orm import Session
+
+from creditapp import ledger
+from creditapp.accounts import Member
+from creditapp.catalog import Catalog
+from creditapp.catalog.models import LanguageModel, TokenOperation
+from creditapp.catalog.selection import language_model
+from creditapp.chat import conversations, funding, reader
+from creditapp.chat.instructions import INSTRUCTIONS
+from creditapp.chat.live import LiveTurn
+from creditapp.chat.models import UsageRecord
+from creditapp.chat.providers import ChatMessage, ChatProviders, ChatRequest, ChatRoute
+from creditapp.chat.queries import find_by_key, text_of
+from creditapp.chat.settlement import result_of
+from creditapp.db import insert_once, reading, transaction
+from creditapp.errors import (
+    AppError,
+    IdempotencyInProgress,
+    IdempotencyKeyReused,
+    RateLimited,
+    ValidationFailed,
+)
+from creditapp.generation.submit import ONCE
+from creditapp.ids import new_id
+from creditapp.rate_limits import CHAT_BYTES_MAX, chat_turns
+from creditapp.services import get
+
+BUSY_SECONDS: Final = 5
+
+
+class ChatSlots:
+    """The turns that one process reads at once."""
+
+    def __init__(self, threads: int) -> None:
+        self.semaphore = threading.BoundedSemaphore(chat_turns(threads))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatOrder:
+    """A question to a language model. ``repr`` hides the texts, so that logs do not hold them."""
+
+    source: TokenOperation
+    messages: Sequence[ChatMessage] = field(repr=False)
+    model: str | None = None
+    conversation_id: str | None = None
+
+    def digest(self) -> str:
+        """Return the digest of what was asked, which a repeated request must have."""
+        texts = [[each.role, each.text] for each in self.messages]
+        content = json.dumps([self.source, self.model, self.conversation_id, texts])
+        return hashlib.sha256(content.encode()).hexdigest()
+
+
+def start(order: ChatOrder, by: Member, *, key: str, now: datetime) -> LiveTurn:
+    """Hold the price, store the question and start to read the answer. Owns its transaction.
+
+    Returns the turn, to tail. The same ``key`` from the same member returns the settled turn that
+    it made before (``replayed``); while that is open it raises ``IdempotencyInProgress``, with
+    another order ``IdempotencyKeyReused``. Raises ``InsufficientCredits`` (402),
+    ``AccountFrozen`` (403), ``NotFound`` (404), ``ValidationFailed`` (422), ``RateLimited`` (429)
+    and ``ProviderUnavailable`` (503); none of them leaves a trace.
+    """
+    slots = get(ChatSlots).semaphore
+    if not slots.acquire(blocking=False):
+        detail = "Many conversations are being answered. Try again in some seconds."
+        raise RateLimited.after(BUSY_SECONDS, detail)
+    is_read = False
+    try:
+        turn, route, request = _open(order, by, key, now)
+        if route is not None and request is not None:
+            is_read = True
+            reader.read(turn, route, request, ended=slots.release)
+        return turn
+    finally:
+        if not is_read:
+            slots.release()
+
+
+def _open(
+    order: ChatOrder, by: Member, key: str, now: datetime
+) -> tuple[LiveTurn, ChatRoute | None, ChatRequest | None]:
+    """Return the new turn with what its reader needs, or a settled earlier one alone."""
+    try:
+        with transaction() as session:
+            earlier = None if key.startswith(ONCE) else find_by_key(session, by.id, key)
+            if earlier is not None:
+                return replay(session, earlier, order.digest()), None, None
+            return _create(session, order, by, key, now)
+    except AppError:
+        # A request with the same key may have come first: what this one held is rolled back.
+        earlier = None if key.startswith(ONCE) else find_by_key(reading(), by.id, key)
+        if earlier is None:
+            raise
+        return replay(reading(), earlier, order.digest()), None, None
+
+
+def _create(
+    session: Session, order: ChatOrder, by: Member, key: str, now: datetime
+) -> tuple[LiveTurn, ChatRoute, ChatRequest]:
+    catalog = get(Catalog)
+    model = language_model(catalog, order.source, order.model)
+    route = get(ChatProviders).require(model)
+    history = conversations.history(session, order.conversation_id, by.id)
+    prompt = [*INSTRUCTIONS.get(order.source, ()), *history, *order.messages]
+    if sum(len(each.text.encode()) for each in prompt) > CHAT_BYTES_MAX:
+        raise ValidationFailed.of("messages", "This conversation is too long. Begin a new one.")
+    record = new_record(order.source, model, route, by, key, order.digest(), now)
+    held = hold(session, record, by, catalog, model, prompt, now)
+    # After the hold: the wallet's lock comes first.
+    conversation_id, answer = conversations.store(
+        session, order.conversation_id, by.id, order.source, order.messages, now
+    )
+    record.conversation_id, record.message_id = conversation_id, answer.id
+    insert_new(session, record)
+    request = ChatRequest(messages=prompt, max_output_tokens=held.max_output_tokens)
+    return LiveTurn(record), route, request
+
+
+def new_record(
+    source: TokenOperation,
+    model: LanguageModel,
+    route: ChatRoute,
+    by: Member,
+    key: str,
+    digest: str,
+    now: datetime,
+) -> UsageRecord:
+    """Return the open record of a call, which is not stored yet and has no hold."""
+    return UsageRecord(
+        id=new_id("use"),
+        user_id=by.id,
+        request_key=key,
+        request_digest=digest,
+        source=source,
+        provider=route.name,
+        model=model.id,
+        model_name=model.name,
+        catalog_version=get(Catalog).version,
+        preview=route.preview,
+        funding="wallet",
+        held_micro=0,
+        cost_micro=0,
+        input_tokens=0,
+        cached_tokens=0,
+        cache_write_tokens=0,
+        output_tokens=0,
+        reasoning_tokens=0,
+        estimated=True,
+        state="open",
+        created_at=now,
+        lease_until=now + timedelta(seconds=reader.LEASE_SECONDS),
+    )
+
+
+def hold(
+    session: Session,
+    record: UsageRecord,
+    by: Member,
+    catalog: Catalog,
+    model: LanguageModel,
+    prompt: Sequence[ChatMessage],
+    now: datetime,
+) -> funding.Hold:
+    """Hold the worst case of a call, and note the hold on its record."""
+    charge = ledger.NewCharge(
+        amount_micro=0,
+        key=f"usage:{record.id}",
+        digest=record.request_digest,
+        operation=record.source,
+        actor=by.id,
+        note=model.name,
+    )
+    held = funding.hold(session.connection(), by, catalog, model, prompt, charge, now=now)
+    record.wallet_id, record.charge_id = held.charge.wallet_id, held.charge.id
+    record.held_micro = held.charge.amount_micro
+    record.input_tokens = held.input_tokens
+    return held
+
+
+def insert_new(session: Session, record: UsageRecord) -> None:
+    """Insert the record; raise ``IdempotencyInProgress`` where its key has one."""
+    session.flush()
+    if not insert_once(session, record, ["user_id", "request_key"]):
+        raise IdempotencyInProgress
+
+
+def replay(session: Session, earlier: UsageRecord, digest: str) -> LiveTurn:
+    """Return a settled turn; raise as ``start`` for an open one, or another order."""
+    if earlier.request_digest != digest:
+        raise IdempotencyKeyReused("This Idempotency-Key was used for another request.")
+    if earlier.state == "open":
+        raise IdempotencyInProgress
+    turn = LiveTurn(earlier, replayed=True)
+    turn.append(text_of(session, earlier))
+    turn.finish(result_of(session, earlier))
+    return turn
