@@ -18,11 +18,11 @@ import socket
 import struct
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 FAULTS = {
     "http_400": "refuses the request",
@@ -52,6 +52,14 @@ FAULTS = {
 """Every vendor fails in these ways; some in more."""
 
 HUGE = 3 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Stream:
+    """An answer that is sent piece by piece: its chunks, and what follows the last one."""
+
+    chunks: Sequence[bytes]
+    ending: Literal["end", "reset", "hang"] = "end"
 
 
 @dataclass(frozen=True)
@@ -203,12 +211,33 @@ class _Handler(BaseHTTPRequestHandler):
             waits = {"Retry-After": "7"} if refused.status == 429 else {}
             self._send(refused.status, json.dumps(refused.body).encode(), waits)
             return
+        if isinstance(answer, Stream):
+            self._stream(answer)
+            return
         body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
         if fault == "huge":
             body = body[:-1] + b" " * HUGE + body[-1:]
         if fault == "twice":
             body += body
         self._send(200, body, {}, cut=fault == "cut_off")
+
+    def _stream(self, stream: Stream) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        try:
+            for chunk in stream.chunks:
+                self.wfile.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
+                self.wfile.flush()
+            if stream.ending == "end":
+                self.wfile.write(b"0\r\n\r\n")
+                return
+            # What was sent has to arrive before a reset, which discards what was not yet read.
+            self.server.fake.closing.wait(0.05 if stream.ending == "reset" else 5.0)
+            self._reset()
+        except OSError:
+            self.close_connection = True
 
     def _send(
         self, status: int, body: bytes, headers: Mapping[str, str], *, cut: bool = False
