@@ -41,7 +41,7 @@ class QuoteAnswer(Schema):
     """The price of a request before it is sent.
 
     ``estimated`` means that the real length decides, and never costs more. ``balance`` is what may
-    pay for this; ``shortfall`` is what it lacks.
+    pay for this; ``shortfall`` is what it lacks. With own keys of the vendors everything costs 0.
     """
 
     operation: str
@@ -104,10 +104,13 @@ def quote() -> Response:
     priced = _price_whole(order) if order else _price_partial(operation, partial)
     answer = QuoteAnswer.model_validate(priced)
     current_viewer = viewer()
+    if current_viewer.mode == "own":
+        # The vendor bills the member; what that costs is between them.
+        answer.cost_micro, answer.lines = 0, []
     if current_viewer.kind == "user":
         answer.balance_micro = balance_micro = _balance_micro(current_viewer.wallet_id, operation)
-        answer.affordable = priced.cost_micro <= balance_micro
-        answer.shortfall_micro = max(0, priced.cost_micro - balance_micro)
+        answer.affordable = answer.cost_micro <= balance_micro
+        answer.shortfall_micro = max(0, answer.cost_micro - balance_micro)
     return json_response(answer)
 
 

@@ -174,7 +174,7 @@ def test_the_studio_shows_whose_key_pays_or_which_is_missing(
     assert "Own keys" in page.one("header").text
     chosen = page.one("#model-chosen").text
     assert "own key" in chosen
-    assert "needs your Google key" in page.one("#model-list").text
+    assert "Needs your Google key." in page.one("#model-list").text
     assert "low" not in page.one("header").text.lower().split()
 
 
@@ -187,6 +187,16 @@ def test_an_image_on_an_own_key_leaves_the_balance(
     assert alice.balance() == 50
     assert openai.count == 1
     assert "own key" in alice.page("/").one("#jobs").text
+
+
+def test_a_quote_on_an_own_key_costs_nothing(alice: Person, openai: FakeOpenAI) -> None:
+    own(alice, openai.key)
+    body = {"prompt": "a quay", "model": "gpt-image", "quality": "high", "n": 4}
+    quote = alice.call("POST", "/api/quotes", body).json
+    assert (quote["cost"], quote["lines"], quote["affordable"], quote["shortfall"]) == (
+        *(0, [], True),
+        0,
+    )
 
 
 def test_a_missing_key_is_a_problem_with_the_way_to_the_settings(

@@ -116,7 +116,8 @@ def _model_choice(
 ) -> ModelChoice:
     blocked: Blocked | None = None
     if viewer.mode == "own" and not offer.available:
-        text = MissingApiKey(vendor_of(offer.model)).detail
+        vendor = vendor_of(offer.model)
+        text = f"Needs your {vendor.name} key." if vendor else MissingApiKey(None).detail
         blocked = {"text": text, "suggestions": [{"label": "Settings", "href": SETTINGS_URL}]}
     elif offer.reason:
         links = suggestions(offer.suggestions, operation)
