@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from creditapp.setting_types import DatabaseUrl, HeaderName, HttpAddress, weakness_of
+from creditapp.setting_types import DatabaseUrl, HeaderName, HttpAddress, SecretKeys, weakness_of
 
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """The variable by which Prometheus' library shares metrics between processes."""
@@ -39,7 +39,6 @@ def _secret_key(values: dict[str, Any]) -> str:
 
 
 _LOWER_CASE = BeforeValidator(str.lower)
-Words = Annotated[tuple[str, ...], BeforeValidator(str.split)]
 
 
 class Settings(BaseModel):
@@ -121,7 +120,7 @@ class Settings(BaseModel):
     metrics_token: str = Field("", alias="CREDITAPP_METRICS_TOKEN", repr=False)
     """The bearer token of ``/metrics``; empty means that it is public."""
     secret_key: str = Field(default_factory=_secret_key, alias="SECRET_KEY", repr=False)
-    previous_secret_keys: Words = Field((), alias="CREDITAPP_PREVIOUS_SECRET_KEYS", repr=False)
+    previous_secret_keys: SecretKeys = Field((), alias="CREDITAPP_PREVIOUS_SECRET_KEYS", repr=False)
     """Secret keys of before, which still decrypt people's own keys of vendors, and nothing else."""
     environ: Mapping[str, str] = Field(repr=False)
     """All variables: catalog entries name keys and base URLs of providers, and price ids."""

@@ -6,7 +6,7 @@ import re
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator
 
 _PLACEHOLDER = re.compile(r"(change|replace).?(me|this)|your.?secret|default|insecure", re.I)
 """Words of copied examples, which a random key does not contain."""
@@ -44,6 +44,12 @@ def _sqlalchemy_url(url: str) -> str:
     raise ValueError("must be sqlite:///file or postgresql://user@host/name")
 
 
+def _secret_keys(text: str) -> tuple[str, ...]:
+    # A key may have spaces itself, so the whole text counts as one too.
+    return text, *text.split()
+
+
+SecretKeys = Annotated[tuple[str, ...], BeforeValidator(_secret_keys)]
 HttpAddress = Annotated[str, AfterValidator(_http_address)]
 HeaderName = Annotated[str, AfterValidator(_header_name)]
 DatabaseUrl = Annotated[str, AfterValidator(_sqlalchemy_url)]

@@ -13,8 +13,14 @@ from flask import Flask
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import Connection
 
+from creditapp import accounts, credentials
+from creditapp.clock import now
+from creditapp.config import Settings
+from creditapp.credentials import VENDORS
+from creditapp.db import transaction
 from creditapp.runtime import migrate
-from tests.app_factory import Person, Queue
+from creditapp.services import get
+from tests.app_factory import Person, Queue, close_app, new_app
 from tests.processes import run_command
 
 pytestmark = pytest.mark.in_turn
@@ -54,6 +60,29 @@ def test_a_person_is_made_given_credits_and_looked_at(run: Run) -> None:
     assert (seen["available"], seen["held"]) == ("62.5", "0")
     assert [grant["source"] for grant in seen["grants"]] == ["welcome", "admin"]
     assert "62.5 credits to spend" in run("wallet", "alice@example.com").stdout
+
+
+def test_provider_keys_are_carried_over_a_change_of_the_secret_key(
+    run: Run, database_url: str, tmp_path: Path
+) -> None:
+    made = run("user", "create", "alice@example.com", "--password", "correct horse battery")
+    assert made.returncode == 0, made.stderr
+    app = new_app(database_url, tmp_path)
+    with app.app_context(), transaction() as session:
+        secret = get(Settings).secret_key
+        alice = accounts.find_by_email(session, "alice@example.com")
+        assert alice is not None
+        credentials.store_key(
+            session, alice.id, VENDORS["fal"], "a-key-of-fal-0123", checked_at=None, now=now()
+        )
+    close_app(app)
+    new = {"SECRET_KEY": "another secret key of the tests, long enough"}
+    lost = run("reencrypt-keys", "--json", **new)
+    assert lost.returncode == 0, lost.stderr
+    assert json.loads(lost.stdout) == {"renewed": 0, "lost": 1}
+    earlier = {"CREDITAPP_PREVIOUS_SECRET_KEYS": secret}
+    assert "1 key is encrypted" in run("reencrypt-keys", **new, **earlier).stdout
+    assert json.loads(run("reencrypt-keys", "--json", **new).stdout) == {"renewed": 1, "lost": 0}
 
 
 @pytest.mark.parametrize(

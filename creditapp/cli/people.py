@@ -69,7 +69,8 @@ def reencrypt_keys(as_json: bool) -> None:
     with app_context():
         with transaction() as session:
             renewed, lost = credentials.reencrypt_keys(session)
-        text = f"{renewed} keys are encrypted under the current SECRET_KEY."
+        keys = "key is" if renewed == 1 else "keys are"
+        text = f"{renewed} {keys} encrypted under the current SECRET_KEY."
         if lost:
             text += (
                 f" {lost} cannot be read: name the earlier key in CREDITAPP_PREVIOUS_SECRET_KEYS,"
