@@ -35,7 +35,7 @@ from creditapp.http.json_provider import json_response, read_json
 from creditapp.http.openapi import Documented
 from creditapp.http.policies import policy
 from creditapp.http.sessions import current_member, require_member
-from creditapp.http.viewer import forget_viewer
+from creditapp.http.viewer import caller, forget_viewer
 from creditapp.units import credits_number
 
 routes = Blueprint("chat", __name__)
@@ -54,7 +54,7 @@ def _documented(
         summary,
         response,
         body=body,
-        headers=["Idempotency-Key"],
+        headers=["Idempotency-Key", "x-openai-api-key", "x-anthropic-api-key"],
         answer_headers=[*_ANSWER_HEADERS, "Idempotent-Replayed"],
         streams=streams,
         also={} if response is not ANY_ANSWER else {202: "A generation that is not finished"},
@@ -99,7 +99,14 @@ def make_embeddings() -> Response:
     """Return the vector of each text."""
     body = parse_tokens_body(EmbeddingsBody, read_json())
     key = idempotency_key(body.idempotency_key, "embeddings")
-    made = chat.embed(body.input, body.model, require_member(), key=key, now=now())
+    made = chat.embed(
+        body.input,
+        body.model,
+        require_member(),
+        key=key,
+        now=now(),
+        request_keys=caller().request_keys,
+    )
     forget_viewer()
     record = made.result.record
     answer = EmbeddingsAnswer(
@@ -129,7 +136,9 @@ def _answer_conversation(source: TokenOperation, body: ConversationBody) -> Resp
 
 def _answer(order: ChatOrder, body: ConversationBody | SummaryBody) -> Response:
     key = idempotency_key(body.idempotency_key, order.source)
-    turn = chat.start(order, require_member(), key=key, now=now())
+    turn = chat.start(
+        order, require_member(), key=key, now=now(), request_keys=caller().request_keys
+    )
     forget_viewer()
     stop_reading()
     headers = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -17,9 +17,10 @@ from creditapp import clock
 from creditapp.accounts import Member
 from creditapp.catalog import Catalog
 from creditapp.catalog.selection import language_model
-from creditapp.chat import turns
+from creditapp.chat import own_keys, turns
 from creditapp.chat.live import TurnResult
 from creditapp.chat.models import UsageRecord
+from creditapp.chat.own_keys import NO_KEYS
 from creditapp.chat.providers import ChatMessage, ChatProviders, ChatRequest, ChatRoute, Embedded
 from creditapp.chat.settlement import Ending, post_settlement, result_of, settle
 from creditapp.chat.usage import TokenUsage, count_tokens
@@ -48,29 +49,39 @@ class EmbeddingResult:
 
 
 def embed(
-    texts: Sequence[str], model_id: str | None, by: Member, *, key: str, now: datetime
+    texts: Sequence[str],
+    model_id: str | None,
+    by: Member,
+    *,
+    key: str,
+    now: datetime,
+    request_keys: Mapping[str, str] = NO_KEYS,
 ) -> EmbeddingResult:
     """Return the vector of each text. Owns its transactions; none is open during the call.
 
     Repeated requests are as those of ``turns.start``, and so are the refusals. A failure of the
     vendor raises ``ProviderError``, with nothing charged.
     """
-    catalog = get(Catalog)
-    model = language_model(catalog, "embeddings", model_id)
-    route = get(ChatProviders).require(model)
+    model = language_model(get(Catalog), "embeddings", model_id)
     messages = [ChatMessage("user", text) for text in texts]
     digest = hashlib.sha256(json.dumps([model_id, list(texts)]).encode()).hexdigest()
     request_key = f"{ONCE}{secrets.token_hex(16)}"
     with transaction() as session:
         if (earlier := _claim(session, by, key, digest, now)) is not None:
             return earlier
+        own_key = own_keys.find(session, by, model, request_keys)
+        route = get(ChatProviders).require(model, own_key=own_key.key if own_key else None)
         record = turns.new_record("embeddings", model, route, by, request_key, digest, now)
         record.lease_until = now + timedelta(seconds=LEASE_SECONDS)
-        turns.hold(session, record, by, catalog, model, messages, now)
+        turns.fund(session, record, by, model, messages, own_key, now)
         turns.insert_new(session, record)
     stop_reading()
     embedded = _call(route, messages)
+    failure = embedded if isinstance(embedded, ProviderError) else None
+    if own_key is not None:
+        own_key.note_outcome(by.id, failure, now=clock.now())
     if isinstance(embedded, ProviderError):
+        embedded = own_key.explain(embedded) if own_key is not None else embedded
         _give_back(record, embedded, by, key, now)
         raise embedded
     usage = count_tokens(embedded.usage, input_estimate=record.input_tokens, text="")

@@ -27,8 +27,6 @@ class Hold:
 
     charge: ledger.Charge
     max_output_tokens: int
-    input_tokens: int
-    """An estimate, on the high side."""
 
 
 def hold(
@@ -72,7 +70,7 @@ def hold(
                 raise
             balance_micro = refusal.balance_micro
         else:
-            return Hold(held, output_tokens, input_estimate(messages))
+            return Hold(held, output_tokens)
     raise AssertionError("the last try returns or raises")
 
 

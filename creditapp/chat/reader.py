@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Final
 
@@ -20,13 +20,14 @@ from sqlalchemy import update
 
 from creditapp.chat.live import LiveTurn
 from creditapp.chat.models import Message, UsageRecord
+from creditapp.chat.own_keys import OwnKey
 from creditapp.chat.providers import ChatRequest, ChatRoute, Finished, ReportedUsage, TextDelta
 from creditapp.chat.settlement import Ending, settle
 from creditapp.clock import now
 from creditapp.db import transaction
 from creditapp.generation.delivery import persist
 from creditapp.generation.providers import GenerationFailed, ProviderError
-from creditapp.logs import error_fields
+from creditapp.logs import error_fields, failures_logged
 from creditapp.services import in_this_app
 
 LEASE_SECONDS: Final = 5
@@ -39,7 +40,16 @@ NOTHING: Final = "The model ended without a word. Try again, or choose another m
 log = structlog.get_logger(__name__)
 
 
-def read(turn: LiveTurn, route: ChatRoute, request: ChatRequest, ended: Callable[[], None]) -> None:
+@dataclass(frozen=True, slots=True)
+class VendorCall:
+    """The call that answers a turn."""
+
+    route: ChatRoute
+    request: ChatRequest
+    own_key: OwnKey | None = None
+
+
+def read(turn: LiveTurn, call: VendorCall, ended: Callable[[], None]) -> None:
     """Start the threads that read an answer and settle it; call ``ended`` after that."""
 
     def run() -> None:
@@ -50,10 +60,16 @@ def read(turn: LiveTurn, route: ChatRoute, request: ChatRequest, ended: Callable
         keeper.daemon = True
         keeper.start()
         try:
-            _end(turn, *_receive(turn, route, request))
+            finish_reason, error = _receive(turn, call.route, call.request)
+            if error is not None and call.own_key is not None:
+                error = call.own_key.explain(error)
+            _end(turn, finish_reason, error)
         finally:
             done.set()
             ended()
+        if call.own_key is not None:
+            with failures_logged("key not noted", usage=turn.record.id):
+                call.own_key.note_outcome(turn.record.user_id, error, now=now())
 
     name = f"chat-{turn.record.id}"
     threading.Thread(target=in_this_app(run), name=name, daemon=True).start()

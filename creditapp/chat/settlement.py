@@ -91,11 +91,12 @@ def result_of(
     session: Session, record: UsageRecord, error: ProviderError | None = None
 ) -> TurnResult:
     """Return the result of a settled record."""
-    available_micro = 0
+    connection, available_micro = session.connection(), 0
     if record.charge_id is not None:
-        available_micro = ledger.charge_by_id(
-            session.connection(), record.charge_id
-        ).available_micro
+        available_micro = ledger.charge_by_id(connection, record.charge_id).available_micro
+    elif wallet_id := ledger.find_wallet(connection, "user", record.user_id):
+        moment = record.settled_at or record.created_at
+        available_micro = ledger.balance(connection, wallet_id, now=moment).available_micro
     status = error.status if error is not None else 502
     return TurnResult(
         record, stored_usage(record), available_micro, status if record.error_code else 200
@@ -104,6 +105,8 @@ def result_of(
 
 def _cost_micro(session: Session, record: UsageRecord, ending: Ending) -> int:
     """Return the cost by the catalog that the turn pinned, at most what is held."""
+    if record.funding == "own_key":
+        return 0
     catalog = get(Catalog)
     if catalog.version != record.catalog_version:
         catalog = versions.pinned(session, record.catalog_version) or catalog

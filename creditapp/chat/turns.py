@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -17,13 +17,16 @@ from creditapp.accounts import Member
 from creditapp.catalog import Catalog
 from creditapp.catalog.models import LanguageModel, TokenOperation
 from creditapp.catalog.selection import language_model
-from creditapp.chat import conversations, funding, reader
+from creditapp.chat import conversations, funding, own_keys, reader
 from creditapp.chat.instructions import INSTRUCTIONS
 from creditapp.chat.live import LiveTurn
 from creditapp.chat.models import UsageRecord
+from creditapp.chat.own_keys import NO_KEYS, OwnKey
 from creditapp.chat.providers import ChatMessage, ChatProviders, ChatRequest, ChatRoute
 from creditapp.chat.queries import find_by_key, text_of
+from creditapp.chat.reader import VendorCall
 from creditapp.chat.settlement import result_of
+from creditapp.chat.usage import input_estimate
 from creditapp.db import insert_once, reading, transaction
 from creditapp.errors import (
     AppError,
@@ -63,14 +66,25 @@ class ChatOrder:
         return hashlib.sha256(content.encode()).hexdigest()
 
 
-def start(order: ChatOrder, by: Member, *, key: str, now: datetime) -> LiveTurn:
+def start(
+    order: ChatOrder,
+    by: Member,
+    *,
+    key: str,
+    now: datetime,
+    request_keys: Mapping[str, str] = NO_KEYS,
+) -> LiveTurn:
     """Hold the price, store the question and start to read the answer. Owns its transaction.
+
+    Where the member pays with own keys, that of ``request_keys`` or the stored one pays and nothing
+    is held.
 
     Returns the turn, to tail. The same ``key`` from the same member returns the settled turn that
     it made before (``replayed``); while that is open it raises ``IdempotencyInProgress``, with
-    another order ``IdempotencyKeyReused``. Raises ``InsufficientCredits`` (402),
-    ``AccountFrozen`` (403), ``NotFound`` (404), ``ValidationFailed`` (422), ``RateLimited`` (429)
-    and ``ProviderUnavailable`` (503); none of them leaves a trace.
+    another order ``IdempotencyKeyReused``. Raises ``MissingApiKey`` (400),
+    ``InsufficientCredits`` (402), ``AccountFrozen`` (403), ``NotFound`` (404),
+    ``ValidationFailed`` (422), ``RateLimited`` (429),
+    ``ProviderUnavailable`` (503); none of them leaves a trace.
     """
     slots = get(ChatSlots).semaphore
     if not slots.acquire(blocking=False):
@@ -78,10 +92,10 @@ def start(order: ChatOrder, by: Member, *, key: str, now: datetime) -> LiveTurn:
         raise RateLimited.after(BUSY_SECONDS, detail)
     is_read = False
     try:
-        turn, route, request = _open(order, by, key, now)
-        if route is not None and request is not None:
+        turn, call = _open(order, by, key, now, request_keys)
+        if call is not None:
             is_read = True
-            reader.read(turn, route, request, ended=slots.release)
+            reader.read(turn, call, ended=slots.release)
         return turn
     finally:
         if not is_read:
@@ -89,43 +103,48 @@ def start(order: ChatOrder, by: Member, *, key: str, now: datetime) -> LiveTurn:
 
 
 def _open(
-    order: ChatOrder, by: Member, key: str, now: datetime
-) -> tuple[LiveTurn, ChatRoute | None, ChatRequest | None]:
-    """Return the new turn with what its reader needs, or a settled earlier one alone."""
+    order: ChatOrder, by: Member, key: str, now: datetime, request_keys: Mapping[str, str]
+) -> tuple[LiveTurn, VendorCall | None]:
+    """Return the new turn with its call of the vendor, or a settled earlier turn alone."""
     try:
         with transaction() as session:
             earlier = None if key.startswith(ONCE) else find_by_key(session, by.id, key)
             if earlier is not None:
-                return replay(session, earlier, order.digest()), None, None
-            return _create(session, order, by, key, now)
+                return replay(session, earlier, order.digest()), None
+            return _create(session, order, by, key, now, request_keys)
     except AppError:
         # A request with the same key may have come first: what this one held is rolled back.
         earlier = None if key.startswith(ONCE) else find_by_key(reading(), by.id, key)
         if earlier is None:
             raise
-        return replay(reading(), earlier, order.digest()), None, None
+        return replay(reading(), earlier, order.digest()), None
 
 
 def _create(
-    session: Session, order: ChatOrder, by: Member, key: str, now: datetime
-) -> tuple[LiveTurn, ChatRoute, ChatRequest]:
-    catalog = get(Catalog)
-    model = language_model(catalog, order.source, order.model)
-    route = get(ChatProviders).require(model)
+    session: Session,
+    order: ChatOrder,
+    by: Member,
+    key: str,
+    now: datetime,
+    request_keys: Mapping[str, str],
+) -> tuple[LiveTurn, VendorCall]:
+    model = language_model(get(Catalog), order.source, order.model)
+    own_key = own_keys.find(session, by, model, request_keys)
+    route = get(ChatProviders).require(model, own_key=own_key.key if own_key else None)
     history = conversations.history(session, order.conversation_id, by.id)
     prompt = [*INSTRUCTIONS.get(order.source, ()), *history, *order.messages]
     if sum(len(each.text.encode()) for each in prompt) > CHAT_BYTES_MAX:
         raise ValidationFailed.of("messages", "This conversation is too long. Begin a new one.")
     record = new_record(order.source, model, route, by, key, order.digest(), now)
-    held = hold(session, record, by, catalog, model, prompt, now)
+    max_output_tokens = fund(session, record, by, model, prompt, own_key, now)
     # After the hold: the wallet's lock comes first.
     conversation_id, answer = conversations.store(
         session, order.conversation_id, by.id, order.source, order.messages, now
     )
     record.conversation_id, record.message_id = conversation_id, answer.id
     insert_new(session, record)
-    request = ChatRequest(messages=prompt, max_output_tokens=held.max_output_tokens)
-    return LiveTurn(record), route, request
+    request = ChatRequest(messages=prompt, max_output_tokens=max_output_tokens)
+    return LiveTurn(record), VendorCall(route, request, own_key)
 
 
 def new_record(
@@ -164,16 +183,23 @@ def new_record(
     )
 
 
-def hold(
+def fund(
     session: Session,
     record: UsageRecord,
     by: Member,
-    catalog: Catalog,
     model: LanguageModel,
     prompt: Sequence[ChatMessage],
+    own_key: OwnKey | None,
     now: datetime,
-) -> funding.Hold:
-    """Hold the worst case of a call, and note the hold on its record."""
+) -> int:
+    """Hold the worst case of a call and note it on its record; nothing for an own key.
+
+    Returns how many tokens the answer may have.
+    """
+    record.input_tokens = input_estimate(prompt)
+    if own_key is not None:
+        record.funding = "own_key"
+        return model.max_output_tokens
     charge = ledger.NewCharge(
         amount_micro=0,
         key=f"usage:{record.id}",
@@ -182,11 +208,11 @@ def hold(
         actor=by.id,
         note=model.name,
     )
-    held = funding.hold(session.connection(), by, catalog, model, prompt, charge, now=now)
+    connection = session.connection()
+    held = funding.hold(connection, by, get(Catalog), model, prompt, charge, now=now)
     record.wallet_id, record.charge_id = held.charge.wallet_id, held.charge.id
     record.held_micro = held.charge.amount_micro
-    record.input_tokens = held.input_tokens
-    return held
+    return held.max_output_tokens
 
 
 def insert_new(session: Session, record: UsageRecord) -> None:

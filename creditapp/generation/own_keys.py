@@ -69,9 +69,14 @@ def read_key(generation: Generation, served: ServedModel) -> str | None:
 
 def explain(error: ProviderError, generation: Generation, served: ServedModel) -> ProviderError:
     """Return the error in the words for the owner of the key, where it is about the key."""
-    if generation.funding != OWN_KEY or type(error) not in _PROBLEMS:
+    return error if generation.funding != OWN_KEY else reworded(error, _vendor(served))
+
+
+def reworded(error: ProviderError, vendor: Vendor) -> ProviderError:
+    """Return an error about a person's own key in the words for its owner, any other as it is."""
+    if problem_of(error) is None:
         return error
-    name = _vendor(served).name
+    name = vendor.name
     detail = (
         f"{name} does not accept your key. Enter another one in the settings."
         if isinstance(error, KeyRefused)
@@ -80,9 +85,14 @@ def explain(error: ProviderError, generation: Generation, served: ServedModel) -
     return type(error)(detail, permanent=True, reason=error.reason)
 
 
+def problem_of(error: ProviderError | None) -> str | None:
+    """Return the problem of the key that an error tells about, if it does."""
+    return _PROBLEMS.get(type(error)) if error else None
+
+
 def note_outcome(generation: Generation, error: ProviderError | None, *, now: datetime) -> None:
     """Note on the stored key whether the vendor took it. Owns its transaction."""
-    problem = _PROBLEMS.get(type(error)) if error else None
+    problem = problem_of(error)
     if generation.funding != OWN_KEY or not (problem or generation.delivered):
         return
     served = OPERATIONS[generation.operation].served_by(get(Catalog), generation.model)

@@ -41,6 +41,7 @@ HEADERS = {
     "response, with Idempotent-Replayed: true; another body returns 409.",
     "Stripe-Signature": "Stripe's signature of the raw body, at most 5 minutes old.",
     "x-openai-api-key": "In place of the stored OpenAI key, of a member who pays with own keys.",
+    "x-anthropic-api-key": "In place of the stored Anthropic key, likewise.",
     "x-admin-key": "The operator's key: ADMIN_API_KEY.",
     "Prefer": "wait=N waits at most N seconds for the result, 30 by default; respond-async returns "
     "202 at once.",

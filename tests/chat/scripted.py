@@ -52,7 +52,7 @@ class ScriptedChat(ChatProviders):
         self.script: Sequence[Step] = ANSWER
         self.requests: list[ChatRequest] = []
 
-    def require(self, entry: LanguageModel) -> ChatRoute:
+    def require(self, entry: LanguageModel, *, own_key: str | None = None) -> ChatRoute:
         return ChatRoute(self, entry, preview=False)
 
     def stream(self, request: ChatRequest) -> Iterator[ChatEvent]:

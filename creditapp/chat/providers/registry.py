@@ -83,18 +83,21 @@ class ChatProviders:
         """Return no value: they are keys."""
         return f"ChatProviders(offline={self._offline})"
 
-    def require(self, entry: LanguageModel) -> ChatRoute:
-        """Return the route to a model; raise ``ProviderUnavailable`` when there is none."""
+    def require(self, entry: LanguageModel, *, own_key: str | None = None) -> ChatRoute:
+        """Return the route to a model; raise ``ProviderUnavailable`` when there is none.
+
+        ``own_key`` is the user's own key for the same address; with it there is no demonstration.
+        """
         adapter = CHAT_ADAPTERS.get(entry.provider)
-        is_missing = adapter is None or self._access.missing_variable(entry) is not None
+        is_missing = adapter is None or self._access.missing_variable(entry, own_key) is not None
         if adapter is not None and not is_missing:
             provider = adapter(
-                api_key=self._access.key(entry),
+                api_key=self._access.key(entry) if own_key is None else own_key,
                 base_url=self._access.address(entry),
                 timeout_seconds=self._timeout_seconds,
             )
             return ChatRoute(provider, entry, preview=False)
-        if self._offline:
+        if self._offline and own_key is None:
             return ChatRoute(OfflineChat(), entry, preview=True)
         detail = "This model has not been set up on this server."
         raise ProviderUnavailable(detail, permanent=True, reason="not_configured")
