@@ -27,7 +27,7 @@ from creditapp.chat.queries import find_by_key, text_of
 from creditapp.chat.reader import VendorCall
 from creditapp.chat.settlement import result_of
 from creditapp.chat.usage import input_estimate
-from creditapp.db import insert_once, reading, transaction
+from creditapp.db import insert_once, reading, stop_reading, transaction
 from creditapp.errors import (
     AppError,
     IdempotencyInProgress,
@@ -35,6 +35,7 @@ from creditapp.errors import (
     RateLimited,
     ValidationFailed,
 )
+from creditapp.generation.moderation import Moderation
 from creditapp.generation.submit import ONCE
 from creditapp.ids import new_id
 from creditapp.rate_limits import CHAT_BYTES_MAX, chat_turns
@@ -83,9 +84,10 @@ def start(
     it made before (``replayed``); while that is open it raises ``IdempotencyInProgress``, with
     another order ``IdempotencyKeyReused``. Raises ``MissingApiKey`` (400),
     ``InsufficientCredits`` (402), ``AccountFrozen`` (403), ``NotFound`` (404),
-    ``ValidationFailed`` (422), ``RateLimited`` (429),
-    ``ProviderUnavailable`` (503); none of them leaves a trace.
+    ``PromptNotAllowed`` and ``ValidationFailed`` (422), ``RateLimited`` (429),
+    ``ModerationUnavailable`` and ``ProviderUnavailable`` (503); none of them leaves a trace.
     """
+    _moderate(order, by, key)
     slots = get(ChatSlots).semaphore
     if not slots.acquire(blocking=False):
         detail = "Many conversations are being answered. Try again in some seconds."
@@ -100,6 +102,17 @@ def start(
     finally:
         if not is_read:
             slots.release()
+
+
+def _moderate(order: ChatOrder, by: Member, key: str) -> None:
+    """Ask the moderation about new questions; nothing is held and no read is open meanwhile."""
+    moderation = get(Moderation)
+    if not moderation.asks:
+        return
+    if not key.startswith(ONCE) and find_by_key(reading(), by.id, key) is not None:
+        return  # it is answered with what was asked before
+    stop_reading()
+    moderation.check([each.text for each in order.messages if each.role == "user"])
 
 
 def _open(
