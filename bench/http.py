@@ -93,8 +93,8 @@ def _measure(kind: str, url: str, folder: Path) -> None:
             "creditapp.runtime.server:build", data, environ, processes=2 if has_pair else 1
         ) as two,
     ):
-        cookies = [_sign_up(app.port, number) for number in range(CLIENTS)]
-        _grant_plenty(url)
+        cookies = [sign_up(app.port, number) for number in range(CLIENTS)]
+        grant_plenty(url)
 
         def call_hold(connection: http.client.HTTPConnection, number: int) -> int:
             return _hold(connection, cookies[number])
@@ -145,7 +145,8 @@ def _count(port: int, cookie: str) -> tuple[float, float]:
     return statements, trips
 
 
-def _grant_plenty(url: str) -> None:
+def grant_plenty(url: str) -> None:
+    """Grant every wallet more than a benchmark spends."""
     engine = open_engine(url)
     with transaction(engine) as session:
         connection = session.connection()
@@ -185,7 +186,7 @@ def _hold(connection: http.client.HTTPConnection, cookie: str) -> int:
     return response.status
 
 
-def _sign_up(port: int, number: int) -> str:
+def sign_up(port: int, number: int) -> str:
     """Open an account with plenty of credits; return its cookie."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     connection.request("GET", "/auth/signup")

@@ -132,13 +132,18 @@ def at_rate(port: int, call: Call, *, clients: int, rate: int, seconds: float) -
 
 def at_most(port: int, call: Call, *, clients: int, seconds: float) -> float:
     """Call as often as ``clients`` at once can; return the calls a second."""
+    return len(calls_at_once(port, call, clients=clients, seconds=seconds)) / seconds
+
+
+def calls_at_once(port: int, call: Call, *, clients: int, seconds: float) -> list[float]:
+    """Call as often as ``clients`` at once can; return each call's milliseconds, sorted."""
     stop_at = time.perf_counter() + seconds
 
     def due(_number: int) -> Iterator[float]:
         while (at := time.perf_counter()) < stop_at:
             yield at
 
-    return len(_call_at_once(port, call, clients, due)) / seconds
+    return _call_at_once(port, call, clients, due)
 
 
 def _call_at_once(

@@ -213,6 +213,15 @@ STALL_SECONDS: Final = 30
 """How long a client may take to read a part of a stream, whose thread waits for it."""
 
 
+def working_requests(threads: int) -> int:
+    """Return how many requests may work at once: more of them only wait for one another."""
+    return max(4, threads // 4)
+
+
+WORKING_SECONDS: Final = 0.5
+"""A request that takes longer is taken to wait for something, and another one may work."""
+
+
 def waiting_requests(threads: int) -> int:
     """Return how many API requests may wait at once for a generation to end."""
     return max(1, threads // 4)

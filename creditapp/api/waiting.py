@@ -12,6 +12,7 @@ from sqlalchemy import select
 from creditapp.config import Settings
 from creditapp.db import snapshot, stop_reading
 from creditapp.generation.models import FINISHED, Generation
+from creditapp.http.gate import leave_gate
 from creditapp.rate_limits import GENERATION_WAIT_SECONDS, waiting_requests
 from creditapp.services import get, provide
 
@@ -46,6 +47,7 @@ def wait_for_end(generation_id: str) -> bool:
     if seconds <= 0 or not slots.acquire(blocking=False):
         return False
     stop_reading()
+    leave_gate()
     try:
         deadline = time.monotonic() + seconds
         while True:

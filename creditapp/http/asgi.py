@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from io import BytesIO
 from typing import Any, BinaryIO
 from urllib.parse import unquote_to_bytes
@@ -26,6 +27,7 @@ from creditapp import accounts
 from creditapp.config import Settings
 from creditapp.errors import AppError
 from creditapp.http.body_reader import BodyReader, ClientDisconnected, Receive
+from creditapp.http.gate import LEAVE, Gate
 from creditapp.http.policies import body_bytes_max
 from creditapp.http.request_checks import REFUSAL
 from creditapp.http.sessions import address_of
@@ -37,6 +39,7 @@ from creditapp.rate_limits import (
     UPLOAD_BODIES,
     WEBHOOK_BODIES,
     webhook_threads,
+    working_requests,
 )
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -46,9 +49,10 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class _Room:
-    """Threads, and the memory for the bodies of their requests."""
+    """Threads, how many of them work at once, and the memory for the bodies of requests."""
 
     threads: ThreadPoolExecutor
+    gate: Gate
     reader: BodyReader
 
 
@@ -61,10 +65,13 @@ class AsgiApp:
         self._secret = settings.derived_key("guests")
         self._routes = app.url_map.bind("")
         threads = ThreadPoolExecutor(settings.threads, thread_name_prefix="request")
-        self._usual = _Room(threads, BodyReader(BODIES))
-        self._uploads = _Room(threads, BodyReader(UPLOAD_BODIES))
+        gate = Gate(working_requests(settings.threads))
+        self._usual = _Room(threads, gate, BodyReader(BODIES))
+        self._uploads = _Room(threads, gate, BodyReader(UPLOAD_BODIES))
+        count = webhook_threads(settings.threads)
         self._webhooks = _Room(
-            ThreadPoolExecutor(webhook_threads(settings.threads), thread_name_prefix="webhook"),
+            ThreadPoolExecutor(count, thread_name_prefix="webhook"),
+            Gate(count),  # all of them: nothing may delay what Stripe tells
             BodyReader(WEBHOOK_BODIES),
         )
 
@@ -80,7 +87,9 @@ class AsgiApp:
                 return
             except AppError as refusal:
                 environ[REFUSAL] = refusal
-            await _respond(self._app, environ, room.threads, _Stream(receive, send))
+            async with room.gate.entered() as leave:
+                environ[LEAVE] = partial(asyncio.get_running_loop().call_soon_threadsafe, leave)
+                await _respond(self._app, environ, room.threads, _Stream(receive, send, leave))
 
     def _room(self, endpoint: str | None) -> _Room:
         if endpoint and endpoint.startswith("webhooks."):
@@ -191,16 +200,16 @@ class _Head:
 
     @property
     def has_length(self) -> bool:
-        return self.status in (204, 304) or any(
-            name == b"content-length" for name, _ in self.headers
-        )
+        names = {name for name, _ in self.headers}
+        return self.status in (204, 304) or b"content-length" in names
 
 
 class _Stream:
     """One response. ``send_part`` is called by the thread of the request, the rest by the loop."""
 
-    def __init__(self, receive: Receive, send: Send) -> None:
+    def __init__(self, receive: Receive, send: Send, leave_gate: Callable[[], None]) -> None:
         self._loop = asyncio.get_running_loop()
+        self._leave_gate = leave_gate
         self._receive = receive
         self._send = send
         self._watch: asyncio.Task[None] | None = None
@@ -226,6 +235,7 @@ class _Stream:
 
     async def _send_part(self, head: _Head, part: bytes) -> None:
         if not self.begun:
+            self._leave_gate()
             self._watch = asyncio.create_task(self._wait_for_disconnect())
             await self.start(head)
         if self._watch is None or self._watch.done():

@@ -17,6 +17,7 @@ from creditapp.clock import now
 from creditapp.config import Settings
 from creditapp.db import transaction
 from creditapp.errors import PaymentUnavailable
+from creditapp.http.gate import leave_gate
 from creditapp.http.sessions import current_member
 from creditapp.payments.stripe.client import StripeGateway
 from creditapp.rate_limits import STRIPE_REQUESTS, stripe_requests
@@ -79,6 +80,7 @@ def _admit() -> None:
     if not semaphore.acquire(blocking=False):
         raise PaymentUnavailable
     g.stripe_seat = semaphore
+    leave_gate()
     if member is not None:
         budget = counter("stripe", STRIPE_REQUESTS, get(Settings).derived_key("stripe"), member.id)
         with transaction() as session:
