@@ -1,7 +1,7 @@
 """WSGI entry point: ``app:app``."""
 
 from creditapp import create_app
-from creditapp.config import keep_files_private
+from creditapp.private_files import keep_files_private
 
 keep_files_private()
 app = create_app()

@@ -10,7 +10,6 @@ import hashlib
 import hmac
 import os
 import secrets
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -201,14 +200,6 @@ def _make_data_folder(folder: Path) -> None:
         raise SettingsInvalid(f"CREDITAPP_DATA cannot be written: {error.strerror}.") from None
 
 
-def keep_files_private() -> None:
-    """Let no file that this process makes be read by other users of the machine.
-
-    Every entry point calls it: SQLite and DBOS open their files with the process's own mask.
-    """
-    os.umask(0o077)
-
-
 def share_metrics(settings: Settings) -> None:
     """Let this process and those that it starts count their metrics together, from zero.
 
@@ -220,14 +211,6 @@ def share_metrics(settings: Settings) -> None:
     for path in folder.glob("*.db"):
         path.unlink()
     os.environ[METRICS_FOLDER] = str(folder)
-
-
-def open_folder_warning(settings: Settings) -> str | None:
-    """Return what to do about a data folder of before that other users can read, or None."""
-    mode = stat.S_IMODE(settings.data_dir.stat().st_mode)
-    if not mode & 0o077:
-        return None
-    return f"CREDITAPP_DATA is open to other users ({mode:04o}): run chmod -R go= on that folder."
 
 
 def _message(error: ValidationError) -> str:

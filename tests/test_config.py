@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from creditapp.config import NAMES, Settings, SettingsInvalid, load_settings, open_folder_warning
+from creditapp.config import NAMES, Settings, SettingsInvalid, load_settings
+from creditapp.private_files import open_folder_warning
 
 SECRET = "Zr8vQ1mW4xT7kJ2nB5cH9gD3fL6pS0aE"  # pragma: allowlist secret
 ADMIN_KEY = "k3Wq9ZrT5vXb7NmL"  # pragma: allowlist secret

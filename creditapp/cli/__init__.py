@@ -12,9 +12,10 @@ import click
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from creditapp.cli import backup, catalog, credits, media, payments, people, serve
-from creditapp.config import SettingsInvalid, keep_files_private
+from creditapp.config import SettingsInvalid
 from creditapp.errors import AppError
 from creditapp.payments.stripe.records import GatewayError
+from creditapp.private_files import keep_files_private
 from creditapp.units import AmountInvalid
 
 _UNUSABLE = ("25006", "42501", "3F000")

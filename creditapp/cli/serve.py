@@ -10,7 +10,8 @@ import threading
 import click
 
 from creditapp.cli.context import app_context
-from creditapp.config import Settings, load_settings, open_folder_warning, share_metrics
+from creditapp.config import Settings, load_settings, share_metrics
+from creditapp.private_files import open_folder_warning
 from creditapp.rate_limits import CONNECTIONS_MAX, HEADERS_BYTES_MAX, HEADERS_SECONDS
 from creditapp.runtime import port, server
 from creditapp.services import get

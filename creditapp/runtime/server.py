@@ -16,12 +16,13 @@ from sqlalchemy import text
 from creditapp import create_app, jobs
 from creditapp.catalog import Catalog, versions
 from creditapp.clock import now
-from creditapp.config import Settings, SettingsInvalid, open_folder_warning
+from creditapp.config import Settings, SettingsInvalid
 from creditapp.db import snapshot, transaction
 from creditapp.http.asgi import AsgiApp
 from creditapp.logs import error_fields
 from creditapp.payments.stripe.client import StripeGateway
 from creditapp.payments.stripe.server import SandboxGateway
+from creditapp.private_files import open_folder_warning
 from creditapp.runtime import migrate
 from creditapp.services import get, provide
 
