@@ -40,7 +40,10 @@ log = structlog.get_logger(__name__)
 
 
 class S3Media:
-    """A bucket; each file is one object, named by its key below the prefix."""
+    """A bucket; each file is one object, named by its key below the prefix.
+
+    Used in one process alone: the client's threads do not survive a fork.
+    """
 
     def __init__(self, bucket: Bucket, keys: AccessKeys) -> None:
         self.bucket, self._keys = bucket, keys
