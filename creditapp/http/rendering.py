@@ -36,6 +36,7 @@ from creditapp.catalog import Catalog
 from creditapp.catalog.formatting import amount, figure
 from creditapp.errors import NotFound
 from creditapp.http import charts, mistakes
+from creditapp.http.markdown import render_markdown
 from creditapp.http.policies import policy
 from creditapp.services import get
 
@@ -80,6 +81,7 @@ def init_app(app: Flask) -> None:
     app.jinja_env.filters.update(
         credits=credits_text,
         money=units.money_text,
+        markdown=render_markdown,
         moment=moment,
         plural=plural,
         words=words,
