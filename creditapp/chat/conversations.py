@@ -11,21 +11,24 @@ from sqlalchemy.orm import Session
 
 from creditapp.chat.models import Conversation, Message, UsageRecord
 from creditapp.chat.providers import ChatMessage
-from creditapp.chat.queries import CONVERSATION_ID
-from creditapp.errors import Conflict, NotFound
+from creditapp.chat.queries import find_conversation
+from creditapp.errors import Conflict
 from creditapp.ids import new_id
 
 TITLE_CHARACTERS: Final = 80
 
 
-def history(session: Session, conversation_id: str | None, user_id: str) -> list[ChatMessage]:
+def history(
+    session: Session, conversation_id: str | None, user_id: str, *, until: int | None = None
+) -> list[ChatMessage]:
     """Return the messages of a member's own conversation; none without an id.
 
-    Raises ``NotFound`` for any other id, and ``Conflict`` while its last answer is being written.
+    ``until`` is the position of the first message to leave out. Raises ``NotFound`` for any other
+    id, and ``Conflict`` while its last answer is being written.
     """
     if conversation_id is None:
         return []
-    conversation = _find(session, conversation_id, user_id)
+    conversation = find_conversation(session, conversation_id, user_id)
     open_record = select(UsageRecord.id).where(
         UsageRecord.conversation_id == conversation.id, UsageRecord.state == "open"
     )
@@ -33,10 +36,15 @@ def history(session: Session, conversation_id: str | None, user_id: str) -> list
         raise Conflict("The last answer of this conversation is still being written.")
     query = (
         select(Message)
-        # An answer that failed before its first word is empty.
-        .where(Message.conversation_id == conversation.id, Message.text != "")
+        .where(
+            Message.conversation_id == conversation.id,
+            Message.text != "",  # as an answer is that failed before its first word
+            Message.superseded_at.is_(None),
+        )
         .order_by(Message.position)
     )
+    if until is not None:
+        query = query.where(Message.position < until)
     # The role of a row is one of the CHECK's.
     return [ChatMessage(row.role, row.text) for row in session.scalars(query)]  # type: ignore[arg-type]
 
@@ -87,6 +95,20 @@ def store(
     return conversation_id, answer
 
 
+def supersede(session: Session, conversation_id: str, from_position: int, now: datetime) -> None:
+    """Take the messages from a position on out of the conversation; their cost stays."""
+    session.execute(
+        update(Message)
+        .where(
+            Message.conversation_id == conversation_id,
+            Message.position >= from_position,
+            Message.superseded_at.is_(None),
+        )
+        .values(superseded_at=now)
+        .execution_options(synchronize_session=False)
+    )
+
+
 def _reserve(session: Session, conversation_id: str, count: int, now: datetime) -> int:
     """Lock the conversation and return the position of its next message."""
     length = session.execute(
@@ -103,20 +125,6 @@ def _reserve(session: Session, conversation_id: str, count: int, now: datetime) 
         # Another turn began while this one waited for the row.
         raise Conflict("The last answer of this conversation is still being written.")
     return int(length) - count
-
-
-def _find(session: Session, conversation_id: str, user_id: str) -> Conversation:
-    conversation = None
-    # PostgreSQL refuses a text with a NUL in it, so only what looks like an id is looked up.
-    if CONVERSATION_ID.fullmatch(conversation_id):
-        conversation = session.scalar(
-            select(Conversation).where(
-                Conversation.id == conversation_id, Conversation.user_id == user_id
-            )
-        )
-    if conversation is None:
-        raise NotFound("There is no such conversation here.")
-    return conversation
 
 
 def _title(messages: Sequence[ChatMessage]) -> str:

@@ -67,6 +67,8 @@ class Message(db.Model):
     role: Mapped[str] = mapped_column(String(12))
     text: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    superseded_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """When an edited question or another answer took its place."""
 
 
 class UsageRecord(db.Model):

@@ -10,7 +10,7 @@ from typing import Final
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from creditapp.chat.models import Message, UsageRecord
+from creditapp.chat.models import Conversation, Message, UsageRecord
 from creditapp.db import update_if
 from creditapp.errors import Conflict, NotFound
 
@@ -27,6 +27,21 @@ def list_usage(
     if before is not None:
         query = query.where(UsageRecord.id < before)
     return session.scalars(query.order_by(UsageRecord.id.desc()).limit(limit)).all()
+
+
+def find_conversation(session: Session, conversation_id: str, user_id: str) -> Conversation:
+    """Return a member's own conversation; raise ``NotFound`` for any other id."""
+    conversation = None
+    # PostgreSQL refuses a text with a NUL in it, so only what looks like an id is looked up.
+    if CONVERSATION_ID.fullmatch(conversation_id):
+        conversation = session.scalar(
+            select(Conversation).where(
+                Conversation.id == conversation_id, Conversation.user_id == user_id
+            )
+        )
+    if conversation is None:
+        raise NotFound("There is no such conversation here.")
+    return conversation
 
 
 def find_by_key(session: Session, user_id: str, key: str) -> UsageRecord | None:

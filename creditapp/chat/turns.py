@@ -59,11 +59,14 @@ class ChatOrder:
     messages: Sequence[ChatMessage] = field(repr=False)
     model: str | None = None
     conversation_id: str | None = None
+    from_position: int | None = None
+    """The messages of the conversation from here on are replaced by this turn; ``None`` adds it."""
 
     def digest(self) -> str:
         """Return the digest of what was asked, which a repeated request must have."""
         texts = [[each.role, each.text] for each in self.messages]
-        content = json.dumps([self.source, self.model, self.conversation_id, texts])
+        place = [self.conversation_id, self.from_position]
+        content = json.dumps([self.source, self.model, *place, texts])
         return hashlib.sha256(content.encode()).hexdigest()
 
 
@@ -144,13 +147,17 @@ def _create(
     model = language_model(get(Catalog), order.source, order.model)
     own_key = own_keys.find(session, by, model, request_keys)
     route = get(ChatProviders).require(model, own_key=own_key.key if own_key else None)
-    history = conversations.history(session, order.conversation_id, by.id)
+    history = conversations.history(
+        session, order.conversation_id, by.id, until=order.from_position
+    )
     prompt = [*INSTRUCTIONS.get(order.source, ()), *history, *order.messages]
     if sum(len(each.text.encode()) for each in prompt) > CHAT_BYTES_MAX:
         raise ValidationFailed.of("messages", "This conversation is too long. Begin a new one.")
     record = new_record(order.source, model, route, by, key, order.digest(), now)
     max_output_tokens = fund(session, record, by, model, prompt, own_key, now)
     # After the hold: the wallet's lock comes first.
+    if order.conversation_id is not None and order.from_position is not None:
+        conversations.supersede(session, order.conversation_id, order.from_position, now)
     conversation_id, answer = conversations.store(
         session, order.conversation_id, by.id, order.source, order.messages, now
     )

@@ -179,6 +179,7 @@ def site_facts() -> dict[str, object]:
         "path": "/",
         "notices": [],
         "welcome_micro": catalog.welcome_micro,
+        "chat": catalog.operation("chat") is not None,
     }
 
 

@@ -9,6 +9,7 @@ from creditapp.services import provide
 from creditapp.web import (
     api_docs,
     auth,
+    chat,
     credits,
     credits_demo,
     dashboard,
@@ -36,6 +37,7 @@ from creditapp.web import settings as settings_pages
 
 BLUEPRINTS = {
     auth.auth: [],
+    chat.pages: [],
     credits.credits_pages: [plans.pages, purchases.pages, refunds.pages],
     credits_demo.site: [api_docs.pages, legal.pages],
     dashboard.account: [

@@ -19,6 +19,7 @@ _PARAMETER = re.compile(r"<(?:\w+:)?\w+>(\.[a-z]+)?")
 _ENDPOINTS_OF_LIBRARIES = {"static"}
 
 BLUEPRINTS = {"auth", "checkout", "webhooks", "generation", "site", "account", "api", "health"}
+BLUEPRINTS |= {"chat"}
 
 
 def test_every_route_declares_a_policy(looked_at: Flask) -> None:

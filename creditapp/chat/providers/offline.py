@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -17,6 +18,8 @@ from creditapp.chat.providers.protocol import (
 )
 
 REPEATED_WORDS_MAX = 60
+WORD_SECONDS = 0.03
+"""Between two words, so that one sees an answer grow and can stop it."""
 DIMENSIONS = 64
 
 
@@ -33,6 +36,7 @@ class OfflineChat:
             if estimated_tokens(len((written + word).encode())) > request.max_output_tokens:
                 reason = Finished("length")
                 break
+            time.sleep(WORD_SECONDS)
             written += word
             yield TextDelta(word)
         yield ReportedUsage(

@@ -21,7 +21,7 @@ from typing import Any
 from creditapp.http import mistakes
 from creditapp.http.mistakes import Mistake
 
-GROUPS = ("Foundations", "Controls", "Credits", "Images", "Account", "Feedback")
+GROUPS = ("Foundations", "Controls", "Credits", "Images", "Chat", "Account", "Feedback")
 BROKEN = "With mistakes"
 """The group of components whose examples cannot be read; only while designing."""
 
