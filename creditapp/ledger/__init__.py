@@ -21,6 +21,7 @@ from creditapp.ledger.queries import (
     balance,
     find_grant,
     grant_by_id,
+    held_for,
     list_grants,
     spendable,
     summary,

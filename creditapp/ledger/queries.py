@@ -8,16 +8,17 @@ lapsed holds returned, exactly as the next sweep will do it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, bindparam
 
 from creditapp.clock import NEVER
 from creditapp.errors import NotFound
 from creditapp.ledger.lineage import MOMENTS, RETURN_LIFETIME
-from creditapp.ledger.sql import read
+from creditapp.ledger.sql import read, write
 
 _BALANCE_COLUMNS: Final = (
     "w.id, w.available_micro, w.held_micro, w.frozen_micro, w.owed_micro, w.frozen_at,"
@@ -47,6 +48,10 @@ _SPENDABLE: Final = read(
     "frozen_at",
     "next_expiry_at",
 )
+_HELD_FOR: Final = write(
+    "SELECT CAST(COALESCE(SUM(amount_micro), 0) AS BIGINT) FROM charges"
+    " WHERE wallet_id = :wallet_id AND state = 'open' AND operation IN :operations"
+).bindparams(bindparam("operations", expanding=True))
 _UNSWEPT: Final = read(
     "SELECT CAST(COALESCE(SUM(remaining_micro), 0) AS BIGINT) FROM grants"
     " WHERE wallet_id = :wallet_id"
@@ -188,6 +193,12 @@ def spendable(connection: Connection, wallet_id: int, operation: str, *, now: da
     if next_expiry_at <= now:
         amount_micro += _lapsed_return(connection, wallet_id, now, now, operation).available_micro
     return int(amount_micro)
+
+
+def held_for(connection: Connection, wallet_id: int, operations: Sequence[str]) -> int:
+    """Return the microcredits that open charges for these operations hold."""
+    parameters = {"wallet_id": wallet_id, "operations": list(operations)}
+    return int(connection.execute(_HELD_FOR, parameters).scalar_one())
 
 
 def list_grants(

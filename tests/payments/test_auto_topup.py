@@ -210,6 +210,23 @@ def test_the_sweep_charges_low_balances_without_a_job(shop_app: ShopApp, tops: T
     assert [each.state for each in tops.purchases(alice)] == ["paid"]
 
 
+def test_the_worst_case_of_an_answer_that_is_being_written_charges_no_card(
+    shop_app: ShopApp, tops: TopupShop
+) -> None:
+    alice = tops.switched_on()
+    with shop_app.app.app_context(), transaction() as session:
+        connection = session.connection()
+        wallet_id = ledger.ensure_wallet(connection, "user", alice.id, now=now())
+        new = ledger.NewCharge(amount_micro=20 * MICRO, key="usage:1", digest="", operation="chat")
+        charge = ledger.hold(connection, wallet_id, new, now=now())
+    tops.sweep()
+    assert tops.purchases(alice) == []
+    with shop_app.app.app_context(), transaction() as session:
+        ledger.capture(session.connection(), charge.id, 15 * MICRO, now=now())
+    tops.sweep(2 * MINUTES)
+    assert [each.state for each in tops.purchases(alice)] == ["paid"]
+
+
 def test_ten_minutes_pass_between_two_charges(shop_app: ShopApp, tops: TopupShop) -> None:
     alice = tops.switched_on()
     tops.run_low(alice)

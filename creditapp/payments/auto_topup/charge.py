@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from creditapp import accounts, clock, jobs, ledger
 from creditapp.catalog import Catalog
+from creditapp.catalog.models import TOKEN_OPERATIONS
 from creditapp.db import reading, snapshot, stop_reading, transaction, update_if
 from creditapp.ids import new_id
 from creditapp.ledger.models import Wallet
@@ -146,7 +147,9 @@ def _needs_credits(session: Session, row: AutoTopup, *, now: datetime) -> bool:
     balance = ledger.balance(connection, wallet_id, now=now)
     if balance.frozen_at is not None or balance.owed_micro or balance.frozen_micro:
         return False
-    return balance.available_micro < row.threshold_micro
+    # What is held by the worst case of an answer mostly comes back within seconds.
+    returning_micro = ledger.held_for(connection, wallet_id, TOKEN_OPERATIONS)
+    return balance.available_micro + returning_micro < row.threshold_micro
 
 
 def _new_purchase(row: AutoTopup, *, now: datetime) -> Purchase:
