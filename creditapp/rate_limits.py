@@ -95,6 +95,9 @@ KEY_CHECKS: Final = RateLimit(20, _HOUR, "member")
 CANCELED_ORDERS: Final = RateLimit(60, _HOUR, "member or guest")
 """Against filling the history with orders that cost nothing."""
 
+OWN_KEY_ORDERS: Final = RateLimit(240, _HOUR, "member")
+"""Orders on own keys, which no balance bounds: each takes a worker and room for its files."""
+
 EXPORTS_AT_ONCE: Final = 1
 """Exports of one caller that one process sends at the same time: each holds a thread."""
 

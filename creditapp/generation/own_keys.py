@@ -13,7 +13,9 @@ from typing import Final
 from sqlalchemy.orm import Session
 
 from creditapp import credentials
+from creditapp.accounts.throttle import count_try, counter
 from creditapp.catalog import Catalog
+from creditapp.config import Settings
 from creditapp.credentials import EMPTY, REFUSED, MissingApiKey, Undecryptable, Vendor, vendor_of
 from creditapp.db import transaction
 from creditapp.generation.funding import Caller
@@ -26,15 +28,17 @@ from creditapp.generation.providers import (
     ProviderUnavailable,
     ServedModel,
 )
+from creditapp.rate_limits import OWN_KEY_ORDERS
 from creditapp.services import get
 
 _PROBLEMS: Final[dict[type[ProviderError], str]] = {KeyRefused: REFUSED, AccountEmpty: EMPTY}
 
 
-def find_key(session: Session, by: Caller, served: ServedModel) -> str | None:
-    """Return the key that pays for ``served``; None for a caller who pays otherwise.
+def find_key(session: Session, by: Caller, served: ServedModel, now: datetime) -> str | None:
+    """Return the key that pays for a new order of ``served``; None for who pays otherwise.
 
-    A key of the request comes before the stored one. Raises ``MissingApiKey``.
+    A key of the request comes before the stored one. Raises ``MissingApiKey``, and ``RateLimited``
+    for someone who orders a lot.
     """
     if by.member is None or by.funding != OWN_KEY:
         return None
@@ -44,6 +48,8 @@ def find_key(session: Session, by: Caller, served: ServedModel) -> str | None:
     )
     if not key:
         raise MissingApiKey(vendor)
+    limit = counter("own_key", OWN_KEY_ORDERS, get(Settings).derived_key("orders"), by.member.id)
+    count_try(session, [limit], now=now, detail="You ordered a lot on your own keys.")
     return key
 
 

@@ -92,7 +92,7 @@ def submit(
     its state; with another order it raises ``IdempotencyKeyReused``. Of requests with one key at
     the same moment, one creates it and the others return it. Raises ``PriceRose`` when the order
     costs a member more than ``price_limit_micro``, ``InsufficientCredits`` (402),
-    ``GuestLimitReached`` or ``GuestBudgetReached`` (429), ``AccountFrozen`` (403),
+    ``GuestLimitReached``, ``GuestBudgetReached`` or ``RateLimited`` (429), ``AccountFrozen`` (403),
     ``MissingApiKey`` (400), ``ProviderUnavailable`` and ``ModerationUnavailable`` (503),
     ``PromptNotAllowed`` and ``ValidationFailed`` (422); none of them leaves a trace.
     """
@@ -257,7 +257,7 @@ def _new_generation(
     served = OPERATIONS[quote.operation].served_by(catalog, model_id)
     if served is None:
         raise ProviderUnavailable(permanent=True, reason="not_in_catalog")
-    own_key = own_keys.find_key(session, by, served)
+    own_key = own_keys.find_key(session, by, served, now)
     route = get(Providers).require(served, own_key=own_key)
     owner_kind, owner_id = by.owner
     generation = Generation(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 
 import pytest
 from flask import Flask
@@ -14,6 +15,7 @@ from creditapp.accounts import User
 from creditapp.clock import now
 from creditapp.credentials import VENDORS, ProviderKey
 from creditapp.db import reading, transaction
+from creditapp.generation import own_keys
 from creditapp.generation.models import Generation
 from creditapp.generation.providers import Providers
 from creditapp.services import provide
@@ -230,6 +232,29 @@ def test_a_key_of_the_request_pays_and_is_never_stored_in_plain(
     answer = alice.call("POST", path, body, x_openai_api_key="spaced out")
     assert (answer.status_code, answer.json["code"]) == (422, "validation_failed")
     assert "spaced out" not in answer.text
+
+
+def test_many_orders_on_own_keys_are_refused_and_those_of_others_are_not(
+    alice: Person,
+    charlie: Person,
+    studio: Studio,
+    vendors: Vendors,
+    use_own_keys: UseOwnKeys,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(own_keys, "OWN_KEY_ORDERS", replace(own_keys.OWN_KEY_ORDERS, limit=2))
+    for person in (alice, charlie):
+        use_own_keys(person, {"openai": vendors.openai.key})
+        for _ in range(2):
+            studio.ask(person, **GPT_IMAGE)
+    answer = alice.call("POST", "/api/generate-image", {"prompt": "a quay", **GPT_IMAGE})
+    assert (answer.status_code, answer.json["code"]) == (429, "rate_limited")
+    assert len(studio.generations()) == 4
+    use_own_keys(alice, {}, mode="credits")
+    studio.ask(alice, model="nano-banana")
+    studio.clock.advance(timedelta(hours=1))
+    use_own_keys(alice, {}, mode="own")
+    studio.ask(alice, **GPT_IMAGE)
 
 
 def test_a_canceled_order_keeps_no_key(
