@@ -98,7 +98,9 @@ def _receive(
                     return "length", None
     except ProviderError as error:
         log.warning("provider call failed", code=error.code, reason=error.reason)
-        return "failed", error
+        # A connection that breaks after the last word takes nothing from the answer.
+        if not finish_reason:
+            return "failed", error
     except Exception as error:
         # The text of a foreign exception may hold the prompt: only its type and place are logged.
         log.error("provider failed", usage=turn.record.id, **error_fields(error))

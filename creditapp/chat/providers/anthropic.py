@@ -73,7 +73,7 @@ class AnthropicChat:
             seconds_max=ANSWER_SECONDS_MAX,
         )
         usage: dict[str, object] = {}
-        finish: Finished | None = None
+        is_finished = False
         for event in read_events(chunks):
             match event.get("type"):
                 case "message_start":
@@ -90,14 +90,14 @@ class AnthropicChat:
                     usage |= {name: value for name, value in reported.items() if value is not None}
                     yield usage_of(usage)
                     if ended := mapping(event.get("delta")).get("stop_reason"):
-                        finish = Finished(REASONS.get(ended, "stop"))
+                        is_finished = True
+                        yield Finished(REASONS.get(ended, "stop"))
                 case "error":
                     raise _error_of(mapping(event.get("error")))
                 case "message_stop":
                     break
-        if finish is None:
+        if not is_finished:
             raise GenerationFailed(vendor_errors.CUT_OFF, reason="no_stop_reason")
-        yield finish
 
     def embed(self, request: ChatRequest) -> Embedded:
         """Raise ``ProviderUnavailable``: this vendor has no embeddings."""

@@ -70,7 +70,7 @@ class OpenAIChat:
             timeout_seconds=self._timeout_seconds,
             seconds_max=ANSWER_SECONDS_MAX,
         )
-        finish: Finished | None = None
+        is_finished = False
         for event in read_events(chunks):
             if event.get("error"):
                 raise GenerationFailed(vendor_errors.VENDOR_FAILED, reason="error_in_answer")
@@ -81,10 +81,10 @@ class OpenAIChat:
             if isinstance(event.get("usage"), dict):
                 yield usage_of(mapping(event["usage"]))
             if ended := choice.get("finish_reason"):
-                finish = Finished(REASONS.get(ended, "stop"))
-        if finish is None:
+                is_finished = True
+                yield Finished(REASONS.get(ended, "stop"))
+        if not is_finished:
             raise GenerationFailed(vendor_errors.CUT_OFF, reason="no_finish_reason")
-        yield finish
 
     def embed(self, request: ChatRequest) -> Embedded:
         """Return the vectors of the messages' texts."""

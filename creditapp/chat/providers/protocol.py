@@ -91,8 +91,8 @@ class ChatProvider(Protocol):
     def stream(self, request: ChatRequest) -> Iterator[ChatEvent]:
         """Yield the answer as it is written; one call, never repeated.
 
-        Ends after ``Finished``, or raises ``ProviderError``, also in the middle. Closing the
-        iterator closes the connection.
+        After ``Finished`` only usage may come; without it, it raises ``ProviderError``. Closing
+        the iterator closes the connection.
         """
         ...
 
