@@ -95,6 +95,7 @@ class UsageRecord(db.Model):
         UniqueConstraint("user_id", "request_key"),
         # Ids sort by time: the list of a member is this index, read from its end.
         Index("ix_usage_records_user_id", "user_id", "id"),
+        Index("ix_usage_records_created_at", "user_id", "created_at"),
         Index("ix_usage_records_open", "lease_until", **_where("state = 'open'")),
         Index("ix_usage_records_conversation_id", "conversation_id"),
     )

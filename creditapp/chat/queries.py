@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from creditapp.chat.models import Conversation, Message, UsageRecord
@@ -27,6 +28,51 @@ def list_usage(
     if before is not None:
         query = query.where(UsageRecord.id < before)
     return session.scalars(query.order_by(UsageRecord.id.desc()).limit(limit)).all()
+
+
+@dataclass(frozen=True, slots=True)
+class UsageTotal:
+    """What one source, and one conversation of it, has used."""
+
+    source: str
+    conversation_id: str | None
+    title: str | None
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    cost_micro: int
+    own: bool
+    """Whether an own key paid for all of it."""
+
+
+def usage_totals(
+    session: Session, user_id: str, *, since: datetime, limit: int
+) -> Sequence[UsageTotal]:
+    """Return a member's usage by source and conversation, those used last first; one query."""
+    record = UsageRecord
+    query = (
+        select(
+            record.source,
+            record.conversation_id,
+            Conversation.title,
+            func.count(),
+            func.sum(record.input_tokens),
+            func.sum(record.output_tokens),
+            func.sum(record.cost_micro),
+            func.min(case((record.funding == "own_key", 1), else_=0)),
+        )
+        .outerjoin(Conversation, Conversation.id == record.conversation_id)
+        .where(record.user_id == user_id, record.created_at >= since)
+        .group_by(record.source, record.conversation_id, Conversation.title)
+        .order_by(func.max(record.id).desc())
+        .limit(limit)
+    )
+    return [
+        UsageTotal(
+            source, conversation_id, title, calls, int(read), int(wrote), int(cost), own == 1
+        )
+        for source, conversation_id, title, calls, read, wrote, cost, own in session.execute(query)
+    ]
 
 
 def find_conversation(session: Session, conversation_id: str, user_id: str) -> Conversation:

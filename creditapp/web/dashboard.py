@@ -7,10 +7,11 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 
-from flask import Blueprint, Flask, Response, current_app
+from flask import Blueprint, Flask, Response, current_app, make_response
 from sqlalchemy.orm import Session
 
 from creditapp import ledger, units
+from creditapp.chat.queries import usage_totals
 from creditapp.clock import NEVER, now
 from creditapp.db import reading, snapshot, stop_reading
 from creditapp.errors import ValidationFailed
@@ -19,7 +20,7 @@ from creditapp.http import exports, forms
 from creditapp.http.json_provider import rfc3339
 from creditapp.http.policies import policy
 from creditapp.http.rate_limiting import costly
-from creditapp.http.rendering import page_or_block, with_query
+from creditapp.http.rendering import page_or_block, render_page, with_query
 from creditapp.http.sessions import require_member
 from creditapp.http.viewer import viewer
 from creditapp.pagination import page_of
@@ -30,6 +31,9 @@ from creditapp.web.view_models import BalancePart, HistoryLine, Usage, UsageDay
 PAGE_SIZE = 25
 CSV_PAGE = 500
 DAYS = 7
+TOKEN_DAYS = 30
+TOTALS = 100
+"""Conversations and sources of token usage shown."""
 
 FILTERS = {
     "": None,
@@ -75,6 +79,16 @@ def dashboard() -> Response:
         and with_query("/dashboard", {**filters, "cursor": page.next_cursor}),
         csv_url=with_query("/dashboard/history.csv", filters),
     )
+
+
+@account.get("/dashboard/tokens")
+@policy("user")
+def tokens() -> Response:
+    """Show what language models have read and written, by source and conversation."""
+    since = now() - timedelta(days=TOKEN_DAYS)
+    totals = usage_totals(reading(), require_member().id, since=since, limit=TOTALS)
+    rows = [view_models.token_usage(total) for total in totals]
+    return make_response(render_page("pages/dashboard/tokens.html", rows=rows, days=TOKEN_DAYS))
 
 
 @account.get("/dashboard/history.csv")

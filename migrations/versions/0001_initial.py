@@ -939,6 +939,7 @@ def upgrade() -> None:
         postgresql_where=sa.text("state = 'open'"),
     )
     op.create_index("ix_usage_records_user_id", "usage_records", ["user_id", "id"])
+    op.create_index("ix_usage_records_created_at", "usage_records", ["user_id", "created_at"])
     install_triggers(op.get_bind())
 
 

@@ -157,3 +157,20 @@ def test_too_few_credits_are_said_in_the_conversation_with_the_packs(
     assert "one more" in answer.text
     assert "Creator" in answer.text
     assert turns.records() == []
+
+
+def test_tokens_are_listed_by_source_and_conversation(
+    alice: Person, charlie: Person, turns: Turns
+) -> None:
+    assert not alice.page("/dashboard/tokens").has(".token-usage")
+    path = ask(alice, "What is a lighthouse?")
+    ask(alice, "And a pier?", path, conversation=path.rpartition("/")[2])
+    body = {"text": "Sum this up."}
+    assert alice.call("POST", "/api/summarize", body).status_code == 200
+    table = alice.page("/dashboard/tokens").one(".token-usage")
+    summary, chat = table.all("tbody tr")
+    assert chat.one("th a")["href"] == path
+    assert chat.texts("td.num")[:3] == ["2", "2,000", "400"]
+    assert summary.one(".sub").text == "Summaries"
+    assert not summary.has("a")
+    assert not charlie.page("/dashboard/tokens").has(".token-usage")

@@ -31,7 +31,13 @@ MEMBERS_PAGES = [
     "/credits-demo",
 ]
 MEMBERS_PAGES += ["/?operation=image-to-image", "/?operation=lipsync"]
-MEMBERS_PAGES += ["/credits/plans", "/credits/refunds", "/credits-demo/emails", "/chat"]
+MEMBERS_PAGES += [
+    "/credits/plans",
+    "/credits/refunds",
+    "/credits-demo/emails",
+    "/chat",
+    "/dashboard/tokens",
+]
 GUESTS_PAGES = ["/", "/credits", "/auth/signup", "/auth/login", "/credits-demo", "/nothing-here"]
 FRAGMENTS = ["/credits/balance", "/credits", "/dashboard", "/gallery", "/history"]
 GUESTS_PAGES += ["/credits/plans", "/credits/refunds"]

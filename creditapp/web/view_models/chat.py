@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from creditapp.catalog import Catalog
 from creditapp.chat.exchanges import Exchange
 from creditapp.chat.models import UsageRecord
+from creditapp.chat.queries import UsageTotal
 from creditapp.chat.usage import stored_usage
 from creditapp.services import get
 
@@ -84,3 +85,32 @@ def _cost_so_far(record: UsageRecord) -> int:
     if model is None:
         return record.held_micro
     return min(stored_usage(record).cost_micro(catalog, model), record.held_micro)
+
+
+@dataclass(frozen=True)
+class TokenUsageRow:
+    """One row of the ``token_usage`` component."""
+
+    source: str
+    title: str | None
+    href: str | None
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    cost_micro: int
+    own: bool
+
+
+def token_usage(total: UsageTotal) -> TokenUsageRow:
+    """Return a row; a chat links to its conversation, the API's sources have no page."""
+    is_chat = total.source == "chat" and total.conversation_id is not None
+    return TokenUsageRow(
+        source=total.source,
+        title=total.title,
+        href=f"/chat/{total.conversation_id}" if is_chat else None,
+        calls=total.calls,
+        input_tokens=total.input_tokens,
+        output_tokens=total.output_tokens,
+        cost_micro=total.cost_micro,
+        own=total.own,
+    )
