@@ -31,6 +31,7 @@ from creditapp.db import stop_reading
 from creditapp.errors import AppError, AuthenticationRequired
 from creditapp.generation.providers import GenerationFailed
 from creditapp.http.event_stream import HEARTBEAT, event, event_stream
+from creditapp.http.gate import leave_gate
 from creditapp.http.json_provider import json_response, read_json
 from creditapp.http.openapi import Documented
 from creditapp.http.policies import policy
@@ -148,6 +149,7 @@ def _answer(order: ChatOrder, body: ConversationBody | SummaryBody) -> Response:
     }
     if body.stream:
         return event_stream(_events(turn), headers)
+    leave_gate()
     result = turn.wait()
     answer = _chat_answer(result, "".join(turn.tail(0)))
     if answer.error is not None and not answer.message.content:

@@ -17,7 +17,7 @@ def test_a_stopped_worker_ends_what_it_runs_and_takes_nothing_new(
 ) -> None:
     with opened(database_url, tmp_path) as (shop, openai, _):
         alice = shop.sign_up("alice")
-        openai.fail("delay", seconds=4)
+        openai.fail("delay", seconds=2)
         running = shop.order(alice, "running")
         worker = shop.start_worker()
         shop.await_until(lambda: openai.count == 1)

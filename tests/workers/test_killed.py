@@ -15,12 +15,14 @@ from tests.workers.shop import PRICES, WorkerShop, check_payments, opened
 pytestmark = [pytest.mark.databases("postgresql"), pytest.mark.slow]
 
 SOAK = os.environ.get("CREDITAPP_SOAK") == "1"
-USERS, ORDERS, KILL_SECONDS, KILLS_MAX = (50, 20, 10.0, 1000) if SOAK else (5, 8, 2.0, 3)
+USERS, ORDERS, KILL_SECONDS, KILLS_MAX = (50, 20, 10.0, 1000) if SOAK else (5, 6, 2.0, 3)
 WORKERS = 3
 CALL_SECONDS = 1.0
 """How long a vendor takes: a worker dies in the middle of calls."""
 ENDED_WITHIN_SECONDS = 60.0
-"""After the kill: its lease lapses in 5 s, recovery looks every 2 s, and a busy machine is slow."""
+"""After the kill: its lease lapses in 5 s, recovery looks every 2 s, and a busy machine is slow.
+
+One that goes on instead, because the vendor has its job, waits for its turn once more."""
 SECONDS_MAX = 900.0
 
 
@@ -47,15 +49,18 @@ def test_each_of_a_crowds_images_ends_once_although_workers_are_killed(
         rows = shop.generations()
         ended = Counter(row.state for row in rows.values())
         assert ended["failed"] or any(row.attempt > 1 for row in rows.values()), "no kill hit"
-        seconds = [
+        cut_off = [
             finished_at.timestamp() - killed_at
             for killed_at, ids in killed
             for id in ids
-            if (finished_at := rows[id].finished_at)
+            if (finished_at := rows[id].finished_at) and rows[id].state == "failed"
         ]
-        print(f"\n{len(killed)} workers killed, {len(seconds)} images on them; {dict(ended)};")
-        print(f"these ended within {max(seconds):.1f} s, half of them in {median(seconds):.1f} s")
-        assert max(seconds) < ENDED_WITHIN_SECONDS
+        print(f"\n{len(killed)} workers killed; {dict(ended)}")
+        if cut_off:
+            print(
+                f"a cut off call ended in {median(cut_off):.1f} s, or {max(cut_off):.1f} s at most"
+            )
+        assert max(cut_off, default=0.0) < ENDED_WITHIN_SECONDS
 
 
 def kill_until_all_ended(shop: WorkerShop) -> list[tuple[float, set[str]]]:
