@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from creditapp import credentials, emails, jobs, logs
 from creditapp.accounts import AccountRules, SignedUp, SignUpCredits
 from creditapp.catalog import Catalog, CatalogInvalid, load_catalog
-from creditapp.chat import ChatProviders, ChatSlots
+from creditapp.chat import ChatProviders, ChatSlots, exchanges
 from creditapp.clock import Clock
 from creditapp.config import Settings, SettingsInvalid, load_settings
 from creditapp.db import init_app as init_database
@@ -97,7 +97,7 @@ def _account_rules(settings: Settings, catalog: Catalog) -> AccountRules:
         ),
         signed_up=(_queue_verification, _adopt_images),
         api_key_mode=catalog.api_key_mode,
-        deleted=(credentials.remove_keys,),
+        deleted=(credentials.remove_keys, exchanges.delete_all),
     )
 
 

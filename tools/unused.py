@@ -39,8 +39,6 @@ KINDS = ("function", "method", "class", "property")
 
 PLANNED: dict[str, str] = {
     "creditapp/accounts/profile.py:delete_account": "deleting one's account on the settings page",
-    "creditapp/catalog/tokens.py:affordable_output_tokens": "chat: cut an answer to the balance",
-    "creditapp/catalog/tokens.py:token_cost_micro": "chat: settle what an answer cost",
     "creditapp/clock.py:StoppedClock": "the clock of tests",
     "creditapp/ledger/transfers.py:transfer": "teams: move credits between wallets",
     "creditapp/ledger/wallets.py:freeze_wallet": "the admin's page of a user",

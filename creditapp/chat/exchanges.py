@@ -143,6 +143,19 @@ def last_model(session: Session, conversation_id: str) -> str | None:
     )
 
 
+def delete_all(session: Session, user_id: str) -> None:
+    """Delete every text of a person whose account ends; what it cost stays."""
+    own = select(Conversation.id).where(Conversation.user_id == user_id)
+    session.execute(
+        update(UsageRecord)
+        .where(UsageRecord.user_id == user_id)
+        .values(conversation_id=None, message_id=None)
+        .execution_options(synchronize_session=False)
+    )
+    session.execute(delete(Message).where(Message.conversation_id.in_(own)))
+    session.execute(delete(Conversation).where(Conversation.user_id == user_id))
+
+
 def delete_conversation(session: Session, conversation_id: str, user_id: str) -> None:
     """Delete a member's conversation and its texts for good; what it cost stays.
 

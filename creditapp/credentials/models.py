@@ -9,7 +9,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from creditapp import db
-from creditapp.credentials.vendors import VENDORS, Vendor
+from creditapp.credentials.vendors import VENDORS
 from creditapp.db import UtcDateTime
 
 REFUSED: Final = "refused"
@@ -39,8 +39,3 @@ class ProviderKey(db.Model):
     problem: Mapped[str | None] = mapped_column(String(8))
     """Why it stopped working: ``refused`` or ``empty``."""
     problem_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-
-    @property
-    def vendor_facts(self) -> Vendor:
-        """The vendor's name and addresses."""
-        return VENDORS[self.vendor]

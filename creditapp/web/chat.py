@@ -65,6 +65,8 @@ def ask() -> Response:
     try:
         if not text:
             raise ValidationFailed.of("text", "Write a message.")
+        if "\0" in text:
+            raise ValidationFailed.of("text", "The message has a character that is none.")
         if len(text) > CHARACTERS_MAX:
             detail = f"The message has {len(text):,} characters; {CHARACTERS_MAX:,} fit."
             raise ValidationFailed.of("text", detail)

@@ -183,7 +183,7 @@ def test_use_again_fills_the_form_in_place(cast: Cast) -> None:
     expect(page.locator("#model-chosen")).to_contain_text("Nano Banana")
     expect(page.locator("#n-2")).to_be_checked()
     assert page.evaluate("window.same")
-    assert [url for url in requests if "/studio" in url] == [alice.base + "/studio"]
+    assert [url for url in requests if url.endswith("/studio")] == [alice.base + "/studio"]
     assert not [url for url in requests if "harbour" in url], "a prompt is in no address"
 
 

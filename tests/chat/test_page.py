@@ -6,9 +6,15 @@ import re
 import time
 
 import pytest
+from flask import Flask
 from werkzeug.test import TestResponse
 
+from creditapp import accounts
+from creditapp.accounts import AccountRules
 from creditapp.chat.providers import Finished, ReportedUsage, TextDelta
+from creditapp.clock import now
+from creditapp.db import transaction
+from creditapp.services import get
 from tests.app_factory import Person
 from tests.chat.scripted import Gate, ScriptedChat, Turns, wallet
 
@@ -174,3 +180,18 @@ def test_tokens_are_listed_by_source_and_conversation(
     assert summary.one(".sub").text == "Summaries"
     assert not summary.has("a")
     assert not charlie.page("/dashboard/tokens").has(".token-usage")
+
+
+def test_an_account_that_ends_leaves_no_word(
+    app: Flask, alice: Person, charlie: Person, turns: Turns
+) -> None:
+    ask(alice, "words of Alice")
+    ask(charlie, "words of Charlie")
+    with app.app_context(), transaction() as session:
+        user = accounts.find_by_email(session, alice.email)
+        assert user is not None
+        accounts.delete_account(session, user, get(AccountRules), now=now())
+    texts = [text for _, text in turns.texts()]
+    assert "words of Charlie" in texts
+    assert "words of Alice" not in texts
+    assert len(turns.records()) == 2

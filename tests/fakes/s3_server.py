@@ -41,6 +41,7 @@ FAULTS = {
 }
 PAGE = 100
 """Keys of one page of a list; S3's own pages have 1,000."""
+# pragma: allowlist nextline secret
 KEYS = ("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
 """The key pair of Amazon's own examples."""
 
@@ -268,7 +269,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_response(status)
             if status != 204:
                 self.send_header("Content-Length", str(len(body)))
-            self.send_header("x-amz-request-id", "4442587FB7D0A2F9")
+            self.send_header("x-amz-request-id", "4442587FB7D0A2F9")  # pragma: allowlist secret
             for name, value in headers.items():
                 self.send_header(name, value)
             self.end_headers()

@@ -11,9 +11,10 @@ from tests.fakes.s3_server import KEYS
 from tests.fakes.s3_signatures import BadSignature, Checker, SignedRequest
 
 AT = datetime(2013, 5, 24, tzinfo=UTC)
+# pragma: allowlist nextline secret
 EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 AMAZON = Checker(*KEYS, region="us-east-1")
-SCOPE = "AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request"
+SCOPE = "AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request"  # pragma: allowlist secret
 
 
 def by_headers(
@@ -46,14 +47,17 @@ EXAMPLES = {
     "GET Object": by_headers(
         "GET",
         "/test.txt",
+        # pragma: allowlist nextline secret
         "f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41",
         range="bytes=0-9",
     ),
     "PUT Object": by_headers(
         "PUT",
         "/test%24file.text",
+        # pragma: allowlist nextline secret
         "98ad721746da40c64f1a55b78f14c238d841ea1380cd77a1b5971af0ece108bd",
         body=b"Welcome to Amazon S3.",
+        # pragma: allowlist nextline secret
         payload="44ce7dd67c959e0d3524ffac1771dfbba87d2b6b4b4e99e42034a8b803f8b072",
         date="Fri, 24 May 2013 00:00:00 GMT",
         x_amz_storage_class="REDUCED_REDUNDANCY",
@@ -61,12 +65,14 @@ EXAMPLES = {
     "GET Bucket Lifecycle": by_headers(
         "GET",
         "/",
+        # pragma: allowlist nextline secret
         "fea454ca298b7da1c68078a5d1bdbfbbe0d65c699e0f91ac7a200a0136783543",
         query="lifecycle",
     ),
     "List Objects": by_headers(
         "GET",
         "/",
+        # pragma: allowlist nextline secret
         "34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7",
         query="max-keys=2&prefix=J",
     ),

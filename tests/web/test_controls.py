@@ -23,6 +23,13 @@ FORMS: dict[str, dict[str, str]] = {
     "/auth/signup": {"email": "dora@example.com", "password": PASSWORD, "next": "/"},
     "/auth/verify": {},
     "/auth/verify/<token>": {},
+    "/chat/<conversation_id>/again": {},
+    "/chat/<conversation_id>/delete": {},
+    "/chat/answers/<usage_id>/stop": {},
+    "/chat/messages": {
+        "text": "hello", "model": "gpt-6-luna", "conversation": "cnv_none", "edited": "msg_none",
+        "nonce": NONCE,
+    },
     "/credits/checkout": {
         "pack": "creator", "catalog": "x", "currency": "USD", "nonce": NONCE, "next": "/",
         "width": "1",
