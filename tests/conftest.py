@@ -42,9 +42,17 @@ FOLDERS_ON_BOTH = {
     *("accounts", "api", "chat", "credentials", "faults", "generation", "ledger", "payments")
 }
 """Their code is SQL. Elsewhere a test or a module is marked ``databases(*BOTH)`` to run on both."""
-FOLDERS_IN_TURN = {"accounts", "api"}
+FOLDERS_IN_TURN = {"accounts", "api", "chat", "credentials", "generation", "web"}
 """Folders whose tests the check runs on one of the two each, and the soak on both; so a test or a
-module that is marked ``in_turn``. What moves credits always runs on both."""
+module that is marked ``in_turn``."""
+MOVE_CREDITS = frozenset(
+    f"test_{name}"
+    for name in (
+        *("batches", "cancel", "charges", "delivery", "funding", "many_at_once", "own_keys"),
+        *("recovery", "settlement", "submit", "turns", "worker"),
+    )
+)
+"""Modules of those folders that always run on both."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -54,7 +62,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         folder = metafunc.definition.path.parent.name
         default = BOTH if folder in FOLDERS_ON_BOTH else BOTH[:1]
         kinds = mark.args if mark else default
-        in_turn = metafunc.definition.get_closest_marker("in_turn") or folder in FOLDERS_IN_TURN
+        in_turn = folder in FOLDERS_IN_TURN and metafunc.definition.path.stem not in MOVE_CREDITS
+        in_turn = in_turn or metafunc.definition.get_closest_marker("in_turn") is not None
         if in_turn and kinds == BOTH and not SOAK:
             turn = crc32(metafunc.definition.nodeid.encode()) % 2
             kinds = BOTH[turn : turn + 1]

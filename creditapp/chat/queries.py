@@ -32,7 +32,7 @@ def list_usage(
 
 @dataclass(frozen=True, slots=True)
 class UsageTotal:
-    """What one source, and one conversation of it, has used."""
+    """Sums of the calls of one source, or of one conversation of it."""
 
     source: str
     conversation_id: str | None

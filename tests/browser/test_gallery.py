@@ -102,6 +102,7 @@ def test_a_star_in_the_viewer_shows_in_the_gallery_too(cast: Cast) -> None:
     expect(page).to_have_url(person.base + "/gallery?starred=1")
 
 
+@pytest.mark.whole
 def test_a_deletion_by_keyboard_is_undone(cast: Cast) -> None:
     person = with_images(cast, "undo")
     page, (first, second, third) = person.page, tiles(person.page)
@@ -206,6 +207,7 @@ def test_everything_works_without_a_script(cast: Cast, tmp_path: Path) -> None:
     expect(page.get_by_text("Nothing found")).to_be_visible()
 
 
+@pytest.mark.whole
 @in_looks(1)
 def test_axe_finds_nothing_in_gallery_viewer_and_generation(
     cast: Cast, width: int, dark: bool

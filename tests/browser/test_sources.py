@@ -96,6 +96,7 @@ def test_files_are_dropped_and_pasted(cast: Cast) -> None:
     assert all(re.fullmatch(r"upl_\w{26}", each) for each in ids)
 
 
+@pytest.mark.whole
 def test_a_refused_file_says_so_in_its_place(cast: Cast) -> None:
     page = member_at(cast, "refused-file").page
     bring(page, "drop", "#field-images", ("photo.png", "image/png", b"only a text"))
@@ -125,6 +126,7 @@ def test_a_file_that_is_too_long_is_refused_before_it_is_sent(cast: Cast) -> Non
     assert not [url for url in requests if url.endswith("/uploads")]
 
 
+@pytest.mark.whole
 def test_a_second_file_takes_the_place_of_a_single_one(cast: Cast) -> None:
     page = member_at(cast, "single", "/?operation=upscale").page
     for name, size in (("a.png", 40), ("b.png", 50)):
@@ -160,6 +162,7 @@ def test_an_image_of_the_page_is_dragged_to_the_picker(cast: Cast) -> None:
     expect(chosen(page, "image").locator("input")).to_have_attribute("type", "radio")
 
 
+@pytest.mark.whole
 def test_a_voice_goes_to_the_picker_that_takes_it(cast: Cast) -> None:
     page = member_at(cast, "voice", "/?operation=lipsync").page
     bring(page, "drop", "body", ("voice.wav", "audio/wav", wav(2)))
@@ -215,6 +218,7 @@ def test_a_form_starts_from_a_file_without_a_script(cast: Cast) -> None:
     expect(chosen(page)).to_contain_text("60 × 40")
 
 
+@pytest.mark.whole
 @in_looks(0)
 def test_the_picker_is_sound_at_every_width(cast: Cast, width: int, dark: bool) -> None:
     page = member_at(cast, f"sound{width}{dark}".lower(), width=width, dark=dark, still=True).page

@@ -77,6 +77,7 @@ def test_a_focused_cancel_hands_the_focus_on_when_the_job_ends(cast: Cast) -> No
     expect(page.locator(".job-card [data-use-again]")).to_be_focused()
 
 
+@pytest.mark.whole
 def test_the_tabs_title_tells_that_an_image_is_ready_until_one_looks(cast: Cast) -> None:
     alice = cast.person()
     alice.sign_up("title@example.com")
@@ -102,6 +103,7 @@ def test_a_running_job_is_there_again_after_a_visit_elsewhere(cast: Cast) -> Non
     expect(page.locator(".job-card-succeeded figure img")).to_have_count(4)
 
 
+@pytest.mark.whole
 @in_looks(0)
 def test_axe_finds_nothing_on_a_full_wall(cast: Cast, width: int, dark: bool) -> None:
     alice = cast.person(width=width, dark=dark, still=True)

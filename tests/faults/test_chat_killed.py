@@ -61,6 +61,7 @@ def app(database_url: str, tmp_path: Path, vendor: FakeOpenAIChat) -> Iterator[F
     close_app(app)
 
 
+@pytest.mark.in_turn
 def test_a_process_killed_at_any_step_leaves_a_turn_that_ends_once(
     app: Flask, vendor: FakeOpenAIChat
 ) -> None:

@@ -169,6 +169,7 @@ def shop(database_url: str, tmp_path: Path, vendor: FakeOpenAI) -> Iterator[Gene
     shop.close()
 
 
+@pytest.mark.in_turn
 def test_a_worker_killed_at_any_step_leaves_a_generation_that_ends_once(
     shop: GenerationShop, vendor: FakeOpenAI
 ) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import time_machine
 from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
@@ -24,7 +26,9 @@ def limited_app(database_url: str, tmp_path: Path) -> Iterator[Flask]:
     app = build_app(database_url, tmp_path)
     app.config["RATELIMIT_ENABLED"] = True
     limiter.init_app(app)
-    yield app
+    # A window that ends in the middle would begin to count anew.
+    with time_machine.travel(datetime(2026, 1, 1, 12, tzinfo=UTC), tick=False):
+        yield app
     limiter.reset()
     limiter.enabled = enabled
     close_app(app)

@@ -79,6 +79,7 @@ def call(port: int, path: str, body: bytes | None = None) -> tuple[int, float]:
     return response.status, time.monotonic() - began_at
 
 
+@pytest.mark.whole
 def test_a_thousand_silent_connections_change_nothing_for_others(port: int) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

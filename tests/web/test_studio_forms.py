@@ -331,7 +331,7 @@ def test_several_models_have_one_price_and_are_made_together(
         "/generations", {**sent, "shown_micro": "10000000", "nonce": NONCE}, headers=HTMX
     )
     assert answer.status_code == 202
-    assert len(parse_html(answer.text).all("article")) == 3
+    assert len(parse_html(answer.text).all("article.job-card")) == 3
     assert alice.balance() == 40
     queue.run()
     with app.app_context():
