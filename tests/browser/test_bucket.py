@@ -31,6 +31,7 @@ def server(bucket: FakeS3, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     stop_server(process)
 
 
+@pytest.mark.whole
 def test_images_are_shown_and_downloaded_and_a_video_plays(cast: Cast, bucket: FakeS3) -> None:
     person = with_images(cast, "bucket", 2)
     page = person.page

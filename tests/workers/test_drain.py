@@ -35,6 +35,7 @@ def test_a_stopped_worker_ends_what_it_runs_and_takes_nothing_new(
         check_payments(shop, [alice])
 
 
+@pytest.mark.whole
 def test_a_stopped_worker_hands_on_what_takes_too_long(database_url: str, tmp_path: Path) -> None:
     with opened(database_url, tmp_path, CREDITAPP_DRAIN_SECONDS="1") as (shop, openai, fal):
         alice = shop.sign_up("alice")
