@@ -25,7 +25,7 @@ from tests.web.test_long_history import executed, plan
 SOAK = os.environ.get("CREDITAPP_SOAK") == "1"
 IMAGES = 100_000 if SOAK else 5_000
 OTHERS_IMAGES = IMAGES if SOAK else 1_000
-"""Where a member owns almost all of many rows, PostgreSQL reads by no index of owners."""
+"""As many in the soak, or PostgreSQL would read a member's many rows by no index of owners."""
 SECONDS_MAX = 3.0
 """Of one page, while other tests use the cores; a search of every prompt is the slowest."""
 
