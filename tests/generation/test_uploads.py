@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import threading
 import time
 from datetime import timedelta
@@ -15,6 +16,7 @@ import pytest
 from flask import Flask
 from PIL import Image
 from sqlalchemy import select
+from structlog.testing import capture_logs
 from werkzeug.test import TestResponse
 
 from creditapp.accounts.models import User
@@ -210,6 +212,14 @@ def test_a_file_that_cannot_be_used_is_refused_with_a_sentence(
     answer = refusal(alice, data)
     assert answer[0] == status, answer
     assert answer[1].startswith(sentence), answer
+
+
+def test_the_log_says_where_a_damaged_file_could_not_be_read(alice: Person) -> None:
+    with capture_logs() as logged:
+        assert refusal(alice, jpeg(400, 400)[:300])[0] == 422
+    (event,) = [each for each in logged if each["event"] == "upload unreadable"]
+    assert event["error_type"] in ("OSError", "SyntaxError")
+    assert re.fullmatch(r"\w+\.py:\d+", event["at"])
 
 
 @one_database

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Awaitable, Iterator
 
 import pytest
-from flask import Flask, Response
+from flask import Flask, Response, request
 
 from creditapp.config import Settings
 from creditapp.http import asgi, gate
@@ -103,4 +103,6 @@ def test_requests_get_a_place_in_their_order_and_give_it_back_once() -> None:
 
 def test_outside_of_the_server_there_is_no_place_to_leave(app: Flask) -> None:
     with app.test_request_context("/"):
+        before = dict(request.environ)
         leave_gate()
+        assert request.environ == before

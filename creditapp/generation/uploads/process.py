@@ -95,6 +95,13 @@ def _run(task: dict[str, Any], descriptors: Sequence[int]) -> dict[str, Any]:
         log.warning("upload rewriter ended", container=task["container"], status=ended.returncode)
         return {"refused": "costly"}
     facts: dict[str, Any] = json.loads(ended.stdout)
+    if "error_type" in facts:
+        log.warning(
+            "upload unreadable",
+            container=task["container"],
+            error_type=facts["error_type"],
+            at=facts["at"],
+        )
     return facts
 
 

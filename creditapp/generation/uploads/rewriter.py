@@ -11,6 +11,7 @@ import json
 import os
 import resource
 import sys
+import traceback
 from collections.abc import Mapping
 from typing import Any, BinaryIO
 
@@ -57,9 +58,12 @@ def main(task: Mapping[str, Any]) -> None:
         facts = {"refused": refusal.args[0], **dict(refusal.args[1:])}
     except MemoryError:
         facts = {"refused": "costly"}
-    except Exception:
-        # Decoders raise whatever their parts do: OSError, ValueError, struct.error, ...
-        facts = {"refused": "unreadable"}
+    except Exception as error:
+        # Decoders raise whatever their parts do: OSError, ValueError, struct.error, ... Type and
+        # place are logged, so that a mistake of ours is not taken for a damaged file.
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        at = f"{os.path.basename(place.filename)}:{place.lineno}"
+        facts = {"refused": "unreadable", "error_type": type(error).__name__, "at": at}
     print(json.dumps(facts))  # noqa: T201  # the answer to the parent process
     sys.stdout.flush()
     # Without the destructors of half-open decoders, which may crash on such files.

@@ -94,8 +94,9 @@ def test_a_turned_photo_stays_turned() -> None:
     assert image.getexif()[0x0112] == 6
 
 
-def test_a_large_image_takes_a_moment() -> None:
-    upscaled(encoded(Image.effect_noise((1024, 1024), 40)), 4096, 4050)
+def test_a_large_image_is_upscaled() -> None:
+    image = upscaled(encoded(Image.effect_noise((1024, 1024), 40)), 4096, 4050)
+    assert image.size == (4096, 4050)
 
 
 @pytest.mark.parametrize(
