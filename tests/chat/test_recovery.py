@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from creditapp.chat import reader
+from creditapp.chat import reader, recovery
 from creditapp.chat.providers import ReportedUsage, TextDelta
 from creditapp.generation import delivery
 from tests.app_factory import Person
@@ -17,6 +18,7 @@ from tests.chat.scripted import ANSWER, Gate, ScriptedChat, Turns, ask, wallet
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader, "RENEW_SECONDS", 0.02)
+    monkeypatch.setattr(recovery, "WATCH_SECONDS", 0.1)
 
 
 def await_stored(turns: Turns, output_tokens: int) -> None:
@@ -26,6 +28,18 @@ def await_stored(turns: Turns, output_tokens: int) -> None:
             return
         Gate().opened.wait(0.02)
     pytest.fail("not stored")
+
+
+def stop_renewing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no lease be renewed from now on; return after the last renewal."""
+    called = threading.Event()
+
+    def checkpoint(*_: object, **__: object) -> bool:
+        called.set()
+        return True
+
+    monkeypatch.setattr(reader, "_checkpoint", checkpoint)
+    assert called.wait(20)
 
 
 def begin(
@@ -42,8 +56,7 @@ def begin(
     ask(alice, "Hello wo", stream=True)
     assert gate.reached.wait(20)
     await_stored(turns, stored)
-    # From now on the process is as dead: it neither renews nor settles.
-    monkeypatch.setattr(reader, "_checkpoint", lambda *_, **__: True)
+    stop_renewing(monkeypatch)
     return gate
 
 
@@ -92,7 +105,7 @@ def test_a_reader_that_was_taken_for_dead_settles_nothing_twice(
     answer = ask(alice, "Hello wo", stream=True)
     assert gate.reached.wait(20)
     await_stored(turns, 4)
-    monkeypatch.setattr(reader, "_checkpoint", lambda *_, **__: True)
+    stop_renewing(monkeypatch)
     turns.lapse()
     gate.opened.set()
     assert '"used":0.00031' in answer.text
