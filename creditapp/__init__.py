@@ -23,6 +23,7 @@ from creditapp.emails.rendering import renderer
 from creditapp.generation import SubmitHooks, adopt
 from creditapp.generation.moderation import Moderation, moderation_of
 from creditapp.generation.providers import OfflineProvider, Providers
+from creditapp.generation.signing import Signer, signer_of
 from creditapp.media import Media, open_media
 from creditapp.payments.auto_topup import charge as topup_charge
 from creditapp.payments.stripe.client import StripeGateway
@@ -67,6 +68,7 @@ def create_app(
     provide(app, SubmitHooks, SubmitHooks(topup_due=topup_charge.enqueue_if_low))
     provide(app, Moderation, moderation_of(settings))
     provide(app, Media, open_media(settings))
+    provide(app, Signer, signer_of(settings))
     provide(app, EmailService, _email_service(app, settings, mailer, clock))
     init_database(app, settings.database_url)
     jobs.init_app(app, settings.database_url, settings.data_dir)

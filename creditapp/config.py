@@ -96,6 +96,10 @@ class Settings(BaseModel):
         "allow", alias="CREDITAPP_MODERATION_FAILURE"
     )
     """Whether a prompt about which the moderation did not answer is made."""
+    c2pa_certificate: Path | None = Field(None, alias="CREDITAPP_C2PA_CERTIFICATE")
+    """The file of the certificate that signs delivered files, with its chain; none: unsigned."""
+    c2pa_key: Path | None = Field(None, alias="CREDITAPP_C2PA_KEY")
+    """The file of its private key."""
     hold_welcome_until_verified: bool = Field(False, alias="CREDITAPP_HOLD_WELCOME")
     mail_url: str = Field("", alias="MAIL_URL", repr=False)
     mail_from: str = Field("CreditApp <credits@localhost>", alias="CREDITAPP_MAIL_FROM")

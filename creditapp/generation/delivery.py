@@ -21,6 +21,7 @@ from creditapp.db import transaction, update_if
 from creditapp.generation import provenance, thumbnails
 from creditapp.generation.models import Asset, Generation
 from creditapp.generation.providers import GenerationFailed, ProducedFile
+from creditapp.generation.signing import Signer
 from creditapp.ids import new_id
 from creditapp.logs import error_fields
 from creditapp.media import Media, MediaUnavailable
@@ -51,7 +52,7 @@ def deliver(
         id=new_id("ast"),
         generation_id=generation.id,
         position=generation.delivered,
-        media_key=_store(file, generation.id, should_stop),
+        media_key=_store(file, generation, should_stop),
         thumbnail_key=thumbnails.store(file.data, file.mime_type),
         mime_type=file.mime_type,
         width=file.width,
@@ -68,20 +69,36 @@ def deliver(
     return is_kept
 
 
-def _store(file: ProducedFile, generation_id: str, should_stop: Callable[[], bool]) -> str:
+def _store(file: ProducedFile, generation: Generation, should_stop: Callable[[], bool]) -> str:
     """Store the file and return its key; retry for minutes while a bucket does not answer.
 
     A failed attempt whose answer alone was lost leaves an object that nothing names.
     """
+    data = _marked(file, generation)
     for pause in (*STORE_RETRY_SECONDS, None):
         try:
-            return get(Media).store(provenance.with_mark(file.data, file.mime_type), file.mime_type)
+            return get(Media).store(data, file.mime_type)
         except MediaUnavailable as error:
-            log.warning("not stored", generation=generation_id, reason=error.reason)
+            log.warning("not stored", generation=generation.id, reason=error.reason)
             if pause is None or should_stop():
                 break
             time.sleep(pause)
     raise GenerationFailed("It was made, but it could not be stored.", reason="not_stored")
+
+
+def _marked(file: ProducedFile, generation: Generation) -> bytes:
+    """Return the file itself if it has a mark of its origin, else with one, signed if it can be."""
+    marked = provenance.with_mark(file.data, file.mime_type)
+    if marked is file.data:
+        return marked
+    # A preview is not made by the model that was chosen.
+    model_name = None if generation.preview else generation.model_name
+    try:
+        return get(Signer).sign(marked, file.mime_type, model_name)
+    except Exception as error:
+        # Whatever the library raises: a missing signature must not lose what was made.
+        log.error("not signed", generation=generation.id, **error_fields(error))
+        return marked
 
 
 def _insert(generation: Generation, asset: Asset, cost_micros_usd: int | None) -> bool:

@@ -18,18 +18,23 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+TRAINED_ALGORITHMIC_MEDIA: Final = (
+    "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+)
+"""IPTC's digital source type: made by a model that was trained on samples."""
+
 PACKET: Final = (
     '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
     '<x:xmpmeta xmlns:x="adobe:ns:meta/">'
     '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
     '<rdf:Description rdf:about="" xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/">'
     "<Iptc4xmpExt:DigitalSourceType>"
-    "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+    f"{TRAINED_ALGORITHMIC_MEDIA}"
     "</Iptc4xmpExt:DigitalSourceType>"
     "</rdf:Description></rdf:RDF></x:xmpmeta>"
     '<?xpacket end="r"?>'
 ).encode()
-"""An XMP packet that says: made by a model that was trained on samples."""
+"""An XMP packet that says so."""
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_XMP = b"XML:com.adobe.xmp\0"

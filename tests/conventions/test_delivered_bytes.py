@@ -27,8 +27,13 @@ STORERS = {
 }
 """The modules that may put files into the media store."""
 
-DELIVERED = "provenance.with_mark(file.data, file.mime_type)"
-"""The only thing that may be stored of a delivered file."""
+ASSIGNED = {
+    "data": ["_marked(file, generation)"],
+    "marked": ["provenance.with_mark(file.data, file.mime_type)"],
+}
+"""The values of ``data``, all that may be stored of a delivered file, and of its source."""
+RETURNED = {"marked", "get(Signer).sign(marked, file.mime_type, model_name)"}
+"""The results of ``_marked``: the vendor's own bytes, them with a mark, and these signed."""
 
 
 def encodes(tree: ast.Module) -> Iterator[str]:
@@ -51,6 +56,24 @@ def stores(tree: ast.Module) -> Iterator[ast.Call]:
 
 def _calls(tree: ast.Module) -> Iterator[ast.Call]:
     return (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+
+
+def assigned(tree: ast.Module, name: str) -> list[str]:
+    """Return all that is assigned to variables of a name."""
+    return [
+        ast.unparse(node.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name
+    ]
+
+
+def returned(tree: ast.Module, function: str) -> set[str]:
+    """Return all that a function returns."""
+    (found,) = (
+        node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == function
+    )
+    returns = (node.value for node in ast.walk(found) if isinstance(node, ast.Return))
+    return {ast.unparse(value) for value in returns if value}
 
 
 def _libraries(tree: ast.Module) -> set[str]:
@@ -92,13 +115,10 @@ def test_only_what_is_listed_stores_files() -> None:
 
 
 def test_what_is_stored_of_a_delivery_is_the_vendors_own_or_marked() -> None:
-    found = [
-        ast.unparse(call.args[0])
-        for path, tree in modules()
-        if STORERS.get(path) == "delivered files"
-        for call in stores(tree)
-    ]
-    assert found == [DELIVERED]
+    (delivery,) = (tree for path, tree in modules() if STORERS.get(path) == "delivered files")
+    assert [ast.unparse(call.args[0]) for call in stores(delivery)] == ["data"]
+    assert {name: assigned(delivery, name) for name in ASSIGNED} == ASSIGNED
+    assert returned(delivery, "_marked") == RETURNED
 
 
 def test_planted_mistakes_are_found() -> None:
