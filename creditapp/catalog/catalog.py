@@ -49,6 +49,8 @@ class Catalog(Table):
     api_key_mode: Literal["credits", "own"]
     """The API-key mode of a new account: ``credits`` (our keys) or ``own``."""
     credits_per_provider_dollar: Annotated[int, Field(ge=1, le=1_000_000)]
+    tokens_sold_below: Line | None = None
+    """Why tokens are sold for less than they cost, where that is meant."""
     welcome_micro: CreditsOrNone = Field(alias="welcome")
     welcome_daily_budget_micro: CreditsOrNone = Field(alias="welcome_daily_budget")
     """The welcome credits of one day to unconfirmed addresses; past it they wait."""

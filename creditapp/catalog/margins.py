@@ -1,7 +1,9 @@
 """Margins: what each price earns or loses, by the plan or pack that paid for the credits.
 
-Where a price does not depend on the size or the length, the largest counts: it earns least. Before
-fees, taxes and free credits. Exact fractions; nothing here changes a price.
+Where a price does not depend on the size or the length, the largest counts: it earns least. A
+language model counts by a million tokens read and a million written: every kind of token, of short
+and of long prompts, earns the same share. Before fees, taxes and free credits. Exact fractions;
+nothing here changes a price.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ class Margin:
     sale: str
     entry: str
     variant: str
-    """The quality or the length, where the price depends on it."""
+    """The quality or the length, where the price depends on it, or how many tokens."""
     price_micro: int
     paid: Fraction
     """The money for these credits, in the catalog's currency."""
@@ -60,15 +62,14 @@ class _Result:
     entry: str
     variant: str
     price_micro: int
-    cost: ProviderCost | None
-    quality: str | None = None
-    seconds: int | None = None
-    pixels: int = 0
+    cost: Fraction | None
+    currency: str = "USD"
+    sold_below: str | None = None
 
 
 def margins(catalog: Catalog) -> list[Margin]:
     """Return the margin of every result of every entry, for every pack and plan."""
-    results = [*_images(catalog), *_media(catalog)]
+    results = [*_images(catalog), *_media(catalog), *_chat(catalog)]
     return [_margin(sale, result) for sale in _sales(catalog) for result in results]
 
 
@@ -78,17 +79,14 @@ def unexplained_losses(catalog: Catalog) -> list[Margin]:
 
 
 def _margin(sale: Sale, result: _Result) -> Margin:
-    known, cost = result.cost, None
-    if known is not None and known.currency == sale.currency:
-        cost = known.cost(quality=result.quality, seconds=result.seconds, pixels=result.pixels)
     return Margin(
         sale=sale.name,
         entry=result.entry,
         variant=result.variant,
         price_micro=result.price_micro,
         paid=sale.rate * result.price_micro,
-        cost=cost,
-        sold_below=known.sold_below if known else None,
+        cost=result.cost if result.currency == sale.currency else None,
+        sold_below=result.sold_below,
     )
 
 
@@ -116,13 +114,14 @@ def _sales(catalog: Catalog) -> Iterator[Sale]:
 def _images(catalog: Catalog) -> Iterator[_Result]:
     for model in catalog.models:
         for quality in model.qualities or (None,):
-            yield _Result(
+            pixels = max(shape.width * shape.height for shape in model.shapes)
+            yield _result(
                 model.id,
                 quality or "",
                 model.price_at(quality),
                 model.provider_cost,
                 quality=quality,
-                pixels=max(shape.width * shape.height for shape in model.shapes),
+                pixels=pixels,
             )
 
 
@@ -134,12 +133,41 @@ def _media(catalog: Catalog) -> Iterator[_Result]:
             request = PriceRequest(operation.id, seconds=seconds)
             variant = f"{seconds} s" if seconds else ""
             price_micro = quote(catalog, request).cost_micro
-            cost = operation.provider_cost
             # An upscaled image counts as the larger version of a square of the first shape.
             side = catalog.shapes[0].width * operation.factor
-            yield _Result(
-                operation.id, variant, price_micro, cost, seconds=seconds, pixels=side * side
+            yield _result(
+                operation.id,
+                variant,
+                price_micro,
+                operation.provider_cost,
+                seconds=seconds,
+                pixels=side * side,
             )
+
+
+def _result(
+    entry: str,
+    variant: str,
+    price_micro: int,
+    known: ProviderCost | None,
+    *,
+    quality: str | None = None,
+    seconds: int | None = None,
+    pixels: int,
+) -> _Result:
+    if known is None:
+        return _Result(entry, variant, price_micro, None)
+    cost = known.cost(quality=quality, seconds=seconds, pixels=pixels)
+    return _Result(entry, variant, price_micro, cost, known.currency, known.sold_below)
+
+
+def _chat(catalog: Catalog) -> Iterator[_Result]:
+    for model in catalog.language_models:
+        variant = "1M in, 1M out" if model.output_micros_usd else "1M in"
+        cost_micros_usd = model.input_micros_usd + model.output_micros_usd
+        price_micro = cost_micros_usd * catalog.credits_per_provider_dollar
+        cost = Fraction(cost_micros_usd, 1_000_000)
+        yield _Result(model.id, variant, price_micro, cost, sold_below=catalog.tokens_sold_below)
 
 
 def _longest(operation: Operation) -> tuple[int | None, ...]:

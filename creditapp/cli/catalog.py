@@ -69,18 +69,21 @@ def table(found: Sequence[Margin]) -> str:
     results = list(dict.fromkeys((each.entry, each.variant) for each in found))
     cells = {(each.entry, each.variant, each.sale): each for each in found}
     widths = [max(8, len(sale)) for sale in sales]
-    head = f"{'result':<26}{'credits':>8}{'costs':>9}  "
+    first = max(len(f"{entry} {variant}") for entry, variant in results)
+    head = f"{'result':<{first}}{'credits':>8}{'costs':>9}  "
     lines = [head + "  ".join(f"{s:>{w}}" for s, w in zip(sales, widths, strict=True))]
-    notes: list[str] = []
+    losing: dict[str, list[str]] = {}
     for entry, variant in results:
         row = [cells[entry, variant, sale] for sale in sales]
         if any(each.loses for each in row) and row[0].sold_below:
-            notes.append(f"{entry}: {row[0].sold_below}")
+            losing.setdefault(row[0].sold_below, []).append(entry)
         cost = "unknown" if row[0].cost is None else f"{float(row[0].cost):.4f}"
-        line = f"{f'{entry} {variant}'.strip():<26}{credits_text(row[0].price_micro):>8}{cost:>9}  "
+        credits = credits_text(row[0].price_micro)
+        line = f"{f'{entry} {variant}'.strip():<{first}}{credits:>8}{cost:>9}  "
         shown = ("" if each.percent is None else f"{each.percent:+d} %" for each in row)
         lines.append(line + "  ".join(f"{s:>{w}}" for s, w in zip(shown, widths, strict=True)))
-    return "\n".join([*lines, *(["", *dict.fromkeys(notes)] if notes else [])])
+    notes = [f"{', '.join(dict.fromkeys(entries))}: {why}" for why, entries in losing.items()]
+    return "\n".join([*lines, *(["", *notes] if notes else [])])
 
 
 def _read(name: str | None) -> Catalog:

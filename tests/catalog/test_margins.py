@@ -52,6 +52,18 @@ def test_a_margin_is_the_share_of_the_price_that_stays(edited: Edit) -> None:
     assert (year.percent, year.loses) == (-298, True)  # rounded down
 
 
+def test_chat_earns_the_same_share_with_every_model(studio: Catalog, dollars: Catalog) -> None:
+    luna = margin_of(studio, "Premium, year", "gpt-6-luna", "1M in, 1M out")
+    # $0.60 at the provider's, 100 credits for each dollar; $290 for 14,400 credits.
+    assert (luna.price_micro, luna.cost) == (60_000_000, Fraction(6, 10))
+    assert (luna.paid, luna.percent) == (Fraction(60 * 290, 14_400), 50)
+    embedding = margin_of(studio, "Premium, year", "text-embedding-3-small", "1M in")
+    assert (embedding.cost, embedding.percent) == (Fraction(2, 100), 50)
+    largest = margin_of(dollars, "Extra large", "gpt-6-luna", "1M in, 1M out")
+    assert (largest.percent, largest.loses) == (-15, True)
+    assert largest.sold_below == dollars.tokens_sold_below
+
+
 def test_a_loss_needs_a_reason(edited: Edit) -> None:
     path = edited(REASON, "")
     lost = {each.entry for each in unexplained_losses(load_catalog(path))}
