@@ -37,11 +37,22 @@ class QuoteLine(Schema):
     cost_micro: Credits
 
 
+class MillionTokensAnswer(Schema):
+    """The price of a million tokens of each kind. Those of reasoning count as output."""
+
+    input_micro: Credits
+    cached_input_micro: Credits
+    cache_write_micro: Credits
+    output_micro: Credits
+
+
 class QuoteAnswer(Schema):
     """The price of a request before it is sent.
 
-    ``estimated`` means that the real length decides, and never costs more. ``balance`` is what may
-    pay for this; ``shortfall`` is what it lacks. With own keys of the vendors everything costs 0.
+    ``estimated`` means that the real length decides, and never costs more; of what is paid by the
+    token, what is held is the most. ``millionTokens`` are the prices at this length of the prompt.
+    ``balance`` is what may pay for this; ``shortfall`` is what it lacks. With own keys of the
+    vendors everything costs 0.
     """
 
     operation: str
@@ -51,6 +62,7 @@ class QuoteAnswer(Schema):
     lines: list[QuoteLine]
     estimated: bool
     version: str
+    million_tokens: MillionTokensAnswer | None = None
     balance_micro: Credits | None = None
     affordable: bool | None = None
     shortfall_micro: Credits | None = None
@@ -87,8 +99,20 @@ class QuoteRequest(BaseModel):
     input_tokens: Annotated[StrictInt, Field(ge=0)] | None = Field(
         default=None, validation_alias="inputTokens"
     )
+    cached_tokens: Annotated[StrictInt, Field(ge=0)] = Field(
+        default=0,
+        validation_alias="cachedTokens",
+        description="The part of inputTokens that the provider has in its cache.",
+    )
+    cache_write_tokens: Annotated[StrictInt, Field(ge=0)] = Field(
+        default=0,
+        validation_alias="cacheWriteTokens",
+        description="The part of inputTokens that the provider puts into its cache.",
+    )
     output_tokens: Annotated[StrictInt, Field(ge=0)] | None = Field(
-        default=None, validation_alias="outputTokens"
+        default=None,
+        validation_alias="outputTokens",
+        description="Those of reasoning included. Without it the longest answer.",
     )
 
 
@@ -106,7 +130,7 @@ def quote() -> Response:
     current_viewer = viewer()
     if current_viewer.mode == "own":
         # The vendor bills the member; what that costs is between them.
-        answer.cost_micro, answer.lines = 0, []
+        answer.cost_micro, answer.lines, answer.million_tokens = 0, [], None
     if current_viewer.kind == "user":
         answer.balance_micro = balance_micro = _balance_micro(current_viewer.wallet_id, operation)
         answer.affordable = answer.cost_micro <= balance_micro

@@ -15,6 +15,7 @@ from creditapp.catalog.models import (
     Operation,
 )
 from creditapp.catalog.token_prices import TokenPrices
+from creditapp.catalog.tokens import million_tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,20 +93,19 @@ def _model_cost(catalog: Catalog, model: Model) -> ModelCost:
 
 
 def _language_model_cost(catalog: Catalog, model: LanguageModel) -> ModelCost:
-    # Millionths of a dollar for a million tokens, x credits per dollar, are microcredits for them.
-    rate = catalog.credits_per_provider_dollar
-    prices = [_token_prices(catalog, model, rate)]
+    prices = [_token_prices(catalog, model)]
     for tier in model.tiers:
         prices.append(
-            f"in requests above {tier.above_tokens:,} tokens {_token_prices(catalog, tier, rate)}"
+            f"in requests above {tier.above_tokens:,} tokens {_token_prices(catalog, tier)}"
         )
     return ModelCost(model.id, model.name, None, None, f"{model.name}: {'; '.join(prices)}.")
 
 
-def _token_prices(catalog: Catalog, prices: TokenPrices, rate: int) -> str:
-    parts = [f"{amount(catalog, prices.input_micros_usd * rate)} for a million tokens read"]
-    if prices.output_micros_usd:
-        parts.append(f"{amount(catalog, prices.output_micros_usd * rate)} for a million written")
+def _token_prices(catalog: Catalog, prices: TokenPrices) -> str:
+    million = million_tokens(catalog, prices)
+    parts = [f"{amount(catalog, million.input_micro)} for a million tokens read"]
+    if million.output_micro:
+        parts.append(f"{amount(catalog, million.output_micro)} for a million written")
     return ", ".join(parts)
 
 

@@ -6,7 +6,7 @@ cost. Each quote has a sentence that explains the price.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from creditapp.catalog.catalog import Catalog
 from creditapp.catalog.formatting import amount, count
@@ -19,7 +19,14 @@ from creditapp.catalog.models import (
     ServedModel,
 )
 from creditapp.catalog.selection import accepted_qualities, image_model, language_model
-from creditapp.catalog.tokens import TOKENS_MAX, CostLine, estimated_tokens, token_lines
+from creditapp.catalog.tokens import (
+    TOKENS_MAX,
+    CostLine,
+    MillionTokens,
+    estimated_tokens,
+    million_tokens,
+    token_lines,
+)
 from creditapp.errors import ValidationFailed
 from creditapp.units import divide_up
 
@@ -53,7 +60,8 @@ class PriceRequest:
 class Quote:
     """A price and its explanation. ``cost_micro`` is ``unit_micro`` x ``units``, except for tokens.
 
-    ``estimated`` means that the real usage decides; it never costs more than ``cost_micro``.
+    ``estimated`` means that the real usage decides. It never costs more than ``cost_micro``, except
+    for tokens: there what is held is the most.
     """
 
     operation: str
@@ -67,6 +75,8 @@ class Quote:
     estimated: bool
     version: str
     """The catalog version, pinned with the order."""
+    million_tokens: MillionTokens | None = None
+    """What is paid by the token costs so much, at this length of the prompt."""
 
 
 def quote(catalog: Catalog, request: PriceRequest) -> Quote:
@@ -228,9 +238,11 @@ def _tokens(catalog: Catalog, operation: Operation, request: PriceRequest) -> Qu
     sentence = f"{model.name}, {about}{count(input_tokens, 'token')} in"
     if model.output_micros_usd:
         sentence += f", {up_to}{output_tokens:,} out"
-    return _quote(
+    priced = _quote(
         catalog, operation, cost, 1, sentence, model=model, lines=lines, estimated=estimated
     )
+    million = million_tokens(catalog, model.prices_at(input_tokens))
+    return replace(priced, million_tokens=million)
 
 
 def _quote(

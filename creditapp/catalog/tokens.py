@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from creditapp.catalog.catalog import Catalog
 from creditapp.catalog.formatting import count
 from creditapp.catalog.models import LanguageModel
+from creditapp.catalog.token_prices import TokenPrices
 from creditapp.units import divide_up
 
 TOKENS_MAX = 100_000_000
@@ -24,6 +25,28 @@ class CostLine:
 
     label: str
     cost_micro: int
+
+
+@dataclass(frozen=True, slots=True)
+class MillionTokens:
+    """The price of a million tokens of each kind, in microcredits."""
+
+    input_micro: int
+    cached_input_micro: int
+    cache_write_micro: int
+    output_micro: int
+
+
+def million_tokens(catalog: Catalog, prices: TokenPrices) -> MillionTokens:
+    """Return the prices of a model or of one of its tiers in credits."""
+    # Millionths of a dollar for a million tokens, x credits per dollar, are microcredits for them.
+    rate = catalog.credits_per_provider_dollar
+    return MillionTokens(
+        input_micro=prices.input_micros_usd * rate,
+        cached_input_micro=prices.cached_input_micros_usd * rate,
+        cache_write_micro=prices.cache_write_micros_usd * rate,
+        output_micro=prices.output_micros_usd * rate,
+    )
 
 
 def token_cost_micro(

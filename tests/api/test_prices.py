@@ -109,6 +109,31 @@ def test_a_quote_returns_the_price_and_holds_nothing(
     assert wallet(api.person) == (50, 0)
 
 
+def test_a_quote_of_tokens_shows_the_prices_of_each_kind(api: Program) -> None:
+    body = {"type": "chat", "model": "gpt-6-luna", "inputTokens": 1000, "outputTokens": 200}
+    parts = {"cachedTokens": 400, "cacheWriteTokens": 600}
+    quote = api.call("POST", "/api/quotes", body | parts).json
+    # Credits for a million tokens: 100 x the provider's dollars.
+    assert quote["millionTokens"] == {
+        "input": 10,
+        "cachedInput": 1,
+        "cacheWrite": Decimal("12.5"),
+        "output": 50,
+    }
+    assert {line["label"]: line["cost"] for line in quote["lines"]} == {
+        "400 tokens in, cached": Decimal("0.0004"),
+        "600 tokens in, written to the cache": Decimal("0.0075"),
+        "200 tokens out": Decimal("0.01"),
+    }
+    assert (quote["cost"], quote["estimated"]) == (Decimal("0.0179"), False)
+    long = api.call("POST", "/api/quotes", body | {"inputTokens": 300_000}).json
+    assert long["millionTokens"]["cacheWrite"] == 25
+    assert api.call("POST", "/api/quotes", {}).json.keys().isdisjoint({"millionTokens"})
+    assert api.refused(
+        422, "validation_failed", "POST", "/api/quotes", {**body, "cachedTokens": 1001}
+    )
+
+
 def test_a_guests_quote_has_no_balance(guest_api: Program) -> None:
     quote = guest_api.call("POST", "/api/quotes", {"prompt": "a quay"}).json
     assert not quote.keys() & {"balance", "affordable", "shortfall"}
