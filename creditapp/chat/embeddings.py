@@ -24,8 +24,9 @@ from creditapp.chat.own_keys import NO_KEYS
 from creditapp.chat.providers import ChatMessage, ChatProviders, ChatRequest, ChatRoute, Embedded
 from creditapp.chat.settlement import Ending, post_settlement, result_of, settle
 from creditapp.chat.usage import TokenUsage, count_tokens
-from creditapp.db import stop_reading, transaction
+from creditapp.db import reading, stop_reading, transaction
 from creditapp.generation.delivery import persist
+from creditapp.generation.moderation import Moderation
 from creditapp.generation.providers import GenerationFailed, ProviderError
 from creditapp.generation.submit import ONCE
 from creditapp.ledger import idempotency
@@ -59,13 +60,14 @@ def embed(
 ) -> EmbeddingResult:
     """Return the vector of each text. Owns its transactions; none is open during the call.
 
-    Repeated requests are as those of ``turns.start``, and so are the refusals. A failure of the
+    Repeated requests and refusals are as those of ``turns.start``. A failure of the
     vendor raises ``ProviderError``, with nothing charged.
     """
     model = language_model(get(Catalog), "embeddings", model_id)
     messages = [ChatMessage("user", text) for text in texts]
     digest = hashlib.sha256(json.dumps([model_id, list(texts)]).encode()).hexdigest()
     request_key = f"{ONCE}{secrets.token_hex(16)}"
+    _moderate(texts, by, key, digest)
     with transaction() as session:
         if (earlier := _claim(session, by, key, digest, now)) is not None:
             return earlier
@@ -88,6 +90,19 @@ def embed(
     ending = Ending("stop", "", usage)
     result = persist(lambda: _settle(record.id, ending, embedded, by, key, digest), record.id)
     return EmbeddingResult(embedded.vectors, result)
+
+
+def _moderate(texts: Sequence[str], by: Member, key: str, digest: str) -> None:
+    """Ask the moderation about new texts; nothing is held and no read is open meanwhile."""
+    moderation = get(Moderation)
+    if not moderation.asks:
+        return
+    if not key.startswith(ONCE):
+        stored = idempotency.stored_response(reading().connection(), by.id, ROUTE, key, digest)
+        if stored is not None:
+            return  # they are answered as before
+    stop_reading()
+    moderation.check(texts)
 
 
 def _call(route: ChatRoute, messages: Sequence[ChatMessage]) -> Embedded | ProviderError:

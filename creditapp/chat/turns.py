@@ -108,14 +108,15 @@ def start(
 
 
 def _moderate(order: ChatOrder, by: Member, key: str) -> None:
-    """Ask the moderation about new questions; nothing is held and no read is open meanwhile."""
+    """Ask the moderation about new messages; nothing is held and no read is open meanwhile."""
     moderation = get(Moderation)
     if not moderation.asks:
         return
     if not key.startswith(ONCE) and find_by_key(reading(), by.id, key) is not None:
         return  # it is answered with what was asked before
     stop_reading()
-    moderation.check([each.text for each in order.messages if each.role == "user"])
+    # The system's message is the caller's own text too. Answers are the model's.
+    moderation.check([each.text for each in order.messages if each.role != "assistant"])
 
 
 def _open(

@@ -100,3 +100,50 @@ def test_the_moderation_is_asked_before_anything_is_held(
     assert ask(alice, "allowed", headers={"Idempotency-Key": "k"}).status_code == 200
     assert ask(alice, "allowed", headers={"Idempotency-Key": "k"}).status_code == 200
     assert rules.checked == [question, "allowed"], "a repeated request is not checked again"
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/api/summarize", {"text": "forbidden"}),
+        ("/api/embeddings", {"input": ["allowed", "forbidden"]}),
+        (
+            "/api/agent",
+            {
+                "messages": [
+                    {"role": "system", "content": "forbidden"},
+                    {"role": "user", "content": "allowed"},
+                ]
+            },
+        ),
+    ],
+)
+def test_a_refused_text_costs_nothing_wherever_it_is_sent(
+    app: Flask,
+    alice: Person,
+    provider: ScriptedChat,
+    turns: Turns,
+    path: str,
+    body: dict[str, object],
+) -> None:
+    rules = Rules()
+    provide(app, Moderation, rules)
+    refused = alice.call("POST", path, body)
+    assert (refused.status_code, refused.json["code"]) == (422, "prompt_rejected")
+    assert refused.json["creditsCharged"] == 0
+    assert turns.records() == []
+    assert provider.requests == []
+    assert wallet(alice) == (50, 0)
+
+
+def test_repeated_embeddings_are_not_checked_again(
+    app: Flask, alice: Person, provider: ScriptedChat, turns: Turns
+) -> None:
+    rules = Rules()
+    provide(app, Moderation, rules)
+    for _ in range(2):
+        answer = alice.call(
+            "POST", "/api/embeddings", {"input": "allowed"}, **{"Idempotency-Key": "k"}
+        )
+        assert answer.status_code == 200
+    assert rules.checked == ["allowed"]
