@@ -12,11 +12,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 
+from creditapp.chat import ChatProviders, UsageRecord
+from creditapp.chat.providers import TextDelta
 from creditapp.db import snapshot
 from creditapp.generation.models import Asset, Generation
 from creditapp.generation.operations import OPERATIONS
+from creditapp.services import provide
 from tests.api.contract import Document
 from tests.app_factory import Person
+from tests.chat.scripted import ANSWER, ScriptedChat
 from tests.generation.orders import ORDERS
 from tests.generation.studio import Scripted, Studio
 from tests.generation.test_submit import change_wallet
@@ -60,7 +64,25 @@ quotes = st.fixed_dictionaries(
         "text": anything,
         "inputTokens": st.integers() | anything,
         "outputTokens": st.integers() | anything,
+        "cachedTokens": st.integers(0, 9) | anything,
+        "cacheWriteTokens": st.integers(0, 9) | anything,
         "prompt": anything,
+    },
+)
+message = st.fixed_dictionaries(
+    {"content": texts | st.just("a quay") | anything},
+    optional={"role": st.sampled_from(["system", "user", "assistant"]) | anything},
+)
+talks = st.fixed_dictionaries(
+    {},
+    optional={
+        "messages": st.lists(message, max_size=3) | anything,
+        "text": texts | st.just("a quay"),
+        "input": texts | st.lists(texts, max_size=3) | anything,
+        "model": st.sampled_from(["gpt-6-luna", "text-embedding-3-small", "none"]) | anything,
+        "stream": st.booleans() | anything,
+        "conversationId": st.sampled_from(["cnv_" + "0" * 26, "cnv_"]) | anything,
+        "idempotencyKey": st.sampled_from(["k1", "k2"]) | anything,
     },
 )
 
@@ -147,7 +169,8 @@ def send(person: Person, document: Document, path: str, body: Any, **named: str)
         content_type="application/json",
         headers={"Sec-Fetch-Site": "same-origin", **named},
     )
-    assert answer.status_code in ALLOWED, (body, answer.text)
+    text = answer.text  # which reads a stream to its end
+    assert answer.status_code in ALLOWED, (body, text)
     document.check("POST", path, answer)
     return answer.status_code
 
@@ -192,6 +215,34 @@ def test_any_order_of_any_operation_is_generated_or_refused(
 
     play()
     assert seen >= {202, 422}
+
+
+def test_any_conversation_is_answered_or_refused(app: Flask, rich: Person) -> None:
+    document, seen, model = Document(app), set(), ScriptedChat()
+    provide(app, ChatProviders, model)
+    good = {
+        "chat": {"messages": [{"content": "a quay"}]},
+        "agent": {"messages": [{"content": "a quay"}]},
+        "summarize": {"text": "a quay"},
+        "embeddings": {"input": "a quay"},
+    }
+
+    @settings(slowly, max_examples=80)
+    @given(
+        route=st.sampled_from([*good]), wrong=talks, whole=st.booleans(), named=headers, fails=...
+    )
+    def play(
+        route: str, wrong: dict[str, Any], whole: bool, named: dict[str, str], fails: bool
+    ) -> None:
+        model.script = [TextDelta("One"), RuntimeError("a quay")] if fails else ANSWER
+        body = {**wrong, **good[route]} if whole else {**good[route], **wrong}
+        seen.add((route, send(rich, document, f"/api/{route}", body, **named)))
+
+    play()
+    assert seen >= {(route, status) for route in good for status in (200, 422)}
+    with app.app_context(), snapshot() as session:
+        records = session.scalars(select(UsageRecord)).all()
+    assert {record.state for record in records} == {"settled"}
 
 
 def test_any_quote_is_returned_or_refused(app: Flask, rich: Person, studio: Studio) -> None:
