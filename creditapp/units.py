@@ -73,6 +73,12 @@ def dollars_text(micro: int) -> str:
     return f"{'−' if micro < 0 else ''}${number:,.{digits}f}"
 
 
+def round_down(micro: int) -> int:
+    """Return an amount rounded down to hundredths of a credit; less than one stays as it is."""
+    hundredth = MICRO_PER_CREDIT // 100
+    return micro if 0 <= micro < hundredth else micro - micro % hundredth
+
+
 def minor_digits(currency: str) -> int:
     """Return how many decimals a currency's amounts have: 2 for USD, 0 for JPY."""
     return currency_of(currency).digits

@@ -22,6 +22,7 @@ from creditapp.units import (
     minor_digits,
     minor_from_text,
     money_text,
+    round_down,
     round_down_minor,
 )
 
@@ -114,6 +115,18 @@ def test_an_invalid_number_of_credits_is_refused(amount: str) -> None:
 def test_money_is_in_stripes_minor_units(text: str, currency: str, minor: int, shown: str) -> None:
     assert minor_from_text(text, currency) == minor
     assert money_text(minor, currency) == shown
+
+
+def test_an_amount_is_rounded_down_to_hundredths_unless_it_is_less() -> None:
+    amounts = (49_569_162, 50_000_000, 10_000, 9_999, 0, -1)
+    assert [round_down(each) for each in amounts] == [
+        49_560_000,
+        50_000_000,
+        10_000,
+        9_999,
+        0,
+        -10_000,
+    ]
 
 
 def test_a_rounded_amount_has_no_fraction_that_its_currency_lacks() -> None:

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import case, func, select
+from sqlalchemy import case, func, literal, select, union_all
 from sqlalchemy.orm import Session
 
 from creditapp.chat.models import Conversation, Message, UsageRecord
 from creditapp.db import update_if
 from creditapp.errors import Conflict, NotFound
+from creditapp.generation import queries as generation_queries
+from creditapp.generation.queries import DayUsage, day_number
 
 ID: Final = re.compile(r"use_[0-9a-z]{26}")
 """The form of a usage record's id, which is also the cursor of a list of them."""
@@ -73,6 +75,26 @@ def usage_totals(
         )
         for source, conversation_id, title, calls, read, wrote, cost, own in session.execute(query)
     ]
+
+
+def usage_by_day(session: Session, user_id: str, days: Sequence[datetime]) -> list[DayUsage]:
+    """Return what generations and language models cost a member since each of ``days``; one query.
+
+    ``days`` ascend; each lasts until the next one, the last until now.
+    """
+    record = UsageRecord
+    calls = (
+        select(day_number(record.created_at, days), func.sum(record.cost_micro), literal(0))
+        .where(record.user_id == user_id, record.created_at >= days[0])
+        .group_by("day")
+    )
+    usage = [DayUsage() for _ in days]
+    for day, micro, images in session.execute(
+        union_all(generation_queries.usage_by_day(user_id, days), calls)
+    ):
+        before = usage[day]
+        usage[day] = DayUsage(before.charged_micro + int(micro), before.delivered + int(images))
+    return usage
 
 
 def find_conversation(session: Session, conversation_id: str, user_id: str) -> Conversation:

@@ -6,10 +6,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, case, func, literal_column, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Label, Select, case, func, literal_column, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from creditapp.errors import NotFound
 from creditapp.generation.funding import Caller
@@ -180,16 +180,17 @@ class DayUsage:
     delivered: int = 0
 
 
-def usage_by_day(session: Session, user_id: str, days: Sequence[datetime]) -> list[DayUsage]:
-    """Return what a member's generations cost and delivered since each of ``days``, in one query.
+def usage_by_day(user_id: str, days: Sequence[datetime]) -> Select[Any]:
+    """Return the query of what a member's generations cost and delivered since each of ``days``.
 
-    ``days`` ascend; each lasts until the next one, the last until now.
+    Its rows are the number of the day, microcredits and assets. ``days`` ascend; each lasts until
+    the next one, the last until now.
     """
-    numbers = reversed(list(enumerate(days)))
-    number = case(*((Generation.finished_at >= day, number) for number, day in numbers))
-    query = (
+    return (
         select(
-            number.label("day"), func.sum(Generation.charged_micro), func.sum(Generation.delivered)
+            day_number(Generation.finished_at, days),
+            func.sum(Generation.charged_micro),
+            func.sum(Generation.delivered),
         )
         .where(
             Generation.owner_kind == "user",
@@ -200,10 +201,12 @@ def usage_by_day(session: Session, user_id: str, days: Sequence[datetime]) -> li
         )
         .group_by("day")
     )
-    usage = {
-        day: DayUsage(int(micro), int(images)) for day, micro, images in session.execute(query)
-    }
-    return [usage.get(number, DayUsage()) for number in range(len(days))]
+
+
+def day_number(moment: InstrumentedAttribute[Any], days: Sequence[datetime]) -> Label[Any]:
+    """Return the column ``day``: the number of the day that ``moment`` is in."""
+    numbers = reversed(list(enumerate(days)))
+    return case(*((moment >= day, number) for number, day in numbers)).label("day")
 
 
 def prompts_of(session: Session, user_id: str, generation_ids: Sequence[str]) -> dict[str, str]:

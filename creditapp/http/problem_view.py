@@ -67,6 +67,7 @@ class ProblemView:
     limit: object = None
     reset_at: datetime | None = None
     packs: Sequence[Pack] = ()
+    sells_plans: bool = False
     kept: Mapping[str, str] = field(default_factory=dict)
     """The fields of a form that can be sent again to ``retry_url``."""
     retry_url: str | None = None
@@ -97,6 +98,7 @@ def problem_view(error: AppError) -> ProblemView:
         # RFC 3339 text, as the API has it.
         reset_at=datetime.fromisoformat(reset_at) if isinstance(reset_at, str) else None,
         packs=get(Catalog).packs if error.status == 402 and viewer().kind == "user" else (),
+        sells_plans=any(not plan.free for plan in get(Catalog).plans),
         kept=_typed_fields() if can_send_again else {},
         retry_url=request.path if can_send_again else None,
     )

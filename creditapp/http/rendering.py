@@ -80,6 +80,7 @@ def init_app(app: Flask) -> None:
     app.jinja_env.add_extension("jinja2.ext.do")
     app.jinja_env.filters.update(
         credits=credits_text,
+        brief=lambda micro: credits_text(units.round_down(micro)),
         money=units.money_text,
         markdown=render_markdown,
         moment=moment,

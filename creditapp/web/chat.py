@@ -8,7 +8,7 @@ from typing import Any
 
 from flask import Blueprint, Response, make_response
 
-from creditapp import chat
+from creditapp import chat, credentials
 from creditapp.accounts import Member
 from creditapp.catalog import Catalog
 from creditapp.catalog.price_list import credit_costs
@@ -21,7 +21,7 @@ from creditapp.db import reading, transaction
 from creditapp.errors import AppError, AuthenticationRequired, NotFound, ValidationFailed
 from creditapp.http import forms
 from creditapp.http.policies import policy
-from creditapp.http.rendering import go, page_or_block, render_block, render_page, wants_fragment
+from creditapp.http.rendering import go, render_block, render_page, wants_fragment
 from creditapp.http.viewer import caller, forget_viewer, notify
 from creditapp.services import get
 from creditapp.web import view_models
@@ -110,11 +110,16 @@ def answer_again(conversation_id: str) -> Response:
 def answer(usage_id: str) -> Response:
     """Return an answer as far as it is written; the page asks until it has ended."""
     exchange = exchanges.find_exchange(reading(), usage_id, _member().id)
-    response = page_or_block(
+    if not wants_fragment():
+        return go(f"/chat/{exchange.message.conversation_id}")
+    body = render_block(
         PAGE, "exchange", messages=[view_models.chat_message(exchange, is_last=True)]
     )
-    if exchange.record is not None and exchange.record.state == "settled":
-        response.headers["HX-Trigger-After-Settle"] = "balance-changed"
+    if exchange.record is None or exchange.record.state != "settled":
+        return make_response(body)
+    spent_micro = exchanges.spent_micro(reading(), exchange.message.conversation_id)
+    response = make_response(body + render_block(PAGE, "spent", oob=True, spent_micro=spent_micro))
+    response.headers["HX-Trigger-After-Settle"] = "balance-changed"
     return response
 
 
@@ -175,7 +180,7 @@ def _page(
         "next_url": page.next_cursor and f"/chat?cursor={page.next_cursor}",
         "messages": _messages(found),
         "earlier_url": f"/chat/{opened.id}?before={earlier}" if opened and earlier else None,
-        "spent_micro": exchanges.spent_micro(session, opened.id) if opened else 0,
+        "spent_micro": exchanges.spent_micro(session, opened.id) if opened else None,
     }
 
 
@@ -183,14 +188,20 @@ def _form(
     opened: Conversation | None, *, model: str | None, edited: Message | None = None, text: str = ""
 ) -> dict[str, Any]:
     """Return the context of the form."""
-    catalog = get(Catalog)
+    catalog, member = get(Catalog), _member()
     costs = next((each for each in credit_costs(catalog) if each.operation == "chat"), None)
     if costs is None:
         raise NotFound("This site has no chat.")
+    best_for = {each.id: each.best_for for each in catalog.language_models}
     return {
         "conversation": opened,
         "models": [
-            {"id": each.model, "name": each.name, "sentence": each.sentence}
+            {
+                "id": each.model,
+                "name": each.name,
+                "best_for": best_for[each.model],
+                "sentence": each.sentence,
+            }
             for each in costs.models
         ],
         "chosen": model or costs.models[0].model,
@@ -199,6 +210,8 @@ def _form(
         "nonce": secrets.token_urlsafe(16),
         "characters_max": CHARACTERS_MAX,
         "minimum_micro": catalog.token_minimum_micro,
+        "lacks_keys": member.api_key_mode == "own"
+        and not credentials.list_vendors(reading(), member.id),
     }
 
 

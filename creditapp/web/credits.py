@@ -117,8 +117,8 @@ def back(purchase_id: str) -> Response:
 
 def _packs() -> dict[str, Any]:
     catalog = get(Catalog)
-    best_value = next((pack.id for pack in catalog.packs if pack.best_value), "")
-    pack = catalog.pack(forms.text("pack"))
+    best = next((pack for pack in catalog.packs if pack.best_value), None)
+    pack = catalog.pack(forms.text("pack")) or best or next(iter(catalog.packs), None)
     currency = _currency()
     return {
         "packs": packs_view(catalog, currency),
@@ -128,7 +128,7 @@ def _packs() -> dict[str, Any]:
         "catalog": catalog.digest,
         "nonce": secrets.token_urlsafe(16),
         "next": forms.next_path("/credits"),
-        "selected": pack.id if pack else best_value,
+        "selected": pack.id if pack else "",
         "problem": None,
     }
 

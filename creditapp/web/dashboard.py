@@ -11,7 +11,7 @@ from flask import Blueprint, Flask, Response, current_app, make_response
 from sqlalchemy.orm import Session
 
 from creditapp import ledger, units
-from creditapp.chat.queries import usage_totals
+from creditapp.chat.queries import usage_by_day, usage_totals
 from creditapp.clock import NEVER, now
 from creditapp.db import reading, snapshot, stop_reading
 from creditapp.errors import ValidationFailed
@@ -192,7 +192,7 @@ def _usage(user_id: str, today: date) -> Usage:
     """Return the credits spent and images made on each of the last days, in one query."""
     last = datetime.combine(today, time(), UTC)
     days = [last - timedelta(days=DAYS - 1 - number) for number in range(DAYS)]
-    rows = queries.usage_by_day(reading(), user_id, days)
+    rows = usage_by_day(reading(), user_id, days)
     return Usage(
         [
             UsageDay(day.date(), row.charged_micro, row.delivered)

@@ -17,6 +17,7 @@ from creditapp.db import transaction
 from creditapp.services import get
 from tests.app_factory import Person
 from tests.chat.scripted import Gate, ScriptedChat, Turns, wallet
+from tests.web.steps import HTMX
 
 
 def send(person: Person, form: str, page: str = "/chat", **fields: str) -> TestResponse:
@@ -64,7 +65,15 @@ def test_a_question_is_answered_and_charged_what_the_page_says(
     assert page.has(f'.conversation-list a[href="{path}"][aria-current="page"]')
     balance, held = wallet(alice)
     assert held == 0
-    assert round(50 - balance, 6) == turns.record().cost_micro / 1_000_000 > 0
+    cost = turns.record().cost_micro / 1_000_000
+    assert round(50 - balance, 6) == cost > 0
+    assert page.one("#chat-spent").text.endswith(f"This conversation cost {cost:g} credits.")
+    assert (
+        alice.page("/dashboard").one(".usage-chart .title-row .amount").text == f"{cost:g} credits"
+    )
+    answers = f"/chat/answers/{turns.record().id}"
+    assert alice.browser.get(answers).location == path
+    assert f"cost {cost:g}" in alice.browser.get(answers, headers=HTMX).text
 
 
 def test_an_answer_shows_while_it_is_written_and_its_stop_is_paid(
@@ -162,6 +171,7 @@ def test_too_few_credits_are_said_in_the_conversation_with_the_packs(
     assert answer.status_code == 402
     assert "one more" in answer.text
     assert "Creator" in answer.text
+    assert "choose a plan" in answer.text
     assert turns.records() == []
 
 
