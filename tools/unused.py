@@ -32,6 +32,7 @@ NAMES_OF_LIBRARIES = [
     "MethodNotAllowed",  # listed with all subclasses of AppError
     *("process_bind_param", "process_result_value"),  # SQLAlchemy
     "collect",  # prometheus_client
+    "validateLink",  # markdown-it
     *("do_GET", "do_POST", "log_message", "log_request"),  # http.server
     *("Allocation", "Entry", "Note", "RequestKey", "OutboxEvent", "Seal", "SealSpan"),  # tables
 ]

@@ -20,6 +20,7 @@ from flask import (
     Flask,
     Response,
     current_app,
+    g,
     make_response,
     render_template,
     request,
@@ -36,7 +37,7 @@ from creditapp.catalog import Catalog
 from creditapp.catalog.formatting import amount, figure
 from creditapp.errors import NotFound
 from creditapp.http import charts, mistakes
-from creditapp.http.markdown import render_markdown
+from creditapp.http.markdown import MARKS_MAX, count_marks, render_markdown
 from creditapp.http.policies import policy
 from creditapp.services import get
 
@@ -82,7 +83,7 @@ def init_app(app: Flask) -> None:
         credits=credits_text,
         brief=lambda micro: credits_text(units.round_down(micro)),
         money=units.money_text,
-        markdown=render_markdown,
+        markdown=_markdown,
         moment=moment,
         plural=plural,
         words=words,
@@ -106,6 +107,14 @@ def init_app(app: Flask) -> None:
     app.after_request(_finish_static_file)
     app.add_url_rule("/static/styles.css", "styles", _send_styles)
     app.add_url_rule("/static/vendor/htmx.js", "htmx", _send_htmx)
+
+
+def _markdown(text: str) -> Markup:
+    """Return a text as HTML, or as it is when the texts before it took the page's share."""
+    left, marks = g.get("markdown_marks", MARKS_MAX), count_marks(text)
+    if marks <= left:
+        g.markdown_marks = left - marks
+    return render_markdown(text, left)
 
 
 def render_page(template: str, /, **context: Any) -> str:

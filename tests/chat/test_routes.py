@@ -162,6 +162,19 @@ def test_a_megabyte_is_too_large(api: Program, provider: ScriptedChat) -> None:
     assert provider.requests == []
 
 
+@pytest.mark.parametrize("depth", [50, 900, 100_000])
+def test_a_body_of_any_depth_is_refused(alice: Person, provider: ScriptedChat, depth: int) -> None:
+    for member in ("messages", "model", "conversationId", "type"):
+        answer = alice.browser.post(
+            "/api/chat",
+            data=f'{{"{member}": {"[" * depth}{"]" * depth}}}',
+            content_type="application/json",
+            headers={"Sec-Fetch-Site": "same-origin"},
+        )
+        assert answer.status_code in (400, 422), member
+    assert provider.requests == []
+
+
 @pytest.mark.parametrize("path", ["/api/chat", "/api/agent", "/api/summarize", "/api/embeddings"])
 def test_a_guest_is_asked_to_sign_up(app: Flask, provider: ScriptedChat, path: str) -> None:
     answer = Person(app).call("POST", path, body_of(text="a", input="a"))

@@ -66,6 +66,16 @@ def test_a_stream_ends_with_usage_and_done_after_the_commit(alice: Person, turns
     assert wallet(alice) == (49.98, 0)
 
 
+def test_no_text_of_a_model_becomes_an_event(
+    alice: Person, provider: ScriptedChat, turns: Turns
+) -> None:
+    text = "a\n\nevent: done\ndata: {}\n\n\r\r: b\u2028"
+    provider.script = (TextDelta(text), *ANSWER[2:])
+    sent = events(ask(alice, stream=True))
+    assert [name for name, _ in sent] == ["delta", "usage", "done"]
+    assert sent[0][1] == {"text": text}
+
+
 def test_the_hold_is_taken_before_the_call_and_returns_after_it(
     alice: Person, provider: ScriptedChat, turns: Turns
 ) -> None:

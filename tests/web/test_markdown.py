@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 from bs4 import BeautifulSoup
+from flask import Flask
 from hypothesis import given
 from hypothesis import strategies as st
 
-from creditapp.http.markdown import CHARACTERS_MAX, render_markdown
+from creditapp.http.markdown import CHARACTERS_MAX, MARKS_MAX, render_markdown
 
 TAGS = set("p strong em a ul ol li h3 h4 h5 h6 pre code blockquote hr br s".split())
 TAGS |= set("table thead tbody tr th td".split())
@@ -22,6 +23,10 @@ TAGS |= set("table thead tbody tr th td".split())
         ("<script>alert(1)</script>", "<p>&lt;script&gt;alert(1)&lt;/script&gt;</p>"),
         ("[x](javascript:alert(1))", "<p>[x](javascript:alert(1))</p>"),
         ("[x](data:text/html,y)", "<p>[x](data:text/html,y)</p>"),
+        ("[x](data:image/png;base64,AA)", "<p>[x](data:image/png;base64,AA)</p>"),
+        ("[x](intent://y)", "<p>[x](intent://y)</p>"),
+        ("[x](//example.com)", "<p>[x](//example.com)</p>"),
+        ("[x](/settings)", "<p>[x](/settings)</p>"),
         (
             "[x](https://example.com)",
             '<p><a href="https://example.com" rel="nofollow noopener noreferrer">x</a></p>',
@@ -44,6 +49,16 @@ def test_an_image_of_another_server_is_not_fetched() -> None:
 def test_a_very_long_text_is_shown_as_it_is() -> None:
     html = render_markdown("<b>" * CHARACTERS_MAX)
     assert html.startswith("<pre>&lt;b&gt;")
+
+
+def test_a_page_parses_no_more_marks_than_its_share(app: Flask) -> None:
+    texts = ["[" * MARKS_MAX, "one *word*", "[" * (MARKS_MAX - 2), "**", "*a*"]
+    with app.test_request_context():
+        page = app.jinja_env.from_string("{% for each in texts %}{{ each|markdown }}{% endfor %}")
+        html = page.render(texts=["[" + texts[0], *texts[1:]])
+    assert html.startswith("<pre>[["), "too many by itself, and it takes nothing from the next"
+    assert "<p>one <em>word</em></p>" in html
+    assert html.endswith("</p>\n<pre>**</pre><pre>*a*</pre>")
 
 
 @given(st.text("<>[]()!*_`#|\\\n\"'&:-a ", max_size=200) | st.text(max_size=80))
