@@ -18,19 +18,15 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import socket
-import struct
-import threading
 import time
 from collections import deque
 from collections.abc import Mapping
 from email.parser import BytesParser
 from email.policy import HTTP
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from tests.fakes import media_files
+from tests.fakes.http_server import FakeHandler, FakeServer
 from tests.fakes.openai_answers import answer
 from tests.fakes.openai_faults import FAULTS, REFUSALS, spoiled
 from tests.fakes.openai_moderations import check_moderation, moderation_answer
@@ -40,7 +36,7 @@ HUGE = 3 * 1024 * 1024
 KEY = "sk-fake-0123456789abcdef"  # pragma: allowlist secret
 
 
-class FakeOpenAI:
+class FakeOpenAI(FakeServer):
     """The server; as a context manager it listens inside the ``with``."""
 
     CANNOT = frozenset({"other_model"})
@@ -54,10 +50,10 @@ class FakeOpenAI:
         compatible_models: frozenset[str] = frozenset(),
         lenient: bool = False,
     ) -> None:
+        super().__init__(_Handler, port)
         self.key = key
         self.lenient = lenient
         self.compatible_models = compatible_models
-        self._lock = threading.Lock()
         self._faults: deque[tuple[str, float]] = deque()
         self._calls: list[dict[str, Any]] = []
         self._moderation_faults: deque[tuple[str, float]] = deque()
@@ -65,15 +61,11 @@ class FakeOpenAI:
         """The bodies of the moderations so far; they cost nothing and are not counted."""
         self.headers: dict[str, str] = {}
         """The headers of the last call, without the key."""
-        self.closing = threading.Event()
-        self._server = _Server(("127.0.0.1", port), _Handler)
-        self._server.fake = self
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
 
     @property
     def base_url(self) -> str:
         """The value for ``OPENAI_BASE_URL``."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}/v1"
+        return f"{self.address}/v1"
 
     @property
     def calls(self) -> list[dict[str, Any]]:
@@ -122,47 +114,10 @@ class FakeOpenAI:
         """Listen until interrupted."""
         self._server.serve_forever()
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.closing.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    fake: FakeOpenAI
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Stay silent: a client that went away is part of many tests."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: _Server
-
-    def do_GET(self) -> None:
-        self._route("GET")
-
-    def do_POST(self) -> None:
-        self._route("POST")
-
-    def do_DELETE(self) -> None:
-        self._route("DELETE")
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        pass
-
-    def _route(self, method: str) -> None:
+class _Handler(FakeHandler):
+    def answer(self) -> None:
+        method = self.command
         raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         path = self.path.partition("?")[0]
         try:
@@ -308,7 +263,7 @@ class _Handler(BaseHTTPRequestHandler):
             else:
                 self.close_connection = True
         elif fault == "reset":
-            self._reset()
+            self.reset()
         elif fault in ("slow", "cut_off"):
             self._trickle(json.dumps(answer(given, path)).encode(), seconds, fault == "cut_off")
         elif fault in ("garbage", "empty"):
@@ -339,7 +294,7 @@ class _Handler(BaseHTTPRequestHandler):
         if cut_off:
             self.wfile.write(body[: len(body) // 2])
             self.wfile.flush()
-            self._reset()
+            self.reset()
             return
         until = time.monotonic() + seconds
         try:
@@ -350,13 +305,6 @@ class _Handler(BaseHTTPRequestHandler):
                     break
         except OSError:
             pass  # the client has had enough
-
-    def _reset(self) -> None:
-        # Linger 0 makes close() send RST instead of FIN.
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.connection.close()
-        self.close_connection = True
-        self.wfile = open("/dev/null", "wb")  # noqa: SIM115  # the base class still flushes it
 
     def _send(self, status: int, body: object) -> None:
         self._send_bytes(status, json.dumps(body).encode(), {})

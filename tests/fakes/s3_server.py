@@ -15,19 +15,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-import socket
-import struct
-import threading
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Self
 from urllib.parse import quote, unquote
 from xml.sax.saxutils import escape
 
+from tests.fakes.http_server import FakeHandler, FakeServer
 from tests.fakes.s3_signatures import BadSignature, Checker, SignedRequest
 
 FAULTS = {
@@ -62,12 +57,13 @@ class Object:
         return f'"{hashlib.md5(self.data, usedforsecurity=False).hexdigest()}"'
 
 
-class FakeS3:
+class FakeS3(FakeServer):
     """The server; as a context manager it listens inside the ``with``."""
 
     def __init__(
         self, bucket: str = "media", region: str = "eu-central-1", prefix: str = ""
     ) -> None:
+        super().__init__(_Handler)
         self.bucket, self.region, self.prefix = bucket, region, prefix
         self.access_key, self.secret_key = KEYS
         self.checker = Checker(self.access_key, self.secret_key, region)
@@ -75,17 +71,12 @@ class FakeS3:
         self.calls: list[tuple[str, str]] = []
         """Method and key of each request, refused ones too."""
         self.refusals: list[str] = []
-        self.closing = threading.Event()
-        self._lock = threading.Lock()
         self._faults: deque[tuple[str, str]] = deque()
-        self._server = _Server(("127.0.0.1", 0), _Handler)
-        self._server.fake = self
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
 
     @property
     def endpoint(self) -> str:
         """The address before the bucket."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return self.address
 
     @property
     def url(self) -> str:
@@ -124,30 +115,6 @@ class FakeS3:
                 return self._faults.popleft()[0]
             return ""
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.closing.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 64
-    fake: FakeS3
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Stay silent: a client that went away is part of many tests."""
-
 
 class _Refusal(Exception):
     def __init__(self, status: int, code: str, message: str = "") -> None:
@@ -155,30 +122,10 @@ class _Refusal(Exception):
         self.status, self.code = status, code
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: _Server
+class _Handler(FakeHandler):
     disable_nagle_algorithm = True
 
-    def do_GET(self) -> None:
-        self._answer()
-
-    def do_HEAD(self) -> None:
-        self._answer()
-
-    def do_PUT(self) -> None:
-        self._answer()
-
-    def do_DELETE(self) -> None:
-        self._answer()
-
-    def do_POST(self) -> None:
-        self._answer()
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        pass
-
-    def _answer(self) -> None:
+    def answer(self) -> None:
         fake = self.server.fake
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         path, _, query = self.path.partition("?")
@@ -192,7 +139,7 @@ class _Handler(BaseHTTPRequestHandler):
         if fault == "silent":
             fake.closing.wait(60)
         if fault in ("reset", "silent"):
-            self._reset()
+            self.reset()
             return
         try:
             fake.checker.check(request, datetime.now(UTC))
@@ -219,7 +166,7 @@ class _Handler(BaseHTTPRequestHandler):
             stored = Object(request.body, kind, request.headers)
             fake.objects[key] = stored
             if fault == "lost":
-                self._reset()
+                self.reset()
                 return
             self._send(200, b"", {"ETag": stored.etag})
         elif self.command == "DELETE":
@@ -277,13 +224,6 @@ class _Handler(BaseHTTPRequestHandler):
                 self.wfile.write(body)
         except OSError:
             self.close_connection = True
-
-    def _reset(self) -> None:
-        # Linger 0 makes close() send RST instead of FIN.
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.connection.close()
-        self.close_connection = True
-        self.wfile = open("/dev/null", "wb")  # noqa: SIM115  # the base class still flushes it
 
 
 def _listed(fake: FakeS3, query: Mapping[str, str]) -> bytes:

@@ -14,15 +14,12 @@ Imports nothing of the app.
 from __future__ import annotations
 
 import json
-import socket
-import struct
-import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal
+
+from tests.fakes.http_server import FakeHandler, FakeServer
 
 FAULTS = {
     "http_400": "refuses the request",
@@ -80,7 +77,7 @@ class Refused(Exception):
         self.status, self.body = status, body
 
 
-class VendorServer:
+class VendorServer(FakeServer):
     """The server; as a context manager it listens inside the ``with``."""
 
     KEY: ClassVar[str]
@@ -90,19 +87,15 @@ class VendorServer:
     """The stage of a fault, where it is not the paid request."""
 
     def __init__(self) -> None:
+        super().__init__(_Handler)
         self.key = self.KEY
-        self._lock = threading.Lock()
         self._faults: deque[tuple[str, str, float]] = deque()
         self.calls: list[Call] = []
-        self.closing = threading.Event()
-        self._server = _Server(("127.0.0.1", 0), _Handler)
-        self._server.fake = self
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
 
     @property
     def base_url(self) -> str:
         """The value for the variable of the vendor's address."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return self.address
 
     @property
     def count(self) -> int:
@@ -145,48 +138,9 @@ class VendorServer:
         """Return the vendor's form of a refusal, which quotes the request and the key."""
         raise NotImplementedError
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.closing.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 64
-    fake: VendorServer
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Stay silent: a client that went away is part of many tests."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: _Server
-
-    def do_GET(self) -> None:
-        self._answer()
-
-    def do_POST(self) -> None:
-        self._answer()
-
-    def do_PUT(self) -> None:
-        self._answer()
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        pass
-
-    def _answer(self) -> None:
+class _Handler(FakeHandler):
+    def answer(self) -> None:
         fake = self.server.fake
         raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         headers = {name.lower(): value for name, value in self.headers.items()}
@@ -196,7 +150,7 @@ class _Handler(BaseHTTPRequestHandler):
         if fault in ("delay", "timeout"):
             fake.closing.wait(seconds)
         if fault == "reset":
-            self._reset()
+            self.reset()
             return
         if fault in ("html", "empty", "redirect"):
             body = b"<html><h1>It works</h1></html>" if fault == "html" else b""
@@ -235,7 +189,7 @@ class _Handler(BaseHTTPRequestHandler):
                 return
             # What was sent has to arrive before a reset, which discards what was not yet read.
             self.server.fake.closing.wait(0.05 if stream.ending == "reset" else 5.0)
-            self._reset()
+            self.reset()
         except OSError:
             self.close_connection = True
 
@@ -251,15 +205,8 @@ class _Handler(BaseHTTPRequestHandler):
             if cut:
                 self.wfile.write(body[: len(body) // 2])
                 self.wfile.flush()
-                self._reset()
+                self.reset()
             else:
                 self.wfile.write(body)
         except OSError:
             self.close_connection = True
-
-    def _reset(self) -> None:
-        # Linger 0 makes close() send RST instead of FIN.
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.connection.close()
-        self.close_connection = True
-        self.wfile = open("/dev/null", "wb")  # noqa: SIM115  # the base class still flushes it
