@@ -29,11 +29,7 @@ def history(
     if conversation_id is None:
         return []
     conversation = find_conversation(session, conversation_id, user_id)
-    open_record = select(UsageRecord.id).where(
-        UsageRecord.conversation_id == conversation.id, UsageRecord.state == "open"
-    )
-    if session.scalar(open_record) is not None:
-        raise Conflict("The last answer of this conversation is still being written.")
+    _require_settled(session, conversation.id)
     query = (
         select(Message)
         .where(
@@ -118,13 +114,17 @@ def _reserve(session: Session, conversation_id: str, count: int, now: datetime) 
         .returning(Conversation.length)
         .execution_options(synchronize_session=False)
     ).scalar_one()
+    # Another turn may have begun while this one waited for the row.
+    _require_settled(session, conversation_id)
+    return int(length) - count
+
+
+def _require_settled(session: Session, conversation_id: str) -> None:
     open_record = select(UsageRecord.id).where(
         UsageRecord.conversation_id == conversation_id, UsageRecord.state == "open"
     )
     if session.scalar(open_record) is not None:
-        # Another turn began while this one waited for the row.
         raise Conflict("The last answer of this conversation is still being written.")
-    return int(length) - count
 
 
 def _title(messages: Sequence[ChatMessage]) -> str:

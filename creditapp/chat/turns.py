@@ -112,7 +112,7 @@ def _moderate(order: ChatOrder, by: Member, key: str) -> None:
     moderation = get(Moderation)
     if not moderation.asks:
         return
-    if not key.startswith(ONCE) and find_by_key(reading(), by.id, key) is not None:
+    if _earlier(reading(), by, key) is not None:
         return  # it is answered with what was asked before
     stop_reading()
     # The system's message is the caller's own text too. Answers are the model's.
@@ -125,16 +125,21 @@ def _open(
     """Return the new turn with its call of the vendor, or a settled earlier turn alone."""
     try:
         with transaction() as session:
-            earlier = None if key.startswith(ONCE) else find_by_key(session, by.id, key)
+            earlier = _earlier(session, by, key)
             if earlier is not None:
                 return replay(session, earlier, order.digest()), None
             return _create(session, order, by, key, now, request_keys)
     except AppError:
         # A request with the same key may have come first: what this one held is rolled back.
-        earlier = None if key.startswith(ONCE) else find_by_key(reading(), by.id, key)
+        earlier = _earlier(reading(), by, key)
         if earlier is None:
             raise
         return replay(reading(), earlier, order.digest()), None
+
+
+def _earlier(session: Session, by: Member, key: str) -> UsageRecord | None:
+    """Return the record that a request with this key made before; one without a key has none."""
+    return None if key.startswith(ONCE) else find_by_key(session, by.id, key)
 
 
 def _create(
