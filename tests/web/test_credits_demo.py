@@ -223,7 +223,7 @@ def test_every_email_is_shown_as_html_and_as_text(app: Flask) -> None:
     browser = Person(app).browser
     page = Person(app).page("/credits-demo/emails")
     for email in EMAILS:
-        assert page.has(f'code:-soup-contains("{email.name}")')
+        assert any(email.name in text for text in page.texts("code"))
         for example in email.examples:
             path = f"/credits-demo/emails/{email.name}/{example.name}"
             assert page.has(f'a[href="{path}"]')
