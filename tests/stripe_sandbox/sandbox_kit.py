@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import stripe
-from flask import Flask, Response, request
+from flask import Flask, Response, current_app, request
 from stripe.checkout import Session
 from stripe.params.checkout import SessionCreateParams
 
@@ -30,7 +30,7 @@ from creditapp.stripe_sandbox import (
     start_deliveries,
 )
 from creditapp.stripe_sandbox.state import State
-from tests.pages import parse_html
+from creditapp.stripe_sandbox.store import Database
 from tests.stripe_sandbox.contract import faults_of_answer, faults_of_error
 
 KEY = "sk_test_alice"
@@ -104,6 +104,11 @@ class Shop:
         self._server.server_close()
 
 
+_FAULTS = "faults"
+_stopped: list[Flask] = []
+"""Apps for the next sandboxes: routes and templates of a new one take longer than most tests."""
+
+
 @dataclass
 class Sandbox:
     """A sandbox behind a port, with the SDK and a browser without JavaScript."""
@@ -112,6 +117,7 @@ class Sandbox:
     shop: Shop
     app: Flask = field(init=False)
     server: Server = field(init=False)
+    stripe: stripe.StripeClient = field(init=False)
     faults: list[str] = field(default_factory=list)
     _deliveries: Deliveries | None = None
 
@@ -120,12 +126,23 @@ class Sandbox:
 
     def start(self) -> None:
         """Begin on whatever the file holds."""
-        self.app = create_sandbox(
-            self.path, public_url="http://later", webhook_url=self.shop.url, webhook_secret=SECRET
-        )
-        self.app.after_request(self._check)
+        self.app = _stopped.pop() if _stopped else _new_app(self.path)
         self.server = serve(self.app, "127.0.0.1", 0)
-        State.of(self.app).public_url = self.server.url
+        State(
+            database=Database(self.path),
+            public_url=self.server.url,
+            webhook_url=self.shop.url,
+            webhook_secret=SECRET,
+            secret_key=None,
+            app_name="CreditApp",
+        ).attach(self.app)
+        self.app.extensions[_FAULTS] = self.faults
+        self.stripe = stripe.StripeClient(
+            KEY,
+            base_addresses={"api": self.server.url},
+            max_network_retries=0,
+            http_client=stripe.RequestsClient(timeout=5),
+        )
 
     def deliver(self) -> None:
         """Begin to send webhooks."""
@@ -138,16 +155,7 @@ class Sandbox:
             self._deliveries = None
         self.server.stop()
         State.of(self.app).database.close()
-
-    @property
-    def stripe(self) -> stripe.StripeClient:
-        """The SDK, speaking to this sandbox."""
-        return stripe.StripeClient(
-            KEY,
-            base_addresses={"api": self.server.url},
-            max_network_retries=0,
-            http_client=stripe.RequestsClient(timeout=5),
-        )
+        _stopped.append(self.app)
 
     def open_checkout(self, **more: Any) -> Session:
         """Open a checkout of the Creator pack."""
@@ -223,9 +231,8 @@ class Sandbox:
 
     def press(self, path: str, **form: str) -> Any:
         """Send a form of the pages, with its token."""
-        browser = self.app.test_client()
-        token = parse_html(browser.get("/").text).value("token")
-        return browser.post(path, data={"token": token, **form})
+        token = State.of(self.app).form_token()
+        return self.app.test_client().post(path, data={"token": token, **form})
 
     def get(self, path: str) -> Any:
         """Open a page."""
@@ -236,12 +243,20 @@ class Sandbox:
         events = self.stripe.v1.events.list({"limit": 100}).data
         return [event.type for event in reversed(events)]
 
-    def _check(self, response: Response) -> Response:
-        if request.path.startswith("/v1/"):
-            body = json.loads(response.get_data())
-            right = response.status_code == 200
-            self.faults += faults_of_answer(body) if right else faults_of_error(body)
-        return response
+
+def _new_app(path: Path) -> Flask:
+    app = create_sandbox(path, public_url="http://later", webhook_url=None, webhook_secret=SECRET)
+    app.after_request(_check)
+    return app
+
+
+def _check(response: Response) -> Response:
+    if request.path.startswith("/v1/"):
+        body = json.loads(response.get_data())
+        right = response.status_code == 200
+        faults = faults_of_answer(body) if right else faults_of_error(body)
+        current_app.extensions[_FAULTS] += faults
+    return response
 
 
 def wait_until(true: Callable[[], bool], what: str) -> None:
