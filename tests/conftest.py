@@ -15,6 +15,7 @@ from sqlalchemy.engine import Engine
 
 from creditapp.accounts import passwords
 from creditapp.clock import StoppedClock
+from creditapp.generation.providers.offline import draw
 from tests.app_factory import (
     CHROMIUM,
     CHROMIUM_FLAGS,
@@ -28,6 +29,7 @@ from tests.app_factory import (
     get_clock,
     get_outbox,
     get_queue,
+    plain_png,
 )
 from tests.databases import Databases, lacking, new_database
 from tests.shop_app import ShopApp
@@ -100,6 +102,15 @@ def _quick_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(passwords, "_MEMORY_KIB", 64)
     monkeypatch.setattr(passwords, "_ITERATIONS", 1)
     monkeypatch.setattr(passwords, "_PARAMETERS", "$argon2id$v=19$m=64,t=1,p=1$")
+
+
+@pytest.fixture(autouse=True)
+def _plain_previews(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give the previews of this process one colour: a drawn scene takes as long as ten tests.
+
+    The tests of the provider itself draw them. Servers that tests start do too.
+    """
+    monkeypatch.setattr(draw, "draw_png", plain_png)
 
 
 # One for the whole run: Playwright allows a single one in a process.
@@ -206,13 +217,13 @@ def guest(app: Flask) -> Person:
 @pytest.fixture
 def alice(app: Flask) -> Person:
     """Alice has an account with its 50 welcome credits."""
-    return Person(app).sign_up("alice@example.com")
+    return Person(app).open_account("alice@example.com")
 
 
 @pytest.fixture
 def charlie(app: Flask) -> Person:
     """Charlie has an account too, and must not see what is Alice's."""
-    return Person(app).sign_up("charlie@example.com")
+    return Person(app).open_account("charlie@example.com")
 
 
 @pytest.fixture

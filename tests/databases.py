@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
-from sqlalchemy import Connection, create_engine, event, text
+from sqlalchemy import Connection, TextClause, create_engine, event, text
 from sqlalchemy.engine import Engine, make_url
 from sqlalchemy.exc import OperationalError
 
@@ -113,12 +113,18 @@ class Databases:
         self._closing.close()
 
 
-def _delete_rows(connection: Connection) -> None:
-    tables = db.metadata.sorted_tables
-    which = " UNION ALL ".join(
-        f"SELECT '{table}' WHERE EXISTS (SELECT 1 FROM {table})" for table in tables
+@functools.cache
+def _names_of_used_tables() -> TextClause:
+    return text(
+        " UNION ALL ".join(
+            f"SELECT '{table}' WHERE EXISTS (SELECT 1 FROM {table})"
+            for table in db.metadata.sorted_tables
+        )
     )
-    used = connection.scalars(text(which)).all()
+
+
+def _delete_rows(connection: Connection) -> None:
+    used = connection.scalars(_names_of_used_tables()).all()
     if connection.dialect.name == "postgresql":
         connection.execute(text("SET LOCAL lock_timeout = '20s'"))  # a test left a transaction open
         connection.execute(text("SET LOCAL session_replication_role = replica"))  # no triggers

@@ -78,7 +78,7 @@ class ShopApp:
 
     def person(self) -> Person:
         """Return a new user with a browser, signed in."""
-        return Person(self.app).sign_up(f"{secrets.token_hex(6)}@example.com")
+        return Person(self.app).open_account(f"{secrets.token_hex(6)}@example.com")
 
     def user_of(self, person: Person) -> User:
         """Return the user who is signed in with a browser."""

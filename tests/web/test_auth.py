@@ -178,8 +178,9 @@ def test_logging_out_everywhere_ends_what_others_copied(alice: Person) -> None:
     assert alice.browser.get("/dashboard").status_code == 303
 
 
-def test_a_fragment_leaves_a_notice_to_the_next_page(alice: Person) -> None:
+def test_a_fragment_leaves_a_notice_to_the_next_page(guest: Person) -> None:
     """She has just signed up, and a card in another tab asks for its news first."""
+    alice = guest.sign_up("alice@example.com")
     part = alice.browser.get("/gallery", headers={"HX-Request": "true"})
     assert (part.status_code, "Welcome." in part.text) == (200, False)
     assert "Welcome." in alice.browser.get("/").text

@@ -20,6 +20,18 @@ NEW = "a brand new password"
 
 
 @pytest.fixture
+def alice(app: Flask) -> Person:
+    """Alice signed up by the form, so that her browser is known."""
+    return Person(app).sign_up("alice@example.com")
+
+
+@pytest.fixture
+def charlie(app: Flask) -> Person:
+    """Charlie did too."""
+    return Person(app).sign_up("charlie@example.com")
+
+
+@pytest.fixture
 def hashes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Each password that is hashed or compared, with the time that takes."""
     passwords.verify("", None)  # what an unknown address is compared with is hashed once

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 from creditapp.payments.stripe.records import CheckoutCreated, CheckoutRequest, GatewayError
 
 if TYPE_CHECKING:
-    from stripe import StripeClient, V1Services
+    from stripe import HTTPClient, StripeClient, V1Services
     from stripe.params.checkout import SessionCreateParams
 
 API_VERSION = "2026-10-28.endive"
@@ -75,9 +75,15 @@ class StripeConnection:
                     stripe_version=API_VERSION,
                     base_addresses={"api": api_base} if api_base else None,
                     max_network_retries=self._max_network_retries,
-                    http_client=stripe.RequestsClient(timeout=self._timeout_seconds),
+                    http_client=self.http_client(),
                 )
             return self._client.v1
+
+    def http_client(self) -> HTTPClient:
+        """Return the client that sends the SDK's requests."""
+        import stripe
+
+        return stripe.RequestsClient(timeout=self._timeout_seconds)
 
     def open_checkout(self, params: SessionCreateParams, key: str) -> CheckoutCreated:
         """Open a Checkout Session; the same idempotency key returns the same one."""

@@ -37,6 +37,11 @@ def generate(
     return outcome
 
 
+@pytest.fixture(autouse=True)
+def _plain_previews() -> None:
+    """Draw the scenes: these tests look at them."""
+
+
 @pytest.fixture(scope="session")
 def shared_server() -> Iterator[FakeOpenAI]:
     with FakeOpenAI(compatible_models=frozenset({"flux-dev"})) as server:
