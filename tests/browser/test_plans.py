@@ -54,7 +54,7 @@ def card_of_plan(page: Page) -> str:
     return page.locator("section", has=page.locator("#plan-title")).inner_text()
 
 
-@pytest.mark.parametrize("alice", [1280, 390], indirect=True)
+@pytest.mark.parametrize("alice", [pytest.param(1280, marks=pytest.mark.whole), 390], indirect=True)
 def test_subscribe_upgrade_cancel_resume(alice: Person) -> None:
     page = alice.page
     alice.open("/credits/plans?next=/dashboard")
@@ -85,7 +85,7 @@ def test_subscribe_upgrade_cancel_resume(alice: Person) -> None:
     assert "Next payment" in card_of_plan(page)
 
 
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("width", [pytest.param(1280, marks=pytest.mark.whole), 390])
 def test_the_labels_of_packs_and_plans_take_one_line(
     chromium: Browser, shop: str, width: int
 ) -> None:

@@ -12,7 +12,7 @@ from tests.browser.conftest import Cast, choose_model
 pytestmark = pytest.mark.browser
 
 
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("width", [1280, pytest.param(390, marks=pytest.mark.whole)])
 def test_a_stranger_makes_images_signs_up_buys_a_pack_and_makes_more(
     cast: Cast, width: int
 ) -> None:
