@@ -27,13 +27,13 @@ INSTALLATION, STATIC, TESTS, ALL = "installation", "static checks", "unit and co
 SECONDS = {
     INSTALLATION: 45,
     STATIC: 40,
-    TESTS: 385,
-    "browser": 125,
+    TESTS: 375,
+    "browser": 150,
     "faults and kills": 115,
-    "fuzz": 65,
+    "fuzz": 45,
     "restore": 15,
     "attack": 30,
-    "workers": 25,
+    "workers": 30,
     "interop": 30,
     "samples": 25,
 }

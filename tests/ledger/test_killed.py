@@ -2,7 +2,8 @@
 
 A child process runs one verb and kills itself before its n-th statement, for every n until it
 survives. After each kill the tables must be unchanged, to the row, and the proof must hold; the
-last child's effect must be complete. Run with ``pytest -s`` to see each kill.
+last child's effect must be complete. Run with ``pytest -s`` to see each kill. In the check each
+database gets half of the verbs, and the other database the other half; in the soak both get all.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from creditapp.ledger import idempotency
 from creditapp.ledger.triggers import REMOVE
 from tests.ledger.cast import DAY, START, TABLES, Person, create_ledger, open_engine, prove
 
+SOAK = os.environ.get("CREDITAPP_SOAK") == "1"
 Verb = Callable[[Connection, "Setup"], object]
 LATE = START + 20 * DAY
 
@@ -116,7 +118,8 @@ def test_a_kill_before_any_statement_loses_and_invents_nothing(database_url: str
     with transaction(engine) as session:
         setup = Setup(session.connection())
     kills = 0
-    for name, verb in VERBS.items():
+    half = slice(None) if SOAK else slice(engine.dialect.name == "sqlite", None, 2)
+    for name, verb in list(VERBS.items())[half]:
         before = rows(engine)
         step = 1
         while killed(database_url, engine, verb, setup, step):
@@ -133,7 +136,7 @@ def test_a_kill_before_any_statement_loses_and_invents_nothing(database_url: str
         print(f"{engine.dialect.name}: {name}: killed before each of {step - 1} statements")
         restore(engine, before)
     print(f"{engine.dialect.name}: {kills} children killed")
-    assert kills > 100
+    assert kills > (100 if SOAK else 50)
     engine.dispose()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
 from sqlalchemy import select, update
 
 from creditapp import payments
@@ -13,6 +14,8 @@ from creditapp.db import snapshot, transaction
 from creditapp.payments.customers import Customer
 from tests.flaky_gateway import cut, on_first_call
 from tests.shop_app import ShopApp
+
+pytestmark = pytest.mark.in_turn
 
 
 def change_address(shop_app: ShopApp, member: User, email: str) -> None:

@@ -16,6 +16,8 @@ from creditapp.services import get, provide
 from tests.flaky_gateway import cut
 from tests.shop_app import COMPLETED, CREATOR, ShopApp
 
+pytestmark = pytest.mark.in_turn
+
 # --- purchases that end -----------------------------------------------------------------------
 
 

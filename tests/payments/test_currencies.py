@@ -18,6 +18,8 @@ from creditapp.stripe_sandbox import currencies as of_sandbox
 from tests.app_factory import SharedApps
 from tests.shop_app import CREATOR, ShopApp
 
+pytestmark = pytest.mark.in_turn
+
 STUDIO = Path(__file__).resolve().parents[2] / "creditapp" / "catalog" / "studio.toml"
 PRICES = {"starter": "4.50", "creator": "13.99", "pro": "27.99", "enterprise": "45.99"}
 

@@ -24,6 +24,8 @@ from creditapp.stripe_sandbox.state import State
 from tests.app_factory import SharedApps
 from tests.payments.plan_shop import MICRO, PlanShop
 
+pytestmark = pytest.mark.in_turn
+
 BASIC, PREMIUM = 500, 1200
 DISPLAYS = ["included", "itemized"]
 

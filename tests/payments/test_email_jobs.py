@@ -23,6 +23,8 @@ from tests.payments.plan_shop import PlanShop
 from tests.payments.topup_shop import TopupShop
 from tests.shop_app import ShopApp
 
+pytestmark = pytest.mark.in_turn
+
 
 def sent(outbox: Outbox, queue: Queue) -> list[str]:
     """Return the emails that the waiting jobs send."""

@@ -16,6 +16,8 @@ from tests.app_factory import SharedApps
 from tests.payments.plan_shop import PlanShop
 from tests.shop_app import CREATOR, ShopApp
 
+pytestmark = pytest.mark.in_turn
+
 ON = {"CREDITAPP_PROMOTION_CODES": "1", "CREDITAPP_AUTOMATIC_TAX": "1"}
 
 

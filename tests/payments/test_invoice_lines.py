@@ -22,6 +22,8 @@ from tests.payments.plan_shop import MICRO, PlanShop
 from tests.shop_app import ShopApp
 from tests.stripe_sandbox.sandbox_kit import KEY, SECRET, Sandbox
 
+pytestmark = pytest.mark.in_turn
+
 
 @pytest.fixture
 def gateway(sandbox: Sandbox) -> StripeGateway:

@@ -22,6 +22,8 @@ from creditapp.payments.subscriptions.models import Invoice, Subscription
 from creditapp.stripe_sandbox.state import State
 from tests.payments.plan_shop import PlanShop
 
+pytestmark = pytest.mark.in_turn
+
 
 def new_price(plans: PlanShop, amount_minor: int, **recurring: Any) -> str:
     """Create a price at Stripe that no catalog has."""

@@ -9,6 +9,8 @@ from creditapp.db import snapshot, transaction
 from creditapp.payments.reconciliation import ledger_check
 from tests.shop_app import ShopApp
 
+pytestmark = pytest.mark.in_turn
+
 
 def buy_pack(shop_app: ShopApp) -> None:
     purchase = shop_app.start_checkout(shop_app.member())

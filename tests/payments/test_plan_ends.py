@@ -17,6 +17,8 @@ from tests.app_factory import Person
 from tests.flaky_gateway import on_first_call
 from tests.payments.plan_shop import PlanShop
 
+pytestmark = pytest.mark.in_turn
+
 
 def at_stripe(plans: PlanShop, subscription: Subscription, **params: Any) -> None:
     """Change a subscription in Stripe's dashboard."""

@@ -20,6 +20,8 @@ from creditapp.runtime.server import refuse_demo_money
 from tests.app_factory import SharedApps
 from tests.payments.plan_shop import PlanShop
 
+pytestmark = pytest.mark.in_turn
+
 STUDIO = Path(__file__).resolve().parents[2] / "creditapp" / "catalog" / "studio.toml"
 MORE_PLANS = """
 [[plans]]

@@ -16,6 +16,8 @@ from creditapp.payments.stripe.records import DisputeState, InvoiceState, Refund
 from tests.payments.plan_shop import MICRO, PlanShop
 from tests.shop_app import PASSWORD
 
+pytestmark = pytest.mark.in_turn
+
 
 def queued_emails(plans: PlanShop, user: User) -> list[tuple[str, dict[str, Any]]]:
     """Return events and contexts of the emails about payments queued for a user, in order."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
 from sqlalchemy import func, select, text
 
 from creditapp.db import snapshot, transaction
@@ -12,6 +13,8 @@ from creditapp.payments.reconciliation import purchases as reconciliation
 from creditapp.payments.subscriptions.models import Invoice, ScheduledGrant, Subscription
 from creditapp.stripe_sandbox.state import State
 from tests.payments.plan_shop import MICRO, PlanShop
+
+pytestmark = pytest.mark.in_turn
 
 
 def newest_payment(plans: PlanShop, row: Subscription) -> str:

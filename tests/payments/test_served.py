@@ -23,6 +23,8 @@ import pytest
 
 from tests.pages import parse_html
 
+pytestmark = pytest.mark.in_turn
+
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS = 120.0
 

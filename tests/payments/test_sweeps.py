@@ -13,6 +13,8 @@ from tests.flaky_gateway import cut
 from tests.payments.plan_shop import PlanShop
 from tests.shop_app import ShopApp
 
+pytestmark = pytest.mark.in_turn
+
 
 def next_sync_in(shop_app: ShopApp, purchase: Purchase) -> timedelta:
     """Return after how long the sweep syncs the purchase."""

@@ -5,12 +5,15 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from structlog.testing import capture_logs
 
 from creditapp.payments.stripe.records import CheckoutRequest
 from creditapp.payments.subscriptions.models import Subscription
 from creditapp.payments.subscriptions.sync import sync_subscription
 from tests.payments.plan_shop import PlanShop
+
+pytestmark = pytest.mark.in_turn
 
 
 def subscribe_at_stripe(plans: PlanShop, row: Subscription) -> str:

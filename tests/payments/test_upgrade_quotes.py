@@ -23,6 +23,8 @@ from creditapp.payments.subscriptions.upgrades import (
 )
 from tests.payments.plan_shop import MICRO, PlanShop
 
+pytestmark = pytest.mark.in_turn
+
 ORDER = PlanOrder("premium")
 
 

@@ -21,6 +21,8 @@ from creditapp.payments.subscriptions.models import Subscription
 from creditapp.payments.subscriptions.months import add_months
 from tests.payments.plan_shop import MICRO, PlanShop
 
+pytestmark = pytest.mark.in_turn
+
 BASIC, PREMIUM = 500, 1200
 
 
