@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from creditapp import accounts
+from creditapp import accounts, chat
 from creditapp.accounts import AccountRules, EmailTaken, Member, Network, User
+from creditapp.catalog import Catalog
+from creditapp.chat import ChatMessage, ChatOrder
 from creditapp.clock import now
 from creditapp.config import Settings, SettingsInvalid
 from creditapp.db import transaction
@@ -29,11 +31,19 @@ IMAGES = {
     "bob@example.com": (("A fox asleep under birches in the first snow", "nano-banana", 4),),
     "charlie@example.com": (),
 }
+CHATS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "alice@example.com": (
+        ("Explain compound interest to a ten-year-old.", "And what is inflation?"),
+        ("Write a short, friendly reminder that an invoice is due.",),
+    ),
+    "bob@example.com": (("Compare three ways to learn a language, as a table.",),),
+}
+"""Questions of each conversation."""
 PACKS = {"alice@example.com": "creator", "bob@example.com": "starter"}
 
 
 def seed() -> Iterator[str]:
-    """Create the demo's users with images and purchases; yield a line of text for each.
+    """Create the demo's users with images, chats and purchases; yield a line of text for each.
 
     Idempotent. Raises ``SettingsInvalid`` outside the demo: it buys with the sandbox's cards.
     """
@@ -50,6 +60,8 @@ def seed() -> Iterator[str]:
             _buy(user, PACKS[email])
         for prompt, model, n in images:
             _generate(Caller(_member(user), _visitor()), prompt, model, n)
+        for questions in CHATS.get(email, ()) if get(Catalog).operation("chat") else ():
+            _talk(_member(user), questions)
         yield f"{email} with the password {PASSWORD!r}"
     _generate(
         Caller(None, Visitor("seeded-guest", (Network("seeded-network"),))),
@@ -89,6 +101,18 @@ def _generate(caller: Caller, prompt: str, model: str, n: int) -> None:
     if not submission.replayed:
         generation = submission.generation
         worker.run(f"{generation.id}.{generation.attempt}")
+
+
+def _talk(member: Member, questions: Sequence[str]) -> None:
+    """Ask the questions of one conversation, each once the one before is answered."""
+    conversation_id: str | None = None
+    for question in questions:
+        order = ChatOrder(
+            source="chat", messages=[ChatMessage("user", question)], conversation_id=conversation_id
+        )
+        turn = chat.start(order, member, key=f"seed:{order.digest()[:32]}", now=now())
+        turn.wait()
+        conversation_id = turn.record.conversation_id
 
 
 def _member(user: User) -> Member:
