@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 
 import pytest
 from playwright.sync_api import expect
@@ -38,6 +39,10 @@ def test_a_question_by_keyboard_is_answered_stopped_and_edited(cast: Cast) -> No
     answers.last.get_by_role("button", name="Stop").click()
     expect(answers.last).to_contain_text("Stopped. You only pay for what came.")
     expect(page.locator("#balance")).not_to_contain_text("held")
+    spent = re.search(r"cost ([\d.]+\d)", page.locator("#chat-spent").inner_text())
+    assert spent
+    left = str(50 - Decimal(spent[1]))
+    expect(page.locator("#balance .amount-figure")).to_have_attribute("title", left)
     expect(page.get_by_role("button", name="Answer again")).to_have_count(1)
 
     page.get_by_role("link", name="Edit", exact=True).first.click()
