@@ -76,7 +76,7 @@ class Quote:
     version: str
     """The catalog version, pinned with the order."""
     million_tokens: MillionTokens | None = None
-    """What is paid by the token costs so much, at this length of the prompt."""
+    """The price of tokens at this length of the prompt; None where nothing is paid by the token."""
 
 
 def quote(catalog: Catalog, request: PriceRequest) -> Quote:
