@@ -20,11 +20,12 @@ from creditapp.config import Settings, SettingsInvalid, load_settings
 from creditapp.db import init_app as init_database
 from creditapp.emails import EmailService, Mailer, mailer_for
 from creditapp.emails.rendering import renderer
-from creditapp.generation import SubmitHooks, adopt
+from creditapp.generation import SubmitHooks, adopt, deletion
 from creditapp.generation.moderation import Moderation, moderation_of
 from creditapp.generation.providers import OfflineProvider, Providers
 from creditapp.generation.signing import Signer, signer_of
 from creditapp.media import Media, open_media
+from creditapp.payments.account_end import end_account
 from creditapp.payments.auto_topup import charge as topup_charge
 from creditapp.payments.stripe.client import StripeGateway
 from creditapp.runtime import tasks as tasks  # its decorators register the jobs
@@ -99,7 +100,7 @@ def _account_rules(settings: Settings, catalog: Catalog) -> AccountRules:
         ),
         signed_up=(_queue_verification, _adopt_images),
         api_key_mode=catalog.api_key_mode,
-        deleted=(credentials.remove_keys, exchanges.delete_all),
+        deleted=(end_account, deletion.delete_all, exchanges.delete_all, credentials.remove_keys),
     )
 
 

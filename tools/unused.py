@@ -39,7 +39,6 @@ NAMES_OF_LIBRARIES = [
 KINDS = ("function", "method", "class", "property")
 
 PLANNED: dict[str, str] = {
-    "creditapp/accounts/profile.py:delete_account": "deleting one's account on the settings page",
     "creditapp/clock.py:StoppedClock": "the clock of tests",
     "creditapp/ledger/transfers.py:transfer": "teams: move credits between wallets",
     "creditapp/ledger/wallets.py:freeze_wallet": "the admin's page of a user",

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
@@ -16,7 +17,8 @@ from creditapp.accounts.models import User
 from creditapp.accounts.passwords import NewPassword
 from creditapp.accounts.policy import AccountRules
 from creditapp.accounts.sessions import end_sessions
-from creditapp.errors import ValidationFailed
+from creditapp.db import update_if
+from creditapp.errors import NotFound, ValidationFailed
 from creditapp.units import MICRO_MAX
 
 NAME_CHARACTERS_MAX = 40
@@ -86,13 +88,14 @@ def set_password(session: Session, user: User, new: NewPassword, *, now: datetim
 def delete_account(session: Session, user: User, rules: AccountRules, *, now: datetime) -> None:
     """Erase the user; the row stays, with the hash that one-time credits are keyed by.
 
-    The address is free for a new account, which gets no second welcome.
+    The address is free for a new account, which gets no second welcome. Of two at once one raises
+    ``NotFound``; ``Conflict`` is raised by a receiver that still needs the account.
     """
-    user.email, user.email_key, user.new_email, user.name = "", None, None, ""
-    user.password_hash, user.verified_at, user.low_balance_micro = None, None, None
-    user.studio_settings, user.is_admin = None, False
-    user.deleted_at = now
-    session.flush()
+    nothing = ("email_key", "new_email", "password_hash", "verified_at", "low_balance_micro")
+    erased: dict[str, Any] = dict.fromkeys((*nothing, "studio_settings"))
+    erased |= {"email": "", "name": "", "is_admin": False, "deleted_at": now}
+    if not update_if(session, user, User.deleted_at.is_(None), **erased):
+        raise NotFound
     end_sessions(session, user.id, now=now)
     for receiver in rules.deleted:
         receiver(session, user.id)

@@ -144,7 +144,13 @@ def last_model(session: Session, conversation_id: str) -> str | None:
 
 
 def delete_all(session: Session, user_id: str) -> None:
-    """Delete every text of a person whose account ends; what it cost stays."""
+    """Delete every text of a person whose account ends; what it cost stays.
+
+    Raises ``Conflict`` while an answer is being written.
+    """
+    is_open = UsageRecord.user_id == user_id, UsageRecord.state == "open"
+    if session.scalar(select(UsageRecord.id).where(*is_open).limit(1)) is not None:
+        raise Conflict("An answer is still being written. Stop it, or wait until it has ended.")
     own = select(Conversation.id).where(Conversation.user_id == user_id)
     session.execute(
         update(UsageRecord)

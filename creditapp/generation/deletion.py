@@ -8,7 +8,7 @@ the two leaves the assets hidden, and the next sweep erases them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import structlog
@@ -16,12 +16,13 @@ from sqlalchemy import delete as sql_delete
 from sqlalchemy import exists, or_, select, update
 from sqlalchemy.orm import Session
 
+from creditapp import clock
 from creditapp.db import snapshot, transaction, update_if
 from creditapp.errors import Conflict, NotFound
 from creditapp.generation import queries
 from creditapp.generation.funding import Caller
 from creditapp.generation.gallery import ASSET_ID, visible
-from creditapp.generation.models import FINISHED, Asset, Deletion, Generation
+from creditapp.generation.models import FINISHED, Asset, Deletion, Generation, Prompt, Upload
 from creditapp.ids import new_id
 from creditapp.logs import error_fields
 from creditapp.media import Media
@@ -30,6 +31,7 @@ from creditapp.services import get
 UNDO_SECONDS: Final = 10
 """How long a deletion can be undone."""
 BATCH: Final = 100
+_LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 log = structlog.get_logger(__name__)
 
@@ -94,6 +96,38 @@ def delete_images(asset_ids: Sequence[str], by: Caller, *, now: datetime) -> tup
             .execution_options(synchronize_session=False)
         )
         return deletion, count.rowcount
+
+
+def delete_all(session: Session, user_id: str) -> None:
+    """Delete everything that a person whose account ends has made, brought and asked for.
+
+    Prompts are gone at once, images are hidden, and the next sweeps erase the files. Raises
+    ``Conflict`` while something is being made: it is charged for what it delivers.
+    """
+    owner = {"owner_kind": "user", "owner_id": user_id}
+    own = select(Generation.id).filter_by(**owner)
+    running = own.where(Generation.state.not_in(FINISHED)).limit(1)
+    if session.scalar(running) is not None:
+        raise Conflict("Something is still being made. Cancel it, or wait until it has ended.")
+    deletion = Deletion(id=new_id("del"), **owner, created_at=clock.now())
+    session.add(deletion)
+    session.flush()
+    changed = {"execution_options": {"synchronize_session": False}}
+    session.execute(
+        update(Asset)
+        .where(Asset.generation_id.in_(own), Asset.deletion_id.is_(None))
+        .values(deletion_id=deletion.id),
+        **changed,
+    )
+    session.execute(
+        update(Generation)
+        .filter_by(**owner, deletion_id=None)
+        .values(deletion_id=deletion.id, deleted_at=clock.now()),
+        **changed,
+    )
+    session.execute(sql_delete(Prompt).filter_by(**owner))
+    # Their sweep deletes what was not used for long, the files first.
+    session.execute(update(Upload).filter_by(**owner).values(used_at=_LONG_AGO), **changed)
 
 
 def undo(deletion_id: str, by: Caller, *, now: datetime) -> int:

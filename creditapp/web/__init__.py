@@ -7,6 +7,7 @@ from flask import Flask
 from creditapp.http.exports import Exports
 from creditapp.services import provide
 from creditapp.web import (
+    account_deletion,
     api_docs,
     auth,
     chat,
@@ -42,6 +43,7 @@ BLUEPRINTS = {
     credits_demo.site: [api_docs.pages, legal.pages],
     dashboard.account: [
         settings_pages.pages,
+        account_deletion.pages,
         email_address.pages,
         notifications.pages,
         provider_keys.pages,

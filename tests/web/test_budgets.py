@@ -28,6 +28,7 @@ MEMBERS_PAGES = [
     "/gallery",
     "/history",
     "/settings",
+    "/settings/delete",
     "/credits-demo",
 ]
 MEMBERS_PAGES += ["/?operation=image-to-image", "/?operation=lipsync"]

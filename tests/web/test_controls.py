@@ -56,6 +56,7 @@ FORMS: dict[str, dict[str, str]] = {
     "/images/star": {"images": "ast_none", "starred": "1", "place": "tile", "next": "/"},
     "/images/zip": {"images": "ast_none"},
     "/settings/api-key-mode": {"api_key_mode": "own"},
+    "/settings/delete": {"current_password": NEW_PASSWORD, "email": "alice@new.example"},
     "/settings/email": {"new_email": "alice@new.example", "email_password": PASSWORD},
     "/settings/notifications": {"notify": "low_balance"},
     "/settings/password": {"current_password": PASSWORD, "password": NEW_PASSWORD},
