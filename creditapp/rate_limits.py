@@ -246,6 +246,12 @@ CHAT_MESSAGES_MAX: Final = 500
 CHAT_BYTES_MAX: Final = 2 * _MB
 """Of a whole prompt, the conversation's history included: more than any model reads."""
 
+CHAT_IMAGES_MAX: Final = 4
+"""Of one message."""
+
+CHAT_IMAGES_SENT_MAX: Final = 16
+"""Of a whole prompt, the newest ones: a vendor's request holds 32 MB, and each is read again."""
+
 EMBEDDED_TEXTS_MAX: Final = 100
 """Of one request: the vectors are sent, and with a key stored, as one JSON text."""
 

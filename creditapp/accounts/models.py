@@ -103,6 +103,11 @@ class Member:
         """Return what a session cookie carries."""
         return self.session_id
 
+    @property
+    def owner(self) -> tuple[str, str]:
+        """The owner of what this member makes and uploads: its kind and id."""
+        return "user", self.id
+
     def low_at_micro(self, standard_micro: int) -> int:
         """Return the balance of the low balance warning; ``standard_micro`` is the catalog's."""
         return standard_micro if self.low_balance_micro is None else self.low_balance_micro

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 
 from creditapp import chat
 from creditapp.api.chat_schemas import (
@@ -20,16 +21,20 @@ from creditapp.api.chat_schemas import (
     TypedBody,
     parse_tokens_body,
 )
+from creditapp.api.data_urls import FilesInBody
 from creditapp.api.generate import generate_by_type
 from creditapp.api.generations import FAILURES, ChargeAnswer, GenerationAnswer, GenerationError
 from creditapp.api.requests import idempotency_key, replay_headers
 from creditapp.api.usage import TokensAnswer
 from creditapp.catalog.models import TokenOperation
 from creditapp.chat import ChatMessage, ChatOrder, LiveTurn, TurnResult
+from creditapp.chat.queries import find_by_key
 from creditapp.clock import now
-from creditapp.db import stop_reading
-from creditapp.errors import AppError, AuthenticationRequired
+from creditapp.config import Settings
+from creditapp.db import reading, stop_reading
+from creditapp.errors import AppError, AuthenticationRequired, MalformedRequest
 from creditapp.generation.providers import GenerationFailed
+from creditapp.generation.sources import ID_PATTERN
 from creditapp.http.event_stream import HEARTBEAT, event, event_stream
 from creditapp.http.gate import leave_gate
 from creditapp.http.json_provider import json_response, read_json
@@ -37,11 +42,13 @@ from creditapp.http.openapi import Documented
 from creditapp.http.policies import policy
 from creditapp.http.sessions import current_member, require_member
 from creditapp.http.viewer import caller, forget_viewer
+from creditapp.services import get
 from creditapp.units import credits_number
 
 routes = Blueprint("chat", __name__)
 
 HEARTBEAT_SECONDS: Final = 10.0
+_IMAGE_PATH: Final = re.compile(rf"(/uploads/|/media/)?(?P<id>{ID_PATTERN})", re.ASCII)
 
 ANY_ANSWER: Final = ChatAnswer | GenerationAnswer
 
@@ -72,7 +79,7 @@ def answer_chat() -> Response:
         return generate_by_type(body)
     if current_member() is None:
         raise AuthenticationRequired("Sign up to chat.")
-    return _answer_conversation("chat", parse_tokens_body(ConversationBody, body))
+    return _answer_conversation("chat", body)
 
 
 @routes.post("/agent")
@@ -80,7 +87,7 @@ def answer_chat() -> Response:
 @_documented("Work on a task step by step", ConversationBody)
 def answer_agent() -> Response:
     """Answer messages as a task: a plan, its steps, the result."""
-    return _answer_conversation("agent", parse_tokens_body(ConversationBody, read_json()))
+    return _answer_conversation("agent", read_json())
 
 
 @routes.post("/summarize")
@@ -90,7 +97,9 @@ def summarize() -> Response:
     """Summarize a text."""
     body = parse_tokens_body(SummaryBody, read_json())
     messages = [ChatMessage("user", body.text)]
-    return _answer(ChatOrder(source="summarize", messages=messages, model=body.model), body)
+    order = ChatOrder(source="summarize", messages=messages, model=body.model)
+    key = idempotency_key(body.idempotency_key, "summarize")
+    return _answer(_start(order, key), stream=body.stream)
 
 
 @routes.post("/embeddings")
@@ -125,29 +134,47 @@ def make_embeddings() -> Response:
     return json_response(answer, headers=headers)
 
 
-def _answer_conversation(source: TokenOperation, body: ConversationBody) -> Response:
-    order = ChatOrder(
+def _answer_conversation(source: TokenOperation, sent: dict[str, Any]) -> Response:
+    with FilesInBody(sent, caller()) as files:
+        body = parse_tokens_body(ConversationBody, files.body)
+        order = _order(source, body, files)
+        key = idempotency_key(body.idempotency_key, source)
+        # A repeated request finds what the first one stored.
+        if files and find_by_key(reading(), require_member().id, key) is None:
+            files.store(kinds=["image"])
+            order = _order(source, parse_tokens_body(ConversationBody, files.body), files)
+        turn = _start(order, key)
+        if not turn.replayed:
+            files.keep()
+    return _answer(turn, stream=body.stream)
+
+
+def _order(source: TokenOperation, body: ConversationBody, files: FilesInBody) -> ChatOrder:
+    return ChatOrder(
         source=source,
         messages=_messages(body.messages),
         model=body.model,
         conversation_id=body.conversation_id,
+        file_digests=files.digests,
     )
-    return _answer(order, body)
 
 
-def _answer(order: ChatOrder, body: ConversationBody | SummaryBody) -> Response:
-    key = idempotency_key(body.idempotency_key, order.source)
+def _start(order: ChatOrder, key: str) -> LiveTurn:
     turn = chat.start(
         order, require_member(), key=key, now=now(), request_keys=caller().request_keys
     )
     forget_viewer()
+    return turn
+
+
+def _answer(turn: LiveTurn, *, stream: bool) -> Response:
     stop_reading()
     headers = {
         "X-Credits-Held": str(credits_number(turn.record.held_micro)),
         "X-Usage-Id": turn.record.id,
         **replay_headers(replayed=turn.replayed),
     }
-    if body.stream:
+    if stream:
         return event_stream(_events(turn), headers)
     leave_gate()
     result = turn.wait()
@@ -227,4 +254,21 @@ def _credit_headers(result: TurnResult) -> dict[str, str]:
 
 
 def _messages(bodies: Sequence[MessageBody]) -> list[ChatMessage]:
-    return [ChatMessage(body.role, body.content) for body in bodies]
+    return [
+        ChatMessage(body.role, body.content, tuple(map(_image_id, body.image_urls)))
+        for body in bodies
+    ]
+
+
+def _image_id(url: str) -> str:
+    """Return the id that an address of this site names; raise ``MalformedRequest`` for others."""
+    path = url
+    for origin in (get(Settings).site_url.rstrip("/"), request.host_url.rstrip("/")):
+        path = path.removeprefix(origin)
+    match = _IMAGE_PATH.fullmatch(path)
+    if match is None:
+        raise MalformedRequest(
+            "An image is a data: URL with base64, or the id or address of a file of your own here. "
+            "Other addresses are not opened: upload the image, or send it as a data: URL."
+        )
+    return match["id"]

@@ -7,8 +7,12 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    TypeAdapter,
     ValidationError,
     WithJsonSchema,
     model_validator,
@@ -21,7 +25,12 @@ from creditapp.generation.operations import OPERATIONS
 from creditapp.generation.orders import holds_controls
 from creditapp.http.json_provider import validation_failed
 from creditapp.http.schemas import RequestSchema, Schema
-from creditapp.rate_limits import CHAT_MESSAGES_MAX, EMBEDDED_TEXTS_MAX
+from creditapp.rate_limits import (
+    CHAT_IMAGES_MAX,
+    CHAT_IMAGES_SENT_MAX,
+    CHAT_MESSAGES_MAX,
+    EMBEDDED_TEXTS_MAX,
+)
 
 MESSAGE_CHARACTERS_MAX: Final = 200_000
 
@@ -40,11 +49,87 @@ MessageText = Annotated[
 ]
 
 
+class TextPart(RequestSchema):
+    """A text of a message."""
+
+    type: Literal["text"]
+    text: str
+
+
+class ImageUrl(RequestSchema):
+    """An image that the caller has here, or brings."""
+
+    model_config = ConfigDict(alias_generator=None)
+
+    url: Annotated[
+        str,
+        Field(
+            min_length=1,
+            description="A data: URL with base64, or the id or the address of an upload or a "
+            "delivered image of the caller's own. Other addresses are refused.",
+        ),
+    ]
+
+
+class ImagePart(RequestSchema):
+    """An image of a message. It is sent before the text."""
+
+    model_config = ConfigDict(alias_generator=None)
+
+    type: Literal["image_url"]
+    image_url: ImageUrl
+
+
+Part = Annotated[TextPart | ImagePart, Field(discriminator="type")]
+_PARTS: Final = TypeAdapter[list[TextPart | ImagePart]](list[Part])
+
+
+def _text_of(content: object) -> object:
+    """Return the text of a message's parts; anything else as it is."""
+    if not isinstance(content, list):
+        return content
+    parts = _parts_of(content)
+    if sum(isinstance(each, ImagePart) for each in parts) > CHAT_IMAGES_MAX:
+        raise ValueError(f"A message takes at most {CHAT_IMAGES_MAX} images.")
+    return "\n\n".join(each.text for each in parts if isinstance(each, TextPart))
+
+
+def _parts_of(content: object) -> list[TextPart | ImagePart]:
+    try:
+        return _PARTS.validate_python(content)
+    except ValidationError:
+        raise ValueError(
+            'A part is {"type": "text", "text": ...} or {"type": "image_url", '
+            '"image_url": {"url": ...}}.'
+        ) from None
+
+
 class MessageBody(RequestSchema):
-    """One message of a conversation."""
+    """One message of a conversation; its content is a text, or parts of text and images."""
 
     role: Literal["system", "user", "assistant"] = "user"
-    content: MessageText
+    content: Annotated[
+        MessageText, BeforeValidator(_text_of, json_schema_input_type=MessageText | list[Part])
+    ]
+    _image_urls: tuple[str, ...] = PrivateAttr(())
+
+    @property
+    def image_urls(self) -> tuple[str, ...]:
+        """The addresses of its images."""
+        return self._image_urls
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _keep_images(cls, body: Any, handler: ModelWrapValidatorHandler[MessageBody]) -> Any:
+        message = handler(body)
+        content = body.get("content") if isinstance(body, dict) else None
+        if isinstance(content, list):
+            parts = _parts_of(content)
+            images = [each.image_url.url for each in parts if isinstance(each, ImagePart)]
+            message._image_urls = tuple(images)
+            if images and message.role != "user":
+                raise ValueError("Images come in the user's messages.")
+        return message
 
 
 class TokenBody(IdempotentBody):
@@ -64,6 +149,8 @@ class ConversationBody(TokenBody):
     def _check_last(self) -> ConversationBody:
         if self.messages[-1].role != "user":
             raise ValueError("The last message is the user's.")
+        if sum(len(each.image_urls) for each in self.messages) > CHAT_IMAGES_SENT_MAX:
+            raise ValueError(f"A request has at most {CHAT_IMAGES_SENT_MAX} images.")
         return self
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import binascii
+import copy
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from io import BytesIO
 from types import TracebackType
@@ -70,15 +71,15 @@ class FilesInBody:
         """Return how many files the body brings."""
         return len(self._fields)
 
-    def store(self) -> None:
-        """Store the files. Owns its transactions.
+    def store(self, kinds: Sequence[str] = ()) -> None:
+        """Store the files, of these kinds if there are any. Owns its transactions.
 
         Raises what ``store_upload`` raises; a ``ValidationFailed`` names the member.
         """
         ids = {}
         for url, data in self._data.items():
             try:
-                upload = store_upload(BytesIO(data), self._by, now=now())
+                upload = store_upload(BytesIO(data), self._by, kinds=kinds, now=now())
             except ValidationFailed as refusal:
                 raise ValidationFailed.of(self._fields[url], refusal.detail) from None
             self._stored.append(upload.id)
@@ -101,16 +102,35 @@ def _data_urls(body: dict[str, Any]) -> Iterator[tuple[str, str]]:
         for field, each in named:
             if isinstance(each, str) and _DATA_URL.match(each):
                 yield each, field
+    for field, image in _images_of_messages(body):
+        if _DATA_URL.match(image["url"]):
+            yield image["url"], field
+
+
+def _images_of_messages(body: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the ``image_url`` of each part of the messages, with the name of its message's text."""
+    messages = body.get("messages")
+    for number, message in enumerate(messages if isinstance(messages, list) else ()):
+        content = message.get("content") if isinstance(message, dict) else None
+        for part in content if isinstance(content, list) else ():
+            image = part.get("image_url") if isinstance(part, dict) else None
+            if isinstance(image, dict) and isinstance(image.get("url"), str):
+                yield f"messages.{number}.content", image
 
 
 def _with_ids(body: dict[str, Any], ids: dict[str, str]) -> dict[str, Any]:
     def id_of(value: Any) -> Any:
         return ids.get(value, value) if isinstance(value, str) else value
 
-    return {
+    named = {
         name: [id_of(each) for each in value] if isinstance(value, list) else id_of(value)
         for name, value in body.items()
     }
+    if any(True for _ in _images_of_messages(named)):
+        named["messages"] = copy.deepcopy(named["messages"])
+        for _, image in _images_of_messages(named):
+            image["url"] = id_of(image["url"])
+    return named
 
 
 def _decoded(url: str, field: str) -> bytes:

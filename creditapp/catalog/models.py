@@ -143,6 +143,13 @@ class LanguageModel(ServedModel, DatedTokenPrices):
     )
     max_output_tokens: Annotated[int, Field(ge=0, le=1_000_000)]
     """The longest answer, reasoning included."""
+    image_tokens: Annotated[int, Field(ge=0, le=100_000)] = 0
+    """The most tokens that an image of a message counts; none where the model takes no images."""
+
+    @property
+    def takes_images(self) -> bool:
+        """Whether a message may have images."""
+        return self.image_tokens > 0
 
 
 class Step(Table):

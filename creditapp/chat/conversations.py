@@ -42,7 +42,10 @@ def history(
     if until is not None:
         query = query.where(Message.position < until)
     # The role of a row is one of the CHECK's.
-    return [ChatMessage(row.role, row.text) for row in session.scalars(query)]  # type: ignore[arg-type]
+    return [
+        ChatMessage(row.role, row.text, tuple(row.image_ids))  # type: ignore[arg-type]
+        for row in session.scalars(query)
+    ]
 
 
 def store(
@@ -83,6 +86,7 @@ def store(
             position=position,
             role=message.role,
             text=message.text,
+            image_ids=list(message.image_ids),
             created_at=now,
         )
         session.add(answer)

@@ -15,6 +15,8 @@ from creditapp.chat.models import Conversation, Message, UsageRecord
 from creditapp.chat.queries import find_conversation
 from creditapp.db import UtcDateTime
 from creditapp.errors import Conflict, NotFound
+from creditapp.generation import uploads
+from creditapp.generation.models import Upload
 from creditapp.pagination import Page, page_of
 
 _CURSOR: Final = re.compile(r"(\d{1,17})\.(cnv_[0-9a-z]{26})")
@@ -146,12 +148,14 @@ def last_model(session: Session, conversation_id: str) -> str | None:
 def delete_all(session: Session, user_id: str) -> None:
     """Delete every text of a person whose account ends; what it cost stays.
 
-    Raises ``Conflict`` while an answer is being written.
+    The files that came with the messages are deleted by the next sweep of uploads. Raises
+    ``Conflict`` while an answer is being written.
     """
     is_open = UsageRecord.user_id == user_id, UsageRecord.state == "open"
     if session.scalar(select(UsageRecord.id).where(*is_open).limit(1)) is not None:
         raise Conflict("An answer is still being written. Stop it, or wait until it has ended.")
     own = select(Conversation.id).where(Conversation.user_id == user_id)
+    uploads.give_up(session, Upload.conversation_id.in_(own))
     session.execute(
         update(UsageRecord)
         .where(UsageRecord.user_id == user_id)
@@ -165,7 +169,8 @@ def delete_all(session: Session, user_id: str) -> None:
 def delete_conversation(session: Session, conversation_id: str, user_id: str) -> None:
     """Delete a member's conversation and its texts for good; what it cost stays.
 
-    Raises ``NotFound``, and ``Conflict`` while an answer is being written.
+    The files that came for it have no use from then on: ``sweep_uploads`` deletes them. Raises
+    ``NotFound``, and ``Conflict`` while an answer is being written.
     """
     conversation = find_conversation(session, conversation_id, user_id)
     records = UsageRecord.conversation_id == conversation.id
@@ -178,6 +183,7 @@ def delete_conversation(session: Session, conversation_id: str, user_id: str) ->
     )
     if session.scalar(select(UsageRecord.id).where(records, UsageRecord.state == "open")):
         raise Conflict("An answer is still being written. Stop it first.")
+    uploads.give_up(session, Upload.conversation_id == conversation.id)
     session.execute(
         update(UsageRecord).where(records).values(conversation_id=None, message_id=None)
     )

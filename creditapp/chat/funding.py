@@ -52,10 +52,13 @@ def hold(
         # Below the minimum, the ledger refuses the minimum itself and says what is there.
         affordable_micro = max(balance_micro, least_micro)
         output_tokens = affordable_output_tokens(
-            catalog, model, input_tokens=input_estimate(messages), balance_micro=affordable_micro
+            catalog,
+            model,
+            input_tokens=input_estimate(model, messages),
+            balance_micro=affordable_micro,
         )
         worst_micro = worst_token_cost_micro(
-            catalog, model, input_tokens=input_most(messages), output_tokens=output_tokens
+            catalog, model, input_tokens=input_most(model, messages), output_tokens=output_tokens
         )
         amount_micro = min(affordable_micro, max(worst_micro, 1))
         if balance_micro < least_micro:
@@ -79,7 +82,7 @@ def _least_micro(catalog: Catalog, model: LanguageModel, messages: Sequence[Chat
     shortest = worst_token_cost_micro(
         catalog,
         model,
-        input_tokens=input_estimate(messages),
+        input_tokens=input_estimate(model, messages),
         output_tokens=min(OUTPUT_TOKENS_LEAST, model.max_output_tokens),
     )
     return max(shortest, catalog.token_minimum_micro)

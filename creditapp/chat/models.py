@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
+    JSON,
     BigInteger,
     CheckConstraint,
     ForeignKey,
@@ -66,6 +67,8 @@ class Message(db.Model):
     position: Mapped[int] = mapped_column(Integer)
     role: Mapped[str] = mapped_column(String(12))
     text: Mapped[str] = mapped_column(Text)
+    image_ids: Mapped[list[str]] = mapped_column(JSON, default=list)
+    """The uploads and delivered images that came with it; some may have been deleted since."""
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     superseded_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     """When an edited question or another answer took its place."""

@@ -11,13 +11,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 from typing import Final
 
 import structlog
 from sqlalchemy import update
 
+from creditapp.chat import images
 from creditapp.chat.live import LiveTurn
 from creditapp.chat.models import Message, UsageRecord
 from creditapp.chat.own_keys import OwnKey
@@ -27,6 +28,7 @@ from creditapp.clock import now
 from creditapp.db import transaction
 from creditapp.generation.delivery import persist
 from creditapp.generation.providers import GenerationFailed, ProviderError
+from creditapp.generation.sources import Sources
 from creditapp.logs import error_fields, failures_logged
 from creditapp.services import in_this_app
 
@@ -47,6 +49,8 @@ class VendorCall:
     route: ChatRoute
     request: ChatRequest
     own_key: OwnKey | None = None
+    images: Sources = field(default_factory=dict)
+    """Those of the request's messages, whose files are read before the call."""
 
 
 def read(turn: LiveTurn, call: VendorCall, ended: Callable[[], None]) -> None:
@@ -60,7 +64,7 @@ def read(turn: LiveTurn, call: VendorCall, ended: Callable[[], None]) -> None:
         keeper.daemon = True
         keeper.start()
         try:
-            finish_reason, error = _receive(turn, call.route, call.request)
+            finish_reason, error = _receive(turn, call)
             if error is not None and call.own_key is not None:
                 error = call.own_key.explain(error)
             _end(turn, finish_reason, error)
@@ -75,13 +79,12 @@ def read(turn: LiveTurn, call: VendorCall, ended: Callable[[], None]) -> None:
     threading.Thread(target=in_this_app(run), name=name, daemon=True).start()
 
 
-def _receive(
-    turn: LiveTurn, route: ChatRoute, request: ChatRequest
-) -> tuple[str, ProviderError | None]:
+def _receive(turn: LiveTurn, call: VendorCall) -> tuple[str, ProviderError | None]:
     """Read the stream into the turn; return why it ended."""
     finish_reason, characters = "", 0
     try:
-        with closing(route.stream(request)) as events:  # type: ignore[type-var]  # a generator
+        request = replace(call.request, messages=images.read(call.request.messages, call.images))
+        with closing(call.route.stream(request)) as events:  # type: ignore[type-var]  # a generator
             for event in events:
                 if turn.stop_requested.is_set():
                     return "stopped", None

@@ -17,7 +17,7 @@ from creditapp.accounts import Member
 from creditapp.catalog import Catalog
 from creditapp.catalog.models import LanguageModel, TokenOperation
 from creditapp.catalog.selection import language_model
-from creditapp.chat import conversations, funding, own_keys, reader
+from creditapp.chat import conversations, funding, images, own_keys, reader
 from creditapp.chat.instructions import INSTRUCTIONS
 from creditapp.chat.live import LiveTurn
 from creditapp.chat.models import UsageRecord
@@ -61,10 +61,16 @@ class ChatOrder:
     conversation_id: str | None = None
     from_position: int | None = None
     """The messages of the conversation from here on are replaced by this turn; ``None`` adds it."""
+    file_digests: Mapping[str, str] = field(default_factory=dict)
+    """Of the images that came with the request, by the ids that they were given: a repeated request
+    brings the same images under other ids."""
 
     def digest(self) -> str:
         """Return the digest of what was asked, which a repeated request must have."""
-        texts = [[each.role, each.text] for each in self.messages]
+        texts = [
+            [each.role, each.text, *(self.file_digests.get(id, id) for id in each.image_ids)]
+            for each in self.messages
+        ]
         place = [self.conversation_id, self.from_position]
         content = json.dumps([self.source, self.model, *place, texts])
         return hashlib.sha256(content.encode()).hexdigest()
@@ -156,7 +162,9 @@ def _create(
     history = conversations.history(
         session, order.conversation_id, by.id, until=order.from_position
     )
-    prompt = [*INSTRUCTIONS.get(order.source, ()), *history, *order.messages]
+    messages, sent_images = images.find(session, by, history, order.messages)
+    images.require_taken(get(Catalog), model, sent_images)
+    prompt = [*INSTRUCTIONS.get(order.source, ()), *messages]
     if sum(len(each.text.encode()) for each in prompt) > CHAT_BYTES_MAX:
         raise ValidationFailed.of("messages", "This conversation is too long. Begin a new one.")
     record = new_record(order.source, model, route, by, key, order.digest(), now)
@@ -167,10 +175,11 @@ def _create(
     conversation_id, answer = conversations.store(
         session, order.conversation_id, by.id, order.source, order.messages, now
     )
+    images.bind(session, conversation_id, sent_images, now)
     record.conversation_id, record.message_id = conversation_id, answer.id
     insert_new(session, record)
     request = ChatRequest(messages=prompt, max_output_tokens=max_output_tokens)
-    return LiveTurn(record), VendorCall(route, request, own_key)
+    return LiveTurn(record), VendorCall(route, request, own_key, sent_images)
 
 
 def new_record(
@@ -222,7 +231,7 @@ def fund(
 
     Returns how many tokens the answer may have.
     """
-    record.input_tokens = input_estimate(prompt)
+    record.input_tokens = input_estimate(model, prompt)
     if own_key is not None:
         record.funding = "own_key"
         return model.max_output_tokens

@@ -38,15 +38,19 @@ class TokenUsage:
         )
 
 
-def input_estimate(messages: Iterable[ChatMessage]) -> int:
+def input_estimate(model: LanguageModel, messages: Iterable[ChatMessage]) -> int:
     """Return about how many tokens a prompt has, on the high side."""
-    tokens = sum(MESSAGE_TOKENS + estimated_tokens(_bytes(each)) for each in messages)
+    tokens = sum(
+        MESSAGE_TOKENS + estimated_tokens(_bytes(each)) + _of_images(model, each)
+        for each in messages
+    )
     return min(tokens, TOKENS_MAX)
 
 
-def input_most(messages: Iterable[ChatMessage]) -> int:
+def input_most(model: LanguageModel, messages: Iterable[ChatMessage]) -> int:
     """Return how many tokens a prompt has at most: no token is shorter than a byte."""
-    return min(sum(MESSAGE_TOKENS + _bytes(each) for each in messages), TOKENS_MAX)
+    tokens = sum(MESSAGE_TOKENS + _bytes(each) + _of_images(model, each) for each in messages)
+    return min(tokens, TOKENS_MAX)
 
 
 def count_tokens(reported: ReportedUsage, *, input_estimate: int, text: str) -> TokenUsage:
@@ -77,6 +81,10 @@ def stored_usage(record: UsageRecord) -> TokenUsage:
         reasoning_tokens=record.reasoning_tokens,
         estimated=record.estimated,
     )
+
+
+def _of_images(model: LanguageModel, message: ChatMessage) -> int:
+    return model.image_tokens * len(message.image_ids)
 
 
 def _bytes(message: ChatMessage) -> int:

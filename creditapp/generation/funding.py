@@ -37,7 +37,7 @@ class Caller:
     def owner(self) -> tuple[str, str]:
         """The owner of what this caller makes: its kind and id."""
         if self.member is not None:
-            return "user", self.member.id
+            return self.member.owner
         return "guest", self.visitor.cookie_id
 
 

@@ -197,12 +197,15 @@ class Deletion(db.Model):
 
 
 class Upload(db.Model):
-    """A file that its owner brought, to start generations from."""
+    """A file that its owner brought, to start generations from or to show to a chat."""
 
     __tablename__ = "uploads"
     __table_args__ = (
         Index("ix_uploads_owner", "owner_kind", "owner_id", "id"),
         Index("ix_uploads_used_at", "used_at"),
+        Index(
+            "ix_uploads_conversation_id", "conversation_id", **_where("conversation_id IS NOT NULL")
+        ),
     )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
@@ -217,6 +220,8 @@ class Upload(db.Model):
     """A small image for lists, of an image or a video."""
     bytes: Mapped[int] = mapped_column(Integer)
     """Of the file and its thumbnail, for the limit of an account."""
+    conversation_id: Mapped[str | None] = mapped_column(ForeignKey("conversations.id"))
+    """The chat that it came for: it is kept as long as that, and deleted with it."""
     used_at: Mapped[datetime] = mapped_column(UtcDateTime)
     """When an order last started from it; until then, when it came."""
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import ColumnElement, Row, false, literal, or_, select, union_all, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
@@ -53,7 +53,16 @@ Sources = Mapping[str, Source]
 """Sources by their ids."""
 
 
-def find_sources(session: Session, by: Caller, ids: Sequence[str]) -> Sources:
+class Owner(Protocol):
+    """A caller or a member, who owns files."""
+
+    @property
+    def owner(self) -> tuple[str, str]:
+        """The kind and the id of the owner."""
+        ...
+
+
+def find_sources(session: Session, by: Owner, ids: Sequence[str]) -> Sources:
     """Return the caller's own files of these ids; raise ``NotFound`` if one is not theirs.
 
     At most two queries, none without ids.
@@ -65,7 +74,7 @@ def find_sources(session: Session, by: Caller, ids: Sequence[str]) -> Sources:
     return found
 
 
-def own_sources(session: Session, by: Caller, ids: Sequence[str]) -> Sources:
+def own_sources(session: Session, by: Owner, ids: Sequence[str]) -> Sources:
     """Return those of the ids that are files of the caller. At most two queries."""
     kind, owner_id = by.owner
     found: dict[str, Source] = {}
@@ -138,7 +147,7 @@ def note_use(session: Session, sources: Sources, now: datetime) -> None:
         session.execute(update(Upload).where(Upload.id.in_(upload_ids)).values(used_at=now))
 
 
-def _owned(by: Caller) -> tuple[ColumnElement[bool], ...]:
+def _owned(by: Owner) -> tuple[ColumnElement[bool], ...]:
     kind, owner_id = by.owner
     return (
         Generation.owner_kind == kind,

@@ -270,24 +270,6 @@ def upgrade() -> None:
         sqlite_where=sa.text("deletion_id IS NOT NULL"),
     )
     op.create_table(
-        "uploads",
-        sa.Column("id", sa.String(length=40), nullable=False),
-        sa.Column("owner_kind", sa.String(length=8), nullable=False),
-        sa.Column("owner_id", sa.String(length=64), nullable=False),
-        sa.Column("media_key", sa.String(length=80), nullable=False),
-        sa.Column("mime_type", sa.String(length=32), nullable=False),
-        sa.Column("width", sa.Integer(), nullable=True),
-        sa.Column("height", sa.Integer(), nullable=True),
-        sa.Column("milliseconds", sa.Integer(), nullable=True),
-        sa.Column("thumbnail_key", sa.String(length=80), nullable=True),
-        sa.Column("bytes", sa.Integer(), nullable=False),
-        sa.Column("used_at", UtcDateTime(), nullable=False),
-        sa.Column("created_at", UtcDateTime(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name="pk_uploads"),
-    )
-    op.create_index("ix_uploads_owner", "uploads", ["owner_kind", "owner_id", "id"])
-    op.create_index("ix_uploads_used_at", "uploads", ["used_at"])
-    op.create_table(
         "prompts",
         sa.Column("id", sa.String(length=40), nullable=False),
         sa.Column("owner_kind", sa.String(length=8), nullable=False),
@@ -858,12 +840,42 @@ def upgrade() -> None:
     )
     op.create_index("ix_conversations_user_id", "conversations", ["user_id", "updated_at", "id"])
     op.create_table(
+        "uploads",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("owner_kind", sa.String(length=8), nullable=False),
+        sa.Column("owner_id", sa.String(length=64), nullable=False),
+        sa.Column("media_key", sa.String(length=80), nullable=False),
+        sa.Column("mime_type", sa.String(length=32), nullable=False),
+        sa.Column("width", sa.Integer(), nullable=True),
+        sa.Column("height", sa.Integer(), nullable=True),
+        sa.Column("milliseconds", sa.Integer(), nullable=True),
+        sa.Column("thumbnail_key", sa.String(length=80), nullable=True),
+        sa.Column("bytes", sa.Integer(), nullable=False),
+        sa.Column("conversation_id", sa.String(length=40), nullable=True),
+        sa.Column("used_at", UtcDateTime(), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["conversation_id"], ["conversations.id"], name="fk_uploads_conversation_id_conversations"
+        ),
+        sa.PrimaryKeyConstraint("id", name="pk_uploads"),
+    )
+    op.create_index("ix_uploads_owner", "uploads", ["owner_kind", "owner_id", "id"])
+    op.create_index("ix_uploads_used_at", "uploads", ["used_at"])
+    op.create_index(
+        "ix_uploads_conversation_id",
+        "uploads",
+        ["conversation_id"],
+        postgresql_where=sa.text("conversation_id IS NOT NULL"),
+        sqlite_where=sa.text("conversation_id IS NOT NULL"),
+    )
+    op.create_table(
         "messages",
         sa.Column("id", sa.String(length=40), nullable=False),
         sa.Column("conversation_id", sa.String(length=40), nullable=False),
         sa.Column("position", sa.Integer(), nullable=False),
         sa.Column("role", sa.String(length=12), nullable=False),
         sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("image_ids", sa.JSON(), nullable=False),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.Column("superseded_at", UtcDateTime(), nullable=True),
         sa.CheckConstraint("role IN ('system', 'user', 'assistant')", name=op.f("ck_messages_role")),
@@ -949,6 +961,7 @@ def downgrade() -> None:
     for table in (
         "usage_records",
         "messages",
+        "uploads",
         "conversations",
         "notes",
         "entries",
@@ -976,7 +989,6 @@ def downgrade() -> None:
         "guest_claims",
         "guest_budgets",
         "assets",
-        "uploads",
         "prompts",
         "generations",
         "deletions",

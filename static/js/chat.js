@@ -1,4 +1,5 @@
 // The chat: Enter sends, Shift and Enter begins a line; the newest words stay in sight unless one reads further up.
+// Images that are pasted or dropped open their place, and a message waits for those still being sent.
 // The page works without this file.
 {
   const near = () => document.documentElement.scrollHeight - innerHeight - scrollY < 160;
@@ -11,6 +12,20 @@
     event.preventDefault();
     if (field.value.trim()) field.form.requestSubmit(document.getElementById("send"));
   });
+
+  const images = () => document.querySelector(".chat-form-images");
+  for (const type of ["paste", "drop"]) {
+    document.addEventListener(type, ({ clipboardData, dataTransfer }) => {
+      const brought = clipboardData ?? dataTransfer;
+      if (images() && (brought?.files.length || brought?.types.includes("text/uri-list"))) images().open = true;
+    });
+  }
+  document.addEventListener("submit", (event) => {
+    if (!event.target.querySelector("[data-sources][aria-busy=true]")) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    document.getElementById("live").textContent = "An image is still being sent. Send the message after it.";
+  }, true);
 
   document.addEventListener("htmx:beforeSwap", () => { follows = near(); });
   document.addEventListener("htmx:afterSettle", ({ detail }) => {

@@ -10,6 +10,7 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import Cast, in_looks
 from tests.browser.test_access import assert_sound
+from tests.generation.files import png
 
 pytestmark = pytest.mark.browser
 
@@ -50,6 +51,26 @@ def test_a_question_by_keyboard_is_answered_stopped_and_edited(cast: Cast) -> No
     page.locator("#send").click()
     expect(page.locator(".chat-message-question")).to_have_count(1)
     expect(answers).to_contain_text("What is a pier?")
+
+
+def test_an_image_that_is_attached_is_sent_and_stays_after_a_reload(cast: Cast) -> None:
+    alice = cast.person()
+    alice.sign_up("shows@example.com")
+    page = alice.open("/chat")
+    page.get_by_text("Add images").click()
+    file = {"name": "pier.png", "mimeType": "image/png", "buffer": png(300, 200)}
+    page.locator("#field-images-file").set_input_files(file)
+    expect(page.locator("[data-sources-chosen] img")).to_have_count(1)
+    page.get_by_label("Your message").fill("What is this?")
+    page.locator("#send").click()
+    answers = page.locator(".chat-message-answer")
+    expect(answers).to_contain_text("It came with 1 image.")
+    expect(answers).to_have_attribute("aria-busy", "false")
+    assert_sound(page, "a message with an image")
+    page.reload()
+    image = page.get_by_role("img", name="Image 1")
+    expect(image).to_have_js_property("naturalWidth", 300)
+    expect(page.locator("[data-sources-chosen] img")).to_have_count(0)
 
 
 @in_looks(1)

@@ -9,7 +9,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.fakes.streams import CACHE_WRITE, CACHED, INPUT, OUTPUT, REASONING, WORDS, block, spoiled
+from tests.fakes.streams import (
+    CACHE_WRITE,
+    CACHED,
+    IMAGE,
+    INPUT,
+    OUTPUT,
+    REASONING,
+    WORDS,
+    block,
+    is_image,
+    spoiled,
+)
 from tests.fakes.vendor_server import Call, Refused, VendorServer
 
 PARAMETERS = frozenset({"model", "max_tokens", "messages", "stream", "system"})
@@ -47,7 +58,9 @@ class FakeAnthropic(VendorServer):
         model = "claude-other" if fault == "other_model" else f"{call.body['model']}-20261001"
         kind = "overloaded_error" if fault == "overloaded" else "api_error"
         error = {"type": "error", "error": {"type": kind, "message": f"Failed. {call.body}"}}
-        blocks = [block(event, event["type"]) for event in events(model, fault)]
+        blocks = [
+            block(event, event["type"]) for event in events(model, fault, _image_count(call.body))
+        ]
         return spoiled(blocks, fault, block(error, "error"))
 
     def _check(self, call: Call) -> None:
@@ -60,7 +73,7 @@ class FakeAnthropic(VendorServer):
             and isinstance(body.get("system", ""), str)
             and body["messages"]
             and all(
-                each["role"] in ("user", "assistant") and each["content"]
+                each["role"] in ("user", "assistant") and _is_content(each["content"])
                 for each in body["messages"]
             )
             and body.get("stream") is True
@@ -76,7 +89,36 @@ class FakeAnthropic(VendorServer):
         return Refused(status, {"type": "error", "error": error, "request_id": "req_fake"})
 
 
-def events(model: str, fault: str) -> list[dict[str, Any]]:
+def _is_content(content: object) -> bool:
+    """Whether it is a text, or a list of blocks of text and of images as base64."""
+    if not isinstance(content, list):
+        return isinstance(content, str) and bool(content)
+    return bool(content) and all(_is_block(each) for each in content)
+
+
+def _is_block(part: dict[str, Any]) -> bool:
+    if part["type"] == "text":
+        return set(part) == {"type", "text"} and bool(part["text"])
+    source = part["source"]
+    return (
+        part["type"] == "image"
+        and set(part) == {"type", "source"}
+        and set(source) == {"type", "media_type", "data"}
+        and source["type"] == "base64"
+        and is_image(source["data"], source["media_type"])
+    )
+
+
+def _image_count(body: dict[str, Any]) -> int:
+    return sum(
+        part["type"] == "image"
+        for each in body["messages"]
+        if isinstance(each["content"], list)
+        for part in each["content"]
+    )
+
+
+def events(model: str, fault: str, image_count: int = 0) -> list[dict[str, Any]]:
     """Return the events of a stream."""
     words = () if fault in ("nothing", "no_text") else WORDS
     counted = fault not in ("no_usage", "nothing")
@@ -88,7 +130,7 @@ def events(model: str, fault: str) -> list[dict[str, Any]]:
         "content": [],
         "stop_reason": None,
         "stop_sequence": None,
-        "usage": _usage(fault, 1) if counted else {},
+        "usage": _usage(fault, 1, image_count) if counted else {},
     }
     reason = {"length": "max_tokens", "filtered": "refusal"}.get(fault, "end_turn")
     end = {
@@ -114,9 +156,10 @@ def events(model: str, fault: str) -> list[dict[str, Any]]:
     ]
 
 
-def _usage(fault: str, output: int) -> dict[str, Any]:
+def _usage(fault: str, output: int, image_count: int) -> dict[str, Any]:
+    plain = INPUT - CACHED - CACHE_WRITE + image_count * IMAGE
     return {
-        "input_tokens": -3 if fault == "wild_usage" else INPUT - CACHED - CACHE_WRITE,
+        "input_tokens": -3 if fault == "wild_usage" else plain,
         "cache_creation_input_tokens": CACHE_WRITE,
         "cache_read_input_tokens": CACHED,
         "cache_creation": {

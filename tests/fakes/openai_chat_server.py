@@ -8,7 +8,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.fakes.streams import CACHE_WRITE, CACHED, INPUT, OUTPUT, REASONING, WORDS, block, spoiled
+from tests.fakes.streams import (
+    CACHE_WRITE,
+    CACHED,
+    IMAGE,
+    INPUT,
+    OUTPUT,
+    REASONING,
+    WORDS,
+    block,
+    is_image,
+    spoiled,
+)
 from tests.fakes.vendor_server import Call, Refused, VendorServer
 
 CHAT_PARAMETERS = frozenset(
@@ -55,7 +66,7 @@ class FakeOpenAIChat(VendorServer):
         self._check(call)
         body = call.body
         model = "gpt-other" if fault == "other_model" else f"{body['model']}-2026-09-01"
-        blocks = [block(chunk) for chunk in chunks(model, fault)]
+        blocks = [block(chunk) for chunk in chunks(model, fault, _image_count(body))]
         error = {"error": {"message": f"Failed. {body}", "type": "server_error", "code": None}}
         return spoiled([*blocks, block("[DONE]")], fault, block(error))
 
@@ -66,8 +77,7 @@ class FakeOpenAIChat(VendorServer):
             known
             and body["messages"]
             and all(
-                each["role"] in ROLES and isinstance(each["content"], str)
-                for each in body["messages"]
+                each["role"] in ROLES and _is_content(each["content"]) for each in body["messages"]
             )
             and body.get("max_completion_tokens", 1) >= 1
             and body.get("stream") is True
@@ -111,7 +121,34 @@ class FakeOpenAIChat(VendorServer):
         return Refused(status, {"error": error})
 
 
-def chunks(model: str, fault: str) -> list[dict[str, Any]]:
+def _is_content(content: object) -> bool:
+    """Whether it is a text, or a list of parts as the SDK types them."""
+    if not isinstance(content, list):
+        return isinstance(content, str)
+    return bool(content) and all(_is_part(part) for part in content)
+
+
+def _is_part(part: dict[str, Any]) -> bool:
+    if part["type"] == "text":
+        return set(part) == {"type", "text"} and isinstance(part["text"], str)
+    head, _, data = part["image_url"]["url"].partition(";base64,")
+    return (
+        part["type"] == "image_url"
+        and set(part) == {"type", "image_url"}
+        and is_image(data, head.removeprefix("data:"))
+    )
+
+
+def _image_count(body: dict[str, Any]) -> int:
+    return sum(
+        part["type"] == "image_url"
+        for each in body["messages"]
+        if isinstance(each["content"], list)
+        for part in each["content"]
+    )
+
+
+def chunks(model: str, fault: str, image_count: int = 0) -> list[dict[str, Any]]:
     """Return the chunks of a stream; the last one has the usage and no choice."""
     words = () if fault in ("nothing", "no_text") else WORDS
     deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
@@ -121,7 +158,7 @@ def chunks(model: str, fault: str) -> list[dict[str, Any]]:
     result = [_chunk(model, [choice], None) for choice in choices]
     if fault not in ("no_usage", "nothing"):
         times = 2 if fault == "usage_twice" else 1
-        result += [_chunk(model, [], _usage(fault))] * times
+        result += [_chunk(model, [], _usage(fault, image_count))] * times
     return result
 
 
@@ -144,13 +181,14 @@ def _chunk(
     }
 
 
-def _usage(fault: str) -> dict[str, Any]:
+def _usage(fault: str, image_count: int) -> dict[str, Any]:
     if fault == "wild_usage":
         return {"prompt_tokens": -5, "completion_tokens": "many", "total_tokens": None}
+    prompt = INPUT + image_count * IMAGE
     return {
-        "prompt_tokens": INPUT,
+        "prompt_tokens": prompt,
         "completion_tokens": OUTPUT,
-        "total_tokens": INPUT + OUTPUT,
+        "total_tokens": prompt + OUTPUT,
         "prompt_tokens_details": {
             "cached_tokens": CACHED,
             "cache_write_tokens": CACHE_WRITE,

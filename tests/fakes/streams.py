@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Sequence
 
@@ -12,6 +13,19 @@ WORDS = ("Häfen ", "sind ", "ruhig ⚓ ", "und ", "hell 🙂.")
 
 INPUT, CACHED, CACHE_WRITE, OUTPUT, REASONING = 1200, 800, 200, 40, 10
 """The tokens of every answer, all of the prompt first."""
+
+IMAGE = 1500
+"""The tokens of each image of a prompt, besides those."""
+
+
+def is_image(data: object, mime_type: object) -> bool:
+    """Whether an image is base64 of a file that has the type."""
+    if not isinstance(data, str):
+        return False
+    magic = {"image/png": b"\x89PNG", "image/jpeg": b"\xff\xd8\xff", "image/webp": b"RIFF"}
+    begin = magic.get(str(mime_type))
+    return begin is not None and base64.b64decode(data, validate=True).startswith(begin)
+
 
 STREAM_FAULTS = {
     "bytewise": "sends every byte by itself",

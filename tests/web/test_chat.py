@@ -61,7 +61,7 @@ def write_conversations(person: Person, count: int, messages: int = 2) -> list[s
 def test_a_new_chat_offers_models_with_their_prices_and_ways_to_begin(alice: Person) -> None:
     page = alice.page("/chat")
     assert "GPT-6 Luna: quick answers" in page.texts("#field-model option")
-    assert "a million tokens read" in page.one("#chat-form details").text
+    assert "a million tokens read" in page.one("#chat-form .chat-costs").text
     start = page.all(".chat-starts a")[0]
     assert alice.page(start["href"]).one("textarea").text.strip() == start.text
     assert "You are talking to a machine" in page.text

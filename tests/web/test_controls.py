@@ -28,7 +28,7 @@ FORMS: dict[str, dict[str, str]] = {
     "/chat/answers/<usage_id>/stop": {},
     "/chat/messages": {
         "text": "hello", "model": "gpt-6-luna", "conversation": "cnv_none", "edited": "msg_none",
-        "nonce": NONCE,
+        "images": "upl_none", "kinds_images": "image", "nonce": NONCE,
     },
     "/credits/checkout": {
         "pack": "creator", "catalog": "x", "currency": "USD", "nonce": NONCE, "next": "/",

@@ -1,12 +1,19 @@
-"""Read the parts of vendors' answers that have the same meaning everywhere."""
+"""The parts of requests and answers that have the same form for every vendor."""
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from typing import Final
 
 from creditapp.catalog.tokens import TOKENS_MAX
-from creditapp.generation.providers import GenerationFailed, ProviderError, transport, vendor_errors
+from creditapp.generation.providers import (
+    GenerationFailed,
+    ProviderError,
+    SourceFile,
+    transport,
+    vendor_errors,
+)
 
 REQUEST_REFUSED: Final = (
     "The model does not take this conversation as it is. Shorten it, or change the text."
@@ -31,6 +38,11 @@ def text_of(value: object) -> str:
     if not isinstance(value, str):
         return ""
     return value.replace("\0", "").encode("utf-8", "replace").decode()
+
+
+def base64_of(image: SourceFile) -> str:
+    """Return an image as base64."""
+    return base64.b64encode(image.data).decode()
 
 
 def check_model(answered: object, model: str) -> None:

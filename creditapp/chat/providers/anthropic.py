@@ -12,6 +12,7 @@ from typing import Any, Final
 from creditapp.chat.providers.answers import (
     ANSWER_BYTES_MAX,
     ANSWER_SECONDS_MAX,
+    base64_of,
     check_model,
     mapping,
     refusal_of,
@@ -21,6 +22,7 @@ from creditapp.chat.providers.answers import (
 from creditapp.chat.providers.event_stream import read_events
 from creditapp.chat.providers.protocol import (
     ChatEvent,
+    ChatMessage,
     ChatRequest,
     Embedded,
     Finished,
@@ -126,13 +128,26 @@ def _body(request: ChatRequest) -> dict[str, Any]:
         "model": request.model,
         "max_tokens": request.max_output_tokens,
         "messages": [
-            {"role": each.role, "content": each.text}
+            {"role": each.role, "content": _content(each)}
             for each in request.messages
             if each.role != "system"
         ],
         "stream": True,
     }
     return {**body, "system": system} if system else body
+
+
+def _content(message: ChatMessage) -> str | list[dict[str, Any]]:
+    if not message.images:
+        return message.text
+    images = [
+        {
+            "type": "image",
+            "source": {"type": "base64", "media_type": each.mime_type, "data": base64_of(each)},
+        }
+        for each in message.images
+    ]
+    return [*images, {"type": "text", "text": message.text}]
 
 
 def _error_of(error: Mapping[str, object]) -> ProviderError:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from itertools import pairwise
 
+from creditapp.catalog.formatting import count as count_of
 from creditapp.catalog.tokens import estimated_tokens
 from creditapp.chat.providers.protocol import (
     ChatEvent,
@@ -21,6 +22,8 @@ REPEATED_WORDS_MAX = 60
 WORD_SECONDS = 0.03
 """Between two words, so that one sees an answer grow and can stop it."""
 DIMENSIONS = 64
+IMAGE_TOKENS = 1000
+"""Of each image, whatever its size: a demonstration does not look at it."""
 
 
 class OfflineChat:
@@ -57,9 +60,11 @@ def _answer(request: ChatRequest) -> str:
     repeated = " ".join(last[:REPEATED_WORDS_MAX])
     if len(last) > REPEATED_WORDS_MAX:
         repeated += " …"
+    image_count = sum(len(message.images) for message in request.messages[-1:])
+    images = f" It came with {count_of(image_count, 'image')}." if image_count else ""
     return (
         "This is a demonstration: no language model is set up on this server. "
-        f"Your message has {count}: “{repeated}” "
+        f"Your message has {count}: “{repeated}”{images} "
         f"The conversation has {len(request.messages):,} of them so far."
     ).replace("of them", "messages" if len(request.messages) != 1 else "message")
 
@@ -71,7 +76,10 @@ def _words(text: str) -> Iterator[str]:
 
 
 def _tokens(request: ChatRequest) -> int:
-    return sum(estimated_tokens(len(message.text.encode())) for message in request.messages)
+    return sum(
+        estimated_tokens(len(message.text.encode())) + IMAGE_TOKENS * len(message.images)
+        for message in request.messages
+    )
 
 
 def _vector(text: str) -> list[float]:

@@ -12,6 +12,7 @@ from typing import Any, Final
 from creditapp.chat.providers.answers import (
     ANSWER_BYTES_MAX,
     ANSWER_SECONDS_MAX,
+    base64_of,
     check_model,
     mapping,
     refusal_of,
@@ -21,6 +22,7 @@ from creditapp.chat.providers.answers import (
 from creditapp.chat.providers.event_stream import read_events, unreadable
 from creditapp.chat.providers.protocol import (
     ChatEvent,
+    ChatMessage,
     ChatRequest,
     Embedded,
     Finished,
@@ -56,7 +58,9 @@ class OpenAIChat:
         body: dict[str, Any] = {
             **request.parameters,
             "model": request.model,
-            "messages": [{"role": each.role, "content": each.text} for each in request.messages],
+            "messages": [
+                {"role": each.role, "content": _content(each)} for each in request.messages
+            ],
             limit: request.max_output_tokens,
             "stream": True,
             "stream_options": {"include_usage": True},
@@ -127,6 +131,19 @@ def usage_of(usage: Mapping[str, object]) -> ReportedUsage:
         output_tokens=token_count(usage.get("completion_tokens")),
         reasoning_tokens=token_count(completion.get("reasoning_tokens")) or 0,
     )
+
+
+def _content(message: ChatMessage) -> str | list[dict[str, Any]]:
+    if not message.images:
+        return message.text
+    images = [
+        {
+            "type": "image_url",
+            "image_url": {"url": f"data:{each.mime_type};base64,{base64_of(each)}"},
+        }
+        for each in message.images
+    ]
+    return [*images, {"type": "text", "text": message.text}]
 
 
 def _first(choices: object) -> Mapping[str, object]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from creditapp.generation.providers import ProviderUnavailable
+from creditapp.generation.providers import ProviderUnavailable, SourceFile
 
 Role = Literal["system", "user", "assistant"]
 FinishReason = Literal["stop", "length", "filtered"]
@@ -22,6 +22,9 @@ class ChatMessage:
 
     role: Role
     text: str = field(repr=False)
+    image_ids: tuple[str, ...] = ()
+    images: tuple[SourceFile, ...] = ()
+    """The files of ``image_ids``, once they are read for the vendor; they come before the text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

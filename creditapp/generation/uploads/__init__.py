@@ -9,6 +9,7 @@ from creditapp.generation.uploads.queries import (
     delete_files,
     delete_upload,
     find_upload,
+    give_up,
     list_uploads,
     sweep_uploads,
 )

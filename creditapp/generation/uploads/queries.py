@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
-from sqlalchemy import delete, select
+from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.orm import Session
 
 from creditapp.db import snapshot, transaction
@@ -17,6 +18,8 @@ from creditapp.media import Media
 from creditapp.pagination import Page, page_of
 from creditapp.rate_limits import UPLOAD_DAYS
 from creditapp.services import get
+
+_LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def find_upload(session: Session, upload_id: str, by: Caller) -> Upload:
@@ -61,11 +64,27 @@ def delete_upload(upload_id: str, by: Caller) -> None:
     _delete(upload)
 
 
-def sweep_uploads(*, now: datetime) -> None:
-    """Delete the uploads that no order used for ``UPLOAD_DAYS``. Owns its transactions."""
-    unused = Upload.used_at < now - timedelta(days=UPLOAD_DAYS)
+def give_up(session: Session, condition: ColumnElement[bool]) -> None:
+    """Let the next sweep delete the uploads that meet a condition."""
+    session.execute(
+        update(Upload)
+        .where(condition)
+        .values(conversation_id=None, used_at=_LONG_AGO)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def sweep_uploads(*, now: datetime, owner: tuple[str, str] | None = None) -> None:
+    """Delete the uploads that no order used for ``UPLOAD_DAYS`` and no chat has. Owns its
+    transactions. With ``owner`` only theirs.
+    """
+    unused = select(Upload).where(
+        Upload.used_at < now - timedelta(days=UPLOAD_DAYS), Upload.conversation_id.is_(None)
+    )
+    if owner is not None:
+        unused = unused.where(Upload.owner_kind == owner[0], Upload.owner_id == owner[1])
     with snapshot() as session:
-        uploads = list(session.scalars(select(Upload).where(unused)))
+        uploads = list(session.scalars(unused))
     for upload in uploads:
         _delete(upload)
 

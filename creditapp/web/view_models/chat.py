@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from creditapp.catalog import Catalog
@@ -9,7 +10,11 @@ from creditapp.chat.exchanges import Exchange
 from creditapp.chat.models import UsageRecord
 from creditapp.chat.queries import UsageTotal
 from creditapp.chat.usage import stored_usage
+from creditapp.db import reading
+from creditapp.generation.sources import Source, Sources, own_sources
+from creditapp.http.viewer import caller
 from creditapp.services import get
+from creditapp.web.view_models.sources import source_tile
 
 
 @dataclass(frozen=True)
@@ -35,25 +40,54 @@ class ChatAnswer:
 
 
 @dataclass(frozen=True)
+class ChatImageView:
+    """An image of a message; without an address it was deleted."""
+
+    alt: str
+    url: str | None = None
+    thumbnail_url: str | None = None
+
+
+@dataclass(frozen=True)
 class ChatMessageView:
     """The ``chat_message`` component."""
 
     id: str
     text: str
+    images: Sequence[ChatImageView]
     edit_url: str | None
     answer: ChatAnswer | None
 
 
-def chat_message(exchange: Exchange, *, is_last: bool = False) -> ChatMessageView:
-    """Return a question, which can be edited, or an answer, whose last one can be repeated."""
+def chat_messages(found: Sequence[Exchange]) -> list[ChatMessageView]:
+    """Return messages in their order; at most two queries, none without images."""
+    image_ids = [id for each in found for id in each.message.image_ids]
+    sources = own_sources(reading(), caller(), image_ids)
+    return [_message(each, sources, is_last=each is found[-1]) for each in found]
+
+
+def _message(exchange: Exchange, sources: Sources, *, is_last: bool = False) -> ChatMessageView:
+    """Return a question, which can be edited, or an answer, whose last one can be repeated.
+
+    ``sources`` has the images that are still there.
+    """
     message, record = exchange.message, exchange.record
     url = f"/chat/{message.conversation_id}"
     return ChatMessageView(
         id=message.id,
         text=message.text,
+        images=[_image(sources.get(id), number) for number, id in enumerate(message.image_ids, 1)],
         edit_url=f"{url}?edit={message.id}#chat-form" if message.role == "user" else None,
         answer=_answer(record, f"{url}/again" if is_last else None) if record else None,
     )
+
+
+def _image(source: Source | None, number: int) -> ChatImageView:
+    if source is None:
+        return ChatImageView(alt=f"Image {number} was deleted")
+    tile = source_tile(source)
+    about = f": {tile.text}" if source.prompt else ""
+    return ChatImageView(f"Image {number}{about}", tile.url, tile.thumbnail_url)
 
 
 def _answer(record: UsageRecord, retry_url: str | None) -> ChatAnswer:
