@@ -207,6 +207,7 @@ def _events(turn: LiveTurn) -> Iterator[str]:
         "model": record.model,
         "finishReason": record.finish_reason,
         "preview": record.preview,
+        "omittedMessages": record.omitted_messages,
     }
     yield event("done", done)
 
@@ -236,6 +237,7 @@ def _chat_answer(result: TurnResult, text: str) -> ChatAnswer:
         message=MessageAnswer(content=text),
         finish_reason=record.finish_reason or "stop",
         preview=record.preview,
+        omitted_messages=record.omitted_messages,
         usage=TokensAnswer.model_validate(result.usage),
         credits=_charge(result),
         error=error,

@@ -200,6 +200,9 @@ class ChatAnswer(Schema):
         "failed (the text ends where the vendor failed)."
     )
     preview: bool
+    omitted_messages: int = Field(
+        description="The oldest messages, which the model's context had no room for."
+    )
     usage: TokensAnswer
     credits: ChargeAnswer
     error: GenerationError | None = None

@@ -143,6 +143,8 @@ class LanguageModel(ServedModel, DatedTokenPrices):
     )
     max_output_tokens: Annotated[int, Field(ge=0, le=1_000_000)]
     """The longest answer, reasoning included."""
+    context_tokens: Annotated[int, Field(ge=1, le=100_000_000)] | None = None
+    """The most tokens of a prompt and its answer together; None where nothing is known."""
     image_tokens: Annotated[int, Field(ge=0, le=100_000)] = 0
     """The most tokens that an image of a message counts; none where the model takes no images."""
 
@@ -150,6 +152,17 @@ class LanguageModel(ServedModel, DatedTokenPrices):
     def takes_images(self) -> bool:
         """Whether a message may have images."""
         return self.image_tokens > 0
+
+    @property
+    def prompt_tokens(self) -> int | None:
+        """The most tokens of a prompt, with room for the longest answer; None is not known."""
+        return None if self.context_tokens is None else self.context_tokens - self.max_output_tokens
+
+    @model_validator(mode="after")
+    def _check_context(self) -> Self:
+        if self.prompt_tokens is not None and self.prompt_tokens <= 0:
+            raise KeyInvalid("context_tokens", "must be more than max_output_tokens")
+        return self
 
 
 class Step(Table):

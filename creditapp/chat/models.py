@@ -116,6 +116,8 @@ class UsageRecord(db.Model):
     model_name: Mapped[str] = mapped_column(String(64))
     catalog_version: Mapped[str] = mapped_column(String(64))
     preview: Mapped[bool] = mapped_column(default=False)
+    omitted_messages: Mapped[int] = mapped_column(Integer, default=0)
+    """The oldest of the conversation, which the model's context had no room for."""
 
     funding: Mapped[str] = mapped_column(String(8))
     wallet_id: Mapped[int | None] = mapped_column(BigInteger)

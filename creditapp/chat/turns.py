@@ -17,7 +17,7 @@ from creditapp.accounts import Member
 from creditapp.catalog import Catalog
 from creditapp.catalog.models import LanguageModel, TokenOperation
 from creditapp.catalog.selection import language_model
-from creditapp.chat import conversations, funding, images, own_keys, reader
+from creditapp.chat import context, conversations, funding, images, own_keys, reader
 from creditapp.chat.instructions import INSTRUCTIONS
 from creditapp.chat.live import LiveTurn
 from creditapp.chat.models import UsageRecord
@@ -28,17 +28,11 @@ from creditapp.chat.reader import VendorCall
 from creditapp.chat.settlement import result_of
 from creditapp.chat.usage import input_estimate
 from creditapp.db import insert_once, reading, stop_reading, transaction
-from creditapp.errors import (
-    AppError,
-    IdempotencyInProgress,
-    IdempotencyKeyReused,
-    RateLimited,
-    ValidationFailed,
-)
+from creditapp.errors import AppError, IdempotencyInProgress, IdempotencyKeyReused, RateLimited
 from creditapp.generation.moderation import Moderation
 from creditapp.generation.submit import ONCE
 from creditapp.ids import new_id
-from creditapp.rate_limits import CHAT_BYTES_MAX, chat_turns
+from creditapp.rate_limits import chat_turns
 from creditapp.services import get
 
 BUSY_SECONDS: Final = 5
@@ -164,10 +158,10 @@ def _create(
     )
     messages, sent_images = images.find(session, by, history, order.messages)
     images.require_taken(get(Catalog), model, sent_images)
-    prompt = [*INSTRUCTIONS.get(order.source, ()), *messages]
-    if sum(len(each.text.encode()) for each in prompt) > CHAT_BYTES_MAX:
-        raise ValidationFailed.of("messages", "This conversation is too long. Begin a new one.")
+    prompt, omitted = context.fit(model, [*INSTRUCTIONS.get(order.source, ()), *messages])
+    sent_images = {id: sent_images[id] for each in prompt for id in each.image_ids}
     record = new_record(order.source, model, route, by, key, order.digest(), now)
+    record.omitted_messages = omitted
     max_output_tokens = fund(session, record, by, model, prompt, own_key, now)
     # After the hold: the wallet's lock comes first.
     if order.conversation_id is not None and order.from_position is not None:
@@ -203,6 +197,7 @@ def new_record(
         model_name=model.name,
         catalog_version=get(Catalog).version,
         preview=route.preview,
+        omitted_messages=0,
         funding="wallet",
         held_micro=0,
         cost_micro=0,

@@ -899,6 +899,7 @@ def upgrade() -> None:
         sa.Column("model_name", sa.String(length=64), nullable=False),
         sa.Column("catalog_version", sa.String(length=64), nullable=False),
         sa.Column("preview", sa.Boolean(), nullable=False),
+        sa.Column("omitted_messages", sa.Integer(), nullable=False),
         sa.Column("funding", sa.String(length=8), nullable=False),
         sa.Column("wallet_id", sa.BigInteger(), nullable=True),
         sa.Column("charge_id", sa.BigInteger(), nullable=True),

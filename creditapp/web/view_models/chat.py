@@ -25,6 +25,7 @@ class ChatAnswer:
     model_name: str
     state: str
     preview: bool
+    omitted_messages: int
     cost_micro: int
     """So far, while it is open."""
     held_micro: int
@@ -98,6 +99,7 @@ def _answer(record: UsageRecord, retry_url: str | None) -> ChatAnswer:
         model_name=record.model_name,
         state=record.state,
         preview=record.preview,
+        omitted_messages=record.omitted_messages,
         cost_micro=_cost_so_far(record) if is_open else record.cost_micro,
         held_micro=record.held_micro,
         input_tokens=record.input_tokens,
