@@ -13,9 +13,10 @@ from creditapp.catalog import Catalog
 from creditapp.db import reading
 from creditapp.errors import AppError
 from creditapp.http import forms
+from creditapp.http.moments import day
 from creditapp.http.policies import policy
 from creditapp.http.problems import app_error, form_page, wants_json
-from creditapp.http.rendering import day, go, render_block, render_page, wants_fragment
+from creditapp.http.rendering import go, render_block, render_page, wants_fragment
 from creditapp.http.sessions import current_member, require_account
 from creditapp.http.stripe_requests import asks_stripe
 from creditapp.http.viewer import forget_viewer, notify, viewer

@@ -18,7 +18,8 @@ from reportlab.pdfbase.ttfonts import TTFError, TTFont
 from reportlab.platypus import Paragraph, SimpleDocTemplate, Spacer, Table
 
 from creditapp import units
-from creditapp.http.rendering import day, words
+from creditapp.http.moments import day
+from creditapp.http.rendering import words
 from creditapp.web.view_models import ReceiptView
 
 _FONTS: Final = (

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from tests.conventions.files import texts
 
 ENCODERS = {
+    "creditapp/chat/images.py": "a copy for the model, which is not stored",
     "creditapp/generation/thumbnails.py": "a small copy of a delivered file",
     "creditapp/generation/uploads/": "what users bring, without its metadata",
     "creditapp/generation/providers/offline/": "what the offline provider itself delivers",

@@ -10,7 +10,8 @@ from creditapp.catalog import Catalog, Plan
 from creditapp.catalog import amount as amount_text
 from creditapp.catalog.packs import PlanView, plans_view
 from creditapp.catalog.plan_kinds import PLAN_KINDS
-from creditapp.http.rendering import short_day, with_query
+from creditapp.http.moments import short_day
+from creditapp.http.rendering import with_query
 from creditapp.payments.subscriptions.status import PlanStatus
 from creditapp.services import get
 from creditapp.units import money_text
