@@ -17,7 +17,7 @@ from creditapp.accounts.login import (
     begin_log_in,
     log_in,
 )
-from creditapp.accounts.models import LoginSession, Member, Throttle, User
+from creditapp.accounts.models import KeyLimits, LoginSession, Member, Throttle, User
 from creditapp.accounts.networks import MULTIPLES, Network, Networks, networks_of, parse_ip
 from creditapp.accounts.passwords import NewPassword, check_new_password, new_password
 from creditapp.accounts.policy import AccountRules, SignedUp, SignedUpReceiver, SignUpCredits

@@ -12,7 +12,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 from creditapp import db
 from creditapp.accounts.email_address import ADDRESS_CHARACTERS_MAX, parse_address
 from creditapp.db import UtcDateTime
+from creditapp.errors import Forbidden
 from creditapp.ids import new_id
+from creditapp.ledger.charges import Budget
 
 API_KEY_MODES = ("credits", "own")
 """Payment of the vendors: by the person's credits, or by the person's own keys."""
@@ -75,6 +77,18 @@ class User(db.Model):
         return self.deleted_at is None and self.frozen_at is None
 
 
+@dataclass(frozen=True, slots=True)
+class KeyLimits:
+    """Limits of an API key: what a program may do in its member's name."""
+
+    id: str
+    scopes: frozenset[str]
+    models: frozenset[str] | None
+    """The models that it may use; None is all."""
+    budget: Budget | None
+    """The budget of the current period; None is none."""
+
+
 @dataclass(frozen=True)
 class Member:
     """A signed-in person: what most requests need, read by one query and never written."""
@@ -94,6 +108,10 @@ class Member:
     """The last choices in the studio's form."""
     api_key_mode: str = "credits"
     """``credits``, or ``own`` for the person's own keys of vendors."""
+    key: KeyLimits | None = None
+    """The API key of a program that acts for the person; None for the person's own browser."""
+    max_micro: int | None = None
+    """The most that this request may cost, where it says so."""
 
     # Flask-Login's interface of a user, without importing it.
     is_authenticated = is_active = True
@@ -111,6 +129,22 @@ class Member:
     def low_at_micro(self, standard_micro: int) -> int:
         """Return the balance of the low balance warning; ``standard_micro`` is the catalog's."""
         return standard_micro if self.low_balance_micro is None else self.low_balance_micro
+
+    @property
+    def key_id(self) -> str | None:
+        """The id of the API key that charges are made with; None for a browser."""
+        return self.key.id if self.key is not None else None
+
+    @property
+    def budget(self) -> Budget | None:
+        """The budget of that key."""
+        return self.key.budget if self.key is not None else None
+
+    def require_model(self, model_id: str) -> None:
+        """Raise ``Forbidden`` for a model that the API key may not use."""
+        if self.key is not None and self.key.models is not None and model_id not in self.key.models:
+            allowed = ", ".join(sorted(self.key.models))
+            raise Forbidden(f"This API key may use {allowed} only.")
 
 
 class LoginSession(db.Model):

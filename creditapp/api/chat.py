@@ -24,7 +24,7 @@ from creditapp.api.chat_schemas import (
 from creditapp.api.data_urls import FilesInBody
 from creditapp.api.generate import generate_by_type
 from creditapp.api.generations import FAILURES, ChargeAnswer, GenerationAnswer, GenerationError
-from creditapp.api.requests import idempotency_key, replay_headers
+from creditapp.api.requests import idempotency_key, pop_max_micro, replay_headers
 from creditapp.api.usage import TokensAnswer
 from creditapp.catalog.models import TokenOperation
 from creditapp.chat import ChatMessage, ChatOrder, LiveTurn, TurnResult
@@ -33,6 +33,7 @@ from creditapp.clock import now
 from creditapp.config import Settings
 from creditapp.db import reading, stop_reading
 from creditapp.errors import AppError, AuthenticationRequired, MalformedRequest
+from creditapp.generation import Caller
 from creditapp.generation.providers import GenerationFailed
 from creditapp.generation.sources import ID_PATTERN
 from creditapp.http.event_stream import HEARTBEAT, event, event_stream
@@ -40,7 +41,7 @@ from creditapp.http.gate import leave_gate
 from creditapp.http.json_provider import json_response, read_json
 from creditapp.http.openapi import Documented
 from creditapp.http.policies import policy
-from creditapp.http.sessions import current_member, require_member
+from creditapp.http.sessions import current_member
 from creditapp.http.viewer import caller, forget_viewer
 from creditapp.services import get
 from creditapp.units import credits_number
@@ -62,7 +63,7 @@ def _documented(
         summary,
         response,
         body=body,
-        headers=["Idempotency-Key", "x-openai-api-key", "x-anthropic-api-key"],
+        headers=["Idempotency-Key", "X-Max-Credits", "x-openai-api-key", "x-anthropic-api-key"],
         answer_headers=[*_ANSWER_HEADERS, "Idempotent-Replayed"],
         streams=streams,
         also={} if response is not ANY_ANSWER else {202: "A generation that is not finished"},
@@ -70,7 +71,7 @@ def _documented(
 
 
 @routes.post("/chat")
-@policy("public")
+@policy("public", scope="generate")
 @_documented("Answer a conversation, or generate by type", ConversationBody | TypedBody, ANY_ANSWER)
 def answer_chat() -> Response:
     """Answer messages; with ``type``, generate what it names."""
@@ -83,7 +84,7 @@ def answer_chat() -> Response:
 
 
 @routes.post("/agent")
-@policy("user")
+@policy("user", scope="generate")
 @_documented("Work on a task step by step", ConversationBody)
 def answer_agent() -> Response:
     """Answer messages as a task: a plan, its steps, the result."""
@@ -91,31 +92,35 @@ def answer_agent() -> Response:
 
 
 @routes.post("/summarize")
-@policy("user")
+@policy("user", scope="generate")
 @_documented("Summarize a text", SummaryBody)
 def summarize() -> Response:
     """Summarize a text."""
-    body = parse_tokens_body(SummaryBody, read_json())
+    members = read_json()
+    by = caller(pop_max_micro(members))
+    body = parse_tokens_body(SummaryBody, members)
     messages = [ChatMessage("user", body.text)]
     order = ChatOrder(source="summarize", messages=messages, model=body.model)
     key = idempotency_key(body.idempotency_key, "summarize")
-    return _answer(_start(order, key), stream=body.stream)
+    return _answer(_start(order, key, by), stream=body.stream)
 
 
 @routes.post("/embeddings")
-@policy("user")
+@policy("user", scope="generate")
 @_documented("Make vectors of texts", EmbeddingsBody, EmbeddingsAnswer, streams=False)
 def make_embeddings() -> Response:
     """Return the vector of each text."""
-    body = parse_tokens_body(EmbeddingsBody, read_json())
+    members = read_json()
+    by = caller(pop_max_micro(members))
+    body = parse_tokens_body(EmbeddingsBody, members)
     key = idempotency_key(body.idempotency_key, "embeddings")
     made = chat.embed(
         body.input,
         body.model,
-        require_member(),
+        by.require_member(),
         key=key,
         now=now(),
-        request_keys=caller().request_keys,
+        request_keys=by.request_keys,
     )
     forget_viewer()
     record = made.result.record
@@ -135,15 +140,16 @@ def make_embeddings() -> Response:
 
 
 def _answer_conversation(source: TokenOperation, sent: dict[str, Any]) -> Response:
-    with FilesInBody(sent, caller()) as files:
+    by = caller(pop_max_micro(sent))
+    with FilesInBody(sent, by) as files:
         body = parse_tokens_body(ConversationBody, files.body)
         order = _order(source, body, files)
         key = idempotency_key(body.idempotency_key, source)
         # A repeated request finds what the first one stored.
-        if files and find_by_key(reading(), require_member().id, key) is None:
+        if files and find_by_key(reading(), by.require_member().id, key) is None:
             files.store(kinds=["image"])
             order = _order(source, parse_tokens_body(ConversationBody, files.body), files)
-        turn = _start(order, key)
+        turn = _start(order, key, by)
         if not turn.replayed:
             files.keep()
     return _answer(turn, stream=body.stream)
@@ -159,10 +165,8 @@ def _order(source: TokenOperation, body: ConversationBody, files: FilesInBody) -
     )
 
 
-def _start(order: ChatOrder, key: str) -> LiveTurn:
-    turn = chat.start(
-        order, require_member(), key=key, now=now(), request_keys=caller().request_keys
-    )
+def _start(order: ChatOrder, key: str, by: Caller) -> LiveTurn:
+    turn = chat.start(order, by.require_member(), key=key, now=now(), request_keys=by.request_keys)
     forget_viewer()
     return turn
 

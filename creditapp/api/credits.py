@@ -6,13 +6,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 from flask import Blueprint, Response, request
-from pydantic import (
-    Field,
-    PlainSerializer,
-    SerializerFunctionWrapHandler,
-    WithJsonSchema,
-    model_serializer,
-)
+from pydantic import Field, PlainSerializer, WithJsonSchema
 
 from creditapp import ledger
 from creditapp.api.requests import page_size
@@ -91,11 +85,6 @@ class GuestInfo(Schema):
     signup_url: str
     signup_credits: Credits
 
-    @model_serializer(mode="wrap")
-    def _whole(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # Before the first use there is nothing to reset: the member is there, and null.
-        return {"resetAt": None, **write(self)}
-
 
 class CreditsAnswer(Schema):
     """A member's credits with the latest transactions, or a guest's allowance."""
@@ -120,7 +109,7 @@ class TransactionPage(Schema):
 
 
 @routes.get("/credits")
-@policy("public")
+@policy("public", scope="read")
 @documented("The caller's credits, or a guest's allowance", CreditsAnswer, query=["limit"])
 def show_credits() -> Response:
     """Return a member's credits with the latest transactions, or a guest's allowance."""
@@ -151,7 +140,7 @@ def show_credits() -> Response:
 
 
 @routes.get("/credits/balance")
-@policy("user")
+@policy("user", scope="read")
 @documented("The balance", BalanceAnswer)
 def show_balance() -> Response:
     """Return a member's balance and lifetime spending."""
@@ -159,7 +148,7 @@ def show_balance() -> Response:
 
 
 @routes.get("/credits/transactions")
-@policy("user")
+@policy("user", scope="read")
 @documented("The history, newest first", TransactionPage, query=["cursor", "limit", "type"])
 def list_transactions() -> Response:
     """Return a page of a member's history."""

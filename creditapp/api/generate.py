@@ -9,7 +9,13 @@ from pydantic import BaseModel, Field, ValidationError
 
 from creditapp.api.data_urls import FilesInBody
 from creditapp.api.generations import GenerationAnswer, answer_of, failure_of
-from creditapp.api.requests import idempotency_key, operation_of, replay_headers, with_model
+from creditapp.api.requests import (
+    idempotency_key,
+    operation_of,
+    pop_max_micro,
+    replay_headers,
+    with_model,
+)
 from creditapp.api.waiting import wait_for_end
 from creditapp.clock import now
 from creditapp.db import reading
@@ -46,14 +52,14 @@ def _documented(summary: str, body: type[BaseModel]) -> Documented:
         summary,
         GenerationAnswer,
         body=body,
-        headers=["Idempotency-Key", "Prefer", "x-openai-api-key"],
+        headers=["Idempotency-Key", "Prefer", "X-Max-Credits", "x-openai-api-key"],
         answer_headers=["X-Credits-Cost", "X-Credits-Remaining", "Idempotent-Replayed"],
         also={202: "Not finished yet; poll Location"},
     )
 
 
 @routes.post("/generate-image")
-@policy("public")
+@policy("public", scope="generate")
 @_documented("Generate images from a text, or from images", ImageBody)
 def generate_image() -> Response:
     """Generate images; 200 with the result if it is ready within the wait, else 202."""
@@ -62,7 +68,7 @@ def generate_image() -> Response:
 
 
 @routes.post("/generate-nano-banana")
-@policy("public")
+@policy("public", scope="generate")
 @_documented("Generate images with Nano Banana", ImageBody)
 def generate_nano_banana() -> Response:
     """Generate images with the model of the path, unless the body names another."""
@@ -71,7 +77,7 @@ def generate_nano_banana() -> Response:
 
 
 @routes.post("/upscale-image")
-@policy("public")
+@policy("public", scope="generate")
 @_documented("Make an image larger", UpscaleOrder)
 def upscale_image() -> Response:
     """Make a larger version of one of the caller's images."""
@@ -79,7 +85,7 @@ def upscale_image() -> Response:
 
 
 @routes.post("/generate-video")
-@policy("public")
+@policy("public", scope="generate")
 @_documented("Generate a video from a text, or from an image and a text", VideoOrder)
 def generate_video() -> Response:
     """Generate a video of some seconds."""
@@ -87,7 +93,7 @@ def generate_video() -> Response:
 
 
 @routes.post("/generate-audio")
-@policy("public")
+@policy("public", scope="generate")
 @_documented("Speak a text", AudioOrder)
 def generate_audio() -> Response:
     """Speak a text; the estimate is held, the real length is charged."""
@@ -95,7 +101,7 @@ def generate_audio() -> Response:
 
 
 @routes.post("/generate-lipsync")
-@policy("public")
+@policy("public", scope="generate")
 @_documented("Let a face speak with a voice", LipsyncOrder)
 def generate_lipsync() -> Response:
     """Generate a video of a face whose mouth follows a voice."""
@@ -113,7 +119,7 @@ def generate_by_type(body: dict[str, Any]) -> Response:
 
 def _generate(route: str, operation: str, body: dict[str, Any]) -> Response:
     """Order, wait for the end and answer; ``route`` is what an idempotency key belongs to."""
-    by = caller()
+    by = caller(pop_max_micro(body))
     with FilesInBody(with_model(body), by) as files:
         order = _order(operation, files)
         key = idempotency_key(order.idempotency_key, route)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 from flask import Blueprint, Response, request
-from pydantic import Field, SerializerFunctionWrapHandler, WithJsonSchema, model_serializer
+from pydantic import Field, WithJsonSchema
 
 from creditapp.api.credits import GuestInfo, guest_info
 from creditapp.api.requests import page_size
@@ -50,11 +50,6 @@ class AssetAnswer(Schema):
     height: int | None = None
     seconds: float | None = None
 
-    @model_serializer(mode="wrap")
-    def _whole(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        written: dict[str, Any] = write(self)
-        return {**dict.fromkeys(("url", "mimeType", "width", "height", "seconds")), **written}
-
 
 class ChargeAnswer(Schema):
     """The cost of a generation and the credits left."""
@@ -96,7 +91,7 @@ class GenerationPage(Schema):
 
 
 @routes.get("/generations")
-@policy("public")
+@policy("public", scope="read")
 @documented("The caller's generations, newest first", GenerationPage, query=["cursor", "limit"])
 def list_generations() -> Response:
     """Return a page of the caller's generations."""
@@ -107,7 +102,7 @@ def list_generations() -> Response:
 
 
 @routes.get("/generations/<generation_id>")
-@policy("public")
+@policy("public", scope="read")
 @documented("One generation", GenerationAnswer)
 def show_generation(generation_id: str) -> Response:
     """Return state, progress and result of one generation."""
@@ -116,7 +111,7 @@ def show_generation(generation_id: str) -> Response:
 
 
 @routes.delete("/generations/<generation_id>")
-@policy("public")
+@policy("public", scope="generate")
 @documented(
     "Cancel or delete a generation",
     GenerationAnswer,

@@ -125,7 +125,7 @@ class UpgradeBody(IdempotentBody):
 
 
 @routes.get("/plans")
-@policy("public")
+@policy("public", scope="read")
 @documented("The plans, the caller's own, and the balance", PlansAnswer)
 def list_plans() -> Response:
     """Return every plan with its prices and credits; a member's own plan and balance too."""
@@ -140,7 +140,7 @@ def list_plans() -> Response:
 
 
 @routes.post("/upgrade-plan")
-@policy("user")
+@policy("user", scope="purchase")
 @asks_stripe
 @documented(
     "Subscribe, or change the plan", UpgradeAnswer, body=UpgradeBody, headers=["Idempotency-Key"]
@@ -161,7 +161,7 @@ def upgrade_plan() -> Response:
 
 
 @routes.get("/me/entitlements")
-@policy("user")
+@policy("user", scope="read")
 @documented("Credits, plan, subscriptions and features of the caller", EntitlementsAnswer)
 def show_entitlements() -> Response:
     """Return the caller's entitlements: an operation is a feature while the catalog has it."""
@@ -178,7 +178,7 @@ def show_entitlements() -> Response:
 
 
 @routes.get("/billing/portal-link")
-@policy("user")
+@policy("user", scope="purchase")
 @asks_stripe
 @documented("Redirect to the customer portal", None, query=["flow"], also={303: "To the portal"})
 def go_to_portal() -> AnyResponse:
@@ -187,7 +187,7 @@ def go_to_portal() -> AnyResponse:
 
 
 @routes.post("/billing/portal-link")
-@policy("user")
+@policy("user", scope="purchase")
 @asks_stripe
 @documented(
     "The URL of the customer portal", CheckoutUrlAnswer, also={303: "To the portal, for a form"}

@@ -71,7 +71,7 @@ class CheckoutUrlAnswer(Schema):
 
 
 @routes.post("/billing/checkout-session")
-@policy("user")
+@policy("user", scope="purchase")
 @asks_stripe
 @documented(
     "Open the checkout of a pack or plan",
@@ -93,7 +93,7 @@ def create_checkout_session() -> Response:
 
 
 @routes.post("/stripe/create-checkout")
-@policy("user")
+@policy("user", scope="purchase")
 @asks_stripe
 @documented(
     "Open the checkout of the pack at a dollar price",

@@ -117,7 +117,7 @@ class QuoteRequest(BaseModel):
 
 
 @routes.post("/quotes")
-@policy("public")
+@policy("public", scope="read")
 @documented("The price of a generation before it is made", QuoteAnswer, body=QuoteRequest)
 def quote() -> Response:
     """Return the price of a generation's body without holding credits."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from decimal import Decimal
 from typing import Any, TypeVar
 
 from flask import request
@@ -14,6 +15,7 @@ from creditapp.generation.submit import ONCE
 from creditapp.http import forms
 from creditapp.http.json_provider import read_json, validation_failed
 from creditapp.http.schemas import RequestSchema
+from creditapp.units import AmountInvalid, micro_from_decimal, micro_from_text
 
 PAGE_SIZE_MAX = 100
 
@@ -56,6 +58,25 @@ def idempotency_key(body_key: str | None, route: str) -> str:
     if not 1 <= len(key) <= 100 or not key.isprintable() or not key.isascii():
         raise ValidationFailed.of("Idempotency-Key", "A key is 1-100 printable ASCII characters.")
     return f"{route}:{key}"
+
+
+def pop_max_micro(body: dict[str, Any]) -> int | None:
+    """Remove ``maxCredits`` from a body; return the most that the request may cost, or None.
+
+    The header ``X-Max-Credits`` comes before the body's member.
+    """
+    value = body.pop("maxCredits", None)
+    value = request.headers.get("X-Max-Credits", value)
+    if value is None:
+        return None
+    try:
+        if isinstance(value, str):
+            return micro_from_text(value)
+        if isinstance(value, int | Decimal) and not isinstance(value, bool):
+            return micro_from_decimal(Decimal(value))
+    except AmountInvalid as error:
+        raise ValidationFailed.of("maxCredits", str(error)) from None
+    raise ValidationFailed.of("maxCredits", "maxCredits is a number of credits.")
 
 
 def replay_headers(*, replayed: bool) -> dict[str, str]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import IO, Any
+from typing import IO
 
 from flask import Blueprint, Response, request
-from pydantic import SerializerFunctionWrapHandler, model_serializer
 
 from creditapp.api.requests import page_size
 from creditapp.clock import now
@@ -38,11 +37,6 @@ class UploadAnswer(Schema):
     seconds: float | None = None
     created_at: Moment
 
-    @model_serializer(mode="wrap")
-    def _whole(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        written: dict[str, Any] = write(self)
-        return {**dict.fromkeys(("width", "height", "seconds")), **written}
-
 
 class UploadPage(Schema):
     """A page of uploads, newest first."""
@@ -52,7 +46,7 @@ class UploadPage(Schema):
 
 
 @routes.post("/uploads")
-@policy("user", body_bytes_max=UPLOAD_BODY_BYTES_MAX)
+@policy("user", scope="generate", body_bytes_max=UPLOAD_BODY_BYTES_MAX)
 @documented("Upload a file to start from", UploadAnswer, takes_file=True, status=201)
 def create_upload() -> Response:
     """Store the file that is the body, or the part ``file`` of a form; 201 with its id."""
@@ -61,7 +55,7 @@ def create_upload() -> Response:
 
 
 @routes.get("/uploads")
-@policy("user")
+@policy("user", scope="read")
 @documented("The member's uploads, newest first", UploadPage, query=["cursor", "limit"])
 def list_own_uploads() -> Response:
     """Return a page of the member's uploads."""
@@ -72,7 +66,7 @@ def list_own_uploads() -> Response:
 
 
 @routes.delete("/uploads/<upload_id>")
-@policy("user")
+@policy("user", scope="generate")
 @documented("Delete an upload", None, also={204: "Deleted with its file"})
 def remove_upload(upload_id: str) -> Response:
     """Delete one upload with its file."""

@@ -60,7 +60,7 @@ class UsagePage(Schema):
 
 
 @routes.get("/usage")
-@policy("user")
+@policy("user", scope="read")
 @documented("What was paid by the token, newest first", UsagePage, query=["cursor", "limit"])
 def list_usage() -> Response:
     """Return a page of the member's usage records."""
@@ -73,7 +73,7 @@ def list_usage() -> Response:
 
 
 @routes.post("/usage/<usage_id>/stop")
-@policy("user")
+@policy("user", scope="generate")
 @documented("Stop an answer; what was received is charged", UsageAnswer)
 def stop_usage(usage_id: str) -> Response:
     """Ask an open answer to stop; its stream ends with what was received."""

@@ -64,6 +64,7 @@ def embed(
     vendor raises ``ProviderError``, with nothing charged.
     """
     model = language_model(get(Catalog), "embeddings", model_id)
+    by.require_model(model.id)
     messages = [ChatMessage("user", text) for text in texts]
     digest = hashlib.sha256(json.dumps([model_id, list(texts)]).encode()).hexdigest()
     request_key = f"{ONCE}{secrets.token_hex(16)}"

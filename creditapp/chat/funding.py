@@ -41,13 +41,16 @@ def hold(
 ) -> Hold:
     """Hold what the call can cost at most, or all that may pay for it if that is less.
 
-    The answer's length is cut to what the balance pays for. ``charge`` has everything but
-    the amount. Raises ``InsufficientCredits`` below the catalog's minimum, or where not even a
-    short answer is paid for, and ``AccountFrozen``; a refusal writes nothing.
+    The answer's length is cut to what the balance, the API key's budget and ``max_micro`` pay for.
+    ``charge`` has everything but the amount. Raises ``InsufficientCredits`` below the catalog's
+    minimum, or where not even a short answer is paid for, likewise ``BudgetExceeded`` and
+    ``MaxCreditsExceeded``, and ``AccountFrozen``; a refusal writes nothing.
     """
     wallet_id = by.wallet_id or ledger.ensure_wallet(connection, "user", by.id, now=now)
     least_micro = _least_micro(catalog, model, messages)
     balance_micro = ledger.spendable(connection, wallet_id, charge.operation, now=now)
+    if charge.max_micro is not None and charge.max_micro >= least_micro:
+        balance_micro = min(balance_micro, charge.max_micro)
     for remaining_tries in reversed(range(TRIES)):
         # Below the minimum, the ledger refuses the minimum itself and says what is there.
         affordable_micro = max(balance_micro, least_micro)
@@ -67,6 +70,11 @@ def hold(
             held = ledger.hold(
                 connection, wallet_id, replace(charge, amount_micro=amount_micro), now=now
             )
+        except ledger.BudgetExceeded as refusal:
+            # The answer is cut to what the key's budget has left.
+            if refusal.left_micro < least_micro or not remaining_tries:
+                raise
+            balance_micro = min(balance_micro, refusal.left_micro)
         except ledger.InsufficientCredits as refusal:
             # Another request of the member has spent in between.
             if refusal.balance_micro < least_micro or not remaining_tries:

@@ -151,6 +151,7 @@ def _create(
     request_keys: Mapping[str, str],
 ) -> tuple[LiveTurn, VendorCall]:
     model = language_model(get(Catalog), order.source, order.model)
+    by.require_model(model.id)
     own_key = own_keys.find(session, by, model, request_keys)
     route = get(ChatProviders).require(model, own_key=own_key.key if own_key else None)
     history = conversations.history(
@@ -236,6 +237,9 @@ def fund(
         digest=record.request_digest,
         operation=record.source,
         actor=by.id,
+        api_key_id=by.key_id,
+        budget=by.budget,
+        max_micro=by.max_micro,
         note=model.name,
     )
     connection = session.connection()

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from creditapp import guests, ledger
 from creditapp.accounts import Member
 from creditapp.catalog import Catalog, Quote
+from creditapp.errors import AuthenticationRequired
 from creditapp.generation.models import OWN_KEY, Generation
 from creditapp.guests import Visitor
 from creditapp.services import get
@@ -33,6 +34,12 @@ class Caller:
             return "guest"
         return OWN_KEY if self.member.api_key_mode == "own" else "wallet"
 
+    def require_member(self) -> Member:
+        """Return the member; raise ``AuthenticationRequired`` for a guest."""
+        if self.member is None:
+            raise AuthenticationRequired
+        return self.member
+
     @property
     def owner(self) -> tuple[str, str]:
         """The owner of what this caller makes: its kind and id."""
@@ -47,7 +54,7 @@ def reserve(
     """Claim a free image or hold the price, and name it on the generation, which is not stored yet.
 
     Returns the microcredits that a member can spend afterwards; None for a guest and for an own
-    key, which nothing is held for.
+    key of a vendor, which nothing is held for.
     """
     if generation.funding == OWN_KEY:
         return None
@@ -78,6 +85,9 @@ def reserve(
             digest=generation.request_digest,
             operation=generation.operation,
             actor=by.member.id,
+            api_key_id=by.member.key_id,
+            budget=by.member.budget,
+            max_micro=by.member.max_micro,
             low_micro=by.member.low_at_micro(catalog.low_balance_micro),
             note=quote.sentence,
         ),

@@ -257,6 +257,8 @@ def _new_generation(
     served = OPERATIONS[quote.operation].served_by(catalog, model_id)
     if served is None:
         raise ProviderUnavailable(permanent=True, reason="not_in_catalog")
+    if by.member is not None:
+        by.member.require_model(model_id)
     own_key = own_keys.find_key(session, by, served, now)
     route = get(Providers).require(served, own_key=own_key)
     owner_kind, owner_id = by.owner

@@ -9,6 +9,7 @@ from flask_wtf.csrf import CSRFError, CSRFProtect
 
 from creditapp.config import Settings
 from creditapp.errors import CsrfFailed
+from creditapp.http import bearer
 from creditapp.http.policies import FORM_TYPES, policy_of
 from creditapp.services import get
 
@@ -36,9 +37,9 @@ def _protect() -> None:
 
     A form carries the token. A JSON call carries it as ``X-CSRFToken``, or the browser states that
     it comes from this origin, which no page can forge. Keys and signatures need neither, because no
-    browser attaches them by itself.
+    browser attaches them by itself, and beside a bearer key no cookie counts.
     """
-    if request.method not in _UNSAFE or request.endpoint is None:
+    if request.method not in _UNSAFE or request.endpoint is None or bearer.is_sent():
         return
     if policy_of(current_app, request.endpoint) in ("key", "signature"):
         return

@@ -45,7 +45,7 @@ _FIELD_MESSAGES = {("n", "greater_than_equal"): "At least {ge} image."}
 
 def _encode_other(value: object) -> object:
     if isinstance(value, BaseModel):
-        return value.model_dump(by_alias=True, exclude_none=True)
+        return value.model_dump(by_alias=True)
     raise TypeError(f"{type(value).__name__} is not JSON")
 
 

@@ -39,6 +39,8 @@ HEADERS = {
     "Authorization": "Bearer and the token of CREDITAPP_METRICS_TOKEN, where one is set.",
     "Idempotency-Key": "1-100 printable ASCII characters. The same key and body return the first "
     "response, with Idempotent-Replayed: true; another body returns 409.",
+    "X-Max-Credits": "The most that the request may cost; above it 402 max_credits_exceeded, and "
+    "nothing is charged. The body's maxCredits says the same.",
     "Stripe-Signature": "Stripe's signature of the raw body, at most 5 minutes old.",
     "x-openai-api-key": "In place of the stored OpenAI key, of a member who pays with own keys.",
     "x-anthropic-api-key": "In place of the stored Anthropic key, likewise.",

@@ -8,8 +8,10 @@ from typing import Any, TypeVar
 
 from flask import Flask, current_app, request
 
+from creditapp.api_keys import SCOPES
 from creditapp.config import Settings
 from creditapp.errors import AuthenticationRequired, Forbidden, NotFound
+from creditapp.http import bearer
 from creditapp.http.sessions import require_member
 from creditapp.rate_limits import FIELDS_MAX, FORM_BYTES_MAX, JSON_BYTES_MAX
 from creditapp.services import get
@@ -26,21 +28,30 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 def init_app(app: Flask) -> None:
     """Check the policy of every request."""
+    bearer.init_app(app)
     app.before_request(_enforce_policy)
 
 
 def policy(
-    name: str, *, body_bytes_max: int | None = None, fields_max: int = FIELDS_MAX
+    name: str,
+    *,
+    scope: str | None = None,
+    body_bytes_max: int | None = None,
+    fields_max: int = FIELDS_MAX,
 ) -> Callable[[View], View]:
     """Declare who may call a view, and its limits where they are not the usual ones.
 
+    With a ``scope``, programs may call it whose API key has that scope; without one, people alone.
     ``body_bytes_max`` is how long its bodies may be, ``fields_max`` how many fields its forms have.
     """
     if name not in POLICIES:
         raise ValueError(f"{name!r} is not a policy")
+    if scope is not None and scope not in SCOPES:
+        raise ValueError(f"{scope!r} is not a scope")
 
     def mark(view: View) -> View:
         view.policy = name  # type: ignore[attr-defined]  # read by policy_of
+        view.scope = scope  # type: ignore[attr-defined]  # read by scope_of
         view.body_bytes_max = body_bytes_max  # type: ignore[attr-defined]  # read below
         view.fields_max = fields_max  # type: ignore[attr-defined]  # likewise
         return view
@@ -53,6 +64,11 @@ def policy_of(app: Flask, endpoint: str) -> str | None:
     if endpoint.endswith("static"):
         return "public"
     return getattr(app.view_functions[endpoint], "policy", None)
+
+
+def scope_of(app: Flask, endpoint: str) -> str | None:
+    """Return the scope of API keys that an endpoint takes, or None where it takes none."""
+    return getattr(app.view_functions[endpoint], "scope", None)
 
 
 def body_bytes_max(app: Flask, endpoint: str | None, mime_type: str) -> int:
@@ -74,9 +90,13 @@ def fields_max(app: Flask, endpoint: str | None) -> int:
 def _enforce_policy() -> None:
     if request.endpoint is None:
         return  # no such path: the router's own 404 or 405 follows
+    scope = scope_of(current_app, request.endpoint)
+    bearer.authenticate(scope)
     match policy_of(current_app, request.endpoint):
         case "public" | "signature":
             return
+        case "user" | "admin" if scope is None and bearer.is_sent():
+            raise Forbidden("API keys cannot do this: log in with a browser.")
         case "user":
             require_member()
         case "admin":

@@ -60,7 +60,7 @@ class Problem(Schema):
     shortfall: Credits | None = None
     packs_url: str | None = None
     plans_url: str | None = None
-    limit: int | None = None
+    limit: float | None = None
     remaining: int | None = None
     reset_at: Moment | None = None
     signup_url: str | None = None

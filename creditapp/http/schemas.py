@@ -9,11 +9,11 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, PlainSerializer, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
 from creditapp.http.json_provider import rfc3339
-from creditapp.units import credits_number
+from creditapp.units import credits_number, micro_from_decimal
 
 Credits = Annotated[
     int,
@@ -21,6 +21,20 @@ Credits = Annotated[
     WithJsonSchema({"type": "number", "description": "Credits, with at most 6 decimals."}),
 ]
 """Microcredits here, credits in JSON: the field ``held_micro`` is the member ``held``."""
+
+
+def _micro(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        raise ValueError("An amount is a number of credits.")
+    return micro_from_decimal(Decimal(value))
+
+
+CreditsInput = Annotated[
+    int,
+    BeforeValidator(_micro),
+    WithJsonSchema({"type": "number", "description": "Credits, with at most 6 decimals."}),
+]
+"""Credits in a request's JSON, microcredits here."""
 Moment = Annotated[
     datetime, PlainSerializer(rfc3339), WithJsonSchema({"type": "string", "format": "date-time"})
 ]
@@ -35,7 +49,7 @@ def _member(field: str) -> str:
 class Schema(BaseModel):
     """The base of every response, also read from the attributes of a domain object.
 
-    A member that is None is left out of the JSON.
+    Every member is in the JSON; one with nothing to say is null.
     """
 
     model_config = ConfigDict(

@@ -164,7 +164,10 @@ def sign_out() -> None:
 
 
 def current_member() -> Member | None:
-    """Return the signed-in member, or None for a guest."""
+    """Return the signed-in member, or that of the request's API key; None for a guest."""
+    if "key_member" in g:
+        key_member: Member | None = g.key_member
+        return key_member
     if current_user.is_authenticated:
         member: Member = current_user._get_current_object()
         return member
@@ -208,7 +211,7 @@ def current_visitor() -> Visitor:
 def set_own_cookies(response: Response) -> None:
     """Set the cookies of a guest identity and of a known browser that this request renewed."""
     cookie = g.pop("guest_cookie", None)
-    if cookie is not None:
+    if cookie is not None and "key_member" not in g:
         _set_cookie(response, GUEST_COOKIE, cookie, GUEST_COOKIE_SECONDS)
     marks = g.pop("known_cookie", None)
     if marks is not None:

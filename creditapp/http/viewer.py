@@ -64,9 +64,14 @@ def forget_viewer() -> None:
     g.pop("viewer", None)
 
 
-def caller() -> Caller:
-    """Return the caller of a generation: the member, or the guest."""
+def caller(max_micro: int | None = None) -> Caller:
+    """Return the caller of a generation: the member, or the guest.
+
+    ``max_micro`` is the most that the request may cost.
+    """
     member = current_member()
+    if member is not None and max_micro is not None:
+        member = replace(member, max_micro=max_micro)
     return Caller(member, current_visitor(), _request_keys(member))
 
 

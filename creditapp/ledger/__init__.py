@@ -8,7 +8,7 @@ refusal writes nothing. Amounts are microcredits.
 from creditapp.errors import IdempotencyKeyReused
 from creditapp.ledger import idempotency, outbox, proof
 from creditapp.ledger.captures import capture, refund, release
-from creditapp.ledger.charges import Charge, NewCharge, charge_by_id, find_charge
+from creditapp.ledger.charges import Budget, Charge, NewCharge, charge_by_id, find_charge
 from creditapp.ledger.expiry import due_wallets, expire, expiring_wallets
 from creditapp.ledger.grants import NewGrant, grant
 from creditapp.ledger.history import CURSOR, StatementLine, statement
@@ -25,8 +25,16 @@ from creditapp.ledger.queries import (
     list_grants,
     spendable,
     summary,
+    taken_by_key,
 )
-from creditapp.ledger.refusals import AccountFrozen, ChargeSettled, HoldExpired, InsufficientCredits
+from creditapp.ledger.refusals import (
+    AccountFrozen,
+    BudgetExceeded,
+    ChargeSettled,
+    HoldExpired,
+    InsufficientCredits,
+    MaxCreditsExceeded,
+)
 from creditapp.ledger.reversals import Reversal, freeze, revoke, unfreeze
 from creditapp.ledger.seals import NewSeal, check_seals, exported_seals, seal
 from creditapp.ledger.transfers import TRANSFER_DELAY, Transfer, transfer

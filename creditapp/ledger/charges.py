@@ -29,11 +29,23 @@ _BY_KEY: Final = read(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """How much the charges of one API key may take together."""
+
+    limit_micro: int
+    since: datetime
+    """Charges made earlier do not count."""
+    resets_at: datetime | None = None
+    """When the next period begins; None for a budget that never begins anew."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NewCharge:
     """A charge to make by ``spend`` or ``hold``.
 
     ``key`` names the thing that is paid for, within the wallet; ``digest`` is that of the request.
-    When the balance falls below ``low_micro``, the outbox gets ``low_balance``.
+    When the balance falls below ``low_micro``, the outbox gets ``low_balance``. ``budget`` is that
+    of ``api_key_id``, whose wallet this is; ``max_micro`` is the most that its caller allows.
     """
 
     amount_micro: int
@@ -43,6 +55,8 @@ class NewCharge:
     actor: str = ""
     feature: str = ""
     api_key_id: str | None = None
+    budget: Budget | None = None
+    max_micro: int | None = None
     request_id: str | None = None
     low_micro: int = 0
     note: str | None = None

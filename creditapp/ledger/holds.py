@@ -16,7 +16,12 @@ from creditapp.errors import IdempotencyKeyReused
 from creditapp.ledger import charges, expiry, locked_wallet, outbox, queries
 from creditapp.ledger.allocation import Debit, ReservedWallet
 from creditapp.ledger.charges import Charge, NewCharge
-from creditapp.ledger.refusals import AccountFrozen, InsufficientCredits
+from creditapp.ledger.refusals import (
+    AccountFrozen,
+    BudgetExceeded,
+    InsufficientCredits,
+    MaxCreditsExceeded,
+)
 
 
 def spend(connection: Connection, wallet_id: int, charge: NewCharge, *, now: datetime) -> Charge:
@@ -24,7 +29,8 @@ def spend(connection: Connection, wallet_id: int, charge: NewCharge, *, now: dat
 
     The same key and digest again return the first charge (``replayed``), another digest raises
     ``IdempotencyKeyReused``. Raises ``InsufficientCredits`` with the balance that may pay for this
-    operation, or ``AccountFrozen``; a refusal writes nothing, even if the transaction goes on.
+    operation, ``BudgetExceeded`` for that of its API key, ``MaxCreditsExceeded`` above what its
+    caller allows, or ``AccountFrozen``; a refusal writes nothing, even if the transaction goes on.
     """
     return _charge(Debit(connection, wallet_id, charge, now))
 
@@ -52,6 +58,8 @@ def _charge(debit: Debit) -> Charge:
     new = debit.charge
     if new.amount_micro <= 0:
         raise ValueError("amount_micro must be positive")
+    if new.max_micro is not None and new.amount_micro > new.max_micro:
+        raise MaxCreditsExceeded(new.amount_micro, new.max_micro)
     wallet = debit.reserve()
     if wallet is None:
         replayed = _prepare_or_refuse(debit)
@@ -59,6 +67,12 @@ def _charge(debit: Debit) -> Charge:
             return replayed
         wallet = debit.reserve()
         assert wallet is not None  # it is locked, swept, and has enough
+    over_budget = _over_budget(debit)
+    if over_budget is not None:
+        debit.undo()
+        if charges.find_charge(debit.connection, debit.wallet_id, new.key) is not None:
+            return _replay(debit)
+        raise over_budget
     charge_id, is_allocated = debit.allocate(wallet)
     if charge_id is None:
         debit.undo()
@@ -73,6 +87,21 @@ def _charge(debit: Debit) -> Charge:
         event = outbox.event_row("low_balance", debit.wallet_id, debit.now, payload)
         outbox.insert(debit.connection, [event])
     return _new_charge(debit, charge_id, wallet)
+
+
+def _over_budget(debit: Debit) -> BudgetExceeded | None:
+    """Return the refusal of a charge that its API key's budget does not cover.
+
+    The wallet is locked, so that no other charge of the key is made meanwhile.
+    """
+    new = debit.charge
+    if new.budget is None or new.api_key_id is None:
+        return None
+    taken_micro = queries.taken_by_key(debit.connection, new.api_key_id, since=new.budget.since)
+    left_micro = max(0, new.budget.limit_micro - taken_micro)
+    if new.amount_micro <= left_micro:
+        return None
+    return BudgetExceeded(new.amount_micro, left_micro, new.budget)
 
 
 def _prepare_or_refuse(debit: Debit) -> Charge | None:

@@ -158,6 +158,11 @@ class Charge(db.Model):
         CheckConstraint("captured_micro BETWEEN 0 AND amount_micro", name="captured_micro"),
         CheckConstraint("state <> 'open' OR captured_micro = amount_micro", name="open_amount"),
         CheckConstraint("state <> 'released' OR captured_micro = 0", name="released_amount"),
+        _partial_index(
+            "ix_charges_api_key_id",
+            *("api_key_id", "created_at", "captured_micro"),
+            where="api_key_id IS NOT NULL",
+        ),
         _partial_index("ix_charges_open", "wallet_id", "expires_at", where="state = 'open'"),
         _partial_index(
             "ix_charges_debt_grant_id", "debt_grant_id", where="debt_grant_id IS NOT NULL"

@@ -52,6 +52,11 @@ _HELD_FOR: Final = write(
     "SELECT CAST(COALESCE(SUM(amount_micro), 0) AS BIGINT) FROM charges"
     " WHERE wallet_id = :wallet_id AND state = 'open' AND operation IN :operations"
 ).bindparams(bindparam("operations", expanding=True))
+# An open charge has all of its amount in captured_micro.
+_TAKEN_BY_KEY: Final = read(
+    "SELECT CAST(COALESCE(SUM(captured_micro), 0) AS BIGINT) FROM charges"
+    " WHERE api_key_id = :api_key_id AND created_at >= :since"
+)
 _UNSWEPT: Final = read(
     "SELECT CAST(COALESCE(SUM(remaining_micro), 0) AS BIGINT) FROM grants"
     " WHERE wallet_id = :wallet_id"
@@ -199,6 +204,12 @@ def held_for(connection: Connection, wallet_id: int, operations: Sequence[str]) 
     """Return the microcredits that open charges for these operations hold."""
     parameters = {"wallet_id": wallet_id, "operations": list(operations)}
     return int(connection.execute(_HELD_FOR, parameters).scalar_one())
+
+
+def taken_by_key(connection: Connection, api_key_id: str, *, since: datetime) -> int:
+    """Return the microcredits that an API key's charges since a moment have taken or hold."""
+    parameters = {"api_key_id": api_key_id, "since": since}
+    return int(connection.execute(_TAKEN_BY_KEY, parameters).scalar_one())
 
 
 def list_grants(

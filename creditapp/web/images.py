@@ -91,7 +91,7 @@ def download_selected() -> Response:
 
 
 @pages.get("/media/<asset_id>")
-@policy("public")
+@policy("public", scope="read")
 def media(asset_id: str) -> Response:
     """Send a file to its owner, or its thumbnail (``size=small``); 404 for everyone else."""
     generation, asset = gallery_queries.find_image(reading(), caller(), asset_id)

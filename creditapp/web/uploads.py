@@ -105,7 +105,7 @@ def _store(file: FileStorage | None, kinds: str) -> Upload:
 
 
 @pages.get("/uploads/<upload_id>")
-@policy("user")
+@policy("user", scope="read")
 def file(upload_id: str) -> Response:
     """Send an upload to its owner; 404 for everyone else."""
     row = find_upload(reading(), upload_id, caller())

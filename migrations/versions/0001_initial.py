@@ -83,6 +83,30 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("user_id", "vendor", name="pk_provider_keys"),
     )
     op.create_table(
+        "api_keys",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("user_id", sa.String(length=40), nullable=False),
+        sa.Column("name", sa.String(length=60), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("last_characters", sa.String(length=4), nullable=False),
+        sa.Column("scopes", sa.JSON(), nullable=False),
+        sa.Column("models", sa.JSON(), nullable=True),
+        sa.Column("budget_micro", sa.BigInteger(), nullable=True),
+        sa.Column("budget_period", sa.String(length=5), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("expires_at", UtcDateTime(), nullable=True),
+        sa.Column("last_used_at", UtcDateTime(), nullable=True),
+        sa.Column("revoked_at", UtcDateTime(), nullable=True),
+        sa.CheckConstraint("budget_micro > 0", name=op.f("ck_api_keys_budget_micro")),
+        sa.CheckConstraint(
+            "budget_period IN ('day', 'week', 'month', 'all')", name=op.f("ck_api_keys_budget_period")
+        ),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_api_keys_user_id_users"),
+        sa.PrimaryKeyConstraint("id", name="pk_api_keys"),
+        sa.UniqueConstraint("digest", name="uq_api_keys_digest"),
+    )
+    op.create_index("ix_api_keys_user_id", "api_keys", ["user_id"])
+    op.create_table(
         "auto_topups",
         sa.Column("user_id", sa.String(length=40), nullable=False),
         sa.Column("livemode", sa.Boolean(), nullable=False),
@@ -760,6 +784,13 @@ def upgrade() -> None:
         sqlite_where=sa.text("debt_grant_id IS NOT NULL"),
     )
     op.create_index(
+        "ix_charges_api_key_id",
+        "charges",
+        ["api_key_id", "created_at", "captured_micro"],
+        postgresql_where=sa.text("api_key_id IS NOT NULL"),
+        sqlite_where=sa.text("api_key_id IS NOT NULL"),
+    )
+    op.create_index(
         "ix_charges_open",
         "charges",
         ["wallet_id", "expires_at"],
@@ -996,6 +1027,7 @@ def downgrade() -> None:
         "customers",
         "catalog_versions",
         "auto_topups",
+        "api_keys",
         "provider_keys",
         "login_sessions",
         "credited_addresses",

@@ -48,14 +48,14 @@ def test_a_members_credits(app: Flask, api: Program, studio: Studio) -> None:
     assert expiring["amount"] in (6, 7, 7.5)
     assert expiring["expiresAt"] == f"{ends_at:%Y-%m-%dT%H:%M:%S.000Z}"
     assert [line["type"] for line in found["transactions"]] == ["DEBIT", "CREDIT", "CREDIT"]
-    assert "guestInfo" not in found
+    assert found["guestInfo"] is None
     assert len(api.get("/api/credits?limit=1")["transactions"]) == 1
     assert api.get("/api/credits/balance") == {"balance": 56, "lifetimeSpent": 0.5}
 
 
 def test_a_guest_sees_the_images_left(guest_api: Program) -> None:
     found = guest_api.get("/api/credits")
-    assert found.keys() == {"guestInfo"}
+    assert (found["credits"], found["transactions"]) == (None, None)
     assert found["guestInfo"] == {
         "limit": 3,
         "remaining": 3,
@@ -96,13 +96,13 @@ def test_the_history_is_paged_and_filtered_by_type(
     while True:
         page = api.get(f"/api/credits/transactions?limit=2{cursor}")
         seen += page["items"]
-        if "nextCursor" not in page:
+        if page["nextCursor"] is None:
             break
         cursor = f"&cursor={page['nextCursor']}"
     assert seen == every
     debits = api.get("/api/credits/transactions?type=DEBIT")["items"]
     assert [line["amount"] for line in debits] == [-0.5]
-    assert api.get("/api/credits/transactions?type=PURCHASE") == {"items": []}
+    assert api.get("/api/credits/transactions?type=PURCHASE")["items"] == []
     problem = api.refused(422, "validation_failed", "GET", "/api/credits/transactions?type=debit")
     assert problem["errors"][0]["field"] == "type"
 

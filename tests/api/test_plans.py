@@ -26,11 +26,11 @@ def post(person: Person, path: str, body: dict[str, Any], **headers: str) -> Any
 def test_a_guest_sees_the_plans(app: Flask) -> None:
     answer = app.test_client().get("/api/plans").json
     assert [plan["id"] for plan in answer["plans"]] == ["free", "basic", "premium"]
-    assert "currentPlan" not in answer
+    assert answer["currentPlan"] is None
     premium = answer["plans"][2]
     assert premium["month"] == {"price": 29, "priceMinor": 2900}
     assert premium["yearSaving"] == {"price": 58, "priceMinor": 5800}
-    assert "yearSaving" not in answer["plans"][1]
+    assert answer["plans"][1]["yearSaving"] is None
     assert answer["plans"][1]["yearSurcharge"] == {"price": 30, "priceMinor": 3000}
 
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from creditapp.chat import reader, recovery
+from creditapp.chat import reader
 from creditapp.chat.providers import ReportedUsage, TextDelta
 from creditapp.generation import delivery
 from tests.app_factory import Person
@@ -18,7 +18,6 @@ from tests.chat.scripted import ANSWER, Gate, ScriptedChat, Turns, ask, wallet
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader, "RENEW_SECONDS", 0.02)
-    monkeypatch.setattr(recovery, "WATCH_SECONDS", 0.1)
 
 
 def await_stored(turns: Turns, output_tokens: int) -> None:
