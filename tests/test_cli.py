@@ -60,6 +60,8 @@ def test_a_person_is_made_given_credits_and_looked_at(run: Run) -> None:
     assert (seen["available"], seen["held"]) == ("62.5", "0")
     assert [grant["source"] for grant in seen["grants"]] == ["welcome", "admin"]
     assert "62.5 credits to spend" in run("wallet", "alice@example.com").stdout
+    key = json.loads(run("api-key", "create", "alice@example.com", "--json").stdout)
+    assert (key["key"][:4], key["scopes"]) == ("cak_", ["read", "generate"])
 
 
 def test_provider_keys_are_carried_over_a_change_of_the_secret_key(

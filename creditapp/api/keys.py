@@ -43,7 +43,7 @@ class NewKeyBody(RequestSchema):
 
 
 class KeyChanges(RequestSchema):
-    """What to change of a key; what is left out stays as it is."""
+    """Changes of a key; what is left out stays as it is."""
 
     name: str = ""
     scopes: Sequence[Scope] = ()

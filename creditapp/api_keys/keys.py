@@ -28,7 +28,7 @@ SCOPES: Final = {
     "spend": "Spend credits for features of other programs",
     "purchase": "Open checkouts and change plans",
 }
-"""What a key may do, with a sentence for people."""
+"""Everything that a key may do, with a sentence for people."""
 NAME_CHARACTERS_MAX: Final = 60
 KEYS_MAX: Final = 50
 """Of one member, at the same time."""
@@ -38,7 +38,7 @@ SEEN_EVERY: Final = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeySettings:
-    """What a member decides about a key."""
+    """Settings of a key, which its member decides."""
 
     name: str
     scopes: Collection[str]

@@ -1,4 +1,4 @@
-"""What API keys have spent: of their budgets' periods, and in all."""
+"""Spending of API keys, within the periods of their budgets and in all."""
 
 from __future__ import annotations
 

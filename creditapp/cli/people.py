@@ -1,12 +1,13 @@
-"""Commands about users: create one, list reported images, renew stored keys, fill a demo."""
+"""Commands about users and their API keys, reported images, stored keys, and a demo."""
 
 from __future__ import annotations
 
 import click
 
-from creditapp import accounts, credentials
+from creditapp import accounts, api_keys, credentials, units
 from creditapp.accounts import AccountRules, EmailTaken
-from creditapp.cli.context import app_context, say
+from creditapp.api_keys import KeySettings
+from creditapp.cli.context import app_context, find_user, say
 from creditapp.clock import now
 from creditapp.db import snapshot, transaction
 from creditapp.generation import feedback
@@ -40,6 +41,41 @@ def create_user(email: str, password: str | None, admin: bool, as_json: bool) ->
         except EmailTaken:
             raise taken from None
         say({"id": person.id, "email": person.email}, f"{person.email} is {person.id}.", as_json)
+
+
+@click.group("api-key")
+def api_key() -> None:
+    """Create API keys."""
+
+
+@api_key.command("create")
+@click.argument("email")
+@click.option(
+    "--scope",
+    "scopes",
+    type=click.Choice(list(api_keys.SCOPES)),
+    multiple=True,
+    help="Once for each; without any: read and generate.",
+)
+@click.option("--name", default="Command line", show_default=True)
+@click.option("--budget", help="The credits that it may spend at most.")
+@click.option("--period", type=click.Choice(api_keys.PERIODS), default="all", show_default=True)
+@click.option("--json", "as_json", is_flag=True)
+def create_api_key(
+    email: str, scopes: tuple[str, ...], name: str, budget: str | None, period: str, as_json: bool
+) -> None:
+    """Create an API key of a user and print it, this once."""
+    settings = KeySettings(
+        name=name,
+        scopes=scopes or ("read", "generate"),
+        budget_micro=units.micro_from_text(budget) if budget is not None else None,
+        budget_period=period,
+    )
+    with app_context():
+        person = find_user(email)
+        with transaction() as session:
+            row, key = api_keys.create_key(session, person.id, settings, now=now())
+        say({"id": row.id, "key": key, "scopes": row.scopes}, key, as_json)
 
 
 @click.command()
@@ -89,4 +125,4 @@ def seed() -> None:
             click.echo(line)
 
 
-COMMANDS = (user, reports, reencrypt_keys, seed)
+COMMANDS = (user, api_key, reports, reencrypt_keys, seed)

@@ -9,6 +9,7 @@ from creditapp.services import provide
 from creditapp.web import (
     account_deletion,
     api_docs,
+    api_keys,
     auth,
     chat,
     credits,
@@ -44,6 +45,7 @@ BLUEPRINTS = {
     dashboard.account: [
         settings_pages.pages,
         account_deletion.pages,
+        api_keys.pages,
         email_address.pages,
         notifications.pages,
         provider_keys.pages,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -160,13 +161,13 @@ def test_a_budget_is_what_its_charges_take_and_begins_anew(
     assert [program.code("POST", IMAGE, BODY, **prefer) for _ in range(2)] == [202, 202]
     refusal = program.call("POST", IMAGE, BODY)
     assert (refusal.status_code, refusal.json["code"]) == (402, "budget_exceeded")
-    assert (refusal.json["required"], refusal.json["limit"]) == (0.5, 1.2)
+    assert [str(refusal.json[name]) for name in ("required", "limit")] == ["0.5", "1.2"]
     midnight = (clock.now() + timedelta(days=1)).replace(hour=0, minute=0, second=0)
     assert refusal.json["resetAt"] == f"{midnight:%Y-%m-%dT%H:%M:%S}.000Z"
     assert api.person.balance() == 49, "the balance is there; the key may not use it"
     (key,) = api.get("/api/keys")["items"]
     assert key["budget"] == {
-        "amount": 1.2, "period": "day", "spent": 1, "resetsAt": refusal.json["resetAt"],
+        "amount": Decimal("1.2"), "period": "day", "spent": 1, "resetsAt": refusal.json["resetAt"],
     }  # fmt: skip
     clock.advance(midnight - clock.now())
     assert program.code("POST", IMAGE, BODY, **prefer) == 202

@@ -55,6 +55,12 @@ FORMS: dict[str, dict[str, str]] = {
     "/images/restore": {"deletion": "del_none", "next": "/"},
     "/images/star": {"images": "ast_none", "starred": "1", "place": "tile", "next": "/"},
     "/images/zip": {"images": "ast_none"},
+    "/settings/api-keys": {
+        "name": "Builder", "scopes": "read", "budget": "5", "period": "day", "ends": "2027-01-01",
+        "models": "nano-banana",
+    },
+    "/settings/api-keys/<key_id>": {"name": "Builder", "scopes": "read"},
+    "/settings/api-keys/<key_id>/revoke": {},
     "/settings/api-key-mode": {"api_key_mode": "own"},
     "/settings/delete": {"current_password": NEW_PASSWORD, "email": "alice@new.example"},
     "/settings/email": {"new_email": "alice@new.example", "email_password": PASSWORD},

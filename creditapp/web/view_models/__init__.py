@@ -1,6 +1,7 @@
 """View models: the arguments of components, typed; most hold the domain object that they show."""
 
 from creditapp.http.problem_view import problem_view as problem
+from creditapp.web.view_models.api_keys import ApiKeyView, api_key, api_key_form
 from creditapp.web.view_models.chat import ChatMessageView, chat_messages, token_usage
 from creditapp.web.view_models.choices import models, options, tabs
 from creditapp.web.view_models.credit import (

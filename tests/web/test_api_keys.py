@@ -1,0 +1,63 @@
+"""The pages of the API keys: created and shown once, changed, revoked, wrong fields kept."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from tests.app_factory import Person
+from tests.pages import parse_html
+
+FIELDS = {"name": "Nightly builder", "scopes": ["read", "generate"], "period": "day", "budget": "5"}
+
+
+def test_a_key_is_created_shown_once_changed_and_revoked(app: Flask, alice: Person) -> None:
+    assert "You have none yet" in alice.page("/settings/api-keys").one("main").text
+    answer = alice.post("/settings/api-keys", FIELDS)
+    assert answer.headers["Cache-Control"] == "no-store"
+    key = parse_html(answer.text).one("#new-key").text
+    bearer = {"Authorization": f"Bearer {key}"}
+    assert app.test_client().get("/api/credits", headers=bearer).status_code == 200
+    page = alice.page("/settings/api-keys")
+    assert key not in page.text
+    assert key[-4:] in page.text
+    (link,) = [a["href"] for a in page.all(".api-key h3 a")]
+    form = alice.page(link)
+    assert form.value("name") == "Nightly builder"
+    assert form.value("budget") == "5"
+    answer = alice.post(link, {**FIELDS, "name": "Reader", "scopes": "read", "budget": ""})
+    assert answer.status_code == 303
+    assert "Reader" in alice.page("/settings/api-keys").one(".api-key").text
+    body = {"prompt": "a quay"}
+    answer = app.test_client().post("/api/generate-image", json=body, headers=bearer)
+    assert answer.json["code"] == "forbidden"
+    assert alice.post(f"{link}/revoke").status_code == 303
+    assert app.test_client().get("/api/credits", headers=bearer).status_code == 401
+    assert alice.browser.get(link).status_code == 404
+
+
+def test_a_wrong_field_is_named_and_what_was_typed_is_kept(alice: Person) -> None:
+    for field, value, word in (
+        ("name", "", "Name the program"),
+        ("budget", "ten", "not a number"),
+        ("ends", "tomorrow", "year-month-day"),
+        ("ends", "2020-01-01", "in the future"),
+        ("scopes", [], "at least one"),
+        ("models", ["gpt-9"], "no model"),
+    ):
+        answer = alice.post("/settings/api-keys", {**FIELDS, field: value})
+        assert answer.status_code == 422, field
+        page = parse_html(answer.text)
+        assert word in page.one("main").text, field
+        if field != "budget":
+            assert page.value("budget") == "5"
+    assert not alice.page("/settings/api-keys").all(".api-key")
+
+
+def test_a_strangers_key_is_not_found(app: Flask, alice: Person) -> None:
+    alice.post("/settings/api-keys", FIELDS)
+    (link,) = [a["href"] for a in alice.page("/settings/api-keys").all(".api-key h3 a")]
+    stranger = Person(app).sign_up("stranger@example.com")
+    assert stranger.browser.get(link).status_code == 404
+    assert stranger.post(link, FIELDS).status_code == 404
+    assert stranger.post(f"{link}/revoke").status_code == 404
+    assert not stranger.page("/settings/api-keys").all(".api-key")
