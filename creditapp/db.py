@@ -215,18 +215,19 @@ def _prepare_sqlite_connection(connection: sqlite3.Connection, _record: object) 
     cursor = connection.cursor()
     # FULL: with NORMAL a power failure may undo the last commits, and they are money.
     for setting in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-        _retry_while_busy(partial(cursor.execute, f"PRAGMA {setting}"))
+        retry_while_busy(partial(cursor.execute, f"PRAGMA {setting}"))
     cursor.close()
 
 
 def _begin_sqlite(connection: Connection) -> None:
     if connection.get_execution_options().get(WRITES):
-        _retry_while_busy(lambda: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+        retry_while_busy(lambda: connection.exec_driver_sql("BEGIN IMMEDIATE"))
     else:
         connection.exec_driver_sql("BEGIN")
 
 
-def _retry_while_busy(action: Any) -> None:
+def retry_while_busy(action: Any) -> None:
+    """Do what SQLite refuses at once while another connection writes, until it is free."""
     deadline = time.monotonic() + BUSY_SECONDS_MAX
     while True:
         try:

@@ -29,7 +29,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import ProgrammingError
 
-from creditapp.db import ping_idle_connections
+from creditapp.db import ping_idle_connections, retry_while_busy
 from creditapp.postgresql import set_session
 
 KEEP_DAYS = 1
@@ -178,7 +178,7 @@ def _new_engine(database_url: str, data_dir: Path) -> Engine:
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     # As DBOS does on its own connections: a transaction takes the write lock at its start.
     connection.isolation_level = "IMMEDIATE"
-    connection.execute("PRAGMA journal_mode=WAL")
+    retry_while_busy(lambda: connection.execute("PRAGMA journal_mode=WAL"))
     # NORMAL: a power cut may lose the last jobs, and the sweeps enqueue them again.
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute("PRAGMA foreign_keys=ON")

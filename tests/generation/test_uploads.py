@@ -466,7 +466,7 @@ def test_the_newest_files_of_a_kind_are_offered(
 def caller_of(session: Any, person: Person) -> Caller:
     """Return a person as the caller of a verb."""
     user_id = session.scalar(select(User.id).where(User.email == person.email))
-    member: Any = SimpleNamespace(id=user_id)
+    member: Any = SimpleNamespace(id=user_id, owner=("user", user_id))
     return Caller(member, Visitor("unused", ()))
 
 
