@@ -48,6 +48,22 @@ class AuthenticationRequired(AppError):
         super().__init__(detail, headers={"WWW-Authenticate": "Bearer"}, **fields)
 
 
+class TokenInvalid(AppError):
+    """The API key or access token is unknown, altered or revoked."""
+
+    status, code, title = 401, "token_invalid", "This key does not work"
+
+    def __init__(self, detail: str) -> None:
+        header = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+        super().__init__(detail, headers=header, signupUrl="/auth/signup")
+
+
+class TokenExpired(TokenInvalid):
+    """The API key or access token has ended."""
+
+    status, code, title = 401, "token_expired", "This key has ended"
+
+
 class Forbidden(AppError):
     """The caller is authenticated and may not do this."""
 

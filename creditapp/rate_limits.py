@@ -35,6 +35,9 @@ REQUESTS: Final = RateLimit(1200, timedelta(minutes=1), "network")
 """All requests but webhooks and probes: many people share an office's address. In Redis; without
 one, or while it does not answer, each process counts its own."""
 
+KEY_REQUESTS: Final = RateLimit(600, timedelta(minutes=1), "API key")
+"""Against one program that takes the share of all others of its network; counted beside it."""
+
 COSTLY_REQUESTS: Final = RateLimit(30, timedelta(minutes=1), "network")
 """Exports, PDFs and shared pages that do not exist: each costs many times what a page does."""
 

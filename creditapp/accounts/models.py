@@ -79,14 +79,17 @@ class User(db.Model):
 
 @dataclass(frozen=True, slots=True)
 class KeyLimits:
-    """Limits of an API key: what a program may do in its member's name."""
+    """Limits of an API key or access token: what a program may do in its member's name."""
 
-    id: str
+    id: str | None
+    """None for an access token, which has no row."""
     scopes: frozenset[str]
     models: frozenset[str] | None
     """The models that it may use; None is all."""
     budget: Budget | None
     """The budget of the current period; None is none."""
+    feature: str | None = None
+    """The only feature that an access token may spend for."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +142,11 @@ class Member:
     def budget(self) -> Budget | None:
         """The budget of that key."""
         return self.key.budget if self.key is not None else None
+
+    @property
+    def feature(self) -> str | None:
+        """The only feature that the request may spend for; None for any."""
+        return self.key.feature if self.key is not None else None
 
     def require_model(self, model_id: str) -> None:
         """Raise ``Forbidden`` for a model that the API key may not use."""

@@ -44,14 +44,16 @@ class LinkExpired(LinkInvalid):
 
 def mint_token(user: User, purpose: Purpose, secret: str, *, now: datetime) -> str:
     """Return a token for the link in an email; made when it is rendered and never stored."""
-    return str(_serializer(purpose, secret, now).dumps([user.id, _state(user, purpose, secret)]))
+    return str(
+        timed_serializer(purpose, secret, now).dumps([user.id, _state(user, purpose, secret)])
+    )
 
 
 def read(session: Session, token: str, purpose: Purpose, secret: str, *, now: datetime) -> User:
     """Return the user of a token; raise ``LinkExpired`` or ``LinkInvalid``. Changes nothing."""
     lifetime = LIFETIMES[purpose]
     try:
-        content = _serializer(purpose, secret, now).loads(
+        content = timed_serializer(purpose, secret, now).loads(
             token, max_age=int(lifetime.total_seconds())
         )
         user_id, state = (str(part) for part in content)
@@ -89,7 +91,8 @@ class _ClockedSigner(TimestampSigner):
         return self._at
 
 
-def _serializer(purpose: Purpose, secret: str, now: datetime) -> URLSafeTimedSerializer:
+def timed_serializer(purpose: str, secret: str, now: datetime) -> URLSafeTimedSerializer:
+    """Return what signs contents for one purpose at ``now``, and reads them back."""
     return URLSafeTimedSerializer(
         secret,
         salt=f"creditapp.accounts.{purpose}",

@@ -5,10 +5,13 @@ from __future__ import annotations
 from flask import Blueprint, Flask
 
 from creditapp.api import (
+    access_tokens,
     chat,
     credits,
+    example,
     generate,
     generations,
+    grants,
     keys,
     openapi,
     plans,
@@ -16,6 +19,7 @@ from creditapp.api import (
     prices,
     purchases,
     quotes,
+    spending,
     uploads,
     usage,
     waiting,
@@ -23,10 +27,13 @@ from creditapp.api import (
 
 api = Blueprint("api", __name__, url_prefix="/api")
 for resource in (
+    access_tokens,
     chat,
     credits,
+    example,
     generate,
     generations,
+    grants,
     keys,
     openapi,
     plans,
@@ -34,6 +41,7 @@ for resource in (
     prices,
     purchases,
     quotes,
+    spending,
     uploads,
     usage,
 ):

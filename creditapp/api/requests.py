@@ -47,6 +47,18 @@ def operation_of(body: dict[str, Any]) -> str:
     return IMAGE_TO_IMAGE if body.get("images") or body.get("mask") else TEXT_TO_IMAGE
 
 
+def require_key(body_key: str | None) -> str:
+    """Return the caller's key, where one is required; raise ``ValidationFailed`` without one.
+
+    The header ``Idempotency-Key`` comes before the body's ``idempotencyKey``.
+    """
+    key = request.headers.get("Idempotency-Key", body_key)
+    if key is None:
+        text = "Send an Idempotency-Key, so that a repeated request pays once."
+        raise ValidationFailed.of("idempotencyKey", text)
+    return _checked(key)
+
+
 def idempotency_key(body_key: str | None, route: str) -> str:
     """Return the caller's key for this route, or a new one: without a key nothing repeats.
 
@@ -55,9 +67,13 @@ def idempotency_key(body_key: str | None, route: str) -> str:
     key = request.headers.get("Idempotency-Key", body_key)
     if key is None:
         return f"{ONCE}{secrets.token_hex(16)}"
+    return f"{route}:{_checked(key)}"
+
+
+def _checked(key: str) -> str:
     if not 1 <= len(key) <= 100 or not key.isprintable() or not key.isascii():
         raise ValidationFailed.of("Idempotency-Key", "A key is 1-100 printable ASCII characters.")
-    return f"{route}:{key}"
+    return key
 
 
 def pop_max_micro(body: dict[str, Any]) -> int | None:

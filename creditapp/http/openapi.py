@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 
 from creditapp.config import Settings
 from creditapp.errors import AppError
-from creditapp.http.policies import policy_of
+from creditapp.http.policies import policy_of, scope_of
 from creditapp.http.problems import Problem
 from creditapp.http.sessions import SESSION_COOKIE, cookie_name
 from creditapp.services import get
@@ -126,7 +126,14 @@ def describe() -> dict[str, Any]:
         "components": {
             "schemas": dict(sorted(schemas.items())),
             "securitySchemes": {
-                "session": {"type": "apiKey", "in": "cookie", "name": session_cookie}
+                "session": {"type": "apiKey", "in": "cookie", "name": session_cookie},
+                "apiKey": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "An API key (cak_...) with the named scope; on the routes of "
+                    "the scope spend also an access token (cat_...).",
+                },
+                "adminKey": {"type": "apiKey", "in": "header", "name": "x-admin-key"},
             },
         },
         "x-problems": [
@@ -182,8 +189,8 @@ def _operation(
             "default": {"description": "Error", "content": _PROBLEM},
         },
     }
-    if policy_of(current_app, endpoint) == "user":
-        operation["security"] = [{"session": []}]
+    if security := list(_security(endpoint)):
+        operation["security"] = security
     if documentation.body is not None:
         body, used = _schema(documentation.body)
         operation["requestBody"] = {"required": True, "content": {JSON: {"schema": body}}}
@@ -191,6 +198,19 @@ def _operation(
     if documentation.takes_file:
         operation["requestBody"] = {"required": True, "content": _FILE_BODY}
     return operation, schemas
+
+
+def _security(endpoint: str) -> Iterator[dict[str, list[str]]]:
+    """Yield each way to call an endpoint; an empty one is without any."""
+    name, scope = policy_of(current_app, endpoint), scope_of(current_app, endpoint)
+    if name == "key":
+        yield {"adminKey": []}
+    if name == "user" or scope is not None:
+        yield {"session": []}
+    if scope is not None:
+        yield {"apiKey": [scope]}
+    if name == "public" and scope is not None:
+        yield {}
 
 
 def _parameters(arguments: set[str], documentation: Documented) -> Iterator[dict[str, Any]]:

@@ -8,15 +8,16 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar, cast
 
-from flask import Flask, Response
+from flask import Flask, Response, request
 from flask_limiter import ApplicationLimit, Limiter
 from flask_limiter.errors import RateLimitExceeded
 
 from creditapp.accounts import MULTIPLES
 from creditapp.config import Settings
 from creditapp.errors import RateLimited
+from creditapp.http import bearer
 from creditapp.http.sessions import caller_networks
-from creditapp.rate_limits import COSTLY_REQUESTS, REQUESTS, RateLimit
+from creditapp.rate_limits import COSTLY_REQUESTS, KEY_REQUESTS, REQUESTS, RateLimit
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -46,12 +47,24 @@ def _network_keys() -> dict[int, str]:
     return {network.multiple: network.key for network in caller_networks()}
 
 
+def _limit_of_keys() -> ApplicationLimit:
+    """Return the limit of requests for the bearer key of a request, which only a hash names."""
+    return ApplicationLimit(
+        _text(KEY_REQUESTS, 1),
+        key_function=bearer.fingerprint,
+        exempt_when=lambda: not bearer.is_sent(),
+    )
+
+
 _REDIS_TIMEOUTS = {"socket_connect_timeout": 1, "socket_timeout": 1}
 
 limiter = Limiter(
     key_func=lambda: caller_networks()[0].key,
     # Of the application: a default limit would be counted for each route apart.
-    application_limits=[_limit_of_networks(multiple) for multiple in MULTIPLES],
+    application_limits=[
+        *(_limit_of_networks(multiple) for multiple in MULTIPLES),
+        _limit_of_keys(),
+    ],
     # Its headers would be on every response, with a Retry-After of its own among them.
     headers_enabled=False,
 )
@@ -96,6 +109,19 @@ def init_app(app: Flask, settings: Settings) -> None:
         RATELIMIT_SWALLOW_ERRORS=False,
     )
     limiter.init_app(app)
+    app.after_request(_tell_limit)
+
+
+def _tell_limit(response: Response) -> Response:
+    """Tell a program how much of its nearest limit is left."""
+    limits = limiter.current_limits if request.path.startswith("/api/") else []
+    if limits and response.status_code != 429:
+        nearest = min(limits, key=lambda each: each.remaining)
+        seconds = max(1, math.ceil(nearest.reset_at - time.time()))
+        response.headers["RateLimit-Limit"] = str(nearest.limit.amount)
+        response.headers["RateLimit-Remaining"] = str(nearest.remaining)
+        response.headers["RateLimit-Reset"] = str(seconds)
+    return response
 
 
 def rate_limited(error: RateLimitExceeded) -> RateLimited:

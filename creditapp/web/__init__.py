@@ -16,6 +16,7 @@ from creditapp.web import (
     credits_demo,
     dashboard,
     email_address,
+    example_ai,
     gallery,
     generation,
     health,
@@ -41,7 +42,7 @@ BLUEPRINTS = {
     auth.auth: [],
     chat.pages: [],
     credits.credits_pages: [plans.pages, purchases.pages, refunds.pages],
-    credits_demo.site: [api_docs.pages, legal.pages],
+    credits_demo.site: [api_docs.pages, example_ai.pages, legal.pages],
     dashboard.account: [
         settings_pages.pages,
         account_deletion.pages,

@@ -37,7 +37,8 @@ class Operation:
     method: str
     path: str
     summary: str
-    members_only: bool
+    callers: str
+    """The sentence about who may call it."""
     parameters: list[Field]
     body: list[Field]
     answer: list[Field]
@@ -88,7 +89,7 @@ def _operations(document: dict[str, Any]) -> Iterator[Operation]:
                 method=method.upper(),
                 path=path,
                 summary=operation["summary"],
-                members_only="security" in operation,
+                callers=_callers(operation.get("security", [{}])),
                 parameters=[
                     Field(
                         name=parameter["name"],
@@ -107,6 +108,17 @@ def _operations(document: dict[str, Any]) -> Iterator[Operation]:
                     if status != "default"
                 ],
             )
+
+
+def _callers(security: list[dict[str, list[str]]]) -> str:
+    """Return the sentence about who may call an operation."""
+    if {"adminKey": []} in security:
+        return "For the operator's key."
+    scopes = [scope for each in security for scope in each.get("apiKey", ())]
+    by_key = f" or an API key with the scope {scopes[0]}" if scopes else ""
+    if {} in security:
+        return f"Open to guests, or with a login{by_key}." if by_key else "Open to all."
+    return f"With a login{by_key}."
 
 
 def _content(part: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:

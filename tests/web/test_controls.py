@@ -55,6 +55,7 @@ FORMS: dict[str, dict[str, str]] = {
     "/images/restore": {"deletion": "del_none", "next": "/"},
     "/images/star": {"images": "ast_none", "starred": "1", "place": "tile", "next": "/"},
     "/images/zip": {"images": "ast_none"},
+    "/example-ai": {"text": "Five words are in here", "nonce": NONCE},
     "/settings/api-keys": {
         "name": "Builder", "scopes": "read", "budget": "5", "period": "day", "ends": "2027-01-01",
         "models": "nano-banana",

@@ -47,6 +47,21 @@ def test_exports_are_limited_by_network_and_pages_are_not(limited_app: Flask) ->
     assert from_network(alice.browser, path, "10.0.1.1").status_code == 200
 
 
+def test_a_program_is_told_what_its_key_has_left(limited_app: Flask) -> None:
+    browser = limited_app.test_client()
+
+    def left(key: str | None) -> tuple[str, str]:
+        headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+        answer = from_network(browser, "/api/credit-packs", "10.0.0.9", headers=headers)
+        assert 1 <= int(answer.headers["RateLimit-Reset"]) <= 60
+        return answer.headers["RateLimit-Limit"], answer.headers["RateLimit-Remaining"]
+
+    assert [left("cak_one"), left("cak_one")] == [("600", "599"), ("600", "598")]
+    assert left("cak_two") == ("600", "599")
+    assert left(None) == ("1200", "1196"), "all of them count for their network"
+    assert "RateLimit-Limit" not in browser.get("/").headers
+
+
 def test_limits_hold_in_each_process_while_redis_is_away(database_url: str, tmp_path: Path) -> None:
     enabled, limiter.enabled = limiter.enabled, True
     app = build_app(database_url, tmp_path, {"REDIS_URL": "redis://127.0.0.1:1/0"})

@@ -1,0 +1,54 @@
+"""``/api/example/use-credits``: the worked example of a feature that spends."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response
+
+from creditapp.api.generations import ChargeAnswer
+from creditapp.api.requests import IdempotentBody, parse_body, replay_headers, require_key
+from creditapp.clock import now
+from creditapp.db import transaction
+from creditapp.features import example
+from creditapp.http.json_provider import json_response
+from creditapp.http.openapi import documented
+from creditapp.http.policies import policy
+from creditapp.http.schemas import Schema
+from creditapp.http.sessions import require_member
+
+routes = Blueprint("example", __name__)
+
+
+class ExampleBody(IdempotentBody):
+    """A text whose words are counted for one credit; an idempotency key is required."""
+
+    text: str
+
+
+class ExampleAnswer(Schema):
+    """The words of the text, and the credits that they cost."""
+
+    success: bool = True
+    words: int
+    characters: int
+    credits: ChargeAnswer
+
+
+@routes.post("/example/use-credits")
+@policy("user", scope="spend")
+@documented(
+    "An example: count the words of a text for a credit",
+    ExampleAnswer,
+    body=ExampleBody,
+    headers=["Idempotency-Key"],
+    answer_headers=["X-Credits-Cost", "X-Credits-Remaining", "Idempotent-Replayed"],
+)
+def use_credits() -> Response:
+    """Spend one credit and count the words of a text."""
+    body, by = parse_body(ExampleBody), require_member()
+    key = require_key(body.idempotency_key)
+    with transaction() as session:
+        counted = example.count_words(session, by, body.text, key=key, now=now())
+    spent = counted.spent
+    charge = ChargeAnswer(used_micro=spent.captured_micro, remaining_micro=spent.available_micro)
+    answer = ExampleAnswer(words=counted.words, characters=counted.characters, credits=charge)
+    return json_response(answer, 200, replay_headers(replayed=spent.replayed))

@@ -1,0 +1,174 @@
+"""``/api/credits/spend`` and holds: credits for features of other programs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Annotated, TypeVar
+
+from flask import Blueprint, Response, request
+from pydantic import Field, StrictInt
+
+from creditapp.accounts import Member
+from creditapp.api.requests import (
+    IdempotentBody,
+    parse_body,
+    pop_max_micro,
+    replay_headers,
+    require_key,
+)
+from creditapp.clock import now
+from creditapp.db import transaction
+from creditapp.features import FeatureSpend, Spent, spending
+from creditapp.http.json_provider import json_response, read_json
+from creditapp.http.openapi import documented
+from creditapp.http.policies import policy
+from creditapp.http.schemas import Credits, CreditsInput, Moment, RequestSchema, Schema
+from creditapp.http.sessions import require_member
+from creditapp.http.viewer import forget_viewer
+from creditapp.units import credits_number
+
+routes = Blueprint("spending", __name__)
+
+_HEADERS = ["Idempotency-Key", "X-Max-Credits"]
+_ANSWER_HEADERS = ["X-Credits-Cost", "X-Credits-Remaining", "Idempotent-Replayed"]
+
+
+class SpendBody(IdempotentBody):
+    """Credits to spend for a feature; an idempotency key, here or in the header, is required."""
+
+    amount: CreditsInput
+    feature: str = Field(description="Such as ai-generation; it is in the history.")
+    description: str = Field(default="", max_length=200, description="Shown in the history.")
+
+
+class SpendAnswer(Schema):
+    """What was spent, and the balance after it."""
+
+    success: bool = True
+    entry_id: str | None
+    spent_micro: Credits
+    balance_micro: Credits
+
+
+class HoldBody(SpendBody):
+    """Credits to set aside for a feature, for some seconds."""
+
+    seconds: Annotated[StrictInt, Field(ge=1, le=spending.HOLD_SECONDS_MAX)] = 900
+
+
+class HoldAnswer(Schema):
+    """A hold: ``open``, ``captured`` or ``released``; ``captured`` credits of it were taken."""
+
+    id: str
+    state: str
+    amount_micro: Credits
+    captured_micro: Credits
+    expires_at: Moment
+    balance_micro: Credits
+
+
+class CaptureBody(RequestSchema):
+    """What was used of a hold; without an amount, all of it."""
+
+    amount: CreditsInput | None = None
+
+
+@routes.post("/credits/spend")
+@policy("user", scope="spend")
+@documented(
+    "Spend credits for a feature",
+    SpendAnswer,
+    body=SpendBody,
+    headers=_HEADERS,
+    answer_headers=_ANSWER_HEADERS,
+)
+def spend_credits() -> Response:
+    """Take credits at once."""
+    by, body, key = _request(SpendBody)
+    order = FeatureSpend(
+        amount_micro=body.amount, feature=body.feature, key=key, note=body.description
+    )
+    with transaction() as session:
+        spent = spending.spend(session, by, order, now=now())
+    answer = SpendAnswer(
+        entry_id=spent.entry_id, spent_micro=spent.amount_micro, balance_micro=spent.available_micro
+    )
+    return _respond(answer, spent, 200)
+
+
+@routes.post("/credits/holds")
+@policy("user", scope="spend")
+@documented(
+    "Set credits aside for a feature",
+    HoldAnswer,
+    body=HoldBody,
+    headers=_HEADERS,
+    answer_headers=_ANSWER_HEADERS,
+    status=201,
+)
+def hold_credits() -> Response:
+    """Set credits aside until they are captured, released, or the time is over."""
+    by, body, key = _request(HoldBody)
+    order = FeatureSpend(
+        amount_micro=body.amount,
+        feature=body.feature,
+        key=key,
+        note=body.description,
+        hold_seconds=body.seconds,
+    )
+    with transaction() as session:
+        held = spending.hold(session, by, order, now=now())
+    return _respond(_hold(held), held, 201)
+
+
+@routes.post("/credits/holds/<hold_id>/capture")
+@policy("user", scope="spend")
+@documented("Capture what was used of a hold", HoldAnswer, body=CaptureBody)
+def capture_hold(hold_id: str) -> Response:
+    """Take what was used; the rest returns."""
+    body = parse_body(CaptureBody) if request.content_length else CaptureBody()
+    with transaction() as session:
+        captured = spending.capture(session, require_member(), hold_id, body.amount, now=now())
+    return _respond(_hold(captured), captured, 200)
+
+
+@routes.post("/credits/holds/<hold_id>/release")
+@policy("user", scope="spend")
+@documented("Return all that a hold set aside", HoldAnswer)
+def release_hold(hold_id: str) -> Response:
+    """Release a hold."""
+    with transaction() as session:
+        released = spending.release(session, require_member(), hold_id, now=now())
+    return _respond(_hold(released), released, 200)
+
+
+Body = TypeVar("Body", bound=SpendBody)
+
+
+def _request(schema: type[Body]) -> tuple[Member, Body, str]:
+    """Return who spends, with the most that the request may cost, the body and its key."""
+    max_micro = pop_max_micro(read_json())
+    body = parse_body(schema)
+    return replace(require_member(), max_micro=max_micro), body, require_key(body.idempotency_key)
+
+
+def _hold(spent: Spent) -> HoldAnswer:
+    return HoldAnswer(
+        id=spent.hold_id,
+        state=spent.state,
+        amount_micro=spent.amount_micro,
+        captured_micro=spent.captured_micro if spent.state == "captured" else 0,
+        expires_at=datetime.fromisoformat(spent.expires_at or ""),
+        balance_micro=spent.available_micro,
+    )
+
+
+def _respond(answer: Schema, spent: Spent, status: int) -> Response:
+    forget_viewer()
+    headers = {
+        "X-Credits-Cost": str(credits_number(spent.captured_micro)),
+        "X-Credits-Remaining": str(credits_number(spent.available_micro)),
+        **replay_headers(replayed=spent.replayed),
+    }
+    return json_response(answer, status, headers)
