@@ -27,7 +27,7 @@ class GrantBody(IdempotentBody):
 
 
 class GrantAnswer(Schema):
-    """What was granted, and the user's balance after it."""
+    """The credits that were granted, and the user's balance after it."""
 
     success: bool = True
     grant_id: str

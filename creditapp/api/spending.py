@@ -43,7 +43,7 @@ class SpendBody(IdempotentBody):
 
 
 class SpendAnswer(Schema):
-    """What was spent, and the balance after it."""
+    """The credits that were spent, and the balance after it."""
 
     success: bool = True
     entry_id: str | None
@@ -69,7 +69,7 @@ class HoldAnswer(Schema):
 
 
 class CaptureBody(RequestSchema):
-    """What was used of a hold; without an amount, all of it."""
+    """The part of a hold that was used; without an amount, all of it."""
 
     amount: CreditsInput | None = None
 
