@@ -42,7 +42,7 @@ class FeatureSpend:
     hold_seconds: int = 0
     """How long a hold stands before its credits return; not part of a spend."""
     request: str = ""
-    """Anything else that a repeated request must have, such as the text that the feature works on."""
+    """Anything else that a repeated request must have, such as the text that is worked on."""
 
     def digest(self) -> str:
         """Return the digest of what was asked, which a repeated request must have."""

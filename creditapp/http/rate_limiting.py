@@ -118,6 +118,7 @@ def _tell_limit(response: Response) -> Response:
     if limits and response.status_code != 429:
         nearest = min(limits, key=lambda each: each.remaining)
         seconds = max(1, math.ceil(nearest.reset_at - time.time()))
+        seconds = min(seconds, nearest.limit.get_expiry())  # storages round the moment up
         response.headers["RateLimit-Limit"] = str(nearest.limit.amount)
         response.headers["RateLimit-Remaining"] = str(nearest.remaining)
         response.headers["RateLimit-Reset"] = str(seconds)
