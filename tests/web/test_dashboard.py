@@ -15,7 +15,7 @@ from creditapp.accounts import find_by_email
 from creditapp.clock import StoppedClock, now
 from creditapp.db import reading, transaction
 from creditapp.units import MICRO_PER_CREDIT
-from tests.app_factory import Person, Queue
+from tests.app_factory import Person, Queue, SharedApps
 from tests.pages import Element
 from tests.web.steps import HTMX, make, queries, submit
 
@@ -306,3 +306,14 @@ def test_the_history_shows_that_new_credits_repaid_a_debt(app: Flask) -> None:
     newest = rows(alice.page("/dashboard"))[0]
     assert newest[0].startswith("Repaid debt")
     assert newest[2] == "−10"
+
+
+@pytest.mark.databases("sqlite")
+def test_in_dollars_a_balance_below_five_is_warned_of(shared_apps: SharedApps) -> None:
+    shop = shared_apps.fresh("sqlite", {"CREDITAPP_CATALOG": "dollars"})
+    alice = Person(shop).open_account("alice@example.com")
+    alice.post("/settings/api-key-mode", {"api_key_mode": "credits"})
+    give(shop, alice.email, 4)
+    assert "below your warning level of $5.00" in alice.page("/dashboard").one(".low-balance").text
+    give(shop, alice.email, 1, priority=1)
+    assert not alice.page("/dashboard").has(".low-balance")
