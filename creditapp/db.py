@@ -4,22 +4,14 @@ A write is ``with transaction() as session:`` in a route, a job or a command, ne
 call; functions below take the session and never commit. Reads use ``reading()``: they are deferred.
 A write anywhere else raises ``WriteOutsideTransaction``.
 
-On SQLite a write begins with BEGIN IMMEDIATE, because a transaction that reads first and writes
-later fails at once with "database is locked" when another writer came between. Waiting for the
-lock is a short retry with jitter: SQLite's own busy handler lets threads starve for seconds.
+What is particular to one of the two databases is in ``sqlite.py`` and ``postgresql.py``.
 """
 
 from __future__ import annotations
 
-import os
-import random
-import sqlite3
-import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, current_app
@@ -37,21 +29,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Dialect, Engine
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.orm.attributes import set_committed_value
-from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql import ClauseElement
 from sqlalchemy.types import TypeDecorator
 
 from creditapp import postgresql as postgresql_session
-
-BUSY_SECONDS_MAX = 20.0
-"""How long a writer waits for another one before it fails."""
-
-IDLE_SECONDS = 1.0
-"""Connections idle longer than this are pinged on checkout."""
+from creditapp import sqlite as sqlite_waits
 
 WRITES = "creditapp_writes"
 """Execution option of the connections that may write; ``transaction`` sets it."""
@@ -164,11 +148,11 @@ def prepare_engine(engine: Engine) -> None:
     """Install the listeners for new connections, the start of transactions, and writes."""
     event.listen(engine, "before_cursor_execute", _refuse_write_outside_transaction)
     if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _prepare_sqlite_connection)
+        event.listen(engine, "connect", sqlite_waits.prepare_connection)
         event.listen(engine, "begin", _begin_sqlite)
     else:
         postgresql_session.set_session(engine)
-        ping_idle_connections(engine)
+        postgresql_session.ping_idle_connections(engine)
 
 
 def require_transaction(connection: Connection) -> None:
@@ -184,62 +168,11 @@ def _refuse_write_outside_transaction(
         require_transaction(connection)
 
 
-def ping_idle_connections(engine: Engine) -> None:
-    """Ping a connection on checkout if it was idle for ``IDLE_SECONDS``."""
-    event.listen(engine, "checkin", _record_checkin)
-    event.listen(engine, "checkout", partial(_ping_if_idle, engine.dialect))
-
-
-def _record_checkin(_connection: object, record: ConnectionPoolEntry) -> None:
-    record.info["idle_since"] = time.monotonic()
-
-
-def _ping_if_idle(
-    dialect: Dialect, connection: DBAPIConnection, record: ConnectionPoolEntry, _proxy: object
-) -> None:
-    """Replace a connection that died in the pool.
-
-    SQLAlchemy's ``pool_pre_ping`` pings at every checkout: a round trip for each transaction.
-    """
-    idle_since = record.info.get("idle_since")
-    if idle_since is None or time.monotonic() - idle_since < IDLE_SECONDS:
-        return
-    try:
-        dialect.do_ping(connection)
-    except dialect.loaded_dbapi.Error as error:
-        raise DisconnectionError("the connection died in the pool") from error
-
-
-def _prepare_sqlite_connection(connection: sqlite3.Connection, _record: object) -> None:
-    connection.isolation_level = None  # _begin_sqlite begins transactions, not the driver
-    cursor = connection.cursor()
-    # FULL: with NORMAL a power failure may undo the last commits, and they are money.
-    for setting in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-        retry_while_busy(partial(cursor.execute, f"PRAGMA {setting}"))
-    cursor.close()
-
-
 def _begin_sqlite(connection: Connection) -> None:
     if connection.get_execution_options().get(WRITES):
-        retry_while_busy(lambda: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+        sqlite_waits.retry_while_busy(lambda: connection.exec_driver_sql("BEGIN IMMEDIATE"))
     else:
         connection.exec_driver_sql("BEGIN")
-
-
-def retry_while_busy(action: Any) -> None:
-    """Do what SQLite refuses at once while another connection writes, until it is free."""
-    deadline = time.monotonic() + BUSY_SECONDS_MAX
-    while True:
-        try:
-            action()
-            return
-        except Exception as error:
-            cause = getattr(error, "orig", error)
-            busy = isinstance(cause, sqlite3.OperationalError) and "locked" in str(cause)
-            if not busy or time.monotonic() > deadline:
-                raise
-        # Measured: 0.1 to 1 ms of jitter doubled the throughput of SQLite's busy handler.
-        time.sleep(random.uniform(0.0001, 0.001))  # noqa: S311  # jitter, not a secret
 
 
 @contextmanager
@@ -255,7 +188,7 @@ def transaction(engine: Engine | None = None) -> Iterator[Session]:
         stop_reading()
         engine = db.engine
     with (
-        _sqlite_writer(engine),
+        sqlite_waits.one_writer(engine),
         engine.connect().execution_options(**{WRITES: True}) as connection,
         connection.begin(),
         Session(bind=connection, expire_on_commit=False, autoflush=True) as session,
@@ -273,30 +206,6 @@ def after_commit(session: Session, action: Callable[[], object]) -> None:
     It must not raise: the transaction's work is done.
     """
     session.info.setdefault(_AFTER_COMMIT, []).append(action)
-
-
-@contextmanager
-def _sqlite_writer(engine: Engine) -> Iterator[None]:
-    """Serialise this process's writers to SQLite.
-
-    SQLite has one writer. Threads sleep here; in the retry they would wake up a thousand times a
-    second. The retry waits for other processes.
-    """
-    if engine.dialect.name != "sqlite":
-        yield
-        return
-    lock = _writer_locks.setdefault(str(engine.url), threading.Lock())
-    if not lock.acquire(timeout=BUSY_SECONDS_MAX):
-        raise TimeoutError("another writer of this process held SQLite for too long")
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-_writer_locks: dict[str, threading.Lock] = {}
-# A forked child must not wait for a lock that a thread of its parent held.
-os.register_at_fork(after_in_child=_writer_locks.clear)
 
 
 def reading() -> Session:

@@ -29,8 +29,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import ProgrammingError
 
-from creditapp.db import ping_idle_connections, retry_while_busy
-from creditapp.postgresql import set_session
+from creditapp.postgresql import ping_idle_connections, set_session
+from creditapp.sqlite import retry_while_busy
 
 KEEP_DAYS = 1
 KEEP_DEAD_DAYS = 90

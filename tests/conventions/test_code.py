@@ -14,7 +14,6 @@ LIST_LINES_MAX = 500
 FUNCTION_LINES_MAX = 60
 
 LONG_FILES: dict[str, str] = {
-    "creditapp/db.py": "the one door to the database: engine, transactions, reads and writes",
     "creditapp/jobs/engine.py": "the DBOS adapter, the only module that imports DBOS",
     "creditapp/ledger/models.py": "the tables of the ledger, which are read together",
     "creditapp/payments/catalog_import.py": "the diff of two catalogs, from its inputs to its text",
