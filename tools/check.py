@@ -55,6 +55,8 @@ PARTS = {
 }
 """The part that a test file or folder belongs to; any other belongs to ``TESTS``."""
 
+_NO_TEXTS = (".lock", "package-lock.json", ".png", ".ico")
+
 # Every word "password" beside a text is no secret; keys of known kinds and random texts are.
 _SECRETS = [
     "--disable-plugin",
@@ -91,7 +93,7 @@ def static_checks() -> dict[str, list[str]]:
         text=True,
         check=True,
     ).stdout.split("\0")
-    texts = [name for name in tracked if name and not name.endswith((".lock", ".png", ".ico"))]
+    texts = [name for name in tracked if name and not name.endswith(_NO_TEXTS)]
     return {
         "types": [str(BIN / "mypy")],
         "secrets": [str(BIN / "detect-secrets-hook"), *_SECRETS, *texts],
