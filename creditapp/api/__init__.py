@@ -6,6 +6,7 @@ from flask import Blueprint, Flask
 
 from creditapp.api import (
     access_tokens,
+    auto_topup,
     chat,
     credits,
     example,
@@ -28,6 +29,7 @@ from creditapp.api import (
 api = Blueprint("api", __name__, url_prefix="/api")
 for resource in (
     access_tokens,
+    auto_topup,
     chat,
     credits,
     example,

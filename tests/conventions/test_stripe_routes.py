@@ -41,6 +41,7 @@ def test_the_routes_that_reach_stripe_are_found(looked_at: Flask) -> None:
         "/credits/portal",
         "/settings/top-up",
         "/settings/top-up/back",
+        "/api/billing/auto-topup",
         "/api/billing/checkout-session",
         "/api/billing/portal-link",
         "/api/billing/sync-prices",
