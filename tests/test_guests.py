@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
+import time
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -24,6 +25,7 @@ from creditapp.guests import (
     GuestWindow,
     Visitor,
 )
+from creditapp.guests.daily_budget import BudgetSpent, use_budget
 from tests.databases import at_once
 from tests.fakes.guest_process import claim_many, wait_for_all
 
@@ -350,6 +352,32 @@ def test_a_crowd_of_strangers_stops_at_the_budget(
     strangers = [visitor(f"c{number}", f"n{number}") for number in range(64)]
     told = crowd(processes, engine, strangers, budget=21)
     assert told == {"claimed": 21, "guest_budget_reached": 43}
+
+
+def count_waiting(engine: Engine) -> int:
+    """Return how many requests to this database wait for a lock."""
+    query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    with engine.connect() as connection:
+        return connection.scalar(text(f"{query} AND datname = current_database()"))
+
+
+@pytest.mark.databases("postgresql")
+def test_waiting_for_the_last_of_the_day_keeps_no_lock(engine: Engine) -> None:
+    """Two guests who each kept one would wait for each other, and one be refused for nothing."""
+    day = NOW.date()
+    with transaction(engine) as session:
+        use_budget(session, day, 2, wait=False)
+    last = select(GuestBudget.shard).where(GuestBudget.day == day, GuestBudget.shard < 2)
+    with ThreadPoolExecutor(1) as pool, transaction(engine) as late:
+        with transaction(engine) as other:
+            use_budget(other, day, 2, wait=False)
+            waiting = pool.submit(use_budget, late, day, 2, wait=True)
+            while not waiting.done() and not count_waiting(engine):
+                time.sleep(0.01)
+        with pytest.raises(BudgetSpent):
+            waiting.result(20)
+        with transaction(engine) as third:
+            assert len(third.execute(last.with_for_update(nowait=True)).all()) == 2
 
 
 # Failing closed.

@@ -11,22 +11,20 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 
-from sqlalchemy import ColumnElement, case, delete, func, or_, select, update
+from sqlalchemy import case, delete, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from creditapp.db import insert, insert_once, update_if
+from creditapp.db import insert, update_if
 from creditapp.errors import AppError
+from creditapp.guests.daily_budget import BudgetSpent, NoFreeShard, use_budget
 from creditapp.guests.models import GuestBudget, GuestClaim, GuestWindow
 from creditapp.guests.visitors import Visitor
 from creditapp.units import credits_number
 
 SIGNUP_URL = "/auth/signup"
-
-BUDGET_SHARDS = 8
-"""How many rows share a day's budget, so that guests do not wait for one another's commits."""
 
 _CLOSED_SECONDS = 60
 """After how long to try again when the counts could not be read."""
@@ -59,10 +57,6 @@ class _Exhausted(Exception):
     """A window has nothing left."""
 
 
-class _BudgetSpent(Exception):
-    """The day has nothing left."""
-
-
 def claim(
     session: Session,
     visitor: Visitor,
@@ -84,7 +78,8 @@ def claim(
     session.flush()  # the caller's own rows: what is wrong with those is not a guest's refusal
     refusal: type[AppError]
     cause: SQLAlchemyError | None = None
-    try:
+
+    def take(*, wait: bool) -> GuestClaim:
         with session.begin_nested():
             windows = {
                 key: _use_window(session, key, now, limit * multiple, window).isoformat()
@@ -94,19 +89,25 @@ def claim(
             new_claim = GuestClaim(
                 windows=windows,
                 budget_day=day,
-                budget_shard=_use_budget(session, day, daily_budget),
+                budget_shard=use_budget(session, day, daily_budget, wait=wait),
                 claimed_at=now,
                 state="claimed",
                 generation_id=generation_id,
             )
             session.add(new_claim)
         return new_claim
+
+    try:
+        try:
+            return take(wait=False)
+        except NoFreeShard:  # its locks are released with the savepoint
+            return take(wait=True)
     except _Exhausted:
         allowance = get_allowance(session, visitor, now, limit=limit, window_hours=window_hours)
         refusal, detail = GuestLimitReached, "You have used your free images."
         # None: a claim was released between the refusal and this query.
         reset_at = allowance.reset_at or now
-    except _BudgetSpent:
+    except BudgetSpent:
         refusal, detail = GuestBudgetReached, "The free images of all guests are used up for today."
         reset_at = datetime.combine(now.astimezone(UTC).date(), time(), UTC) + timedelta(days=1)
     except SQLAlchemyError as error:
@@ -213,53 +214,6 @@ def _use_window(
     if started_at is None:
         raise _Exhausted
     return started_at
-
-
-def _use_budget(session: Session, day: date, budget: int) -> int:
-    """Count one use on one of the day's rows, and return which.
-
-    One row would be locked from here to the commit of every guest's request. Of several, whichever
-    no other request holds is taken; only near the end of the day's budget do requests wait.
-    """
-    for attempt in range(2 + BUDGET_SHARDS):
-        shard = _use_shard(session, day, budget, wait=attempt > 1)
-        if shard is not None:
-            return shard
-        if attempt == 0:
-            _open_day(session, day)
-        left = select(GuestBudget.shard).where(GuestBudget.day == day, _has_left(budget))
-        if session.execute(left.limit(1)).first() is None:
-            raise _BudgetSpent
-    raise _BudgetSpent
-
-
-def _use_shard(session: Session, day: date, budget: int, *, wait: bool) -> int | None:
-    free = (
-        select(GuestBudget.shard)
-        .where(GuestBudget.day == day, _has_left(budget))
-        .order_by(GuestBudget.shard if wait else func.random())
-        .limit(1)
-        # SQLite has one writer and leaves this out.
-        .with_for_update(skip_locked=not wait)
-    )
-    taken: int | None = session.connection().scalar(
-        update(GuestBudget)
-        .where(GuestBudget.day == day, GuestBudget.shard == free.scalar_subquery())
-        .values(used=GuestBudget.used + 1)
-        .returning(GuestBudget.shard)
-    )
-    return taken
-
-
-def _has_left(budget: int) -> ColumnElement[bool]:
-    share, rest = divmod(max(budget, 0), BUDGET_SHARDS)
-    return GuestBudget.used < share + case((GuestBudget.shard < rest, 1), else_=0)
-
-
-def _open_day(session: Session, day: date) -> None:
-    if session.get(GuestBudget, (day, 0)) is None:
-        for shard in range(BUDGET_SHARDS):
-            insert_once(session, GuestBudget(day=day, shard=shard, used=0))
 
 
 def _settle(session: Session, claim_id: str, outcome: str) -> GuestClaim | None:
