@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 from sqlalchemy.orm import Session
@@ -39,10 +41,31 @@ BUSY_SECONDS: Final = 5
 
 
 class ChatSlots:
-    """The turns that one process reads at once."""
+    """The turns that one process reads at once; one member may have half of them."""
 
     def __init__(self, threads: int) -> None:
-        self.semaphore = threading.BoundedSemaphore(chat_turns(threads))
+        self.total = chat_turns(threads)
+        self.per_member = self.total // 2
+        self._taken = Counter[str]()
+        self._lock = threading.Lock()
+
+    def take(self, member_id: str) -> None:
+        """Take a slot for a turn of a member; raise ``RateLimited`` where none is free."""
+        with self._lock:
+            if self._taken.total() >= self.total:
+                detail = "Many conversations are being answered. Try again in some seconds."
+                raise RateLimited.after(BUSY_SECONDS, detail)
+            if self._taken[member_id] >= self.per_member:
+                detail = "Wait until one of your other answers is complete."
+                raise RateLimited.after(BUSY_SECONDS, detail)
+            self._taken[member_id] += 1
+
+    def free(self, member_id: str) -> None:
+        """Return a slot that was taken for a member."""
+        with self._lock:
+            self._taken[member_id] -= 1
+            if not self._taken[member_id]:
+                del self._taken[member_id]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,20 +114,19 @@ def start(
     ``ModerationUnavailable`` and ``ProviderUnavailable`` (503); none of them leaves a trace.
     """
     _moderate(order, by, key)
-    slots = get(ChatSlots).semaphore
-    if not slots.acquire(blocking=False):
-        detail = "Many conversations are being answered. Try again in some seconds."
-        raise RateLimited.after(BUSY_SECONDS, detail)
+    slots = get(ChatSlots)
+    slots.take(by.id)
+    free = partial(slots.free, by.id)
     is_read = False
     try:
         turn, call = _open(order, by, key, now, request_keys)
         if call is not None:
             is_read = True
-            reader.read(turn, call, ended=slots.release)
+            reader.read(turn, call, ended=free)
         return turn
     finally:
         if not is_read:
-            slots.release()
+            free()
 
 
 def _moderate(order: ChatOrder, by: Member, key: str) -> None:

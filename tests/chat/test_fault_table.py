@@ -162,7 +162,7 @@ def test_a_stream_that_breaks_after_any_event_is_charged_for_what_came(
 def test_embeddings_that_fail_cost_nothing(app: Flask, alice: Person, turns: Turns) -> None:
     with fake_of("openai") as fake:
         connect(app, "openai", fake)
-        for fault in (*FREE, "error_inside", "ok"):
+        for fault in (*FREE, "error_inside", "not_a_number", "ok"):
             fake.forget()
             if fault != "ok":
                 fake.fail(fault, seconds=2.0)

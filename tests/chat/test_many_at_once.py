@@ -23,7 +23,7 @@ AT_ONCE = 8
 def test_questions_at_once_never_hold_more_than_there_is(
     app: Flask, alice: Person, provider: ScriptedChat, turns: Turns
 ) -> None:
-    provide(app, ChatSlots, ChatSlots(threads=4 * AT_ONCE))
+    provide(app, ChatSlots, ChatSlots(threads=8 * AT_ONCE))
     turns.spend_down_to("1")
     gate = Gate()
     # 0.25 credits each: 25,000 tokens in.

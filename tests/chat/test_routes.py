@@ -241,16 +241,33 @@ def test_a_server_that_reads_enough_answers_refuses_the_next(
 ) -> None:
     with app.app_context():
         provide(app, ChatSlots, ChatSlots(threads=4))
-        slots = get(ChatSlots).semaphore
-    assert slots.acquire()
-    assert slots.acquire()
+        slots = get(ChatSlots)
+    slots.take("bob")
+    slots.take("carol")
     answer = ask(alice)
     assert (answer.status_code, answer.json["code"]) == (429, "rate_limited")
     assert answer.headers["Retry-After"] == "5"
-    slots.release()
+    slots.free("bob")
     assert ask(alice).status_code == 200
     assert ask(alice).status_code == 200, "an ended turn gives its slot back"
-    slots.release()
+
+
+def test_one_member_has_at_most_half_of_the_slots(
+    app: Flask, alice: Person, provider: ScriptedChat, turns: Turns
+) -> None:
+    with app.app_context():
+        provide(app, ChatSlots, ChatSlots(threads=16))
+        slots = get(ChatSlots)
+    assert ask(alice).status_code == 200
+    member_id = turns.record().user_id
+    slots.take(member_id)
+    slots.take(member_id)
+    answer = ask(alice)
+    assert (answer.status_code, answer.json["code"]) == (429, "rate_limited")
+    assert "your other answers" in answer.json["detail"]
+    slots.take("bob")
+    slots.free(member_id)
+    assert ask(alice).status_code == 200
 
 
 def test_without_a_key_a_demonstration_answers_and_says_so(

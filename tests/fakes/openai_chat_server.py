@@ -6,6 +6,7 @@ which ``test_chat_servers.py`` compares them. Imports nothing of the app.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from tests.fakes.streams import (
@@ -104,6 +105,8 @@ class FakeOpenAIChat(VendorServer):
         }
         if fault == "nothing":
             answer["data"] = []
+        if fault == "not_a_number":
+            answer["data"][0]["embedding"][1] = math.nan  # which Python's JSON takes and gives
         if fault == "no_usage":
             del answer["usage"]
         return answer

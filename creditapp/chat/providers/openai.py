@@ -6,6 +6,7 @@ retries. Never repeated, because a second request is a second bill.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -154,6 +155,6 @@ def _vector(item: object) -> list[float]:
     numbers = mapping(item).get("embedding")
     if not isinstance(numbers, list) or not numbers:
         raise unreadable("no_vector")
-    if not all(isinstance(each, int | float) for each in numbers):
+    if not all(type(each) in (int, float) and math.isfinite(each) for each in numbers):
         raise unreadable("no_vector")
     return [float(each) for each in numbers]
