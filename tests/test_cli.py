@@ -137,6 +137,16 @@ def test_a_whole_ledger_is_proven(run: Run) -> None:
     assert json.loads(run("proof", "--json").stdout)["ok"] is True
 
 
+@pytest.mark.parametrize("catalog", ["dollars", "agents"])
+def test_demo_data_fits_every_catalog_and_is_made_once(run: Run, catalog: str) -> None:
+    made = run("seed", CREDITAPP_CATALOG=catalog)
+    assert made.returncode == 0, made.stderr
+    assert "a guest with one image" in made.stdout
+    again = run("seed", CREDITAPP_CATALOG=catalog)
+    assert again.stdout.count("has an account already") == 3
+    assert run("proof", CREDITAPP_CATALOG=catalog).returncode == 0
+
+
 @pytest.mark.databases("sqlite", "postgresql")
 def test_the_ledger_is_compared_with_stripe(run: Run, database_url: str) -> None:
     assert run("seed").returncode == 0

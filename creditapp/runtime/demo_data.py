@@ -5,17 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from creditapp import accounts, chat
+from creditapp import accounts, chat, credentials, features
 from creditapp.accounts import AccountRules, EmailTaken, Member, Network, User
 from creditapp.catalog import Catalog
 from creditapp.chat import ChatMessage, ChatOrder
 from creditapp.clock import now
 from creditapp.config import Settings, SettingsInvalid
 from creditapp.db import transaction
-from creditapp.errors import AppError
+from creditapp.features import OperatorGrant
 from creditapp.generation import Caller, submit, worker
 from creditapp.generation.operations.text_to_image import ImageOrder
-from creditapp.guests import Visitor
+from creditapp.guests import GuestLimitReached, Visitor
 from creditapp.payments.purchases import checkout, packs
 from creditapp.payments.stripe.server import SandboxGateway
 from creditapp.services import get
@@ -39,7 +39,9 @@ CHATS: dict[str, tuple[tuple[str, ...], ...]] = {
     "bob@example.com": (("Compare three ways to learn a language, as a table.",),),
 }
 """Questions of each conversation."""
-PACKS = {"alice@example.com": "creator", "bob@example.com": "starter"}
+BUYERS = {"alice@example.com": 1, "bob@example.com": 0}
+"""The pack of each, counted from the cheapest; without packs they are given ``GIFT_MICRO``."""
+GIFT_MICRO = 20_000_000
 
 
 def seed() -> Iterator[str]:
@@ -56,20 +58,20 @@ def seed() -> Iterator[str]:
         if user is None:
             yield f"{email} has an account already"
             continue
-        if email in PACKS:
-            _buy(user, PACKS[email])
+        if email in BUYERS:
+            _pay_by_credits(user, BUYERS[email])
         for prompt, model, n in images:
             _generate(Caller(_member(user), _visitor()), prompt, model, n)
         for questions in CHATS.get(email, ()) if get(Catalog).operation("chat") else ():
             _talk(_member(user), questions)
         yield f"{email} with the password {PASSWORD!r}"
-    _generate(
-        Caller(None, Visitor("seeded-guest", (Network("seeded-network"),))),
-        "A lighthouse at night",
-        "",
-        1,
-    )
-    yield "a guest with one image"
+    try:
+        guest = Caller(None, Visitor("seeded-guest", (Network("seeded-network"),)))
+        _generate(guest, "A lighthouse at night", "", 1)
+    except GuestLimitReached:
+        yield "the guest has used the free images already"
+    else:
+        yield "a guest with one image"
 
 
 def _sign_up(email: str) -> User | None:
@@ -79,6 +81,20 @@ def _sign_up(email: str) -> User | None:
             return accounts.sign_up(session, new_account, get(AccountRules), now=now()).user
     except EmailTaken:
         return None
+
+
+def _pay_by_credits(user: User, position: int) -> None:
+    """Let a user pay with credits, and have some: of a pack, or a gift where none is sold."""
+    for_sale = sorted(get(Catalog).packs, key=lambda pack: pack.price_minor)
+    with transaction() as session:
+        credentials.choose_mode(session, user.id, "credits")
+        if not for_sale:
+            gift = OperatorGrant(
+                user_id=user.id, amount_micro=GIFT_MICRO, reason="Demo data", key=f"seed:{user.id}"
+            )
+            features.grants.give(session, gift, now=now())
+    if for_sale:
+        _buy(user, for_sale[position].id)
 
 
 def _buy(buyer: User, pack_id: str) -> None:
@@ -93,11 +109,10 @@ def _buy(buyer: User, pack_id: str) -> None:
 
 
 def _generate(caller: Caller, prompt: str, model: str, n: int) -> None:
-    order = ImageOrder(prompt=prompt, model=model or None, n=n)
-    try:
-        submission = submit(order, caller, key=f"seed:{order.digest()[:32]}", now=now())
-    except AppError:
-        return  # the guest's free images are used up: demo data was created before
+    """Make images; with the default model where the catalog has not this one."""
+    is_sold = any(each.id == model for each in get(Catalog).models)
+    order = ImageOrder(prompt=prompt, model=model if is_sold else None, n=n)
+    submission = submit(order, caller, key=f"seed:{order.digest()[:32]}", now=now())
     if not submission.replayed:
         generation = submission.generation
         worker.run(f"{generation.id}.{generation.attempt}")
