@@ -11,7 +11,7 @@ from pathlib import Path
 from flask import Flask
 from sqlalchemy.orm import Session
 
-from creditapp import api_keys, credentials, emails, jobs, logs
+from creditapp import agents, api_keys, credentials, emails, jobs, logs
 from creditapp.accounts import AccountRules, SignedUp, SignUpCredits
 from creditapp.catalog import Catalog, CatalogInvalid, load_catalog
 from creditapp.chat import ChatProviders, ChatSlots, exchanges
@@ -70,6 +70,9 @@ def create_app(
     provide(app, Moderation, moderation_of(settings))
     provide(app, Media, open_media(settings))
     provide(app, Signer, signer_of(settings))
+    if settings.agents_key:
+        provide(app, agents.Identity, agents.Identity(settings.site_url, settings.agents_key))
+    provide(app, agents.Rails, agents.rails_of(settings))
     provide(app, EmailService, _email_service(app, settings, mailer, clock))
     init_database(app, settings.database_url)
     jobs.init_app(app, settings.database_url, settings.data_dir)

@@ -16,7 +16,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from creditapp.setting_types import DatabaseUrl, HeaderName, HttpAddress, SecretKeys, weakness_of
+from creditapp.setting_types import (
+    DatabaseUrl,
+    Ed25519Key,
+    HeaderName,
+    HttpAddress,
+    SecretKeys,
+    weakness_of,
+)
 
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """The variable by which Prometheus' library shares metrics between processes."""
@@ -34,7 +41,13 @@ def _site_url(values: dict[str, Any]) -> str:
 
 
 def _secret_key(values: dict[str, Any]) -> str:
-    return "" if values["env"] == "production" else _stored_secret(values["data_dir"])
+    return "" if values["env"] == "production" else _stored_secret(values["data_dir"], "secret_key")
+
+
+def _agents_key(values: dict[str, Any]) -> str:
+    if values["env"] == "production":
+        return ""
+    return _stored_secret(values["data_dir"], "agents_key", random_bytes=32)
 
 
 _LOWER_CASE = BeforeValidator(str.lower)
@@ -125,6 +138,11 @@ class Settings(BaseModel):
     secret_key: str = Field(default_factory=_secret_key, alias="SECRET_KEY", repr=False)
     previous_secret_keys: SecretKeys = Field((), alias="CREDITAPP_PREVIOUS_SECRET_KEYS", repr=False)
     """Secret keys of before, which still decrypt people's own keys of vendors, and nothing else."""
+    agents_key: Ed25519Key = Field(
+        default_factory=_agents_key, alias="CREDITAPP_AGENTS_KEY", repr=False
+    )
+    """The key that signs payment requests and receipts; production without one sells no credits
+    to agents."""
     environ: Mapping[str, str] = Field(repr=False)
     """All variables: catalog entries name keys and base URLs of providers, and price ids."""
 
@@ -258,18 +276,18 @@ def _check_production(settings: Settings) -> None:
         )
 
 
-def _stored_secret(data_dir: Path) -> str:
-    """Return the demo's secret key, created at the first start and stored in the data folder."""
-    path = data_dir / "secret_key"
+def _stored_secret(data_dir: Path, name: str, random_bytes: int = 48) -> str:
+    """Return a demo's secret, created at the first start and stored in the data folder."""
+    path = data_dir / name
     _make_data_folder(data_dir)
     try:
         if not path.exists():
-            _write_once(path, secrets.token_urlsafe(48))
+            _write_once(path, secrets.token_urlsafe(random_bytes))
     except OSError as error:
         raise SettingsInvalid(f"CREDITAPP_DATA cannot be written: {error.strerror}.") from None
     secret = path.read_text()
     if len(secret) < 32:
-        raise SettingsInvalid("The file secret_key in CREDITAPP_DATA is damaged: delete it.")
+        raise SettingsInvalid(f"The file {name} in CREDITAPP_DATA is damaged: delete it.")
     return secret
 
 

@@ -141,6 +141,11 @@ STRIPE_REQUESTS: Final = RateLimit(20, timedelta(minutes=1), "member")
 PURCHASE_QUESTIONS: Final = RateLimit(1, timedelta(seconds=5), "purchase")
 """Questions to Stripe about a purchase because its buyer came back; otherwise its row answers."""
 
+# Agents.
+
+PAYMENT_REQUESTS: Final = RateLimit(60, _HOUR, "network")
+"""Unpaid payment requests: each one is a row that stays for a week."""
+
 # Connections and headers.
 
 CONNECTIONS_MAX: Final = 4096

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from base64 import urlsafe_b64decode
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -49,6 +50,18 @@ def _secret_keys(text: str) -> tuple[str, ...]:
     return text, *text.split()
 
 
+def _ed25519_key(text: str) -> str:
+    try:
+        key = urlsafe_b64decode(text + "=" * (-len(text) % 4)) if text else bytes(32)
+    except ValueError:
+        key = b""
+    if len(key) != 32:
+        raise ValueError("must be 32 random bytes in base64url: 43 characters")
+    return text
+
+
+Ed25519Key = Annotated[str, AfterValidator(_ed25519_key)]
+"""32 bytes in base64url, or nothing."""
 SecretKeys = Annotated[tuple[str, ...], BeforeValidator(_secret_keys)]
 HttpAddress = Annotated[str, AfterValidator(_http_address)]
 HeaderName = Annotated[str, AfterValidator(_header_name)]

@@ -41,7 +41,8 @@ WHOLE = SOAK or os.environ.get("CREDITAPP_ATTACK") == "1"
 """Whether tests marked ``whole`` run."""
 BOTH = ("sqlite", "postgresql")
 FOLDERS_ON_BOTH = {
-    *("accounts", "api", "chat", "credentials", "faults", "generation", "ledger", "payments")
+    *("accounts", "agents", "api", "chat", "credentials", "faults", "generation", "ledger"),
+    "payments",
 }
 """Their code is SQL. Elsewhere a test or a module is marked ``databases(*BOTH)`` to run on both."""
 FOLDERS_IN_TURN = {"accounts", "api", "chat", "credentials", "generation", "web"}

@@ -6,9 +6,12 @@ from flask import Blueprint, Flask
 
 from creditapp.api import (
     access_tokens,
+    agent_receipts,
+    agents,
     auto_topup,
     chat,
     credits,
+    did,
     example,
     generate,
     generations,
@@ -29,6 +32,8 @@ from creditapp.api import (
 api = Blueprint("api", __name__, url_prefix="/api")
 for resource in (
     access_tokens,
+    agent_receipts,
+    agents,
     auto_topup,
     chat,
     credits,
@@ -54,3 +59,7 @@ def init_app(app: Flask) -> None:
     """Add every JSON route to the app."""
     waiting.init_app(app)
     app.register_blueprint(api)
+    app.register_blueprint(did.routes)
+    # The same routes without /api, as agents that were written for others call them.
+    for resource in (agents, agent_receipts):
+        app.register_blueprint(resource.routes, name=resource.routes.name)

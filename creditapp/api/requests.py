@@ -70,6 +70,12 @@ def idempotency_key(body_key: str | None, route: str) -> str:
     return f"{route}:{_checked(key)}"
 
 
+def optional_key(body_key: str | None) -> str | None:
+    """Return the caller's key, or None; the header comes before the body's ``idempotencyKey``."""
+    key = request.headers.get("Idempotency-Key", body_key)
+    return None if key is None else _checked(key)
+
+
 def _checked(key: str) -> str:
     if not 1 <= len(key) <= 100 or not key.isprintable() or not key.isascii():
         raise ValidationFailed.of("Idempotency-Key", "A key is 1-100 printable ASCII characters.")

@@ -36,15 +36,16 @@ def _where(condition: str) -> dict[str, Any]:
 class Generation(db.Model):
     """One order and its result.
 
-    ``funding`` is fixed at submit: ``wallet`` (an open charge in the ledger), ``guest`` (a claim
-    on a free image) or ``own_key`` (the owner's key of the vendor, no charge). Every change of
-    ``state`` is a compare-and-set, so that of two workers only one settles.
+    ``funding`` is fixed at submit: ``wallet`` (an open charge in the ledger), ``receipt`` (one of
+    one credit, in an agent's), ``guest`` (a claim on a free image) or ``own_key`` (the owner's key
+    of the vendor, no charge). Every change of ``state`` is a compare-and-set, so that of two
+    workers only one settles.
     """
 
     __tablename__ = "generations"
     __table_args__ = (
         CheckConstraint(f"state IN {STATES!r}", name="state"),
-        CheckConstraint("funding IN ('wallet', 'guest', 'own_key')", name="funding"),
+        CheckConstraint("funding IN ('wallet', 'guest', 'own_key', 'receipt')", name="funding"),
         CheckConstraint("funding <> 'own_key' OR charge_id IS NULL", name="own_key_not_charged"),
         CheckConstraint(
             "encrypted_key IS NULL OR (funding = 'own_key' AND state IN ('queued', 'running'))",

@@ -71,6 +71,11 @@ def is_sent() -> bool:
     return request.headers.get("Authorization", "").lower().startswith(_SCHEME)
 
 
+def sent_token() -> str:
+    """Return the bearer token of the request, or an empty text without one."""
+    return request.headers["Authorization"][len(_SCHEME) :].strip() if is_sent() else ""
+
+
 def fingerprint() -> str:
     """Return a hash that stands for the bearer key of the request."""
     return api_keys.digest_of(request.headers["Authorization"])
@@ -86,7 +91,7 @@ def authenticate(scope: str | None) -> None:
     g.key_member = None
     if scope is None:
         return
-    sent = request.headers["Authorization"][len(_SCHEME) :].strip()
+    sent = sent_token()
     if sent.startswith(features.PREFIX):
         member = _member_of_token(reading(), sent)
     else:

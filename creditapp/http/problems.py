@@ -125,13 +125,19 @@ def _can_log_in_first() -> bool:
 
 
 def wants_json() -> bool:
-    """Whether the caller is a program: it accepts JSON first, or calls a path under /api."""
-    if request.path.startswith("/api/"):
+    """Whether the caller is a program: it accepts JSON first, or calls a route of the API."""
+    if request.path.startswith("/api/") or is_for_programs():
         return True
     best = request.accept_mimetypes.best_match(
         ["text/html", "application/json", "application/problem+json"], "text/html"
     )
     return best != "text/html"
+
+
+def is_for_programs() -> bool:
+    """Whether the request's route is one of the API's, below ``/api`` or not."""
+    view = current_app.view_functions.get(request.endpoint or "")
+    return hasattr(view, "documentation")
 
 
 def _problem_json(error: AppError) -> Response:

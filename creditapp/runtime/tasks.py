@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import structlog
 
-from creditapp import accounts, emails, guests, jobs, ledger, payments
+from creditapp import accounts, agents, emails, guests, jobs, ledger, payments
 from creditapp.catalog import Catalog
 from creditapp.chat import recovery as chat_recovery
 from creditapp.clock import now
@@ -69,6 +69,13 @@ def sweep_payments() -> None:
     payments.sweep_purchases()
     subscription_sync.sweep_subscriptions()
     payments.sweep_addresses()
+
+
+@jobs.every("sweep-payment-requests", "*/15 * * * * *")
+def sweep_payment_requests() -> None:
+    """Learn how the payments of dead processes ended, and forget unpaid payment requests."""
+    if get(Settings).agents_key:
+        agents.sweep(now=now())
 
 
 @jobs.every("sweep-top-ups", "*/10 * * * * *")

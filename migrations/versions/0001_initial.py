@@ -219,7 +219,7 @@ def upgrade() -> None:
         sa.Column("finished_at", UtcDateTime(), nullable=True),
         sa.Column("deleted_at", UtcDateTime(), nullable=True),
         sa.Column("deletion_id", sa.String(length=40), nullable=True),
-        sa.CheckConstraint("funding IN ('wallet', 'guest', 'own_key')", name=op.f("ck_generations_funding")),
+        sa.CheckConstraint("funding IN ('wallet', 'guest', 'own_key', 'receipt')", name=op.f("ck_generations_funding")),
         sa.CheckConstraint(
             "funding <> 'own_key' OR charge_id IS NULL", name=op.f("ck_generations_own_key_not_charged")
         ),
@@ -984,6 +984,77 @@ def upgrade() -> None:
     )
     op.create_index("ix_usage_records_user_id", "usage_records", ["user_id", "id"])
     op.create_index("ix_usage_records_created_at", "usage_records", ["user_id", "created_at"])
+    op.create_table(
+        "payment_requests",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("count", sa.Integer(), nullable=False),
+        sa.Column("price_minor", sa.BigInteger(), nullable=False),
+        sa.Column("currency", sa.String(length=3), nullable=False),
+        sa.Column("catalog_version", sa.String(length=64), nullable=False),
+        sa.Column("options", sa.JSON(), nullable=False),
+        sa.Column("token_sha256", sa.String(length=64), nullable=False),
+        sa.Column("state", sa.String(length=12), nullable=False),
+        sa.Column("payment_rail", sa.String(length=24), nullable=True),
+        sa.Column("payment_fingerprint", sa.String(length=64), nullable=True),
+        sa.Column("payment_lease_until", UtcDateTime(), nullable=True),
+        sa.Column("checkout_id", sa.String(length=255), nullable=True),
+        sa.Column("checkout_url", sa.Text(), nullable=True),
+        sa.Column("next_check_at", UtcDateTime(), nullable=True),
+        sa.Column("refunded_minor", sa.BigInteger(), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("expires_at", UtcDateTime(), nullable=False),
+        sa.Column("paid_at", UtcDateTime(), nullable=True),
+        sa.CheckConstraint(
+            "state IN ('open', 'settling', 'paid', 'refunded')", name=op.f("ck_payment_requests_state")
+        ),
+        sa.CheckConstraint("count > 0", name=op.f("ck_payment_requests_count")),
+        sa.CheckConstraint("price_minor > 0", name=op.f("ck_payment_requests_price_minor")),
+        sa.CheckConstraint(
+            "refunded_minor BETWEEN 0 AND price_minor", name=op.f("ck_payment_requests_refunded_minor")
+        ),
+        sa.CheckConstraint(
+            "(state = 'settling') = (payment_fingerprint IS NOT NULL)",
+            name=op.f("ck_payment_requests_payment_fingerprint"),
+        ),
+        sa.PrimaryKeyConstraint("id", name="pk_payment_requests"),
+        sa.UniqueConstraint("checkout_id", name="uq_payment_requests_checkout_id"),
+    )
+    op.create_index(
+        "ix_payment_requests_unpaid",
+        "payment_requests",
+        ["expires_at"],
+        sqlite_where=sa.text("state IN ('open', 'settling')"),
+        postgresql_where=sa.text("state IN ('open', 'settling')"),
+    )
+    op.create_table(
+        "settlements",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("payment_request_id", sa.String(length=40), nullable=False),
+        sa.Column("rail", sa.String(length=24), nullable=False),
+        sa.Column("ref", sa.String(length=255), nullable=False),
+        sa.Column("option_id", sa.String(length=64), nullable=False),
+        sa.Column("payer", sa.String(length=255), nullable=True),
+        sa.Column("payment_fingerprint", sa.String(length=64), nullable=True),
+        sa.Column("livemode", sa.Boolean(), nullable=False),
+        sa.Column("grant_id", BigId, nullable=False),
+        sa.Column("expires_at", UtcDateTime(), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["payment_request_id"], ["payment_requests.id"], name="fk_settlements_payment_request_id_payment_requests"
+        ),
+        sa.ForeignKeyConstraint(["grant_id"], ["grants.id"], name="fk_settlements_grant_id_grants"),
+        sa.PrimaryKeyConstraint("id", name="pk_settlements"),
+        sa.UniqueConstraint("payment_fingerprint", name="uq_settlements_payment_fingerprint"),
+        sa.UniqueConstraint("payment_request_id", name="uq_settlements_payment_request_id"),
+        sa.UniqueConstraint("rail", "ref", name="uq_settlements_rail_ref"),
+    )
+    op.create_table(
+        "payment_claims",
+        sa.Column("key", sa.String(length=255), nullable=False),
+        sa.Column("value", sa.Text(), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("key", name="pk_payment_claims"),
+    )
     install_triggers(op.get_bind())
 
 
@@ -991,6 +1062,9 @@ def downgrade() -> None:
     for statement in REMOVE[op.get_bind().dialect.name]:
         op.execute(statement)
     for table in (
+        "payment_claims",
+        "settlements",
+        "payment_requests",
         "usage_records",
         "messages",
         "uploads",

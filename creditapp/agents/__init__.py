@@ -1,0 +1,9 @@
+"""Agents: programs that buy image credits by HTTP 402, and pay for images with a receipt.
+
+A receipt is the owner of a wallet in the ledger; no balance is kept here.
+"""
+
+from creditapp.agents.identity import Identity
+from creditapp.agents.rails import Rails, rails_of
+from creditapp.agents.requests import open_request
+from creditapp.agents.settlement import pay, sweep

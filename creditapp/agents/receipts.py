@@ -1,0 +1,88 @@
+"""Receipts: prove a payment to get one, and prove a receipt to use its credits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from creditapp.agents import requests, settlement, tokens
+from creditapp.agents.identity import Identity
+from creditapp.agents.models import PaymentRequest, Settlement
+from creditapp.agents.refusals import ReceiptInvalid, SettlementUnknown
+from creditapp.agents.settlement import Purchase
+from creditapp.db import reading, stop_reading
+from creditapp.services import get
+from creditapp.units import MICRO_PER_CREDIT
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """A proven receipt: the payment request that it pays for, and the proof's row."""
+
+    request: PaymentRequest
+    settlement: Settlement
+
+
+def issue(token: str, option_id: str | None) -> Purchase:
+    """Return the receipt of a paid payment request to the holder of its token.
+
+    Raises ``UnknownPaymentRequest``, ``ReceiptInvalid`` for another option than the paid one, and
+    ``PaymentRequestExpired`` or ``SettlementUnknown`` (503, to be asked again) for an unpaid one.
+    """
+    request = requests.find_by_token(reading(), token)
+    settled = settlement.find_settlement(reading(), request.id)
+    stop_reading()
+    if settled is None:
+        raise SettlementUnknown("No payment of this request has arrived yet.")
+    if option_id is not None and option_id != settled.option_id:
+        raise ReceiptInvalid(f"This request was paid by the option {settled.option_id}.")
+    return settlement.purchase_of(request.id, settled)
+
+
+def prove(session: Session, text: str, *, now: datetime) -> Receipt:
+    """Return the receipt of a signed text whose every claim agrees with our rows.
+
+    Raises ``ReceiptInvalid``, ``ReceiptExpired``, ``UntrustedReceiptIssuer`` or
+    ``UnknownPaymentRequest``.
+    """
+    claims = tokens.read_receipt(get(Identity), text, (), now=now)
+    request = requests.find_by_token(session, claims.token)
+    settled = settlement.find_settlement(session, request.id)
+    if settled is None or settled.option_id != claims.option_id:
+        raise ReceiptInvalid("No such payment of this request is known here.")
+    option = next((each for each in request.options if each["id"] == settled.option_id), None)
+    if option is None:
+        raise ReceiptInvalid("The payment request has no such option.")
+    return Receipt(request, settled)
+
+
+@dataclass(frozen=True)
+class ReceiptBalance:
+    """The credits of a receipt."""
+
+    initial_micro: int
+    remaining_micro: int
+    held_micro: int
+    """Set aside for images that are being made."""
+    expires_at: datetime
+    status: str
+    """``active``, ``exhausted``, ``frozen`` (its payment is disputed) or ``refunded``."""
+
+
+def balance(session: Session, receipt: Receipt, *, now: datetime) -> ReceiptBalance:
+    """Return what is left on a receipt."""
+    request, balance = receipt.request, settlement.balance(session, receipt.request.id, now=now)
+    status = "active" if balance.available_micro else "exhausted"
+    if balance.frozen_micro:
+        status = "frozen"
+    if request.state == "refunded":
+        status = "refunded"
+    return ReceiptBalance(
+        initial_micro=request.count * MICRO_PER_CREDIT,
+        remaining_micro=balance.available_micro,
+        held_micro=balance.held_micro,
+        expires_at=receipt.settlement.expires_at,
+        status=status,
+    )

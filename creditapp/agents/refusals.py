@@ -1,0 +1,73 @@
+"""Refusals of buying and of receipts: one class each."""
+
+from __future__ import annotations
+
+from creditapp.errors import AppError
+
+
+class ReceiptInvalid(AppError):
+    """The receipt is no receipt of this server, or was altered."""
+
+    status, code, title = 401, "receipt_invalid", "This receipt is not valid"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, headers={"WWW-Authenticate": 'Bearer error="invalid_token"'})
+
+
+class ReceiptExpired(ReceiptInvalid):
+    """The receipt and its credits have ended."""
+
+    status, code, title = 401, "receipt_expired", "This receipt has ended"
+
+
+class UntrustedReceiptIssuer(ReceiptInvalid):
+    """The receipt's signature is another issuer's."""
+
+    status, code, title = 401, "untrusted_receipt_issuer", "This receipt's issuer is not trusted"
+
+
+class UnknownPaymentRequest(ReceiptInvalid):
+    """The payment request is not one of this server's."""
+
+    status, code, title = 401, "unknown_payment_request", "This payment request is unknown"
+
+
+class PaymentRequestExpired(AppError):
+    """The payment request can no longer be paid."""
+
+    status, code, title = 410, "payment_request_expired", "This payment request has expired"
+
+
+class PaymentRequestNotOpen(AppError):
+    """The payment request is paid, or another payment of it is under way."""
+
+    status, code, title = 409, "payment_request_not_open", "This payment request is not open"
+
+
+class CredentialReplayed(AppError):
+    """The payment was used before."""
+
+    status, code, title = 403, "credential_replayed", "This payment was used before"
+
+
+class SettlementUnknown(AppError):
+    """The rail did not say whether the payment went through: never pay twice for that."""
+
+    status, code, title = 503, "settlement_unknown", "The payment's outcome is not known yet"
+
+    def __init__(self, detail: str | None = None) -> None:
+        text = "Do not pay again. Send the same payment again in a moment to learn its outcome."
+        super().__init__(detail or text, headers={"Retry-After": "5"})
+
+
+class Refunded(AppError):
+    """The receipt's unused credits were paid back."""
+
+    status, code, title = 409, "refunded", "This receipt was refunded"
+
+
+class PaymentRefused(Exception):
+    """A rail refuses a payment, and no money moved: the buyer is asked for another.
+
+    The reason is shown to the buyer and must hold nothing secret.
+    """

@@ -1,0 +1,240 @@
+"""Buying by HTTP 402: payment requests, the payment of one, and its receipt.
+
+Every route is also reachable without ``/api``, and answers JSON there too.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from flask import Blueprint, Response, request
+from pydantic import Field, StrictInt
+
+from creditapp import agents
+from creditapp.agents import receipts, requests
+from creditapp.agents.rails import Payment, Rails, sandbox
+from creditapp.agents.refusals import PaymentRefused, UnknownPaymentRequest
+from creditapp.agents.requests import Challenge
+from creditapp.agents.settlement import Purchase
+from creditapp.api.requests import IdempotentBody, optional_key, parse_body, replay_headers
+from creditapp.clock import now
+from creditapp.config import Settings
+from creditapp.errors import NotFound
+from creditapp.http.json_provider import json_response
+from creditapp.http.openapi import Documented
+from creditapp.http.policies import policy
+from creditapp.http.rate_limiting import limited
+from creditapp.http.schemas import Credits, Moment, RequestSchema, Schema
+from creditapp.http.sessions import caller_networks
+from creditapp.rate_limits import PAYMENT_REQUESTS
+from creditapp.services import get
+
+routes = Blueprint("agents", __name__)
+
+JSON: Final = "application/json"
+
+
+class BuyBody(IdempotentBody):
+    """The number of image credits."""
+
+    count: Annotated[StrictInt, Field(ge=1, le=1_000_000)]
+
+
+class PurchaseAnswer(Schema):
+    """A paid purchase, with its receipt: whoever has it can use the credits."""
+
+    purchase_id: str
+    receipt: str
+    credits_micro: Credits
+    remaining_micro: Credits
+    expires_at: Moment
+
+
+class PaymentOptionAnswer(Schema):
+    """One way to pay, as the token names it."""
+
+    id: str
+    amount: int | str
+    decimals: int
+    currency: str
+    recipient: str
+    network: str | None = None
+    payment_service: str | None = None
+    receipt_service: str | None = None
+
+
+class PaymentRequestAnswer(Schema):
+    """A payment request as its token names it."""
+
+    id: str
+    description: str
+    service_callback: str
+    expires_at: str
+    payment_options: list[PaymentOptionAnswer]
+
+
+class ChallengeAnswer(Schema):
+    """An offer to pay, with status 402: its signed token, and what the token says."""
+
+    payment_request_token: str
+    payment_request: PaymentRequestAnswer
+    error: str | None = Field(None, description="Why the payment of this request was refused.")
+
+
+class ReceiptBody(RequestSchema):
+    """The payment request's token, once it is paid."""
+
+    payment_request_token: str
+    payment_option_id: str | None = None
+
+
+class ReceiptDetails(Schema):
+    """The purchase that a receipt proves."""
+
+    purchase_id: str
+    payment_option_id: str
+    rail: str
+    livemode: bool
+    credits_micro: Credits
+    remaining_micro: Credits
+    expires_at: Moment
+
+
+class ReceiptAnswer(Schema):
+    """A receipt and what it proves."""
+
+    receipt: str
+    details: ReceiptDetails
+
+
+class SandboxPaymentBody(RequestSchema):
+    """The token of the payment request to pay."""
+
+    payment_request_token: str
+
+
+class SandboxPaymentAnswer(Schema):
+    """A payment of the sandbox, in which no money moved."""
+
+    payment_request_id: str
+    reference: str
+    livemode: bool
+    notice: str = "No real money moved: this is a payment of the sandbox."
+
+
+@routes.post("/images/buy")
+@policy("public")
+@limited(PAYMENT_REQUESTS, "payment requests", counts_when=lambda answer: answer.status_code == 402)
+@Documented(
+    "Buy image credits: 402 with a payment request, 200 with a receipt once paid",
+    PurchaseAnswer,
+    body=BuyBody,
+    headers=["Idempotency-Key"],
+    answer_headers=["Idempotent-Replayed"],
+    also={402: "A payment request: its token as text, or ChallengeAnswer as JSON"},
+)
+def buy() -> Response:
+    """Answer 402 with a payment request; with a payment in the headers settle it and answer 200."""
+    body = parse_body(BuyBody)
+    key, refusal = optional_key(body.idempotency_key), None
+    try:
+        payment = get(Rails).read_payment(_headers())
+        if payment is not None:
+            return _purchased(_pay(payment, body.count, key))
+    except PaymentRefused as error:
+        refusal = str(error)
+    caller = f"network:{caller_networks()[0].key}"
+    key = None if refusal else key
+    return _challenged(agents.open_request(body.count, now=now(), caller=caller, key=key), refusal)
+
+
+@routes.post("/ack/receipts")
+@policy("public")
+@Documented("The receipt of a paid payment request", ReceiptAnswer, body=ReceiptBody)
+def issue_receipt() -> Response:
+    """Return the receipt, after the rail has proved the payment."""
+    body = parse_body(ReceiptBody)
+    purchase = receipts.issue(body.payment_request_token, body.payment_option_id)
+    settled = purchase.settlement
+    details = ReceiptDetails(
+        purchase_id=purchase.request.id,
+        payment_option_id=settled.option_id,
+        rail=settled.rail,
+        livemode=settled.livemode,
+        credits_micro=purchase.credits_micro,
+        remaining_micro=purchase.remaining_micro,
+        expires_at=settled.expires_at,
+    )
+    return json_response(ReceiptAnswer(receipt=purchase.receipt, details=details))
+
+
+@routes.post("/agents/sandbox-payments")
+@policy("public")
+@Documented(
+    "Pay a payment request without real money; not in production",
+    SandboxPaymentAnswer,
+    body=SandboxPaymentBody,
+)
+def pay_in_sandbox() -> Response:
+    """Pay a payment request in the sandbox; the receipt service then issues its receipt."""
+    rail = get(Rails).named(sandbox.NAME)
+    if rail is None:
+        raise NotFound
+    headers = {sandbox.HEADER: parse_body(SandboxPaymentBody).payment_request_token}
+    payment = rail.read_payment(headers)
+    if payment is None or payment.request_id is None:
+        raise UnknownPaymentRequest("This is no payment request of this server.")
+    count = requests.find(payment.request_id).count
+    # A repeated payment of the same token finds the first one.
+    purchase = agents.pay(payment, headers, count, key=sandbox.NAME, now=now())
+    answer = SandboxPaymentAnswer(
+        payment_request_id=purchase.request.id,
+        reference=purchase.settlement.ref,
+        livemode=purchase.settlement.livemode,
+    )
+    return json_response(answer)
+
+
+def require_agents_key() -> None:
+    """Raise ``NotFound`` on a site that has no key to sign what it sells to agents."""
+    if not get(Settings).agents_key:
+        raise NotFound("This site sells no image credits to agents.")
+
+
+routes.before_request(require_agents_key)
+
+
+def _pay(payment: Payment, count: int, key: str | None) -> Purchase:
+    key = key or payment.idempotency_key
+    return agents.pay(payment, _headers(), count, key=key, now=now())
+
+
+def _headers() -> dict[str, str]:
+    return {name.lower(): value for name, value in request.headers.items()}
+
+
+def _purchased(purchase: Purchase) -> Response:
+    answer = PurchaseAnswer(
+        purchase_id=purchase.request.id,
+        receipt=purchase.receipt,
+        credits_micro=purchase.credits_micro,
+        remaining_micro=purchase.remaining_micro,
+        expires_at=purchase.settlement.expires_at,
+    )
+    headers = {**purchase.headers, **replay_headers(replayed=purchase.replayed)}
+    return json_response(answer, 200, headers)
+
+
+def _challenged(challenge: Challenge, refusal: str | None = None) -> Response:
+    headers = {**challenge.headers(), **replay_headers(replayed=challenge.replayed)}
+    if request.accept_mimetypes.best_match(["text/plain", JSON]) == JSON:
+        described: dict[str, Any] = challenge.described()
+        content = {
+            "paymentRequestToken": challenge.token,
+            "paymentRequest": described,
+            "error": refusal,
+        }
+        return json_response(ChallengeAnswer.model_validate(content), 402, headers)
+    response = Response(challenge.token, 402, headers, mimetype="text/plain")
+    response.headers["Cache-Control"] = "no-store"
+    return response

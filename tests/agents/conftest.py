@@ -1,0 +1,104 @@
+"""A shop for agents: the app, called by programs without cookies."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, select
+from werkzeug.test import TestResponse
+
+from creditapp import ledger
+from creditapp.agents.models import PaymentRequest, Settlement
+from creditapp.db import Model, snapshot
+
+T = TypeVar("T")
+ACCEPT_JSON = {"Accept": "application/json"}
+
+
+class AgentShop:
+    """The app as agents call it."""
+
+    def __init__(self, app: Flask) -> None:
+        self.app = app
+
+    def post(self, path: str, body: Any = None, **headers: str) -> TestResponse:
+        """Post JSON, as a program without cookies; ``_`` in a header's name is a dash."""
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.app.test_client().post(path, json=body, headers=sent)
+
+    def get(self, path: str, **headers: str) -> TestResponse:
+        """Get an address."""
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.app.test_client().get(path, headers=sent)
+
+    def token(self, count: int = 3) -> str:
+        """Return the token of a new payment request."""
+        answer = self.post("/api/images/buy", {"count": count})
+        assert answer.status_code == 402, answer.text
+        return answer.text
+
+    def pay(self, token: str) -> TestResponse:
+        """Pay a payment request in the sandbox."""
+        return self.post("/api/agents/sandbox-payments", {"paymentRequestToken": token})
+
+    def claim(self, token: str) -> TestResponse:
+        """Ask for the receipt of a payment request."""
+        return self.post("/api/ack/receipts", {"paymentRequestToken": token})
+
+    def receipt(self, count: int = 3) -> str:
+        """Buy credits; return their receipt."""
+        token = self.token(count)
+        assert self.pay(token).status_code == 200
+        return str(self.claim(token).json["receipt"])
+
+    def balance(self, receipt: str) -> dict[str, Any]:
+        """Return what is left on a receipt."""
+        answer = self.get("/api/receipts/balance", Authorization=f"Bearer {receipt}")
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json)
+
+    def count(self, model: type[Model]) -> int:
+        """Return how many rows a table has."""
+        with self.app.app_context(), snapshot() as session:
+            return session.execute(select(func.count()).select_from(model)).scalar_one()
+
+    def request_row(self, request_id: str) -> PaymentRequest:
+        """Return a payment request as it is stored."""
+        with self.app.app_context(), snapshot() as session:
+            return session.get_one(PaymentRequest, request_id)
+
+    def settlement_row(self, request_id: str) -> Settlement:
+        """Return the settlement of a payment request."""
+        query = select(Settlement).where(Settlement.payment_request_id == request_id)
+        with self.app.app_context(), snapshot() as session:
+            return session.scalars(query).one()
+
+    def at_once(self, *acts: Callable[[], T]) -> list[T]:
+        """Run actions in threads that start together."""
+        barrier = threading.Barrier(len(acts))
+
+        def one(act: Callable[[], T]) -> T:
+            barrier.wait()
+            return act()
+
+        with ThreadPoolExecutor(len(acts)) as pool:
+            return list(pool.map(one, acts))
+
+    def check_ledger(self) -> None:
+        """Fail unless every invariant of the ledger holds."""
+        with self.app.app_context(), snapshot() as session:
+            report = ledger.proof.check(session.connection())
+        assert report.ok, report.as_text()
+
+
+@pytest.fixture
+def agent_shop(app: Flask) -> Iterator[AgentShop]:
+    """The app as agents call it; afterwards the ledger's invariants must hold."""
+    made = AgentShop(app)
+    yield made
+    made.check_ledger()
