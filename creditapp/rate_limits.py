@@ -263,5 +263,15 @@ CHAT_IMAGES_SENT_MAX: Final = 16
 EMBEDDED_TEXTS_MAX: Final = 100
 """Of one request: the vectors are sent, and with a key stored, as one JSON text."""
 
+MCP_MAX_MICRO: Final = 10_000_000
+"""The most that one call of a tool at ``/mcp`` may cost where it names no ``maxCredits``: 10
+credits. A language model decides about the call, and nobody may be watching."""
+
+MCP_BATCH_MAX: Final = 10
+"""Messages of one batch at ``/mcp``, of the versions of the protocol that have batches."""
+
+MCP_IMAGE_BYTES_MAX: Final = 700 * 1024
+"""Of an image in a tool's result: in base64 it stays below the megabyte that clients take."""
+
 GENERATION_WAIT_SECONDS: Final = 30
 """How long an API request waits at most for a generation to end."""

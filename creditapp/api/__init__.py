@@ -1,4 +1,4 @@
-"""The JSON API: one module a resource, each with a blueprint of its own below ``/api``."""
+"""The JSON API: a module for each resource, with a blueprint below ``/api``; and ``/mcp``."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from creditapp.api import (
     generations,
     grants,
     keys,
+    mcp,
     openapi,
     plans,
     price_sync,
@@ -63,3 +64,4 @@ def init_app(app: Flask) -> None:
     # The same routes without /api, as agents that were written for others call them.
     for resource in (agents, agent_receipts):
         app.register_blueprint(resource.routes, name=resource.routes.name)
+    app.register_blueprint(mcp.routes)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 from pydantic import BaseModel, Field, ValidationError
 
 from creditapp.api.data_urls import FilesInBody
 from creditapp.api.generations import GenerationAnswer, answer_of, failure_of
 from creditapp.api.requests import (
-    idempotency_key,
+    key_of_route,
     operation_of,
     pop_max_micro,
     replay_headers,
@@ -20,7 +20,7 @@ from creditapp.api.waiting import wait_for_end
 from creditapp.clock import now
 from creditapp.db import reading
 from creditapp.errors import ValidationFailed
-from creditapp.generation import GenerationResult, find, queries, submit
+from creditapp.generation import Caller, GenerationResult, find, queries, submit
 from creditapp.generation.operations import OPERATIONS
 from creditapp.generation.operations.audio import AudioOrder
 from creditapp.generation.operations.image_to_image import EditOrder
@@ -120,16 +120,8 @@ def generate_by_type(body: dict[str, Any]) -> Response:
 def _generate(route: str, operation: str, body: dict[str, Any]) -> Response:
     """Order, wait for the end and answer; ``route`` is what an idempotency key belongs to."""
     by = caller(pop_max_micro(body))
-    with FilesInBody(with_model(body), by) as files:
-        order = _order(operation, files)
-        key = idempotency_key(order.idempotency_key, route)
-        # A repeated request finds what the first one stored.
-        if files and queries.find_by_key(reading(), by, key) is None:
-            files.store()
-            order = _order(operation, files)
-        result = submit(order, by, key=key, now=now())
-        if not result.replayed:
-            files.keep()
+    key = request.headers.get("Idempotency-Key")
+    result = place_order(operation, body, by, route=route, key=key)
     headers = replay_headers(replayed=result.replayed)
     if not result.generation.finished and wait_for_end(result.generation.id):
         result = find(reading(), result.generation.id, by)
@@ -139,6 +131,27 @@ def _generate(route: str, operation: str, body: dict[str, Any]) -> Response:
         refusal.headers.update(headers)
         raise refusal
     return _respond(result, headers)
+
+
+def place_order(
+    operation: str, body: dict[str, Any], by: Caller, *, route: str, key: str | None = None
+) -> GenerationResult:
+    """Submit the order of a body, with the files that it brings. Owns its transactions.
+
+    ``key`` comes before the body's ``idempotencyKey``; either belongs to ``route``. Raises
+    ``ValidationFailed`` for a body that is no order, and what ``submit`` raises.
+    """
+    with FilesInBody(with_model(body), by) as files:
+        order = _order(operation, files)
+        request_key = key_of_route(order.idempotency_key if key is None else key, route)
+        # A repeated request finds what the first one stored.
+        if files and queries.find_by_key(reading(), by, request_key) is None:
+            files.store()
+            order = _order(operation, files)
+        result = submit(order, by, key=request_key, now=now())
+        if not result.replayed:
+            files.keep()
+    return result
 
 
 def _order(operation: str, files: FilesInBody) -> Order:

@@ -98,9 +98,14 @@ def list_packs() -> Response:
 @documented("The cost of every operation and model", CostsAnswer)
 def list_costs() -> Response:
     """Return the cost of every operation and model, each with a sentence for people."""
+    return json_response(price_list())
+
+
+def price_list() -> CostsAnswer:
+    """Return the price list of the current catalog."""
     catalog = get(Catalog)
     operations = [_operation(catalog, cost) for cost in credit_costs(catalog)]
-    return json_response(CostsAnswer(operations=operations, version=catalog.version))
+    return CostsAnswer(operations=operations, version=catalog.version)
 
 
 def _operation(catalog: Catalog, cost: PricedOperation) -> OperationCost:

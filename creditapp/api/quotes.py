@@ -121,8 +121,11 @@ class QuoteRequest(BaseModel):
 @documented("The price of a generation before it is made", QuoteAnswer, body=QuoteRequest)
 def quote() -> Response:
     """Return the price of a generation's body without holding credits."""
-    partial = parse_body(QuoteRequest)
-    body = read_json()
+    return json_response(answer_quote(parse_body(QuoteRequest), read_json()))
+
+
+def answer_quote(partial: QuoteRequest, body: dict[str, Any]) -> QuoteAnswer:
+    """Return the price of a body, whole or partial, and whether the caller can pay it."""
     operation = partial.operation or operation_of(body)
     order = _whole_order(operation, body)
     priced = _price_whole(order) if order else _price_partial(operation, partial)
@@ -135,7 +138,7 @@ def quote() -> Response:
         answer.balance_micro = balance_micro = _balance_micro(current_viewer.wallet_id, operation)
         answer.affordable = answer.cost_micro <= balance_micro
         answer.shortfall_micro = max(0, answer.cost_micro - balance_micro)
-    return json_response(answer)
+    return answer
 
 
 def _whole_order(operation: str, body: dict[str, Any]) -> Order | None:

@@ -64,7 +64,11 @@ def idempotency_key(body_key: str | None, route: str) -> str:
 
     The header ``Idempotency-Key`` comes before the body's ``idempotencyKey``.
     """
-    key = request.headers.get("Idempotency-Key", body_key)
+    return key_of_route(request.headers.get("Idempotency-Key", body_key), route)
+
+
+def key_of_route(key: str | None, route: str) -> str:
+    """Return a caller's key as one of this route, or a new one without any."""
     if key is None:
         return f"{ONCE}{secrets.token_hex(16)}"
     return f"{route}:{_checked(key)}"
@@ -88,7 +92,11 @@ def pop_max_micro(body: dict[str, Any]) -> int | None:
     The header ``X-Max-Credits`` comes before the body's member.
     """
     value = body.pop("maxCredits", None)
-    value = request.headers.get("X-Max-Credits", value)
+    return parse_max_micro(request.headers.get("X-Max-Credits", value))
+
+
+def parse_max_micro(value: object) -> int | None:
+    """Return the microcredits of a ``maxCredits``; raise ``ValidationFailed`` for a wrong one."""
     if value is None:
         return None
     try:

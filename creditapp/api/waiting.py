@@ -38,12 +38,15 @@ def init_app(app: Flask) -> None:
         provide(app, WaitingSlots, WaitingSlots(get(Settings).threads))
 
 
-def wait_for_end(generation_id: str) -> bool:
-    """Wait for as long as the caller prefers; return whether the generation must be read again.
+def wait_for_end(generation_id: str, seconds: int | None = None) -> bool:
+    """Wait for the end of a generation; return whether it must be read again.
 
-    The request's own session is closed first, and each poll is a short read of its own.
+    Without ``seconds`` the wait is as long as the request's ``Prefer`` says. The
+    request's own session is closed first, and each poll is a short read of its own.
     """
-    seconds, slots = preferred_seconds(), get(WaitingSlots).semaphore
+    slots = get(WaitingSlots).semaphore
+    if seconds is None:
+        seconds = preferred_seconds()
     if seconds <= 0 or not slots.acquire(blocking=False):
         return False
     stop_reading()

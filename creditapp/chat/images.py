@@ -124,10 +124,10 @@ def _file(source: Source) -> SourceFile | None:
     side = max(source.width or 0, source.height or 0)
     if len(data) <= BYTES_MAX and 0 < side <= SIDE_MAX:
         return SourceFile(data, source.mime_type)
-    return SourceFile(_as_jpeg(data), "image/jpeg")
+    return SourceFile(as_jpeg(data), "image/jpeg")
 
 
-def _as_jpeg(data: bytes) -> bytes:
+def as_jpeg(data: bytes) -> bytes:
     """Return an image as a smaller JPEG, on white; it was decoded when it came in."""
     from PIL import Image, ImageOps
 

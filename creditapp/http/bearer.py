@@ -81,8 +81,10 @@ def fingerprint() -> str:
     return api_keys.digest_of(request.headers["Authorization"])
 
 
-def authenticate(scope: str | None) -> None:
+def authenticate(scope: str | None, *, takes_any: bool = False) -> None:
     """Find the member of the request's bearer key, for a route that takes keys with ``scope``.
+
+    A route that ``takes_any`` looks at the scopes itself.
 
     Raises ``TokenInvalid`` or ``TokenExpired`` (401), or ``Forbidden`` for a key without the scope.
     """
@@ -96,7 +98,7 @@ def authenticate(scope: str | None) -> None:
         member = _member_of_token(reading(), sent)
     else:
         member = _member_of_key(reading(), sent)
-    if member.key is None or scope not in member.key.scopes:
+    if member.key is None or not (takes_any or scope in member.key.scopes):
         raise Forbidden(f"This key lacks the scope {scope}.")
     g.key_member = member
 

@@ -65,7 +65,7 @@ def is_foreign() -> bool:
         return False
     if "Sec-Fetch-Site" in request.headers:
         return request.headers["Sec-Fetch-Site"] not in ("same-origin", "none")
-    return "Origin" in request.headers and not _is_our_origin(request.headers["Origin"])
+    return "Origin" in request.headers and not is_our_origin(request.headers["Origin"])
 
 
 def _is_same_origin() -> bool:
@@ -76,7 +76,8 @@ def _is_same_origin() -> bool:
     return not request.cookies
 
 
-def _is_our_origin(origin: str) -> bool:
+def is_our_origin(origin: str) -> bool:
+    """Whether an ``Origin`` names this site."""
     settings = get(Settings)
     site = urlsplit(settings.site_url)
     if origin == f"{site.scheme}://{site.netloc}":

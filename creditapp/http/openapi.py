@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 
 from creditapp.config import Settings
 from creditapp.errors import AppError
-from creditapp.http.policies import policy_of, scope_of
+from creditapp.http.policies import ANY_SCOPE, policy_of, scope_of
 from creditapp.http.problems import Problem
 from creditapp.http.sessions import SESSION_COOKIE, cookie_name
 from creditapp.services import get
@@ -41,6 +41,7 @@ HEADERS = {
     "response, with Idempotent-Replayed: true; another body returns 409.",
     "X-Max-Credits": "The most that the request may cost; above it 402 max_credits_exceeded, and "
     "nothing is charged. The body's maxCredits says the same.",
+    "MCP-Protocol-Version": "The version that initialize agreed on; 2025-03-26 without it.",
     "Stripe-Signature": "Stripe's signature of the raw body, at most 5 minutes old.",
     "x-openai-api-key": "In place of the stored OpenAI key, of a member who pays with own keys.",
     "x-anthropic-api-key": "In place of the stored Anthropic key, likewise.",
@@ -208,7 +209,7 @@ def _security(endpoint: str) -> Iterator[dict[str, list[str]]]:
     if name == "user" or scope is not None:
         yield {"session": []}
     if scope is not None:
-        yield {"apiKey": [scope]}
+        yield {"apiKey": [] if scope == ANY_SCOPE else [scope]}
     if name == "public" and scope is not None:
         yield {}
 

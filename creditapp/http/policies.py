@@ -20,6 +20,9 @@ POLICIES = ("public", "user", "admin", "key", "signature")
 """public: anyone. user: a signed-in user. admin: a signed-in operator. key: the admin key in a
 header. signature: a request or link signed with a shared secret, such as Stripe's."""
 
+ANY_SCOPE = "any"
+"""The scope of a route that takes every key and looks at its scopes itself."""
+
 FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
 """Content types of a form."""
 
@@ -46,7 +49,7 @@ def policy(
     """
     if name not in POLICIES:
         raise ValueError(f"{name!r} is not a policy")
-    if scope is not None and scope not in SCOPES:
+    if scope is not None and scope not in (*SCOPES, ANY_SCOPE):
         raise ValueError(f"{scope!r} is not a scope")
 
     def mark(view: View) -> View:
@@ -91,7 +94,7 @@ def _enforce_policy() -> None:
     if request.endpoint is None:
         return  # no such path: the router's own 404 or 405 follows
     scope = scope_of(current_app, request.endpoint)
-    bearer.authenticate(scope)
+    bearer.authenticate(scope, takes_any=scope == ANY_SCOPE)
     match policy_of(current_app, request.endpoint):
         case "public" | "signature":
             return

@@ -141,6 +141,13 @@ def is_for_programs() -> bool:
 
 
 def _problem_json(error: AppError) -> Response:
+    response = json_response(problem_members(error), error.status, dict(error.headers))
+    response.content_type = "application/problem+json"
+    return response
+
+
+def problem_members(error: AppError) -> dict[str, object]:
+    """Return the members of an error's JSON."""
     settings = get(Settings)
     problem: dict[str, object] = {
         "type": f"{settings.site_url}/api/docs#{error.code}",
@@ -158,9 +165,7 @@ def _problem_json(error: AppError) -> Response:
         problem |= {"packsUrl": "/credits", "plansUrl": "/credits"}
     for name, value in error.fields.items():
         problem[name] = rfc3339(value) if isinstance(value, datetime) else value
-    response = json_response(problem, error.status, dict(error.headers))
-    response.content_type = "application/problem+json"
-    return response
+    return problem
 
 
 def _refuse_http(error: HTTPException) -> AnyResponse:
