@@ -60,6 +60,12 @@ class SettlementUnknown(AppError):
         super().__init__(detail or text, headers={"Retry-After": "5"})
 
 
+class CreditsExhausted(AppError):
+    """The receipt has no credit left."""
+
+    status, code, title = 409, "credits_exhausted", "This receipt has no credits left"
+
+
 class Refunded(AppError):
     """The receipt's unused credits were paid back."""
 

@@ -6,6 +6,7 @@ from flask import Blueprint, Flask
 
 from creditapp.api import (
     access_tokens,
+    agent_images,
     agent_receipts,
     agents,
     auto_topup,
@@ -33,6 +34,7 @@ from creditapp.api import (
 api = Blueprint("api", __name__, url_prefix="/api")
 for resource in (
     access_tokens,
+    agent_images,
     agent_receipts,
     agents,
     auto_topup,
@@ -62,6 +64,6 @@ def init_app(app: Flask) -> None:
     app.register_blueprint(api)
     app.register_blueprint(did.routes)
     # The same routes without /api, as agents that were written for others call them.
-    for resource in (agents, agent_receipts):
+    for resource in (agents, agent_images, agent_receipts):
         app.register_blueprint(resource.routes, name=resource.routes.name)
     app.register_blueprint(mcp.routes)

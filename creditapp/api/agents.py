@@ -12,7 +12,7 @@ from pydantic import Field, StrictInt
 
 from creditapp import agents
 from creditapp.agents import receipts, requests
-from creditapp.agents.rails import Payment, Rails, sandbox
+from creditapp.agents.rails import Rails, sandbox
 from creditapp.agents.refusals import PaymentRefused, UnknownPaymentRequest
 from creditapp.agents.requests import Challenge
 from creditapp.agents.settlement import Purchase
@@ -122,9 +122,15 @@ class SandboxPaymentAnswer(Schema):
     notice: str = "No real money moved: this is a payment of the sandbox."
 
 
+PAYMENT_LIMIT: Final = limited(
+    PAYMENT_REQUESTS, "payment requests", counts_when=lambda answer: answer.status_code == 402
+)
+"""Decorator of a view that answers 402 with a payment request."""
+
+
 @routes.post("/images/buy")
 @policy("public")
-@limited(PAYMENT_REQUESTS, "payment requests", counts_when=lambda answer: answer.status_code == 402)
+@PAYMENT_LIMIT
 @Documented(
     "Buy image credits: 402 with a payment request, 200 with a receipt once paid",
     PurchaseAnswer,
@@ -136,16 +142,22 @@ class SandboxPaymentAnswer(Schema):
 def buy() -> Response:
     """Answer 402 with a payment request; with a payment in the headers settle it and answer 200."""
     body = parse_body(BuyBody)
-    key, refusal = optional_key(body.idempotency_key), None
+    bought = buy_or_challenge(body.count, optional_key(body.idempotency_key))
+    return bought if isinstance(bought, Response) else _purchased(bought)
+
+
+def buy_or_challenge(count: int, key: str | None) -> Purchase | Response:
+    """Settle the payment in the request's headers, or return a 402 with a payment request."""
+    refusal = None
     try:
         payment = get(Rails).read_payment(_headers())
         if payment is not None:
-            return _purchased(_pay(payment, body.count, key))
+            payment_key = key or payment.idempotency_key
+            return agents.pay(payment, _headers(), count, key=payment_key, now=now())
     except PaymentRefused as error:
-        refusal = str(error)
+        refusal, key = str(error), None
     caller = f"network:{caller_networks()[0].key}"
-    key = None if refusal else key
-    return _challenged(agents.open_request(body.count, now=now(), caller=caller, key=key), refusal)
+    return _challenged(agents.open_request(count, now=now(), caller=caller, key=key), refusal)
 
 
 @routes.post("/ack/receipts")
@@ -202,11 +214,6 @@ def require_agents_key() -> None:
 
 
 routes.before_request(require_agents_key)
-
-
-def _pay(payment: Payment, count: int, key: str | None) -> Purchase:
-    key = key or payment.idempotency_key
-    return agents.pay(payment, _headers(), count, key=key, now=now())
 
 
 def _headers() -> dict[str, str]:

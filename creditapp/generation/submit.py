@@ -213,7 +213,7 @@ def _create(
     earlier = None if key.startswith(ONCE) else queries.find_by_key(session, by, key)
     if earlier is not None:
         return _replay(session, earlier, order)
-    if by.member is None:
+    if by.funding == "guest":
         refusal = guest_refusal(get(Catalog), order.price_request(NO_SOURCES))
         if refusal:
             raise AuthenticationRequired(refusal)
@@ -274,7 +274,7 @@ def _new_generation(
         **values,
         catalog_version=quote.version,
         funding=by.funding,
-        quoted_micro=quote.cost_micro if own_key is None else 0,
+        quoted_micro=funding.price_micro(quote, by),
         quoted_units=quote.units,
         charged_micro=0,
         state="queued",

@@ -54,6 +54,7 @@ ANSWER_HEADERS = {
     "X-Credits-Cost": "Credits that a member is charged; with 202 the most that it will be.",
     "X-Credits-Held": "Credits held while the answer is written: the most that it can cost.",
     "X-Credits-Remaining": "Credits that a member can spend.",
+    "X-Receipt": "The receipt of a payment that came with the request: a bearer secret.",
     "X-Usage-Id": "The id of the usage record, by which the answer can be stopped.",
 }
 QUERY = {

@@ -15,6 +15,10 @@ from werkzeug.test import TestResponse
 from creditapp import ledger
 from creditapp.agents.models import PaymentRequest, Settlement
 from creditapp.db import Model, snapshot
+from creditapp.generation.providers import Providers
+from creditapp.services import provide
+from tests.app_factory import get_queue
+from tests.generation.studio import Scripted
 
 T = TypeVar("T")
 ACCEPT_JSON = {"Accept": "application/json"}
@@ -25,6 +29,8 @@ class AgentShop:
 
     def __init__(self, app: Flask) -> None:
         self.app = app
+        with app.app_context():
+            self.queue = get_queue()
 
     def post(self, path: str, body: Any = None, **headers: str) -> TestResponse:
         """Post JSON, as a program without cookies; ``_`` in a header's name is a dash."""
@@ -55,6 +61,20 @@ class AgentShop:
         token = self.token(count)
         assert self.pay(token).status_code == 200
         return str(self.claim(token).json["receipt"])
+
+    def generate(self, receipt: str | None = None, **body: Any) -> TestResponse:
+        """Ask for an image without waiting for it."""
+        sent = body | ({"receipt": receipt} if receipt else {})
+        return self.post("/api/images/generate", sent, Prefer="respond-async")
+
+    def make(self, receipt: str, **body: Any) -> TestResponse:
+        """Ask for an image, let the worker make it, and get it."""
+        asked = self.generate(receipt, **body)
+        assert asked.status_code == 202, asked.text
+        self.queue.run()
+        body = {"receipt": receipt, **body}
+        key = asked.headers["Idempotency-Key"]
+        return self.post("/api/images/generate", body, Idempotency_Key=key)
 
     def balance(self, receipt: str) -> dict[str, Any]:
         """Return what is left on a receipt."""
@@ -94,6 +114,19 @@ class AgentShop:
         with self.app.app_context(), snapshot() as session:
             report = ledger.proof.check(session.connection())
         assert report.ok, report.as_text()
+
+
+@pytest.fixture
+def provider() -> Scripted:
+    """The provider of every model; it delivers every order until a test scripts otherwise."""
+    return Scripted()
+
+
+@pytest.fixture
+def app(app: Flask, provider: Scripted) -> Flask:
+    """The app with the scripted provider."""
+    provide(app, Providers, Providers({}, offline=provider))
+    return app
 
 
 @pytest.fixture

@@ -1,0 +1,130 @@
+"""``/api/images/generate``: an image for one credit of a receipt, or paid in the same request."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import Final
+
+from flask import Blueprint, Response, request
+from pydantic import Field, ValidationError
+
+from creditapp.agents import images, receipts, settlement
+from creditapp.agents.images import ImageWish
+from creditapp.agents.receipts import Receipt
+from creditapp.api.agents import PAYMENT_LIMIT, buy_or_challenge, require_agents_key
+from creditapp.api.generations import ChargeAnswer, failure_of
+from creditapp.api.requests import IdempotentBody, optional_key, parse_body, replay_headers
+from creditapp.api.waiting import wait_for_end
+from creditapp.clock import now
+from creditapp.db import reading
+from creditapp.generation import GenerationResult
+from creditapp.http.json_provider import json_response, validation_failed
+from creditapp.http.openapi import Documented
+from creditapp.http.policies import policy
+from creditapp.http.schemas import Schema
+from creditapp.media import Media
+from creditapp.services import get
+from creditapp.units import credits_number
+
+routes = Blueprint("agent_images", __name__)
+routes.before_request(require_agents_key)
+
+JSON: Final = "application/json"
+
+
+class ImageBody(IdempotentBody):
+    """A receipt and what to draw: a prompt, or the name of a subject; without both, any subject."""
+
+    receipt: str | None = Field(None, description="Without one the request is answered with 402.")
+    prompt: str | None = None
+    name: str | None = Field(None, description="A subject of the catalog.")
+
+
+class ImageAnswer(Schema):
+    """An image of a receipt; while it is being made, ``imageBase64`` is null."""
+
+    id: str
+    status: str
+    prompt: str
+    mime_type: str | None = None
+    width: int | None = None
+    height: int | None = None
+    image_base64: str | None = None
+    preview: bool
+    credits: ChargeAnswer
+    idempotency_key: str = Field(description="Send it with the same body to get this image again.")
+    receipt: str | None = Field(None, description="Of an image that this request paid for.")
+
+
+@routes.post("/images/generate")
+@policy("public")
+@PAYMENT_LIMIT
+@Documented(
+    "Make an image for one credit of a receipt: the file, or ImageAnswer as JSON",
+    ImageAnswer,
+    body=ImageBody,
+    headers=["Idempotency-Key", "Prefer"],
+    answer_headers=["X-Credits-Cost", "X-Credits-Remaining", "Idempotent-Replayed", "X-Receipt"],
+    also={
+        202: "Not finished yet: send the request again with the header Idempotency-Key",
+        402: "Without a receipt: a payment request for one credit, as /api/images/buy has it",
+    },
+)
+def generate() -> Response:
+    """Make an image; without a receipt ask for the payment of one credit, or take it."""
+    body = parse_body(ImageBody)
+    key = optional_key(body.idempotency_key)
+    text, headers = body.receipt, {}
+    if text is None:
+        bought = buy_or_challenge(1, key)
+        if isinstance(bought, Response):
+            return bought
+        text, headers = bought.receipt, {**bought.headers, "X-Receipt": bought.receipt}
+    receipt = receipts.prove(reading(), text, now=now())
+    key = key or images.new_key()
+    try:
+        wish = ImageWish(body.prompt, body.name)
+        result = images.order_image(receipt, wish, key=key, now=now())
+    except ValidationError as error:
+        raise validation_failed(error) from None
+    headers |= replay_headers(replayed=result.replayed)
+    if not result.generation.finished and wait_for_end(result.generation.id):
+        result = images.find_image(receipt, result.generation.id)
+    return _respond(receipt, result, key, headers)
+
+
+def _respond(
+    receipt: Receipt, result: GenerationResult, key: str, headers: dict[str, str]
+) -> Response:
+    generation = result.generation
+    left_micro = settlement.balance(reading(), receipt.request.id, now=now()).available_micro
+    charge = ChargeAnswer(used_micro=generation.charged_micro, remaining_micro=left_micro)
+    headers |= {
+        "X-Credits-Cost": str(credits_number(generation.charged_micro)),
+        "X-Credits-Remaining": str(credits_number(left_micro)),
+        "Idempotency-Key": key,
+        "Cache-Control": "private, no-store",
+    }
+    if generation.state in ("failed", "canceled"):
+        refusal = failure_of(generation)
+        refusal.headers.update(headers)
+        raise refusal
+    answer = ImageAnswer(
+        id=generation.id,
+        status=generation.state,
+        prompt=generation.prompt,
+        preview=generation.preview,
+        credits=charge,
+        idempotency_key=key,
+        receipt=headers.get("X-Receipt"),
+    )
+    if not generation.finished:
+        return json_response(answer, 202, {**headers, "Retry-After": "2"})
+    asset = result.assets[0]
+    with get(Media).open(asset.media_key) as file:
+        data = file.read()
+    if request.accept_mimetypes.best_match(["image/*", JSON]) != JSON:
+        return Response(data, 200, headers, mimetype=asset.mime_type)
+    answer.mime_type, answer.width, answer.height = asset.mime_type, asset.width, asset.height
+    answer.image_base64 = b64encode(data).decode()
+    return json_response(answer, 200, headers)

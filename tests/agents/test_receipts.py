@@ -1,0 +1,197 @@
+"""Receipts: only what this server issued for a payment of its own request is worth a credit."""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import timedelta
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from creditapp.clock import StoppedClock
+from creditapp.generation.models import Generation
+from tests.agents.conftest import AgentShop
+from tests.agents.test_buy import claims_of
+
+
+def segment(data: object) -> str:
+    """Return an object as a part of a JWT."""
+    return base64.urlsafe_b64encode(json.dumps(data).encode()).rstrip(b"=").decode()
+
+
+def refused(agent_shop: AgentShop, receipt: str) -> str:
+    """Return the code with which both uses of a receipt are refused; nothing is made."""
+    made = agent_shop.generate(receipt, prompt="a quay")
+    read = agent_shop.get("/api/receipts/balance", Authorization=f"Bearer {receipt}")
+    assert made.status_code == read.status_code == 401
+    assert made.json["code"] == read.json["code"]
+    assert agent_shop.count(Generation) == 0
+    return str(made.json["code"])
+
+
+def did_key(key: Ed25519PrivateKey) -> str:
+    """Return the did:key of a key."""
+    alphabet = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+    number = int.from_bytes(b"\xed\x01" + key.public_key().public_bytes_raw(), "big")
+    letters = ""
+    while number:
+        number, rest = divmod(number, 58)
+        letters = alphabet[rest] + letters
+    return f"did:key:z{letters}"
+
+
+def test_a_receipt_issued_by_its_holder_is_refused(agent_shop: AgentShop) -> None:
+    """The design that these receipts replace accepted one: anybody could pay nothing."""
+    claims = claims_of(agent_shop.receipt())
+    key = Ed25519PrivateKey.generate()
+    claims["iss"] = claims["sub"] = did_key(key)
+
+    assert refused(agent_shop, jwt.encode(claims, key, "EdDSA")) == "untrusted_receipt_issuer"
+
+
+def test_a_receipt_in_our_name_with_another_key_is_refused(agent_shop: AgentShop) -> None:
+    claims = claims_of(agent_shop.receipt())
+
+    forged = jwt.encode(claims, Ed25519PrivateKey.generate(), "EdDSA")
+
+    assert refused(agent_shop, forged) == "receipt_invalid"
+
+
+def test_a_receipt_without_a_signature_is_refused(agent_shop: AgentShop) -> None:
+    claims = claims_of(agent_shop.receipt())
+    for algorithm in ("none", "None", "EdDSA"):
+        unsigned = f"{segment({'alg': algorithm, 'typ': 'JWT'})}.{segment(claims)}."
+        assert refused(agent_shop, unsigned) == "receipt_invalid"
+
+
+@pytest.mark.parametrize(
+    ("key", "algorithm"),
+    [
+        (ec.generate_private_key(ec.SECP256R1()), "ES256"),
+        (ec.generate_private_key(ec.SECP256K1()), "ES256K"),
+        (Ed448PrivateKey.generate(), "EdDSA"),
+        ("a secret that everybody could know, long enough", "HS256"),
+    ],
+)
+def test_other_curves_and_shared_secrets_are_refused(
+    agent_shop: AgentShop, key: Any, algorithm: str
+) -> None:
+    claims = claims_of(agent_shop.receipt())
+
+    assert refused(agent_shop, jwt.encode(claims, key, algorithm)) == "receipt_invalid"
+
+
+def test_our_public_key_as_a_shared_secret_signs_nothing(agent_shop: AgentShop) -> None:
+    claims = claims_of(agent_shop.receipt())
+    document = agent_shop.get("/.well-known/did.json").json
+    x = document["verificationMethod"][0]["publicKeyJwk"]["x"]
+
+    assert refused(agent_shop, jwt.encode(claims, x, "HS256")) == "receipt_invalid"
+
+
+def test_an_altered_claim_breaks_the_signature(agent_shop: AgentShop) -> None:
+    head, _, signature = agent_shop.receipt().split(".")
+    claims = claims_of(agent_shop.receipt())
+    claims["exp"] += 10_000_000
+
+    assert refused(agent_shop, f"{head}.{segment(claims)}.{signature}") == "receipt_invalid"
+
+
+def signed_by_us(agent_shop: AgentShop, claims: dict[str, Any]) -> str:
+    """Return claims signed with the server's own key: what a bug or a thief could make."""
+    from creditapp.agents import Identity
+    from creditapp.services import get
+
+    with agent_shop.app.app_context():
+        return get(Identity).sign(claims)
+
+
+def test_a_foreign_payment_request_within_our_receipt_is_refused(agent_shop: AgentShop) -> None:
+    claims = claims_of(agent_shop.receipt())
+    token = claims_of(claims["vc"]["credentialSubject"]["paymentRequestToken"])
+    foreign = jwt.encode(token, Ed25519PrivateKey.generate(), "EdDSA")
+    claims["vc"]["credentialSubject"]["paymentRequestToken"] = foreign
+
+    code = refused(agent_shop, signed_by_us(agent_shop, claims))
+    assert code == "unknown_payment_request"
+
+
+@pytest.mark.parametrize("amount", [1, 30_000])
+def test_a_token_with_another_amount_is_not_the_row(agent_shop: AgentShop, amount: int) -> None:
+    claims = claims_of(agent_shop.receipt())
+    token = claims_of(claims["vc"]["credentialSubject"]["paymentRequestToken"])
+    token["paymentOptions"][0]["amount"] = amount
+    claims["vc"]["credentialSubject"]["paymentRequestToken"] = signed_by_us(agent_shop, token)
+
+    code = refused(agent_shop, signed_by_us(agent_shop, claims))
+    assert code == "unknown_payment_request"
+
+
+def test_a_receipt_of_another_option_is_refused(agent_shop: AgentShop) -> None:
+    claims = claims_of(agent_shop.receipt())
+    claims["vc"]["credentialSubject"]["paymentOptionId"] = "another"
+
+    assert refused(agent_shop, signed_by_us(agent_shop, claims)) == "receipt_invalid"
+
+
+def test_our_receipt_of_an_unpaid_request_is_refused(agent_shop: AgentShop) -> None:
+    claims = claims_of(agent_shop.receipt())
+    claims["vc"]["credentialSubject"]["paymentRequestToken"] = agent_shop.token()
+
+    assert refused(agent_shop, signed_by_us(agent_shop, claims)) == "receipt_invalid"
+
+
+@pytest.mark.parametrize("text", ["", "x", "a.b.c", "é.é.é", "x" * 20_000, "\x00"])
+def test_what_is_no_receipt_is_refused(agent_shop: AgentShop, text: str) -> None:
+    answer = agent_shop.post("/api/images/generate", {"receipt": text, "prompt": "a quay"})
+
+    assert (answer.status_code, answer.json["code"]) == (401, "receipt_invalid")
+
+
+@pytest.mark.parametrize("vc", [None, [], {}, {"type": "PaymentReceiptCredential"}])
+def test_a_signed_text_that_is_no_receipt_is_refused(agent_shop: AgentShop, vc: Any) -> None:
+    claims = {**claims_of(agent_shop.receipt()), "vc": vc}
+
+    assert refused(agent_shop, signed_by_us(agent_shop, claims)) == "receipt_invalid"
+
+
+def test_a_receipt_ends_with_its_credits(agent_shop: AgentShop, clock: StoppedClock) -> None:
+    receipt = agent_shop.receipt()
+    end = agent_shop.balance(receipt)["expiresAt"]
+    clock.advance(timedelta(days=365, seconds=1))
+
+    assert refused(agent_shop, receipt) == "receipt_expired"
+    assert claims_of(receipt)["exp"] == int(
+        agent_shop.settlement_row(
+            claims_of(claims_of(receipt)["vc"]["credentialSubject"]["paymentRequestToken"])["id"]
+        ).expires_at.timestamp()
+    )
+    assert end.startswith("2027-11-21")
+
+
+def test_a_token_that_we_did_not_sign_gets_no_receipt(agent_shop: AgentShop) -> None:
+    claims = claims_of(agent_shop.token())
+    forged = jwt.encode(claims, Ed25519PrivateKey.generate(), "EdDSA")
+
+    answer = agent_shop.claim(forged)
+
+    assert (answer.status_code, answer.json["code"]) == (401, "unknown_payment_request")
+    assert agent_shop.pay(forged).json["code"] == "unknown_payment_request"
+
+
+def test_errors_show_no_receipt(agent_shop: AgentShop, capfd: pytest.CaptureFixture[str]) -> None:
+    receipt = agent_shop.receipt(1)
+    agent_shop.make(receipt, prompt="a quay")
+
+    exhausted = agent_shop.generate(receipt, prompt="a quay")
+    altered = agent_shop.generate(receipt[:-4] + "AAAA", prompt="a quay")
+
+    signature = receipt.rpartition(".")[2]
+    logged = "".join(capfd.readouterr())
+    assert signature not in exhausted.text + altered.text + logged
+    assert receipt not in logged
