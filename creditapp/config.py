@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -24,6 +23,7 @@ from creditapp.setting_types import (
     SecretKeys,
     weakness_of,
 )
+from creditapp.stored_secrets import make_private_folder, stored_secret
 
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """The variable by which Prometheus' library shares metrics between processes."""
@@ -41,13 +41,23 @@ def _site_url(values: dict[str, Any]) -> str:
 
 
 def _secret_key(values: dict[str, Any]) -> str:
-    return "" if values["env"] == "production" else _stored_secret(values["data_dir"], "secret_key")
+    return _stored_in_demo(values, "secret_key", random_bytes=48)
 
 
 def _agents_key(values: dict[str, Any]) -> str:
+    return _stored_in_demo(values, "agents_key", random_bytes=32)
+
+
+def _stored_in_demo(values: dict[str, Any], name: str, *, random_bytes: int) -> str:
+    """Return a secret of the data folder; production has none, but for what is set."""
     if values["env"] == "production":
         return ""
-    return _stored_secret(values["data_dir"], "agents_key", random_bytes=32)
+    try:
+        return stored_secret(values["data_dir"], name, random_bytes=random_bytes)
+    except OSError as error:
+        raise SettingsInvalid(f"CREDITAPP_DATA cannot be written: {error.strerror}.") from None
+    except ValueError:
+        raise SettingsInvalid(f"The file {name} in CREDITAPP_DATA is damaged: delete it.") from None
 
 
 _LOWER_CASE = BeforeValidator(str.lower)
@@ -215,9 +225,8 @@ def _check_shared_stores(settings: Settings) -> None:
 
 
 def _make_data_folder(folder: Path) -> None:
-    """Make the data folder, which holds hashes, prompts and emails, for this user alone."""
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_folder(folder)
     except OSError as error:
         raise SettingsInvalid(f"CREDITAPP_DATA cannot be written: {error.strerror}.") from None
 
@@ -253,6 +262,7 @@ def _check_production(settings: Settings) -> None:
     for name, secret in (
         ("SECRET_KEY", settings.secret_key),
         ("ADMIN_API_KEY", settings.admin_api_key),
+        ("CREDITAPP_AGENTS_KEY", settings.agents_key),
         ("CREDITAPP_METRICS_TOKEN", settings.metrics_token),
     ):
         if weakness := weakness_of(secret):
@@ -274,34 +284,3 @@ def _check_production(settings: Settings) -> None:
             "MAIL_URL is missing: set smtp://user:password@host:port, to send confirmations and "
             "password resets."
         )
-
-
-def _stored_secret(data_dir: Path, name: str, random_bytes: int = 48) -> str:
-    """Return a demo's secret, created at the first start and stored in the data folder."""
-    path = data_dir / name
-    _make_data_folder(data_dir)
-    try:
-        if not path.exists():
-            _write_once(path, secrets.token_urlsafe(random_bytes))
-    except OSError as error:
-        raise SettingsInvalid(f"CREDITAPP_DATA cannot be written: {error.strerror}.") from None
-    secret = path.read_text()
-    if len(secret) < 32:
-        raise SettingsInvalid(f"The file {name} in CREDITAPP_DATA is damaged: delete it.")
-    return secret
-
-
-def _write_once(path: Path, text: str) -> None:
-    """Create a file that only this user can read; of two processes at once, one creates it.
-
-    It gets its name when it is complete, so that no process reads half of it.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    with open(temporary, "x", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-        file.write(text)
-    try:
-        os.link(temporary, path)
-    except FileExistsError:
-        pass  # another process was first
-    finally:
-        temporary.unlink()

@@ -4,6 +4,6 @@ A receipt is the owner of a wallet in the ledger; no balance is kept here.
 """
 
 from creditapp.agents.identity import Identity
+from creditapp.agents.payment import pay, sweep
 from creditapp.agents.rails import Rails, rails_of
 from creditapp.agents.requests import open_request
-from creditapp.agents.settlement import pay, sweep

@@ -57,13 +57,15 @@ for resource in (
 ):
     api.register_blueprint(resource.routes)
 
+# What agents call without /api: the same routes, as clients that were written for others do.
+agents_outside = Blueprint("agents", __name__)
+for resource in (agents, agent_images, agent_receipts, did):
+    agents_outside.register_blueprint(resource.routes)
+
 
 def init_app(app: Flask) -> None:
     """Add every JSON route to the app."""
     waiting.init_app(app)
     app.register_blueprint(api)
-    app.register_blueprint(did.routes)
-    # The same routes without /api, as agents that were written for others call them.
-    for resource in (agents, agent_images, agent_receipts):
-        app.register_blueprint(resource.routes, name=resource.routes.name)
+    app.register_blueprint(agents_outside)
     app.register_blueprint(mcp.routes)

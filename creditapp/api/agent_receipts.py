@@ -37,7 +37,7 @@ class BalanceAnswer(Schema):
 @routes.get("/receipts/balance")
 @policy("public")
 @Documented("Credits left on the receipt of the header Authorization", BalanceAnswer)
-def show_balance() -> Response:
+def show_receipt_balance() -> Response:
     """Return what is left on the receipt that came as a bearer token."""
     moment = now()
     receipt = receipts.prove(reading(), bearer.sent_token(), now=moment)

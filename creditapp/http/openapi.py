@@ -105,7 +105,8 @@ def describe() -> dict[str, Any]:
     for rule in current_app.url_map.iter_rules():
         view = current_app.view_functions[rule.endpoint]
         documentation: Documented | None = getattr(view, "documentation", None)
-        if documentation is None or f"api.{rule.endpoint}" in current_app.view_functions:
+        within_api = f"api.{rule.endpoint.partition('.')[2]}" in current_app.view_functions
+        if documentation is None or (rule.endpoint.startswith("agents.") and within_api):
             continue  # the second is the same route again, without /api
         path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):

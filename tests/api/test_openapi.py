@@ -13,7 +13,7 @@ from creditapp.http.openapi import problems
 from tests.api.contract import Document
 from tests.pages import parse_html
 
-PROBES = {"/healthz", "/readyz", "/metrics"}
+PROBES = {"/healthz", "/readyz", "/metrics", "/.well-known/did.json"}
 """Documented paths outside ``/api``."""
 
 # The structure of OpenAPI 3.1, as far as this document uses it.

@@ -2,7 +2,7 @@
 
 A rail offers itself in the payment request's token (``payment_option``) and in the headers of the
 402 (``challenge_headers``), recognises its payment in a request's headers (``read_payment``), and
-settles it (``settle``). ``settlement.pay`` calls ``settle`` with no transaction open, for one
+settles it (``settle``). ``payment.pay`` calls ``settle`` with no transaction open, for one
 payment of a payment request at a time, and grants the credits afterwards.
 """
 
