@@ -173,9 +173,10 @@ def test_processes_that_start_at_once_share_one_secret(tmp_path: Path) -> None:
     for attempt in range(20):
         environ = {"CREDITAPP_DATA": str(tmp_path / str(attempt))}
         with ThreadPoolExecutor(4) as pool:
-            found = set(pool.map(lambda _, e=environ: load_settings(e).secret_key, range(4)))
-        assert len(found) == 1
-        assert [each.name for each in (tmp_path / str(attempt)).iterdir()] == ["secret_key"]
+            settings = list(pool.map(lambda _, e=environ: load_settings(e), range(4)))
+        assert len({(each.secret_key, each.agents_key) for each in settings}) == 1
+        names = {each.name for each in (tmp_path / str(attempt)).iterdir()}
+        assert names == {"agents_key", "secret_key"}
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
@@ -185,3 +186,12 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 def test_every_variable_has_a_name_once() -> None:
     assert len(NAMES) == len(set(NAMES)) == len(Settings.model_fields) - 1, "all but environ"
+
+
+@pytest.mark.parametrize("key", ["short", "A" * 44, "é" * 43])
+def test_the_key_that_signs_for_agents_is_32_bytes(key: str) -> None:
+    assert "CREDITAPP_AGENTS_KEY must be 32 random bytes" in refusal({"CREDITAPP_AGENTS_KEY": key})
+
+
+def test_production_without_the_key_sells_nothing_to_agents() -> None:
+    assert load_settings(PRODUCTION).agents_key == ""
