@@ -11,7 +11,7 @@ from pathlib import Path
 from flask import Flask
 from sqlalchemy.orm import Session
 
-from creditapp import agents, api_keys, credentials, emails, jobs, logs
+from creditapp import agents, api_keys, credentials, emails, jobs, logs, webhooks_out
 from creditapp.accounts import AccountRules, SignedUp, SignUpCredits
 from creditapp.catalog import Catalog, CatalogInvalid, load_catalog
 from creditapp.chat import ChatProviders, ChatSlots, exchanges
@@ -105,7 +105,7 @@ def _account_rules(settings: Settings, catalog: Catalog) -> AccountRules:
         api_key_mode=catalog.api_key_mode,
         deleted=(
             *(end_account, deletion.delete_all, exchanges.delete_all),
-            *(credentials.remove_keys, api_keys.delete_keys),
+            *(credentials.remove_keys, api_keys.delete_keys, webhooks_out.delete_all),
         ),
     )
 

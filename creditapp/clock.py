@@ -36,3 +36,8 @@ class StoppedClock(Clock):
 def now() -> datetime:
     """Return the time of the current app's clock."""
     return get(Clock).now()
+
+
+def rfc3339(moment: datetime) -> str:
+    """Return a moment as RFC 3339 in UTC, to the millisecond."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

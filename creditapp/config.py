@@ -60,6 +60,10 @@ def _stored_in_demo(values: dict[str, Any], name: str, *, random_bytes: int) -> 
         raise SettingsInvalid(f"The file {name} in CREDITAPP_DATA is damaged: delete it.") from None
 
 
+def _is_tried_alone(values: dict[str, Any]) -> bool:
+    return values["env"] != "production" and values["host"] in ("127.0.0.1", "localhost", "::1")
+
+
 _LOWER_CASE = BeforeValidator(str.lower)
 
 
@@ -129,6 +133,10 @@ class Settings(BaseModel):
     media_url: str = Field(
         default_factory=lambda values: f"file:{values['data_dir'] / 'media'}", alias="MEDIA_URL"
     )
+    webhooks_to_loopback: bool = Field(
+        default_factory=_is_tried_alone, alias="CREDITAPP_WEBHOOKS_TO_LOOPBACK"
+    )
+    """Whether members' webhooks may go to http addresses of this machine."""
     aws_access_key_id: str = Field("", alias="AWS_ACCESS_KEY_ID", repr=False)
     aws_secret_access_key: str = Field("", alias="AWS_SECRET_ACCESS_KEY", repr=False)
     """The keys of the bucket that ``MEDIA_URL`` names."""
@@ -144,7 +152,7 @@ class Settings(BaseModel):
     """For how many days unspent credits can be refunded; 0 means never."""
     admin_api_key: str = Field("", alias="ADMIN_API_KEY", repr=False)
     metrics_token: str = Field("", alias="CREDITAPP_METRICS_TOKEN", repr=False)
-    """The bearer token of ``/metrics``; empty means that it is public."""
+    """Empty means that ``/metrics`` is public."""
     secret_key: str = Field(default_factory=_secret_key, alias="SECRET_KEY", repr=False)
     previous_secret_keys: SecretKeys = Field((), alias="CREDITAPP_PREVIOUS_SECRET_KEYS", repr=False)
     """Secret keys of before, which still decrypt people's own keys of vendors, and nothing else."""
@@ -267,6 +275,10 @@ def _check_production(settings: Settings) -> None:
     ):
         if weakness := weakness_of(secret):
             raise SettingsInvalid(f"{name} {weakness}: set a long random text.")
+    if settings.webhooks_to_loopback:
+        raise SettingsInvalid(
+            "CREDITAPP_WEBHOOKS_TO_LOOPBACK must be 0 in production: it opens this machine."
+        )
     if settings.sandbox:
         raise SettingsInvalid(
             "STRIPE_SECRET_KEY is missing: production does not start on the payment sandbox."

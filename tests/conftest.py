@@ -42,7 +42,7 @@ WHOLE = SOAK or os.environ.get("CREDITAPP_ATTACK") == "1"
 BOTH = ("sqlite", "postgresql")
 FOLDERS_ON_BOTH = {
     *("accounts", "agents", "api", "chat", "credentials", "faults", "generation", "ledger"),
-    "payments",
+    *("payments", "webhooks_out"),
 }
 """Their code is SQL. Elsewhere a test or a module is marked ``databases(*BOTH)`` to run on both."""
 FOLDERS_IN_TURN = {"accounts", "api", "chat", "credentials", "generation", "web"}

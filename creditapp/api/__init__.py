@@ -29,6 +29,7 @@ from creditapp.api import (
     uploads,
     usage,
     waiting,
+    webhook_endpoints,
 )
 
 api = Blueprint("api", __name__, url_prefix="/api")
@@ -54,6 +55,7 @@ for resource in (
     spending,
     uploads,
     usage,
+    webhook_endpoints,
 ):
     api.register_blueprint(resource.routes)
 

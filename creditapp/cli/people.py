@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from creditapp import accounts, api_keys, credentials, units
+from creditapp import accounts, api_keys, credentials, units, webhooks_out
 from creditapp.accounts import AccountRules, EmailTaken
 from creditapp.api_keys import KeySettings
 from creditapp.cli.context import app_context, find_user, say
@@ -101,10 +101,11 @@ def reports(as_json: bool) -> None:
 @click.command("reencrypt-keys")
 @click.option("--json", "as_json", is_flag=True)
 def reencrypt_keys(as_json: bool) -> None:
-    """Encrypt people's own provider keys under the current SECRET_KEY, after it changed."""
+    """Encrypt provider keys and webhook secrets under the current SECRET_KEY, after it changed."""
     with app_context():
         with transaction() as session:
-            renewed, lost = credentials.reencrypt_keys(session)
+            done = credentials.reencrypt_keys(session), webhooks_out.reencrypt_secrets(session)
+        renewed, lost = (sum(counts) for counts in zip(*done, strict=True))
         keys = "key is" if renewed == 1 else "keys are"
         text = f"{renewed} {keys} encrypted under the current SECRET_KEY."
         if lost:

@@ -19,7 +19,10 @@ ABOUT_MONEY: Final = (
 )
 """Emails that cannot be unsubscribed: a buyer must learn what happened to the money."""
 
-OPTIONAL: Final = ("low_balance", "credits_expiring", "card_expiring", "plan_changed")
+OPTIONAL: Final = (
+    *("low_balance", "credits_expiring", "card_expiring", "plan_changed"),
+    "webhook_stopped",
+)
 """Emails that a user may unsubscribe from, in the settings or by the link in them."""
 
 ACCOUNT: Final = (

@@ -6,9 +6,9 @@ is recorded in the transaction that queues its email, so that none is sent twice
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from sqlalchemy.orm import Session
@@ -29,10 +29,14 @@ SETTLING: Final = timedelta(minutes=15)
 
 _BATCH: Final = 200
 
+Listener = Callable[[Session, str, Mapping[str, Any], str, datetime], None]
+"""Called in a reminder's transaction, also where its email is off: the user's id, the context of
+the email, its key, and now."""
+
 log = structlog.get_logger(__name__)
 
 
-def queue_expiry_reminders(now: datetime) -> None:
+def queue_expiry_reminders(now: datetime, listener: Listener) -> None:
     """Queue emails about credits that expire in 30, 7 or 1 days; for a daily job.
 
     All grants of one user for one reminder are in one email. A grant that was valid for fewer days
@@ -47,7 +51,7 @@ def queue_expiry_reminders(now: datetime) -> None:
         for wallet_id, owner_id in batch:
             try:
                 with transaction() as session:
-                    _remind_of_expiry(session, wallet_id, owner_id, now)
+                    _remind_of_expiry(session, wallet_id, owner_id, now, listener)
             except Exception as error:
                 # One wallet that cannot be read must not stop the reminders of the others.
                 log.warning("expiry reminder failed", wallet=wallet_id, **error_fields(error))
@@ -56,7 +60,7 @@ def queue_expiry_reminders(now: datetime) -> None:
         after = batch[-1][0]
 
 
-def queue_low_balance_reminders(now: datetime) -> None:
+def queue_low_balance_reminders(now: datetime, listener: Listener) -> None:
     """Queue emails about balances below their owner's threshold; for a frequent job.
 
     The ledger writes an event with the spend that crosses the threshold, so there is one email for
@@ -66,10 +70,12 @@ def queue_low_balance_reminders(now: datetime) -> None:
         events = ledger.outbox.claim(session.connection(), ["low_balance"], _BATCH, now=now)
     for event in events:
         with transaction() as session:
-            _remind_of_low_balance(session, event, now)
+            _remind_of_low_balance(session, event, now, listener)
 
 
-def _remind_of_expiry(session: Session, wallet_id: int, owner_id: str, now: datetime) -> None:
+def _remind_of_expiry(
+    session: Session, wallet_id: int, owner_id: str, now: datetime, listener: Listener
+) -> None:
     user = accounts.find(session, owner_id)
     if user is None:
         return
@@ -91,6 +97,7 @@ def _remind_of_expiry(session: Session, wallet_id: int, owner_id: str, now: date
             context = {"days": days, "path": "/", **_lots(lots)}
             key = f"credits_expiring:{days}:{first.id}:{first.expires_at:%Y%m%d%H%M%S}"
             notify(session, "credits_expiring", user, context, key, now=now)
+            listener(session, user.id, context, key, now)
 
 
 def _record_once(session: Session, grant: Grant, days: int, now: datetime) -> bool:
@@ -109,7 +116,9 @@ def _lots(grants: Sequence[Grant]) -> dict[str, object]:
     }
 
 
-def _remind_of_low_balance(session: Session, event: Event, now: datetime) -> None:
+def _remind_of_low_balance(
+    session: Session, event: Event, now: datetime, listener: Listener
+) -> None:
     connection = session.connection()
     balance = ledger.balance(connection, event.wallet_id, now=now)
     threshold = int(event.payload["threshold_micro"])
@@ -127,5 +136,7 @@ def _remind_of_low_balance(session: Session, event: Event, now: datetime) -> Non
             "low_micro": threshold,
             "path": "/credits",
         }
-        notify(session, "low_balance", user, context, f"low_balance:{event.id}", now=now)
+        key = f"low_balance:{event.id}"
+        notify(session, "low_balance", user, context, key, now=now)
+        listener(session, user.id, context, key, now)
     ledger.outbox.done(connection, [event.id], now=now)

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from creditapp import guests, ledger
 from creditapp.catalog import Catalog, Quote, versions
 from creditapp.db import transaction, update_if
-from creditapp.generation import funding
+from creditapp.generation import funding, notifications
 from creditapp.generation.delivery import add_cost, persist
 from creditapp.generation.models import Asset, Generation
 from creditapp.generation.operations import OPERATIONS
@@ -102,6 +102,7 @@ def _settle(
         )
         if ended:
             _post(session, generation, now)
+            notifications.queue_webhook(session, generation, now=now)
     return ended
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json as stdlib_json
-from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn
 
@@ -12,6 +11,7 @@ from flask import Response, current_app, request
 from flask.json.provider import JSONProvider
 from pydantic import BaseModel, ValidationError
 
+from creditapp.clock import rfc3339 as rfc3339
 from creditapp.errors import MalformedRequest, UnsupportedMediaType, ValidationFailed
 from creditapp.rate_limits import JSON_MEMBERS_MAX
 
@@ -67,11 +67,6 @@ class ExactJson(JSONProvider):
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
-
-
-def rfc3339(moment: datetime) -> str:
-    """Return a moment as RFC 3339 in UTC, to the millisecond."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def json_response(

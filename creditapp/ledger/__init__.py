@@ -11,7 +11,7 @@ from creditapp.ledger.captures import capture, refund, release
 from creditapp.ledger.charges import Budget, Charge, NewCharge, charge_by_id, find_charge
 from creditapp.ledger.expiry import due_wallets, expire, expiring_wallets
 from creditapp.ledger.grants import NewGrant, grant
-from creditapp.ledger.history import CURSOR, StatementLine, statement
+from creditapp.ledger.history import CURSOR, StatementLine, entries_after, statement
 from creditapp.ledger.holds import hold, spend
 from creditapp.ledger.queries import (
     Balance,

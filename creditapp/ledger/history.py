@@ -22,7 +22,7 @@ CURSOR: Final = re.compile(r"[0-9]{1,18}")
 """The cursor of a statement: the number of the last entry shown."""
 
 
-def _page(sought: str) -> TextualSelect:
+def _page(sought: str, order: str = "DESC") -> TextualSelect:
     return read(
         "SELECT e.wallet_id, e.seq, e.kind, e.amount_micro, e.balance_after_micro, e.effective_at,"
         " e.recorded_at, e.charge_id, e.grant_id, c.operation, c.key, c.feature, c.actor,"
@@ -32,7 +32,7 @@ def _page(sought: str) -> TextualSelect:
         " LEFT JOIN grants g ON g.id = e.grant_id"
         " LEFT JOIN notes n ON n.wallet_id = e.wallet_id AND n.seq = e.seq"
         " LEFT JOIN notes m ON m.charge_id = e.charge_id"
-        f" WHERE e.wallet_id = :wallet_id AND {sought} ORDER BY e.seq DESC LIMIT :limit",
+        f" WHERE e.wallet_id = :wallet_id AND {sought} ORDER BY e.seq {order} LIMIT :limit",
         "effective_at",
         "recorded_at",
     )
@@ -56,6 +56,7 @@ _PAGE_OF_TYPE: Final = {
     for type_ in TYPES
 }
 _PAGE: Final = _page("e.seq < :before_seq")
+_AFTER: Final = _page("e.seq > :after_seq", order="ASC")
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,18 @@ def statement(
         },
     )
     return [_line(row) for row in rows]
+
+
+def entries_after(
+    connection: Connection, wallet_id: int, after_seq: int, *, limit: int
+) -> list[StatementLine]:
+    """Return the oldest ``limit`` lines after ``after_seq``, in the order they were written.
+
+    Numbers have no gaps and are given under the wallet's lock, so that a reader who remembers the
+    last one misses none.
+    """
+    values = {"wallet_id": wallet_id, "after_seq": after_seq, "limit": limit}
+    return [_line(row) for row in connection.execute(_AFTER, values)]
 
 
 def _line(row: Row[*tuple[Any, ...]]) -> StatementLine:

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import structlog
 
-from creditapp import accounts, agents, emails, guests, jobs, ledger, payments
+from creditapp import accounts, agents, emails, guests, jobs, ledger, payments, webhooks_out
 from creditapp.catalog import Catalog
 from creditapp.chat import recovery as chat_recovery
 from creditapp.clock import now
@@ -17,6 +17,7 @@ from creditapp.payments.auto_topup import charge as topup_charge
 from creditapp.payments.reconciliation import purchases as reconciliation
 from creditapp.payments.subscriptions import card_expiry, scheduled_grants
 from creditapp.payments.subscriptions import sync as subscription_sync
+from creditapp.runtime import webhook_hooks
 from creditapp.services import get
 
 log = structlog.get_logger(__name__)
@@ -42,6 +43,22 @@ def send_email(email_id: str) -> None:
 def top_up(job_id: str) -> None:
     """Top up one member's balance; the job id is the member's id and the row's version."""
     topup_charge.charge_if_low(job_id.rpartition(".")[0])
+
+
+@jobs.handler("webhooks")
+def deliver_webhooks(job_id: str) -> None:
+    """Send one endpoint's due webhooks; the job id is the endpoint's id and the run's number."""
+    webhooks_out.deliver(job_id, webhook_hooks.email_stopped)
+
+
+@jobs.every("sweep-webhooks", "*/2 * * * * *")
+def sweep_webhooks() -> None:
+    """Queue webhooks about new entries of the ledger, and start a run where some are due."""
+    webhooks_out.sweep(
+        lambda job_id, endpoint_id: jobs.enqueue(
+            "webhooks", job_id, partition=f"webhooks/{endpoint_id}"
+        )
+    )
 
 
 @jobs.every("sweep-generations", "*/2 * * * * *")
@@ -99,13 +116,13 @@ def sweep_emails() -> None:
 @jobs.every("warn-low-balance", "*/20 * * * * *")
 def warn_low_balance() -> None:
     """Queue an email for each balance that fell below its owner's threshold."""
-    emails.queue_low_balance_reminders(now())
+    emails.queue_low_balance_reminders(now(), webhook_hooks.queue_low)
 
 
 @jobs.every("warn-of-expiry", "0 8 * * *")
 def warn_of_expiry() -> None:
     """Queue an email for credits that expire in 30, 7 or 1 days."""
-    emails.queue_expiry_reminders(now())
+    emails.queue_expiry_reminders(now(), webhook_hooks.queue_expiring)
 
 
 @jobs.every("expire-credits", "30 * * * * *")
@@ -121,13 +138,14 @@ def expire_credits() -> None:
 
 @jobs.every("forget", "15 3 * * *")
 def forget() -> None:
-    """Delete old tries, sessions, guest windows, sent emails, unused uploads and handled rows."""
+    """Delete old tries, sessions, guest windows, emails, webhooks, unused uploads, handled rows."""
     moment = now()
     with transaction() as session:
         accounts.sweep_tries(session, now=moment)
         accounts.sweep_sessions(session, now=moment)
         guests.sweep(session, now=moment, window_hours=get(Catalog).guest_window_hours)
         emails.sweep(session, now=moment)
+        webhooks_out.sweep_log(session, now=moment)
         # Kinds without a listener are deleted whether handled or not.
         before = moment - timedelta(days=30)
         ledger.outbox.prune(session.connection(), before=before, keep=["low_balance"])

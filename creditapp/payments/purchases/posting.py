@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from creditapp import accounts, ledger
 from creditapp.clock import NEVER
 from creditapp.db import update_if
-from creditapp.payments.purchases import receipts
+from creditapp.payments.purchases import receipts, webhook_events
 from creditapp.payments.purchases.kinds import kind_of
 from creditapp.payments.purchases.models import Purchase
 from creditapp.payments.purchases.notifications import PaymentEmails
@@ -190,7 +190,10 @@ def _notify(
     emails = PaymentEmails(session, user, receipt, purchase.credits_micro, purchase.version, now)
     if not before.granted:
         kind_of(purchase).notify_paid(emails, purchase)
+        webhook_events.queue_paid(session, purchase, now=now)
     refunded_minor = purchase.refunded_minor - before.refunded_minor
+    if refunded_minor:
+        webhook_events.queue_refunded(session, purchase, now=now)
     newest = reversals.disputes[0] if reversals.disputes else None
     if newest is not None:
         lost_minor = 0

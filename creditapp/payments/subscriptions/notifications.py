@@ -17,7 +17,7 @@ from creditapp import accounts, emails
 from creditapp.accounts import User
 from creditapp.payments.purchases.notifications import PaymentEmails
 from creditapp.payments.stripe.records import InvoiceLine, InvoiceState, Reversals
-from creditapp.payments.subscriptions import receipts
+from creditapp.payments.subscriptions import receipts, webhook_events
 from creditapp.payments.subscriptions.models import Invoice, PlanPrice, Subscription
 
 _PAYMENT_KINDS = {"subscription_create": "begun", "subscription_update": "upgraded"}
@@ -34,6 +34,8 @@ class Changes:
     """Whether a change of plan or seats was already scheduled."""
     will_end: bool
     ended: bool
+    shown: Mapping[str, object]
+    """The part of it whose change webhooks tell."""
     paid: list[tuple[Invoice, InvoiceLine | None, int]] = field(default_factory=list)
     """Newly paid invoices, with the plan's line and the credits of their first month."""
     refunded: list[tuple[Invoice, int]] = field(default_factory=list)
@@ -52,6 +54,7 @@ def start_changes(subscription: Subscription, *, is_new: bool) -> Changes:
         will_change=subscription.will_change,
         will_end=subscription.cancel_at is not None,
         ended=subscription.ended_at is not None,
+        shown=webhook_events.shown(subscription),
     )
 
 
@@ -64,7 +67,10 @@ def queue_emails(
     *,
     now: datetime,
 ) -> None:
-    """Queue the emails about what the posting changed."""
+    """Queue the emails and webhooks about what the posting changed."""
+    begins = changes.is_new and bool(changes.paid or unpaid)
+    if begins or webhook_events.shown(subscription) != changes.shown:
+        webhook_events.queue_changed(session, subscription, prices, now=now)
     user = accounts.find(session, subscription.user_id)
     if user is None:
         return

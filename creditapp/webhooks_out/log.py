@@ -1,0 +1,105 @@
+"""The log of deliveries: list, send again, send a test, end, and delete what is old."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import ColumnElement, delete, select, update
+from sqlalchemy.orm import Session
+
+from creditapp.db import update_if
+from creditapp.errors import Conflict, NotFound
+from creditapp.webhooks_out.events import TEST
+from creditapp.webhooks_out.models import WebhookAttempt, WebhookDelivery, WebhookEndpoint
+
+RETENTION: Final = timedelta(days=7)
+"""How long a delivery is kept after its event."""
+
+
+def list_deliveries(
+    session: Session, endpoint_id: str, *, limit: int, before: str | None = None
+) -> Sequence[WebhookDelivery]:
+    """Return the newest ``limit`` deliveries to an endpoint before the one with the id."""
+    query = select(WebhookDelivery).where(WebhookDelivery.endpoint_id == endpoint_id)
+    if before is not None:
+        query = query.where(WebhookDelivery.id < before)
+    return session.scalars(query.order_by(WebhookDelivery.id.desc()).limit(limit)).all()
+
+
+def attempts_of(
+    session: Session, deliveries: Sequence[WebhookDelivery]
+) -> Mapping[str, list[WebhookAttempt]]:
+    """Return the attempts of each delivery, in order; one query for all."""
+    attempts: dict[str, list[WebhookAttempt]] = {delivery.id: [] for delivery in deliveries}
+    if attempts:
+        query = select(WebhookAttempt).where(WebhookAttempt.delivery_id.in_(attempts))
+        for attempt in session.scalars(query.order_by(WebhookAttempt.number)):
+            attempts[attempt.delivery_id].append(attempt)
+    return attempts
+
+
+def find_delivery(session: Session, endpoint_id: str, delivery_id: str) -> WebhookDelivery:
+    """Return a delivery to an endpoint; raise ``NotFound``."""
+    row = session.get(WebhookDelivery, delivery_id)
+    if row is None or row.endpoint_id != endpoint_id:
+        raise NotFound
+    return row
+
+
+def redeliver(
+    session: Session, endpoint: WebhookEndpoint, delivery_id: str, *, now: datetime
+) -> WebhookDelivery:
+    """Send a delivery again, under the same id; the schedule of its retries begins anew.
+
+    Raises ``NotFound``, or ``Conflict`` while the endpoint is off. One that waits is sent now.
+    """
+    row = find_delivery(session, endpoint.id, delivery_id)
+    require_enabled(endpoint)
+    update_if(session, row, state="pending", retries=0, due_at=now, finished_at=None)
+    return row
+
+
+def require_enabled(endpoint: WebhookEndpoint) -> None:
+    """Raise ``Conflict`` for an endpoint that is off."""
+    if endpoint.disabled_at is not None:
+        raise Conflict("This endpoint is off. Switch it on first.")
+
+
+def refuse_second_test(session: Session, endpoint_id: str) -> None:
+    """Raise ``Conflict`` while a test event waits for the endpoint."""
+    query = select(WebhookDelivery.id).where(
+        WebhookDelivery.endpoint_id == endpoint_id,
+        WebhookDelivery.state == "pending",
+        WebhookDelivery.event == TEST,
+    )
+    if session.execute(query.limit(1)).first() is not None:
+        raise Conflict("A test event is on its way already. Its result will be in the log.")
+
+
+def fail_pending(session: Session, endpoint_id: str, *, now: datetime) -> None:
+    """End what waits for an endpoint as failed."""
+    waiting = update(WebhookDelivery).where(
+        WebhookDelivery.endpoint_id == endpoint_id, WebhookDelivery.state == "pending"
+    )
+    session.execute(waiting.values(state="failed", finished_at=now))
+
+
+def delete_log(session: Session, endpoint_ids: Collection[str]) -> None:
+    """Delete every delivery to these endpoints."""
+    _delete(session, WebhookDelivery.endpoint_id.in_(endpoint_ids))
+
+
+def sweep(session: Session, *, now: datetime) -> None:
+    """Delete deliveries whose event is old and that wait for no attempt; for a daily job."""
+    old = WebhookDelivery.created_at < now - RETENTION
+    off = select(WebhookEndpoint.id).where(WebhookEndpoint.disabled_at.is_not(None))
+    ended = (WebhookDelivery.state != "pending") | WebhookDelivery.endpoint_id.in_(off)
+    _delete(session, old & ended)
+
+
+def _delete(session: Session, condition: ColumnElement[bool]) -> None:
+    ids = select(WebhookDelivery.id).where(condition)
+    session.execute(delete(WebhookAttempt).where(WebhookAttempt.delivery_id.in_(ids)))
+    session.execute(delete(WebhookDelivery).where(condition))

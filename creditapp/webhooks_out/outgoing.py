@@ -1,0 +1,135 @@
+"""Queue events for the endpoints that chose them, in the transaction of their cause.
+
+Grants and charges are read from the ledger's entries afterwards: an entry is written with its
+cause and numbered without gaps, so nothing is missed, and spending does no work for webhooks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from creditapp import ledger
+from creditapp.db import insert_once, snapshot, transaction
+from creditapp.ids import new_id
+from creditapp.ledger import StatementLine
+from creditapp.ledger.models import Wallet
+from creditapp.units import credits_number
+from creditapp.webhooks_out import log
+from creditapp.webhooks_out.events import HISTORY_EVENTS, TEST, payload
+from creditapp.webhooks_out.models import WebhookDelivery, WebhookEndpoint
+
+_ENDPOINTS: Final = 200
+_ENTRIES: Final = 200
+"""At once, of one endpoint; the next sweep goes on."""
+_EVENT_OF_KIND: Final = {kind: event for event, kinds in HISTORY_EVENTS.items() for kind in kinds}
+
+
+def queue(
+    session: Session,
+    user_id: str,
+    event: str,
+    data: Mapping[str, object],
+    key: str,
+    *,
+    now: datetime,
+) -> None:
+    """Queue an event for each endpoint of a member that chose it; one query where none did.
+
+    ``key`` names the cause, never the attempt: the same key again queues nothing.
+    """
+    query = select(WebhookEndpoint).where(
+        WebhookEndpoint.user_id == user_id, WebhookEndpoint.disabled_at.is_(None)
+    )
+    # An endpoint that is being deleted at this moment is waited for, and left out then.
+    for endpoint in session.scalars(query.with_for_update(read=True, key_share=True)):
+        if event in endpoint.events:
+            _insert(session, endpoint, event, data, key, happened_at=now, now=now)
+
+
+def queue_test(session: Session, endpoint: WebhookEndpoint, *, now: datetime) -> WebhookDelivery:
+    """Queue a test event; raise ``Conflict`` for an endpoint that is off or waits for one.
+
+    Two at once may both be queued.
+    """
+    log.require_enabled(endpoint)
+    log.refuse_second_test(session, endpoint.id)
+    data = {"endpointId": endpoint.id}
+    return _insert(session, endpoint, TEST, data, f"test:{new_id('t')}", happened_at=now, now=now)
+
+
+def queue_history(*, now: datetime) -> None:
+    """Queue the events of the entries that were written since the last call; for a frequent job."""
+    query = (
+        select(WebhookEndpoint.id, Wallet.id)
+        .join(Wallet, (Wallet.owner_kind == "user") & (Wallet.owner_id == WebhookEndpoint.user_id))
+        .where(WebhookEndpoint.disabled_at.is_(None), Wallet.seq > WebhookEndpoint.announced_seq)
+    )
+    with snapshot() as session:
+        behind = session.execute(query.limit(_ENDPOINTS)).all()
+    for endpoint_id, wallet_id in behind:
+        with transaction() as session:
+            _queue_entries(session, endpoint_id, wallet_id, now)
+
+
+def _queue_entries(session: Session, endpoint_id: str, wallet_id: int, now: datetime) -> None:
+    endpoint = session.get(WebhookEndpoint, endpoint_id, with_for_update=True)
+    if endpoint is None or endpoint.announced_seq is None:
+        return  # deleted or changed meanwhile
+    lines = ledger.entries_after(
+        session.connection(), wallet_id, endpoint.announced_seq, limit=_ENTRIES
+    )
+    for line in _chosen(lines, endpoint):
+        event, key = _EVENT_OF_KIND[line.kind], f"entry:{line.id}"
+        happened_at = line.created_at
+        _insert(session, endpoint, event, _data(line), key, happened_at=happened_at, now=now)
+    if lines:
+        endpoint.announced_seq = lines[-1].seq
+
+
+def _chosen(lines: Iterable[StatementLine], endpoint: WebhookEndpoint) -> list[StatementLine]:
+    return [line for line in lines if _EVENT_OF_KIND.get(line.kind) in endpoint.events]
+
+
+def _data(line: StatementLine) -> dict[str, object]:
+    """Return an entry as the event tells it; ``id`` is that of the transaction in the API."""
+    data: dict[str, object] = {
+        "id": line.id,
+        "amount": credits_number(abs(line.amount_micro)),
+        "balanceAfter": credits_number(line.balance_after_micro),
+    }
+    if _EVENT_OF_KIND[line.kind] == "credits.granted":
+        return {**data, "source": line.metadata.get("source")}
+    names = ("feature", "apiKeyId", "key")
+    rest = {name: line.metadata.get(name) for name in names}
+    return {**data, "operation": line.operation, **rest}
+
+
+def _insert(
+    session: Session,
+    endpoint: WebhookEndpoint,
+    event: str,
+    data: Mapping[str, object],
+    key: str,
+    *,
+    happened_at: datetime,
+    now: datetime,
+) -> WebhookDelivery:
+    row = WebhookDelivery(
+        id=new_id("msg"),
+        endpoint_id=endpoint.id,
+        key=key,
+        event=event,
+        payload=payload(event, data, now=happened_at),
+        state="pending",
+        attempts=0,
+        retries=0,
+        due_at=now,
+        created_at=now,
+    )
+    insert_once(session, row, ["endpoint_id", "key"])
+    return row
