@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError
 
+from creditapp.rail_settings import RailSettings
 from creditapp.setting_types import (
     DatabaseUrl,
     Ed25519Key,
@@ -67,7 +68,7 @@ def _is_tried_alone(values: dict[str, Any]) -> bool:
 _LOWER_CASE = BeforeValidator(str.lower)
 
 
-class Settings(BaseModel):
+class Settings(RailSettings):
     """All settings, typed and validated: the alias of each is its environment variable.
 
     Secrets are left out of the text of the object.

@@ -31,6 +31,7 @@ NAMES_OF_LIBRARIES = [
     "get_timestamp",  # itsdangerous
     "MethodNotAllowed",  # listed with all subclasses of AppError
     *("process_bind_param", "process_result_value"),  # SQLAlchemy
+    "put_if_absent",  # pympp
     "collect",  # prometheus_client
     "validateLink",  # markdown-it
     *("do_GET", "do_POST", "log_message", "log_request"),  # http.server

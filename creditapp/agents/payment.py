@@ -22,13 +22,21 @@ from creditapp.agents.models import PaymentRequest, Settlement
 from creditapp.agents.rails import Payment, Rail, Rails, Settled
 from creditapp.agents.refusals import (
     CredentialReplayed,
+    PaidBefore,
     PaymentRefused,
     PaymentRequestNotOpen,
     SettlementUnknown,
 )
-from creditapp.agents.settlement import Purchase, key_caller, key_digest, post, purchase_of
+from creditapp.agents.settlement import (
+    Purchase,
+    find_settlement,
+    key_caller,
+    key_digest,
+    post,
+    purchase_of,
+)
 from creditapp.db import snapshot, transaction, update_if
-from creditapp.errors import AppError, Conflict, IdempotencyInProgress
+from creditapp.errors import AppError, IdempotencyInProgress
 from creditapp.logs import error_fields
 from creditapp.services import get
 
@@ -44,9 +52,9 @@ def pay(
     """Settle a payment that came in a request's headers, and grant its credits.
 
     Owns its transactions. With a ``key`` the same payment returns its first answer; without one it
-    raises ``CredentialReplayed``. Raises ``Conflict`` for another ``count`` than the paid request's
-    and the refusals of ``requests.require_open``: nothing is settled then. A ``PaymentRefused``
-    opens the request again; ``SettlementUnknown`` keeps it for this payment.
+    raises ``CredentialReplayed``. Raises ``PaymentRefused`` for another ``count`` than the paid
+    request's and the refusals of ``requests.require_open``: nothing is settled then. A
+    ``PaymentRefused`` opens the request again; ``SettlementUnknown`` keeps it for this payment.
     """
     earlier = _earlier(payment, count, key)
     if earlier is not None:
@@ -56,7 +64,7 @@ def pay(
     else:
         request = requests.find(payment.request_id)
     if request.count != count:
-        raise Conflict(f"This payment is for {request.count} credits, not for {count}.")
+        raise PaymentRefused(f"This payment is for {request.count} credits, not for {count}.")
     try:
         _claim(request, payment, now)
     except CredentialReplayed:
@@ -68,7 +76,10 @@ def pay(
         raise
     rail = get(Rails).named(payment.rail)
     assert rail is not None  # it has just read the payment
-    settled = _settle(rail, request, payment, headers)
+    try:
+        settled = _settle(rail, request, payment, headers)
+    except PaidBefore as before:
+        return _paid_before(before.request_id)
     try:
         settlement = post(
             request.id, rail.name, settled, fingerprint=payment.fingerprint, key=key, now=now
@@ -124,8 +135,18 @@ def _earlier(payment: Payment, count: int, key: str | None) -> Purchase | None:
     if settlement is None:
         return None
     if settlement.payment_request_id != stored_id:
-        raise CredentialReplayed("This payment has bought its credits before.")
+        raise CredentialReplayed(
+            "This payment has bought its credits: their receipt is at /api/ack/receipts."
+        )
     return purchase_of(stored_id, settlement, replayed=True)
+
+
+def _paid_before(request_id: str) -> Purchase:
+    with snapshot() as session:
+        settlement = find_settlement(session, request_id)
+    if settlement is None:
+        raise SettlementUnknown
+    return purchase_of(request_id, settlement, replayed=True)
 
 
 def _claim(request: PaymentRequest, payment: Payment, now: datetime) -> None:

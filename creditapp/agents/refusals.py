@@ -72,8 +72,29 @@ class Refunded(AppError):
     status, code, title = 409, "refunded", "This receipt was refunded"
 
 
+class PaymentServiceUnavailable(AppError):
+    """The rail did not answer before any money moved."""
+
+    status, code, title = 503, "provider_unavailable", "Payment is not available right now"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The payment service does not answer. Nothing was charged; send the same again later.",
+            headers={"Retry-After": "10"},
+            creditsCharged=0,
+        )
+
+
 class PaymentRefused(Exception):
     """A rail refuses a payment, and no money moved: the buyer is asked for another.
 
     The reason is shown to the buyer and must hold nothing secret.
     """
+
+
+class PaidBefore(PaymentRefused):
+    """The payer has paid for the same before, under the same name of the payment."""
+
+    def __init__(self, request_id: str) -> None:
+        super().__init__("This payment identifier has paid before; nothing was charged now.")
+        self.request_id = request_id

@@ -135,9 +135,10 @@ PAYMENT_LIMIT: Final = limited(
     "Buy image credits: 402 with a payment request, 200 with a receipt once paid",
     PurchaseAnswer,
     body=BuyBody,
-    headers=["Idempotency-Key"],
-    answer_headers=["Idempotent-Replayed"],
+    headers=["Idempotency-Key", "PAYMENT-SIGNATURE"],
+    answer_headers=["Idempotent-Replayed", "PAYMENT-RESPONSE", "Payment-Receipt"],
     also={402: "A payment request: its token as text, or ChallengeAnswer as JSON"},
+    sells_credits=True,
 )
 def buy() -> Response:
     """Answer 402 with a payment request; with a payment in the headers settle it and answer 200."""
@@ -228,7 +229,11 @@ def _purchased(purchase: Purchase) -> Response:
         remaining_micro=purchase.remaining_micro,
         expires_at=purchase.settlement.expires_at,
     )
-    headers = {**purchase.headers, **replay_headers(replayed=purchase.replayed)}
+    headers = {
+        "Cache-Control": "private",
+        **purchase.headers,
+        **replay_headers(replayed=purchase.replayed),
+    }
     return json_response(answer, 200, headers)
 
 

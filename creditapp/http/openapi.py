@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from flask import current_app
 from pydantic import TypeAdapter
 
+from creditapp.agents.discovery import payment_info
 from creditapp.config import Settings
 from creditapp.errors import AppError
 from creditapp.http.policies import ANY_SCOPE, policy_of, scope_of
@@ -42,6 +43,7 @@ HEADERS = {
     "X-Max-Credits": "The most that the request may cost; above it 402 max_credits_exceeded, and "
     "nothing is charged. The body's maxCredits says the same.",
     "MCP-Protocol-Version": "The version that initialize agreed on; 2025-03-26 without it.",
+    "PAYMENT-SIGNATURE": "A payment of x402 version 2 for the PAYMENT-REQUIRED of the 402.",
     "Stripe-Signature": "Stripe's signature of the raw body, at most 5 minutes old.",
     "x-openai-api-key": "In place of the stored OpenAI key, of a member who pays with own keys.",
     "x-anthropic-api-key": "In place of the stored Anthropic key, likewise.",
@@ -51,6 +53,8 @@ HEADERS = {
 }
 ANSWER_HEADERS = {
     "Idempotent-Replayed": "true, where an earlier request with the same key made this.",
+    "PAYMENT-RESPONSE": "How a payment of x402 was settled.",
+    "Payment-Receipt": "How a payment of the Payment scheme was settled.",
     "X-Credits-Cost": "Credits that a member is charged; with 202 the most that it will be.",
     "X-Credits-Held": "Credits held while the answer is written: the most that it can cost.",
     "X-Credits-Remaining": "Credits that a member can spend.",
@@ -86,6 +90,8 @@ class Documented:
     status: int = 200
     streams: bool = False
     """Whether the answer may also be a stream of server-sent events."""
+    sells_credits: bool = False
+    """Whether programs pay for it by signed payments, where the site takes them."""
     takes_file: bool = False
     """Whether the body is a file, or a form with a part ``file``."""
 
@@ -125,6 +131,14 @@ def describe() -> dict[str, Any]:
             "UTC, ids are opaque strings. Errors are application/problem+json.",
         },
         "servers": [{"url": get(Settings).site_url}],
+        "x-service-info": {
+            "categories": ["media", "compute"],
+            "docs": {
+                "homepage": get(Settings).site_url,
+                "apiReference": f"{get(Settings).site_url}/api/docs",
+                "llms": f"{get(Settings).site_url}/llms.txt",
+            },
+        },
         "paths": dict(sorted(paths.items())),
         "components": {
             "schemas": dict(sorted(schemas.items())),
@@ -198,6 +212,8 @@ def _operation(
         body, used = _schema(documentation.body)
         operation["requestBody"] = {"required": True, "content": {JSON: {"schema": body}}}
         schemas = {**schemas, **used}
+    if documentation.sells_credits and (payment := payment_info()):
+        operation["x-payment-info"] = payment
     if documentation.takes_file:
         operation["requestBody"] = {"required": True, "content": _FILE_BODY}
     return operation, schemas

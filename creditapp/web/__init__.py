@@ -15,6 +15,7 @@ from creditapp.web import (
     credits,
     credits_demo,
     dashboard,
+    discovery,
     email_address,
     example_ai,
     gallery,
@@ -42,7 +43,7 @@ BLUEPRINTS = {
     auth.auth: [],
     chat.pages: [],
     credits.credits_pages: [plans.pages, purchases.pages, refunds.pages],
-    credits_demo.site: [api_docs.pages, example_ai.pages, legal.pages],
+    credits_demo.site: [api_docs.pages, discovery.pages, example_ai.pages, legal.pages],
     dashboard.account: [
         settings_pages.pages,
         account_deletion.pages,

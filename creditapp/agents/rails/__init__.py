@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from creditapp.agents.rails.chain import chain_of
+from creditapp.agents.rails.mpp import MppRail
 from creditapp.agents.rails.rail import Payment, PaymentOption, Rail, Settled
 from creditapp.agents.rails.sandbox import SandboxRail
+from creditapp.agents.rails.x402 import X402Rail
 from creditapp.config import Settings
 
 
@@ -32,8 +35,13 @@ class Rails:
 
 
 def rails_of(settings: Settings) -> Rails:
-    """Return the rails that the settings configure."""
+    """Return the rails that the settings configure; raise ``SettingsInvalid``."""
     rails: list[Rail] = []
     if not settings.production:
         rails.append(SandboxRail(settings.site_url))
+    chain = chain_of(settings)
+    if chain is not None:
+        rails.append(X402Rail(chain))
+        if settings.mpp_secret:
+            rails.append(MppRail(chain))
     return Rails(rails)

@@ -1,0 +1,97 @@
+"""The settings of x402 and MPP: off until configured, and half a configuration stops the start."""
+
+from __future__ import annotations
+
+import builtins
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from creditapp.agents.rails import rails_of
+from creditapp.config import SettingsInvalid, load_settings
+from tests.agents.wallets import PAY_TO
+
+X402 = {
+    "CREDITAPP_X402_PAY_TO": PAY_TO,
+    "CREDITAPP_X402_FACILITATOR": "https://facilitator.example",
+}
+MPP = {"CREDITAPP_MPP_SECRET": "a-secret-of-tests-that-signs-challenges"}
+CHECKED = "0x833589fCD6eDb6E08f4c7C32D4f71b54bdA02913"
+
+
+@pytest.fixture
+def names(tmp_path: Path) -> Any:
+    """Return the names of the rails of an environment."""
+
+    def names_of(**environ: str) -> list[str]:
+        settings = load_settings({"CREDITAPP_DATA": str(tmp_path), **environ})
+        return [rail.name for rail in rails_of(settings)]
+
+    return names_of
+
+
+def test_both_are_off_until_configured(names: Any) -> None:
+    assert not {"x402", "mpp"} & set(names())
+    assert "x402" in names(**X402)
+    assert "mpp" not in names(**X402)
+    assert {"x402", "mpp"} <= set(names(**X402, **MPP))
+
+
+INVALID = {
+    "CREDITAPP_X402_FACILITATOR is missing": {"CREDITAPP_X402_PAY_TO": PAY_TO},
+    "CREDITAPP_X402_PAY_TO is missing: CREDITAPP_X402_FACILITATOR": {
+        "CREDITAPP_X402_FACILITATOR": "https://facilitator.example"
+    },
+    "CREDITAPP_X402_PAY_TO is missing: CREDITAPP_MPP_SECRET": MPP,
+    "CREDITAPP_X402_PAY_TO must be an address": X402 | {"CREDITAPP_X402_PAY_TO": "0x12"},
+    "CREDITAPP_X402_PAY_TO has a typing error": X402
+    | {"CREDITAPP_X402_PAY_TO": CHECKED.replace("fCD6", "fCd6")},
+    "CREDITAPP_X402_NETWORK must be": X402 | {"CREDITAPP_X402_NETWORK": "ethereum"},
+    "CREDITAPP_X402_FACILITATOR must be": X402 | {"CREDITAPP_X402_FACILITATOR": "facilitator"},
+    "CREDITAPP_MPP_SECRET is short": X402 | {"CREDITAPP_MPP_SECRET": "short"},
+}
+
+
+@pytest.mark.parametrize("message", INVALID)
+def test_a_mistake_stops_the_start_with_one_line(names: Any, message: str) -> None:
+    with pytest.raises(SettingsInvalid, match=message) as raised:
+        names(**INVALID[message])
+    assert "\n" not in str(raised.value)
+    assert "secret-of-tests" not in str(raised.value)
+
+
+@pytest.mark.parametrize("address", [CHECKED, CHECKED.lower(), "0x" + CHECKED[2:].upper()])
+def test_an_address_may_be_without_a_checksum(names: Any, address: str) -> None:
+    assert "x402" in names(**X402 | {"CREDITAPP_X402_PAY_TO": address})
+
+
+PRODUCTION = {
+    "CREDITAPP_ENV": "production",
+    "SITE_URL": "https://credits.example",
+    "SECRET_KEY": "0123456789abcdefghijklmnopqrstuvwxyzABCDEF",
+    "STRIPE_SECRET_KEY": "sk_live_" + "x" * 20,
+    "STRIPE_WEBHOOK_SECRET": "whsec_" + "x" * 20,
+    "MAIL_URL": "smtp://mail.example:25",
+}
+
+
+def test_production_takes_no_test_money_and_no_open_connection(names: Any) -> None:
+    assert "x402" in names(**PRODUCTION, **X402)
+    with pytest.raises(SettingsInvalid, match="is a test network"):
+        names(**PRODUCTION, **X402, CREDITAPP_X402_NETWORK="base-sepolia")
+    with pytest.raises(SettingsInvalid, match="must begin with https"):
+        names(**PRODUCTION, **X402 | {"CREDITAPP_X402_FACILITATOR": "http://facilitator.example"})
+
+
+def test_a_missing_extra_is_named(names: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = builtins.__import__
+
+    def without(name: str, *rest: Any, **options: Any) -> Any:
+        if name.partition(".")[0] == "mpp":
+            raise ModuleNotFoundError(name)
+        return real(name, *rest, **options)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(SettingsInvalid, match="needs the extra agents, which is not installed"):
+        names(**X402)
