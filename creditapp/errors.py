@@ -38,6 +38,24 @@ class MalformedRequest(AppError):
     status, code, title = 400, "malformed_request", "The request could not be read"
 
 
+class UnsupportedParameter(AppError):
+    """A parameter, or a value of it, that is known elsewhere and not served here."""
+
+    status, code, title = 400, "unsupported_parameter", "This parameter is not supported"
+
+    def __init__(self, param: str, detail: str | None = None) -> None:
+        super().__init__(detail or f"{param} is not supported here; leave it out.", param=param)
+
+
+class ModelNotFound(AppError):
+    """No model of this name does what was asked for."""
+
+    status, code, title = 404, "model_not_found", "There is no such model"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, param="model")
+
+
 class AuthenticationRequired(AppError):
     """The request needs a signed-in user."""
 

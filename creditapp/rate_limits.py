@@ -254,6 +254,9 @@ CHAT_MESSAGES_MAX: Final = 500
 CHAT_BYTES_MAX: Final = 2 * _MB
 """Of a whole prompt, the conversation's history included: more than any model reads."""
 
+V1_CHAT_BYTES_MAX: Final = 20 * _MB
+"""Of a request of OpenAI's shape: its clients send images in the JSON itself."""
+
 CHAT_IMAGES_MAX: Final = 4
 """Of one message."""
 
@@ -275,3 +278,7 @@ MCP_IMAGE_BYTES_MAX: Final = 700 * 1024
 
 GENERATION_WAIT_SECONDS: Final = 30
 """How long an API request waits at most for a generation to end."""
+
+RESULT_WAIT_SECONDS: Final = 300
+"""How long one waits that cannot answer before the end: OpenAI's clients give up after ten
+minutes, and no model here takes that long."""

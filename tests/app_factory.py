@@ -102,12 +102,15 @@ def plain_png(
     style: str | None = None,
     negative_prompt: str | None = None,
     progress: Callable[[float], None],
+    note_partial: Callable[[bytes], None] | None = None,
 ) -> bytes:
     """Return a PNG as ``draw.draw_png`` does, of a single colour that its arguments choose."""
     drawing = Drawing(prompt, model, seed, style=style, negative_prompt=negative_prompt)
     red, green, blue = drawing.dice.randbytes(3)
     image = Image.new("RGB", (width, height), (red, green, blue))
     progress(0.6)
+    if note_partial is not None:
+        note_partial(finish.to_png(image, {}))
     data = finish.to_png(image, drawing.origin)
     progress(1.0)
     return data

@@ -1,4 +1,4 @@
-"""The JSON API: a module for each resource, with a blueprint below ``/api``; and ``/mcp``."""
+"""The JSON API: a module for each resource, with a blueprint below ``/api``; ``/mcp``; ``/v1``."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from creditapp.api import (
     spending,
     uploads,
     usage,
+    v1,
     waiting,
     webhook_endpoints,
 )
@@ -71,3 +72,4 @@ def init_app(app: Flask) -> None:
     app.register_blueprint(api)
     app.register_blueprint(agents_outside)
     app.register_blueprint(mcp.routes)
+    app.register_blueprint(v1.v1)

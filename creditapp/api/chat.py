@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, Final
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
 
 from creditapp import chat
 from creditapp.api.chat_schemas import (
@@ -16,26 +15,21 @@ from creditapp.api.chat_schemas import (
     EmbeddingsAnswer,
     EmbeddingsBody,
     MessageAnswer,
-    MessageBody,
     SummaryBody,
     TypedBody,
     parse_tokens_body,
 )
-from creditapp.api.data_urls import FilesInBody
 from creditapp.api.generate import generate_by_type
 from creditapp.api.generations import FAILURES, ChargeAnswer, GenerationAnswer, GenerationError
 from creditapp.api.requests import idempotency_key, pop_max_micro, replay_headers
+from creditapp.api.turns import start_conversation, start_turn
 from creditapp.api.usage import TokensAnswer
 from creditapp.catalog.models import TokenOperation
 from creditapp.chat import ChatMessage, ChatOrder, LiveTurn, TurnResult
-from creditapp.chat.queries import find_by_key
 from creditapp.clock import now
-from creditapp.config import Settings
-from creditapp.db import reading, stop_reading
-from creditapp.errors import AppError, AuthenticationRequired, MalformedRequest
-from creditapp.generation import Caller
+from creditapp.db import stop_reading
+from creditapp.errors import AppError, AuthenticationRequired
 from creditapp.generation.providers import GenerationFailed
-from creditapp.generation.sources import ID_PATTERN
 from creditapp.http.event_stream import HEARTBEAT, event, event_stream
 from creditapp.http.gate import leave_gate
 from creditapp.http.json_provider import json_response, read_json
@@ -43,13 +37,11 @@ from creditapp.http.openapi import Documented
 from creditapp.http.policies import policy
 from creditapp.http.sessions import current_member
 from creditapp.http.viewer import caller, forget_viewer
-from creditapp.services import get
 from creditapp.units import credits_number
 
 routes = Blueprint("chat", __name__)
 
 HEARTBEAT_SECONDS: Final = 10.0
-_IMAGE_PATH: Final = re.compile(rf"(/uploads/|/media/)?(?P<id>{ID_PATTERN})", re.ASCII)
 
 ANY_ANSWER: Final = ChatAnswer | GenerationAnswer
 
@@ -102,7 +94,7 @@ def summarize() -> Response:
     messages = [ChatMessage("user", body.text)]
     order = ChatOrder(source="summarize", messages=messages, model=body.model)
     key = idempotency_key(body.idempotency_key, "summarize")
-    return _answer(_start(order, key, by), stream=body.stream)
+    return _answer(start_turn(order, key, by), stream=body.stream)
 
 
 @routes.post("/embeddings")
@@ -141,34 +133,11 @@ def make_embeddings() -> Response:
 
 def _answer_conversation(source: TokenOperation, sent: dict[str, Any]) -> Response:
     by = caller(pop_max_micro(sent))
-    with FilesInBody(sent, by) as files:
-        body = parse_tokens_body(ConversationBody, files.body)
-        order = _order(source, body, files)
-        key = idempotency_key(body.idempotency_key, source)
-        # A repeated request finds what the first one stored.
-        if files and find_by_key(reading(), by.require_member().id, key) is None:
-            files.store(kinds=["image"])
-            order = _order(source, parse_tokens_body(ConversationBody, files.body), files)
-        turn = _start(order, key, by)
-        if not turn.replayed:
-            files.keep()
-    return _answer(turn, stream=body.stream)
-
-
-def _order(source: TokenOperation, body: ConversationBody, files: FilesInBody) -> ChatOrder:
-    return ChatOrder(
-        source=source,
-        messages=_messages(body.messages),
-        model=body.model,
-        conversation_id=body.conversation_id,
-        file_digests=files.digests,
+    order = ChatOrder(source=source, messages=())
+    turn, body = start_conversation(
+        sent, by, order, lambda body: idempotency_key(body.idempotency_key, source)
     )
-
-
-def _start(order: ChatOrder, key: str, by: Caller) -> LiveTurn:
-    turn = chat.start(order, by.require_member(), key=key, now=now(), request_keys=by.request_keys)
-    forget_viewer()
-    return turn
+    return _answer(turn, stream=body.stream)
 
 
 def _answer(turn: LiveTurn, *, stream: bool) -> Response:
@@ -184,7 +153,7 @@ def _answer(turn: LiveTurn, *, stream: bool) -> Response:
     result = turn.wait()
     answer = _chat_answer(result, "".join(turn.tail(0)))
     if answer.error is not None and not answer.message.content:
-        raise _failure(result, headers)
+        raise failure_of_turn(result, headers)
     return json_response(answer, headers=headers | _credit_headers(result))
 
 
@@ -203,7 +172,7 @@ def _events(turn: LiveTurn) -> Iterator[str]:
     yield event("usage", {**usage, "credits": credits})
     record = result.record
     if record.error_code is not None:
-        yield event("error", _problem(_failure(result, {})))
+        yield event("error", _problem(failure_of_turn(result, {})))
         return
     done = {
         "id": record.id,
@@ -221,7 +190,7 @@ def _problem(error: AppError) -> dict[str, object]:
     return {**problem, "detail": error.detail, "error": error.detail, **error.fields}
 
 
-def _failure(result: TurnResult, headers: dict[str, str]) -> AppError:
+def failure_of_turn(result: TurnResult, headers: dict[str, str]) -> AppError:
     """Return the error of a turn that failed, with what it cost all the same."""
     record = result.record
     failure = FAILURES.get(record.error_code or "", GenerationFailed)(record.error_text)
@@ -257,24 +226,3 @@ def _credit_headers(result: TurnResult) -> dict[str, str]:
         "X-Credits-Cost": str(credits_number(result.record.cost_micro)),
         "X-Credits-Remaining": str(credits_number(result.available_micro)),
     }
-
-
-def _messages(bodies: Sequence[MessageBody]) -> list[ChatMessage]:
-    return [
-        ChatMessage(body.role, body.content, tuple(map(_image_id, body.image_urls)))
-        for body in bodies
-    ]
-
-
-def _image_id(url: str) -> str:
-    """Return the id that an address of this site names; raise ``MalformedRequest`` for others."""
-    path = url
-    for origin in (get(Settings).site_url.rstrip("/"), request.host_url.rstrip("/")):
-        path = path.removeprefix(origin)
-    match = _IMAGE_PATH.fullmatch(path)
-    if match is None:
-        raise MalformedRequest(
-            "An image is a data: URL with base64, or the id or address of a file of your own here. "
-            "Other addresses are not opened: upload the image, or send it as a data: URL."
-        )
-    return match["id"]

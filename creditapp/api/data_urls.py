@@ -1,4 +1,4 @@
-"""Files inside a JSON body: each ``data:`` URL becomes an upload of the caller."""
+"""Files that a body brings, in ``data:`` URLs or as parts of a form: uploads of the caller."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import binascii
 import copy
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from io import BytesIO
 from types import TracebackType
 from typing import Any, Self
@@ -28,19 +29,35 @@ def has_data_url(body: dict[str, Any]) -> bool:
     return any(True for _ in _data_urls(body))
 
 
+@dataclass(frozen=True, slots=True)
+class FormPart:
+    """A file of a form, and the member of the body that names it."""
+
+    field: str
+    data: bytes
+
+
+NO_PARTS: Mapping[str, FormPart] = {}
+
+
 class FilesInBody:
     """The files that a body brings, as uploads that are deleted again unless an order uses them.
 
     A context manager: ``store`` stores the files, ``keep`` keeps them when it ends. ``body`` names
     them by ids, which are those of no file before ``store``, and ``digests`` are theirs by these
-    ids. Raises ``ValidationFailed`` for a URL that cannot be read.
+    ids. ``parts`` are files that came beside the body, by the names that it has for them. Raises
+    ``ValidationFailed`` for a URL that cannot be read.
     """
 
-    def __init__(self, body: dict[str, Any], by: Caller) -> None:
+    def __init__(
+        self, body: dict[str, Any], by: Caller, parts: Mapping[str, FormPart] = NO_PARTS
+    ) -> None:
         self._sent = body
         self._by = by
         self._fields = dict(_data_urls(body))
         self._data = {url: _decoded(url, field) for url, field in self._fields.items()}
+        for name, part in parts.items():
+            self._fields[name], self._data[name] = part.field, part.data
         self._stored: list[str] = []
         self._kept = False
         self._name({url: new_id("upl") for url in self._fields})

@@ -5,18 +5,21 @@ from __future__ import annotations
 import re
 import threading
 import time
+from collections.abc import Callable
 
 from flask import Flask, request
 from sqlalchemy import select
 
 from creditapp.config import Settings
 from creditapp.db import snapshot, stop_reading
+from creditapp.errors import RateLimited
 from creditapp.generation.models import FINISHED, Generation
 from creditapp.http.gate import leave_gate
 from creditapp.rate_limits import GENERATION_WAIT_SECONDS, waiting_requests
 from creditapp.services import get, provide
 
 POLL_SECONDS = 0.15
+BUSY_SECONDS = 5
 
 _PREFER_WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,5})\"?")
 
@@ -49,22 +52,40 @@ def wait_for_end(generation_id: str, seconds: int | None = None) -> bool:
         seconds = preferred_seconds()
     if seconds <= 0 or not slots.acquire(blocking=False):
         return False
-    stop_reading()
-    leave_gate()
     try:
-        deadline = time.monotonic() + seconds
-        while True:
-            with snapshot() as session:
-                state = session.scalar(
-                    select(Generation.state).where(Generation.id == generation_id)
-                )
-            if state in FINISHED:
-                return True
-            if time.monotonic() + POLL_SECONDS > deadline:
-                return True
-            time.sleep(POLL_SECONDS)
+        await_end(generation_id, seconds)
     finally:
         slots.release()
+    return True
+
+
+def take_slot() -> Callable[[], None]:
+    """Take a slot before anything is ordered, and return the function that gives it back.
+
+    Raises ``RateLimited`` without a free one, for routes that cannot answer before the end.
+    """
+    slots = get(WaitingSlots).semaphore
+    if not slots.acquire(blocking=False):
+        raise RateLimited.after(BUSY_SECONDS, "Many requests wait for results. Try again shortly.")
+    return slots.release
+
+
+def await_end(generation_id: str, seconds: float) -> bool:
+    """Wait in a slot until the generation has ended; return whether it has within the time."""
+    stop_reading()
+    leave_gate()
+    deadline = time.monotonic() + seconds
+    while state_of(generation_id) not in FINISHED:
+        if time.monotonic() + POLL_SECONDS > deadline:
+            return False
+        time.sleep(POLL_SECONDS)
+    return True
+
+
+def state_of(generation_id: str) -> str | None:
+    """Return the state of a generation by now, in a short read of its own."""
+    with snapshot() as session:
+        return session.scalar(select(Generation.state).where(Generation.id == generation_id))
 
 
 def preferred_seconds() -> int:

@@ -75,6 +75,8 @@ class Model(ServedModel):
     """How many images an edit may start from."""
     takes_mask: bool = False
     takes_negative_prompt: bool = False
+    sends_partial_images: bool = False
+    """Whether the provider streams unfinished states of an image where they are asked for."""
     styles: Many[Id] = ()
     writes_text: bool = False
     """Whether a text in its images can be read, as pages say it."""

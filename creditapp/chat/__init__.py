@@ -7,6 +7,8 @@ answer early. Each owns its transactions or says that the caller does.
 from creditapp.chat.embeddings import EmbeddingResult, embed
 from creditapp.chat.live import LiveTurn, TurnResult, TurnUnsettled
 from creditapp.chat.models import UsageRecord
+from creditapp.chat.orders import ChatOrder
 from creditapp.chat.providers import ChatMessage, ChatProviders, Role
 from creditapp.chat.queries import list_usage, request_stop
-from creditapp.chat.turns import ChatOrder, ChatSlots, start
+from creditapp.chat.slots import ChatSlots
+from creditapp.chat.turns import start

@@ -57,16 +57,20 @@ def embed(
     key: str,
     now: datetime,
     request_keys: Mapping[str, str] = NO_KEYS,
+    dimensions: int | None = None,
 ) -> EmbeddingResult:
-    """Return the vector of each text. Owns its transactions; none is open during the call.
+    """Return the vector of each text, of ``dimensions`` numbers where the caller chose so.
 
-    Repeated requests and refusals are as those of ``turns.start``. A failure of the
-    vendor raises ``ProviderError``, with nothing charged.
+    Owns its transactions; none is open during the call. Repeated requests and refusals are as those
+    of ``turns.start``. A failure of the vendor raises ``ProviderError``, with nothing charged.
     """
     model = language_model(get(Catalog), "embeddings", model_id)
     by.require_model(model.id)
     messages = [ChatMessage("user", text) for text in texts]
-    digest = hashlib.sha256(json.dumps([model_id, list(texts)]).encode()).hexdigest()
+    options = {} if dimensions is None else {"dimensions": dimensions}
+    digest = hashlib.sha256(
+        json.dumps([model_id, list(texts), *options.values()]).encode()
+    ).hexdigest()
     request_key = f"{ONCE}{secrets.token_hex(16)}"
     _moderate(texts, by, key, digest)
     with transaction() as session:
@@ -74,12 +78,13 @@ def embed(
             return earlier
         own_key = own_keys.find(session, by, model, request_keys)
         route = get(ChatProviders).require(model, own_key=own_key.key if own_key else None)
+        route.require_options(options)
         record = turns.new_record("embeddings", model, route, by, request_key, digest, now)
         record.lease_until = now + timedelta(seconds=LEASE_SECONDS)
         turns.fund(session, record, by, model, messages, own_key, now)
         turns.insert_new(session, record)
     stop_reading()
-    embedded = _call(route, messages)
+    embedded = _call(route, messages, options)
     failure = embedded if isinstance(embedded, ProviderError) else None
     if own_key is not None:
         own_key.note_outcome(by.id, failure, now=clock.now())
@@ -106,9 +111,11 @@ def _moderate(texts: Sequence[str], by: Member, key: str, digest: str) -> None:
     moderation.check(texts)
 
 
-def _call(route: ChatRoute, messages: Sequence[ChatMessage]) -> Embedded | ProviderError:
+def _call(
+    route: ChatRoute, messages: Sequence[ChatMessage], options: Mapping[str, int]
+) -> Embedded | ProviderError:
     try:
-        return route.embed(ChatRequest(messages=messages, max_output_tokens=0))
+        return route.embed(ChatRequest(messages=messages, max_output_tokens=0, options=options))
     except ProviderError as error:
         log.warning("provider call failed", code=error.code, reason=error.reason)
         return error

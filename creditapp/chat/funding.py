@@ -38,16 +38,19 @@ def hold(
     charge: ledger.NewCharge,
     *,
     now: datetime,
+    output_tokens_max: int | None = None,
 ) -> Hold:
     """Hold what the call can cost at most, or all that may pay for it if that is less.
 
-    The answer's length is cut to what the balance, the API key's budget and ``max_micro`` pay for.
-    ``charge`` has everything but the amount. Raises ``InsufficientCredits`` below the catalog's
-    minimum, or where not even a short answer is paid for, likewise ``BudgetExceeded`` and
-    ``MaxCreditsExceeded``, and ``AccountFrozen``; a refusal writes nothing.
+    The answer's length is cut to ``output_tokens_max``, and to what the balance, the API key's
+    budget and ``max_micro`` pay for. ``charge`` has everything but the amount. Raises
+    ``InsufficientCredits`` below the catalog's minimum, or where not even a short answer is paid
+    for, likewise ``BudgetExceeded`` and ``MaxCreditsExceeded``, and ``AccountFrozen``; a refusal
+    writes nothing.
     """
     wallet_id = by.wallet_id or ledger.ensure_wallet(connection, "user", by.id, now=now)
-    least_micro = _least_micro(catalog, model, messages)
+    longest = model.max_output_tokens if output_tokens_max is None else output_tokens_max
+    least_micro = _least_micro(catalog, model, messages, longest)
     balance_micro = ledger.spendable(connection, wallet_id, charge.operation, now=now)
     if charge.max_micro is not None and charge.max_micro >= least_micro:
         balance_micro = min(balance_micro, charge.max_micro)
@@ -60,6 +63,7 @@ def hold(
             input_tokens=input_estimate(model, messages),
             balance_micro=affordable_micro,
         )
+        output_tokens = min(output_tokens, longest)
         worst_micro = worst_token_cost_micro(
             catalog, model, input_tokens=input_most(model, messages), output_tokens=output_tokens
         )
@@ -85,12 +89,14 @@ def hold(
     raise AssertionError("the last try returns or raises")
 
 
-def _least_micro(catalog: Catalog, model: LanguageModel, messages: Sequence[ChatMessage]) -> int:
+def _least_micro(
+    catalog: Catalog, model: LanguageModel, messages: Sequence[ChatMessage], longest: int
+) -> int:
     """Return the balance below which the call is refused."""
     shortest = worst_token_cost_micro(
         catalog,
         model,
         input_tokens=input_estimate(model, messages),
-        output_tokens=min(OUTPUT_TOKENS_LEAST, model.max_output_tokens),
+        output_tokens=min(OUTPUT_TOKENS_LEAST, model.max_output_tokens, longest),
     )
     return max(shortest, catalog.token_minimum_micro)

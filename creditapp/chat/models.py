@@ -111,6 +111,9 @@ class UsageRecord(db.Model):
     conversation_id: Mapped[str | None] = mapped_column(ForeignKey("conversations.id"))
     message_id: Mapped[str | None] = mapped_column(ForeignKey("messages.id"))
     """The answer; embeddings have none."""
+    answer: Mapped[str | None] = mapped_column(Text)
+    """The text of an answer that no conversation has: until it is settled, and after that only
+    where a repeated request with its key may ask for it."""
     provider: Mapped[str] = mapped_column(String(24))
     model: Mapped[str] = mapped_column(String(64))
     model_name: Mapped[str] = mapped_column(String(64))

@@ -122,7 +122,7 @@ def find_by_key(session: Session, user_id: str, key: str) -> UsageRecord | None:
 def text_of(session: Session, record: UsageRecord) -> str:
     """Return the answer's text as it is stored; embeddings have none."""
     if record.message_id is None:
-        return ""
+        return record.answer or ""
     return session.get_one(Message, record.message_id).text
 
 

@@ -17,6 +17,7 @@ from typing import Final
 
 import structlog
 from sqlalchemy import update
+from sqlalchemy.orm import Session
 
 from creditapp.chat import images
 from creditapp.chat.live import LiveTurn
@@ -160,10 +161,20 @@ def _checkpoint(turn: LiveTurn, *, with_text: bool) -> bool:
             .returning(UsageRecord.stop_requested_at)
             .execution_options(synchronize_session=False)
         ).first()
-        if row is not None and with_text and turn.record.message_id is not None:
-            session.execute(
-                update(Message).where(Message.id == turn.record.message_id).values(text=text)
-            )
+        if row is not None and with_text:
+            _store_text(session, turn.record, text)
     if row is not None and row[0] is not None:
         turn.stop_requested.set()
     return row is not None
+
+
+def _store_text(session: Session, record: UsageRecord, text: str) -> None:
+    if record.message_id is not None:
+        session.execute(update(Message).where(Message.id == record.message_id).values(text=text))
+    elif record.answer is not None:
+        session.execute(
+            update(UsageRecord)
+            .where(UsageRecord.id == record.id)
+            .values(answer=text)
+            .execution_options(synchronize_session=False)
+        )

@@ -9,7 +9,8 @@ from typing import Final
 import structlog
 from sqlalchemy import select
 
-from creditapp.chat.models import Message, UsageRecord
+from creditapp.chat.models import UsageRecord
+from creditapp.chat.queries import text_of
 from creditapp.chat.reader import RENEW_SECONDS
 from creditapp.chat.settlement import Ending, settle
 from creditapp.chat.usage import stored_usage
@@ -58,10 +59,8 @@ def _abandoned(lapsed: Sequence[UsageRecord]) -> list[UsageRecord]:
 
 
 def _settle_lapsed(record: UsageRecord) -> None:
-    text = ""
-    if record.message_id is not None:
-        with snapshot() as session:
-            text = session.get_one(Message, record.message_id).text
+    with snapshot() as session:
+        text = text_of(session, record)
     if record.stop_requested_at is not None:
         ending = Ending("stopped", text, stored_usage(record))
     else:

@@ -16,6 +16,7 @@ from creditapp.chat.models import Message, UsageRecord
 from creditapp.chat.usage import TokenUsage, stored_usage
 from creditapp.db import transaction, update_if
 from creditapp.generation.providers import ProviderError
+from creditapp.generation.submit import ONCE
 from creditapp.services import get
 
 log = structlog.get_logger(__name__)
@@ -125,6 +126,8 @@ def _cost_micro(session: Session, record: UsageRecord, ending: Ending) -> int:
 def _store_text(session: Session, record: UsageRecord, text: str) -> None:
     if record.message_id is not None:
         session.get_one(Message, record.message_id).text = text
+    elif record.answer is not None:
+        record.answer = None if record.request_key.startswith(ONCE) else text
 
 
 def _post(session: Session, record: UsageRecord, now: datetime) -> None:

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import threading
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Final
 
 from sqlalchemy.orm import Session
 
@@ -23,74 +17,21 @@ from creditapp.chat import context, conversations, funding, images, own_keys, re
 from creditapp.chat.instructions import INSTRUCTIONS
 from creditapp.chat.live import LiveTurn
 from creditapp.chat.models import UsageRecord
+from creditapp.chat.orders import ChatOrder
 from creditapp.chat.own_keys import NO_KEYS, OwnKey
 from creditapp.chat.providers import ChatMessage, ChatProviders, ChatRequest, ChatRoute
 from creditapp.chat.queries import find_by_key, text_of
 from creditapp.chat.reader import VendorCall
 from creditapp.chat.settlement import result_of
+from creditapp.chat.slots import ChatSlots
 from creditapp.chat.usage import input_estimate
 from creditapp.db import insert_once, reading, stop_reading, transaction
-from creditapp.errors import AppError, IdempotencyInProgress, IdempotencyKeyReused, RateLimited
+from creditapp.errors import AppError, IdempotencyInProgress, IdempotencyKeyReused
 from creditapp.generation.moderation import Moderation
+from creditapp.generation.sources import Sources
 from creditapp.generation.submit import ONCE
 from creditapp.ids import new_id
-from creditapp.rate_limits import chat_turns
 from creditapp.services import get
-
-BUSY_SECONDS: Final = 5
-
-
-class ChatSlots:
-    """The turns that one process reads at once; one member may have half of them."""
-
-    def __init__(self, threads: int) -> None:
-        self.total = chat_turns(threads)
-        self.per_member = self.total // 2
-        self._taken = Counter[str]()
-        self._lock = threading.Lock()
-
-    def take(self, member_id: str) -> None:
-        """Take a slot for a turn of a member; raise ``RateLimited`` where none is free."""
-        with self._lock:
-            if self._taken.total() >= self.total:
-                detail = "Many conversations are being answered. Try again in some seconds."
-                raise RateLimited.after(BUSY_SECONDS, detail)
-            if self._taken[member_id] >= self.per_member:
-                detail = "Wait until one of your other answers is complete."
-                raise RateLimited.after(BUSY_SECONDS, detail)
-            self._taken[member_id] += 1
-
-    def free(self, member_id: str) -> None:
-        """Return a slot that was taken for a member."""
-        with self._lock:
-            self._taken[member_id] -= 1
-            if not self._taken[member_id]:
-                del self._taken[member_id]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChatOrder:
-    """A question to a language model. ``repr`` hides the texts, so that logs do not hold them."""
-
-    source: TokenOperation
-    messages: Sequence[ChatMessage] = field(repr=False)
-    model: str | None = None
-    conversation_id: str | None = None
-    from_position: int | None = None
-    """The messages of the conversation from here on are replaced by this turn; ``None`` adds it."""
-    file_digests: Mapping[str, str] = field(default_factory=dict)
-    """Of the images that came with the request, by the ids that they were given: a repeated request
-    brings the same images under other ids."""
-
-    def digest(self) -> str:
-        """Return the digest of what was asked, which a repeated request must have."""
-        texts = [
-            [each.role, each.text, *(self.file_digests.get(id, id) for id in each.image_ids)]
-            for each in self.messages
-        ]
-        place = [self.conversation_id, self.from_position]
-        content = json.dumps([self.source, self.model, *place, texts])
-        return hashlib.sha256(content.encode()).hexdigest()
 
 
 def start(
@@ -176,6 +117,7 @@ def _create(
     by.require_model(model.id)
     own_key = own_keys.find(session, by, model, request_keys)
     route = get(ChatProviders).require(model, own_key=own_key.key if own_key else None)
+    route.require_options(order.options)
     history = conversations.history(
         session, order.conversation_id, by.id, until=order.from_position
     )
@@ -185,8 +127,29 @@ def _create(
     sent_images = {id: sent_images[id] for each in prompt for id in each.image_ids}
     record = new_record(order.source, model, route, by, key, order.digest(), now)
     record.omitted_messages = omitted
-    max_output_tokens = fund(session, record, by, model, prompt, own_key, now)
-    # After the hold: the wallet's lock comes first.
+    max_output_tokens = fund(
+        session, record, by, model, prompt, own_key, now, order.max_output_tokens
+    )
+    if order.is_stateless:
+        record.answer = ""
+    else:
+        _store_messages(session, record, order, by, sent_images, now)
+    insert_new(session, record)
+    request = ChatRequest(
+        messages=prompt, max_output_tokens=max_output_tokens, options=order.options
+    )
+    return LiveTurn(record), VendorCall(route, request, own_key, sent_images)
+
+
+def _store_messages(
+    session: Session,
+    record: UsageRecord,
+    order: ChatOrder,
+    by: Member,
+    sent_images: Sources,
+    now: datetime,
+) -> None:
+    """Store the question and an empty answer. After the hold: the wallet's lock comes first."""
     if order.conversation_id is not None and order.from_position is not None:
         conversations.supersede(session, order.conversation_id, order.from_position, now)
     conversation_id, answer = conversations.store(
@@ -194,9 +157,6 @@ def _create(
     )
     images.bind(session, conversation_id, sent_images, now)
     record.conversation_id, record.message_id = conversation_id, answer.id
-    insert_new(session, record)
-    request = ChatRequest(messages=prompt, max_output_tokens=max_output_tokens)
-    return LiveTurn(record), VendorCall(route, request, own_key, sent_images)
 
 
 def new_record(
@@ -244,6 +204,7 @@ def fund(
     prompt: Sequence[ChatMessage],
     own_key: OwnKey | None,
     now: datetime,
+    output_tokens_max: int | None = None,
 ) -> int:
     """Hold the worst case of a call and note it on its record; nothing for an own key.
 
@@ -252,7 +213,7 @@ def fund(
     record.input_tokens = input_estimate(model, prompt)
     if own_key is not None:
         record.funding = "own_key"
-        return model.max_output_tokens
+        return min(output_tokens_max or model.max_output_tokens, model.max_output_tokens)
     charge = ledger.NewCharge(
         amount_micro=0,
         key=f"usage:{record.id}",
@@ -265,7 +226,16 @@ def fund(
         note=model.name,
     )
     connection = session.connection()
-    held = funding.hold(connection, by, get(Catalog), model, prompt, charge, now=now)
+    held = funding.hold(
+        connection,
+        by,
+        get(Catalog),
+        model,
+        prompt,
+        charge,
+        now=now,
+        output_tokens_max=output_tokens_max,
+    )
     record.wallet_id, record.charge_id = held.charge.wallet_id, held.charge.id
     record.held_micro = held.charge.amount_micro
     return held.max_output_tokens

@@ -22,7 +22,15 @@ from creditapp.errors import Conflict, NotFound
 from creditapp.generation import queries
 from creditapp.generation.funding import Caller
 from creditapp.generation.gallery import ASSET_ID, visible
-from creditapp.generation.models import FINISHED, Asset, Deletion, Generation, Prompt, Upload
+from creditapp.generation.models import (
+    FINISHED,
+    Asset,
+    Deletion,
+    Generation,
+    PartialImage,
+    Prompt,
+    Upload,
+)
 from creditapp.ids import new_id
 from creditapp.logs import error_fields
 from creditapp.media import Media
@@ -197,6 +205,9 @@ def erase(deletion_id: str, *, now: datetime) -> None:
         generation_ids = _generations_of(session, deletion)
         _lock(session, generation_ids)
         session.execute(sql_delete(Asset).where(Asset.deletion_id == deletion_id))
+        session.execute(
+            sql_delete(PartialImage).where(PartialImage.generation_id.in_(generation_ids))
+        )
         without_assets = ~exists().where(Asset.generation_id == Generation.id)
         session.execute(
             update(Generation)

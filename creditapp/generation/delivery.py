@@ -8,7 +8,7 @@ delivered whatever happens to the worker in between.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 import structlog
@@ -62,7 +62,8 @@ def deliver(
     )
     # Added once, before any try: a failed one has changed the object that it could not store.
     cost = add_cost(generation.provider_cost_micros_usd, file.provider_cost_micros_usd)
-    is_kept = persist(lambda: _insert(generation, asset, cost), generation.id)
+    usage = _add_usage(generation.provider_usage, file.usage)
+    is_kept = persist(lambda: _insert(generation, asset, cost, usage), generation.id)
     if not is_kept:
         for key in filter(None, (asset.media_key, asset.thumbnail_key)):
             get(Media).delete(key)
@@ -101,7 +102,9 @@ def _marked(file: ProducedFile, generation: Generation) -> bytes:
         return marked
 
 
-def _insert(generation: Generation, asset: Asset, cost_micros_usd: int | None) -> bool:
+def _insert(
+    generation: Generation, asset: Asset, cost_micros_usd: int | None, usage: dict[str, int] | None
+) -> bool:
     with transaction() as session:
         if not update_if(
             session,
@@ -111,6 +114,7 @@ def _insert(generation: Generation, asset: Asset, cost_micros_usd: int | None) -
             Generation.delivered == asset.position,
             delivered=asset.position + 1,
             provider_cost_micros_usd=cost_micros_usd,
+            provider_usage=usage,
         ):
             # The row exists when only the answer of an earlier commit was lost.
             return _is_stored(session, asset)
@@ -132,6 +136,14 @@ def add_cost(total_micros_usd: int | None, cost_micros_usd: int | None) -> int |
     if cost_micros_usd is None:
         return total_micros_usd
     return (total_micros_usd or 0) + cost_micros_usd
+
+
+def _add_usage(total: Mapping[str, int] | None, usage: Mapping[str, int]) -> dict[str, int] | None:
+    """Return the vendor's tokens with those of another call; None as long as none were counted."""
+    if not usage:
+        return dict(total) if total is not None else None
+    counted = total or {}
+    return {name: counted.get(name, 0) + usage.get(name, 0) for name in {*counted, *usage}}
 
 
 def persist(write: Callable[[], T], generation_id: str) -> T:

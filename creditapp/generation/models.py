@@ -12,6 +12,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     String,
     Text,
     UniqueConstraint,
@@ -109,6 +110,8 @@ class Generation(db.Model):
     provider_job: Mapped[str | None] = mapped_column(String(200))
     """The vendor's id of the submitted job: a later attempt polls it and submits nothing."""
     provider_cost_micros_usd: Mapped[int | None] = mapped_column(BigInteger)
+    provider_usage: Mapped[dict[str, int] | None] = mapped_column(JSON)
+    """The tokens that the vendor counted, by what they stand for."""
     error_code: Mapped[str | None] = mapped_column(String(32))
     error_text: Mapped[str | None] = mapped_column(String(240))
 
@@ -129,6 +132,17 @@ class Generation(db.Model):
     def finished(self) -> bool:
         """Whether its state is final."""
         return self.state in FINISHED
+
+
+class PartialImage(db.Model):
+    """An unfinished image that a stream shows; deleted soon after its generation has ended."""
+
+    __tablename__ = "partial_images"
+
+    generation_id: Mapped[str] = mapped_column(ForeignKey("generations.id"), primary_key=True)
+    position: Mapped[int] = mapped_column(Integer, primary_key=True)
+    mime_type: Mapped[str] = mapped_column(String(32))
+    data: Mapped[bytes] = mapped_column(LargeBinary)
 
 
 _NEWEST = "owner_kind", "owner_id", "created_at", "id"

@@ -122,6 +122,7 @@ class Order(BaseModel):
     )
 
     _digests: Mapping[str, str] = PrivateAttr(default_factory=dict)
+    _partial_images: int = PrivateAttr(0)
 
     @model_validator(mode="before")
     @classmethod
@@ -137,6 +138,18 @@ class Order(BaseModel):
         A repeated request brings the same files under other ids, and is the same order.
         """
         self._digests = digests
+
+    def ask_partial_images(self, count: int) -> None:
+        """Ask for partial images of each image, as many as the provider sends of them.
+
+        They are no part of the order: a repeated request may ask for others.
+        """
+        self._partial_images = count
+
+    @property
+    def partial_images(self) -> int:
+        """How many partial images of each image are asked for."""
+        return self._partial_images
 
     def source_ids(self) -> tuple[str, ...]:
         """Return the ids of the files that the order starts from."""

@@ -14,6 +14,7 @@ from creditapp import jobs
 from creditapp.catalog import Catalog
 from creditapp.clock import now
 from creditapp.db import snapshot, transaction, update_if
+from creditapp.generation import partial_images
 from creditapp.generation.leases import RENEW_SECONDS
 from creditapp.generation.models import Generation
 from creditapp.generation.operations import OPERATIONS
@@ -40,6 +41,7 @@ log = structlog.get_logger(__name__)
 def sweep() -> None:
     """Enqueue what no worker picked up; end or repeat what a dead worker left."""
     moment = now()
+    partial_images.sweep(now=moment)
     waiting = []
     overdue = _find_overdue(moment)
     queued = [generation for generation in overdue if generation.state == "queued"]

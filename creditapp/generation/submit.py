@@ -251,6 +251,8 @@ def _new_generation(
 ) -> Generation:
     order, quote, catalog = priced.order, priced.quote, get(Catalog)
     values = asdict(order.values(priced.priced, priced.sources))
+    if order.partial_images:
+        values["parameters"] = {**values["parameters"], "partial_images": order.partial_images}
     if values["seed"] is None:
         values["seed"] = secrets.randbits(31)
     model_id = quote.model or quote.operation

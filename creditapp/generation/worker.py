@@ -16,7 +16,7 @@ from creditapp import jobs
 from creditapp.catalog import Catalog
 from creditapp.clock import now
 from creditapp.db import transaction, update_if
-from creditapp.generation import own_keys, sources
+from creditapp.generation import own_keys, partial_images, sources
 from creditapp.generation.delivery import deliver
 from creditapp.generation.leases import LEASE_SECONDS, Lease
 from creditapp.generation.models import Generation
@@ -105,6 +105,7 @@ def _produce(generation: Generation, lease: Lease) -> ProviderError | None:
             should_stop=lease.should_stop,
             is_canceled=lambda: lease.stop_requested,
             note_job=lease.note_provider_job,
+            note_partial=partial_images.storing(generation),
             job=generation.provider_job,
         )
         for file in route.make(request, work):

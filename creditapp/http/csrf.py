@@ -50,7 +50,7 @@ def _protect() -> None:
     try:
         csrf.protect()
     except CSRFError:
-        is_api = request.path.startswith("/api/")
+        is_api = request.path.startswith(("/api/", "/v1/"))
         raise CsrfFailed(_API_HINT if is_api else _SESSION_ENDED) from None
 
 

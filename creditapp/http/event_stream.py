@@ -17,6 +17,11 @@ def event(name: str, data: object) -> str:
     return f"event: {name}\ndata: {json_text(data)}\n\n"
 
 
+def data_only(data: object) -> str:
+    """Return an event without a name; a text stands for itself."""
+    return f"data: {data if isinstance(data, str) else json_text(data)}\n\n"
+
+
 def event_stream(events: Iterator[str], headers: dict[str, str]) -> Response:
     """Return the response that sends the events; close the request's read session before."""
     response = Response(events, mimetype="text/event-stream")

@@ -94,6 +94,10 @@ class Documented:
     """Whether programs pay for it by signed payments, where the site takes them."""
     takes_file: bool = False
     """Whether the body is a file, or a form with a part ``file``."""
+    takes_form: bool = False
+    """Whether the body is sent as a multipart form."""
+    error: Any = None
+    """The schema of its errors, where they are no problem objects."""
 
     def __call__(self, view: View) -> View:
         """Add the documentation to the view."""
@@ -206,11 +210,16 @@ def _operation(
             "default": {"description": "Error", "content": _PROBLEM},
         },
     }
+    if documentation.error is not None:
+        error, used = _schema(documentation.error)
+        operation["responses"]["default"]["content"] = {JSON: {"schema": error}}
+        schemas = {**schemas, **used}
     if security := list(_security(endpoint)):
         operation["security"] = security
     if documentation.body is not None:
         body, used = _schema(documentation.body)
-        operation["requestBody"] = {"required": True, "content": {JSON: {"schema": body}}}
+        content_type = "multipart/form-data" if documentation.takes_form else JSON
+        operation["requestBody"] = {"required": True, "content": {content_type: {"schema": body}}}
         schemas = {**schemas, **used}
     if documentation.sells_credits and (payment := payment_info()):
         operation["x-payment-info"] = payment

@@ -24,6 +24,7 @@ from creditapp.errors import (
 )
 from creditapp.http import mistakes
 from creditapp.http.json_provider import json_response, rfc3339
+from creditapp.http.openai_errors import error_response, is_below_v1
 from creditapp.http.problem_view import problem_view
 from creditapp.http.rate_limiting import rate_limited
 from creditapp.http.rendering import Components, render_block, render_page, wants_fragment
@@ -126,7 +127,7 @@ def _can_log_in_first() -> bool:
 
 def wants_json() -> bool:
     """Whether the caller is a program: it accepts JSON first, or calls a route of the API."""
-    if request.path.startswith("/api/") or is_for_programs():
+    if request.path.startswith("/api/") or is_for_programs() or is_below_v1():
         return True
     best = request.accept_mimetypes.best_match(
         ["text/html", "application/json", "application/problem+json"], "text/html"
@@ -141,6 +142,8 @@ def is_for_programs() -> bool:
 
 
 def _problem_json(error: AppError) -> Response:
+    if is_below_v1():
+        return error_response(error, problem_members(error))
     response = json_response(problem_members(error), error.status, dict(error.headers))
     response.content_type = "application/problem+json"
     return response

@@ -114,7 +114,7 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 def _tell_limit(response: Response) -> Response:
     """Tell a program how much of its nearest limit is left."""
-    limits = limiter.current_limits if request.path.startswith("/api/") else []
+    limits = limiter.current_limits if request.path.startswith(("/api/", "/v1/")) else []
     if limits and response.status_code != 429:
         nearest = min(limits, key=lambda each: each.remaining)
         seconds = max(1, math.ceil(nearest.reset_at - time.time()))

@@ -208,6 +208,7 @@ def upgrade() -> None:
         sa.Column("provider", sa.String(length=24), nullable=False),
         sa.Column("provider_job", sa.String(length=200), nullable=True),
         sa.Column("provider_cost_micros_usd", sa.BigInteger(), nullable=True),
+        sa.Column("provider_usage", sa.JSON(), nullable=True),
         sa.Column("error_code", sa.String(length=32), nullable=True),
         sa.Column("error_text", sa.String(length=240), nullable=True),
         sa.Column("reported_at", UtcDateTime(), nullable=True),
@@ -244,6 +245,17 @@ def upgrade() -> None:
         sqlite_where=sa.text("deletion_id IS NOT NULL"),
     )
     op.create_index("ix_generations_open", "generations", ["state", "lease_until"])
+    op.create_table(
+        "partial_images",
+        sa.Column("generation_id", sa.String(length=40), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("mime_type", sa.String(length=32), nullable=False),
+        sa.Column("data", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["generation_id"], ["generations.id"], name="fk_partial_images_generation_id_generations"
+        ),
+        sa.PrimaryKeyConstraint("generation_id", "position", name="pk_partial_images"),
+    )
     op.create_index("ix_generations_owner", "generations", ["owner_kind", "owner_id", "id"])
     op.create_index(
         "ix_generations_usage",
@@ -925,6 +937,7 @@ def upgrade() -> None:
         sa.Column("source", sa.String(length=12), nullable=False),
         sa.Column("conversation_id", sa.String(length=40), nullable=True),
         sa.Column("message_id", sa.String(length=40), nullable=True),
+        sa.Column("answer", sa.Text(), nullable=True),
         sa.Column("provider", sa.String(length=24), nullable=False),
         sa.Column("model", sa.String(length=64), nullable=False),
         sa.Column("model_name", sa.String(length=64), nullable=False),
@@ -1169,6 +1182,7 @@ def downgrade() -> None:
         "guest_claims",
         "guest_budgets",
         "assets",
+        "partial_images",
         "prompts",
         "generations",
         "deletions",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tests.fakes import media_files
@@ -44,6 +44,22 @@ def answer(given: Mapping[str, object], path: str) -> dict[str, Any]:
     if user := given.get("safety_identifier") or given.get("user"):
         answer["safety_identifier"] = user
     return answer
+
+
+def stream_events(given: Mapping[str, object], path: str) -> Iterator[dict[str, Any]]:
+    """Yield the events of a stream: partial images, which are smaller, and the final one."""
+    whole = answer(given, path)
+    kind = "image_edit" if path.endswith("edits") else "image_generation"
+    head = {name: whole[name] for name in ("background", "output_format", "quality", "size")}
+    head["created_at"] = whole["created"]
+    count = given.get("partial_images") or 0
+    assert isinstance(count, int)
+    for index in range(count):
+        data = base64.b64encode(png(f"partial {index}", 0, 64, 64)).decode()
+        event = {"type": f"{kind}.partial_image", "b64_json": data, "partial_image_index": index}
+        yield {**event, **head}
+    final = whole["data"][0]["b64_json"]
+    yield {"type": f"{kind}.completed", "b64_json": final, **head, "usage": whole["usage"]}
 
 
 def png(prompt: str, number: int, width: int, height: int) -> bytes:

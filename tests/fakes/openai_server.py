@@ -27,7 +27,7 @@ from typing import Any
 
 from tests.fakes import media_files
 from tests.fakes.http_server import FakeHandler, FakeServer
-from tests.fakes.openai_answers import answer
+from tests.fakes.openai_answers import answer, stream_events
 from tests.fakes.openai_faults import FAULTS, REFUSALS, spoiled
 from tests.fakes.openai_moderations import check_moderation, moderation_answer
 from tests.fakes.openai_rules import GPT_IMAGE_MODELS, Refusal, check, check_speech
@@ -59,6 +59,8 @@ class FakeOpenAI(FakeServer):
         self._moderation_faults: deque[tuple[str, float]] = deque()
         self.moderations: list[Any] = []
         """The bodies of the moderations so far; they cost nothing and are not counted."""
+        self.event_seconds = 0.0
+        """The pause after each event of a stream."""
         self.headers: dict[str, str] = {}
         """The headers of the last call, without the key."""
 
@@ -196,10 +198,27 @@ class _Handler(FakeHandler):
                 400, "Missing required parameter: 'image'.", "missing_required_parameter", "image"
             )
         given = check(body, self.server.fake.compatible_models, lenient=self.server.fake.lenient)
-        if fault == "ok":
+        if fault == "ok" and given.get("stream"):
+            self._stream(given, path)
+        elif fault == "ok":
             self._send(200, answer(given, path))
         else:
             self._fail(fault, seconds, given, path)
+
+    def _stream(self, given: Mapping[str, object], path: str) -> None:
+        """Send the partial images one after another, and the final one in the end."""
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream; charset=utf-8")
+        self.end_headers()
+        self.close_connection = True
+        for event in stream_events(given, path):
+            body = f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode()
+            try:
+                self.wfile.write(body)
+                self.wfile.flush()
+            except OSError:
+                return
+            self.server.fake.closing.wait(self.server.fake.event_seconds)
 
     def _speech(self, path: str, raw: bytes) -> None:
         call = {"path": path, "body": json.loads(raw), "sources": []}

@@ -49,6 +49,10 @@ REASONS: Final[Mapping[object, FinishReason]] = {
 BUSY: Final = "The model's vendor has too many orders at the moment. Try again in some minutes."
 
 
+OPTIONS: Final = frozenset({"temperature", "top_p", "stop"})
+_OPTION_NAMES: Final = {"stop": "stop_sequences"}
+
+
 class AnthropicChat:
     """Chat provider for one key and address."""
 
@@ -125,6 +129,7 @@ def _body(request: ChatRequest) -> dict[str, Any]:
     system = "\n\n".join(each.text for each in request.messages if each.role == "system")
     body: dict[str, Any] = {
         **request.parameters,
+        **{_OPTION_NAMES.get(name, name): value for name, value in request.options.items()},
         "model": request.model,
         "max_tokens": request.max_output_tokens,
         "messages": [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from creditapp.catalog.formatting import count as count_of
@@ -35,7 +35,7 @@ class OfflineChat:
         """Yield the demonstration word by word, as long as the limit allows."""
         written = ""
         reason = Finished("stop")
-        for word in _words(_answer(request)):
+        for word in _words(_until(_answer(request), request.options.get("stop", ()))):
             if estimated_tokens(len((written + word).encode())) > request.max_output_tokens:
                 reason = Finished("length")
                 break
@@ -49,7 +49,8 @@ class OfflineChat:
 
     def embed(self, request: ChatRequest) -> Embedded:
         """Return vectors made from the texts' hashes: equal texts have equal ones, no more."""
-        vectors = [_vector(message.text) for message in request.messages]
+        dimensions = request.options.get("dimensions", DIMENSIONS)
+        vectors = [_vector(message.text, dimensions) for message in request.messages]
         return Embedded(vectors, ReportedUsage(input_tokens=_tokens(request), output_tokens=0))
 
 
@@ -69,6 +70,11 @@ def _answer(request: ChatRequest) -> str:
     ).replace("of them", "messages" if len(request.messages) != 1 else "message")
 
 
+def _until(text: str, stops: Sequence[str]) -> str:
+    """Return a text up to the first of these words."""
+    return text[: min((place for stop in stops if (place := text.find(stop)) >= 0), default=None)]
+
+
 def _words(text: str) -> Iterator[str]:
     ends = [index + 1 for index, character in enumerate(text) if character == " "]
     for start, end in pairwise([0, *ends, len(text)]):
@@ -82,8 +88,8 @@ def _tokens(request: ChatRequest) -> int:
     )
 
 
-def _vector(text: str) -> list[float]:
-    digest = hashlib.shake_256(text.encode()).digest(DIMENSIONS)
+def _vector(text: str, dimensions: int) -> list[float]:
+    digest = hashlib.shake_256(text.encode()).digest(dimensions)
     centred = [byte - 127.5 for byte in digest]
     length = sum(each * each for each in centred) ** 0.5
     return [round(each / length, 8) for each in centred]

@@ -39,6 +39,14 @@ REASONS: Final[Mapping[object, FinishReason]] = {"length": "length", "content_fi
 EMBEDDING_BYTES_MAX: Final = 32 * 1024 * 1024
 
 
+OPTIONS: Final = frozenset(
+    {
+        *("temperature", "top_p", "stop", "seed", "frequency_penalty", "presence_penalty"),
+        *("response_format", "reasoning_effort", "verbosity", "dimensions"),
+    }
+)
+
+
 class OpenAIChat:
     """Chat provider for one key and address."""
 
@@ -58,6 +66,7 @@ class OpenAIChat:
         limit = "max_completion_tokens" if request.is_openais_own else "max_tokens"
         body: dict[str, Any] = {
             **request.parameters,
+            **request.options,
             "model": request.model,
             "messages": [
                 {"role": each.role, "content": _content(each)} for each in request.messages
@@ -101,6 +110,7 @@ class OpenAIChat:
                 **request.parameters,
                 "model": request.model,
                 "input": [message.text for message in request.messages],
+                **request.options,
                 "encoding_format": "float",
             },
             bytes_max=EMBEDDING_BYTES_MAX,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from creditapp.generation.providers import ProviderUnavailable, SourceFile
 
@@ -38,6 +38,8 @@ class ChatRequest:
     answers_as: str = ""
     """The name under which that model answers."""
     parameters: Mapping[str, str | int | bool] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """What the caller chose besides, by OpenAI's names: temperature, stop and so on."""
     is_openais_own: bool = True
     """Whether the address is OpenAI's: other endpoints limit an answer by an older parameter."""
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from creditapp.catalog.models import LanguageModel
+from creditapp.chat.providers import anthropic, openai
 from creditapp.chat.providers.anthropic import AnthropicChat
 from creditapp.chat.providers.offline import OfflineChat
 from creditapp.chat.providers.openai import OpenAIChat
 from creditapp.chat.providers.protocol import ChatEvent, ChatProvider, ChatRequest, Embedded
+from creditapp.errors import UnsupportedParameter
 from creditapp.generation.providers import ProviderUnavailable
 from creditapp.generation.providers.access import Access
 
@@ -32,6 +34,9 @@ CHAT_ADAPTERS: Final[Mapping[str, ChatAdapter]] = {"openai": OpenAIChat, "anthro
 """The adapters by the names that a catalog writes; ``catalog/served.py`` has their variables."""
 
 
+_OPTIONS: Final[Mapping[str, Collection[str]]] = {"anthropic": anthropic.OPTIONS}
+
+
 @dataclass(frozen=True, slots=True)
 class ChatRoute:
     """The provider of one language model."""
@@ -45,6 +50,14 @@ class ChatRoute:
     def name(self) -> str:
         """The provider's name, stored with the usage."""
         return self.provider.name
+
+    def require_options(self, options: Mapping[str, object]) -> None:
+        """Raise ``UnsupportedParameter`` for a choice that the vendor does not take."""
+        taken = _OPTIONS.get(self.entry.provider, openai.OPTIONS)
+        for name in options:
+            if name not in taken:
+                detail = f"{self.entry.name} takes no {name}; leave it out."
+                raise UnsupportedParameter(name, detail)
 
     def stream(self, request: ChatRequest) -> Iterator[ChatEvent]:
         """Yield the answer; raise ``ProviderError``, also in the middle."""

@@ -10,6 +10,7 @@ from pydantic import AliasChoices, Field, StrictInt, field_validator
 from creditapp.catalog import TEXT_TO_IMAGE, Model, PriceRequest
 from creditapp.catalog import Operation as PricedOperation
 from creditapp.errors import ValidationFailed
+from creditapp.generation import partial_images
 from creditapp.generation.models import Generation
 from creditapp.generation.operations.operation import Operation
 from creditapp.generation.orders import PROMPT_CHARACTERS_MAX, Order, OrderValues, Prompt, SourceId
@@ -135,6 +136,7 @@ def image_request(generation: Generation) -> ImageRequest:
         negative_prompt=generation.negative_prompt,
         style=generation.style,
         seed=generation.seed,
+        partial_images=partial_images.ordered(generation),
     )
 
 

@@ -13,13 +13,15 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
 from creditapp.generation.providers import openai_answers, openai_models, vendor_errors
 from creditapp.generation.providers.openai_answers import TokenPrices
+from creditapp.generation.providers.openai_stream import ImageStream
 from creditapp.generation.providers.protocol import (
     GenerationFailed,
     GenerationTimeout,
@@ -95,7 +97,7 @@ class OpenAIProvider:
                 if isinstance(request, SpeechRequest):
                     files = [self._speak(request)]
                 else:
-                    files = self._draw(request, count)
+                    files = self._draw(request, count, work)
             except ProviderError as error:
                 log.warning("provider call failed", code=error.code, reason=error.reason)
                 raise
@@ -104,8 +106,14 @@ class OpenAIProvider:
                 yield file
                 work.progress(delivered / sum(counts))
 
-    def _draw(self, request: ImageRequest, count: int) -> list[ProducedFile]:
-        answer = _parsed(self._ask(request, count))
+    def _draw(self, request: ImageRequest, count: int, work: Work) -> list[ProducedFile]:
+        if request.partial_images and count == 1:
+            # Events do not say to which of several images they belong.
+            stream = ImageStream(work.note_partial)
+            answer = stream.answer(self._ask(request, count, stream.feed))
+        else:
+            request = replace(request, partial_images=0)
+            answer = _parsed(self._ask(request, count))
         images, cost = openai_answers.read(answer, count, self._prices)
         if not images:
             if isinstance(answer, dict) and "error" in answer:
@@ -128,14 +136,22 @@ class OpenAIProvider:
             )
         return openai_answers.read_speech(self._ask(request, 1))
 
-    def _ask(self, request: ImageRequest | SpeechRequest, count: int) -> bytes:
-        """Make one HTTP request; return the answer's body or raise ``ProviderError``."""
+    def _ask(
+        self,
+        request: ImageRequest | SpeechRequest,
+        count: int,
+        feed: Callable[[bytes], object] = len,
+    ) -> bytes:
+        """Make one HTTP request; return the answer's body or raise ``ProviderError``.
+
+        ``feed`` gets the body in pieces, while it arrives.
+        """
         from openai import OpenAIError
 
         failure: ProviderError
         try:
             with self._client() as client, self._call(client, request, count) as response:
-                return self._read(response)
+                return self._read(response, feed)
         except ProviderError:
             raise
         except OpenAIError as error:
@@ -181,15 +197,18 @@ class OpenAIProvider:
             parameters["mask"] = ("mask", request.mask.data, request.mask.mime_type)
         return client.images.with_streaming_response.edit(image=files, **parameters)
 
-    def _read(self, response: _Response) -> bytes:
+    def _read(self, response: _Response, feed: Callable[[bytes], object]) -> bytes:
         deadline = time.monotonic() + self._timeout_seconds
         body = bytearray()
         cut_off = False
         try:
             for chunk in response.iter_bytes():
                 body += chunk
+                feed(chunk)
                 if len(body) > openai_answers.ANSWER_BYTES_MAX or time.monotonic() > deadline:
                     break
+        except ProviderError:
+            raise
         except Exception as error:
             # The transport's own errors are not wrapped; all mean that the rest never arrived.
             log.warning("provider answer cut off", **error_fields(error))

@@ -70,10 +70,15 @@ def read_speech(body: bytes) -> ProducedFile:
     return ProducedFile(data=body, mime_type=speech.mime_type, milliseconds=speech.milliseconds)
 
 
+def image_of(item: object) -> tuple[bytes, image_files.ImageFile]:
+    """Return the bytes of an item with what they are; raise ``NotAnImage``."""
+    data = _bytes_of(item)
+    return data, image_files.inspect(data)
+
+
 def _image(item: object) -> tuple[bytes, image_files.ImageFile] | None:
     try:
-        data = _bytes_of(item)
-        return data, image_files.inspect(data)
+        return image_of(item)
     except image_files.NotAnImage as error:
         log.warning("provider sent no image", reason=error.reason)
         return None
@@ -118,7 +123,11 @@ def _counts(usage: object) -> Mapping[str, int]:
     if not isinstance(usage, dict):
         return NO_USAGE
     names = ("input_tokens", "output_tokens", "total_tokens")
-    return {name: _number(usage.get(name)) for name in names if _number(usage.get(name))}
+    counts = {name: _number(usage.get(name)) for name in names}
+    details = usage.get("input_tokens_details")
+    if isinstance(details, dict):
+        counts["input_image_tokens"] = _number(details.get("image_tokens"))
+    return {name: value for name, value in counts.items() if value}
 
 
 def _number(value: object) -> int:

@@ -34,6 +34,8 @@ def parameters(request: ImageRequest, count: int) -> dict[str, Any]:
         extra["style"] = request.style
     if extra:
         values["extra_body"] = extra
+    if request.partial_images:
+        values |= {"stream": True, "partial_images": request.partial_images}
     return values
 
 

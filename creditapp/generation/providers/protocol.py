@@ -68,6 +68,8 @@ class ImageRequest(Request):
     images: tuple[SourceFile, ...] = ()
     mask: SourceFile | None = None
     """A PNG of the first image's size, transparent where that image may change."""
+    partial_images: int = 0
+    """How many unfinished states of each image to show, where the vendor sends some."""
     one_call_each: bool = False
     """Make one call for each image: the endpoint has no ``n``, or each is settled as it arrives."""
 
@@ -147,6 +149,10 @@ def _nothing(_value: object) -> None:
     """Ignore a value."""
 
 
+def _no_image(_data: bytes, _mime_type: str) -> None:
+    """Ignore an image."""
+
+
 def _never() -> bool:
     return False
 
@@ -161,6 +167,8 @@ class Work:
     """Return whether to stop; called between files, and as often as is cheap."""
     is_canceled: Callable[[], bool] = _never
     """Return whether to stop because the owner canceled, so that a vendor's job may be ended."""
+    note_partial: Callable[[bytes, str], None] = _no_image
+    """Receives the bytes and the type of an unfinished state of an image that was asked for."""
     note_job: Callable[[str], None] = _nothing
     """Stores the vendor's id of a job that was submitted, before the first poll of it."""
     job: str | None = None

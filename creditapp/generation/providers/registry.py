@@ -106,6 +106,7 @@ class Route:
             parameters=served.image_parameters if from_image else served.parameters,
         )
         if isinstance(request, ImageRequest):
+            sends_partial = isinstance(served, Model) and served.sends_partial_images
             takes_negative = isinstance(served, Model) and served.takes_negative_prompt
             return replace(
                 request,
@@ -113,6 +114,7 @@ class Route:
                 takes_size=served.takes_size,
                 takes_seed=served.takes_seed,
                 negative_prompt=request.negative_prompt if takes_negative else None,
+                partial_images=request.partial_images if sends_partial else 0,
                 one_call_each=request.one_call_each or not served.native_n,
             )
         if isinstance(request, VideoRequest) and isinstance(served, Operation):

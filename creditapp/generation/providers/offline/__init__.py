@@ -84,6 +84,7 @@ def _images(request: ImageRequest, work: Work) -> Iterator[ProducedFile]:
                 style=request.style,
                 negative_prompt=request.negative_prompt,
                 progress=progress,
+                note_partial=_some_of(request.partial_images, work),
             )
         yield _png(data, request.width, request.height)
 
@@ -103,6 +104,19 @@ def _png(data: bytes, width: int, height: int) -> ProducedFile:
     return ProducedFile(
         data=data, mime_type="image/png", width=width, height=height, provider_cost_micros_usd=0
     )
+
+
+def _some_of(count: int, work: Work) -> Callable[[bytes], None] | None:
+    """Return the receiver of an image's first ``count`` states; None for none."""
+    if not count:
+        return None
+    left = iter(range(count))
+
+    def note(data: bytes) -> None:
+        if next(left, None) is not None:
+            work.note_partial(data, "image/png")
+
+    return note
 
 
 def _part_of(progress: Callable[[float], None], index: int, count: int) -> Callable[[float], None]:

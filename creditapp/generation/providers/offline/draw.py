@@ -91,20 +91,34 @@ def draw_png(
     style: str | None = None,
     negative_prompt: str | None = None,
     progress: Callable[[float], None] = _no_progress,
+    note_partial: Callable[[bytes], None] | None = None,
 ) -> bytes:
     """Return a PNG of exactly ``width`` x ``height`` with its origin in the metadata.
 
-    The same arguments give the same bytes. ``progress`` receives the finished share, from 0 to 1.
+    The same arguments give the same bytes. ``progress`` receives the finished share, from 0 to 1,
+    ``note_partial`` the image without tone and grain, and then without grain.
     """
     drawing = Drawing(prompt, model, seed, style=style, negative_prompt=negative_prompt)
     image = drawing.scene(width, height)
     progress(0.6)
-    image = finish.grain(drawing.tone(image))
+    if note_partial is not None:
+        note_partial(_partial(image, drawing))
+    image = drawing.tone(image)
+    if note_partial is not None:
+        note_partial(_partial(image, drawing))
+    image = finish.grain(image)
     finish.mark(image)
     progress(0.8)
     data = finish.to_png(image, drawing.origin)
     progress(1.0)
     return data
+
+
+def _partial(image: Image.Image, drawing: Drawing) -> bytes:
+    """Return an unfinished state of a preview, marked as one."""
+    state = image.copy()
+    finish.mark(state)
+    return finish.to_png(state, drawing.origin)
 
 
 def _background(composition: Composition) -> Image.Image:
