@@ -142,7 +142,7 @@ def _type(schema: dict[str, Any]) -> str:
     if "$ref" in schema:
         return _name(schema["$ref"])
     if "enum" in schema:
-        return f"one of {', '.join(schema['enum'])}"
+        return f"one of {', '.join(map(str, schema['enum']))}"
     if "anyOf" in schema:
         kinds = [_type(part) for part in schema["anyOf"] if part.get("type") != "null"]
         return " or ".join(dict.fromkeys(kinds))

@@ -136,7 +136,7 @@ def test_every_route_is_described_with_its_methods_and_parameters(app: Flask) ->
     routes = {
         (re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule), method.lower())
         for rule in app.url_map.iter_rules()
-        if rule.rule.startswith("/api/") or rule.rule in {*PROBES, "/mcp"}
+        if rule.rule.startswith(("/api/", "/v1/")) or rule.rule in {*PROBES, "/mcp"}
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
     assert routes == {(path, method) for path, methods in paths.items() for method in methods}

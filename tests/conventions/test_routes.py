@@ -19,7 +19,7 @@ _PARAMETER = re.compile(r"<(?:\w+:)?\w+>(\.[a-z]+)?")
 _ENDPOINTS_OF_LIBRARIES = {"static"}
 
 BLUEPRINTS = {"auth", "checkout", "webhooks", "generation", "site", "account", "api", "health"}
-BLUEPRINTS |= {"chat", "mcp", "agents"}
+BLUEPRINTS |= {"chat", "mcp", "agents", "v1"}
 
 
 def test_every_route_declares_a_policy(looked_at: Flask) -> None:
@@ -93,7 +93,7 @@ def test_every_view_has_a_docstring(looked_at: Flask) -> None:
 
 def test_json_routes_are_in_the_api_package(looked_at: Flask) -> None:
     for endpoint, view in looked_at.view_functions.items():
-        if endpoint.startswith(("api.", "mcp.", "agents.")):
+        if endpoint.startswith(("api.", "mcp.", "agents.", "v1.")):
             assert view.__module__.startswith(api.__name__), endpoint
         elif endpoint not in _ENDPOINTS_OF_LIBRARIES:
             assert view.__module__.startswith((web.__name__, "creditapp.http")), endpoint

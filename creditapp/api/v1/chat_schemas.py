@@ -15,7 +15,7 @@ OPTIONS = (
     *("temperature", "top_p", "seed", "frequency_penalty", "presence_penalty"),
     *("response_format", "reasoning_effort", "verbosity"),
 )
-"""What is passed to the model as it is, where its vendor takes it; ``stop`` is one too."""
+"""Parameters passed to the model as they are, where its vendor takes them, besides ``stop``."""
 
 STOPS_MAX = 4
 
@@ -25,7 +25,7 @@ Stop = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class StreamOptions(BaseModel):
-    """What a stream ends with."""
+    """Options of a stream: whether a chunk with the usage ends it."""
 
     include_usage: StrictBool = False
     include_obfuscation: Annotated[Any, Only(False)] = False

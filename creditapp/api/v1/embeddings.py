@@ -93,7 +93,7 @@ class V1EmbeddingsAnswer(BaseModel):
     answer_headers=credits.ANSWER_HEADERS,
     error=OpenAIError,
 )
-def make_v1_embeddings() -> Response:
+def embed_texts() -> Response:
     """Return the vector of each text."""
     members = read_json()
     by, key = begin(members, "v1-embeddings")

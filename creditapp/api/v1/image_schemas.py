@@ -15,8 +15,10 @@ Upload = Annotated[str, WithJsonSchema({"type": "string", "format": "binary"})]
 
 
 class ImageParameters(V1Body):
-    """What both routes of images take. ``style``, ``seed`` and ``negativePrompt`` are the model's
-    own, where it has them."""
+    """Parameters of both routes of images.
+
+    ``style``, ``seed`` and ``negativePrompt`` are the model's own, where it has them.
+    """
 
     prompt: str
     model: str | None = None

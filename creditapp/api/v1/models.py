@@ -62,7 +62,7 @@ class ModelList(BaseModel):
 @routes.get("/models")
 @policy("user", scope="generate")
 @Documented("The models and their prices", ModelList, error=OpenAIError)
-def list_v1_models() -> Response:
+def list_models() -> Response:
     """Return the models that the caller's key may use."""
     return json_response(ModelList(data=list(_models(require_member()))))
 
@@ -70,7 +70,7 @@ def list_v1_models() -> Response:
 @routes.get("/models/<model_id>")
 @policy("user", scope="generate")
 @Documented("One model and its prices", ModelAnswer, error=OpenAIError)
-def show_v1_model(model_id: str) -> Response:
+def show_model(model_id: str) -> Response:
     """Return one model, by its id here or its vendor's name."""
     for model in _models(require_member()):
         if model.id == model_id:

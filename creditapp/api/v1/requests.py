@@ -42,7 +42,7 @@ class Only:
 
     def __get_pydantic_json_schema__(self, _schema: object, _handler: object) -> dict[str, Any]:
         """Return the JSON schema of these values."""
-        return {"enum": [*self._values, None]}
+        return {"enum": list(self._values)}
 
     def _check(self, value: object) -> object:
         for each in self._values:
