@@ -25,7 +25,7 @@ class ChatOrder:
     max_output_tokens: int | None = None
     """The longest answer that the caller wants; ``None`` leaves it to the model."""
     options: Mapping[str, Any] = field(default_factory=dict)
-    """What the caller chose besides, by OpenAI's names, such as ``temperature``."""
+    """Further choices of the caller by OpenAI's names, such as ``temperature``."""
     is_stateless: bool = False
     """Whether the caller keeps the conversation: none is stored, and its answer only for a repeated
     request with the same key."""

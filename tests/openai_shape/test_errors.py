@@ -1,4 +1,4 @@
-"""Each refusal is the exception that OpenAI's client has for its status, and names what is wrong."""
+"""Each refusal is the exception that OpenAI's client has for its status, with what is wrong."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class ChatRequest:
     """The name under which that model answers."""
     parameters: Mapping[str, str | int | bool] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
-    """What the caller chose besides, by OpenAI's names: temperature, stop and so on."""
+    """Further choices of the caller by OpenAI's names: temperature, stop and so on."""
     is_openais_own: bool = True
     """Whether the address is OpenAI's: other endpoints limit an answer by an older parameter."""
 
