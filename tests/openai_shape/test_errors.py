@@ -58,7 +58,6 @@ def refusal(call: Callable[[], object]) -> openai.APIStatusError:
         ("chat/completions", {**CHAT, "modalities": ["audio"]}, "modalities"),
         ("chat/completions", {**CHAT, "service_tier": "priority"}, "service_tier"),
         ("chat/completions", {**CHAT, "stream_options": {}}, "stream_options"),
-        ("chat/completions", {**CHAT, "model": "claude-haiku-4-5", "seed": 1}, "seed"),
         (
             "chat/completions",
             {**CHAT, "messages": [{"role": "tool", "content": "x"}, *MESSAGES]},
@@ -85,6 +84,15 @@ def test_what_is_not_served_is_refused_by_its_name(
     error = refusal(lambda: client.post(f"/{path}", body=body, cast_to=object))
     assert isinstance(error, openai.BadRequestError)
     assert (error.code, error.param) == ("unsupported_parameter", param)
+
+
+def test_a_choice_that_the_models_vendor_does_not_take_is_refused_by_its_name(
+    client: OpenAI,
+) -> None:
+    other = next(model.id for model in client.models.list() if model.owned_by == "anthropic")
+    body = {**CHAT, "model": other, "seed": 1}
+    error = refusal(lambda: client.post("/chat/completions", body=body, cast_to=object))
+    assert (error.code, error.param) == ("unsupported_parameter", "seed")
 
 
 def test_neutral_values_and_nulls_are_no_reason_to_refuse(client: OpenAI) -> None:
