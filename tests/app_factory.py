@@ -34,6 +34,7 @@ from creditapp.runtime import migrate
 from creditapp.services import get, provide
 from creditapp.stripe_sandbox.state import State
 from tests.databases import Databases, hurry
+from tests.documented_answers import watch
 from tests.pages import Element, parse_html
 
 if TYPE_CHECKING:
@@ -165,6 +166,7 @@ def new_app(url: str, folder: Path, environ: dict[str, str] | None = None, **doo
     # Compiling the templates takes as long as a test; compiled ones are kept for the next app.
     app.jinja_env.bytecode_cache = FileSystemBytecodeCache()
     provide(app, JobStore, Queue(app))
+    watch(app)
     with app.app_context():
         hurry(db.engine)
         gateway = get(StripeGateway)

@@ -32,6 +32,7 @@ from tests.app_factory import (
     plain_png,
 )
 from tests.databases import Databases, lacking, new_database
+from tests.documented_answers import undocumented
 from tests.shop_app import ShopApp
 from tests.stripe_sandbox.contract import faults_of_answer
 from tests.stripe_sandbox.sandbox_kit import Sandbox, Shop
@@ -103,6 +104,14 @@ def _quick_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(passwords, "_MEMORY_KIB", 64)
     monkeypatch.setattr(passwords, "_ITERATIONS", 1)
     monkeypatch.setattr(passwords, "_PARAMETERS", "$argon2id$v=19$m=64,t=1,p=1$")
+
+
+@pytest.fixture(autouse=True)
+def _answers_are_documented() -> Iterator[None]:
+    """Fail a test in which a route answered with a status or a code that it does not name."""
+    undocumented.clear()
+    yield
+    assert not undocumented, "\n".join(dict.fromkeys(undocumented))
 
 
 @pytest.fixture(autouse=True)

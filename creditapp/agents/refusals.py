@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from creditapp.errors import AppError
+from typing import Final
+
+from creditapp.errors import AppError, PaymentUnavailable
 
 
 class ReceiptInvalid(AppError):
@@ -98,3 +100,21 @@ class PaidBefore(PaymentRefused):
     def __init__(self, request_id: str) -> None:
         super().__init__("This payment identifier has paid before; nothing was charged now.")
         self.request_id = request_id
+
+
+OF_RECEIPTS: Final[tuple[type[AppError], ...]] = (
+    *(ReceiptInvalid, ReceiptExpired, UntrustedReceiptIssuer, UnknownPaymentRequest, Refunded),
+)
+"""Refusals of a route that takes a receipt, or the token of a payment request."""
+
+OF_PAYMENTS: Final[tuple[type[AppError], ...]] = (
+    *(
+        UnknownPaymentRequest,
+        PaymentRequestExpired,
+        PaymentRequestNotOpen,
+        CredentialReplayed,
+        SettlementUnknown,
+        PaymentUnavailable,
+    ),
+)
+"""Refusals of a route that takes a payment."""

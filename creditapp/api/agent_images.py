@@ -11,15 +11,21 @@ from pydantic import Field, ValidationError
 from creditapp.agents import images, receipts, settlement
 from creditapp.agents.images import ImageWish
 from creditapp.agents.receipts import Receipt
-from creditapp.api.agents import PAYMENT_LIMIT, buy_or_challenge, require_agents_key
-from creditapp.api.generations import ChargeAnswer, failure_of
+from creditapp.agents.refusals import OF_PAYMENTS, OF_RECEIPTS, CreditsExhausted
+from creditapp.api.agents import (
+    PAYMENT_LIMIT,
+    ChallengeAnswer,
+    buy_or_challenge,
+    require_agents_key,
+)
+from creditapp.api.generations import REFUSALS, ChargeAnswer, failure_of
 from creditapp.api.requests import IdempotentBody, optional_key, parse_body, replay_headers
 from creditapp.api.waiting import wait_for_end
 from creditapp.clock import now
 from creditapp.db import reading
 from creditapp.generation import GenerationResult
+from creditapp.http.documented import Answer, Documented
 from creditapp.http.json_provider import json_response, validation_failed
-from creditapp.http.openapi import Documented
 from creditapp.http.policies import policy
 from creditapp.http.schemas import Schema
 from creditapp.media import Media
@@ -32,7 +38,7 @@ routes.before_request(require_agents_key)
 JSON: Final = "application/json"
 
 
-class ImageBody(IdempotentBody):
+class ReceiptImageBody(IdempotentBody):
     """A receipt and what to draw: a prompt, or the name of a subject; without both, any subject."""
 
     receipt: str | None = Field(None, description="Without one the request is answered with 402.")
@@ -62,17 +68,22 @@ class ImageAnswer(Schema):
 @Documented(
     "Make an image for one credit of a receipt: the file, or ImageAnswer as JSON",
     ImageAnswer,
-    body=ImageBody,
+    body=ReceiptImageBody,
     headers=["Idempotency-Key", "Prefer"],
     answer_headers=["X-Credits-Cost", "X-Credits-Remaining", "Idempotent-Replayed", "X-Receipt"],
     also={
+        200: Answer("The image: the file, or JSON", {JSON: ImageAnswer, "image/*": bytes}),
         202: "Not finished yet: send the request again with the header Idempotency-Key",
-        402: "Without a receipt: a payment request for one credit, as /api/images/buy has it",
+        402: Answer(
+            "Without a receipt: a payment request for one credit, as /api/images/buy has it",
+            {JSON: ChallengeAnswer, "text/plain": str},
+        ),
     },
+    refuses=[*OF_RECEIPTS, *OF_PAYMENTS, CreditsExhausted, *REFUSALS],
 )
 def generate() -> Response:
     """Make an image; without a receipt ask for the payment of one credit, or take it."""
-    body = parse_body(ImageBody)
+    body = parse_body(ReceiptImageBody)
     key = optional_key(body.idempotency_key)
     text, headers = body.receipt, {}
     if text is None:

@@ -13,15 +13,20 @@ from pydantic import Field, StrictInt
 from creditapp import agents
 from creditapp.agents import receipts, requests
 from creditapp.agents.rails import Rails, sandbox
-from creditapp.agents.refusals import PaymentRefused, UnknownPaymentRequest
+from creditapp.agents.refusals import (
+    OF_PAYMENTS,
+    OF_RECEIPTS,
+    PaymentRefused,
+    UnknownPaymentRequest,
+)
 from creditapp.agents.requests import Challenge
 from creditapp.agents.settlement import Purchase
 from creditapp.api.requests import IdempotentBody, optional_key, parse_body, replay_headers
 from creditapp.clock import now
 from creditapp.config import Settings
 from creditapp.errors import NotFound
+from creditapp.http.documented import Answer, Documented
 from creditapp.http.json_provider import json_response
-from creditapp.http.openapi import Documented
 from creditapp.http.policies import policy
 from creditapp.http.rate_limiting import limited
 from creditapp.http.schemas import Credits, Moment, RequestSchema, Schema
@@ -137,7 +142,8 @@ PAYMENT_LIMIT: Final = limited(
     body=BuyBody,
     headers=["Idempotency-Key", "PAYMENT-SIGNATURE"],
     answer_headers=["Idempotent-Replayed", "PAYMENT-RESPONSE", "Payment-Receipt"],
-    also={402: "A payment request: its token as text, or ChallengeAnswer as JSON"},
+    also={402: Answer("A payment request", {JSON: ChallengeAnswer, "text/plain": str})},
+    refuses=[NotFound, *OF_PAYMENTS],
     sells_credits=True,
 )
 def buy() -> Response:
@@ -163,7 +169,12 @@ def buy_or_challenge(count: int, key: str | None) -> Purchase | Response:
 
 @routes.post("/ack/receipts")
 @policy("public")
-@Documented("The receipt of a paid payment request", ReceiptAnswer, body=ReceiptBody)
+@Documented(
+    "The receipt of a paid payment request",
+    ReceiptAnswer,
+    body=ReceiptBody,
+    refuses=[NotFound, *OF_RECEIPTS, *OF_PAYMENTS],
+)
 def issue_receipt() -> Response:
     """Return the receipt, after the rail has proved the payment."""
     body = parse_body(ReceiptBody)
@@ -187,6 +198,7 @@ def issue_receipt() -> Response:
     "Pay a payment request without real money; not in production",
     SandboxPaymentAnswer,
     body=SandboxPaymentBody,
+    refuses=[NotFound, *OF_PAYMENTS],
 )
 def pay_in_sandbox() -> Response:
     """Pay a payment request in the sandbox; the receipt service then issues its receipt."""

@@ -114,7 +114,10 @@ def show_auto_topup() -> Response:
 @policy("user")
 @asks_stripe
 @documented(
-    "Switch the automatic top-up on or off", AutoTopupAnswer, body=AutoTopupOn | AutoTopupOff
+    "Switch the automatic top-up on or off",
+    AutoTopupAnswer,
+    body=AutoTopupOn | AutoTopupOff,
+    refuses=[Conflict],
 )
 def change_auto_topup() -> Response:
     """Store the member's consent, or withdraw it."""

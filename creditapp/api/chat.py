@@ -20,16 +20,24 @@ from creditapp.api.chat_schemas import (
     parse_tokens_body,
 )
 from creditapp.api.generate import generate_by_type
-from creditapp.api.generations import FAILURES, ChargeAnswer, GenerationAnswer, GenerationError
-from creditapp.api.requests import idempotency_key, pop_max_micro, replay_headers
+from creditapp.api.generations import (
+    FAILURES,
+    REFUSALS,
+    ChargeAnswer,
+    GenerationAnswer,
+    GenerationError,
+)
+from creditapp.api.requests import credit_headers, idempotency_key, pop_max_micro, replay_headers
 from creditapp.api.turns import start_conversation, start_turn
 from creditapp.api.usage import TokensAnswer
 from creditapp.catalog.models import TokenOperation
 from creditapp.chat import ChatMessage, ChatOrder, LiveTurn, TurnResult
+from creditapp.chat.live import TurnUnsettled
 from creditapp.clock import now
 from creditapp.db import stop_reading
 from creditapp.errors import AppError, AuthenticationRequired
 from creditapp.generation.providers import GenerationFailed
+from creditapp.guests.claims import GuestBudgetReached, GuestLimitReached
 from creditapp.http.event_stream import HEARTBEAT, event, event_stream
 from creditapp.http.gate import leave_gate
 from creditapp.http.json_provider import json_response, read_json
@@ -45,6 +53,7 @@ HEARTBEAT_SECONDS: Final = 10.0
 
 ANY_ANSWER: Final = ChatAnswer | GenerationAnswer
 
+_OF_GUESTS: Final = (AuthenticationRequired, GuestLimitReached, GuestBudgetReached)
 _ANSWER_HEADERS = ["X-Credits-Cost", "X-Credits-Remaining", "X-Credits-Held", "X-Usage-Id"]
 
 
@@ -58,7 +67,8 @@ def _documented(
         headers=["Idempotency-Key", "X-Max-Credits", "x-openai-api-key", "x-anthropic-api-key"],
         answer_headers=[*_ANSWER_HEADERS, "Idempotent-Replayed"],
         streams=streams,
-        also={} if response is not ANY_ANSWER else {202: "A generation that is not finished"},
+        also={202: "A generation that is not finished"} if response is ANY_ANSWER else {},
+        refuses=[*REFUSALS, TurnUnsettled, *(_OF_GUESTS if response is ANY_ANSWER else ())],
     )
 
 
@@ -222,7 +232,4 @@ def _charge(result: TurnResult) -> ChargeAnswer:
 
 
 def _credit_headers(result: TurnResult) -> dict[str, str]:
-    return {
-        "X-Credits-Cost": str(credits_number(result.record.cost_micro)),
-        "X-Credits-Remaining": str(credits_number(result.available_micro)),
-    }
+    return credit_headers(result.record.cost_micro, result.available_micro)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response
 
 from creditapp.api.generations import ChargeAnswer
-from creditapp.api.requests import IdempotentBody, parse_body, replay_headers, require_key
+from creditapp.api.requests import IdempotentBody, credit_headers, parse_spending, replay_headers
 from creditapp.clock import now
 from creditapp.db import transaction
 from creditapp.features import example
@@ -13,7 +13,7 @@ from creditapp.http.json_provider import json_response
 from creditapp.http.openapi import documented
 from creditapp.http.policies import policy
 from creditapp.http.schemas import Schema
-from creditapp.http.sessions import require_member
+from creditapp.http.viewer import forget_viewer
 
 routes = Blueprint("example", __name__)
 
@@ -39,16 +39,18 @@ class ExampleAnswer(Schema):
     "An example: count the words of a text for a credit",
     ExampleAnswer,
     body=ExampleBody,
-    headers=["Idempotency-Key"],
+    headers=["Idempotency-Key", "X-Max-Credits"],
+    requires_key=True,
     answer_headers=["X-Credits-Cost", "X-Credits-Remaining", "Idempotent-Replayed"],
 )
 def use_credits() -> Response:
     """Spend one credit and count the words of a text."""
-    body, by = parse_body(ExampleBody), require_member()
-    key = require_key(body.idempotency_key)
+    by, body, key = parse_spending(ExampleBody)
     with transaction() as session:
         counted = example.count_words(session, by, body.text, key=key, now=now())
     spent = counted.spent
     charge = ChargeAnswer(used_micro=spent.captured_micro, remaining_micro=spent.available_micro)
     answer = ExampleAnswer(words=counted.words, characters=counted.characters, credits=charge)
-    return json_response(answer, 200, replay_headers(replayed=spent.replayed))
+    forget_viewer()
+    headers = credit_headers(spent.captured_micro, spent.available_micro)
+    return json_response(answer, 200, headers | replay_headers(replayed=spent.replayed))

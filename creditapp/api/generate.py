@@ -8,8 +8,9 @@ from flask import Blueprint, Response, request
 from pydantic import BaseModel, Field, ValidationError
 
 from creditapp.api.data_urls import FilesInBody
-from creditapp.api.generations import GenerationAnswer, answer_of, failure_of
+from creditapp.api.generations import REFUSALS, GenerationAnswer, answer_of, failure_of
 from creditapp.api.requests import (
+    credit_headers,
     key_of_route,
     operation_of,
     pop_max_micro,
@@ -19,7 +20,7 @@ from creditapp.api.requests import (
 from creditapp.api.waiting import wait_for_end
 from creditapp.clock import now
 from creditapp.db import reading
-from creditapp.errors import ValidationFailed
+from creditapp.errors import AuthenticationRequired, ValidationFailed
 from creditapp.generation import Caller, GenerationResult, find, queries, submit
 from creditapp.generation.operations import OPERATIONS
 from creditapp.generation.operations.audio import AudioOrder
@@ -28,11 +29,11 @@ from creditapp.generation.operations.lipsync import LipsyncOrder
 from creditapp.generation.operations.upscale import UpscaleOrder
 from creditapp.generation.operations.video import VideoOrder
 from creditapp.generation.orders import Order, SourceId
+from creditapp.guests.claims import GuestBudgetReached, GuestLimitReached
 from creditapp.http.json_provider import json_response, read_json, validation_failed
 from creditapp.http.openapi import Documented
 from creditapp.http.policies import policy
 from creditapp.http.viewer import caller, forget_viewer
-from creditapp.units import credits_number
 
 routes = Blueprint("generate", __name__)
 
@@ -55,6 +56,7 @@ def _documented(summary: str, body: type[BaseModel]) -> Documented:
         headers=["Idempotency-Key", "Prefer", "X-Max-Credits", "x-openai-api-key"],
         answer_headers=["X-Credits-Cost", "X-Credits-Remaining", "Idempotent-Replayed"],
         also={202: "Not finished yet; poll Location"},
+        refuses=[*REFUSALS, AuthenticationRequired, GuestLimitReached, GuestBudgetReached],
     )
 
 
@@ -171,6 +173,5 @@ def _respond(result: GenerationResult, headers: dict[str, str]) -> Response:
         status, cost_micro = 202, generation.quoted_micro
         headers |= {"Location": f"/api/generations/{generation.id}", "Retry-After": "1"}
     if answer.credits is not None:
-        headers["X-Credits-Cost"] = str(credits_number(cost_micro))
-        headers["X-Credits-Remaining"] = str(credits_number(answer.credits.remaining_micro))
+        headers |= credit_headers(cost_micro, answer.credits.remaining_micro)
     return json_response(answer, status, headers)

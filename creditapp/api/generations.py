@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 from flask import Blueprint, Response, request
@@ -11,10 +11,12 @@ from pydantic import Field, WithJsonSchema
 from creditapp.api.credits import GuestInfo, guest_info
 from creditapp.api.requests import page_size
 from creditapp.clock import now
+from creditapp.credentials import MissingApiKey
 from creditapp.db import reading
-from creditapp.errors import AppError
+from creditapp.errors import AppError, Conflict, NotFound
 from creditapp.generation import GenerationResult, cancel, delete, erase, find, queries
 from creditapp.generation.models import STATES, Generation
+from creditapp.generation.moderation import ModerationUnavailable
 from creditapp.generation.providers import (
     GenerationFailed,
     GenerationTimeout,
@@ -26,6 +28,7 @@ from creditapp.http.openapi import documented
 from creditapp.http.policies import policy
 from creditapp.http.schemas import Credits, Moment, Schema
 from creditapp.http.viewer import caller, viewer
+from creditapp.media.store import MediaUnavailable
 from creditapp.pagination import parse_cursor
 
 routes = Blueprint("generations", __name__)
@@ -37,6 +40,12 @@ FAILURES: Mapping[str, type[AppError]] = {
     for kind in (GenerationFailed, GenerationTimeout, PromptRejected, ProviderUnavailable)
 }
 """The errors of vendors by their codes, as rows have them."""
+
+REFUSALS: Sequence[type[AppError]] = (
+    *FAILURES.values(),
+    *(Conflict, MediaUnavailable, MissingApiKey, ModerationUnavailable, NotFound),
+)
+"""The errors of every order that a vendor may serve."""
 
 OneOfStates = Annotated[str, WithJsonSchema({"type": "string", "enum": list(STATES)})]
 
@@ -116,6 +125,7 @@ def show_generation(generation_id: str) -> Response:
     "Cancel or delete a generation",
     GenerationAnswer,
     also={202: "Asked to stop; delivered images are kept", 204: "Deleted with its media"},
+    refuses=[Conflict],
 )
 def delete_generation(generation_id: str) -> Response:
     """Cancel a queued (200), stop a running (202) or delete a finished generation (204)."""

@@ -43,6 +43,7 @@ class GrantAnswer(Schema):
     body=GrantBody,
     headers=["x-admin-key", "Idempotency-Key"],
     answer_headers=["Idempotent-Replayed"],
+    requires_key=True,
 )
 def grant_credits() -> Response:
     """Give a user credits, once for each key."""

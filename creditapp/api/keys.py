@@ -13,6 +13,7 @@ from creditapp.api.requests import parse_body
 from creditapp.api_keys import ApiKey, KeySettings
 from creditapp.clock import now
 from creditapp.db import reading, transaction
+from creditapp.errors import Conflict
 from creditapp.http.json_provider import json_response
 from creditapp.http.openapi import documented
 from creditapp.http.policies import policy
@@ -101,7 +102,13 @@ def list_keys() -> Response:
 
 @routes.post("/keys")
 @policy("user")
-@documented("Create an API key, which is shown once", NewKeyAnswer, body=NewKeyBody, status=201)
+@documented(
+    "Create an API key, which is shown once",
+    NewKeyAnswer,
+    body=NewKeyBody,
+    status=201,
+    refuses=[Conflict],
+)
 def create_key() -> Response:
     """Create an API key; 201 with the key."""
     settings = KeySettings(**_members(parse_body(NewKeyBody)))

@@ -14,6 +14,7 @@ from creditapp.catalog import Catalog
 from creditapp.catalog.packs import PlanView, plans_view
 from creditapp.catalog.plan_kinds import PLAN_KINDS
 from creditapp.db import reading
+from creditapp.errors import NotFound
 from creditapp.http.csrf import is_form
 from creditapp.http.json_provider import json_response
 from creditapp.http.openapi import documented
@@ -143,7 +144,11 @@ def list_plans() -> Response:
 @policy("user", scope="purchase")
 @asks_stripe
 @documented(
-    "Subscribe, or change the plan", UpgradeAnswer, body=UpgradeBody, headers=["Idempotency-Key"]
+    "Subscribe, or change the plan",
+    UpgradeAnswer,
+    body=UpgradeBody,
+    headers=["Idempotency-Key"],
+    refuses=[NotFound],
 )
 def upgrade_plan() -> Response:
     """Open a checkout, or change an existing subscription at once; ``outcome`` says which."""

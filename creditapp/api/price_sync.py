@@ -39,7 +39,11 @@ class SyncAnswer(Schema):
 @policy("key")
 @asks_stripe
 @documented(
-    "Import Stripe's prices into the catalog", SyncAnswer, query=["dryRun"], headers=["x-admin-key"]
+    "Import Stripe's prices into the catalog",
+    SyncAnswer,
+    query=["dryRun"],
+    headers=["x-admin-key"],
+    refuses=[Conflict],
 )
 def sync_prices() -> Response:
     """Import Stripe's prices and activate the changed catalog; ``dryRun=1`` only compares."""

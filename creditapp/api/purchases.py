@@ -78,6 +78,7 @@ class CheckoutUrlAnswer(Schema):
     CheckoutSessionAnswer,
     body=CheckoutBody,
     headers=["Idempotency-Key"],
+    refuses=[NotFound],
 )
 def create_checkout_session() -> Response:
     """Store a purchase and open its checkout; the same key and body return the same one."""
@@ -100,6 +101,7 @@ def create_checkout_session() -> Response:
     CheckoutUrlAnswer,
     body=AmountBody,
     headers=["Idempotency-Key"],
+    refuses=[NotFound],
 )
 def create_checkout() -> Response:
     """Store a purchase of the one pack that costs the amount, and open its checkout."""

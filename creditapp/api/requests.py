@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, TypeVar
 
 from flask import request
 from pydantic import BaseModel, ValidationError
 
+from creditapp.accounts import Member
 from creditapp.catalog import IMAGE_TO_IMAGE, TEXT_TO_IMAGE
 from creditapp.errors import ValidationFailed
 from creditapp.generation.submit import ONCE
 from creditapp.http import forms
 from creditapp.http.json_provider import read_json, validation_failed
 from creditapp.http.schemas import RequestSchema
-from creditapp.units import AmountInvalid, micro_from_decimal, micro_from_text
+from creditapp.http.sessions import require_member
+from creditapp.units import AmountInvalid, credits_number, micro_from_decimal, micro_from_text
 
 PAGE_SIZE_MAX = 100
 
@@ -26,6 +29,9 @@ class IdempotentBody(RequestSchema):
     """The base of bodies that may carry the idempotency key themselves."""
 
     idempotency_key: str | None = None
+
+
+SpendingBody = TypeVar("SpendingBody", bound=IdempotentBody)
 
 
 def parse_body(schema: type[Body]) -> Body:
@@ -57,6 +63,21 @@ def require_key(body_key: str | None) -> str:
         text = "Send an Idempotency-Key, so that a repeated request pays once."
         raise ValidationFailed.of("idempotencyKey", text)
     return _checked(key)
+
+
+def parse_spending(schema: type[SpendingBody]) -> tuple[Member, SpendingBody, str]:
+    """Return who spends, with the most that the request may cost, the body and its key."""
+    max_micro = pop_max_micro(read_json())
+    body = parse_body(schema)
+    return replace(require_member(), max_micro=max_micro), body, require_key(body.idempotency_key)
+
+
+def credit_headers(used_micro: int, remaining_micro: int) -> dict[str, str]:
+    """Return the headers of every answer that spent: what it took, and what can be spent."""
+    return {
+        "X-Credits-Cost": str(credits_number(used_micro)),
+        "X-Credits-Remaining": str(credits_number(remaining_micro)),
+    }
 
 
 def idempotency_key(body_key: str | None, route: str) -> str:

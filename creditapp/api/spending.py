@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 from flask import Blueprint, Response, request
 from pydantic import Field, StrictInt
 
-from creditapp.accounts import Member
+from creditapp.api.generations import ChargeAnswer
 from creditapp.api.requests import (
     IdempotentBody,
+    credit_headers,
     parse_body,
-    pop_max_micro,
+    parse_spending,
     replay_headers,
-    require_key,
 )
 from creditapp.clock import now
 from creditapp.db import transaction
+from creditapp.errors import Conflict
 from creditapp.features import FeatureSpend, Spent, spending
-from creditapp.http.json_provider import json_response, read_json
+from creditapp.http.json_provider import json_response
 from creditapp.http.openapi import documented
 from creditapp.http.policies import policy
 from creditapp.http.schemas import Credits, CreditsInput, Moment, RequestSchema, Schema
 from creditapp.http.sessions import require_member
 from creditapp.http.viewer import forget_viewer
-from creditapp.units import credits_number
 
 routes = Blueprint("spending", __name__)
 
@@ -49,6 +48,7 @@ class SpendAnswer(Schema):
     entry_id: str | None
     spent_micro: Credits
     balance_micro: Credits
+    credits: ChargeAnswer
 
 
 class HoldBody(SpendBody):
@@ -66,6 +66,7 @@ class HoldAnswer(Schema):
     captured_micro: Credits
     expires_at: Moment
     balance_micro: Credits
+    credits: ChargeAnswer
 
 
 class CaptureBody(RequestSchema):
@@ -82,17 +83,21 @@ class CaptureBody(RequestSchema):
     body=SpendBody,
     headers=_HEADERS,
     answer_headers=_ANSWER_HEADERS,
+    requires_key=True,
 )
 def spend_credits() -> Response:
     """Take credits at once."""
-    by, body, key = _request(SpendBody)
+    by, body, key = parse_spending(SpendBody)
     order = FeatureSpend(
         amount_micro=body.amount, feature=body.feature, key=key, note=body.description
     )
     with transaction() as session:
         spent = spending.spend(session, by, order, now=now())
     answer = SpendAnswer(
-        entry_id=spent.entry_id, spent_micro=spent.amount_micro, balance_micro=spent.available_micro
+        entry_id=spent.entry_id,
+        spent_micro=spent.amount_micro,
+        balance_micro=spent.available_micro,
+        credits=_charge(spent),
     )
     return _respond(answer, spent, 200)
 
@@ -105,11 +110,12 @@ def spend_credits() -> Response:
     body=HoldBody,
     headers=_HEADERS,
     answer_headers=_ANSWER_HEADERS,
+    requires_key=True,
     status=201,
 )
 def hold_credits() -> Response:
     """Set credits aside until they are captured, released, or the time is over."""
-    by, body, key = _request(HoldBody)
+    by, body, key = parse_spending(HoldBody)
     order = FeatureSpend(
         amount_micro=body.amount,
         feature=body.feature,
@@ -124,7 +130,14 @@ def hold_credits() -> Response:
 
 @routes.post("/credits/holds/<hold_id>/capture")
 @policy("user", scope="spend")
-@documented("Capture what was used of a hold", HoldAnswer, body=CaptureBody)
+@documented(
+    "Capture what was used of a hold",
+    HoldAnswer,
+    body=CaptureBody,
+    body_optional=True,
+    answer_headers=_ANSWER_HEADERS[:2],
+    refuses=[Conflict],
+)
 def capture_hold(hold_id: str) -> Response:
     """Take what was used; the rest returns."""
     body = parse_body(CaptureBody) if request.content_length else CaptureBody()
@@ -135,22 +148,17 @@ def capture_hold(hold_id: str) -> Response:
 
 @routes.post("/credits/holds/<hold_id>/release")
 @policy("user", scope="spend")
-@documented("Return all that a hold set aside", HoldAnswer)
+@documented(
+    "Return all that a hold set aside",
+    HoldAnswer,
+    answer_headers=_ANSWER_HEADERS[:2],
+    refuses=[Conflict],
+)
 def release_hold(hold_id: str) -> Response:
     """Release a hold."""
     with transaction() as session:
         released = spending.release(session, require_member(), hold_id, now=now())
     return _respond(_hold(released), released, 200)
-
-
-Body = TypeVar("Body", bound=SpendBody)
-
-
-def _request(schema: type[Body]) -> tuple[Member, Body, str]:
-    """Return who spends, with the most that the request may cost, the body and its key."""
-    max_micro = pop_max_micro(read_json())
-    body = parse_body(schema)
-    return replace(require_member(), max_micro=max_micro), body, require_key(body.idempotency_key)
 
 
 def _hold(spent: Spent) -> HoldAnswer:
@@ -161,14 +169,16 @@ def _hold(spent: Spent) -> HoldAnswer:
         captured_micro=spent.captured_micro if spent.state == "captured" else 0,
         expires_at=datetime.fromisoformat(spent.expires_at or ""),
         balance_micro=spent.available_micro,
+        credits=_charge(spent),
     )
+
+
+def _charge(spent: Spent) -> ChargeAnswer:
+    used_micro = spent.captured_micro if spent.state == "captured" else 0
+    return ChargeAnswer(used_micro=used_micro, remaining_micro=spent.available_micro)
 
 
 def _respond(answer: Schema, spent: Spent, status: int) -> Response:
     forget_viewer()
-    headers = {
-        "X-Credits-Cost": str(credits_number(spent.captured_micro)),
-        "X-Credits-Remaining": str(credits_number(spent.available_micro)),
-        **replay_headers(replayed=spent.replayed),
-    }
-    return json_response(answer, status, headers)
+    headers = credit_headers(spent.captured_micro, spent.available_micro)
+    return json_response(answer, status, headers | replay_headers(replayed=spent.replayed))

@@ -9,7 +9,7 @@ from flask import Blueprint, Response, request
 from creditapp.api.requests import page_size
 from creditapp.clock import now
 from creditapp.db import reading
-from creditapp.errors import ValidationFailed
+from creditapp.errors import Conflict, ValidationFailed
 from creditapp.generation.models import Upload
 from creditapp.generation.sources import UPLOAD_ID
 from creditapp.generation.uploads import delete_upload, list_uploads, store_upload
@@ -18,6 +18,7 @@ from creditapp.http.openapi import documented
 from creditapp.http.policies import policy
 from creditapp.http.schemas import Moment, Schema
 from creditapp.http.viewer import caller
+from creditapp.media.store import MediaUnavailable
 from creditapp.pagination import parse_cursor
 from creditapp.rate_limits import UPLOAD_BODY_BYTES_MAX
 
@@ -47,7 +48,14 @@ class UploadPage(Schema):
 
 @routes.post("/uploads")
 @policy("user", scope="generate", body_bytes_max=UPLOAD_BODY_BYTES_MAX)
-@documented("Upload a file to start from", UploadAnswer, takes_file=True, status=201)
+@documented(
+    "Upload a file to start from",
+    UploadAnswer,
+    takes_file=True,
+    status=201,
+    answer_headers=["Location"],
+    refuses=[Conflict, MediaUnavailable],
+)
 def create_upload() -> Response:
     """Store the file that is the body, or the part ``file`` of a form; 201 with its id."""
     row = store_upload(_file(), caller(), now=now())

@@ -10,6 +10,7 @@ from creditapp.api.requests import page_size
 from creditapp.chat import UsageRecord, queries
 from creditapp.clock import now
 from creditapp.db import reading, transaction
+from creditapp.errors import Conflict
 from creditapp.http.json_provider import json_response
 from creditapp.http.openapi import documented
 from creditapp.http.policies import policy
@@ -74,7 +75,7 @@ def list_usage() -> Response:
 
 @routes.post("/usage/<usage_id>/stop")
 @policy("user", scope="generate")
-@documented("Stop an answer; what was received is charged", UsageAnswer)
+@documented("Stop an answer; what was received is charged", UsageAnswer, refuses=[Conflict])
 def stop_usage(usage_id: str) -> Response:
     """Ask an open answer to stop; its stream ends with what was received."""
     member = require_member()

@@ -26,6 +26,7 @@ from pydantic import (
 from creditapp.catalog import Model, Operation, PriceRequest
 from creditapp.errors import ValidationFailed
 from creditapp.generation import sources
+from creditapp.generation.order_schema import describe_names
 from creditapp.generation.sources import Source, Sources
 
 PROMPT_CHARACTERS_MAX = 4000
@@ -131,6 +132,11 @@ class Order(BaseModel):
             return body
         ignored = SHARED_MEMBERS - _members(cls)
         return {name: value for name, value in body.items() if name not in ignored}
+
+    @classmethod
+    def describe_names(cls, schema: dict[str, Any]) -> None:
+        """Add to a schema every other name of a member, and the members that are ignored."""
+        describe_names(cls, schema, SHARED_MEMBERS - _members(cls))
 
     def note_digests(self, digests: Mapping[str, str]) -> None:
         """Note the digests of files that came with the request, by the ids that they were given.

@@ -1,30 +1,33 @@
-"""OpenAPI 3.1, generated from the schemas of the routes' bodies and responses."""
+"""OpenAPI 3.1, generated from the routes, their policies, and the schemas of bodies and answers."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, field
+import inspect
+from collections.abc import Iterator, Sequence
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, Final, get_args
 
-from flask import current_app
+from flask import Flask, current_app
 from pydantic import TypeAdapter
+from werkzeug.routing import Rule
 
 from creditapp.agents.discovery import payment_info
 from creditapp.config import Settings
 from creditapp.errors import AppError
-from creditapp.http.policies import ANY_SCOPE, policy_of, scope_of
+from creditapp.http.documented import JSON, Answer, Documented, documentation_of, path_of
+from creditapp.http.examples import compose, problem_example, recorded
+from creditapp.http.openapi_parameters import ANSWER_HEADERS, MAX_CREDITS, parameters_of
+from creditapp.http.openapi_security import security_of, security_schemes
 from creditapp.http.problems import Problem
-from creditapp.http.sessions import SESSION_COOKIE, cookie_name
+from creditapp.http.refusals import refusals_of
 from creditapp.services import get
 
-View = TypeVar("View", bound=Callable[..., Any])
+documented = Documented
 
-JSON = "application/json"
+PROBLEM = "application/problem+json"
 _REFERENCE = "#/components/schemas/{model}"
-_PROBLEM = {"application/problem+json": {"schema": {"$ref": _REFERENCE.format(model="Problem")}}}
-
+_OWN_MODULES = ("openapi", "api_docs")
+_WITHOUT_BODY = (204, 303)
 _FILE = {"type": "string", "format": "binary"}
 _FILE_BODY = {
     "application/octet-stream": {"schema": _FILE},
@@ -32,107 +35,48 @@ _FILE_BODY = {
         "schema": {"type": "object", "properties": {"file": _FILE}, "required": ["file"]}
     },
 }
-
-_OWN_MODULES = ("openapi", "api_docs")
-_WITHOUT_BODY = (204, 303)
-
-HEADERS = {
-    "Authorization": "Bearer and the token of CREDITAPP_METRICS_TOKEN, where one is set.",
-    "Idempotency-Key": "1-100 printable ASCII characters. The same key and body return the first "
-    "response, with Idempotent-Replayed: true; another body returns 409.",
-    "X-Max-Credits": "The most that the request may cost; above it 402 max_credits_exceeded, and "
-    "nothing is charged. The body's maxCredits says the same.",
-    "MCP-Protocol-Version": "The version that initialize agreed on; 2025-03-26 without it.",
-    "PAYMENT-SIGNATURE": "A payment of x402 version 2 for the PAYMENT-REQUIRED of the 402.",
-    "Stripe-Signature": "Stripe's signature of the raw body, at most 5 minutes old.",
-    "x-openai-api-key": "In place of the stored OpenAI key, of a member who pays with own keys.",
-    "x-anthropic-api-key": "In place of the stored Anthropic key, likewise.",
-    "x-admin-key": "The operator's key: ADMIN_API_KEY.",
-    "Prefer": "wait=N waits at most N seconds for the result, 30 by default; respond-async returns "
-    "202 at once.",
+_ON_REFUSALS: Final = {
+    401: ["WWW-Authenticate"],
+    429: ["Retry-After", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"],
 }
-ANSWER_HEADERS = {
-    "Idempotent-Replayed": "true, where an earlier request with the same key made this.",
-    "PAYMENT-RESPONSE": "How a payment of x402 was settled.",
-    "Payment-Receipt": "How a payment of the Payment scheme was settled.",
-    "X-Credits-Cost": "Credits that a member is charged; with 202 the most that it will be.",
-    "X-Credits-Held": "Credits held while the answer is written: the most that it can cost.",
-    "X-Credits-Remaining": "Credits that a member can spend.",
-    "X-Receipt": "The receipt of a payment that came with the request: a bearer secret.",
-    "X-Usage-Id": "The id of the usage record, by which the answer can be stopped.",
+_ON_EVERY_ANSWER: Final = [
+    "X-Request-Id",
+    "RateLimit-Limit",
+    "RateLimit-Remaining",
+    "RateLimit-Reset",
+]
+_ID_PARAMETERS: Final = {
+    "GenerationAnswer": "generation_id",
+    "HoldAnswer": "hold_id",
+    "NewKeyAnswer": "key_id",
+    "UploadAnswer": "upload_id",
+    "ChatAnswer": "usage_id",
+    "EmbeddingsAnswer": "usage_id",
 }
-QUERY = {
-    "currency": "An ISO 4217 code that the packs are sold in; the catalog's currency by default.",
-    "cursor": "The nextCursor of the previous page.",
-    "dryRun": "1 returns the changes without making them.",
-    "flow": "card, cancel or plan: the part of the portal to open.",
-    "limit": "The number of items, 1-100.",
-    "type": "One of PURCHASE, CREDIT, DEBIT, REFUND, EXPIRY.",
-}
-
-
-@dataclass(frozen=True)
-class Documented:
-    """Decorator that documents a route in the API's description."""
-
-    summary: str
-    response: Any
-    _: KW_ONLY
-    body: Any = None
-    """A schema, or a union of several."""
-    query: Sequence[str] = ()
-    headers: Sequence[str] = ()
-    answer_headers: Sequence[str] = ()
-    """Headers of the successful responses, where they apply."""
-    also: Mapping[int, str] = field(default_factory=dict)
-    """Further statuses that are no errors."""
-    mime_type: str = JSON
-    status: int = 200
-    streams: bool = False
-    """Whether the answer may also be a stream of server-sent events."""
-    sells_credits: bool = False
-    """Whether programs pay for it by signed payments, where the site takes them."""
-    takes_file: bool = False
-    """Whether the body is a file, or a form with a part ``file``."""
-    takes_form: bool = False
-    """Whether the body is sent as a multipart form."""
-    error: Any = None
-    """The schema of its errors, where they are no problem objects."""
-
-    def __call__(self, view: View) -> View:
-        """Add the documentation to the view."""
-        view.documentation = self  # type: ignore[attr-defined]  # read by describe
-        return view
-
-
-documented = Documented
+"""Answers whose ``id`` is a parameter of other paths, which their links name."""
 
 
 def describe() -> dict[str, Any]:
     """Return the OpenAPI document of the current app."""
-    paths: dict[str, Any] = {}
-    schemas: dict[str, Any] = dict(_schema(Problem)[1])
+    document = _Document(current_app)
     for rule in current_app.url_map.iter_rules():
-        view = current_app.view_functions[rule.endpoint]
-        documentation: Documented | None = getattr(view, "documentation", None)
+        documentation = documentation_of(current_app.view_functions[rule.endpoint])
+        # An agent's route is there a second time, without /api.
         within_api = f"api.{rule.endpoint.partition('.')[2]}" in current_app.view_functions
-        if documentation is None or (rule.endpoint.startswith("agents.") and within_api):
-            continue  # the second is the same route again, without /api
-        path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
-        for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
-            operation, used = _operation(rule.endpoint, rule.arguments, documentation)
-            module = view.__module__.rpartition(".")[2]
-            operation["tags"] = ["this document" if module in _OWN_MODULES else module]
-            paths.setdefault(path, {})[method.lower()] = operation
-            schemas.update(used)
-    session_cookie = cookie_name(SESSION_COOKIE, get(Settings))
+        is_again = rule.endpoint.startswith("agents.") and within_api
+        if documentation is not None and not is_again:
+            for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
+                document.add(rule, method, documentation)
+    document.finish()
     return {
         "openapi": "3.1.0",
         "info": {
             "title": get(Settings).site_name,
             "version": "1",
             "description": "Credits are numbers with at most 6 decimals, times are RFC 3339 in "
-            "UTC, ids are opaque strings. Errors are application/problem+json.",
+            "UTC, ids are opaque strings. Errors are application/problem+json (RFC 9457); "
+            "programs compare their code. Every member of an answer is always there, and null "
+            "where it has nothing to say.",
         },
         "servers": [{"url": get(Settings).site_url}],
         "x-service-info": {
@@ -143,19 +87,15 @@ def describe() -> dict[str, Any]:
                 "llms": f"{get(Settings).site_url}/llms.txt",
             },
         },
-        "paths": dict(sorted(paths.items())),
+        "paths": dict(sorted(document.paths.items())),
         "components": {
-            "schemas": dict(sorted(schemas.items())),
-            "securitySchemes": {
-                "session": {"type": "apiKey", "in": "cookie", "name": session_cookie},
-                "apiKey": {
-                    "type": "http",
-                    "scheme": "bearer",
-                    "description": "An API key (cak_...) with the named scope; on the routes of "
-                    "the scope spend also an access token (cat_...).",
-                },
-                "adminKey": {"type": "apiKey", "in": "header", "name": "x-admin-key"},
+            "schemas": dict(sorted(document.schemas.items())),
+            "responses": dict(sorted(document.responses.items())),
+            "headers": {
+                name: {"description": text, "schema": {"type": kind}}
+                for name, (text, kind) in ANSWER_HEADERS.items()
             },
+            "securitySchemes": security_schemes(),
         },
         "x-problems": [
             {"status": kind.status, "code": kind.code, "title": kind.title} for kind in problems()
@@ -182,87 +122,172 @@ def _kinds(kind: type[AppError]) -> Iterator[type[AppError]]:
         yield from _kinds(subclass)
 
 
-def _operation(
-    endpoint: str, arguments: set[str], documentation: Documented
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    schema, schemas = _schema(documentation.response)
-    success: dict[str, Any] = {
-        "description": "Success",
-        "content": {documentation.mime_type: {"schema": schema}},
-    }
-    if documentation.streams:
-        success["content"]["text/event-stream"] = {"schema": {"type": "string"}}
-    if documentation.answer_headers:
-        success["headers"] = {
-            name: {"description": ANSWER_HEADERS[name], "schema": {"type": "string"}}
-            for name in documentation.answer_headers
-        }
-    operation: dict[str, Any] = {
-        "operationId": endpoint.rpartition(".")[2],
-        "summary": documentation.summary,
-        "parameters": list(_parameters(arguments, documentation)),
-        "responses": {
-            **({} if documentation.response is None else {str(documentation.status): success}),
-            **{
-                str(status): {**({} if status in _WITHOUT_BODY else success), "description": text}
-                for status, text in documentation.also.items()
+class _Document:
+    """The parts of the document that operations add to."""
+
+    def __init__(self, app: Flask) -> None:
+        self.app = app
+        self.paths: dict[str, dict[str, Any]] = {}
+        self.schemas: dict[str, Any] = {}
+        self.responses: dict[str, Any] = {}
+        self.spending: set[str] = set()
+        self.problem = self.schema(Problem)
+
+    def add(self, rule: Rule, method: str, documentation: Documented) -> None:
+        """Add an operation."""
+        path = path_of(rule)
+        view = self.app.view_functions[rule.endpoint]
+        module = view.__module__.rpartition(".")[2]
+        examples = recorded().get(f"{method} {path}", {})
+        operation: dict[str, Any] = {
+            "operationId": rule.endpoint.rpartition(".")[2],
+            "summary": documentation.summary,
+            "description": inspect.getdoc(view) or documentation.summary,
+            "tags": ["this document" if module in _OWN_MODULES else module],
+            "parameters": list(parameters_of(rule.arguments, documentation)),
+            "responses": {
+                **self._refusals(rule, method, documentation),
+                **self._answers(documentation, examples),
             },
-            "default": {"description": "Error", "content": _PROBLEM},
-        },
-    }
-    if documentation.error is not None:
-        error, used = _schema(documentation.error)
-        operation["responses"]["default"]["content"] = {JSON: {"schema": error}}
-        schemas = {**schemas, **used}
-    if security := list(_security(endpoint)):
-        operation["security"] = security
-    if documentation.body is not None:
-        body, used = _schema(documentation.body)
-        content_type = "multipart/form-data" if documentation.takes_form else JSON
-        operation["requestBody"] = {"required": True, "content": {content_type: {"schema": body}}}
-        schemas = {**schemas, **used}
-    if documentation.sells_credits and (payment := payment_info()):
-        operation["x-payment-info"] = payment
-    if documentation.takes_file:
-        operation["requestBody"] = {"required": True, "content": _FILE_BODY}
-    return operation, schemas
+            "security": list(security_of(rule.endpoint)) or [{}],
+        }
+        operation["responses"] = dict(sorted(operation["responses"].items()))
+        if documentation.body is not None:
+            schema = self.schema(documentation.body)
+            if "X-Max-Credits" in documentation.headers:
+                parts = schema.get("anyOf", [schema])
+                self.spending |= {part["$ref"] for part in parts if documentation.max_in_body}
+            mime_type = "multipart/form-data" if documentation.takes_form else JSON
+            content = self._content(mime_type, schema, examples.get("body"))
+            required = not documentation.body_optional
+            operation["requestBody"] = {"required": required, "content": content}
+        if documentation.takes_file:
+            operation["requestBody"] = {"required": True, "content": _FILE_BODY}
+        if documentation.sells_credits and (payment := payment_info()):
+            operation["x-payment-info"] = payment
+        self.paths.setdefault(path, {})[method.lower()] = operation
 
+    def schema(self, kind: Any, *, is_answer: bool = False) -> dict[str, Any]:
+        """Return a type's schema, as a reference if it has a name.
 
-def _security(endpoint: str) -> Iterator[dict[str, list[str]]]:
-    """Yield each way to call an endpoint; an empty one is without any."""
-    name, scope = policy_of(current_app, endpoint), scope_of(current_app, endpoint)
-    if name == "key":
-        yield {"adminKey": []}
-    if name == "user" or scope is not None:
-        yield {"session": []}
-    if scope is not None:
-        yield {"apiKey": [] if scope == ANY_SCOPE else [scope]}
-    if name == "public" and scope is not None:
-        yield {}
+        Answers have every member; bodies and problems may leave out those with a default.
+        """
+        schema = _adapter(kind).json_schema(
+            ref_template=_REFERENCE, mode="serialization" if is_answer else "validation"
+        )
+        named = schema.pop("$defs", {})
+        if "properties" in schema and "title" in schema:
+            named[schema["title"]] = schema
+            schema = {"$ref": _REFERENCE.format(model=schema["title"])}
+        for model in (kind, *get_args(kind)):
+            if not is_answer and hasattr(model, "describe_names"):
+                model.describe_names(named[model.__name__])
+        for name, each in named.items():
+            if self.schemas.setdefault(name, each) != each:
+                raise TypeError(f"Two schemas of the API are named {name}.")
+        return schema
 
+    def finish(self) -> None:
+        """Add what needs every operation.
 
-def _parameters(arguments: set[str], documentation: Documented) -> Iterator[dict[str, Any]]:
-    for name in sorted(arguments):
-        yield {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-    for location, names, texts in (
-        ("query", documentation.query, QUERY),
-        ("header", documentation.headers, HEADERS),
-    ):
-        for name in names:
-            schema = {"type": "integer" if name == "limit" else "string"}
-            yield {"name": name, "in": location, "description": texts[name], "schema": schema}
+        ``maxCredits`` to each body that spends, and from each answer with an id links to the
+        operations that take it in their path.
+        """
+        for reference in self.spending:
+            self.schemas[reference.rpartition("/")[2]]["properties"]["maxCredits"] = MAX_CREDITS
+        for methods in self.paths.values():
+            for operation in methods.values():
+                for status, response in operation["responses"].items():
+                    if status < "300" and (links := self._links(response)):
+                        response["links"] = links
+
+    def _links(self, response: dict[str, Any]) -> dict[str, Any]:
+        schema = response.get("content", {}).get(JSON, {}).get("schema", {})
+        names = [each.get("$ref", "").rpartition("/")[2] for each in schema.get("anyOf", [schema])]
+        parameter = next((_ID_PARAMETERS[name] for name in names if name in _ID_PARAMETERS), None)
+        return {
+            operation["operationId"]: {
+                "operationId": operation["operationId"],
+                "parameters": {parameter: "$response.body#/id"},
+            }
+            for path, methods in self.paths.items()
+            if f"{{{parameter}}}" in path
+            for operation in methods.values()
+        }
+
+    def _answers(self, documentation: Documented, examples: dict[str, Any]) -> dict[str, Any]:
+        answers: dict[str, Any] = {}
+        if documentation.response is not None:
+            answers[str(documentation.status)] = Answer("Success")
+        for status, answer in documentation.also.items():
+            answers[str(status)] = Answer(answer) if isinstance(answer, str) else answer
+        return {
+            status: self._answer(int(status), answer, documentation, examples.get(status))
+            for status, answer in answers.items()
+        }
+
+    def _answer(
+        self, status: int, answer: Answer, documentation: Documented, example: Any
+    ) -> dict[str, Any]:
+        content = dict(answer.content)
+        headers = [*answer.headers, *documentation.answer_headers, *_ON_EVERY_ANSWER]
+        if not content and status not in _WITHOUT_BODY and documentation.response is not None:
+            content[documentation.mime_type] = documentation.response
+            if documentation.streams and status == documentation.status:
+                content["text/event-stream"] = str
+        if status in (202, 303):
+            headers = ["Location", *headers]
+        described: dict[str, Any] = {
+            "description": answer.description,
+            "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in headers},
+        }
+        for mime_type, kind in content.items():
+            schema = self.schema(kind, is_answer=True)
+            part = self._content(mime_type, schema, example if mime_type == JSON else None)
+            described.setdefault("content", {}).update(part)
+        return described
+
+    def _content(self, mime_type: str, schema: dict[str, Any], example: Any) -> dict[str, Any]:
+        if not mime_type.endswith("json"):
+            return {mime_type: {"schema": schema}}
+        if example is None:
+            example = compose(schema, self.schemas)
+        return {mime_type: {"schema": schema, "example": example}}
+
+    def _refusals(self, rule: Rule, method: str, documentation: Documented) -> dict[str, Any]:
+        """Return a reference for each status; routes with the same codes share their answer."""
+        by_status: dict[int, list[type[AppError]]] = {}
+        for kind in refusals_of(self.app, rule, method):
+            by_status.setdefault(kind.status, []).append(kind)
+        references = {}
+        for status, kinds in by_status.items():
+            prefix = [documentation.error.__name__] if documentation.error else []
+            name = ".".join([*prefix, str(status), *(kind.code for kind in kinds)])
+            if name not in self.responses:
+                self.responses[name] = self._refusal(status, kinds, documentation.error)
+            references[str(status)] = {"$ref": f"#/components/responses/{name}"}
+        return references
+
+    def _refusal(self, status: int, kinds: Sequence[type[AppError]], errors: Any) -> dict[str, Any]:
+        names = [*_ON_REFUSALS.get(status, []), "X-Request-Id"]
+        described = {
+            "description": " ".join(f"{kind.code}: {kind.title}." for kind in kinds),
+            "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in names},
+        }
+        if errors is not None:
+            return {**described, "content": self._content(JSON, self.schema(errors), None)}
+        codes = {
+            "type": "object",
+            "properties": {
+                "status": {"const": status},
+                "code": {"enum": [kind.code for kind in kinds]},
+            },
+        }
+        examples = {kind.code: {"value": problem_example(kind)} for kind in kinds}
+        content = {"schema": {"allOf": [self.problem, codes]}, "examples": examples}
+        return {**described, "content": {PROBLEM: content}}
 
 
 @cache
 def _adapter(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
-
-
-def _schema(kind: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return a type's schema, as a reference if it has a name, and the schemas it refers to."""
-    schema = _adapter(kind).json_schema(ref_template=_REFERENCE, by_alias=True)
-    schemas = schema.pop("$defs", {})
-    if "properties" in schema and "title" in schema:
-        name = schema["title"]
-        return {"$ref": _REFERENCE.format(model=name)}, {**schemas, name: schema}
-    return schema, schemas

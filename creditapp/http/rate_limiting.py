@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, TypeVar, cast
 
 from flask import Flask, Response, request
-from flask_limiter import ApplicationLimit, Limiter
+from flask_limiter import ApplicationLimit, ExemptionScope, Limiter
 from flask_limiter.errors import RateLimitExceeded
 
 from creditapp.accounts import MULTIPLES
@@ -110,6 +110,12 @@ def init_app(app: Flask, settings: Settings) -> None:
     )
     limiter.init_app(app)
     app.after_request(_tell_limit)
+
+
+def is_limited(app: Flask, endpoint: str) -> bool:
+    """Return whether requests to an endpoint are counted; probes are exempt."""
+    scope = limiter.limit_manager.exemption_scope(app, endpoint, None)
+    return scope == ExemptionScope.NONE
 
 
 def _tell_limit(response: Response) -> Response:

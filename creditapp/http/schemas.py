@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, Wi
 from pydantic.alias_generators import to_camel
 
 from creditapp.http.json_provider import rfc3339
-from creditapp.units import credits_number, micro_from_decimal
+from creditapp.units import MICRO_MAX, MICRO_PER_CREDIT, credits_number, micro_from_decimal
 
 Credits = Annotated[
     int,
@@ -32,7 +32,14 @@ def _micro(value: object) -> int:
 CreditsInput = Annotated[
     int,
     BeforeValidator(_micro),
-    WithJsonSchema({"type": "number", "description": "Credits, with at most 6 decimals."}),
+    WithJsonSchema(
+        {
+            "type": "number",
+            "exclusiveMinimum": 0,
+            "maximum": MICRO_MAX // MICRO_PER_CREDIT,
+            "description": "Credits, with at most 6 decimals.",
+        }
+    ),
 ]
 """Credits in a request's JSON, microcredits here."""
 Moment = Annotated[
@@ -53,7 +60,11 @@ class Schema(BaseModel):
     """
 
     model_config = ConfigDict(
-        alias_generator=_member, populate_by_name=True, from_attributes=True, extra="forbid"
+        alias_generator=_member,
+        populate_by_name=True,
+        from_attributes=True,
+        extra="forbid",
+        json_schema_serialization_defaults_required=True,
     )
 
 

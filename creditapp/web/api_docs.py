@@ -105,7 +105,7 @@ def _operations(document: dict[str, Any]) -> Iterator[Operation]:
                 statuses=[
                     (status, response["description"])
                     for status, response in responses.items()
-                    if status != "default"
+                    if status < "400"
                 ],
             )
 

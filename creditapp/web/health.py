@@ -64,7 +64,13 @@ def readyz() -> Response:
 
 @health.get("/metrics")
 @policy("public")
-@documented("Metrics for Prometheus", str, mime_type="text/plain", headers=["Authorization"])
+@documented(
+    "Metrics for Prometheus",
+    str,
+    mime_type="text/plain",
+    headers=["Authorization"],
+    refuses=[AuthenticationRequired],
+)
 def show_metrics() -> Response:
     """Return the metrics, without personal data, to a caller with the token if one is set."""
     token = get(Settings).metrics_token

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from typing import Any
@@ -28,10 +29,11 @@ class Document:
         operation = self.operation(method, path)
         status = str(answer.status_code)
         responses = operation["responses"]
-        promised = responses.get(status)
-        if promised is None:
-            assert answer.status_code >= 400, f"{method} {path} does not document {status}"
-            promised = responses["default"]
+        if status == "405":  # of the path, not of one of its operations
+            check_problem(answer)
+            return answer
+        assert status in responses, f"{method} {path} does not document {status}: {answer.text}"
+        promised = self.resolve(responses[status])
         if "content" not in promised:
             assert answer.data == b""
             return answer
@@ -51,6 +53,13 @@ class Document:
                 operation: dict[str, Any] = methods[method.lower()]
                 return operation
         raise AssertionError(f"{path} is not in the document")
+
+    def resolve(self, part: dict[str, Any]) -> dict[str, Any]:
+        """Return a part of the document, followed if it is a reference."""
+        while "$ref" in part:
+            names = part["$ref"].removeprefix("#/").split("/")
+            part = functools.reduce(lambda each, name: each[name], names, self.json)
+        return part
 
     def validate(self, value: object, schema: dict[str, Any]) -> None:
         """Assert that a value agrees with a schema of this document."""

@@ -4,33 +4,34 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
+import pytest
 from flask import Flask
 from jsonschema import Draft202012Validator
 
+from creditapp.http.examples import recorded
 from creditapp.http.openapi import problems
 from tests.api.contract import Document
 from tests.pages import parse_html
 
-PROBES = {"/healthz", "/readyz", "/metrics", "/.well-known/did.json"}
-"""Documented paths outside ``/api``."""
-
 # The structure of OpenAPI 3.1, as far as this document uses it.
 _OPERATION = {
     "type": "object",
-    "required": ["operationId", "summary", "responses", "tags"],
+    "required": ["operationId", "summary", "description", "responses", "tags", "security"],
     "additionalProperties": False,
     "properties": {
         "operationId": {"type": "string", "pattern": "^[a-z_]+$"},
         "summary": {"type": "string", "minLength": 5},
+        "description": {"type": "string", "minLength": 5},
         "tags": {"type": "array", "items": {"type": "string"}},
         "security": {"type": "array", "items": {"type": "object"}},
         "parameters": {
             "type": "array",
             "items": {
                 "type": "object",
-                "required": ["name", "in", "schema"],
+                "required": ["name", "in", "required", "description", "schema"],
                 "additionalProperties": False,
                 "properties": {
                     "name": {"type": "string"},
@@ -48,27 +49,9 @@ _OPERATION = {
         },
         "responses": {
             "type": "object",
-            "required": ["default"],
-            "anyOf": [{"required": [status]} for status in ("200", "201", "204", "303")],
-            "patternProperties": {
-                "^([1-5][0-9]{2}|default)$": {
-                    "type": "object",
-                    "required": ["description"],
-                    "additionalProperties": False,
-                    "properties": {
-                        "description": {"type": "string", "minLength": 1},
-                        "content": {"$ref": "#/$defs/content"},
-                        "headers": {
-                            "type": "object",
-                            "minProperties": 1,
-                            "additionalProperties": {
-                                "type": "object",
-                                "required": ["description", "schema"],
-                            },
-                        },
-                    },
-                }
-            },
+            "required": ["500"],
+            "anyOf": [{"required": [status]} for status in ("200", "201", "202", "204", "303")],
+            "patternProperties": {"^[1-5][0-9]{2}$": {"$ref": "#/$defs/response"}},
             "additionalProperties": False,
         },
     },
@@ -80,9 +63,39 @@ OPENAPI = {
         "content": {
             "type": "object",
             "minProperties": 1,
-            "patternProperties": {"^[a-z]+/[a-z+-]+$": {"type": "object", "required": ["schema"]}},
+            "patternProperties": {
+                "^[a-z]+/([a-z+-]+|[*])$": {"type": "object", "required": ["schema"]}
+            },
             "additionalProperties": False,
-        }
+        },
+        "headers": {
+            "type": "object",
+            "minProperties": 1,
+            "additionalProperties": {"type": "object", "required": ["$ref"]},
+        },
+        "response": {
+            "oneOf": [
+                {"type": "object", "required": ["$ref"], "additionalProperties": False}
+                | {"properties": {"$ref": {"type": "string"}}},
+                {
+                    "type": "object",
+                    "required": ["description", "headers"],
+                    "additionalProperties": False,
+                    "properties": {
+                        "description": {"type": "string", "minLength": 1},
+                        "content": {"$ref": "#/$defs/content"},
+                        "headers": {"$ref": "#/$defs/headers"},
+                        "links": {
+                            "type": "object",
+                            "additionalProperties": {
+                                "type": "object",
+                                "required": ["operationId", "parameters"],
+                            },
+                        },
+                    },
+                },
+            ]
+        },
     },
     "patternProperties": {"^x-": {}},
     "additionalProperties": False,
@@ -105,7 +118,12 @@ OPENAPI = {
         "components": {
             "type": "object",
             "required": ["schemas"],
-            "properties": {"schemas": {"type": "object"}, "securitySchemes": {"type": "object"}},
+            "properties": {
+                "schemas": {"type": "object"},
+                "securitySchemes": {"type": "object"},
+                "headers": {"additionalProperties": {"required": ["description", "schema"]}},
+                "responses": {"additionalProperties": {"$ref": "#/$defs/response"}},
+            },
             "additionalProperties": False,
         },
     },
@@ -131,19 +149,95 @@ def test_every_reference_is_defined(app: Flask) -> None:
             found = found[part]
 
 
-def test_every_route_is_described_with_its_methods_and_parameters(app: Flask) -> None:
-    paths = Document(app).json["paths"]
-    routes = {
-        (re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule), method.lower())
-        for rule in app.url_map.iter_rules()
-        if rule.rule.startswith(("/api/", "/v1/")) or rule.rule in {*PROBES, "/mcp"}
-        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+def test_every_path_parameter_is_described(app: Flask) -> None:
+    for path, operation in _operations(Document(app)):
+        named = {each["name"] for each in operation["parameters"] if each["in"] == "path"}
+        assert named == set(re.findall(r"\{(\w+)\}", path))
+
+
+def test_every_body_and_answer_has_an_example_that_its_schema_allows(app: Flask) -> None:
+    document, count = Document(app), 0
+    for path, operation in _operations(document):
+        parts = [operation.get("requestBody", {}), *operation["responses"].values()]
+        for part in map(document.resolve, parts):
+            for mime_type, content in part.get("content", {}).items():
+                if mime_type.endswith("json") and path != "/api/openapi.json":
+                    examples = content.get("examples", {}).values() or [content["example"]]
+                    for example in examples:
+                        value = example["value"] if "examples" in content else example
+                        document.validate(value, content["schema"])
+                        count += 1
+    assert count > 100
+
+
+def test_every_recorded_example_belongs_to_an_operation(app: Flask) -> None:
+    document = Document(app)
+    for name, example in recorded().items():
+        method, path = name.split()
+        operation = document.operation(method, path)
+        answers = {status for status, part in operation["responses"].items() if status < "300"}
+        assert example.keys() <= answers | {"body"}, name
+        assert "body" not in example or "requestBody" in operation
+
+
+def test_every_refusal_names_its_codes(app: Flask) -> None:
+    document, codes = Document(app), {kind.code for kind in problems()}
+    for path, operation in _operations(document):
+        for status, response in operation["responses"].items():
+            answer = document.resolve(response)
+            content = answer.get("content", {}).get("application/problem+json")
+            if content is not None:
+                named = content["schema"]["allOf"][1]["properties"]["code"]["enum"]
+                assert codes.issuperset(named), path
+                assert all(f"{code}: " in answer["description"] for code in named)
+                assert (status == "401") == ("WWW-Authenticate" in answer["headers"])
+                assert (status == "429") == ("RateLimit-Reset" in answer["headers"])
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "security"),
+    [
+        (
+            "POST",
+            "/api/credits/spend",
+            [{"session": []}, {"apiKey": ["spend"]}, {"accessToken": []}],
+        ),
+        ("GET", "/api/generations", [{"session": []}, {"apiKey": ["read"]}, {}]),
+        ("POST", "/api/keys", [{"session": []}]),
+        ("PUT", "/api/billing/auto-topup", [{"session": []}]),
+        ("POST", "/api/credits/grant", [{"adminKey": []}]),
+        ("POST", "/api/webhooks/stripe", [{"stripeSignature": []}]),
+        ("GET", "/api/credit-packs", [{}]),
+    ],
+)
+def test_who_may_call_an_operation_is_described(
+    app: Flask, method: str, path: str, security: list[dict[str, list[str]]]
+) -> None:
+    document = Document(app)
+    assert document.operation(method, path)["security"] == security
+    schemes = document.json["components"]["securitySchemes"]
+    assert {name for each in security for name in each} <= schemes.keys()
+
+
+def test_where_an_idempotency_key_is_required_the_document_says_so(app: Flask) -> None:
+    required = {
+        path
+        for path, operation in _operations(Document(app))
+        for each in operation["parameters"]
+        if each["name"] == "Idempotency-Key" and each["required"]
     }
-    assert routes == {(path, method) for path, methods in paths.items() for method in methods}
-    for path, methods in paths.items():
+    assert required == {
+        "/api/credits/spend",
+        "/api/credits/holds",
+        "/api/credits/grant",
+        "/api/example/use-credits",
+    }
+
+
+def _operations(document: Document) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, methods in document.json["paths"].items():
         for operation in methods.values():
-            named = {each["name"] for each in operation["parameters"] if each["in"] == "path"}
-            assert named == set(re.findall(r"\{(\w+)\}", path))
+            yield path, operation
 
 
 def test_operation_ids_are_unique(app: Flask) -> None:

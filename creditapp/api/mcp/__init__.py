@@ -9,12 +9,13 @@ from __future__ import annotations
 from decimal import InvalidOperation
 
 from flask import Blueprint, Response, current_app, request
-from mcp_types import PARSE_ERROR, JSONRPCRequest, JSONRPCResponse
+from mcp_types import PARSE_ERROR, JSONRPCError, JSONRPCRequest, JSONRPCResponse
 
 from creditapp.api.mcp import methods
 from creditapp.api.mcp.protocol import ProtocolError, Reply, answer
 from creditapp.errors import Forbidden, UnsupportedMediaType
 from creditapp.http.csrf import is_our_origin
+from creditapp.http.documented import JSON, Answer
 from creditapp.http.json_provider import json_response
 from creditapp.http.openapi import documented
 from creditapp.http.policies import ANY_SCOPE, policy
@@ -29,7 +30,12 @@ routes = Blueprint("mcp", __name__)
     JSONRPCResponse,
     body=JSONRPCRequest,
     headers=["MCP-Protocol-Version", "X-Max-Credits"],
-    also={202: "Notifications and responses, which have no answer"},
+    also={
+        202: Answer("Notifications and responses, which have no answer"),
+        400: Answer("The message is none of the protocol's", {JSON: JSONRPCError}),
+        404: Answer("There is no such method", {JSON: JSONRPCError}),
+    },
+    max_in_body=False,
 )
 def exchange() -> Response:
     """Answer one JSON-RPC message, or a batch of them where the version has batches."""
