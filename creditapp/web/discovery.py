@@ -5,6 +5,8 @@ Source: llmstxt.org, and draft-payment-discovery-00 for the payments.
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import Blueprint, Response
 
 from creditapp.agents import discovery
@@ -12,7 +14,7 @@ from creditapp.catalog import Catalog
 from creditapp.config import Settings
 from creditapp.errors import NotFound
 from creditapp.http.json_provider import json_response
-from creditapp.http.openapi import describe
+from creditapp.http.openapi import describe, documented
 from creditapp.http.policies import policy
 from creditapp.http.shared_pages import render_shared, send_shared
 from creditapp.services import get
@@ -25,6 +27,7 @@ pages = Blueprint("discovery", __name__)
 
 @pages.get("/llms.txt")
 @policy("public")
+@documented("The text that tells programs how to buy and spend", str, mime_type="text/plain")
 def llms() -> Response:
     """Say in plain text how a program buys and spends."""
     return send_shared(_build_text, "text/plain")
@@ -39,6 +42,7 @@ def openapi() -> Response:
 
 @pages.get("/.well-known/payment")
 @policy("public")
+@documented("The methods of the Payment scheme", dict[str, Any], refuses=[NotFound])
 def payment_methods() -> Response:
     """Name the methods of the Payment scheme; 404 without one, as the draft has it."""
     methods = discovery.payment_methods()
