@@ -38,7 +38,7 @@ KEPT = frozenset(
         *("threshold", "limit", "card", "agree", "flow", "q", "type", "cursor", "payment"),
         *("quoted_at", "charged_minor", "credits_micro"),
         *("add_to", "kinds", "single", "api_key_mode"),
-        *("scopes", "budget", "period", "ends"),
+        *("scopes", "budget", "period", "ends", "url", "description", "events", "enabled"),
         *("text", "conversation", "edited", "edit", "before"),
     }
 )

@@ -35,6 +35,7 @@ from creditapp.web import (
     topup,
     uploads,
     wall,
+    webhook_endpoints,
     webhooks,
 )
 from creditapp.web import settings as settings_pages
@@ -53,6 +54,7 @@ BLUEPRINTS = {
         provider_keys.pages,
         topup.pages,
         receipts.pages,
+        webhook_endpoints.pages,
     ],
     health.health: [],
     studio.generation: [

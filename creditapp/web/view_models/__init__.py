@@ -26,3 +26,4 @@ from creditapp.web.view_models.receipts import ReceiptView, receipt
 from creditapp.web.view_models.sources import SourcePicker, SourceTile, source_picker, source_tile
 from creditapp.web.view_models.topups import Topup, topup
 from creditapp.web.view_models.viewer import generation_settings, source_ids, source_image, viewed
+from creditapp.web.view_models.webhooks import webhook_delivery, webhook_endpoint

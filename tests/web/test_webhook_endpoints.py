@@ -1,0 +1,143 @@
+"""The pages of the webhooks: created and shown once, changed, rotated, tried, deleted."""
+
+from __future__ import annotations
+
+import pytest
+from flask import Flask
+
+from creditapp.runtime import tasks
+from tests.app_factory import Person, Queue
+from tests.pages import parse_html
+from tests.web.steps import HTMX, queries
+
+PATH = "/settings/webhooks"
+FIELDS = {
+    "url": "https://hooks.example.com/in",
+    "description": "Builder",
+    "events": ["credits.low"],
+}
+
+
+def create(person: Person, **fields: str) -> tuple[str, str]:
+    """Create an endpoint; return its page and its secret."""
+    page = parse_html(person.post(PATH, {**FIELDS, **fields}).text)
+    (link,) = [a["href"] for a in person.page(PATH).all(".webhook-endpoint h3 a")]
+    return link, page.one("#new-secret").text
+
+
+def test_an_endpoint_is_created_shown_once_changed_and_deleted(alice: Person) -> None:
+    assert "You have none yet" in alice.page(PATH).one("main").text
+    assert "/settings/webhooks" in alice.browser.get("/settings").text
+    answer = alice.post(PATH, FIELDS)
+    assert answer.headers["Cache-Control"] == "no-store"
+    secret = parse_html(answer.text).one("#new-secret").text
+    assert secret.startswith("whsec_")
+    (link,) = [a["href"] for a in alice.page(PATH).all(".webhook-endpoint h3 a")]
+    page = alice.page(link)
+    assert secret not in page.text
+    assert page.value("url") == FIELDS["url"]
+    assert page.all('[name="enabled"][checked]')
+    answer = alice.post(link, {**FIELDS, "description": "Ledger", "events": ["purchase.paid"]})
+    assert answer.status_code == 303
+    text = alice.page(PATH).one(".webhook-endpoint").text
+    assert "Ledger" in text
+    assert "purchase.paid" in text
+    assert "Off." in text, "the box was not ticked"
+    alice.post(link, {**FIELDS, "enabled": "1"})
+    assert "Off." not in alice.page(PATH).one(".webhook-endpoint").text
+    assert alice.post(f"{link}/delete").status_code == 303
+    assert not alice.page(PATH).all(".webhook-endpoint")
+    assert alice.browser.get(link).status_code == 404
+
+
+def test_a_new_secret_is_shown_once_and_the_old_one_signs_for_a_day(alice: Person) -> None:
+    link, secret = create(alice)
+    answer = alice.post(f"{link}/rotate")
+    assert answer.headers["Cache-Control"] == "no-store"
+    new = parse_html(answer.text).one("#new-secret").text
+    assert new != secret
+    page = alice.page(link)
+    assert new not in page.text
+    assert "The secret before signs too until" in page.one("main").text
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "word"),
+    [
+        ("url", "http://hooks.example.com/", "https://"),
+        ("url", "https://192.168.0.1/", "not public"),
+        ("events", [], "at least one"),
+        ("events", ["credits.stolen"], "at least one"),
+        ("description", "x" * 101, "at most 100"),
+    ],
+)
+def test_a_wrong_field_is_named_and_what_was_typed_is_kept(
+    alice: Person, field: str, value: str, word: str
+) -> None:
+    answer = alice.post(PATH, {**FIELDS, field: value})
+    assert answer.status_code == 422
+    page = parse_html(answer.text)
+    assert word in page.one("main").text
+    kept = "url" if field == "description" else "description"
+    assert page.value(kept) == FIELDS[kept]
+    assert not alice.page(PATH).all(".webhook-endpoint")
+    link, _ = create(alice)
+    answer = alice.post(link, {**FIELDS, field: value})
+    assert answer.status_code == 422
+    assert word in parse_html(answer.text).one("main").text
+
+
+def test_a_test_event_shows_in_the_log_and_is_sent_again(
+    app: Flask, alice: Person, queue: Queue
+) -> None:
+    link, _ = create(alice, url="https://hooks.invalid/")
+    assert alice.post(f"{link}/test").location.endswith("#log")
+    page = alice.page(link)
+    assert "Waiting" in page.one(".webhook-delivery").text
+    assert page.one("#log")["hx-trigger"] == "every 3s"
+    refused = alice.post(f"{link}/test")
+    assert refused.status_code == 409
+    assert "on its way already" in refused.text
+    with app.app_context():
+        tasks.sweep_webhooks()
+    queue.run()
+    page = alice.page(link)
+    assert "the name is unknown" in page.one(".webhook-delivery").text
+    assert "Failing" in page.one("#log").text
+    assert not page.all("#log[hx-trigger]")
+    again = page.one('.webhook-delivery form[action$="/redeliver"]')["action"]
+    answer = alice.post(again, headers=HTMX)
+    assert answer.status_code == 200
+    assert answer.text.strip().startswith("<section")
+    assert alice.post(again).location == f"{link}#log"
+    alice.post(link, FIELDS)  # without the box: off
+    assert alice.post(again).status_code == 409
+    assert not alice.page(link).all('form[action$="/test"]')
+
+
+def test_a_strangers_endpoint_is_not_found(app: Flask, alice: Person) -> None:
+    link, _ = create(alice)
+    alice.post(f"{link}/test")
+    (again,) = [form["action"] for form in alice.page(link).all("form[action$=redeliver]")] or [
+        f"{link}/deliveries/msg_{'0' * 26}/redeliver"
+    ]
+    stranger = Person(app).sign_up("stranger@example.com")
+    assert stranger.browser.get(link).status_code == 404
+    for path in (link, f"{link}/rotate", f"{link}/test", f"{link}/delete", again):
+        assert stranger.post(path, FIELDS).status_code == 404, path
+    assert not stranger.page(PATH).all(".webhook-endpoint")
+    assert alice.browser.get(link).status_code == 200
+
+
+def test_the_pages_ask_little_however_many_there_are(app: Flask, alice: Person) -> None:
+    link, _ = create(alice)
+    for path in (PATH, link):
+        with queries(app) as few:
+            alice.browser.get(path)
+        assert len(few) <= 12, few
+    for _ in range(9):
+        alice.post(PATH, FIELDS)
+    with queries(app) as many:
+        assert len(alice.page(PATH).all(".webhook-endpoint")) == 10
+    assert len(many) <= 12
+    assert alice.post(PATH, FIELDS).status_code == 409
