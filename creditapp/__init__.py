@@ -28,6 +28,7 @@ from creditapp.media import Media, open_media
 from creditapp.payments.account_end import end_account
 from creditapp.payments.auto_topup import charge as topup_charge
 from creditapp.payments.stripe.client import StripeGateway
+from creditapp.payments.webhooks import WebhookHooks
 from creditapp.runtime import tasks as tasks  # its decorators register the jobs
 from creditapp.services import get, provide, provide_computed
 
@@ -73,6 +74,7 @@ def create_app(
     if settings.agents_key:
         provide(app, agents.Identity, agents.Identity(settings.site_url, settings.agents_key))
     provide(app, agents.Rails, agents.rails_of(settings))
+    provide(app, WebhookHooks, WebhookHooks(agent_payment=agents.checkout.on_event))
     provide(app, EmailService, _email_service(app, settings, mailer, clock))
     init_database(app, settings.database_url)
     jobs.init_app(app, settings.database_url, settings.data_dir)

@@ -40,11 +40,12 @@ class PaymentRequest(db.Model):
         CheckConstraint(f"state IN {STATES!r}", name="state"),
         CheckConstraint("count > 0", name="count"),
         CheckConstraint("price_minor > 0", name="price_minor"),
-        CheckConstraint("refunded_minor BETWEEN 0 AND price_minor", name="refunded_minor"),
+        CheckConstraint("refunded_micro >= 0", name="refunded_micro"),
         CheckConstraint(
             "(state = 'settling') = (payment_fingerprint IS NOT NULL)", name="payment_fingerprint"
         ),
         UniqueConstraint("checkout_id"),
+        Index("ix_payment_requests_next_check_at", "next_check_at"),
         Index(
             "ix_payment_requests_unpaid",
             "expires_at",
@@ -72,9 +73,12 @@ class PaymentRequest(db.Model):
     checkout_id: Mapped[str | None] = mapped_column(String(REF_LENGTH))
     """Of the page at Stripe, once somebody opened it."""
     checkout_url: Mapped[str | None] = mapped_column(Text)
-    next_check_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    """When the sweep next asks Stripe about the page, whose event may be lost."""
-    refunded_minor: Mapped[int] = mapped_column(BigInteger, default=0)
+    next_check_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    """When the sweep asks Stripe about the page, whose event may be lost; 9999-12-31 for never."""
+    refunded_micro: Mapped[int] = mapped_column(BigInteger, default=0)
+    """Unused credits that an operator took back in order to refund them."""
+    version: Mapped[int] = mapped_column(Integer, default=1)
+    """Increases with every sync of a payment at Stripe, so that of two at once one posts."""
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
     paid_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -100,6 +104,8 @@ class Settlement(db.Model):
     """The payer's DID, where the rail or the payer named one."""
     payment_fingerprint: Mapped[str | None] = mapped_column(String(64))
     """Of a payment that came in a request's headers."""
+    paid_minor: Mapped[int] = mapped_column(BigInteger)
+    """The price, with the tax that Stripe may have added."""
     livemode: Mapped[bool] = mapped_column()
     """Whether real money moved."""
     grant_id: Mapped[int] = mapped_column(ForeignKey("grants.id"))

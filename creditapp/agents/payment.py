@@ -17,7 +17,7 @@ import structlog
 from sqlalchemy import select
 
 from creditapp import clock, ledger
-from creditapp.agents import requests
+from creditapp.agents import checkout, requests
 from creditapp.agents.models import PaymentRequest, Settlement
 from creditapp.agents.rails import Payment, Rail, Rails, Settled
 from creditapp.agents.refusals import (
@@ -102,6 +102,7 @@ def sweep(*, now: datetime) -> None:
             _recover(request)
         except Exception as error:
             log.warning("payment not recovered", payment_request=request.id, **error_fields(error))
+    checkout.sweep_pages()
     requests.forget_unpaid(now=now)
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from creditapp.agents import requests, settlement, tokens
+from creditapp.agents import checkout, requests, settlement, tokens
 from creditapp.agents.identity import Identity
 from creditapp.agents.models import PaymentRequest, Settlement
 from creditapp.agents.refusals import ReceiptInvalid, SettlementUnknown
@@ -34,6 +34,9 @@ def issue(token: str, option_id: str | None) -> Purchase:
     request = requests.find_by_token(reading(), token)
     settled = settlement.find_settlement(reading(), request.id)
     stop_reading()
+    if settled is None:
+        checkout.sync_on_return(request)
+        settled = settlement.find_settlement(reading(), request.id)
     if settled is None:
         raise SettlementUnknown("No payment of this request has arrived yet.")
     if option_id is not None and option_id != settled.option_id:

@@ -21,6 +21,7 @@ from creditapp.agents.refusals import (
     UnknownPaymentRequest,
 )
 from creditapp.catalog import Catalog
+from creditapp.clock import NEVER
 from creditapp.config import Settings
 from creditapp.db import snapshot, transaction
 from creditapp.errors import ValidationFailed
@@ -100,7 +101,9 @@ def _priced(count: int, now: datetime) -> PaymentRequest:
         currency=agents.currency,
         catalog_version=catalog.version,
         state="open",
-        refunded_minor=0,
+        refunded_micro=0,
+        version=1,
+        next_check_at=NEVER,
         # Whole seconds: the token has no more, and its row and the token must expire together.
         created_at=now.replace(microsecond=0),
         expires_at=now.replace(microsecond=0) + LIFETIME,
@@ -146,6 +149,11 @@ def find(request_id: str) -> PaymentRequest:
     return request
 
 
+def title(request: PaymentRequest) -> str:
+    """Return what is sold, in words."""
+    return str(tokens.describe(request, "")["description"])
+
+
 def require_open(request: PaymentRequest, *, now: datetime) -> None:
     """Raise ``PaymentRequestNotOpen`` or ``PaymentRequestExpired`` unless it can be paid now."""
     if request.state in ("paid", "refunded"):
@@ -158,6 +166,10 @@ def require_open(request: PaymentRequest, *, now: datetime) -> None:
 
 def forget_unpaid(*, now: datetime) -> None:
     """Delete the requests that nobody paid, some days after they expired."""
-    stale = PaymentRequest.state == "open", PaymentRequest.expires_at < now - KEPT
+    stale = (
+        PaymentRequest.state == "open",
+        PaymentRequest.expires_at < now - KEPT,
+        PaymentRequest.next_check_at == NEVER,  # no page at Stripe may still be paid
+    )
     with transaction() as session:
         session.execute(delete(PaymentRequest).where(*stale))

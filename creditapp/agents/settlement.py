@@ -177,6 +177,7 @@ def _grant(
         option_id=settled.option_id,
         payer=settled.payer,
         payment_fingerprint=fingerprint,
+        paid_minor=settled.paid_minor or request.price_minor,
         livemode=settled.livemode,
         grant_id=grant.id,
         expires_at=start + RECEIPT_LIFETIME,

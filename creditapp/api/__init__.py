@@ -20,6 +20,7 @@ from creditapp.api import (
     keys,
     mcp,
     openapi,
+    payment_requests,
     plans,
     price_sync,
     prices,
@@ -48,6 +49,7 @@ for resource in (
     grants,
     keys,
     openapi,
+    payment_requests,
     plans,
     price_sync,
     prices,
@@ -62,7 +64,7 @@ for resource in (
 
 # What agents call without /api: the same routes, as clients that were written for others do.
 agents_outside = Blueprint("agents", __name__)
-for resource in (agents, agent_images, agent_receipts, did):
+for resource in (agents, agent_images, agent_receipts, payment_requests, did):
     agents_outside.register_blueprint(resource.routes)
 
 

@@ -31,6 +31,7 @@ from creditapp.http.policies import policy
 from creditapp.http.rate_limiting import limited
 from creditapp.http.schemas import Credits, Moment, RequestSchema, Schema
 from creditapp.http.sessions import caller_networks
+from creditapp.http.stripe_requests import asks_stripe
 from creditapp.rate_limits import PAYMENT_REQUESTS
 from creditapp.services import get
 
@@ -169,6 +170,7 @@ def buy_or_challenge(count: int, key: str | None) -> Purchase | Response:
 
 @routes.post("/ack/receipts")
 @policy("public")
+@asks_stripe
 @Documented(
     "The receipt of a paid payment request",
     ReceiptAnswer,

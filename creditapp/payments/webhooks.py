@@ -6,7 +6,7 @@ An event only names what to sync. ``handler_of`` decides which events are handle
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -36,6 +36,15 @@ STRAY_TRIES_MAX = 3
 log = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True)
+class WebhookHooks:
+    """Receivers of events about payments that are no purchases, connected by ``create_app``."""
+
+    agent_payment: Callable[[str | None, str | None], bool]
+    """Called with the ids of a payment request and of a payment, as far as the event has them;
+    returns whether the payment is an agent's."""
+
+
 class StripeEvent(db.Model):
     """One Stripe event, stored once by its id before it is processed."""
 
@@ -49,6 +58,7 @@ class StripeEvent(db.Model):
     type: Mapped[str] = mapped_column(String(80))
     object_id: Mapped[str] = mapped_column(String(STRIPE_ID_LENGTH))
     purchase_id: Mapped[str | None] = mapped_column(String(40))
+    payment_request_id: Mapped[str | None] = mapped_column(String(40))
     payment_intent_id: Mapped[str | None] = mapped_column(String(STRIPE_ID_LENGTH))
     subscription_id: Mapped[str | None] = mapped_column(String(STRIPE_ID_LENGTH))
     livemode: Mapped[bool] = mapped_column()
@@ -147,17 +157,25 @@ def _on_checkout(event: StripeEvent, *, failed_by_event: bool = False) -> bool:
     if purchase_id is not None:
         checkout.sync_purchase(purchase_id, failed_by_event=failed_by_event)
         return True
-    return topup_consent.on_setup_completed(event.object_id)
+    return _on_agent_payment(event) or topup_consent.on_setup_completed(event.object_id)
 
 
 def _on_payment(event: StripeEvent) -> bool:
-    """Sync the subscription whose invoice was paid, or the purchase."""
+    """Sync the subscription whose invoice was paid, the purchase, or an agent's request."""
     if _on_subscription(event):
         return True
     purchase_id = _purchase_of(event)
     if purchase_id is not None:
         checkout.sync_purchase(purchase_id)
-    return purchase_id is not None
+        return True
+    return _on_agent_payment(event)
+
+
+def _on_agent_payment(event: StripeEvent) -> bool:
+    payment_intent_id = event.payment_intent_id
+    if event.object_id.startswith("pi_"):
+        payment_intent_id = event.object_id
+    return get(WebhookHooks).agent_payment(event.payment_request_id, payment_intent_id)
 
 
 def _on_subscription(event: StripeEvent) -> bool:

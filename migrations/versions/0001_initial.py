@@ -567,6 +567,7 @@ def upgrade() -> None:
         sa.Column("type", sa.String(length=80), nullable=False),
         sa.Column("object_id", sa.String(length=255), nullable=False),
         sa.Column("purchase_id", sa.String(length=40), nullable=True),
+        sa.Column("payment_request_id", sa.String(length=40), nullable=True),
         sa.Column("payment_intent_id", sa.String(length=255), nullable=True),
         sa.Column("subscription_id", sa.String(length=255), nullable=True),
         sa.Column("livemode", sa.Boolean(), nullable=False),
@@ -1012,8 +1013,9 @@ def upgrade() -> None:
         sa.Column("payment_lease_until", UtcDateTime(), nullable=True),
         sa.Column("checkout_id", sa.String(length=255), nullable=True),
         sa.Column("checkout_url", sa.Text(), nullable=True),
-        sa.Column("next_check_at", UtcDateTime(), nullable=True),
-        sa.Column("refunded_minor", sa.BigInteger(), nullable=False),
+        sa.Column("next_check_at", UtcDateTime(), nullable=False),
+        sa.Column("refunded_micro", sa.BigInteger(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.Column("expires_at", UtcDateTime(), nullable=False),
         sa.Column("paid_at", UtcDateTime(), nullable=True),
@@ -1022,9 +1024,7 @@ def upgrade() -> None:
         ),
         sa.CheckConstraint("count > 0", name=op.f("ck_payment_requests_count")),
         sa.CheckConstraint("price_minor > 0", name=op.f("ck_payment_requests_price_minor")),
-        sa.CheckConstraint(
-            "refunded_minor BETWEEN 0 AND price_minor", name=op.f("ck_payment_requests_refunded_minor")
-        ),
+        sa.CheckConstraint("refunded_micro >= 0", name=op.f("ck_payment_requests_refunded_micro")),
         sa.CheckConstraint(
             "(state = 'settling') = (payment_fingerprint IS NOT NULL)",
             name=op.f("ck_payment_requests_payment_fingerprint"),
@@ -1032,6 +1032,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_payment_requests"),
         sa.UniqueConstraint("checkout_id", name="uq_payment_requests_checkout_id"),
     )
+    op.create_index("ix_payment_requests_next_check_at", "payment_requests", ["next_check_at"])
     op.create_index(
         "ix_payment_requests_unpaid",
         "payment_requests",
@@ -1048,6 +1049,7 @@ def upgrade() -> None:
         sa.Column("option_id", sa.String(length=64), nullable=False),
         sa.Column("payer", sa.String(length=255), nullable=True),
         sa.Column("payment_fingerprint", sa.String(length=64), nullable=True),
+        sa.Column("paid_minor", sa.BigInteger(), nullable=False),
         sa.Column("livemode", sa.Boolean(), nullable=False),
         sa.Column("grant_id", BigId, nullable=False),
         sa.Column("expires_at", UtcDateTime(), nullable=False),

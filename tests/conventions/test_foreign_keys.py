@@ -50,6 +50,7 @@ NO_FOREIGN_KEYS = {
     "settlements.option_id": "an option of the payment request's token",
     "stripe_events.object_id": STRIPE,
     "stripe_events.payment_intent_id": STRIPE,
+    "stripe_events.payment_request_id": "from the event's metadata, likewise",
     "stripe_events.purchase_id": "from the event's metadata, which may name no purchase of ours",
     "stripe_events.subscription_id": STRIPE,
     "subscriptions.customer_id": STRIPE,

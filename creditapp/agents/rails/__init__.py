@@ -8,6 +8,7 @@ from creditapp.agents.rails.chain import chain_of
 from creditapp.agents.rails.mpp import MppRail
 from creditapp.agents.rails.rail import Payment, PaymentOption, Rail, Settled
 from creditapp.agents.rails.sandbox import SandboxRail
+from creditapp.agents.rails.stripe_checkout import StripeRail
 from creditapp.agents.rails.x402 import X402Rail
 from creditapp.config import Settings
 
@@ -39,6 +40,7 @@ def rails_of(settings: Settings) -> Rails:
     rails: list[Rail] = []
     if not settings.production:
         rails.append(SandboxRail(settings.site_url))
+    rails.append(StripeRail(settings.site_url))
     chain = chain_of(settings)
     if chain is not None:
         rails.append(X402Rail(chain))

@@ -66,6 +66,8 @@ class Settled:
     option_id: str
     livemode: bool
     """Whether real money moved."""
+    paid_minor: int | None = None
+    """The money that came, in the request's currency; None is the price."""
     payer: str | None = None
     """The payer's DID, such as ``did:pkh:eip155:84532:0x...``."""
     headers: Mapping[str, str] = field(default_factory=dict)

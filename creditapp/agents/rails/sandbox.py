@@ -15,6 +15,7 @@ from creditapp.agents import tokens
 from creditapp.agents.identity import Identity
 from creditapp.agents.models import PaymentClaim, PaymentRequest, Settlement
 from creditapp.agents.rails.rail import Payment, PaymentOption, Settled
+from creditapp.currencies import currency_of
 from creditapp.db import insert_once, snapshot, transaction
 from creditapp.services import get
 
@@ -35,7 +36,7 @@ class SandboxRail:
         return PaymentOption(
             id=NAME,
             amount=request.price_minor,
-            decimals=2,
+            decimals=currency_of(request.currency).digits,
             currency=request.currency,
             payment_service=f"{self._site_url}/api/agents/sandbox-payments",
         )

@@ -64,6 +64,44 @@ class StripeGateway(StripePayments, StripeSubscriptions, StripeWebhooks):
             params["customer"] = customer_id
         return self.open_purchase_checkout(params, request)
 
+    def create_agent_checkout(
+        self,
+        *,
+        request_id: str,
+        title: str,
+        price_minor: int,
+        currency: str,
+        page: str,
+        expires_at: datetime,
+    ) -> CheckoutCreated:
+        """Open the Checkout Session of an agent's payment request, once for each request.
+
+        Promotion codes do not apply: the price is that of the signed token.
+        """
+        metadata = {"payment_request_id": request_id}
+        params: SessionCreateParams = {
+            "mode": "payment",
+            "payment_intent_data": {"metadata": metadata, "description": title},
+            "line_items": [
+                {
+                    "quantity": 1,
+                    "price_data": {
+                        "currency": currency.lower(),
+                        "unit_amount": price_minor,
+                        "product_data": {"name": title},
+                    },
+                }
+            ],
+            "metadata": metadata,
+            "client_reference_id": request_id,
+            "success_url": page,
+            "cancel_url": page,
+            "expires_at": int(expires_at.timestamp()),
+        }
+        if self.automatic_tax:
+            params["automatic_tax"] = {"enabled": True}
+        return self.open_checkout(params, f"payment-request:{request_id}:checkout")
+
     @none_if_missing
     def retrieve_checkout(self, checkout_id: str) -> CheckoutState:
         """Return a Checkout Session with its refunds and disputes; None where Stripe has none."""

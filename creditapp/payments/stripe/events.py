@@ -19,6 +19,7 @@ SIGNATURE_TOLERANCE_SECONDS = 300
 
 _STORABLE = re.compile(rf"[!-~]{{1,{STRIPE_ID_LENGTH}}}")
 _PURCHASE_ID = re.compile(r"pur_[0-9a-z]{20,36}")
+_PAYMENT_REQUEST_ID = re.compile(r"prq_[0-9a-z]{20,36}")
 
 _NOT_AN_EVENT = (
     ValueError,
@@ -48,6 +49,8 @@ class Event:
     object_id: str
     purchase_id: str | None
     """From the object's metadata, unless another application wrote it."""
+    payment_request_id: str | None
+    """An agent's, likewise."""
     payment_intent_id: str | None
     subscription_id: str | None
     """Of an event of a subscription or of one of its invoices."""
@@ -100,7 +103,9 @@ def _refuse_other_times(signature_header: str) -> None:
 
 def _read_event(body: Any) -> Event:
     event_type, data = body["type"], body["data"]["object"]
-    purchase_id = (data.get("metadata") or {}).get("purchase_id") or ""
+    metadata = data.get("metadata") or {}
+    purchase_id = metadata.get("purchase_id") or ""
+    request_id = metadata.get("payment_request_id") or ""
     subscription_id = None
     if event_type.startswith("customer.subscription."):
         subscription_id = data.get("id")
@@ -114,6 +119,7 @@ def _read_event(body: Any) -> Event:
         livemode=bool(body["livemode"]),
         object_id=_optional_id(data.get("id")) or "",
         purchase_id=purchase_id if _PURCHASE_ID.fullmatch(purchase_id) else None,
+        payment_request_id=request_id if _PAYMENT_REQUEST_ID.fullmatch(request_id) else None,
         payment_intent_id=_optional_id(id_of(data.get("payment_intent"))),
         subscription_id=_optional_id(subscription_id),
     )
