@@ -5,32 +5,33 @@ Advice, as the draft has it: the 402 alone says what is paid. Source: draft-paym
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final, Literal
 
 from creditapp.agents.rails import Rails
-from creditapp.agents.rails.evm import EvmRail
+from creditapp.agents.rails.evm import UNIT, EvmRail
 from creditapp.agents.rails.mpp import MppRail
 from creditapp.catalog import Catalog
 from creditapp.services import get
 from creditapp.units import money_text
 
-INTENT = "charge"
+INTENT: Final = "charge"
 
 
-def payment_info() -> dict[str, Any] | None:
-    """Return ``x-payment-info`` of the route that sells credits; None without a signed rail."""
+def payment_info(sold: Literal["credits", "image"]) -> dict[str, Any] | None:
+    """Return ``x-payment-info`` of a route that sells; None without a rail of signed payments."""
     rail = _signed_rail()
     if rail is None:
         return None
     agents = get(Catalog).agents
     price = money_text(agents.price_minor, agents.currency)
+    per = "an image" if sold == "image" else "a credit, times count"
     offer = {
         "intent": INTENT,
         "method": "evm",
-        "amount": None,
+        "amount": None if sold == "credits" else str(agents.total_minor(1) * UNIT),
         "currency": rail.chain.asset.address,
-        "description": f"{price} a credit, times count, in USDC on {rail.chain.asset.network}; "
-        "by MPP and x402 as the 402 has it.",
+        "description": f"{price} {per}, in USDC on {rail.chain.asset.network}; by MPP or x402, "
+        "as the 402 has it.",
     }
     return {"offers": [offer]}
 

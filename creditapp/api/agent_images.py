@@ -80,6 +80,7 @@ class ImageAnswer(Schema):
         ),
     },
     refuses=[*OF_RECEIPTS, *OF_PAYMENTS, CreditsExhausted, *REFUSALS],
+    sells="image",
 )
 def generate() -> Response:
     """Make an image; without a receipt ask for the payment of one credit, or take it."""

@@ -145,7 +145,7 @@ PAYMENT_LIMIT: Final = limited(
     answer_headers=["Idempotent-Replayed", "PAYMENT-RESPONSE", "Payment-Receipt"],
     also={402: Answer("A payment request", {JSON: ChallengeAnswer, "text/plain": str})},
     refuses=[NotFound, *OF_PAYMENTS],
-    sells_credits=True,
+    sells="credits",
 )
 def buy() -> Response:
     """Answer 402 with a payment request; with a payment in the headers settle it and answer 200."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from werkzeug.routing import Rule
 
@@ -53,8 +53,8 @@ class Documented:
     status: int = 200
     streams: bool = False
     """Whether the answer may also be a stream of server-sent events."""
-    sells_credits: bool = False
-    """Whether programs pay for it by signed payments, where the site takes them."""
+    sells: Literal["credits", "image"] | None = None
+    """The thing that programs pay for with the request, where the site takes signed payments."""
     takes_file: bool = False
     """Whether the body is a file, or a form with a part ``file``."""
     takes_form: bool = False

@@ -163,7 +163,7 @@ class _Document:
             operation["requestBody"] = {"required": required, "content": content}
         if documentation.takes_file:
             operation["requestBody"] = {"required": True, "content": _FILE_BODY}
-        if documentation.sells_credits and (payment := payment_info()):
+        if documentation.sells and (payment := payment_info(documentation.sells)):
             operation["x-payment-info"] = payment
         self.paths.setdefault(path, {})[method.lower()] = operation
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 from flask import Flask
@@ -14,11 +14,16 @@ from werkzeug.test import TestResponse
 
 from creditapp import ledger
 from creditapp.agents.models import PaymentRequest, Settlement
+from creditapp.clock import StoppedClock
 from creditapp.db import Model, snapshot
 from creditapp.generation.providers import Providers
 from creditapp.services import provide
-from tests.app_factory import get_queue
+from tests.app_factory import SharedApps, get_clock, get_queue
+from tests.fakes.facilitator import FakeFacilitator
 from tests.generation.studio import Scripted
+
+if TYPE_CHECKING:
+    from tests.agents.signed_shop import SignedShop
 
 T = TypeVar("T")
 ACCEPT_JSON = {"Accept": "application/json"}
@@ -135,3 +140,41 @@ def agent_shop(app: Flask) -> Iterator[AgentShop]:
     made = AgentShop(app)
     yield made
     made.check_ledger()
+
+
+@pytest.fixture(scope="session")
+def listening() -> Iterator[FakeFacilitator]:
+    """A facilitator at one address for all tests, so that the app is built once."""
+    with FakeFacilitator(token="facilitator-token-of-tests") as server:
+        yield server
+
+
+@pytest.fixture
+def facilitator(listening: FakeFacilitator) -> FakeFacilitator:
+    """The facilitator as new."""
+    listening.recover()
+    listening.calls.clear()
+    listening.transfers.clear()
+    listening.remembers = False
+    return listening
+
+
+@pytest.fixture
+def signed_shop(
+    database_kind: str, shared_apps: SharedApps, facilitator: FakeFacilitator
+) -> Iterator[SignedShop]:
+    """The app with both rails; afterwards the ledger holds, and nobody got more than was paid."""
+    from tests.agents.signed_shop import SignedShop, environ
+
+    app = shared_apps.fresh(database_kind, environ(facilitator))
+    made = SignedShop(app, facilitator)
+    yield made
+    made.check_ledger()
+    assert made.credits_granted() <= made.money_received()
+
+
+@pytest.fixture
+def signed_clock(signed_shop: SignedShop) -> StoppedClock:
+    """The clock of that app."""
+    with signed_shop.app.app_context():
+        return get_clock()

@@ -1,6 +1,6 @@
 // Buys image credits with @x402/fetch and makes images with the receipt; prints what happened as JSON.
 // node x402.mjs ADDRESS COUNT [IMAGES]; PRIVATE_KEY, and MAX: the most that the wallet may pay, such as $5.
-import { decodePaymentResponseHeader, wrapFetchWithPayment, x402Client } from "@x402/fetch";
+import { decodePaymentResponseHeader, wrapFetchWithPayment, x402Client, x402HTTPClient } from "@x402/fetch";
 import { registerExactEvmScheme } from "@x402/evm/exact/client";
 import { privateKeyToAccount } from "viem/accounts";
 
@@ -55,7 +55,13 @@ const again = post("/api/images/buy", { count: Number(count) }, { "PAYMENT-SIGNA
 const replay = await fetch(again.url, again.init);
 result.replay = { status: replay.status, body: await replay.json().catch(() => null) };
 
-const dearer = post("/api/images/buy", { count: 30 }, { "PAYMENT-SIGNATURE": sent });
+// A signature for this count does not pay for thirty, and then still pays for what it was signed for.
+const offer = await fetch(buy.url, buy.init);
+const http = new x402HTTPClient(client);
+const required = http.getPaymentRequiredResponse((name) => offer.headers.get(name));
+const signed = http.encodePaymentSignatureHeader(await client.createPaymentPayload(required));
+const dearer = post("/api/images/buy", { count: 30 }, signed);
 const thirty = await fetch(dearer.url, dearer.init);
-result.thirty = { status: thirty.status };
+const honest = post("/api/images/buy", { count: Number(count) }, signed);
+result.thirty = { status: thirty.status, then: (await fetch(honest.url, honest.init)).status };
 console.log(JSON.stringify(result));

@@ -54,7 +54,7 @@ def test_addresses_in_llms_txt_exist(app: Flask) -> None:
     named = re.findall(r"(GET|POST) http://localhost(/[\w/.-]+)", text)
     named += [("GET", path) for path in re.findall(r"\]\(http://localhost(/[\w/.-]+)\)", text)]
     assert len(named) >= 8
-    assert {each for each in named if each not in known} <= {("POST", "/api/images/generate")}
+    assert [each for each in named if each not in known] == []
 
 
 @pytest.mark.parametrize("path", ["/llms.txt", "/openapi.json"])
@@ -83,6 +83,10 @@ def test_openapi_says_what_is_paid_where_signed_payments_are_taken(
     assert "$1.00 a credit" in offer["description"]
     assert "402" in buy["responses"]
     assert "PAYMENT-SIGNATURE" in {each["name"] for each in buy["parameters"]}
+    generate = sold.get("/openapi.json").json["paths"]["/api/images/generate"]["post"]
+    (offer,) = generate["x-payment-info"]["offers"]
+    assert (offer["amount"], offer["currency"]) == ("1000000", USDC)
+    assert "402" in generate["responses"]
 
 
 def test_without_signed_payments_openapi_offers_none(client: FlaskClient) -> None:
