@@ -130,6 +130,10 @@ def _create(
     max_output_tokens = fund(
         session, record, by, model, prompt, own_key, now, order.max_output_tokens
     )
+    # Whoever had the wallet before may have stored this turn. An insert would then wait for its
+    # settlement, and that one for the wallet: read before it.
+    if _earlier(session, by, key) is not None:
+        raise IdempotencyInProgress
     if order.is_stateless:
         record.answer = ""
     else:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Label, Select, case, func, literal_column, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from creditapp.errors import NotFound
+from creditapp.errors import Conflict, NotFound
 from creditapp.generation.funding import Caller
 from creditapp.generation.models import Asset, Generation
 from creditapp.pagination import Page, page_of
@@ -64,6 +64,15 @@ def find_by_key(session: Session, by: Caller, key: str) -> Generation | None:
             Generation.request_key == key,
         )
     )
+
+
+def require_new(session: Session, by: Caller, key: str) -> None:
+    """Raise ``Conflict`` if a request with this key came first, once its wallet is locked here.
+
+    An insert would wait for the worker that settles the earlier one, and that one for the wallet.
+    """
+    if find_by_key(session, by, key) is not None:
+        raise Conflict("This request has just been made.")
 
 
 def list_batch(session: Session, by: Caller, batch_id: str | None) -> Sequence[Generation]:

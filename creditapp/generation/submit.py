@@ -229,6 +229,8 @@ def _store(
 ) -> int | None:
     """Take the payment and insert the row; return the microcredits that a member has left."""
     available_micro = funding.reserve(session, generation, priced.quote, by, now)
+    if not generation.request_key.startswith(ONCE):
+        queries.require_new(session, by, generation.request_key)
     # After the hold, so that the row is written once, and whole.
     if not insert_once(session, generation, ["owner_kind", "owner_id", "request_key"]):
         raise Conflict("This request is being withdrawn. Try again.")

@@ -66,6 +66,8 @@ class Scripted:
         self.stops_when_asked = True
         self.milliseconds: int | None = None
         self.data = IMAGE
+        self.partial: list[bytes] = []
+        """Unfinished images that it shows before the first step."""
         self.mime_type: str | None = None
         """None is the type of what was ordered."""
 
@@ -73,6 +75,8 @@ class Scripted:
         self.requests.append(request)
         count = request.n if isinstance(request, ImageRequest) else 1
         steps: list[Step] = [None] * count if self.script is None else list(self.script)
+        for data in self.partial:
+            work.note_partial(data, "image/png")
         for number, step in enumerate(steps):
             if self.stops_when_asked and work.should_stop():
                 return

@@ -1,0 +1,497 @@
+"""Credits below ``/v1``: held before, charged once, never beyond a balance or a budget."""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections import Counter
+from collections.abc import Iterator
+from decimal import Decimal
+from io import BytesIO
+from typing import Any
+
+import pytest
+from flask import Flask
+from PIL import Image
+from sqlalchemy import select
+
+from creditapp.api.waiting import WaitingSlots
+from creditapp.chat import ChatProviders, ChatSlots, reader
+from creditapp.chat import recovery as chat_recovery
+from creditapp.chat.providers import Finished, ReportedUsage, TextDelta
+from creditapp.clock import StoppedClock
+from creditapp.db import snapshot
+from creditapp.generation import partial_images, recovery
+from creditapp.generation.models import PartialImage
+from creditapp.generation.providers import GenerationFailed, Providers
+from creditapp.services import provide
+from tests.app_factory import Person, member
+from tests.chat.scripted import ANSWER, Gate, ScriptedChat, Turns, wallet
+from tests.generation.studio import Scripted, Studio
+from tests.openai_shape.shop import CHAT, IMAGE, SPEECH, TEXTS, V1Program, at_once, events, working
+
+pytestmark = pytest.mark.databases("sqlite", "postgresql")
+
+ANSWER_COST = Decimal("0.02")
+
+
+@pytest.fixture
+def images() -> Scripted:
+    """The provider of images and speech."""
+    provider = Scripted()
+    provider.milliseconds = 1000
+    return provider
+
+
+@pytest.fixture
+def chats() -> ScriptedChat:
+    """The provider of chat."""
+    return ScriptedChat()
+
+
+@pytest.fixture
+def app(
+    app: Flask, images: Scripted, chats: ScriptedChat, monkeypatch: pytest.MonkeyPatch
+) -> Flask:
+    """The app with both, and with room for many at once."""
+    provide(app, Providers, Providers({}, offline=images))
+    provide(app, ChatProviders, chats)
+    provide(app, WaitingSlots, WaitingSlots(threads=64))
+    provide(app, ChatSlots, ChatSlots(threads=128))
+    for module in (recovery, chat_recovery):
+        monkeypatch.setattr(module, "WATCH_SECONDS", 0.0)
+    return app
+
+
+@pytest.fixture
+def alice(app: Flask) -> Person:
+    """A member with 50 welcome credits."""
+    return member(app, "alice")
+
+
+@pytest.fixture
+def turns(app: Flask, clock: StoppedClock) -> Turns:
+    """Access to what chat left."""
+    return Turns(app, clock)
+
+
+@pytest.fixture
+def studio(app: Flask, clock: StoppedClock) -> Studio:
+    """Access to generations."""
+    return Studio(app, clock)
+
+
+@pytest.fixture
+def program(alice: Person, studio: Studio, turns: Turns) -> Iterator[V1Program]:
+    """A program with a key; jobs run while it calls. Afterwards the ledger's proof holds."""
+    with working(studio.queue):
+        yield V1Program(alice)
+    studio.queue.run()
+    turns.check()
+
+
+def png() -> bytes:
+    out = BytesIO()
+    Image.new("RGB", (64, 64), "navy").save(out, "PNG")
+    return out.getvalue()
+
+
+def test_images_that_the_balance_does_not_pay_are_refused_before_anything_runs(
+    program: V1Program, alice: Person, images: Scripted, turns: Turns
+) -> None:
+    turns.spend_down_to("1.9")
+    error = program.refused(402, "insufficient_credits", "images/generations", {**IMAGE, "n": 4})
+    assert (error["type"], error["param"]) == ("insufficient_quota", None)
+    assert (error["required"], float(error["balance"])) == (2, 1.9)
+    assert error["packsUrl"] == "/credits"
+    program.refused(
+        402, "insufficient_credits", "images/generations", {**IMAGE, "n": 4, "stream": True}
+    )
+    assert images.calls == 0
+    assert wallet(alice) == (1.9, 0)
+
+
+def test_an_answer_is_cut_to_what_the_balance_pays(
+    program: V1Program, alice: Person, chats: ScriptedChat, turns: Turns
+) -> None:
+    turns.spend_down_to("0.2")
+    answer = program.post("chat/completions", {**CHAT, "max_tokens": 8000})
+    assert answer.status_code == 200
+    assert Decimal(answer.headers["X-Credits-Held"]) <= Decimal("0.2")
+    # 0.05 credits for a thousand tokens written.
+    assert chats.requests[0].max_output_tokens < 4000
+
+
+def test_below_the_least_balance_nothing_is_asked(
+    program: V1Program, alice: Person, chats: ScriptedChat, turns: Turns
+) -> None:
+    turns.spend_down_to("0.05")
+    for body in (CHAT, {**CHAT, "stream": True}):
+        program.refused(402, "insufficient_credits", "chat/completions", body)
+    program.refused(402, "insufficient_credits", "embeddings", TEXTS)
+    assert chats.requests == []
+    assert wallet(alice) == (0.05, 0)
+
+
+def test_the_callers_limit_of_an_answer_bounds_the_hold(
+    program: V1Program, chats: ScriptedChat
+) -> None:
+    answer = program.post("chat/completions", {**CHAT, "max_completion_tokens": 100})
+    assert chats.requests[0].max_output_tokens == 100
+    # A hundred tokens written are 0.005 credits.
+    assert Decimal(answer.headers["X-Credits-Held"]) < Decimal("0.01")
+    program.post("chat/completions", {**CHAT, "max_tokens": 1})
+    assert chats.requests[1].max_output_tokens == 1
+
+
+def test_the_most_that_a_request_may_cost_is_kept(program: V1Program, images: Scripted) -> None:
+    error = program.refused(
+        402, "max_credits_exceeded", "images/generations", {**IMAGE, "n": 3, "maxCredits": 1}
+    )
+    assert (error["required"], error["limit"]) == (1.5, 1)
+    answer = program.post("images/generations", IMAGE, X_Max_Credits="0.4")
+    assert answer.status_code == 402
+    assert images.calls == 0
+
+
+def test_a_key_over_its_budget_buys_nothing(alice: Person, program: V1Program) -> None:
+    poor = V1Program(alice, budget={"amount": 1, "period": "day"})
+    assert poor.post("images/generations", {**IMAGE, "n": 2}).status_code == 200
+    error = poor.refused(402, "budget_exceeded", "images/generations", IMAGE)
+    assert error["limit"] == 1
+    assert error["resetAt"]
+    poor.refused(402, "budget_exceeded", "chat/completions", CHAT)
+    poor.refused(402, "budget_exceeded", "audio/speech", SPEECH)
+    assert wallet(alice) == (49, 0)
+
+
+def test_a_key_makes_what_its_models_make_and_lists_no_other(
+    alice: Person, program: V1Program
+) -> None:
+    narrow = V1Program(alice, models=["nano-banana", "text-embedding-3-small"])
+    assert narrow.post("images/generations", IMAGE).status_code == 200
+    assert narrow.post("embeddings", TEXTS).status_code == 200
+    for path, body in (
+        ("images/generations", {**IMAGE, "model": "flux-dev"}),
+        ("chat/completions", CHAT),
+        ("audio/speech", SPEECH),
+    ):
+        error = narrow.refused(403, "forbidden", path, body)
+        assert error["type"] == "permission_error"
+    headers = {"Authorization": f"Bearer {narrow.key}"}
+    listed = alice.app.test_client().get("/v1/models", headers=headers).json
+    assert listed is not None
+    assert [each["id"] for each in listed["data"]] == ["nano-banana", "text-embedding-3-small"]
+
+
+def test_eight_calls_at_once_never_pass_the_budget_of_their_key(
+    alice: Person, program: V1Program, images: Scripted
+) -> None:
+    poor = V1Program(alice, budget={"amount": 2, "period": "all"})
+    answers = at_once(8, lambda _: poor.post("images/generations", IMAGE)).values()
+    assert Counter(answer.status_code for answer in answers) == {200: 4, 402: 4}
+    assert images.calls == 4
+    assert wallet(alice) == (48, 0)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "cost"),
+    [
+        ("images/generations", {**IMAGE, "n": 2}, "1"),
+        ("images/generations", {**IMAGE, "stream": True}, "0.5"),
+        ("chat/completions", CHAT, "0.02"),
+        ("chat/completions", {**CHAT, "stream": True}, "0.02"),
+        ("audio/speech", SPEECH, "1"),
+        ("embeddings", TEXTS, None),
+    ],
+    ids=["images", "image stream", "chat", "chat stream", "speech", "embeddings"],
+)
+def test_the_same_key_pays_once_and_gives_the_same_answer(
+    program: V1Program, alice: Person, path: str, body: Any, cost: str | None
+) -> None:
+    first = program.post(path, body, "once")
+    assert first.status_code == 200, first.text
+    paid = wallet(alice)
+    assert cost is None or paid == (50 - float(cost), 0)
+    second = program.post(path, body, "once")
+    assert second.status_code == 200, second.text
+    assert second.headers["Idempotent-Replayed"] == "true"
+    assert "Idempotent-Replayed" not in first.headers
+    if "X-Credits-Cost" in first.headers:
+        assert second.headers["X-Credits-Cost"] == first.headers["X-Credits-Cost"]
+    assert _content(second) == _content(first)
+    assert wallet(alice) == paid
+    named = "input" if "input" in body else "prompt" if "prompt" in body else "messages"
+    other = {**body, named: [{"role": "user", "content": "x"}] if named == "messages" else "x"}
+    program.refused(409, "idempotency_key_reused", path, other, "once")
+    assert wallet(alice) == paid
+
+
+def _content(answer: Any) -> Any:
+    if answer.mimetype == "text/event-stream":
+        chunks = [each.get("choices") or each.get("b64_json") for each in events(answer)]
+        texts = [each[0]["delta"].get("content", "") for each in chunks if isinstance(each, list)]
+        return "".join(texts) or chunks
+    return answer.data
+
+
+def test_a_key_belongs_to_its_route_and_an_edit_is_recognised_by_its_files(
+    program: V1Program, alice: Person, images: Scripted
+) -> None:
+    first = program.edit([("a.png", png())], "once")
+    assert first.status_code == 200, first.text
+    second = program.edit([("a.png", png())], "once")
+    assert second.headers["Idempotent-Replayed"] == "true"
+    assert first.data == second.data
+    assert images.calls == 1
+    assert program.post("images/generations", IMAGE, "once").status_code == 200
+    assert wallet(alice) == (48.5, 0)
+
+
+def test_eight_requests_with_one_key_pay_once(
+    program: V1Program, alice: Person, images: Scripted
+) -> None:
+    answers = at_once(8, lambda _: program.post("images/generations", IMAGE, "once")).values()
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.data for answer in answers}) == 1
+    assert images.calls == 1
+    assert wallet(alice) == (49.5, 0)
+
+
+def test_a_failure_costs_nothing_and_is_not_repeated_by_the_client(
+    program: V1Program, alice: Person, images: Scripted, chats: ScriptedChat
+) -> None:
+    images.script = [GenerationFailed()]
+    error = program.refused(502, "generation_failed", "images/generations", IMAGE)
+    assert (error["type"], error["creditsCharged"]) == ("server_error", 0)
+    assert error["generationId"].startswith("gen_")
+    answer = program.post("images/generations", IMAGE)
+    assert answer.headers["x-should-retry"] == "false"
+    (event,) = events(program.post("images/generations", {**IMAGE, "stream": True}))
+    assert event["error"]["code"] == "generation_failed"
+    chats.script = [GenerationFailed()]
+    program.refused(502, "generation_failed", "chat/completions", CHAT)
+    program.refused(502, "generation_failed", "embeddings", TEXTS)
+    *_, last = events(program.post("chat/completions", {**CHAT, "stream": True}))
+    assert last["error"]["code"] == "generation_failed"
+    assert wallet(alice) == (50, 0)
+
+
+def test_fewer_images_than_ordered_cost_what_came(
+    program: V1Program, alice: Person, images: Scripted
+) -> None:
+    images.script = [None, None, GenerationFailed()]
+    answer = program.post("images/generations", {**IMAGE, "n": 4})
+    assert answer.json is not None
+    assert len(answer.json["data"]) == 2
+    assert answer.json["credits"] == {"used": 1, "remaining": 49}
+    assert wallet(alice) == (49, 0)
+
+
+def test_an_answer_that_breaks_off_ends_with_length_and_costs_what_came(
+    program: V1Program, chats: ScriptedChat, turns: Turns
+) -> None:
+    chats.script = [*ANSWER[:2], GenerationFailed()]
+    answer = program.post("chat/completions", CHAT)
+    assert answer.json is not None
+    (choice,) = answer.json["choices"]
+    assert (choice["message"]["content"], choice["finish_reason"]) == ("Hello there.", "length")
+    assert answer.json["credits"]["used"] > 0
+    body = {**CHAT, "stream": True, "stream_options": {"include_usage": True}}
+    *_, usage, error = events(program.post("chat/completions", body))
+    assert usage["credits"]["used"] > 0
+    assert error["error"]["creditsCharged"] == usage["credits"]["used"]
+
+
+def test_no_conversation_is_stored_and_an_answer_only_for_its_key(
+    program: V1Program, turns: Turns
+) -> None:
+    program.post("chat/completions", CHAT)
+    program.post("chat/completions", CHAT, "once")
+    plain, keyed = turns.records()
+    assert (plain.source, plain.conversation_id, plain.answer) == ("chat", None, None)
+    assert (keyed.source, keyed.conversation_id, keyed.answer) == ("chat", None, "Hello there.")
+    assert turns.conversations() == []
+    assert turns.texts() == []
+
+
+def test_what_was_written_before_a_crash_is_charged(
+    program: V1Program, chats: ScriptedChat, turns: Turns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program.post("chat/completions", CHAT)
+    # As the row is while a process dies in the middle.
+    (record,) = turns.records()
+    turns.change(state="open", settled_at=None, answer="Hello", finish_reason=None, cost_micro=0)
+    seen = []
+    monkeypatch.setattr(chat_recovery, "settle", lambda *args, **_more: seen.append(args))
+    turns.lapse()
+    (_, ending) = seen[0]
+    assert ending.text == "Hello"
+    assert ending.is_charged
+    turns.change(state="settled", settled_at=record.settled_at, cost_micro=record.cost_micro)
+
+
+@pytest.mark.parametrize("key", [None, "once"], ids=["no key", "key"])
+def test_a_client_that_leaves_a_stream_of_chat_pays_once_for_what_was_written(
+    program: V1Program,
+    alice: Person,
+    chats: ScriptedChat,
+    turns: Turns,
+    key: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reader, "RENEW_SECONDS", 0.02)
+    gate = Gate()
+    usage = ReportedUsage(input_tokens=1000, output_tokens=200)
+    chats.script = [TextDelta("Hello "), gate, TextDelta("there."), usage, Finished("stop")]
+    headers = {"Authorization": f"Bearer {program.key}"}
+    headers |= {"Idempotency-Key": key} if key else {}
+    body = {**CHAT, "stream": True}
+    answer = alice.app.test_client().post(
+        "/v1/chat/completions", json=body, headers=headers, buffered=False
+    )
+    parts = answer.iter_encoded()
+    assert b'"role":"assistant"' in next(iter(parts))
+    assert gate.reached.wait(20)
+    answer.close()
+    if key is None:
+        _until(lambda: turns.record().state == "settled")
+    gate.opened.set()
+    _until(lambda: turns.record().state == "settled")
+    record = turns.record()
+    assert record.finish_reason == ("stopped" if key is None else "stop")
+    assert record.cost_micro > 0
+    assert wallet(alice) == (float(50 - Decimal(record.cost_micro) / 1_000_000), 0)
+    if key is not None:
+        replay = program.post("chat/completions", body, key)
+        assert _content(replay) == "Hello there."
+        assert wallet(alice)[0] == float(50 - ANSWER_COST)
+
+
+def test_a_client_that_leaves_a_stream_of_images_finds_them_made_and_charged_once(
+    program: V1Program, alice: Person, images: Scripted, studio: Studio
+) -> None:
+    gate = Gate()
+    images.script = [gate, None]
+    headers = {"Authorization": f"Bearer {program.key}", "Idempotency-Key": "once"}
+    body = {**IMAGE, "stream": True}
+    answer = alice.app.test_client().post(
+        "/v1/images/generations", json=body, headers=headers, buffered=False
+    )
+    next(iter(answer.iter_encoded()))
+    assert gate.reached.wait(20)
+    answer.close()
+    gate.opened.set()
+    _until(lambda: wallet(alice) == (49.5, 0))
+    (event,) = events(program.post("images/generations", body, "once"))
+    assert event["type"] == "image_generation.completed"
+    assert event["credits"] == {"used": 0.5, "remaining": 49.5}
+    assert images.calls == 1
+    assert wallet(alice) == (49.5, 0)
+
+
+def test_partial_images_are_sent_cost_nothing_and_are_gone_afterwards(
+    app: Flask, program: V1Program, alice: Person, images: Scripted
+) -> None:
+    shown = [png(), png() + b"2", png() + b"3", png() + b"4"]
+    images.partial = shown
+    body = {**IMAGE, "stream": True, "partial_images": 3}
+    *partial, final = events(program.post("images/generations", body))
+    assert [base64.b64decode(each["b64_json"]) for each in partial] == shown[:3]
+    assert [each["partial_image_index"] for each in partial] == [0, 1, 2]
+    assert final["credits"] == {"used": 0.5, "remaining": 49.5}
+    assert _stored(app) == 0
+    # Without an order for them, none is stored.
+    program.post("images/generations", IMAGE)
+    assert _stored(app) == 0
+    assert wallet(alice) == (49, 0)
+
+
+def test_partial_images_of_a_stream_that_nobody_read_are_swept(
+    app: Flask, program: V1Program, images: Scripted, clock: StoppedClock, studio: Studio
+) -> None:
+    gate = Gate()
+    images.partial = [png()]
+    images.script = [gate, None]
+    headers = {"Authorization": f"Bearer {program.key}"}
+    body = {**IMAGE, "stream": True, "partial_images": 1}
+    answer = app.test_client().post(
+        "/v1/images/generations", json=body, headers=headers, buffered=False
+    )
+    next(iter(answer.iter_encoded()))
+    assert gate.reached.wait(20)
+    answer.close()
+    gate.opened.set()
+    _until(lambda: all(each.finished for each in studio.generations()))
+    assert _stored(app) == 1
+    studio.sweep()
+    assert _stored(app) == 1  # a stream may be about to read it
+    clock.advance(_after())
+    studio.sweep()
+    assert _stored(app) == 0
+
+
+def _after() -> Any:
+    from datetime import timedelta
+
+    return timedelta(seconds=partial_images.KEPT_SECONDS + 1)
+
+
+def _stored(app: Flask) -> int:
+    with app.app_context(), snapshot() as session:
+        return len(session.scalars(select(PartialImage.position)).all())
+
+
+def test_without_a_free_slot_nothing_is_ordered(
+    app: Flask, program: V1Program, alice: Person, images: Scripted
+) -> None:
+    provide(app, WaitingSlots, WaitingSlots(threads=4))
+    with app.app_context():
+        from creditapp.services import get
+
+        slots = get(WaitingSlots).semaphore
+    assert slots.acquire(blocking=False)
+    for path, body in (
+        ("images/generations", IMAGE),
+        ("images/generations", {**IMAGE, "stream": True}),
+        ("audio/speech", SPEECH),
+    ):
+        answer = program.post(path, body)
+        assert (answer.status_code, answer.headers["x-should-retry"]) == (429, "true")
+        assert int(answer.headers["Retry-After"]) > 0
+    assert images.calls == 0
+    slots.release()
+    for _ in range(3):  # each gives its slot back
+        assert program.post("images/generations", IMAGE).status_code == 200
+        assert program.post("images/generations", {**IMAGE, "stream": True}).status_code == 200
+        program.refused(422, "validation_failed", "images/generations", {**IMAGE, "n": 99})
+    assert wallet(alice) == (47, 0)
+
+
+def test_a_wait_that_is_too_long_says_where_the_image_will_be(
+    program: V1Program, alice: Person, images: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from creditapp.api.v1 import generations, image_stream
+
+    for module in (generations, image_stream):
+        monkeypatch.setattr(module, "RESULT_WAIT_SECONDS", 0.2)
+    gate = Gate()
+    images.script = [gate, None]
+    answer = program.post("images/generations", IMAGE, "once")
+    assert (answer.status_code, answer.headers["x-should-retry"]) == (504, "true")
+    assert answer.json is not None
+    assert answer.json["error"]["code"] == "generation_timeout"
+    assert answer.json["error"]["generationId"].startswith("gen_")
+    (event,) = events(program.post("images/generations", {**IMAGE, "stream": True}, "once"))
+    assert event["error"]["code"] == "generation_timeout"
+    gate.opened.set()
+    _until(lambda: wallet(alice) == (49.5, 0))
+    assert program.post("images/generations", IMAGE, "once").status_code == 200
+    assert wallet(alice) == (49.5, 0)
+
+
+def _until(condition: Any) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
