@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from creditapp.accounts import Member
 from creditapp.catalog import IMAGE_TO_IMAGE, TEXT_TO_IMAGE
 from creditapp.errors import ValidationFailed
-from creditapp.generation.submit import ONCE
+from creditapp.generation.orders import ONCE
 from creditapp.http import forms
 from creditapp.http.json_provider import read_json, validation_failed
 from creditapp.http.schemas import RequestSchema

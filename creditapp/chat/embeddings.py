@@ -27,8 +27,8 @@ from creditapp.chat.usage import TokenUsage, count_tokens
 from creditapp.db import reading, stop_reading, transaction
 from creditapp.generation.delivery import persist
 from creditapp.generation.moderation import Moderation
+from creditapp.generation.orders import ONCE
 from creditapp.generation.providers import GenerationFailed, ProviderError
-from creditapp.generation.submit import ONCE
 from creditapp.ledger import idempotency
 from creditapp.logs import error_fields
 from creditapp.services import get

@@ -15,8 +15,8 @@ from creditapp.chat.live import TurnResult
 from creditapp.chat.models import Message, UsageRecord
 from creditapp.chat.usage import TokenUsage, stored_usage
 from creditapp.db import transaction, update_if
+from creditapp.generation.orders import ONCE
 from creditapp.generation.providers import ProviderError
-from creditapp.generation.submit import ONCE
 from creditapp.services import get
 
 log = structlog.get_logger(__name__)

@@ -28,8 +28,8 @@ from creditapp.chat.usage import input_estimate
 from creditapp.db import insert_once, reading, stop_reading, transaction
 from creditapp.errors import AppError, IdempotencyInProgress, IdempotencyKeyReused
 from creditapp.generation.moderation import Moderation
+from creditapp.generation.orders import ONCE
 from creditapp.generation.sources import Sources
-from creditapp.generation.submit import ONCE
 from creditapp.ids import new_id
 from creditapp.services import get
 

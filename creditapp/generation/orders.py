@@ -29,6 +29,8 @@ from creditapp.generation import sources
 from creditapp.generation.order_schema import describe_names
 from creditapp.generation.sources import Source, Sources
 
+ONCE = "once:"
+"""Prefix of a key drawn for one request: no earlier request can have used it."""
 PROMPT_CHARACTERS_MAX = 4000
 _INVISIBLE = ("Cf", "Zs", "Zl", "Zp")
 """Unicode categories of invisible characters: a prompt needs at least one other."""

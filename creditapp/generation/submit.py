@@ -24,16 +24,13 @@ from creditapp.generation.funding import Caller
 from creditapp.generation.models import Generation
 from creditapp.generation.moderation import Moderation
 from creditapp.generation.operations import OPERATIONS
-from creditapp.generation.orders import Order
+from creditapp.generation.orders import ONCE, Order
 from creditapp.generation.providers import Providers, ProviderUnavailable
 from creditapp.generation.queries import GenerationResult
 from creditapp.generation.sources import Sources, find_sources, note_use
 from creditapp.ids import new_id
 from creditapp.ledger import InsufficientCredits
 from creditapp.services import get
-
-ONCE = "once:"
-"""Prefix of a key drawn for one request: no earlier request can have used it."""
 
 
 class PriceRose(Conflict):
