@@ -41,8 +41,6 @@ KINDS = ("function", "method", "class", "property")
 
 PLANNED: dict[str, str] = {
     "creditapp/clock.py:StoppedClock": "the clock of tests",
-    "creditapp/ledger/transfers.py:transfer": "teams: move credits between wallets",
-    "creditapp/ledger/wallets.py:freeze_wallet": "the admin's page of a user",
     "creditapp/ledger/wallets.py:unfreeze_wallet": "the admin's page of a user",
 }
 """For each unused definition, the feature that will call it."""

@@ -1,23 +1,26 @@
-"""Credits of a receipt: what is left of them."""
+"""Credits of a receipt: what is left, refunds by the operator, and moves into an account."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
 from flask import Blueprint, Response
-from pydantic import WithJsonSchema
+from pydantic import Field, WithJsonSchema
 
-from creditapp.agents import receipts
-from creditapp.agents.refusals import OF_RECEIPTS
+from creditapp.agents import account, receipts, refund
+from creditapp.agents.refusals import OF_RECEIPTS, CreditsExhausted
 from creditapp.api.agents import require_agents_key
+from creditapp.api.requests import parse_body
 from creditapp.clock import now
-from creditapp.db import reading
-from creditapp.errors import NotFound
+from creditapp.db import reading, transaction
+from creditapp.errors import Conflict, NotFound, PaymentUnavailable, ValidationFailed
 from creditapp.http import bearer
 from creditapp.http.json_provider import json_response
 from creditapp.http.openapi import Documented
 from creditapp.http.policies import policy
-from creditapp.http.schemas import Credits, Moment, Schema
+from creditapp.http.schemas import Credits, Moment, RequestSchema, Schema
+from creditapp.http.sessions import require_member
+from creditapp.http.stripe_requests import asks_stripe
 
 routes = Blueprint("agent_receipts", __name__)
 routes.before_request(require_agents_key)
@@ -36,6 +39,39 @@ class ReceiptBalanceAnswer(Schema):
     status: OneOfStatuses
 
 
+class RefundBody(RequestSchema):
+    """The receipt to refund, or the id of its purchase."""
+
+    receipt: str | None = None
+    purchase_id: str | None = Field(None, description="The payment request's id: prq_...")
+
+
+class RefundAnswer(Schema):
+    """A refund of unused credits at the unit price that was paid."""
+
+    purchase_id: str
+    credits_micro: Credits
+    amount: int = Field(description="In the currency's minor unit, such as cents.")
+    currency: str
+    held_micro: Credits = Field(
+        description="Set aside for images that are being made; ask again for what fails of them."
+    )
+    sent: bool = Field(description="false: this rail pays nothing back; send the money yourself.")
+
+
+class RedeemBody(RequestSchema):
+    """The receipt whose rest goes to the account."""
+
+    receipt: str
+
+
+class RedeemAnswer(Schema):
+    """The credits that moved, and the account's balance."""
+
+    moved_micro: Credits
+    balance_micro: Credits
+
+
 @routes.get("/receipts/balance")
 @policy("public")
 @Documented(
@@ -49,3 +85,50 @@ def show_receipt_balance() -> Response:
     receipt = receipts.prove(reading(), bearer.sent_token(), now=moment)
     balance = receipts.balance(reading(), receipt, now=moment)
     return json_response(ReceiptBalanceAnswer.model_validate(balance))
+
+
+@routes.post("/receipts/refund")
+@policy("key")
+@asks_stripe
+@Documented(
+    "Refund the unused credits of a receipt, which then makes nothing more",
+    RefundAnswer,
+    body=RefundBody,
+    headers=["x-admin-key"],
+    refuses=[NotFound, Conflict, PaymentUnavailable, *OF_RECEIPTS],
+)
+def refund_receipt() -> Response:
+    """Freeze a receipt and pay its unused credits back."""
+    body = parse_body(RefundBody)
+    if (body.receipt is None) == (body.purchase_id is None):
+        raise ValidationFailed.of("receipt", "Send the receipt or the purchaseId.")
+    request_id = body.purchase_id or ""
+    if body.receipt is not None:
+        request_id = receipts.prove(reading(), body.receipt, now=now()).request.id
+    made = refund.refund(request_id, now=now())
+    answer = RefundAnswer(
+        purchase_id=made.purchase_id,
+        credits_micro=made.credits_micro,
+        amount=made.amount_minor,
+        currency=made.currency,
+        held_micro=made.held_micro,
+        sent=made.sent,
+    )
+    return json_response(answer)
+
+
+@routes.post("/receipts/redeem")
+@policy("user", scope="purchase")
+@Documented(
+    "Move the rest of a receipt into the account",
+    RedeemAnswer,
+    body=RedeemBody,
+    refuses=[NotFound, CreditsExhausted, *OF_RECEIPTS],
+)
+def redeem_receipt() -> Response:
+    """Move all that is left of a receipt into the caller's account."""
+    text, member, moment = parse_body(RedeemBody).receipt, require_member(), now()
+    with transaction() as session:
+        receipt = receipts.prove(session, text, now=moment)
+        moved = account.move_to_account(session, receipt, member.id, now=moment)
+    return json_response(RedeemAnswer.model_validate(moved))
