@@ -11,7 +11,7 @@ from typing import NoReturn
 import click
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from creditapp.cli import backup, catalog, credits, media, payments, people, serve
+from creditapp.cli import agents, backup, catalog, credits, media, payments, people, serve
 from creditapp.config import SettingsInvalid
 from creditapp.errors import AppError
 from creditapp.payments.stripe.records import GatewayError
@@ -32,7 +32,7 @@ def commands() -> None:
     keep_files_private()
 
 
-for module in (serve, backup, media, people, credits, catalog, payments):
+for module in (serve, backup, media, people, credits, catalog, payments, agents):
     for command in module.COMMANDS:
         commands.add_command(command)
 

@@ -9,8 +9,10 @@ import pytest
 from sqlalchemy import select
 
 from creditapp.agents.models import PaymentClaim
-from creditapp.agents.rails import x402
+from creditapp.agents.rails import Rails, x402
+from creditapp.agents.rails.evm import EvmRail
 from creditapp.db import snapshot
+from creditapp.services import get
 from tests.agents.conftest import ACCEPT_JSON
 from tests.agents.signed_shop import SignedShop
 from tests.agents.wallets import PAY_TO, Wallet, decode, encode, x402_challenge
@@ -172,3 +174,99 @@ def test_an_identifier_belongs_to_its_payer(signed_shop: SignedShop) -> None:
     assert other.status_code == 200
     assert other.json["receipt"] != first.json["receipt"]
     assert signed_shop.credits_granted() == signed_shop.money_received() == 6
+
+
+def test_an_identifier_of_a_refused_payment_is_free_again(signed_shop: SignedShop) -> None:
+    name = {"identifier": "order_0123456789ab"}
+    payment = signed_shop.payment("x402", **name)
+    signed_shop.facilitator.fail("refuse")
+    assert signed_shop.buy(payment).status_code == 402
+
+    again = signed_shop.buy(payment)
+
+    assert again.status_code == 200, again.text
+    other = signed_shop.payment("x402", **name)
+    signed_shop.facilitator.fail("refuse")
+    assert signed_shop.buy(other).json["receipt"] == again.json["receipt"]
+    assert signed_shop.credits_granted() == signed_shop.money_received() == 3
+
+
+def test_an_identifier_moves_on_from_a_request_that_was_never_paid(signed_shop: SignedShop) -> None:
+    name = {"identifier": "order_0123456789ab"}
+    signed_shop.facilitator.fail("refuse")
+    assert signed_shop.buy(signed_shop.payment("x402", **name)).status_code == 402
+
+    second = signed_shop.buy(signed_shop.payment("x402", **name))
+    third = signed_shop.buy(signed_shop.payment("x402", **name))
+
+    assert second.status_code == 200, second.text
+    assert third.json["receipt"] == second.json["receipt"]
+    assert signed_shop.credits_granted() == signed_shop.money_received() == 3
+
+
+def test_an_identifier_waits_for_a_payment_of_unknown_outcome(signed_shop: SignedShop) -> None:
+    name = {"identifier": "order_0123456789ab"}
+    signed_shop.facilitator.remembers = True
+    signed_shop.facilitator.fail("cut")
+    first = signed_shop.payment("x402", **name)
+    assert signed_shop.buy(first).status_code == 503
+
+    second = signed_shop.buy(signed_shop.payment("x402", **name))
+
+    assert (second.status_code, second.json["code"]) == (503, "settlement_unknown")
+    assert signed_shop.money_received() == 3
+    assert signed_shop.buy(first).status_code == 200
+    assert signed_shop.credits_granted() == 3
+
+
+def test_a_second_signature_at_the_same_moment_settles_once(signed_shop: SignedShop) -> None:
+    name = {"identifier": "order_0123456789ab"}
+    payments = [signed_shop.payment("x402", **name) for _ in range(4)]
+
+    answers = signed_shop.at_once(*[lambda each=each: signed_shop.buy(each) for each in payments])
+
+    assert 200 in [answer.status_code for answer in answers]
+    assert {answer.status_code for answer in answers} <= {200, 503}
+    assert signed_shop.facilitator.count("/settle") == 1
+    assert signed_shop.credits_granted() == signed_shop.money_received() == 3
+
+
+def test_others_buy_while_the_facilitator_thinks(signed_shop: SignedShop) -> None:
+    """On SQLite an open transaction would keep them waiting."""
+    payment = signed_shop.payment("x402")
+    signed_shop.facilitator.fail("slow", seconds=1.5)
+    ends: list[float] = []
+
+    def others() -> int:
+        time.sleep(0.4)
+        status = signed_shop.challenge().status_code
+        ends.append(time.monotonic())
+        return status
+
+    def buy() -> int:
+        status = signed_shop.buy(payment).status_code
+        ends.append(time.monotonic())
+        return status
+
+    assert signed_shop.at_once(buy, others) == [200, 402]
+    assert ends[1] - ends[0] > 0.5
+
+
+def test_a_full_house_charges_nothing(signed_shop: SignedShop) -> None:
+    """At most a quarter of the threads waits for the facilitator."""
+    payment = signed_shop.payment("x402")
+    with signed_shop.app.app_context():
+        rail = get(Rails).named("x402")
+    assert isinstance(rail, EvmRail)
+    taken = 0
+    while rail.chain.seats.acquire(blocking=False):
+        taken += 1
+    try:
+        answer = signed_shop.buy(payment)
+    finally:
+        rail.chain.seats.release(taken)
+
+    assert (answer.status_code, answer.json["code"]) == (503, "provider_unavailable")
+    assert taken == 8
+    assert signed_shop.facilitator.calls == []
+    assert signed_shop.buy(payment).status_code == 200

@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import structlog
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from creditapp.agents.models import PaymentClaim, PaymentRequest
@@ -52,6 +53,12 @@ class Claim:
         return payer
 
     @property
+    def nonce(self) -> str:
+        """The authorization's nonce, by which the token's contract knows it."""
+        nonce: str = self.payment["payload"]["authorization"]["nonce"]
+        return nonce
+
+    @property
     def network(self) -> str:
         """The network in CAIP-2."""
         network: str = self.terms["network"]
@@ -70,6 +77,15 @@ def find(request_id: str) -> Claim | None:
         pointer = session.get(PaymentClaim, _request_key(request_id))
         row = None if pointer is None else session.get(PaymentClaim, pointer.value)
         return None if row is None else _parse(row)
+
+
+def unsettled() -> list[Claim]:
+    """Return the claims of payments that may have moved money and have no transaction yet."""
+    query = select(PaymentRequest.id).where(PaymentRequest.state == "settling")
+    with snapshot() as session:
+        request_ids = session.scalars(query.order_by(PaymentRequest.created_at)).all()
+    found = [claim for request_id in request_ids if (claim := find(request_id)) is not None]
+    return [claim for claim in found if claim.reference is None]
 
 
 def is_claimed(key: str) -> bool:
@@ -116,16 +132,14 @@ def note_reference(stored: Claim, reference: str, *, now: datetime) -> Claim:
     return settled
 
 
-def remove(stored: Claim, identifier: str | None) -> None:
-    """Forget a claim of which no money moved. Owns its transaction."""
-    keys = [stored.key, _request_key(stored.request_id)]
-    if identifier is not None:
-        keys.append(_identifier_key(stored, identifier))
+def remove(stored: Claim) -> None:
+    """Forget a claim of which no money moved. Owns its transaction.
+
+    Its identifier is left: it names a request that is open again, and may then name another one.
+    """
     with transaction() as session:
-        for key in keys:
-            row = session.get(PaymentClaim, key)
-            if row is not None:
-                session.delete(row)
+        for key in (stored.key, _request_key(stored.request_id)):
+            session.execute(delete(PaymentClaim).where(PaymentClaim.key == key))
 
 
 def _note_identifier(session: Session, new: Claim, identifier: str, now: datetime) -> None:
@@ -133,6 +147,8 @@ def _note_identifier(session: Session, new: Claim, identifier: str, now: datetim
     if _insert(session, key, new.request_id, now):
         return
     row = session.get_one(PaymentClaim, key)
+    if row.value == new.request_id:
+        return
     earlier = session.get(PaymentRequest, row.value)
     if earlier is None or earlier.state == "open":
         update_if(session, row, value=new.request_id)  # the earlier one was never paid

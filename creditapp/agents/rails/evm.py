@@ -235,7 +235,7 @@ class _Attempt:
     async def delete(self, key: str) -> None:
         """Take the claim back."""
         if self.claim is not None:
-            claims.remove(self.claim, self._identifier)
+            claims.remove(self.claim)
             self.claim = None
 
 
