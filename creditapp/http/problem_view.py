@@ -22,7 +22,7 @@ from creditapp.units import MICRO_PER_CREDIT
 NEVER_KEPT = frozenset(
     {
         *("csrf_token", "password", "new_password", "current_password", "email_password"),
-        "provider_key",
+        *("provider_key", "receipt"),
     }
 )
 """Fields of forms that are never rendered into a page again."""

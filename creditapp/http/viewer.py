@@ -185,6 +185,7 @@ def site_facts() -> dict[str, object]:
         "notices": [],
         "welcome_micro": catalog.welcome_micro,
         "chat": catalog.operation("chat") is not None,
+        "agents": bool(settings.agents_key),
     }
 
 

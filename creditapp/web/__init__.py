@@ -30,6 +30,7 @@ from creditapp.web import (
     provider_keys,
     purchases,
     receipts,
+    redeem,
     refunds,
     studio,
     topup,
@@ -43,7 +44,7 @@ from creditapp.web import settings as settings_pages
 BLUEPRINTS = {
     auth.auth: [],
     chat.pages: [],
-    credits.credits_pages: [plans.pages, purchases.pages, refunds.pages],
+    credits.credits_pages: [plans.pages, purchases.pages, redeem.pages, refunds.pages],
     credits_demo.site: [api_docs.pages, discovery.pages, example_ai.pages, legal.pages],
     dashboard.account: [
         settings_pages.pages,

@@ -34,6 +34,7 @@ MEMBERS_PAGES = [
 MEMBERS_PAGES += ["/?operation=image-to-image", "/?operation=lipsync"]
 MEMBERS_PAGES += [
     "/credits/plans",
+    "/credits/redeem",
     "/credits/refunds",
     "/credits-demo/emails",
     "/chat",
