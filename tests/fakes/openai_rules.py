@@ -196,8 +196,10 @@ def _check_values(body: Mapping[str, object]) -> None:
         raise Refusal(400, "Transparent backgrounds need png or webp.", param="background")
     if body.get("output_compression") is not None and output not in ("webp", "jpeg"):
         raise Refusal(400, "Compression needs webp or jpeg.", param="output_compression")
-    if body.get("stream") or body.get("partial_images"):
-        raise Refusal(400, "This fake does not stream.", param="stream")
+    if body.get("partial_images") and not body.get("stream"):
+        raise Refusal(400, "Partial images need a stream.", param="partial_images")
+    if body.get("stream") and body.get("n") not in (None, 1):
+        raise Refusal(400, "This fake streams one image.", param="n")
     if output != "png" or any(body.get(name) for name in ("svg", "frame_count")):
         raise Refusal(400, "This fake makes PNG only.", param="output_format")
 

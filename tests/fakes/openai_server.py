@@ -271,7 +271,10 @@ class _Handler(FakeHandler):
                 body[name] = len(content)
             else:
                 text = content.decode()
-                body[name] = int(text) if name == "n" and text.isdigit() else text
+                is_number = name in ("n", "partial_images") and text.isdigit()
+                body[name] = int(text) if is_number else text
+                if name == "stream":
+                    body[name] = text == "true"
         return body, sources
 
     def _fail(self, fault: str, seconds: float, given: Mapping[str, object], path: str) -> None:
