@@ -13,6 +13,7 @@ PROOFS = {
     "workers": ["tests/workers"],
     "guests": ["tests/test_guests.py"],
     "api": ["tests/api"],
+    "schemathesis": ["tests/fuzz_api"],
     "payments": ["tests/payments"],
     "generation": ["tests/generation", "tests/web/test_large_gallery.py"],
     "browser": ["tests/browser", "tests/stripe_sandbox/test_browser.py"],

@@ -27,7 +27,7 @@ routes = Blueprint("mcp", __name__)
 @policy("user", scope=ANY_SCOPE)
 @documented(
     "The Model Context Protocol",
-    JSONRPCResponse,
+    JSONRPCResponse | JSONRPCError,
     body=JSONRPCRequest,
     headers=["MCP-Protocol-Version", "X-Max-Credits"],
     also={

@@ -53,6 +53,7 @@ _REASONS: Mapping[str, FinishReason] = {"stop": "stop", "filtered": "content_fil
     headers=credits.REQUEST_HEADERS,
     answer_headers=[*credits.ANSWER_HEADERS, "X-Credits-Held", "X-Usage-Id"],
     streams=True,
+    refuses=credits.REFUSALS,
     error=OpenAIError,
 )
 def complete() -> Response:

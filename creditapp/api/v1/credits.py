@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from creditapp.api.generations import REFUSALS as ORDER_REFUSALS
 from creditapp.api.generations import ChargeAnswer
 from creditapp.chat import TurnResult
+from creditapp.chat.live import TurnUnsettled
+from creditapp.errors import ModelNotFound, UnsupportedParameter
 from creditapp.generation.models import Generation
 from creditapp.http.viewer import forget_viewer, viewer
 from creditapp.units import credits_number
@@ -13,6 +16,8 @@ from creditapp.units import credits_number
 ANSWER_HEADERS = ["X-Credits-Cost", "X-Credits-Remaining", "Idempotent-Replayed"]
 NOTHING: Mapping[str, object] = {}
 REQUEST_HEADERS = ["Idempotency-Key", "X-Max-Credits"]
+REFUSALS = (*ORDER_REFUSALS, ModelNotFound, TurnUnsettled, UnsupportedParameter)
+"""The errors of every request that spends."""
 
 
 def of_turn(result: TurnResult) -> ChargeAnswer:

@@ -91,6 +91,7 @@ class V1EmbeddingsAnswer(BaseModel):
     body=V1EmbeddingsBody,
     headers=credits.REQUEST_HEADERS,
     answer_headers=credits.ANSWER_HEADERS,
+    refuses=credits.REFUSALS,
     error=OpenAIError,
 )
 def embed_texts() -> Response:

@@ -50,6 +50,7 @@ _NUMBERS = ("n", "seed", "partial_images", "output_compression")
     headers=credits.REQUEST_HEADERS,
     answer_headers=[*credits.ANSWER_HEADERS, "X-Credits-Held"],
     streams=True,
+    refuses=credits.REFUSALS,
     error=OpenAIError,
 )
 def generate_images() -> Response:
@@ -71,6 +72,7 @@ def generate_images() -> Response:
     headers=credits.REQUEST_HEADERS,
     answer_headers=[*credits.ANSWER_HEADERS, "X-Credits-Held"],
     streams=True,
+    refuses=credits.REFUSALS,
     error=OpenAIError,
 )
 def edit_images() -> Response:

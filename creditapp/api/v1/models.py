@@ -14,6 +14,7 @@ from creditapp.catalog import Catalog, Operation, credit_costs
 from creditapp.catalog.models import LanguageModel, Model
 from creditapp.catalog.price_list import OperationCost
 from creditapp.chat import ChatProviders
+from creditapp.errors import ModelNotFound
 from creditapp.generation.providers import Providers, ProviderUnavailable
 from creditapp.http.json_provider import json_response
 from creditapp.http.openai_errors import OpenAIError
@@ -69,7 +70,7 @@ def list_models() -> Response:
 
 @routes.get("/models/<model_id>")
 @policy("user", scope="generate")
-@Documented("One model and its prices", ModelAnswer, error=OpenAIError)
+@Documented("One model and its prices", ModelAnswer, refuses=[ModelNotFound], error=OpenAIError)
 def show_model(model_id: str) -> Response:
     """Return one model, by its id here or its vendor's name."""
     for model in _models(require_member()):

@@ -51,6 +51,7 @@ class SpeechBody(V1Body):
     headers=credits.REQUEST_HEADERS,
     answer_headers=credits.ANSWER_HEADERS,
     mime_type="audio/mpeg",
+    refuses=credits.REFUSALS,
     error=OpenAIError,
 )
 def speak() -> Response:
