@@ -42,6 +42,9 @@ class ReceiptRefund:
     currency: str
     held_micro: int
     """Set aside for images that are being made: what fails of them can be refunded afterwards."""
+    rail: str
+    payer: str | None
+    """The payer's DID, where the rail named one."""
     sent: bool
     """Whether the money is on its way; else the rail cannot, and the operator sends it."""
 
@@ -149,6 +152,8 @@ def _finish(row: Refund, unused_micro: int | None) -> ReceiptRefund:
         amount_minor=row.amount_minor,
         currency=row.currency,
         held_micro=held_micro,
+        rail=settled.rail,
+        payer=settled.payer,
         sent=sent,
     )
 

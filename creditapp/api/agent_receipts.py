@@ -56,6 +56,8 @@ class RefundAnswer(Schema):
     held_micro: Credits = Field(
         description="Set aside for images that are being made; ask again for what fails of them."
     )
+    rail: str
+    payer: str | None = Field(None, description="The payer's DID, where the rail named one.")
     sent: bool = Field(description="false: this rail pays nothing back; send the money yourself.")
 
 
@@ -112,6 +114,8 @@ def refund_receipt() -> Response:
         amount=made.amount_minor,
         currency=made.currency,
         held_micro=made.held_micro,
+        rail=made.rail,
+        payer=made.payer,
         sent=made.sent,
     )
     return json_response(answer)

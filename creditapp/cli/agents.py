@@ -1,13 +1,19 @@
-"""Commands about payments of agents: those of unknown outcome."""
+"""Commands about payments of agents: sales by rail, and payments of unknown outcome."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from typing import Any
+
 import click
 
-from creditapp.agents import review
+from creditapp.agents import analytics, review
+from creditapp.agents.analytics import RailSales
 from creditapp.agents.rails.claims import Claim
 from creditapp.cli.context import app_context, say
 from creditapp.clock import now
+from creditapp.db import snapshot
+from creditapp.units import credits_text, money_text
 
 
 @click.command("unknown-payments")
@@ -58,4 +64,44 @@ def _facts(claim: Claim) -> dict[str, str]:
     }
 
 
-COMMANDS = (unknown_payments,)
+@click.command("agent-sales")
+@click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="The first day, in UTC.")
+@click.option("--json", "as_json", is_flag=True)
+def agent_sales(since: datetime | None, as_json: bool) -> None:
+    """Show what agents bought by each rail, and what became of the credits."""
+    first = datetime(1970, 1, 1) if since is None else since  # UTC is set below
+    with app_context(), snapshot() as session:
+        rows = analytics.sales_by_rail(session, since=first.replace(tzinfo=UTC))
+    text = "\n".join(_sales_line(row) for row in rows) or "No agent has bought anything."
+    say({"rails": [_sales_facts(row) for row in rows]}, text, as_json)
+
+
+def _sales_line(row: RailSales) -> str:
+    money = f"{money_text(row.paid_minor, row.currency)} by {row.rail}"
+    if not row.livemode:
+        money += " (no real money)"
+    if row.refunded_minor:
+        money += f", {money_text(row.refunded_minor, row.currency)} refunded"
+    return (
+        f"{money}: {row.payments} payments, {credits_text(row.bought_micro)} credits; "
+        f"{credits_text(row.used_micro)} used, {credits_text(row.moved_micro)} moved to accounts, "
+        f"{credits_text(row.left_micro)} left"
+    )
+
+
+def _sales_facts(row: RailSales) -> dict[str, Any]:
+    return {
+        "rail": row.rail,
+        "currency": row.currency,
+        "livemode": row.livemode,
+        "payments": row.payments,
+        "paidMinor": row.paid_minor,
+        "refundedMinor": row.refunded_minor,
+        "bought": credits_text(row.bought_micro),
+        "used": credits_text(row.used_micro),
+        "moved": credits_text(row.moved_micro),
+        "left": credits_text(row.left_micro),
+    }
+
+
+COMMANDS = (agent_sales, unknown_payments)
