@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import openai
 import pytest
 from openai import OpenAI
 
@@ -44,7 +43,7 @@ class Demo:
         )
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     """A demo whose every model is a demonstration."""
     yield from running_demo(tmp_path_factory.mktemp("openai"))
@@ -64,10 +63,7 @@ def running_demo(folder: Path, **environ: str) -> Iterator[Demo]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def client(demo: Demo) -> OpenAI:
     """OpenAI's client, which repeats nothing by itself."""
     return demo.client()
-
-
-Refused = Callable[[type[openai.APIStatusError], str], object]

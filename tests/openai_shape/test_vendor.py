@@ -29,6 +29,12 @@ def demo(vendor: FakeOpenAI, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     yield from running_demo(folder, OPENAI_API_KEY=vendor.key, OPENAI_BASE_URL=vendor.base_url)
 
 
+@pytest.fixture(scope="module")
+def client(demo: Demo) -> OpenAI:
+    """A client of that demo."""
+    return demo.client()
+
+
 def test_a_vendors_partial_images_reach_the_client_with_its_usage(
     client: OpenAI, vendor: FakeOpenAI
 ) -> None:
