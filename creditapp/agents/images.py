@@ -49,6 +49,18 @@ def order_image(receipt: Receipt, wish: ImageWish, *, key: str, now: datetime) -
         raise Refunded("The unused credits of this receipt were paid back.") from None
 
 
+def check(wish: ImageWish) -> None:
+    """Raise what makes a wish impossible, before anything is paid for it.
+
+    That is ``ValidationFailed``, or pydantic's ``ValidationError``.
+    """
+    agents = get(Catalog).agents
+    prompt = wish.prompt
+    if prompt is None:
+        prompt = _portrait(agents.subjects[0] if wish.name is None else wish.name)
+    ImageOrder(prompt=prompt, model=agents.model)
+
+
 def find_image(receipt: Receipt, generation_id: str) -> GenerationResult:
     """Return an image of the receipt as it is now."""
     return find(reading(), generation_id, caller_of(receipt))
@@ -69,10 +81,16 @@ def caller_of(receipt: Receipt) -> Caller:
 def _prompt(receipt: Receipt, wish: ImageWish, key: str) -> str:
     if wish.prompt is not None:
         return wish.prompt
-    subjects, name = get(Catalog).agents.subjects, wish.name
+    name = wish.name
     if name is None:
+        subjects = get(Catalog).agents.subjects
         # The same for a repeated request.
         name = Random(f"{receipt.request.id}:{key}").choice(subjects)  # noqa: S311  # no secret
+    return _portrait(name)
+
+
+def _portrait(name: str) -> str:
+    subjects = get(Catalog).agents.subjects
     if name not in subjects:
         raise ValidationFailed.of("name", f"name is one of {', '.join(subjects)}.")
     return f"A portrait of {name}, as a painter of their time would have made it."

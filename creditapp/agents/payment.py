@@ -121,7 +121,8 @@ def _recover(request: PaymentRequest) -> None:
 def _earlier(payment: Payment, count: int, key: str | None) -> Purchase | None:
     """Return the answer that this payment got before with this key; None for a new payment.
 
-    Raises ``CredentialReplayed`` for a payment that was settled without the key.
+    A signed payment can be read on its chain, and a key be guessed: the answer is for who also
+    names the payment request, which only the buyer knows. Raises ``CredentialReplayed`` to others.
     """
     query = select(Settlement).where(Settlement.payment_fingerprint == payment.fingerprint)
     with snapshot() as session:
@@ -135,7 +136,8 @@ def _earlier(payment: Payment, count: int, key: str | None) -> Purchase | None:
         settlement = session.scalars(query).one_or_none()
     if settlement is None:
         return None
-    if settlement.payment_request_id != stored_id:
+    is_buyer = payment.request_id in (None, settlement.payment_request_id)
+    if settlement.payment_request_id != stored_id or not is_buyer:
         raise CredentialReplayed(
             "This payment has bought its credits: their receipt is at /api/ack/receipts."
         )

@@ -137,8 +137,8 @@ def read_receipt(
 
 def _key_of_issuer(identity: Identity, text: str, trusted: tuple[str, ...]) -> Ed25519PublicKey:
     """Return the key that must have signed a receipt, by the issuer that it names."""
-    if len(text) > TOKEN_CHARACTERS_MAX:
-        raise ReceiptInvalid("This is too long for a receipt.")
+    if len(text) > TOKEN_CHARACTERS_MAX or not text.isascii():
+        raise ReceiptInvalid("This is not a receipt.")
     try:
         claims = jwt.decode(text, options={"verify_signature": False})
     except jwt.InvalidTokenError:
@@ -160,8 +160,8 @@ def _decode_receipt(text: str, key: Ed25519PublicKey) -> dict[str, Any]:
 
 def _decode(token: str, key: Ed25519PublicKey) -> dict[str, Any]:
     """Return the claims of a signed text; our own clock decides about its times."""
-    if len(token) > TOKEN_CHARACTERS_MAX:
-        raise jwt.InvalidTokenError("too long")
+    if len(token) > TOKEN_CHARACTERS_MAX or not token.isascii():
+        raise jwt.InvalidTokenError("too long, or no text of a token")
     claims: dict[str, Any] = jwt.decode(token, key, algorithms=[ALGORITHM], options=_CHECKS)
     return claims
 

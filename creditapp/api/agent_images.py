@@ -23,6 +23,7 @@ from creditapp.api.requests import IdempotentBody, optional_key, parse_body, rep
 from creditapp.api.waiting import wait_for_end
 from creditapp.clock import now
 from creditapp.db import reading
+from creditapp.errors import AppError
 from creditapp.generation import GenerationResult
 from creditapp.http.documented import Answer, Documented
 from creditapp.http.json_provider import json_response, validation_failed
@@ -85,21 +86,29 @@ class ImageAnswer(Schema):
 def generate() -> Response:
     """Make an image; without a receipt ask for the payment of one credit, or take it."""
     body = parse_body(ReceiptImageBody)
-    key = optional_key(body.idempotency_key)
-    text, headers = body.receipt, {}
-    if text is None:
-        bought = buy_or_challenge(1, key)
-        if isinstance(bought, Response):
-            return bought
-        text, headers = bought.receipt, {**bought.headers, "X-Receipt": bought.receipt}
-    receipt = receipts.prove(reading(), text, now=now())
-    key = key or images.new_key()
+    wish, key = ImageWish(body.prompt, body.name), optional_key(body.idempotency_key)
     try:
-        wish = ImageWish(body.prompt, body.name)
-        result = images.order_image(receipt, wish, key=key, now=now())
+        images.check(wish)
     except ValidationError as error:
         raise validation_failed(error) from None
-    headers |= replay_headers(replayed=result.replayed)
+    if body.receipt is not None:
+        return _make(body.receipt, wish, key, {})
+    bought = buy_or_challenge(1, key)
+    if isinstance(bought, Response):
+        return bought
+    headers = {**bought.headers, "X-Receipt": bought.receipt}
+    try:
+        return _make(bought.receipt, wish, key, headers)
+    except AppError as error:
+        error.headers.update(headers)  # the receipt is paid for, whatever came of the image
+        raise
+
+
+def _make(text: str, wish: ImageWish, key: str | None, headers: dict[str, str]) -> Response:
+    receipt = receipts.prove(reading(), text, now=now())
+    key = key or images.new_key()
+    result = images.order_image(receipt, wish, key=key, now=now())
+    headers = {**headers, **replay_headers(replayed=result.replayed)}
     if not result.generation.finished and wait_for_end(result.generation.id):
         result = images.find_image(receipt, result.generation.id)
     return _respond(receipt, result, key, headers)

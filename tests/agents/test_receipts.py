@@ -195,3 +195,15 @@ def test_errors_show_no_receipt(agent_shop: AgentShop, capfd: pytest.CaptureFixt
     logged = "".join(capfd.readouterr())
     assert signature not in exhausted.text + altered.text + logged
     assert receipt not in logged
+
+
+@pytest.mark.parametrize("path", ["/api/images/generate", "/api/ack/receipts"])
+@pytest.mark.parametrize("text", [r"\ud800.a.b", r"\u00e9.a.b", "a" * 20_000])
+def test_texts_that_no_token_has_are_refused(agent_shop: AgentShop, path: str, text: str) -> None:
+    name = "receipt" if path.endswith("generate") else "paymentRequestToken"
+
+    answer = agent_shop.app.test_client().post(
+        path, data=f'{{"{name}": "{text}"}}', content_type="application/json"
+    )
+
+    assert answer.status_code == 401

@@ -12,6 +12,7 @@ from creditapp.agents.models import PaymentClaim
 from creditapp.agents.rails import Rails, x402
 from creditapp.agents.rails.evm import EvmRail
 from creditapp.db import snapshot
+from creditapp.generation.providers.protocol import PromptRejected
 from creditapp.services import get
 from tests.agents.conftest import ACCEPT_JSON
 from tests.agents.signed_shop import SignedShop
@@ -270,3 +271,58 @@ def test_a_full_house_charges_nothing(signed_shop: SignedShop) -> None:
     assert taken == 8
     assert signed_shop.facilitator.calls == []
     assert signed_shop.buy(payment).status_code == 200
+
+
+def test_a_stranger_who_reads_the_chain_and_guesses_the_key_gets_no_receipt(
+    signed_shop: SignedShop,
+) -> None:
+    payment = signed_shop.payment("x402")
+    assert signed_shop.buy(payment, Idempotency_Key="1").status_code == 200
+    copied = decode(payment["PAYMENT-SIGNATURE"])
+    copied["extensions"] = x402_challenge(signed_shop.challenge())["extensions"]
+
+    answer = signed_shop.buy({"PAYMENT-SIGNATURE": encode(copied)}, Idempotency_Key="1")
+
+    assert (answer.status_code, answer.json["code"]) == (403, "credential_replayed")
+
+
+@both_rails
+def test_an_image_is_paid_for_in_its_own_request(signed_shop: SignedShop, rail: str) -> None:
+    path, body = "/api/images/generate", {"prompt": "a lighthouse"}
+    challenge = signed_shop.post(path, body)
+
+    answer = signed_shop.post(path, body, **signed_shop.paying(rail, challenge), **ACCEPT_JSON)
+
+    assert answer.status_code in (200, 202), answer.text
+    assert answer.headers["X-Receipt"]
+    assert signed_shop.credits_granted() == signed_shop.money_received() == 1
+
+
+@pytest.mark.parametrize("body", [{"name": "Nobody"}, {"prompt": ""}, {"prompt": "x" * 20_000}])
+def test_an_impossible_image_is_refused_before_it_is_paid(
+    signed_shop: SignedShop, body: dict[str, str]
+) -> None:
+    path = "/api/images/generate"
+    challenge = signed_shop.post(path, {"prompt": "a lighthouse"})
+
+    unpaid = signed_shop.post(path, body)
+    paid = signed_shop.post(path, body, **signed_shop.paying("x402", challenge))
+
+    assert [unpaid.status_code, paid.status_code] == [422, 422]
+    assert signed_shop.money_received() == 0
+
+
+def test_a_refused_image_leaves_its_buyer_the_receipt(
+    signed_shop: SignedShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PromptRejected("This is not drawn here.")
+
+    monkeypatch.setattr("creditapp.agents.images.submit", refuse)
+    path, body = "/api/images/generate", {"prompt": "a lighthouse"}
+    challenge = signed_shop.post(path, body)
+
+    answer = signed_shop.post(path, body, **signed_shop.paying("x402", challenge))
+
+    assert (answer.status_code, answer.json["code"]) == (422, "prompt_rejected")
+    assert signed_shop.balance(answer.headers["X-Receipt"])["remaining"] == 1

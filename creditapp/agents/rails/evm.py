@@ -249,7 +249,8 @@ def _refuse(result: PaymentRequired) -> None:
 def fingerprint(authorization: Mapping[str, Any]) -> str:
     """Return a hash of what an authorization says; a signature can have several forms."""
     names = ("from", "to", "value", "validAfter", "validBefore", "nonce")
-    texts = [str(authorization.get(name, "")).lower() for name in names]
+    values = [authorization.get(name) for name in names]
+    texts = [value.lower() if isinstance(value, str) else "" for value in values]
     return sha256("|".join(texts).encode()).hexdigest()
 
 
@@ -261,7 +262,7 @@ def read_opaque(text: object) -> str:
     try:
         padded = str(text) + "=" * (-len(str(text)) % 4)
         opaque = json.loads(urlsafe_b64decode(padded)) if text else None
-    except ValueError:
+    except (ValueError, RecursionError):
         opaque = None
     request_id = opaque.get(REQUEST) if isinstance(opaque, dict) else None
     if not isinstance(request_id, str) or len(request_id) > 40:
