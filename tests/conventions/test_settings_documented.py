@@ -84,6 +84,8 @@ def test_one_module_reads_the_environment() -> None:
     readers = [
         name
         for name, text in texts(".py").items()
-        if name.startswith("creditapp/") and re.search(r"os\.(environ|getenv)", text)
+        if name.startswith("creditapp/")
+        and name != "creditapp/web/view_models/api_samples.py"  # it writes programs that read it
+        and re.search(r"os\.(environ|getenv)", text)
     ]
     assert readers == ["creditapp/config.py"]

@@ -242,7 +242,7 @@ class CreditApp:
         idempotency_key: str | None = None,
         **query: Any,
     ) -> Any:
-        """Return what any route answers.
+        """Return what any route answers: the value of its JSON, or bytes of another type.
 
         What is no GET is sent once, unless ``idempotency_key`` names a key: give one to routes that
         take it, and to no others.

@@ -69,7 +69,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """A whole answer: its status, its headers in lower case, and its JSON."""
+    """A whole answer: its status, its headers in lower case, and its JSON, or else its bytes."""
 
     status: int
     headers: Mapping[str, str]
@@ -127,6 +127,8 @@ class Transport:
             headers = _lowered(response.headers)
             if not content:
                 return Answer(response.status, headers, None)
+            if response.headers.get_content_type() not in _JSON_TYPES:
+                return Answer(response.status, headers, content)
             return Answer(response.status, headers, _parsed(content))
 
     def open(self, request: Request) -> Any:
