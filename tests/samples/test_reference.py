@@ -27,6 +27,8 @@ NOT_RUN = {
     "POST /api/agents/sandbox-payments": "needs a payment request (docs/agents.md)",
     "POST /api/images/generate": "needs a receipt (docs/agents.md)",
     "GET /api/receipts/balance": "needs a receipt (docs/agents.md)",
+    "POST /api/receipts/redeem": "needs a receipt (docs/agents.md)",
+    "POST /api/receipts/refund": "needs a receipt (docs/agents.md)",
     "GET /api/payment-requests/{request_id}": "needs a payment request (docs/agents.md)",
     "POST /api/payment-requests/{request_id}/checkout": "needs a payment request (docs/agents.md)",
     "PUT /api/billing/auto-topup": "names the catalog that the member saw",
