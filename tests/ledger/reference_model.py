@@ -88,9 +88,31 @@ class Charge:
     expires_at: datetime | None
     tokens: list[tuple[Grant, Token]]
     debtor: Grant | None = None
+    api_key: str | None = None
+    created_at: datetime = NEVER
 
     def captured(self) -> int:
         return sum(token.place is self for _, token in self.tokens)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """So many credits in each ``day``, ``week`` or ``month`` (UTC), or in ``all``, of one key."""
+
+    api_key: str
+    limit: int
+    period: str
+
+    def covers(self, moment: datetime, now: datetime) -> bool:
+        """Whether two moments are in the same period."""
+        match self.period:
+            case "day":
+                return moment.date() == now.date()
+            case "week":
+                return moment.isocalendar()[:2] == now.isocalendar()[:2]
+            case "month":
+                return (moment.year, moment.month) == (now.year, now.month)
+        return True
 
 
 @dataclass
@@ -137,6 +159,14 @@ class Model:
         if self.wallets[wallet].frozen_at is not None:
             return 0
         return len(self.payable(wallet, operation))
+
+    def taken(self, budget: Budget, now: datetime) -> int:
+        """What the charges of a key have taken or hold in the present period of its budget."""
+        return sum(
+            charge.captured()
+            for charge in self.charges
+            if charge.api_key == budget.api_key and budget.covers(charge.created_at, now)
+        )
 
     def lots(self, wallet: int) -> list[Grant]:
         return [g for g in self.grants if g.wallet == wallet]
@@ -234,17 +264,26 @@ class Model:
         now: datetime,
         hold: bool,
         expires_at: datetime | None = None,
+        budget: Budget | None = None,
+        most: int | None = None,
     ) -> Charge:
+        if most is not None and amount > most:
+            raise Refused("max")
         if self.wallets[wallet].frozen_at is not None:
             raise Refused("frozen")
         self.sweep(wallet, now)
+        if self.balance(wallet, now)[0] < amount:
+            raise Refused("insufficient")
+        if budget is not None and self.taken(budget, now) + amount > budget.limit:
+            raise Refused("budget")
         payable = self.payable(wallet, operation)
         if len(payable) < amount:
             raise Refused("insufficient")
         state = "open" if hold else "captured"
         charge = Charge(
-            len(self.charges), wallet, key, operation, state, expires_at, payable[:amount]
-        )
+            len(self.charges), wallet, key, operation, state, expires_at, payable[:amount],
+            api_key=budget.api_key if budget else None, created_at=now,
+        )  # fmt: skip
         for _, token in charge.tokens:
             token.place = charge
         self.charges.append(charge)

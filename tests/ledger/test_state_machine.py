@@ -27,19 +27,22 @@ from hypothesis.stateful import (
 from sqlalchemy import Engine
 
 from creditapp import ledger
+from creditapp.api_keys import PERIODS, bounds, budget_of
 from creditapp.clock import NEVER
 from tests.ledger import reference_model
 from tests.ledger.cast import DAY, START, prove
-from tests.ledger.reference_model import Model, Refused
+from tests.ledger.reference_model import Budget, Model, Refused
 
 SOAK = os.environ.get("CREDITAPP_SOAK") == "1"
 OPERATIONS = ("image", "video")
 WALLETS = 2
 MIN_AGE = 2 * DAY
 
-REFUSALS = {
+REFUSALS: dict[str, type[Exception] | tuple[type[Exception], ...]] = {
     "frozen": ledger.AccountFrozen,
     "insufficient": ledger.InsufficientCredits,
+    "budget": ledger.BudgetExceeded,
+    "max": ledger.MaxCreditsExceeded,
     "settled": (ledger.ChargeSettled, ledger.HoldExpired),
 }
 EXPECTED = {
@@ -52,7 +55,9 @@ EXPECTED = {
     "revoke", "revoke less", "revoke leaves owed", "debt undone", "freeze", "unfreeze",
     "freeze wallet", "unfreeze wallet", "transfer", "transfer replayed",
     "transfer refused: insufficient", "transfer refused: frozen", "expire", "expired",
-    "went on after a refusal",
+    "went on after a refusal", "spend by a key", "hold by a key", "spend refused: budget",
+    "hold refused: budget", "spend refused: max", "hold refused: max", "budget began anew",
+    "replayed beyond the budget",
 }  # fmt: skip
 
 VERBS = (
@@ -108,6 +113,9 @@ class LedgerMachine(RuleBasedStateMachine):
             "source": draw.choice(("welcome", "purchase", "purchase", "subscription")),
             "scope": draw.choice(("*", "*", "image", "video")),
             "hours": draw.choice((1, 24, 24, 60, 100, 250)),
+            "period": draw.choice((None, "day", "day", *PERIODS)),
+            "limit": draw.choice((8, 20, 40)),
+            "most": draw.choice((None, None, None, None, None, 30)),
         }
         method = getattr(self, draw.choice(VERBS))
         arguments = {name: drawn[name] for name in signature(method).parameters}
@@ -130,23 +138,43 @@ class LedgerMachine(RuleBasedStateMachine):
         self.seen["grant repeated"] += 1
 
     def charge(
-        self, wallet: int, amount: int, operation: str, hold: bool, days: int | None
+        self,
+        wallet: int,
+        amount: int,
+        operation: str,
+        hold: bool,
+        days: int | None,
+        period: str | None = None,
+        limit: int = 0,
+        most: int | None = None,
     ) -> None:
         verb = "hold" if hold else "spend"
         ends = self.now + days * DAY if hold and days else None
         self.number += 1
         key = f"generation:{self.number}"
         total = self.model.balance(wallet, self.now)[0]
-        call = self._charge_call(wallet, amount, key, operation, hold, ends)
+        budget = Budget(f"key_{wallet}_{period}", limit, period) if period else None
+        call = self._charge_call(
+            wallet, amount, key, operation, hold, ends, budget=budget, most=most
+        )
         expected = self._try(
             verb,
-            lambda: self.model.charge(wallet, amount, key, operation, self.now, hold, ends),
+            lambda: self.model.charge(
+                wallet, amount, key, operation, self.now, hold, ends, budget, most
+            ),
             call,
         )
         if expected is None and total >= amount and not self.model.wallets[wallet].frozen_at:
             self.seen["refused for its scope"] += 1
         if expected is not None:
             assert self.result.amount_micro == amount
+        if expected is not None and budget is not None:
+            assert self.result.api_key_id == budget.api_key
+            self.seen[f"{verb} by a key"] += 1
+            self.seen["budget began anew"] += any(
+                charge.api_key == budget.api_key and not budget.covers(charge.created_at, self.now)
+                for charge in self.model.charges
+            )
 
     def charge_again(self, pick: int, amount: int) -> None:
         usage = [c for c in self.model.charges if c.debtor is None]
@@ -155,7 +183,11 @@ class LedgerMachine(RuleBasedStateMachine):
         old = usage[pick % len(usage)]
         hold = old.state == "open" or old.expires_at is not None
         verb = "hold" if hold else "spend"
-        again = self._charge_call(old.wallet, amount, old.key, old.operation, hold, None)()
+        spent = Budget(old.api_key, 1, "all") if old.api_key else None
+        self.seen["replayed beyond the budget"] += spent is not None
+        again = self._charge_call(
+            old.wallet, amount, old.key, old.operation, hold, None, budget=spent
+        )()
         assert again.replayed
         assert again.id == self._id(old)
         self.seen[f"{verb} replayed"] += 1
@@ -330,6 +362,11 @@ class LedgerMachine(RuleBasedStateMachine):
                 )
                 for g in lots
             ) == self.model.describe(number)  # fmt: skip
+            for period in PERIODS:
+                budget = Budget(f"key_{number}_{period}", 0, period)
+                since, _ = bounds(period, now=self.now)
+                taken = ledger.taken_by_key(self.connection, budget.api_key, since=since)
+                assert taken == self.model.taken(budget, self.now)
         savepoint.rollback()
 
     @invariant()
@@ -373,8 +410,18 @@ class LedgerMachine(RuleBasedStateMachine):
         hold: bool,
         ends: datetime | None,
         digest: str = "d",
+        budget: Budget | None = None,
+        most: int | None = None,
     ) -> Any:
-        charge = ledger.NewCharge(amount_micro=amount, key=key, digest=digest, operation=operation)
+        charge = ledger.NewCharge(
+            amount_micro=amount,
+            key=key,
+            digest=digest,
+            operation=operation,
+            api_key_id=budget.api_key if budget else None,
+            budget=budget_of(budget.limit, budget.period, now=self.now) if budget else None,
+            max_micro=most,
+        )
         if hold:
             return lambda: ledger.hold(
                 self.connection, self.ids[wallet], charge, now=self.now, expires_at=ends
@@ -386,7 +433,7 @@ class LedgerMachine(RuleBasedStateMachine):
         try:
             expected = model()
         except Refused as refusal:
-            with pytest.raises(REFUSALS[str(refusal)]):  # type: ignore[arg-type]
+            with pytest.raises(REFUSALS[str(refusal)]):
                 real()
             self.seen[f"{verb} refused: {refusal}"] += 1
             self.seen["went on after a refusal"] += 1
