@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
+from functools import partial
 
 from flask import Flask, request
 from sqlalchemy import select
@@ -28,11 +30,34 @@ class WaitingSlots:
     """The requests that may wait at once: a quarter of the server's threads.
 
     Without a free slot a request returns 202 at once, so that waiting never keeps others from
-    being served.
+    being served. Those that cannot answer before the end wait for minutes: one member may have half
+    of the slots for them.
     """
 
     def __init__(self, threads: int) -> None:
-        self.semaphore = threading.Semaphore(waiting_requests(threads))
+        total = waiting_requests(threads)
+        self.semaphore = threading.Semaphore(total)
+        self._per_member = max(1, total // 2)
+        self._taken = Counter[str]()
+        self._lock = threading.Lock()
+
+    def take(self, member_id: str) -> bool:
+        """Take a slot for a member; return whether there was one."""
+        with self._lock:
+            if self._taken[member_id] >= self._per_member:
+                return False
+            if not self.semaphore.acquire(blocking=False):
+                return False
+            self._taken[member_id] += 1
+            return True
+
+    def free(self, member_id: str) -> None:
+        """Return a slot that was taken for a member."""
+        with self._lock:
+            self._taken[member_id] -= 1
+            if not self._taken[member_id]:
+                del self._taken[member_id]
+            self.semaphore.release()
 
 
 def init_app(app: Flask) -> None:
@@ -59,15 +84,15 @@ def wait_for_end(generation_id: str, seconds: int | None = None) -> bool:
     return True
 
 
-def take_slot() -> Callable[[], None]:
+def take_slot(member_id: str) -> Callable[[], None]:
     """Take a slot before anything is ordered, and return the function that gives it back.
 
     Raises ``RateLimited`` without a free one, for routes that cannot answer before the end.
     """
-    slots = get(WaitingSlots).semaphore
-    if not slots.acquire(blocking=False):
+    slots = get(WaitingSlots)
+    if not slots.take(member_id):
         raise RateLimited.after(BUSY_SECONDS, "Many requests wait for results. Try again shortly.")
-    return slots.release
+    return partial(slots.free, member_id)
 
 
 def await_end(generation_id: str, seconds: float) -> bool:

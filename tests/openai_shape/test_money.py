@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -466,6 +467,33 @@ def test_without_a_free_slot_nothing_is_ordered(
         assert program.post("images/generations", {**IMAGE, "stream": True}).status_code == 200
         program.refused(422, "validation_failed", "images/generations", {**IMAGE, "n": 99})
     assert wallet(alice) == (47, 0)
+
+
+def test_one_member_leaves_half_of_the_slots_to_others(
+    app: Flask, program: V1Program, alice: Person, images: Scripted
+) -> None:
+    slots = WaitingSlots(threads=16)  # four slots
+    provide(app, WaitingSlots, slots)
+    gate = Gate()
+    images.script = [gate, None]
+    answers = list[int]()
+    bob = V1Program(member(app, "bob"))
+
+    def order(by: V1Program) -> None:
+        answers.append(by.post("images/generations", IMAGE).status_code)
+
+    waiting = [threading.Thread(target=order, args=(by,)) for by in (program, program, bob)]
+    for thread in waiting:
+        thread.start()
+    assert gate.reached.wait(20)
+    _until(lambda: slots.semaphore._value == 1)
+    assert program.post("images/generations", IMAGE).status_code == 429
+    gate.opened.set()
+    for thread in waiting:
+        thread.join(20)
+    assert answers == [200, 200, 200]
+    assert slots.semaphore._value == 4
+    assert wallet(alice) == (49, 0)
 
 
 def test_a_wait_that_is_too_long_says_where_the_image_will_be(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import time
 import wave
 from typing import Any
 
@@ -178,6 +179,27 @@ def test_the_last_chunk_of_a_stream_has_the_credits(client: OpenAI, with_usage: 
         assert chunks[-2].choices[0].finish_reason == "stop"
     else:
         assert chunks[-1].choices[0].finish_reason == "stop"
+
+
+def test_a_client_that_closes_a_stream_stops_the_answer(demo: Demo, client: OpenAI) -> None:
+    long: Any = [{"role": "user", "content": "word " * 60}]
+    stream = client.chat.completions.create(model="gpt-6-luna", messages=long, stream=True)
+    usage_id = stream.response.headers["X-Usage-Id"]
+    for number, _ in enumerate(stream):
+        if number == 3:
+            break
+    stream.close()
+    reader = demo.client()
+    for _ in range(100):
+        page: Any = reader.get(f"{demo.address}/api/usage", cast_to=object)
+        (record,) = [each for each in page["items"] if each["id"] == usage_id]
+        if record["state"] == "settled":
+            break
+        time.sleep(0.1)
+    assert (record["state"], record["finishReason"]) == ("settled", "stopped")
+    assert 0 < record["outputTokens"] < 60
+    assert 0 < record["cost"] < record["held"]
+    assert record["conversationId"] is None
 
 
 def test_a_message_may_have_an_image(client: OpenAI) -> None:

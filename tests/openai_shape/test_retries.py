@@ -12,7 +12,7 @@ from openai import OpenAI
 
 from tests.openai_shape.conftest import EMAIL, Demo
 
-KEYED: Any = {"extra_headers": {"Idempotency-Key": "order-17"}}
+KEYED: Any = {"extra_headers": {"Idempotency-Key": "lost-17"}}
 MESSAGES: Any = [{"role": "user", "content": "Hello"}]
 
 
@@ -88,7 +88,7 @@ def test_a_refusal_that_no_retry_helps_is_not_repeated(
     demo: Demo, client: OpenAI, lost: LosesTheFirstAnswer
 ) -> None:
     lost.statuses.append(0)  # nothing is lost
-    other: Any = {"extra_headers": {"Idempotency-Key": "order-18"}}
+    other: Any = {"extra_headers": {"Idempotency-Key": "lost-18"}}
     client.images.generate(model="nano-banana", prompt="a quay", **other)
     with pytest.raises(openai.ConflictError):
         client.images.generate(model="nano-banana", prompt="a ship", **other)

@@ -11,6 +11,7 @@ from creditapp.api.v1.image_schemas import ImagesAnswer, ImageUsage, TokenDetail
 from creditapp.config import Settings
 from creditapp.generation import GenerationResult
 from creditapp.generation.models import Asset, Generation
+from creditapp.media import Link, Media
 from creditapp.services import get
 
 QUALITIES: Final = ("low", "medium", "high", "xhigh", "max")
@@ -62,6 +63,13 @@ def usage_of(generation: Generation) -> ImageUsage:
 
 def _image(asset: Asset, response_format: str) -> V1Image:
     if response_format == "url":
-        site = get(Settings).site_url.rstrip("/")
-        return V1Image(url=f"{site}/media/{asset.id}")
+        return V1Image(url=_address_of(asset))
     return V1Image(b64_json=base64_of(asset))
+
+
+def _address_of(asset: Asset) -> str:
+    """Return the signed link of a bucket, which is valid for an hour, or the address here."""
+    place = get(Media).location(asset.media_key, "inline")
+    if isinstance(place, Link):
+        return place.url
+    return f"{get(Settings).site_url.rstrip('/')}/media/{asset.id}"
