@@ -156,6 +156,7 @@ def facilitator(listening: FakeFacilitator) -> FakeFacilitator:
     listening.calls.clear()
     listening.transfers.clear()
     listening.remembers = False
+    listening.token = "facilitator-token-of-tests"
     return listening
 
 
@@ -168,6 +169,7 @@ def signed_shop(
 
     app = shared_apps.fresh(database_kind, environ(facilitator))
     made = SignedShop(app, facilitator)
+    made.forget_failures()
     yield made
     made.check_ledger()
     assert made.credits_granted() <= made.money_received()

@@ -10,9 +10,12 @@ from werkzeug.test import TestResponse
 
 from creditapp import agents
 from creditapp.agents.models import PaymentRequest
+from creditapp.agents.rails import Rails
+from creditapp.agents.rails.evm import EvmRail
 from creditapp.clock import now
 from creditapp.db import snapshot
 from creditapp.ledger.models import Grant
+from creditapp.services import get
 from tests.agents.conftest import ACCEPT_JSON, AgentShop
 from tests.agents.wallets import PAY_TO, Wallet
 from tests.fakes.facilitator import FakeFacilitator
@@ -59,6 +62,13 @@ class SignedShop(AgentShop):
     def buy(self, payment: dict[str, str], count: int = 3, **headers: str) -> TestResponse:
         """Send a payment."""
         return self.post(BUY, {"count": count}, **payment, **ACCEPT_JSON, **headers)
+
+    def forget_failures(self) -> None:
+        """Let the app forget that its facilitator did not answer: tests share it."""
+        with self.app.app_context():
+            rail = get(Rails).named("x402")
+        assert isinstance(rail, EvmRail)
+        rail.chain.facilitator._rests_until = 0.0
 
     def sweep(self) -> None:
         """Run the sweep."""

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from creditapp.agents.rails import rails_of
+from creditapp.agents.rails.chain import chain_of
 from creditapp.config import SettingsInvalid, load_settings
 from tests.agents.wallets import PAY_TO
 
@@ -64,6 +65,14 @@ def test_a_mistake_stops_the_start_with_one_line(names: Any, message: str) -> No
 @pytest.mark.parametrize("address", [CHECKED, CHECKED.lower(), "0x" + CHECKED[2:].upper()])
 def test_an_address_may_be_without_a_checksum(names: Any, address: str) -> None:
     assert "x402" in names(**X402 | {"CREDITAPP_X402_PAY_TO": address})
+
+
+def test_the_money_of_test_networks_is_no_real_money(tmp_path: Path) -> None:
+    for network, is_test in (("base", False), ("base-sepolia", True), ("celo-sepolia", True)):
+        environ = {"CREDITAPP_DATA": str(tmp_path), "CREDITAPP_X402_NETWORK": network, **X402}
+        chain = chain_of(load_settings(environ))
+        assert chain is not None
+        assert chain.is_test is is_test
 
 
 PRODUCTION = {

@@ -41,6 +41,7 @@ def test_an_unknown_outcome_is_503_and_the_same_payment_learns_it(
     assert answer.status_code == 200, answer.text
     assert signed_shop.credits_granted() == signed_shop.money_received() == 3
     assert signed_shop.buy(payment).status_code == 403
+    assert signed_shop.facilitator.count("/elsewhere") == 0
 
 
 def test_a_facilitator_that_hangs_is_left_alone(
@@ -229,3 +230,33 @@ def test_no_signature_and_no_token_is_logged(signed_shop: SignedShop) -> None:
     assert signature[2:40] not in logged
     assert paid.json["receipt"] not in logged
     assert signed_shop.facilitator.token not in logged
+
+
+def test_a_sweep_waits_once_for_a_facilitator_that_hangs(
+    signed_shop: SignedShop, signed_clock: StoppedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "SETTLE_SECONDS", 0.3)
+    payments = [signed_shop.payment("x402") for _ in range(3)]
+    signed_shop.facilitator.fail("reset", times=4)
+    for payment in payments:
+        assert signed_shop.buy(payment).status_code == 503
+    signed_clock.advance(timedelta(minutes=2))
+
+    signed_shop.sweep()
+
+    assert signed_shop.facilitator.count("/settle") == 3  # it did not answer just now
+    monkeypatch.setattr(client, "REST_SECONDS", 0.0)
+    assert signed_shop.buy(payments[0]).status_code == 503  # a payer's own question is asked
+    signed_shop.sweep()
+    assert signed_shop.states() == ["paid"] * 3
+    assert signed_shop.credits_granted() == signed_shop.money_received() == 9
+
+
+def test_a_wrong_token_of_the_facilitator_charges_nothing(signed_shop: SignedShop) -> None:
+    signed_shop.facilitator.token = "another"
+    payment = signed_shop.payment("mpp")
+
+    answer = signed_shop.buy(payment)
+
+    assert (answer.status_code, answer.json["code"]) == (503, "provider_unavailable")
+    assert signed_shop.facilitator.count("/settle") == 0

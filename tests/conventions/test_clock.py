@@ -14,6 +14,7 @@ SERVICES = {
     "creditapp/jobs/records.py": "DBOS writes the machine's time",
     "creditapp/stripe_sandbox/": "a program of its own",
     "creditapp/payments/": "services wait for Stripe between their transactions",
+    "creditapp/agents/": "services wait for rails between their transactions",
     "creditapp/chat/": "readers and recovery wait for providers and watch leases",
     "creditapp/generation/": "services wait for providers between their transactions",
     "creditapp/webhooks_out/runs.py": "receivers may take seconds to answer",

@@ -130,6 +130,8 @@ class EvmRail(ABC):
     def recover(self, request: PaymentRequest) -> Settled | None:
         """Return the settlement of the authorization that was claimed for a request, or None."""
         earlier = claims.find(request.id)
+        if earlier is not None and earlier.reference is None and self.chain.facilitator.rests:
+            raise SettlementUnknown("The facilitator does not answer.")
         return None if earlier is None else self._settled(self._settle_again(earlier))
 
     def refund(self, settlement: Settlement, amount_minor: int, refund_id: str) -> bool:

@@ -10,6 +10,7 @@ Source: x402 specification 2, facilitator interface.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -28,6 +29,9 @@ from creditapp.generation.providers.protocol import ProviderError
 VERIFY_SECONDS: Final = 8.0
 SETTLE_SECONDS: Final = 25.0
 """A block takes some seconds. Twice both, for the wait and for the reading, is below the lease."""
+
+REST_SECONDS: Final = 60.0
+"""Pause of the sweep after a call without an answer: it may have to ask about many payments."""
 
 ANSWER_BYTES_MAX: Final = 64 * 1024
 
@@ -54,6 +58,12 @@ class Facilitator:
 
     def __init__(self, url: str, token: str = "") -> None:
         self._url, self._token = url, token
+        self._rests_until = 0.0
+
+    @property
+    def rests(self) -> bool:
+        """Whether it did not answer just now, so that a sweep need not wait for it again."""
+        return time.monotonic() < self._rests_until
 
     def verify(self, payment: Mapping[str, Any], terms: Mapping[str, Any]) -> None:
         """Ask whether a payment could be settled now. No money moves.
@@ -87,6 +97,7 @@ class Facilitator:
         try:
             answer = self._post("/settle", payment, terms, SETTLE_SECONDS)
         except ProviderError as error:
+            self._rests_until = time.monotonic() + REST_SECONDS
             raise _unknown(error.reason) from None
         body = _parsed(answer)
         if answer.status == 200 and body.get("success") is True:
