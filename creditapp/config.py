@@ -18,6 +18,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, Validat
 from creditapp.rail_settings import RailSettings
 from creditapp.setting_types import (
     DatabaseUrl,
+    DidKeys,
     Ed25519Key,
     HeaderName,
     HttpAddress,
@@ -41,15 +42,7 @@ def _site_url(values: dict[str, Any]) -> str:
     return f"http://{browsable}:{values['port']}"
 
 
-def _secret_key(values: dict[str, Any]) -> str:
-    return _stored_in_demo(values, "secret_key", random_bytes=48)
-
-
-def _agents_key(values: dict[str, Any]) -> str:
-    return _stored_in_demo(values, "agents_key", random_bytes=32)
-
-
-def _stored_in_demo(values: dict[str, Any], name: str, *, random_bytes: int) -> str:
+def _stored_in_demo(values: dict[str, Any], name: str, random_bytes: int) -> str:
     """Return a secret of the data folder; production has none, but for what is set."""
     if values["env"] == "production":
         return ""
@@ -154,14 +147,22 @@ class Settings(RailSettings):
     admin_api_key: str = Field("", alias="ADMIN_API_KEY", repr=False)
     metrics_token: str = Field("", alias="CREDITAPP_METRICS_TOKEN", repr=False)
     """Empty means that ``/metrics`` is public."""
-    secret_key: str = Field(default_factory=_secret_key, alias="SECRET_KEY", repr=False)
+    secret_key: str = Field(
+        default_factory=lambda values: _stored_in_demo(values, "secret_key", 48),
+        alias="SECRET_KEY",
+        repr=False,
+    )
     previous_secret_keys: SecretKeys = Field((), alias="CREDITAPP_PREVIOUS_SECRET_KEYS", repr=False)
     """Secret keys of before, which still decrypt people's own keys of vendors, and nothing else."""
     agents_key: Ed25519Key = Field(
-        default_factory=_agents_key, alias="CREDITAPP_AGENTS_KEY", repr=False
+        default_factory=lambda values: _stored_in_demo(values, "agents_key", 32),
+        alias="CREDITAPP_AGENTS_KEY",
+        repr=False,
     )
     """The key that signs payment requests and receipts; production without one sells no credits
     to agents."""
+    trusted_receipt_issuers: DidKeys = Field((), alias="CREDITAPP_TRUSTED_RECEIPT_ISSUERS")
+    """Whose receipts for payment requests of this site count as paid, besides its own."""
     environ: Mapping[str, str] = Field(repr=False)
     """All variables: catalog entries name keys and base URLs of providers, and price ids."""
 

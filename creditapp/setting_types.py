@@ -60,6 +60,14 @@ def _ed25519_key(text: str) -> str:
     return text
 
 
+def _did_keys(text: str) -> tuple[str, ...]:
+    dids = tuple(text.replace(",", " ").split())
+    if not all(re.fullmatch(r"did:key:z6Mk[1-9A-HJ-NP-Za-km-z]{44}", did) for did in dids):
+        raise ValueError("must be identifiers such as did:key:z6Mk..., of Ed25519 keys")
+    return dids
+
+
+DidKeys = Annotated[tuple[str, ...], BeforeValidator(_did_keys)]
 Ed25519Key = Annotated[str, AfterValidator(_ed25519_key)]
 """32 bytes in base64url, or nothing."""
 SecretKeys = Annotated[tuple[str, ...], BeforeValidator(_secret_keys)]

@@ -195,3 +195,12 @@ def test_the_key_that_signs_for_agents_is_32_bytes(key: str) -> None:
 
 def test_production_without_the_key_sells_nothing_to_agents() -> None:
     assert load_settings(PRODUCTION).agents_key == ""
+
+
+def test_trusted_receipt_issuers_are_keys() -> None:
+    did = "did:key:z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK"
+    settings = load_settings({**PRODUCTION, "CREDITAPP_TRUSTED_RECEIPT_ISSUERS": f"{did}, {did}"})
+    assert settings.trusted_receipt_issuers == (did, did)
+    for wrong in ("did:web:credits.example", "did:key:zDnaeSomeOtherCurve", "everybody"):
+        refused = refusal({"CREDITAPP_TRUSTED_RECEIPT_ISSUERS": wrong})
+        assert "CREDITAPP_TRUSTED_RECEIPT_ISSUERS must be identifiers" in refused

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
-from sqlalchemy import select
+from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
 from creditapp import clock, ledger
@@ -123,6 +123,25 @@ def sweep_pages() -> None:
         sync,
         "payment request not synced",
     )
+
+
+def reconcile(since: datetime) -> None:
+    """Sync the requests that were paid, refunded or disputed at Stripe without an event."""
+    gateway = get(StripeGateway)
+    paid = {
+        state.metadata["payment_request_id"]
+        for state in gateway.list_checkouts(created_after=since)
+        if state.paid and "payment_request_id" in state.metadata
+    }
+    reversed_payments = {
+        *gateway.list_refunded_payments(created_after=since),
+        *gateway.list_disputed_payments(created_after=since),
+    }
+    unpaid = and_(PaymentRequest.id.in_(paid), PaymentRequest.state.in_(("open", "settling")))
+    query = select(PaymentRequest.id).join(Settlement, isouter=True)
+    with snapshot() as session:
+        due = session.scalars(query.where(or_(unpaid, Settlement.ref.in_(reversed_payments)))).all()
+    run_each(due, sync, "payment request not synced")
 
 
 def _find(

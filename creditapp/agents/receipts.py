@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy.orm import Session
 
 from creditapp.agents import checkout, requests, settlement, tokens
 from creditapp.agents.identity import Identity
 from creditapp.agents.models import PaymentRequest, Settlement
+from creditapp.agents.rails import Settled
 from creditapp.agents.refusals import ReceiptInvalid, SettlementUnknown
 from creditapp.agents.settlement import Purchase
+from creditapp.agents.tokens import ReceiptClaims
+from creditapp.config import Settings
 from creditapp.db import reading, stop_reading
 from creditapp.services import get
 from creditapp.units import MICRO_PER_CREDIT
+
+ELSEWHERE: Final = "ack"
+"""The rail of payments that another receipt issuer, which the operator trusts, vouches for."""
 
 
 @dataclass(frozen=True)
@@ -44,21 +51,41 @@ def issue(token: str, option_id: str | None) -> Purchase:
     return settlement.purchase_of(request.id, settled)
 
 
-def prove(session: Session, text: str, *, now: datetime) -> Receipt:
+def prove(text: str, *, now: datetime) -> Receipt:
     """Return the receipt of a signed text whose every claim agrees with our rows.
 
     Raises ``ReceiptInvalid``, ``ReceiptExpired``, ``UntrustedReceiptIssuer`` or
-    ``UnknownPaymentRequest``.
+    ``UnknownPaymentRequest``. The first receipt of another trusted issuer pays its request, in a
+    transaction of its own: then also the refusals of ``settlement.post``.
     """
-    claims = tokens.read_receipt(get(Identity), text, (), now=now)
+    identity, session = get(Identity), reading()
+    claims = tokens.read_receipt(identity, text, get(Settings).trusted_receipt_issuers, now=now)
     request = requests.find_by_token(session, claims.token)
+    if all(option["id"] != claims.option_id for option in request.options):
+        raise ReceiptInvalid("The payment request has no such option.")
     settled = settlement.find_settlement(session, request.id)
+    if claims.issuer != identity.did:
+        settled = _settled_elsewhere(request, claims, settled, now)
     if settled is None or settled.option_id != claims.option_id:
         raise ReceiptInvalid("No such payment of this request is known here.")
-    option = next((each for each in request.options if each["id"] == settled.option_id), None)
-    if option is None:
-        raise ReceiptInvalid("The payment request has no such option.")
     return Receipt(request, settled)
+
+
+def _settled_elsewhere(
+    request: PaymentRequest, claims: ReceiptClaims, settled: Settlement | None, now: datetime
+) -> Settlement:
+    """Return the settlement that another trusted issuer vouches for; its word is the proof."""
+    if settled is None:
+        payment = Settled(
+            ref=f"{claims.issuer}:{request.id}",
+            option_id=claims.option_id,
+            livemode=get(Settings).production,
+            payer=claims.payer,
+        )
+        settled = settlement.post(request.id, ELSEWHERE, payment, now=now)
+    if not (settled.rail == ELSEWHERE and settled.ref.startswith(f"{claims.issuer}:")):
+        raise ReceiptInvalid("This request was paid here: only our own receipt counts.")
+    return settled
 
 
 @dataclass(frozen=True)

@@ -105,7 +105,7 @@ def generate() -> Response:
 
 
 def _make(text: str, wish: ImageWish, key: str | None, headers: dict[str, str]) -> Response:
-    receipt = receipts.prove(reading(), text, now=now())
+    receipt = receipts.prove(text, now=now())
     key = key or images.new_key()
     result = images.order_image(receipt, wish, key=key, now=now())
     headers = {**headers, **replay_headers(replayed=result.replayed)}

@@ -84,7 +84,7 @@ class RedeemAnswer(Schema):
 def show_receipt_balance() -> Response:
     """Return what is left on the receipt that came as a bearer token."""
     moment = now()
-    receipt = receipts.prove(reading(), bearer.sent_token(), now=moment)
+    receipt = receipts.prove(bearer.sent_token(), now=moment)
     balance = receipts.balance(reading(), receipt, now=moment)
     return json_response(ReceiptBalanceAnswer.model_validate(balance))
 
@@ -106,7 +106,7 @@ def refund_receipt() -> Response:
         raise ValidationFailed.of("receipt", "Send the receipt or the purchaseId.")
     request_id = body.purchase_id or ""
     if body.receipt is not None:
-        request_id = receipts.prove(reading(), body.receipt, now=now()).request.id
+        request_id = receipts.prove(body.receipt, now=now()).request.id
     made = refund.refund(request_id, now=now())
     answer = RefundAnswer(
         purchase_id=made.purchase_id,
@@ -132,7 +132,7 @@ def refund_receipt() -> Response:
 def redeem_receipt() -> Response:
     """Move all that is left of a receipt into the caller's account."""
     text, member, moment = parse_body(RedeemBody).receipt, require_member(), now()
+    receipt = receipts.prove(text, now=moment)
     with transaction() as session:
-        receipt = receipts.prove(session, text, now=moment)
         moved = account.move_to_account(session, receipt, member.id, now=moment)
     return json_response(RedeemAnswer.model_validate(moved))

@@ -163,6 +163,8 @@ def warn_of_cards() -> None:
 def reconcile() -> None:
     """Compare the last days with Stripe, and repair what a missing webhook left undone."""
     reconciliation.reconcile_nightly()
+    if get(Settings).agents_key:
+        agents.checkout.reconcile(now() - reconciliation.NIGHTLY)
 
 
 @jobs.every("seal", "5 2 * * *")

@@ -45,8 +45,8 @@ def redeem() -> Response:
     member, moment = require_account(), now()
     text = forms.text("receipt", TOKEN_CHARACTERS_MAX + 1).strip()
     try:
+        receipt = receipts.prove(text, now=moment)
         with transaction() as session:
-            receipt = receipts.prove(session, text, now=moment)
             moved = account.move_to_account(session, receipt, member.id, now=moment)
     except (ReceiptInvalid, CreditsExhausted, Refunded) as refusal:
         return form_page(PAGE, ValidationFailed.of("receipt", refusal.detail))

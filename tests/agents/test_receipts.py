@@ -13,8 +13,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from creditapp.agents import Identity
 from creditapp.clock import StoppedClock
+from creditapp.config import Settings
 from creditapp.generation.models import Generation
+from creditapp.services import get, provide
 from tests.agents.conftest import AgentShop
 from tests.agents.test_buy import claims_of
 
@@ -104,9 +107,6 @@ def test_an_altered_claim_breaks_the_signature(agent_shop: AgentShop) -> None:
 
 def signed_by_us(agent_shop: AgentShop, claims: dict[str, Any]) -> str:
     """Return claims signed with the server's own key: what a bug or a thief could make."""
-    from creditapp.agents import Identity
-    from creditapp.services import get
-
     with agent_shop.app.app_context():
         return get(Identity).sign(claims)
 
@@ -207,3 +207,52 @@ def test_texts_that_no_token_has_are_refused(agent_shop: AgentShop, path: str, t
     )
 
     assert answer.status_code == 401
+
+
+def trust(agent_shop: AgentShop, key: Ed25519PrivateKey) -> str:
+    """Let receipts of a key count; return its did:key."""
+    did = did_key(key)
+    with agent_shop.app.app_context():
+        settings = get(Settings).model_copy(update={"trusted_receipt_issuers": (did,)})
+    provide(agent_shop.app, Settings, settings)
+    return did
+
+
+def foreign_receipt(agent_shop: AgentShop, key: Ed25519PrivateKey, token: str) -> str:
+    """Return a receipt of another issuer for a payment request of ours."""
+    claims = claims_of(agent_shop.receipt(1))
+    claims["iss"] = did_key(key)
+    claims["vc"]["credentialSubject"]["paymentRequestToken"] = token
+    return jwt.encode(claims, key, "EdDSA")
+
+
+def test_a_trusted_issuers_receipt_pays_its_request_once(agent_shop: AgentShop) -> None:
+    key = Ed25519PrivateKey.generate()
+    trust(agent_shop, key)
+    receipt = foreign_receipt(agent_shop, key, agent_shop.token(3))
+
+    answers = agent_shop.at_once(
+        *[lambda: agent_shop.get("/api/receipts/balance", Authorization=f"Bearer {receipt}")] * 6
+    )
+
+    assert {answer.json["remaining"] for answer in answers} == {3}
+    assert agent_shop.make(receipt, prompt="a quay").status_code == 200
+    assert agent_shop.balance(receipt)["remaining"] == 2
+
+
+def test_a_trusted_issuer_gets_nothing_of_what_was_paid_here(agent_shop: AgentShop) -> None:
+    key = Ed25519PrivateKey.generate()
+    trust(agent_shop, key)
+    token = agent_shop.token(3)
+    receipt = foreign_receipt(agent_shop, key, token)
+    agent_shop.pay(token)
+
+    assert refused(agent_shop, receipt) == "receipt_invalid"
+
+
+def test_another_key_in_a_trusted_issuers_name_is_refused(agent_shop: AgentShop) -> None:
+    key, other = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
+    did = trust(agent_shop, key)
+    claims = claims_of(agent_shop.receipt()) | {"iss": did}
+
+    assert refused(agent_shop, jwt.encode(claims, other, "EdDSA")) == "receipt_invalid"
