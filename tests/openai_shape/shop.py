@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from io import BytesIO
 from typing import Any
 
 from flask import Flask
@@ -46,7 +47,7 @@ class V1Program:
         named = {"Authorization": f"Bearer {self.key}"}
         named |= {} if key is None else {"Idempotency-Key": key}
         data = {"model": "flux-dev", "prompt": "evening"}
-        parts: Any = {**data, "image[]": [(_stream(data), name) for name, data in files]}
+        parts: Any = {**data, "image[]": [(BytesIO(data), name) for name, data in files]}
         answer = self.app.test_client().post("/v1/images/edits", data=parts, headers=named)
         return self._checked("/v1/images/edits", answer)
 
@@ -66,12 +67,6 @@ class V1Program:
         else:
             assert answer.mimetype in promised["content"] or answer.mimetype.startswith("audio/")
         return answer
-
-
-def _stream(data: bytes) -> Any:
-    from io import BytesIO
-
-    return BytesIO(data)
 
 
 @contextmanager

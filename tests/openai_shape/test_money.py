@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from datetime import timedelta
 from decimal import Decimal
 from io import BytesIO
 from typing import Any
@@ -16,6 +17,7 @@ from flask import Flask
 from PIL import Image
 from sqlalchemy import select
 
+from creditapp.api.v1 import generations, image_stream
 from creditapp.api.waiting import WaitingSlots
 from creditapp.chat import ChatProviders, ChatSlots, reader
 from creditapp.chat import recovery as chat_recovery
@@ -25,7 +27,9 @@ from creditapp.db import snapshot
 from creditapp.generation import partial_images, recovery
 from creditapp.generation.models import PartialImage
 from creditapp.generation.providers import GenerationFailed, Providers
-from creditapp.services import provide
+from creditapp.media import Link
+from creditapp.media.files import FileMedia
+from creditapp.services import get, provide
 from tests.app_factory import Person, member
 from tests.chat.scripted import ANSWER, Gate, ScriptedChat, Turns, wallet
 from tests.generation.studio import Scripted, Studio
@@ -427,15 +431,9 @@ def test_partial_images_of_a_stream_that_nobody_read_are_swept(
     assert _stored(app) == 1
     studio.sweep()
     assert _stored(app) == 1  # a stream may be about to read it
-    clock.advance(_after())
+    clock.advance(timedelta(seconds=partial_images.KEPT_SECONDS + 1))
     studio.sweep()
     assert _stored(app) == 0
-
-
-def _after() -> Any:
-    from datetime import timedelta
-
-    return timedelta(seconds=partial_images.KEPT_SECONDS + 1)
 
 
 def _stored(app: Flask) -> int:
@@ -448,8 +446,6 @@ def test_without_a_free_slot_nothing_is_ordered(
 ) -> None:
     provide(app, WaitingSlots, WaitingSlots(threads=4))
     with app.app_context():
-        from creditapp.services import get
-
         slots = get(WaitingSlots).semaphore
     assert slots.acquire(blocking=False)
     for path, body in (
@@ -499,8 +495,6 @@ def test_one_member_leaves_half_of_the_slots_to_others(
 def test_a_wait_that_is_too_long_says_where_the_image_will_be(
     program: V1Program, alice: Person, images: Scripted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from creditapp.api.v1 import generations, image_stream
-
     for module in (generations, image_stream):
         monkeypatch.setattr(module, "RESULT_WAIT_SECONDS", 0.2)
     gate = Gate()
@@ -523,3 +517,19 @@ def _until(condition: Any) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def test_the_address_of_a_file_in_a_bucket_is_a_signed_link(
+    program: V1Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def location(_self: object, key: str, _disposition: str) -> Link:
+        return Link(url=f"https://bucket.example/{key}?signature=x", fresh_seconds=60)
+
+    body = {**IMAGE, "response_format": "url"}
+    own = program.post("images/generations", body, "once")
+    assert own.json is not None
+    assert "/media/ast_" in own.json["data"][0]["url"]
+    monkeypatch.setattr(FileMedia, "location", location)
+    signed = program.post("images/generations", body, "once")
+    assert signed.json is not None
+    assert signed.json["data"][0]["url"].startswith("https://bucket.example/")
