@@ -23,7 +23,12 @@ from tests.fakes.streams import (
 )
 from tests.fakes.vendor_server import Call, Refused, VendorServer
 
-PARAMETERS = frozenset({"model", "max_tokens", "messages", "stream", "system"})
+PARAMETERS = frozenset(
+    {
+        *("model", "max_tokens", "messages", "stream", "system"),
+        *("temperature", "top_p", "stop_sequences"),
+    }
+)
 
 _TYPES = {
     400: "invalid_request_error",

@@ -24,7 +24,11 @@ from tests.fakes.streams import (
 from tests.fakes.vendor_server import Call, Refused, VendorServer
 
 CHAT_PARAMETERS = frozenset(
-    {"model", "messages", "max_completion_tokens", "service_tier", "stream", "stream_options"}
+    {
+        *("model", "messages", "max_completion_tokens", "service_tier", "stream"),
+        *("stream_options", "temperature", "top_p", "stop", "seed", "frequency_penalty"),
+        *("presence_penalty", "response_format", "reasoning_effort", "verbosity"),
+    }
 )
 ROLES = ("system", "developer", "user", "assistant")
 

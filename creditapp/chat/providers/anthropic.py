@@ -50,6 +50,7 @@ BUSY: Final = "The model's vendor has too many orders at the moment. Try again i
 
 
 OPTIONS: Final = frozenset({"temperature", "top_p", "stop"})
+TEMPERATURE_MAX: Final = 1
 _OPTION_NAMES: Final = {"stop": "stop_sequences"}
 
 

@@ -58,6 +58,11 @@ class ChatRoute:
             if name not in taken:
                 detail = f"{self.entry.name} takes no {name}; leave it out."
                 raise UnsupportedParameter(name, detail)
+        temperature = options.get("temperature")
+        is_hot = isinstance(temperature, float) and temperature > anthropic.TEMPERATURE_MAX
+        if is_hot and self.entry.provider == "anthropic":
+            detail = f"{self.entry.name} takes at most {anthropic.TEMPERATURE_MAX}."
+            raise UnsupportedParameter("temperature", detail)
 
     def stream(self, request: ChatRequest) -> Iterator[ChatEvent]:
         """Yield the answer; raise ``ProviderError``, also in the middle."""
