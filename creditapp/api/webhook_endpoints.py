@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from flask import Blueprint, Response, request
-from pydantic import Field
+from pydantic import Field, StrictBool
 
 from creditapp import webhooks_out
 from creditapp.api.requests import page_size, parse_body
 from creditapp.clock import now
 from creditapp.db import reading, transaction
+from creditapp.errors import Conflict
 from creditapp.http.json_provider import json_response
 from creditapp.http.openapi import documented
 from creditapp.http.policies import policy
@@ -31,7 +32,7 @@ from creditapp.webhooks_out import (
 
 routes = Blueprint("webhook_endpoints", __name__)
 
-_CURSOR = re.compile(r"msg_[0-9A-Z]{26}")
+_CURSOR = re.compile(r"msg_[0-9a-z]{26}")
 
 EventName = Literal[
     "credits.low",
@@ -52,7 +53,7 @@ class NewEndpointBody(RequestSchema):
     url: str
     events: list[EventName]
     description: str = ""
-    enabled: bool = True
+    enabled: StrictBool = True
 
 
 class EndpointChanges(RequestSchema):
@@ -61,7 +62,7 @@ class EndpointChanges(RequestSchema):
     url: str = ""
     events: Sequence[EventName] = ()
     description: str = ""
-    enabled: bool = True
+    enabled: StrictBool = True
 
 
 class EndpointAnswer(Schema):
@@ -139,6 +140,7 @@ def list_endpoints() -> Response:
     EndpointWithSecret,
     body=NewEndpointBody,
     status=201,
+    refuses=[Conflict],
 )
 def create_endpoint() -> Response:
     """Create an endpoint; 201 with its secret."""
@@ -197,7 +199,7 @@ def rotate_secret(endpoint_id: str) -> Response:
 
 @routes.post("/webhook-endpoints/<endpoint_id>/test")
 @policy("user")
-@documented("Send a test event", DeliveryAnswer, status=202)
+@documented("Send a test event", DeliveryAnswer, status=202, refuses=[Conflict])
 def send_test(endpoint_id: str) -> Response:
     """Queue the event ``webhook.test``; 202 with its delivery."""
     with transaction() as session:
@@ -223,7 +225,7 @@ def list_deliveries(endpoint_id: str) -> Response:
 
 @routes.post("/webhook-endpoints/<endpoint_id>/deliveries/<delivery_id>/redeliver")
 @policy("user")
-@documented("Send a delivery again", DeliveryAnswer, status=202)
+@documented("Send a delivery again", DeliveryAnswer, status=202, refuses=[Conflict])
 def redeliver(endpoint_id: str, delivery_id: str) -> Response:
     """Queue a delivery again, under the same id; 202 with it."""
     with transaction() as session:

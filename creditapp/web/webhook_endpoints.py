@@ -25,7 +25,7 @@ from creditapp.webhooks_out import EVENTS, EndpointSettings, WebhookEndpoint
 
 PATH = "/settings/webhooks"
 PAGE_SIZE = 20
-_CURSOR = re.compile(r"msg_[0-9A-Z]{26}")
+_CURSOR = re.compile(r"msg_[0-9a-z]{26}")
 
 pages = Blueprint("webhook_endpoints", __name__)
 

@@ -121,7 +121,7 @@ def _split(url: str) -> SplitResult:
         raise AddressRefused("The address must hold no user name or password.")
     if "#" in url:
         raise AddressRefused("The address must have no part after #.")
-    if not parts.hostname:
+    if not parts.hostname or ("[" in parts.netloc and ":" not in parts.hostname):
         raise AddressRefused("The address must begin with https:// and name a host.")
     return parts
 

@@ -48,7 +48,7 @@ def queue(
     # An endpoint that is being deleted at this moment is waited for, and left out then.
     for endpoint in session.scalars(query.with_for_update(read=True, key_share=True)):
         if event in endpoint.events:
-            _insert(session, endpoint, event, data, key, happened_at=now, now=now)
+            _insert(session, endpoint, event, data, key, now=now)
 
 
 def queue_test(session: Session, endpoint: WebhookEndpoint, *, now: datetime) -> WebhookDelivery:
@@ -59,10 +59,10 @@ def queue_test(session: Session, endpoint: WebhookEndpoint, *, now: datetime) ->
     log.require_enabled(endpoint)
     log.refuse_second_test(session, endpoint.id)
     data = {"endpointId": endpoint.id}
-    return _insert(session, endpoint, TEST, data, f"test:{new_id('t')}", happened_at=now, now=now)
+    return _insert(session, endpoint, TEST, data, f"test:{new_id('t')}", now=now)
 
 
-def queue_history(*, now: datetime) -> None:
+def queue_history() -> None:
     """Queue the events of the entries that were written since the last call; for a frequent job."""
     query = (
         select(WebhookEndpoint.id, Wallet.id)
@@ -73,10 +73,10 @@ def queue_history(*, now: datetime) -> None:
         behind = session.execute(query.limit(_ENDPOINTS)).all()
     for endpoint_id, wallet_id in behind:
         with transaction() as session:
-            _queue_entries(session, endpoint_id, wallet_id, now)
+            _queue_entries(session, endpoint_id, wallet_id)
 
 
-def _queue_entries(session: Session, endpoint_id: str, wallet_id: int, now: datetime) -> None:
+def _queue_entries(session: Session, endpoint_id: str, wallet_id: int) -> None:
     endpoint = session.get(WebhookEndpoint, endpoint_id, with_for_update=True)
     if endpoint is None or endpoint.announced_seq is None:
         return  # deleted or changed meanwhile
@@ -85,8 +85,7 @@ def _queue_entries(session: Session, endpoint_id: str, wallet_id: int, now: date
     )
     for line in _chosen(lines, endpoint):
         event, key = _EVENT_OF_KIND[line.kind], f"entry:{line.id}"
-        happened_at = line.created_at
-        _insert(session, endpoint, event, _data(line), key, happened_at=happened_at, now=now)
+        _insert(session, endpoint, event, _data(line), key, now=line.created_at)
     if lines:
         endpoint.announced_seq = lines[-1].seq
 
@@ -116,15 +115,15 @@ def _insert(
     data: Mapping[str, object],
     key: str,
     *,
-    happened_at: datetime,
     now: datetime,
 ) -> WebhookDelivery:
+    """Queue an event of the moment ``now``, due at once."""
     row = WebhookDelivery(
         id=new_id("msg"),
         endpoint_id=endpoint.id,
         key=key,
         event=event,
-        payload=payload(event, data, now=happened_at),
+        payload=payload(event, data, now=now),
         state="pending",
         attempts=0,
         retries=0,

@@ -54,7 +54,7 @@ log = structlog.get_logger(__name__)
 def sweep(start: Start) -> None:
     """Queue what the ledger recorded, and start a run for each endpoint with due deliveries."""
     moment = now()
-    outgoing.queue_history(now=moment)
+    outgoing.queue_history()
     due = (
         select(WebhookEndpoint.id)
         .join(WebhookDelivery, WebhookDelivery.endpoint_id == WebhookEndpoint.id)
