@@ -82,14 +82,15 @@ def _write_certificate(folder: Path) -> Path:
 def receiver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TlsReceiver]:
     """A receiver that any name resolves to, whose authority is trusted."""
     made = TlsReceiver(tmp_path)
-    connect = socket.create_connection
     monkeypatch.setattr(
         socket, "getaddrinfo", lambda *_, **__: [(socket.AF_INET, 1, 6, "", (IP, 443))]
     )
 
-    def to_receiver(address: tuple[str, int], *rest: object, **options: object) -> socket.socket:
+    def to_receiver(address: tuple[str, int], *_: object, **__: object) -> socket.socket:
         assert ipaddress.ip_address(address[0]) == ipaddress.ip_address(IP)
-        return connect(made.server.server_address, *rest, **options)  # type: ignore[arg-type]  # passed on
+        connection = socket.socket()
+        connection.connect(made.server.server_address)
+        return connection
 
     monkeypatch.setattr(socket, "create_connection", to_receiver)
     monkeypatch.setenv("SSL_CERT_FILE", str(made.certificate))
