@@ -15,6 +15,7 @@ from tests.agents.wallets import PAY_TO
 
 X402 = {
     "CREDITAPP_X402_PAY_TO": PAY_TO,
+    "CREDITAPP_X402_NETWORK": "base-sepolia",
     "CREDITAPP_X402_FACILITATOR": "https://facilitator.example",
 }
 MPP = {"CREDITAPP_MPP_SECRET": "a-secret-of-tests-that-signs-challenges"}
@@ -67,14 +68,6 @@ def test_an_address_may_be_without_a_checksum(names: Any, address: str) -> None:
     assert "x402" in names(**X402 | {"CREDITAPP_X402_PAY_TO": address})
 
 
-def test_the_money_of_test_networks_is_no_real_money(tmp_path: Path) -> None:
-    for network, is_test in (("base", False), ("base-sepolia", True), ("celo-sepolia", True)):
-        environ = {"CREDITAPP_DATA": str(tmp_path), "CREDITAPP_X402_NETWORK": network, **X402}
-        chain = chain_of(load_settings(environ))
-        assert chain is not None
-        assert chain.is_test is is_test
-
-
 PRODUCTION = {
     "CREDITAPP_ENV": "production",
     "SITE_URL": "https://credits.example",
@@ -85,12 +78,36 @@ PRODUCTION = {
 }
 
 
-def test_production_takes_no_test_money_and_no_open_connection(names: Any) -> None:
-    assert "x402" in names(**PRODUCTION, **X402)
-    with pytest.raises(SettingsInvalid, match="is a test network"):
-        names(**PRODUCTION, **X402, CREDITAPP_X402_NETWORK="base-sepolia")
+@pytest.mark.parametrize(
+    ("network", "is_test"),
+    [("base", False), ("celo", False), ("base-sepolia", True), ("celo-sepolia", True)],
+)
+def test_real_money_and_test_money_are_not_mixed(
+    names: Any, tmp_path: Path, network: str, is_test: bool
+) -> None:
+    chosen = X402 | {"CREDITAPP_X402_NETWORK": network, "CREDITAPP_DATA": str(tmp_path)}
+    staging = PRODUCTION | {"STRIPE_SECRET_KEY": "sk_test_" + "x" * 20}
+    good, bad = (staging, PRODUCTION) if is_test else (PRODUCTION, staging)
+
+    chain = chain_of(load_settings(good | chosen))
+
+    assert chain is not None
+    assert chain.is_test is is_test
+    with pytest.raises(SettingsInvalid, match=r"X402_NETWORK (is a test|takes real)"):
+        names(**bad | chosen)
+
+
+def test_real_money_is_the_default_and_a_demo_takes_none(names: Any) -> None:
+    unset = {name: text for name, text in X402.items() if name != "CREDITAPP_X402_NETWORK"}
+    assert "x402" in names(**PRODUCTION | unset)
+    with pytest.raises(SettingsInvalid, match="set base-sepolia or celo-sepolia"):
+        names(**unset)
+
+
+def test_production_asks_its_facilitator_by_https(names: Any) -> None:
+    real = X402 | {"CREDITAPP_X402_NETWORK": "base"}
     with pytest.raises(SettingsInvalid, match="must begin with https"):
-        names(**PRODUCTION, **X402 | {"CREDITAPP_X402_FACILITATOR": "http://facilitator.example"})
+        names(**PRODUCTION | real | {"CREDITAPP_X402_FACILITATOR": "http://facilitator.example"})
 
 
 def test_a_missing_extra_is_named(names: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,8 +47,8 @@ class Chain:
 def chain_of(settings: Settings) -> Chain | None:
     """Return the chain of the settings, or None without an address to pay to.
 
-    Raises ``SettingsInvalid`` for half a configuration, test money in production, an address with a
-    typing error, and without the extra.
+    Raises ``SettingsInvalid`` for half a configuration, test money beside real money, an address
+    with a typing error, and without the extra.
     """
     if not settings.x402_pay_to:
         _refuse_half(settings)
@@ -56,8 +56,7 @@ def chain_of(settings: Settings) -> Chain | None:
     if not settings.x402_facilitator:
         raise SettingsInvalid(f"{FACILITATOR} is missing: {PAY_TO} needs it.")
     is_test = settings.x402_network in _TEST_NETWORKS
-    if settings.production:
-        _check_production(settings, is_test)
+    _check_money(settings, is_test)
     if weakness := weakness_of(settings.mpp_secret):
         raise SettingsInvalid(f"{MPP_SECRET} {weakness}: set a long random text.")
     asset = _asset(settings.x402_network)
@@ -83,13 +82,19 @@ def _refuse_half(settings: Settings) -> None:
             raise SettingsInvalid(f"{PAY_TO} is missing: {name} needs it.")
 
 
-def _check_production(settings: Settings, is_test: bool) -> None:
-    if is_test:
+def _check_money(settings: Settings, is_test: bool) -> None:
+    """Refuse to mix real money with money that is worth nothing, in one ledger."""
+    if settings.livemode and is_test:
         raise SettingsInvalid(
-            f"{NETWORK} is a test network, whose money is worth nothing: production takes base or "
-            "celo."
+            f"{NETWORK} is a test network, whose money is worth nothing, and STRIPE_SECRET_KEY is "
+            "a live key: set base or celo."
         )
-    if not settings.x402_facilitator.startswith("https://"):
+    if not settings.livemode and not is_test:
+        raise SettingsInvalid(
+            f"{NETWORK} takes real money, and without a live STRIPE_SECRET_KEY this site does not: "
+            "set base-sepolia or celo-sepolia."
+        )
+    if settings.production and not settings.x402_facilitator.startswith("https://"):
         raise SettingsInvalid(f"{FACILITATOR} must begin with https:// in production.")
 
 
