@@ -108,6 +108,8 @@ class Settlement(db.Model):
     """The price, with the tax that Stripe may have added."""
     livemode: Mapped[bool] = mapped_column()
     """Whether real money moved."""
+    sandbox: Mapped[bool] = mapped_column()
+    """Whether a demo took it: production does not start beside such credits."""
     grant_id: Mapped[int] = mapped_column(ForeignKey("grants.id"))
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
     """The end of the receipt and, until a freeze extends them, of its credits."""

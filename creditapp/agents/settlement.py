@@ -19,8 +19,9 @@ from creditapp import clock, ledger
 from creditapp.agents import requests, tokens
 from creditapp.agents.identity import Identity
 from creditapp.agents.models import PaymentRequest, Settlement
-from creditapp.agents.rails import Settled
+from creditapp.agents.rails import Settled, sandbox
 from creditapp.agents.refusals import CredentialReplayed, SettlementUnknown
+from creditapp.config import Settings
 from creditapp.db import insert_once, snapshot, transaction, update_if
 from creditapp.errors import Conflict
 from creditapp.ids import new_id
@@ -179,6 +180,7 @@ def _grant(
         payment_fingerprint=fingerprint,
         paid_minor=settled.paid_minor or request.price_minor,
         livemode=settled.livemode,
+        sandbox=get(Settings).sandbox or rail == sandbox.NAME,
         grant_id=grant.id,
         expires_at=start + RECEIPT_LIFETIME,
         created_at=start,

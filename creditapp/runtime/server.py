@@ -143,7 +143,8 @@ def refuse_demo_money(settings: Settings) -> None:
             # A plan's purchase has no grant of its own: its invoices have them.
             query = text(
                 "SELECT 1 FROM purchases WHERE sandbox"
-                " AND (grant_id IS NOT NULL OR subscription_id IS NOT NULL) LIMIT 1"
+                " AND (grant_id IS NOT NULL OR subscription_id IS NOT NULL)"
+                " UNION ALL SELECT 1 FROM settlements WHERE sandbox LIMIT 1"
             )
             has_demo_money = session.execute(query).first() is not None
         if settings.livemode and not has_demo_money:

@@ -1051,6 +1051,7 @@ def upgrade() -> None:
         sa.Column("payment_fingerprint", sa.String(length=64), nullable=True),
         sa.Column("paid_minor", sa.BigInteger(), nullable=False),
         sa.Column("livemode", sa.Boolean(), nullable=False),
+        sa.Column("sandbox", sa.Boolean(), nullable=False),
         sa.Column("grant_id", BigId, nullable=False),
         sa.Column("expires_at", UtcDateTime(), nullable=False),
         sa.Column("created_at", UtcDateTime(), nullable=False),

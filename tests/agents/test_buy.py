@@ -8,9 +8,15 @@ from typing import Any
 import jwt
 import pytest
 
+from creditapp.agents import Rails, rails_of
 from creditapp.agents.models import PaymentRequest, Settlement
+from creditapp.catalog import Catalog
+from creditapp.catalog.products import BulkTier
 from creditapp.clock import StoppedClock
+from creditapp.config import Settings, SettingsInvalid
 from creditapp.ledger.models import Grant
+from creditapp.runtime.server import refuse_demo_money
+from creditapp.services import get, provide
 from tests.agents.conftest import ACCEPT_JSON, AgentShop
 
 BUY = "/api/images/buy"
@@ -146,3 +152,51 @@ def test_an_expired_request_is_not_paid(agent_shop: AgentShop, clock: StoppedClo
 
     assert (answer.status_code, answer.json["code"]) == (410, "payment_request_expired")
     assert agent_shop.count(Settlement) == 0
+
+
+def test_production_does_not_start_beside_what_a_demo_sold(agent_shop: AgentShop) -> None:
+    agent_shop.token(3)
+    with agent_shop.app.app_context():
+        production = get(Settings).model_copy(update={"env": "production"})
+        refuse_demo_money(production)  # an offer alone is no money
+    agent_shop.receipt(3)
+
+    with agent_shop.app.app_context(), pytest.raises(SettingsInvalid, match="sandbox credits"):
+        refuse_demo_money(production)
+
+
+def test_production_has_no_sandbox_to_pay_in(agent_shop: AgentShop) -> None:
+    with agent_shop.app.app_context():
+        production = get(Settings).model_copy(update={"env": "production"})
+    provide(agent_shop.app, Rails, rails_of(production))
+
+    token = agent_shop.token(3)
+
+    assert {each["id"] for each in claims_of(token)["paymentOptions"]} == {"stripe"}
+    assert agent_shop.pay(token).status_code == 404
+    assert agent_shop.post(BUY, {"count": 3}, X_Sandbox_Payment=token).status_code == 402
+    assert agent_shop.count(Settlement) == 0
+
+
+def test_a_site_without_a_key_sells_nothing(agent_shop: AgentShop) -> None:
+    with agent_shop.app.app_context():
+        settings = get(Settings).model_copy(update={"agents_key": ""})
+    provide(agent_shop.app, Settings, settings)
+
+    assert agent_shop.get("/.well-known/did.json").status_code == 404
+    for path in (BUY, "/images/generate", "/ack/receipts", "/api/receipts/refund"):
+        assert agent_shop.post(path, {"count": 3}).json["code"] in ("not_found",), path
+
+
+def test_cheaper_prices_for_many_and_a_new_catalog_change_no_offer(agent_shop: AgentShop) -> None:
+    token = agent_shop.token(10)
+    with agent_shop.app.app_context():
+        catalog = get(Catalog)
+        tier = BulkTier.model_validate({"from_count": 10, "price": "0.80"})
+        bulk = catalog.agents.model_copy(update={"bulk": (tier,)})
+    provide(agent_shop.app, Catalog, catalog.model_copy(update={"agents": bulk}))
+
+    assert claims_of(agent_shop.token(9))["paymentOptions"][0]["amount"] == 900
+    assert claims_of(agent_shop.token(10))["paymentOptions"][0]["amount"] == 800
+    assert agent_shop.pay(token).status_code == 200
+    assert agent_shop.settlement_row(claims_of(token)["id"]).paid_minor == 1000

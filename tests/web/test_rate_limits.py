@@ -62,6 +62,23 @@ def test_a_program_is_told_what_its_key_has_left(limited_app: Flask) -> None:
     assert "RateLimit-Limit" not in browser.get("/").headers
 
 
+def test_unpaid_payment_requests_are_limited_and_paid_ones_are_not(limited_app: Flask) -> None:
+    browser = limited_app.test_client()
+
+    def buy(**headers: str) -> TestResponse:
+        body = {"json": {"count": 1}, "headers": headers}
+        return from_network(browser, "/images/buy", "10.0.0.1", method="POST", **body)
+
+    tokens = [buy().text for _ in range(60)]
+    assert (buy().status_code, buy().json["code"]) == (429, "rate_limited")
+    path, body = "/api/agents/sandbox-payments", {"paymentRequestToken": tokens[0]}
+    paid = from_network(browser, path, "10.0.0.1", method="POST", json=body)
+    assert paid.status_code == 200
+    other = {"method": "POST", "json": {"count": 1}}
+    assert from_network(browser, "/api/images/buy", "10.9.1.1", **other).status_code == 402
+    assert from_network(browser, "/api/images/generate", "10.0.0.1", **other).status_code == 429
+
+
 def test_limits_hold_in_each_process_while_redis_is_away(database_url: str, tmp_path: Path) -> None:
     enabled, limiter.enabled = limiter.enabled, True
     app = build_app(database_url, tmp_path, {"REDIS_URL": "redis://127.0.0.1:1/0"})
