@@ -192,7 +192,7 @@ def test_cheaper_prices_for_many_and_a_new_catalog_change_no_offer(agent_shop: A
     token = agent_shop.token(10)
     with agent_shop.app.app_context():
         catalog = get(Catalog)
-        tier = BulkTier.model_validate({"from_count": 10, "price": "0.80"})
+        tier = BulkTier.model_construct(from_count=10, price_minor=80)
         bulk = catalog.agents.model_copy(update={"bulk": (tier,)})
     provide(agent_shop.app, Catalog, catalog.model_copy(update={"agents": bulk}))
 
