@@ -22,6 +22,7 @@ from tests.fakes.facilitator import FakeFacilitator
 
 BUY = "/api/images/buy"
 DOLLAR = 1_000_000
+ADMIN_KEY = "an-operators-key-of-tests-0123"
 
 
 def environ(facilitator: FakeFacilitator) -> dict[str, str]:
@@ -31,6 +32,7 @@ def environ(facilitator: FakeFacilitator) -> dict[str, str]:
         "CREDITAPP_X402_NETWORK": "base-sepolia",
         "CREDITAPP_X402_FACILITATOR": facilitator.address,
         "CREDITAPP_X402_FACILITATOR_TOKEN": facilitator.token,
+        "ADMIN_API_KEY": ADMIN_KEY,
         "CREDITAPP_MPP_SECRET": "a-secret-of-tests-that-signs-challenges",
     }
 

@@ -15,7 +15,7 @@ from creditapp.db import snapshot
 from creditapp.generation.providers.protocol import PromptRejected
 from creditapp.services import get
 from tests.agents.conftest import ACCEPT_JSON
-from tests.agents.signed_shop import SignedShop
+from tests.agents.signed_shop import ADMIN_KEY, SignedShop
 from tests.agents.wallets import PAY_TO, Wallet, decode, encode, x402_challenge
 
 both_rails = pytest.mark.parametrize("rail", ["x402", "mpp"])
@@ -326,3 +326,18 @@ def test_a_refused_image_leaves_its_buyer_the_receipt(
 
     assert (answer.status_code, answer.json["code"]) == (422, "prompt_rejected")
     assert signed_shop.balance(answer.headers["X-Receipt"])["remaining"] == 1
+
+
+@both_rails
+def test_a_refund_sends_nothing_and_names_the_payer(signed_shop: SignedShop, rail: str) -> None:
+    bought = signed_shop.buy(signed_shop.payment(rail)).json
+    asked = {"purchaseId": bought["purchaseId"]}
+
+    answer = signed_shop.post("/api/receipts/refund", asked, x_admin_key=ADMIN_KEY)
+
+    assert answer.status_code == 200, answer.text
+    assert (answer.json["credits"], answer.json["amount"], answer.json["sent"]) == (3, 300, False)
+    assert answer.json["rail"] == rail
+    assert answer.json["payer"] == f"did:pkh:eip155:84532:{signed_shop.wallet.account.address}"
+    assert signed_shop.balance(bought["receipt"])["status"] == "refunded"
+    assert [path for path, _ in signed_shop.facilitator.calls] == ["/verify", "/settle"]
