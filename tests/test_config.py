@@ -49,7 +49,21 @@ def test_a_bare_machine_gets_a_demo(tmp_path: Path) -> None:
     assert settings.site_url == "http://127.0.0.1:8000"
 
 
+def test_webhooks_reach_this_machine_only_where_nobody_else_reaches_it(
+    tmp_path: Path, production: dict[str, str]
+) -> None:
+    demo = {"CREDITAPP_DATA": str(tmp_path)}
+    assert load_settings(demo).webhooks_to_loopback
+    assert not load_settings({**demo, "HOST": "0.0.0.0"}).webhooks_to_loopback
+    assert not load_settings({**demo, "CREDITAPP_WEBHOOKS_TO_LOOPBACK": "0"}).webhooks_to_loopback
+    assert not load_settings(production).webhooks_to_loopback
+
+
 REFUSED_IN_PRODUCTION = {
+    "webhooks to itself": (
+        {"CREDITAPP_WEBHOOKS_TO_LOOPBACK": "1"},
+        "CREDITAPP_WEBHOOKS_TO_LOOPBACK",
+    ),
     "no secret": ({"SECRET_KEY": ""}, "SECRET_KEY"),
     "a short secret": ({"SECRET_KEY": "x" * 31}, "SECRET_KEY"),
     "a default secret": ({"SECRET_KEY": "change-me-" + SECRET}, "SECRET_KEY"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import secrets
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -132,11 +133,15 @@ def disable(session: Session, row: WebhookEndpoint, reason: str, *, now: datetim
 
 
 def secrets_of(row: WebhookEndpoint, *, now: datetime) -> list[str]:
-    """Return the secrets that sign now, the newest first; raise ``Undecryptable``."""
+    """Return the secrets that sign now, the newest first; raise ``Undecryptable``.
+
+    A secret before a rotation that can no longer be read is left out: the new one is enough.
+    """
     signing = [encryption.decrypt(row.encrypted_secret, *_binding(row))]
     until = row.previous_secret_until
     if row.encrypted_previous_secret is not None and until is not None and until > now:
-        signing.append(encryption.decrypt(row.encrypted_previous_secret, *_binding(row)))
+        with suppress(encryption.Undecryptable):
+            signing.append(encryption.decrypt(row.encrypted_previous_secret, *_binding(row)))
     return signing
 
 
@@ -149,13 +154,14 @@ def reencrypt_secrets(session: Session) -> tuple[int, int]:
     for row in session.scalars(select(WebhookEndpoint).with_for_update()):
         try:
             row.encrypted_secret = encryption.reencrypt(row.encrypted_secret, *_binding(row))
-            if row.encrypted_previous_secret is not None:
-                row.encrypted_previous_secret = encryption.reencrypt(
-                    row.encrypted_previous_secret, *_binding(row)
-                )
             renewed += 1
         except encryption.Undecryptable:
             lost += 1
+        if row.encrypted_previous_secret is not None:
+            with suppress(encryption.Undecryptable):
+                row.encrypted_previous_secret = encryption.reencrypt(
+                    row.encrypted_previous_secret, *_binding(row)
+                )
     session.flush()
     return renewed, lost
 

@@ -11,7 +11,7 @@ import msgspec
 from creditapp.clock import rfc3339
 
 EVENTS: Final[Mapping[str, str]] = {
-    "credits.low": "The balance fell below the member's threshold",
+    "credits.low": "The balance fell below its threshold",
     "credits.expiring": "Credits expire in 30, 7 or 1 days",
     "credits.granted": "Credits were added: bought, given, or a plan's month",
     "credits.spent": "Credits were charged",

@@ -39,6 +39,7 @@ MEMBERS_PAGES += [
     "/credits-demo/emails",
     "/chat",
     "/dashboard/tokens",
+    "/settings/webhooks",
 ]
 GUESTS_PAGES = ["/", "/credits", "/auth/signup", "/auth/login", "/credits-demo", "/nothing-here"]
 FRAGMENTS = ["/credits/balance", "/credits", "/dashboard", "/gallery", "/history"]

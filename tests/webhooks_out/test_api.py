@@ -6,9 +6,13 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
+from creditapp import webhooks_out
+from creditapp.clock import now
+from creditapp.config import Settings
 from creditapp.credentials import encryption
-from creditapp.db import snapshot
-from creditapp.webhooks_out import ENDPOINTS_MAX
+from creditapp.db import snapshot, transaction
+from creditapp.services import get, provide
+from creditapp.webhooks_out import ENDPOINTS_MAX, endpoints
 from creditapp.webhooks_out.models import WebhookDelivery, WebhookEndpoint
 from tests.api.contract import Program
 from tests.app_factory import Person
@@ -59,6 +63,25 @@ def test_a_secret_is_shown_once_and_stored_encrypted_for_its_endpoint(
         assert encryption.decrypt(row.encrypted_secret, row.user_id, row.id) == rotated["secret"]
         with pytest.raises(encryption.Undecryptable):
             encryption.decrypt(other.encrypted_secret, row.user_id, row.id)
+
+
+def test_a_new_secret_key_reads_the_secrets_while_the_earlier_one_is_named(
+    app: Flask, api: Program
+) -> None:
+    made = api.call("POST", PATH, BODY).json
+    api.call("POST", f"{PATH}/{made['id']}/rotate")
+    with app.app_context():
+        settings = get(Settings)
+        renamed = settings.model_copy(update={"secret_key": "another secret key, long enough too"})
+        earlier = renamed.model_copy(update={"previous_secret_keys": (settings.secret_key,)})
+        for current, counts in ((renamed, (0, 1)), (earlier, (1, 0)), (renamed, (1, 0))):
+            provide(app, Settings, current)
+            with transaction() as session:
+                assert webhooks_out.reencrypt_secrets(session) == counts
+        with snapshot() as session:
+            row = session.get_one(WebhookEndpoint, made["id"])
+        secrets = endpoints.secrets_of(row, now=now())
+    assert secrets[1] == made["secret"]
 
 
 @pytest.mark.parametrize(
