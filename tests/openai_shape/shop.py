@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from typing import Any
 
 from flask import Flask
+from PIL import Image
 from werkzeug.test import TestResponse
 
 from tests.api.contract import Document, Program
@@ -109,3 +111,27 @@ def at_once(count: int, call: Callable[[int], TestResponse]) -> Mapping[int, Tes
         thread.join()
     assert len(answers) == count
     return answers
+
+
+def content_of(answer: Any) -> Any:
+    """Return what an answer gave: its bytes, or the texts or images of a stream."""
+    if answer.mimetype == "text/event-stream":
+        chunks = [each.get("choices") or each.get("b64_json") for each in events(answer)]
+        texts = [each[0]["delta"].get("content", "") for each in chunks if isinstance(each, list)]
+        return "".join(texts) or chunks
+    return answer.data
+
+
+def until(condition: Any) -> None:
+    """Wait until a condition holds."""
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def png() -> bytes:
+    """Return a small image."""
+    out = BytesIO()
+    Image.new("RGB", (64, 64), "navy").save(out, "PNG")
+    return out.getvalue()

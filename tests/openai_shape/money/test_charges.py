@@ -2,103 +2,32 @@
 
 from __future__ import annotations
 
-import base64
-import threading
-import time
 from collections import Counter
-from collections.abc import Iterator
-from datetime import timedelta
 from decimal import Decimal
-from io import BytesIO
 from typing import Any
 
 import pytest
-from flask import Flask
-from PIL import Image
-from sqlalchemy import select
 
-from creditapp.api.v1 import generations, image_stream
-from creditapp.api.waiting import WaitingSlots
-from creditapp.chat import ChatProviders, ChatSlots, reader
 from creditapp.chat import recovery as chat_recovery
-from creditapp.chat.providers import Finished, ReportedUsage, TextDelta
-from creditapp.clock import StoppedClock
-from creditapp.db import snapshot
-from creditapp.generation import partial_images, recovery
-from creditapp.generation.models import PartialImage
-from creditapp.generation.providers import GenerationFailed, Providers
+from creditapp.generation.providers import GenerationFailed
 from creditapp.media import Link
 from creditapp.media.files import FileMedia
-from creditapp.services import get, provide
-from tests.app_factory import Person, member
-from tests.chat.scripted import ANSWER, Gate, ScriptedChat, Turns, wallet
-from tests.generation.studio import Scripted, Studio
-from tests.openai_shape.shop import CHAT, IMAGE, SPEECH, TEXTS, V1Program, at_once, events, working
+from tests.app_factory import Person
+from tests.chat.scripted import ANSWER, ScriptedChat, Turns, wallet
+from tests.generation.studio import Scripted
+from tests.openai_shape.shop import (
+    CHAT,
+    IMAGE,
+    SPEECH,
+    TEXTS,
+    V1Program,
+    at_once,
+    content_of,
+    events,
+    png,
+)
 
 pytestmark = pytest.mark.databases("sqlite", "postgresql")
-
-ANSWER_COST = Decimal("0.02")
-
-
-@pytest.fixture
-def images() -> Scripted:
-    """The provider of images and speech."""
-    provider = Scripted()
-    provider.milliseconds = 1000
-    return provider
-
-
-@pytest.fixture
-def chats() -> ScriptedChat:
-    """The provider of chat."""
-    return ScriptedChat()
-
-
-@pytest.fixture
-def app(
-    app: Flask, images: Scripted, chats: ScriptedChat, monkeypatch: pytest.MonkeyPatch
-) -> Flask:
-    """The app with both, and with room for many at once."""
-    provide(app, Providers, Providers({}, offline=images))
-    provide(app, ChatProviders, chats)
-    provide(app, WaitingSlots, WaitingSlots(threads=64))
-    provide(app, ChatSlots, ChatSlots(threads=128))
-    for module in (recovery, chat_recovery):
-        monkeypatch.setattr(module, "WATCH_SECONDS", 0.0)
-    return app
-
-
-@pytest.fixture
-def alice(app: Flask) -> Person:
-    """A member with 50 welcome credits."""
-    return member(app, "alice")
-
-
-@pytest.fixture
-def turns(app: Flask, clock: StoppedClock) -> Turns:
-    """Access to what chat left."""
-    return Turns(app, clock)
-
-
-@pytest.fixture
-def studio(app: Flask, clock: StoppedClock) -> Studio:
-    """Access to generations."""
-    return Studio(app, clock)
-
-
-@pytest.fixture
-def program(alice: Person, studio: Studio, turns: Turns) -> Iterator[V1Program]:
-    """A program with a key; jobs run while it calls. Afterwards the ledger's proof holds."""
-    with working(studio.queue):
-        yield V1Program(alice)
-    studio.queue.run()
-    turns.check()
-
-
-def png() -> bytes:
-    out = BytesIO()
-    Image.new("RGB", (64, 64), "navy").save(out, "PNG")
-    return out.getvalue()
 
 
 def test_images_that_the_balance_does_not_pay_are_refused_before_anything_runs(
@@ -224,20 +153,12 @@ def test_the_same_key_pays_once_and_gives_the_same_answer(
     assert "Idempotent-Replayed" not in first.headers
     if "X-Credits-Cost" in first.headers:
         assert second.headers["X-Credits-Cost"] == first.headers["X-Credits-Cost"]
-    assert _content(second) == _content(first)
+    assert content_of(second) == content_of(first)
     assert wallet(alice) == paid
     named = "input" if "input" in body else "prompt" if "prompt" in body else "messages"
     other = {**body, named: [{"role": "user", "content": "x"}] if named == "messages" else "x"}
     program.refused(409, "idempotency_key_reused", path, other, "once")
     assert wallet(alice) == paid
-
-
-def _content(answer: Any) -> Any:
-    if answer.mimetype == "text/event-stream":
-        chunks = [each.get("choices") or each.get("b64_json") for each in events(answer)]
-        texts = [each[0]["delta"].get("content", "") for each in chunks if isinstance(each, list)]
-        return "".join(texts) or chunks
-    return answer.data
 
 
 def test_a_key_belongs_to_its_route_and_an_edit_is_recognised_by_its_files(
@@ -334,189 +255,6 @@ def test_what_was_written_before_a_crash_is_charged(
     assert ending.text == "Hello"
     assert ending.is_charged
     turns.change(state="settled", settled_at=record.settled_at, cost_micro=record.cost_micro)
-
-
-@pytest.mark.parametrize("key", [None, "once"], ids=["no key", "key"])
-def test_a_client_that_leaves_a_stream_of_chat_pays_once_for_what_was_written(
-    program: V1Program,
-    alice: Person,
-    chats: ScriptedChat,
-    turns: Turns,
-    key: str | None,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(reader, "RENEW_SECONDS", 0.02)
-    gate = Gate()
-    usage = ReportedUsage(input_tokens=1000, output_tokens=200)
-    chats.script = [TextDelta("Hello "), gate, TextDelta("there."), usage, Finished("stop")]
-    headers = {"Authorization": f"Bearer {program.key}"}
-    headers |= {"Idempotency-Key": key} if key else {}
-    body = {**CHAT, "stream": True}
-    answer = alice.app.test_client().post(
-        "/v1/chat/completions", json=body, headers=headers, buffered=False
-    )
-    parts = answer.iter_encoded()
-    assert b'"role":"assistant"' in next(iter(parts))
-    assert gate.reached.wait(20)
-    answer.close()
-    if key is None:
-        _until(lambda: turns.record().state == "settled")
-    gate.opened.set()
-    _until(lambda: turns.record().state == "settled")
-    record = turns.record()
-    assert record.finish_reason == ("stopped" if key is None else "stop")
-    assert record.cost_micro > 0
-    assert wallet(alice) == (float(50 - Decimal(record.cost_micro) / 1_000_000), 0)
-    if key is not None:
-        replay = program.post("chat/completions", body, key)
-        assert _content(replay) == "Hello there."
-        assert wallet(alice)[0] == float(50 - ANSWER_COST)
-
-
-def test_a_client_that_leaves_a_stream_of_images_finds_them_made_and_charged_once(
-    program: V1Program, alice: Person, images: Scripted, studio: Studio
-) -> None:
-    gate = Gate()
-    images.script = [gate, None]
-    headers = {"Authorization": f"Bearer {program.key}", "Idempotency-Key": "once"}
-    body = {**IMAGE, "stream": True}
-    answer = alice.app.test_client().post(
-        "/v1/images/generations", json=body, headers=headers, buffered=False
-    )
-    next(iter(answer.iter_encoded()))
-    assert gate.reached.wait(20)
-    answer.close()
-    gate.opened.set()
-    _until(lambda: wallet(alice) == (49.5, 0))
-    (event,) = events(program.post("images/generations", body, "once"))
-    assert event["type"] == "image_generation.completed"
-    assert event["credits"] == {"used": 0.5, "remaining": 49.5}
-    assert images.calls == 1
-    assert wallet(alice) == (49.5, 0)
-
-
-def test_partial_images_are_sent_cost_nothing_and_are_gone_afterwards(
-    app: Flask, program: V1Program, alice: Person, images: Scripted
-) -> None:
-    shown = [png(), png() + b"2", png() + b"3", png() + b"4"]
-    images.partial = shown
-    body = {**IMAGE, "stream": True, "partial_images": 3}
-    *partial, final = events(program.post("images/generations", body))
-    assert [base64.b64decode(each["b64_json"]) for each in partial] == shown[:3]
-    assert [each["partial_image_index"] for each in partial] == [0, 1, 2]
-    assert final["credits"] == {"used": 0.5, "remaining": 49.5}
-    assert _stored(app) == 0
-    # Without an order for them, none is stored.
-    program.post("images/generations", IMAGE)
-    assert _stored(app) == 0
-    assert wallet(alice) == (49, 0)
-
-
-def test_partial_images_of_a_stream_that_nobody_read_are_swept(
-    app: Flask, program: V1Program, images: Scripted, clock: StoppedClock, studio: Studio
-) -> None:
-    gate = Gate()
-    images.partial = [png()]
-    images.script = [gate, None]
-    headers = {"Authorization": f"Bearer {program.key}"}
-    body = {**IMAGE, "stream": True, "partial_images": 1}
-    answer = app.test_client().post(
-        "/v1/images/generations", json=body, headers=headers, buffered=False
-    )
-    next(iter(answer.iter_encoded()))
-    assert gate.reached.wait(20)
-    answer.close()
-    gate.opened.set()
-    _until(lambda: all(each.finished for each in studio.generations()))
-    assert _stored(app) == 1
-    studio.sweep()
-    assert _stored(app) == 1  # a stream may be about to read it
-    clock.advance(timedelta(seconds=partial_images.KEPT_SECONDS + 1))
-    studio.sweep()
-    assert _stored(app) == 0
-
-
-def _stored(app: Flask) -> int:
-    with app.app_context(), snapshot() as session:
-        return len(session.scalars(select(PartialImage.position)).all())
-
-
-def test_without_a_free_slot_nothing_is_ordered(
-    app: Flask, program: V1Program, alice: Person, images: Scripted
-) -> None:
-    provide(app, WaitingSlots, WaitingSlots(threads=4))
-    with app.app_context():
-        slots = get(WaitingSlots).semaphore
-    assert slots.acquire(blocking=False)
-    for path, body in (
-        ("images/generations", IMAGE),
-        ("images/generations", {**IMAGE, "stream": True}),
-        ("audio/speech", SPEECH),
-    ):
-        answer = program.post(path, body)
-        assert (answer.status_code, answer.headers["x-should-retry"]) == (429, "true")
-        assert int(answer.headers["Retry-After"]) > 0
-    assert images.calls == 0
-    slots.release()
-    for _ in range(3):  # each gives its slot back
-        assert program.post("images/generations", IMAGE).status_code == 200
-        assert program.post("images/generations", {**IMAGE, "stream": True}).status_code == 200
-        program.refused(422, "validation_failed", "images/generations", {**IMAGE, "n": 99})
-    assert wallet(alice) == (47, 0)
-
-
-def test_one_member_leaves_half_of_the_slots_to_others(
-    app: Flask, program: V1Program, alice: Person, images: Scripted
-) -> None:
-    slots = WaitingSlots(threads=16)  # four slots
-    provide(app, WaitingSlots, slots)
-    gate = Gate()
-    images.script = [gate, None]
-    answers = list[int]()
-    bob = V1Program(member(app, "bob"))
-
-    def order(by: V1Program) -> None:
-        answers.append(by.post("images/generations", IMAGE).status_code)
-
-    waiting = [threading.Thread(target=order, args=(by,)) for by in (program, program, bob)]
-    for thread in waiting:
-        thread.start()
-    assert gate.reached.wait(20)
-    _until(lambda: slots.semaphore._value == 1)
-    assert program.post("images/generations", IMAGE).status_code == 429
-    gate.opened.set()
-    for thread in waiting:
-        thread.join(20)
-    assert answers == [200, 200, 200]
-    assert slots.semaphore._value == 4
-    assert wallet(alice) == (49, 0)
-
-
-def test_a_wait_that_is_too_long_says_where_the_image_will_be(
-    program: V1Program, alice: Person, images: Scripted, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for module in (generations, image_stream):
-        monkeypatch.setattr(module, "RESULT_WAIT_SECONDS", 0.2)
-    gate = Gate()
-    images.script = [gate, None]
-    answer = program.post("images/generations", IMAGE, "once")
-    assert (answer.status_code, answer.headers["x-should-retry"]) == (504, "true")
-    assert answer.json is not None
-    assert answer.json["error"]["code"] == "generation_timeout"
-    assert answer.json["error"]["generationId"].startswith("gen_")
-    (event,) = events(program.post("images/generations", {**IMAGE, "stream": True}, "once"))
-    assert event["error"]["code"] == "generation_timeout"
-    gate.opened.set()
-    _until(lambda: wallet(alice) == (49.5, 0))
-    assert program.post("images/generations", IMAGE, "once").status_code == 200
-    assert wallet(alice) == (49.5, 0)
-
-
-def _until(condition: Any) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_the_address_of_a_file_in_a_bucket_is_a_signed_link(
