@@ -48,7 +48,7 @@ RUN_BY = {
     ("docs/agents.md", "sh"): "installs an extra of its own",
     ("docs/security.md", "sh"): "installs an extra of its own",
 }
-"""Where the samples of a document's language are run. ``parsed``: its lines of ``./run``, below."""
+"""The test of each document's samples in a language; ``parsed`` are lines of ``./run``, below."""
 
 NOT_RUN = {
     "cp ": "copies a file of the operator's",

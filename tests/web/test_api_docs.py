@@ -25,6 +25,8 @@ def test_the_page_works_without_scripts_and_documents_every_call(
     called = {f"{method.upper()} {path}" for path, methods in paths.items() for method in methods}
     shown = [call.one("summary code").text for call in page.all(".api-call")]
     assert sorted(shown) == sorted(called)
+    for link in page.all(".api-call a"):
+        assert page.has(link["href"]), "a response is explained once, where its link leads"
     ids = re.findall(r'\bid="([^"]+)"', text)
     assert len(ids) == len(set(ids))
 

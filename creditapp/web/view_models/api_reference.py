@@ -38,7 +38,8 @@ class Operation:
     """The sentence about who may call it."""
     parameters: list[Field]
     body: list[Field]
-    answer: list[Field]
+    answer: str
+    """The name of the object that is answered, which the page has once."""
     statuses: list[tuple[str, str]]
     samples: list[Sample]
     example: str
@@ -56,6 +57,11 @@ class Reference:
     def __init__(self, document: dict[str, Any]) -> None:
         self._document = document
         self._schemas: dict[str, Any] = document["components"]["schemas"]
+        self._bodies = {
+            _name_of(operation.get("requestBody", {}))
+            for methods in document["paths"].values()
+            for operation in methods.values()
+        }
 
     def groups(self) -> list[tuple[str, list[Operation]]]:
         """Return the operations by resource: the most used first, the rest by name."""
@@ -64,10 +70,14 @@ class Reference:
         return [(name, [each for each in operations if each.group == name]) for name in names]
 
     def objects(self) -> list[tuple[str, str, list[Field]]]:
-        """Return the name, the description and the members of each object."""
+        """Return the name, the description and the members of each object.
+
+        The members of a body are beside its call.
+        """
         return [
             (name, schema.get("description", ""), self._fields(schema))
             for name, schema in self._schemas.items()
+            if name not in self._bodies
         ]
 
     def _operations(self) -> Iterator[Operation]:
@@ -110,7 +120,7 @@ class Reference:
             callers=_callers(security),
             parameters=parameters,
             body=self._fields(self._content(operation.get("requestBody", {}))),
-            answer=self._fields(self._content(good)),
+            answer=_name_of(good),
             statuses=[
                 (status, response["description"])
                 for status, response in responses.items()
@@ -139,6 +149,13 @@ class Reference:
             Field(name, _type(part), name in required, part.get("description", ""))
             for name, part in schema.get("properties", {}).items()
         ]
+
+
+def _name_of(part: dict[str, Any]) -> str:
+    """Return the name of the object, or of a list's items, in a body or response; or nothing."""
+    schema: dict[str, Any] = next((each["schema"] for each in part.get("content", {}).values()), {})
+    reference: str = schema.get("items", schema).get("$ref", "")
+    return reference.rpartition("/")[2]
 
 
 def _sort_key(group: str) -> tuple[int, str]:
