@@ -99,10 +99,10 @@ def _measure(kind: str, url: str, folder: Path) -> None:
         def call_hold(connection: http.client.HTTPConnection, number: int) -> int:
             return _hold(connection, cookies[number])
 
-        for server, call in ((limit, _insert), (app, call_hold), (two, call_hold)):
+        for server, call in ((limit, insert), (app, call_hold), (two, call_hold)):
             at_most(server.port, call, clients=CLIENTS, seconds=1.0)  # warm
         for _ in range(ROUNDS):
-            bare.measure(limit, _insert)
+            bare.measure(limit, insert)
             hold.measure(app, call_hold)
             if has_pair:
                 pair.measure(two, call_hold)
@@ -161,7 +161,8 @@ def grant_plenty(url: str) -> None:
     engine.dispose()
 
 
-def _insert(connection: http.client.HTTPConnection, _number: int) -> int:
+def insert(connection: http.client.HTTPConnection, _number: int) -> int:
+    """Call the bare route."""
     connection.request("POST", "/insert")
     response = connection.getresponse()
     response.read()

@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
@@ -42,6 +43,7 @@ ROUNDS, TURN_SECONDS = 7, 0.25
 ROWS_BEFORE = 3_000
 """Spends before the tables are analysed: a plan for empty tables would slow the limit down."""
 ENTRIES_MANY = 100_000
+BUDGET = ledger.Budget(limit_micro=10**12, since=NOW)
 _barrier: Barrier | None = None
 
 NAMES = {getattr(value, "__tablename__", None) for value in vars(models).values()}
@@ -49,7 +51,7 @@ TABLES = [table for table in db.metadata.sorted_tables if table.name in NAMES]
 
 
 def main() -> None:
-    """Print a table of spend, hold and capture, and the balance, on every available database."""
+    """Print a table of spends, holds with captures, and the balance, on every database."""
     print("\nLedger, operations a second; ratios are medians of rounds in which all take turns")
     print(f"{'':<44} {'ledger':>8} {'limit':>8} {'ratio':>6} {'ORM':>8} {'ratio':>6}")
     for name, opened in (("SQLite", sqlite_database), ("PostgreSQL", postgresql_database)):
@@ -66,6 +68,9 @@ def _measure(name: str, url: str) -> None:
         for heat, wallets in (("cold wallets", COLD_WALLETS), ("one hot wallet", 1)):
             label = f"{name} spend, {_clients(clients)}, {heat}"
             _row(label, in_turns(url, "spend", wallets, clients))
+    for clients in (1, 8):
+        label = f"{name} spend by a key on a budget, {_clients(clients)}"
+        _row(label, in_turns(url, "budget", COLD_WALLETS, clients))
     for clients in (1, 8):
         label = f"{name} hold and capture, {_clients(clients)}"
         _row(label, in_turns(url, "pair", COLD_WALLETS, clients))
@@ -215,6 +220,8 @@ def _client(engine: Engine, url: str, verb: str, wallets: int) -> list[list[int]
 def _rivals(engine: Engine, url: str, verb: str) -> list[Step]:
     if verb == "pair":
         return [_pair(engine), ledger_limit.pair(url)]
+    if verb == "budget":
+        return [_spend_by_key(engine), ledger_limit.spend(url)]
     steps = [_spend(engine), ledger_limit.spend(url)]
     return steps if url.startswith("sqlite") else [*steps, ledger_orm.spend(url)]
 
@@ -229,6 +236,25 @@ def _spend(engine: Engine) -> Step:
 
 def _spend_once(session: Session, wallet: int, key: str) -> None:
     ledger.spend(session.connection(), wallet, _new_charge(key), now=NOW)
+
+
+def _spend_by_key(engine: Engine) -> Step:
+    """Return a spend with every fact that a request of a program has, within its key's budget."""
+
+    def step(wallet: int, key: str) -> None:
+        charge = replace(
+            _new_charge(key),
+            api_key_id=f"key_{wallet}",
+            budget=BUDGET,
+            max_micro=AMOUNT,
+            request_id="req_01m8nhvtw4e8kn3bmr1h3paxar",
+            low_micro=AMOUNT,
+            note="A word of the history",
+        )
+        with transaction(engine) as session:
+            ledger.spend(session.connection(), wallet, charge, now=NOW)
+
+    return step
 
 
 def _new_charge(key: str) -> ledger.NewCharge:

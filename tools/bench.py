@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-BENCHES = ("ledger", "http", "jobs", "waits", "pages")
+BENCHES = ("ledger", "http", "api", "jobs", "waits", "pages")
 
 
 def main() -> None:

@@ -1,0 +1,143 @@
+"""The API with a key: spending and reading the balance, beside a bare route with one insert.
+
+The servers run at the same time on the same database and take turns. Latencies are those at a
+fixed rate that none is busy with; the most calls a second are figures of their own, for one web
+process and for two. The key has a budget, which every spend looks at.
+"""
+
+from __future__ import annotations
+
+import http.client
+import itertools
+import json
+import statistics
+import tempfile
+from pathlib import Path
+
+import psycopg
+
+from bench.http import CLIENTS, RATE, ROUNDS, Figures, grant_plenty, insert, sign_up
+from bench.servers import Call, at_most, databases, served
+
+P99_RATIO_MAX = 3
+"""A spend is to take at most so many times as long as a bare insert, in all but 1% of calls."""
+_KEY_SETTINGS = {
+    "name": "Benchmark",
+    "scopes": ["read", "spend"],
+    "budget": {"amount": 1_000_000, "period": "month"},
+}
+_numbers = itertools.count()
+
+
+def main() -> None:
+    """Print the figures of each route on each database, and the ratios to the bare insert."""
+    print(f"\nAPI with a key on a budget: {RATE} calls a second, then {CLIENTS} clients at once")
+    print(f"{'':<44} {'p50 ms':>8} {'p99 ms':>8} {'cpu ms':>9} {'most/s':>8}")
+    with tempfile.TemporaryDirectory() as name, databases(Path(name)) as urls:
+        for kind, url in urls.items():
+            _measure(kind, url, Path(name))
+
+
+def _measure(kind: str, url: str, folder: Path) -> None:
+    bare_url = url
+    if kind == "PostgreSQL":
+        with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
+            connection.execute("CREATE TABLE bare (id bigserial PRIMARY KEY, text text)")
+    else:
+        bare_url = f"sqlite:///{folder / 'bare.sqlite'}"
+    environ = {
+        "DATABASE_URL": url,
+        "CREDITAPP_LOG_LEVEL": "error",
+        "CREDITAPP_ENV": "testing",  # without the limiter, whose refusals are not measured
+        "CREDITAPP_JOBS": "worker",
+    }
+    data = folder / f"app-{kind}"
+    has_pair = kind == "PostgreSQL"  # SQLite is served by one process
+    bare, spends, reads, pair = Figures(), Figures(), Figures(), Figures()
+    with (
+        served(
+            "bench.bare:build", folder / f"bare-{kind}", {"DATABASE_URL": bare_url}, "wsgi"
+        ) as limit,
+        served("creditapp.runtime.server:build", data, environ) as app,
+        served(
+            "creditapp.runtime.server:build", data, environ, processes=2 if has_pair else 1
+        ) as two,
+    ):
+        keys = [_create_key(app.port, sign_up(app.port, number)) for number in range(CLIENTS)]
+        grant_plenty(url)
+        spend, read = _spend_with(keys), _read_with(keys)
+        for server, call in ((limit, insert), (app, spend), (app, read), (two, spend)):
+            at_most(server.port, call, clients=CLIENTS, seconds=1.0)  # warm
+        for _ in range(ROUNDS):
+            bare.measure(limit, insert)
+            spends.measure(app, spend)
+            reads.measure(app, read)
+            if has_pair:
+                pair.measure(two, spend)
+    print(f"{kind + ' bare: one durable insert':<44} {bare.text()}")
+    print(f"{kind + ' POST /api/credits/spend':<44} {spends.text()}")
+    p99 = _ratio(spends.p99_ms, bare.p99_ms)
+    print(
+        f"{'  ratio to the bare insert':<44} {_ratio(spends.p50_ms, bare.p50_ms):>8.2f} {p99:>8.2f}"
+        f"   at most {P99_RATIO_MAX}: {'holds' if p99 <= P99_RATIO_MAX else 'FAILS'}"
+    )
+    print(f"{kind + ' GET /api/credits/balance':<44} {reads.text()}")
+    if has_pair:
+        print(f"{kind + ' spend, two web processes':<44} {pair.text()}")
+        most = _ratio(pair.most, spends.most)
+        print(f"{'  ratio of two processes to one, calls a second':<44} {most:>36.2f}")
+
+
+def _ratio(ours: list[float], theirs: list[float]) -> float:
+    """Return the median of the rounds' ratios."""
+    return statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
+
+
+def _create_key(port: int, cookie: str) -> str:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    headers = {
+        "Content-Type": "application/json",
+        "Sec-Fetch-Site": "same-origin",
+        "Cookie": cookie,
+    }
+    connection.request("POST", "/api/keys", json.dumps(_KEY_SETTINGS), headers)
+    answer = connection.getresponse()
+    body = json.load(answer)
+    if answer.status != 201:
+        raise RuntimeError(f"no key: {answer.status} {body}")
+    return str(body["key"])
+
+
+def _spend_with(keys: list[str]) -> Call:
+    """Return the call that spends a hundredth of a credit, once for each idempotency key."""
+    body = json.dumps({"amount": 0.01, "feature": "benchmark"})
+
+    def spend(connection: http.client.HTTPConnection, number: int) -> int:
+        headers = {
+            "Content-Type": "application/json",
+            "Authorization": f"Bearer {keys[number]}",
+            "Idempotency-Key": f"bench-{next(_numbers)}",
+        }
+        connection.request("POST", "/api/credits/spend", body, headers)
+        return _status(connection)
+
+    return spend
+
+
+def _read_with(keys: list[str]) -> Call:
+    def read(connection: http.client.HTTPConnection, number: int) -> int:
+        headers = {"Authorization": f"Bearer {keys[number]}"}
+        connection.request("GET", "/api/credits/balance", headers=headers)
+        return _status(connection)
+
+    return read
+
+
+def _status(connection: http.client.HTTPConnection) -> int:
+    response = connection.getresponse()
+    response.read()
+    return response.status
+
+
+if __name__ == "__main__":
+    main()
