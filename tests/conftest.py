@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -57,6 +58,14 @@ MOVE_CREDITS = frozenset(
     )
 )
 """Modules of those folders that always run on both."""
+
+
+RECURSION_LIMIT = sys.getrecursionlimit()
+
+
+def pytest_collection_finish() -> None:
+    """Restore the recursion limit, which a library raises that tests of signed payments import."""
+    sys.setrecursionlimit(RECURSION_LIMIT)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import builtins
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,27 @@ def names(tmp_path: Path) -> Any:
         return [rail.name for rail in rails_of(settings)]
 
     return names_of
+
+
+_DEEP = """
+import json, sys
+from creditapp.agents.rails import rails_of
+from creditapp.config import load_settings
+assert "x402" in [rail.name for rail in rails_of(load_settings({environ}))]
+try:
+    json.loads("[" * 100_000 + "]" * 100_000)
+except RecursionError:
+    print("refused")
+"""
+
+
+def test_with_signed_payments_deep_json_is_refused_and_ends_no_process(tmp_path: Path) -> None:
+    """A library of theirs raises the recursion limit, at which such a body overflows the stack."""
+    code = _DEEP.format(environ={"CREDITAPP_DATA": str(tmp_path), **X402})
+    ended = subprocess.run(  # our own program
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stdout) == (0, "refused\n"), ended.stderr
 
 
 def test_both_are_off_until_configured(names: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -100,6 +101,7 @@ def _check_money(settings: Settings, is_test: bool) -> None:
 
 def _asset(network: str) -> EvmAsset:
     """Return the USDC of a network."""
+    recursion_limit = sys.getrecursionlimit()
     try:
         from mpp.methods import evm
         from mpp.methods.evm import server as server  # needs what the extra brings along
@@ -108,6 +110,10 @@ def _asset(network: str) -> EvmAsset:
             f"{PAY_TO} needs the extra agents, which is not installed: docs/agents.md has the line "
             "that installs it."
         ) from None
+    finally:
+        # py_ecc, which comes along, sets it to 100,000. JSON that is nested so deep would then end
+        # the process by a stack overflow, where it is refused otherwise.
+        sys.setrecursionlimit(recursion_limit)
     assets = {
         "base": evm.BASE_USDC,
         "base-sepolia": evm.BASE_SEPOLIA_USDC,
