@@ -14,9 +14,9 @@ from creditapp.agents.models import PaymentRequest, Settlement
 from creditapp.agents.rails import Settled
 from creditapp.agents.refusals import ReceiptInvalid, SettlementUnknown
 from creditapp.agents.settlement import Purchase
-from creditapp.agents.tokens import ReceiptClaims
+from creditapp.agents.tokens import PaymentProof, ReceiptClaims
 from creditapp.config import Settings
-from creditapp.db import reading, stop_reading
+from creditapp.db import reading, stop_reading, transaction, update_if
 from creditapp.services import get
 from creditapp.units import MICRO_PER_CREDIT
 
@@ -32,13 +32,14 @@ class Receipt:
     settlement: Settlement
 
 
-def issue(token: str, option_id: str | None) -> Purchase:
+def issue(proof: PaymentProof) -> Purchase:
     """Return the receipt of a paid payment request to the holder of its token.
 
-    Raises ``UnknownPaymentRequest``, ``ReceiptInvalid`` for another option than the paid one, and
-    ``PaymentRequestExpired`` or ``SettlementUnknown`` (503, to be asked again) for an unpaid one.
+    A payer who signed the proof is named by the receipt, unless the rail has named one. Raises
+    ``UnknownPaymentRequest``, ``ReceiptInvalid`` for another option than the paid one, and
+    ``SettlementUnknown`` (503, to be asked again) for an unpaid one.
     """
-    request = requests.find_by_token(reading(), token)
+    request = requests.find_by_token(reading(), proof.token)
     settled = settlement.find_settlement(reading(), request.id)
     stop_reading()
     if settled is None:
@@ -46,8 +47,11 @@ def issue(token: str, option_id: str | None) -> Purchase:
         settled = settlement.find_settlement(reading(), request.id)
     if settled is None:
         raise SettlementUnknown("No payment of this request has arrived yet.")
-    if option_id is not None and option_id != settled.option_id:
+    if proof.option_id not in (None, settled.option_id):
         raise ReceiptInvalid(f"This request was paid by the option {settled.option_id}.")
+    if proof.payer is not None and settled.payer is None:
+        with transaction() as session:
+            update_if(session, settled, Settlement.payer.is_(None), payer=proof.payer)
     return settlement.purchase_of(request.id, settled)
 
 

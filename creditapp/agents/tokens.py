@@ -47,6 +47,16 @@ class ReceiptClaims:
     payer: str | None
 
 
+@dataclass(frozen=True)
+class PaymentProof:
+    """The token of a payment request of which somebody says that it is paid."""
+
+    token: str
+    option_id: str | None
+    payer: str | None = None
+    """The did:key that signed this."""
+
+
 def describe(request: PaymentRequest, site_url: str) -> dict[str, Any]:
     """Return a payment request as its token names it."""
     noun = "credit" if request.count == 1 else "credits"
@@ -135,15 +145,27 @@ def read_receipt(
     return _read_claims(claims)
 
 
+def read_payment_proof(text: str) -> PaymentProof:
+    """Return what a payer signed with the key of a did:key; raise ``ReceiptInvalid``."""
+    try:
+        issuer = str(_unverified(text).get("iss"))
+        claims = _decode(text, did_key.public_key(issuer))
+    except (jwt.InvalidTokenError, ValueError):
+        raise ReceiptInvalid(
+            "Sign the payload (EdDSA) with the Ed25519 key of a did:key."
+        ) from None
+    token, option_id = claims.get("paymentRequestToken"), claims.get("paymentOptionId")
+    if not isinstance(token, str) or not isinstance(option_id, str | None):
+        raise ReceiptInvalid("The payload names no payment request.")
+    return PaymentProof(token, option_id, issuer)
+
+
 def _key_of_issuer(identity: Identity, text: str, trusted: tuple[str, ...]) -> Ed25519PublicKey:
     """Return the key that must have signed a receipt, by the issuer that it names."""
-    if len(text) > TOKEN_CHARACTERS_MAX or not text.isascii():
-        raise ReceiptInvalid("This is not a receipt.")
     try:
-        claims = jwt.decode(text, options={"verify_signature": False})
+        issuer = _unverified(text).get("iss")
     except jwt.InvalidTokenError:
         raise ReceiptInvalid("This is not a receipt.") from None
-    issuer = claims.get("iss")
     if issuer == identity.did:
         return identity.public_key
     if issuer in trusted:
@@ -160,10 +182,20 @@ def _decode_receipt(text: str, key: Ed25519PublicKey) -> dict[str, Any]:
 
 def _decode(token: str, key: Ed25519PublicKey) -> dict[str, Any]:
     """Return the claims of a signed text; our own clock decides about its times."""
-    if len(token) > TOKEN_CHARACTERS_MAX or not token.isascii():
-        raise jwt.InvalidTokenError("too long, or no text of a token")
+    _check_text(token)
     claims: dict[str, Any] = jwt.decode(token, key, algorithms=[ALGORITHM], options=_CHECKS)
     return claims
+
+
+def _unverified(token: str) -> dict[str, Any]:
+    _check_text(token)
+    claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
+    return claims
+
+
+def _check_text(token: str) -> None:
+    if len(token) > TOKEN_CHARACTERS_MAX or not token.isascii():
+        raise jwt.InvalidTokenError("too long, or no text of a token")
 
 
 def _read_claims(claims: dict[str, Any]) -> ReceiptClaims:

@@ -11,7 +11,7 @@ from flask import Blueprint, Response, request
 from pydantic import Field, StrictInt
 
 from creditapp import agents
-from creditapp.agents import receipts, requests
+from creditapp.agents import receipts, requests, tokens
 from creditapp.agents.rails import Rails, sandbox
 from creditapp.agents.refusals import (
     OF_PAYMENTS,
@@ -21,10 +21,11 @@ from creditapp.agents.refusals import (
 )
 from creditapp.agents.requests import Challenge
 from creditapp.agents.settlement import Purchase
+from creditapp.agents.tokens import PaymentProof
 from creditapp.api.requests import IdempotentBody, optional_key, parse_body, replay_headers
 from creditapp.clock import now
 from creditapp.config import Settings
-from creditapp.errors import NotFound
+from creditapp.errors import NotFound, ValidationFailed
 from creditapp.http.documented import Answer, Documented
 from creditapp.http.json_provider import json_response
 from creditapp.http.policies import policy
@@ -88,10 +89,15 @@ class ChallengeAnswer(Schema):
 
 
 class ReceiptBody(RequestSchema):
-    """The payment request's token, once it is paid."""
+    """The payment request's token, once it is paid, or a payload that its payer signed."""
 
-    payment_request_token: str
+    payment_request_token: str | None = None
     payment_option_id: str | None = None
+    payload: str | None = Field(
+        None,
+        description="In place of the members above a JWT that has them, signed (EdDSA) with the "
+        "payer's did:key, who is then named by the receipt.",
+    )
 
 
 class ReceiptDetails(Schema):
@@ -180,7 +186,15 @@ def buy_or_challenge(count: int, key: str | None) -> Purchase | Response:
 def issue_receipt() -> Response:
     """Return the receipt, after the rail has proved the payment."""
     body = parse_body(ReceiptBody)
-    purchase = receipts.issue(body.payment_request_token, body.payment_option_id)
+    if (body.payment_request_token is None) == (body.payload is None):
+        raise ValidationFailed.of(
+            "paymentRequestToken", "Send the paymentRequestToken, or a payload that has it."
+        )
+    if body.payload is not None:
+        proof = tokens.read_payment_proof(body.payload)
+    else:
+        proof = PaymentProof(body.payment_request_token or "", body.payment_option_id)
+    purchase = receipts.issue(proof)
     settled = purchase.settlement
     details = ReceiptDetails(
         purchase_id=purchase.request.id,

@@ -15,6 +15,7 @@ import pytest
 from tests.api_server import ApiServer, running
 from tests.conventions.files import ROOT
 from tests.fakes.lying_seller import LyingSeller
+from tests.pages import parse_html
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +72,27 @@ def test_it_pays_nothing_at_another_price(server: ApiServer, program: Path) -> N
 
     assert ended.returncode == 1
     assert "The price should be 1.50 USD. Nothing was paid." in ended.stderr
+
+
+def test_it_waits_until_a_person_has_paid_by_card(server: ApiServer, program: Path) -> None:
+    running_program = subprocess.Popen(
+        [sys.executable, "-I", "-u", str(program), "--rail", "stripe", "--images", "1"],
+        env={"PAYWALL_HOST": server.url, "PATH": os.environ["PATH"]},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert running_program.stdout is not None
+    lines = iter(running_program.stdout.readline, "")
+    page = next(line for line in lines if line.startswith("Pay on this page: ")).split()[-1]
+    with httpx2.Client(timeout=60) as browser:
+        form = parse_html(browser.get(page).text).one("form")
+        fields = {**form.fields(), "card": "succeeds", "email": "buyer@example.com"}
+        paid = browser.post(page, data=fields)
+    assert paid.status_code == 303, paid.text
+    rest = "".join(lines)
+
+    assert running_program.wait(60) == 0
+    assert "2 credits are left" in rest
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from werkzeug.test import TestResponse
 
 from creditapp.agents import Identity
 from creditapp.clock import StoppedClock
@@ -256,3 +257,39 @@ def test_another_key_in_a_trusted_issuers_name_is_refused(agent_shop: AgentShop)
     claims = claims_of(agent_shop.receipt()) | {"iss": did}
 
     assert refused(agent_shop, jwt.encode(claims, other, "EdDSA")) == "receipt_invalid"
+
+
+def test_a_payer_who_signs_the_proof_is_named_by_the_receipt(agent_shop: AgentShop) -> None:
+    token, key = agent_shop.token(3), Ed25519PrivateKey.generate()
+    agent_shop.pay(token)
+    content = {"paymentRequestToken": token, "paymentOptionId": "sandbox", "iss": did_key(key)}
+
+    def claim(payload: str) -> TestResponse:
+        return agent_shop.post("/api/ack/receipts", {"payload": payload})
+
+    named = claim(jwt.encode(content, key, "EdDSA"))
+    forged = claim(jwt.encode(content, Ed25519PrivateKey.generate(), "EdDSA"))
+    other = Ed25519PrivateKey.generate()
+    second = claim(jwt.encode(content | {"iss": did_key(other)}, other, "EdDSA"))
+
+    assert claims_of(named.json["receipt"])["sub"] == did_key(key)
+    assert agent_shop.balance(named.json["receipt"])["remaining"] == 3
+    assert (forged.status_code, forged.json["code"]) == (401, "receipt_invalid")
+    assert claims_of(second.json["receipt"])["sub"] == did_key(key), "the first payer stays"
+
+
+@pytest.mark.parametrize("body", [{}, {"payload": "a.b.c", "paymentRequestToken": "a.b.c"}])
+def test_a_proof_comes_in_one_form(agent_shop: AgentShop, body: dict[str, str]) -> None:
+    answer = agent_shop.post("/api/ack/receipts", body)
+
+    assert (answer.status_code, answer.json["code"]) == (422, "validation_failed")
+
+
+@pytest.mark.parametrize("issuer", [None, 3, "did:web:localhost", "did:key:z6Mk", ["did:key:z"]])
+def test_a_payload_without_a_key_is_refused(agent_shop: AgentShop, issuer: Any) -> None:
+    content = {"paymentRequestToken": agent_shop.token(), "iss": issuer}
+    payload = f"{segment({'alg': 'EdDSA', 'typ': 'JWT'})}.{segment(content)}.AAAA"
+
+    answer = agent_shop.post("/api/ack/receipts", {"payload": payload})
+
+    assert (answer.status_code, answer.json["code"]) == (401, "receipt_invalid")
