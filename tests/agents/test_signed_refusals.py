@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections import Counter
 from datetime import timedelta
+from random import Random
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
-from creditapp.agents.models import Settlement
+from creditapp.agents.models import PaymentRequest, Settlement
 from creditapp.clock import StoppedClock
+from creditapp.db import transaction, update_if
 from tests.agents.signed_shop import BUY, SignedShop
 from tests.agents.wallets import decode, encode, x402_challenge
 
@@ -146,3 +152,65 @@ def test_an_expired_request_is_not_paid(
 
     assert (answer.status_code, answer.json["code"]) == (410, "payment_request_expired")
     assert signed_shop.facilitator.calls == []
+
+
+@both_rails
+def test_a_request_that_does_not_offer_the_rail_is_not_paid_by_it(
+    signed_shop: SignedShop, rail: str
+) -> None:
+    """A site that sells in euros offers no dollars; neither does a request of before it did."""
+    payment = signed_shop.payment(rail)
+    with signed_shop.app.app_context(), transaction() as session:
+        request = session.scalars(select(PaymentRequest)).one()
+        kept = [option for option in request.options if option["id"] != rail]
+        update_if(session, request, options=kept)
+
+    answer = signed_shop.buy(payment)
+
+    assert answer.status_code == 402
+    assert signed_shop.facilitator.calls == []
+
+
+@pytest.mark.databases("sqlite")
+@both_rails
+def test_no_altered_payment_buys_more_than_it_pays(signed_shop: SignedShop, rail: str) -> None:
+    """A random change of a good payment, many times: credits and money stay equal."""
+    dice, statuses = Random(rail), Counter[int]()
+    for number in range(120):
+        client = signed_shop.app.test_client()
+        network = {"REMOTE_ADDR": f"10.{number}.0.1"}  # 402s are limited by network
+        challenge = client.post(BUY, json={"count": 3}, environ_base=network)
+        ((name, text),) = signed_shop.paying(rail, challenge).items()
+        scheme, _, encoded = text.rpartition(" ")
+        altered = json.loads(urlsafe_b64decode(encoded.translate(_URL_SAFE) + "==="))
+        _alter(altered, dice)
+        data = urlsafe_b64encode(json.dumps(altered).encode()).decode()
+        header = f"{scheme} {data}" if scheme else data.translate(_STANDARD)
+        answer = client.post(BUY, json={"count": 3}, headers={name: header}, environ_base=network)
+        statuses[answer.status_code] += 1
+        assert answer.status_code in (200, 401, 402), header
+        assert signed_shop.credits_granted() == signed_shop.money_received(), header
+    assert statuses[402] > 50
+    assert signed_shop.money_received() == 3 * statuses[200]
+
+
+_STANDARD, _URL_SAFE = str.maketrans("-_", "+/"), str.maketrans("+/", "-_")
+_VALUES = ("", "0", "1", "3000000", "0x" + "ab" * 20, "eip155:1", -1, 0, 2**70, None, [], {}, True)
+
+
+def _alter(place: Any, dice: Random) -> None:
+    """Replace, remove or copy one member somewhere in a JSON object."""
+    while True:
+        key = dice.choice(list(place) if isinstance(place, dict) else range(len(place)))
+        inner = place[key]
+        if isinstance(inner, dict | list) and inner and dice.random() < 0.75:
+            place = inner
+            continue
+        if isinstance(place, dict) and dice.random() < 0.3:
+            del place[key]
+        elif isinstance(inner, str) and inner and dice.random() < 0.5:
+            at = dice.randrange(len(inner))
+            place[key] = inner[:at] + dice.choice("0123456789abcdefXYZ\u00e9") + inner[at + 1 :]
+        else:
+            place[key] = dice.choice(_VALUES)
+        return

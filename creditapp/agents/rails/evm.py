@@ -118,6 +118,8 @@ class EvmRail(ABC):
     def _settle_new(
         self, request: PaymentRequest, payment: Payment, headers: Mapping[str, str]
     ) -> Settled:
+        if all(option["id"] != self.name for option in request.options):
+            raise PaymentRefused(f"This payment request cannot be paid by {self.name}.")
         attempt = _Attempt(self, request, payment.idempotency_key)
         handler = self._handler(request, attempt)
         result = self._run(handler, {self.header: headers[self.header]})
