@@ -159,11 +159,22 @@ def delete_all(session: Session, user_id: str) -> None:
     session.execute(
         update(UsageRecord)
         .where(UsageRecord.user_id == user_id)
-        .values(conversation_id=None, message_id=None)
+        .values(conversation_id=None, message_id=None, answer=None)
         .execution_options(synchronize_session=False)
     )
     session.execute(delete(Message).where(Message.conversation_id.in_(own)))
     session.execute(delete(Conversation).where(Conversation.user_id == user_id))
+
+
+def forget_answers(session: Session, *, before: datetime) -> None:
+    """Forget the texts of old answers that no conversation has; what they cost stays."""
+    session.execute(
+        update(UsageRecord)
+        .where(UsageRecord.answer.is_not(None), UsageRecord.created_at < before)
+        .where(UsageRecord.state == "settled")
+        .values(answer=None)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def delete_conversation(session: Session, conversation_id: str, user_id: str) -> None:

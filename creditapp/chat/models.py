@@ -100,6 +100,7 @@ class UsageRecord(db.Model):
         Index("ix_usage_records_user_id", "user_id", "id"),
         Index("ix_usage_records_created_at", "user_id", "created_at"),
         Index("ix_usage_records_open", "lease_until", **_where("state = 'open'")),
+        Index("ix_usage_records_answer", "created_at", **_where("answer IS NOT NULL")),
         Index("ix_usage_records_conversation_id", "conversation_id"),
     )
 

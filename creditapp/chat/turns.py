@@ -26,7 +26,7 @@ from creditapp.chat.settlement import result_of
 from creditapp.chat.slots import ChatSlots
 from creditapp.chat.usage import input_estimate
 from creditapp.db import insert_once, reading, stop_reading, transaction
-from creditapp.errors import AppError, IdempotencyInProgress, IdempotencyKeyReused
+from creditapp.errors import AppError, IdempotencyInProgress, IdempotencyKeyReused, NotFound
 from creditapp.generation.moderation import Moderation
 from creditapp.generation.orders import ONCE
 from creditapp.generation.sources import Sources
@@ -258,6 +258,8 @@ def replay(session: Session, earlier: UsageRecord, digest: str) -> LiveTurn:
         raise IdempotencyKeyReused("This Idempotency-Key was used for another request.")
     if earlier.state == "open":
         raise IdempotencyInProgress
+    if earlier.message_id is None and earlier.answer is None:
+        raise NotFound("The answer to this request has been deleted.")
     turn = LiveTurn(earlier, replayed=True)
     turn.append(text_of(session, earlier))
     turn.finish(result_of(session, earlier))

@@ -8,6 +8,7 @@ import structlog
 
 from creditapp import accounts, agents, emails, guests, jobs, ledger, payments, webhooks_out
 from creditapp.catalog import Catalog
+from creditapp.chat import exchanges
 from creditapp.chat import recovery as chat_recovery
 from creditapp.clock import now
 from creditapp.config import Settings
@@ -149,7 +150,8 @@ def forget() -> None:
         # Kinds without a listener are deleted whether handled or not.
         before = moment - timedelta(days=30)
         ledger.outbox.prune(session.connection(), before=before, keep=["low_balance"])
-        ledger.idempotency.prune(session.connection(), before=moment - timedelta(days=30))
+        ledger.idempotency.prune(session.connection(), before=before)
+        exchanges.forget_answers(session, before=before)
     uploads.sweep_uploads(now=moment)
 
 

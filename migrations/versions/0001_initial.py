@@ -988,6 +988,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_usage_records"),
         sa.UniqueConstraint("user_id", "request_key", name="uq_usage_records_user_id_request_key"),
     )
+    op.create_index(
+        "ix_usage_records_answer",
+        "usage_records",
+        ["created_at"],
+        sqlite_where=sa.text("answer IS NOT NULL"),
+        postgresql_where=sa.text("answer IS NOT NULL"),
+    )
     op.create_index("ix_usage_records_conversation_id", "usage_records", ["conversation_id"])
     op.create_index(
         "ix_usage_records_open",

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from flask import Flask
 
+from creditapp.chat import exchanges
 from creditapp.chat import recovery as chat_recovery
+from creditapp.clock import StoppedClock
+from creditapp.db import transaction
 from creditapp.generation.providers import GenerationFailed
 from creditapp.media import Link
 from creditapp.media.files import FileMedia
@@ -271,3 +276,22 @@ def test_the_address_of_a_file_in_a_bucket_is_a_signed_link(
     signed = program.post("images/generations", body, "once")
     assert signed.json is not None
     assert signed.json["data"][0]["url"].startswith("https://bucket.example/")
+
+
+@pytest.mark.parametrize("by", ["age", "account"])
+def test_a_kept_answer_is_forgotten_with_time_and_with_the_account(
+    app: Flask, program: V1Program, turns: Turns, clock: StoppedClock, by: str
+) -> None:
+    assert program.post("chat/completions", CHAT, "once").status_code == 200
+    (record,) = turns.records()
+    with app.app_context(), transaction() as session:
+        exchanges.forget_answers(session, before=clock.now())
+    assert turns.record().answer == "Hello there."  # it is not older than that
+    with app.app_context(), transaction() as session:
+        if by == "age":
+            exchanges.forget_answers(session, before=clock.now() + timedelta(seconds=1))
+        else:
+            exchanges.delete_all(session, record.user_id)
+    assert turns.record().answer is None
+    assert turns.record().cost_micro == record.cost_micro
+    program.refused(404, "not_found", "chat/completions", CHAT, "once")
