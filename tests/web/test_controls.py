@@ -140,6 +140,7 @@ BODIES: dict[str, dict[str, object]] = {
         "prompt": "a boat", "model": "nano-banana", "size": "1:1", "quality": "low",
         "idempotencyKey": "k1",
     },
+    "/api/webhook-endpoints": {"url": "https://hooks.example.com/", "description": "Builder"},
     "/api/generate-video": {
         "prompt": "waves", "size": "16:9", "model": "video", "idempotencyKey": "k2",
     },

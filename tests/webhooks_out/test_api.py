@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from flask import Flask
 from sqlalchemy import select
@@ -109,6 +111,15 @@ def test_a_member_has_at_most_ten(api: Program) -> None:
         assert api.call("POST", PATH, BODY).status_code == 201
     api.refused(409, "conflict", "POST", PATH, BODY)
     assert len(api.get(PATH)["items"]) == 10
+
+
+def test_of_many_created_at_once_ten_are_kept(app: Flask, alice: Person, api: Program) -> None:
+    for _ in range(ENDPOINTS_MAX - 2):
+        api.call("POST", PATH, BODY)
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda _: alice.call("POST", PATH, BODY).status_code, range(6)))
+    assert sorted(answers) == [201, 201, 409, 409, 409, 409]
+    assert len(api.get(PATH)["items"]) == ENDPOINTS_MAX
 
 
 def test_a_key_reaches_none_of_it(app: Flask, alice: Person, api: Program) -> None:
