@@ -239,6 +239,13 @@ def test_only_a_working_key_is_let_in(app: Flask, assistant: Assistant, alice: P
     assert own.status_code == 200, "a page of this site, with the session"
 
 
+def test_a_program_finds_it_and_its_tools_in_llms_txt(app: Flask, assistant: Assistant) -> None:
+    found = app.test_client().get("/llms.txt").text
+    assert "http://localhost/mcp" in found
+    for tool in assistant.ask("tools/list")["result"]["tools"]:
+        assert tool["name"] in found
+
+
 def test_another_persons_generation_is_not_found(
     assistant: Assistant, charlie: Person, studio: Studio
 ) -> None:
