@@ -33,6 +33,13 @@ class ChatOrder:
     """Of the images that came with the request, by the ids that they were given: a repeated request
     brings the same images under other ids."""
 
+    def schema_message(self) -> list[ChatMessage]:
+        """Return the schema of the answer as a message, to be priced: the model reads it too."""
+        response_format = self.options.get("response_format")
+        if response_format is None:
+            return []
+        return [ChatMessage("system", json.dumps(response_format))]
+
     def digest(self) -> str:
         """Return the digest of what was asked, which a repeated request must have."""
         texts = [

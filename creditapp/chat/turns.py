@@ -123,12 +123,15 @@ def _create(
     )
     messages, sent_images = images.find(session, by, history, order.messages)
     images.require_taken(get(Catalog), model, sent_images)
-    prompt, omitted = context.fit(model, [*INSTRUCTIONS.get(order.source, ()), *messages])
+    schema, instructions = order.schema_message(), INSTRUCTIONS.get(order.source, ())
+    # What the model reads. Messages of the system are never left out, so that the schema is first.
+    read, omitted = context.fit(model, [*schema, *instructions, *messages])
+    prompt = read[len(schema) :]
     sent_images = {id: sent_images[id] for each in prompt for id in each.image_ids}
     record = new_record(order.source, model, route, by, key, order.digest(), now)
     record.omitted_messages = omitted
     max_output_tokens = fund(
-        session, record, by, model, prompt, own_key, now, order.max_output_tokens
+        session, record, by, model, read, own_key, now, order.max_output_tokens
     )
     # Whoever had the wallet before may have stored this turn. An insert would then wait for its
     # settlement, and that one for the wallet: read before it.

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import math
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field, StrictBool, StrictInt
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, StrictBool, StrictInt
 
 from creditapp.api.generations import ChargeAnswer
 from creditapp.api.v1.requests import Only, V1Body
 from creditapp.errors import UnsupportedParameter
+from creditapp.http.json_provider import json_text
 from creditapp.rate_limits import CHAT_MESSAGES_MAX
 
 OPTIONS = (
@@ -31,11 +34,26 @@ class StreamOptions(BaseModel):
     include_obfuscation: Annotated[Any, Only(False)] = False
 
 
+def _as_vendors_read(schema: dict[str, Any] | None) -> Any:
+    """Return a schema with its fractions as floats, which requests to vendors are written with."""
+    try:
+        return json.loads(json_text(schema), parse_float=_finite)
+    except (ValueError, RecursionError):
+        raise ValueError("This schema cannot be sent to a model.") from None
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError("too large")
+    return number
+
+
 class ResponseFormat(BaseModel):
     """The form of the answer, as the model's vendor takes it."""
 
     type: Literal["text", "json_object", "json_schema"]
-    json_schema: dict[str, Any] | None = None
+    json_schema: Annotated[dict[str, Any] | None, AfterValidator(_as_vendors_read)] = None
 
 
 class CompletionBody(V1Body):
