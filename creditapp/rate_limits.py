@@ -141,6 +141,11 @@ STRIPE_REQUESTS: Final = RateLimit(20, timedelta(minutes=1), "member")
 PURCHASE_QUESTIONS: Final = RateLimit(1, timedelta(seconds=5), "purchase")
 """Questions to Stripe about a purchase because its buyer came back; otherwise its row answers."""
 
+# Webhooks of members.
+
+WEBHOOK_TESTS: Final = RateLimit(30, _HOUR, "endpoint")
+"""Test events: each is a row, and a request to somebody's server."""
+
 # Agents.
 
 PAYMENT_REQUESTS: Final = RateLimit(60, _HOUR, "network")

@@ -10,10 +10,13 @@ from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.orm import Session
 
 from creditapp.db import update_if
-from creditapp.errors import Conflict, NotFound
+from creditapp.errors import Conflict, NotFound, RateLimited
+from creditapp.rate_limits import WEBHOOK_TESTS
 from creditapp.webhooks_out.events import TEST
 from creditapp.webhooks_out.models import WebhookAttempt, WebhookDelivery, WebhookEndpoint
 
+ATTEMPTS_MAX: Final = 100
+"""Of one delivery, sent again by its member: each is a row, and a request to somebody's server."""
 RETENTION: Final = timedelta(days=7)
 """How long a delivery is kept after its event."""
 
@@ -53,10 +56,13 @@ def redeliver(
 ) -> WebhookDelivery:
     """Send a delivery again, under the same id; the schedule of its retries begins anew.
 
-    Raises ``NotFound``, or ``Conflict`` while the endpoint is off. One that waits is sent now.
+    Raises ``NotFound``, or ``Conflict`` while the endpoint is off, and for one that was sent
+    ``ATTEMPTS_MAX`` times. One that waits is sent now.
     """
     row = find_delivery(session, endpoint.id, delivery_id)
     require_enabled(endpoint)
+    if row.attempts >= ATTEMPTS_MAX:
+        raise Conflict(f"This event was sent {ATTEMPTS_MAX} times. It is not sent again.")
     update_if(session, row, state="pending", retries=0, due_at=now, finished_at=None)
     return row
 
@@ -67,15 +73,18 @@ def require_enabled(endpoint: WebhookEndpoint) -> None:
         raise Conflict("This endpoint is off. Switch it on first.")
 
 
-def refuse_second_test(session: Session, endpoint_id: str) -> None:
-    """Raise ``Conflict`` while a test event waits for the endpoint."""
-    query = select(WebhookDelivery.id).where(
-        WebhookDelivery.endpoint_id == endpoint_id,
-        WebhookDelivery.state == "pending",
-        WebhookDelivery.event == TEST,
+def refuse_many_tests(session: Session, endpoint_id: str, *, now: datetime) -> None:
+    """Raise ``Conflict`` while a test event waits for the endpoint, ``RateLimited`` after many."""
+    tests = select(WebhookDelivery.id).where(
+        WebhookDelivery.endpoint_id == endpoint_id, WebhookDelivery.event == TEST
     )
-    if session.execute(query.limit(1)).first() is not None:
+    if session.execute(tests.where(WebhookDelivery.state == "pending").limit(1)).first():
         raise Conflict("A test event is on its way already. Its result will be in the log.")
+    recent = tests.where(WebhookDelivery.created_at > now - WEBHOOK_TESTS.window)
+    if len(session.execute(recent.limit(WEBHOOK_TESTS.limit)).all()) >= WEBHOOK_TESTS.limit:
+        raise RateLimited.after(
+            600, f"This endpoint got {WEBHOOK_TESTS.limit} test events in an hour. Wait a little."
+        )
 
 
 def fail_pending(session: Session, endpoint_id: str, *, now: datetime) -> None:

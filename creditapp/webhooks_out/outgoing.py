@@ -52,12 +52,12 @@ def queue(
 
 
 def queue_test(session: Session, endpoint: WebhookEndpoint, *, now: datetime) -> WebhookDelivery:
-    """Queue a test event; raise ``Conflict`` for an endpoint that is off or waits for one.
+    """Queue a test event for an endpoint that the caller has locked.
 
-    Two at once may both be queued.
+    Raises ``Conflict`` for one that is off or waits for a test, ``RateLimited`` after many.
     """
     log.require_enabled(endpoint)
-    log.refuse_second_test(session, endpoint.id)
+    log.refuse_many_tests(session, endpoint.id, now=now)
     data = {"endpointId": endpoint.id}
     return _insert(session, endpoint, TEST, data, f"test:{new_id('t')}", now=now)
 

@@ -9,6 +9,7 @@ one thread for one attempt and no other endpoint waits for it.
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -41,10 +42,12 @@ _PAUSE: Final = timedelta(seconds=5)
 """Before the next run of an endpoint whose receiver failed."""
 _ATTEMPTS_MAX: Final = 100
 """Of one run; the sweep starts the next."""
+RUN_SECONDS: Final = 20.0
+"""After these a run ends, and the sweep starts the next: a slow receiver keeps no thread."""
 _STARTS: Final = 200
 
 Start = Callable[[str, str], object]
-"""Called with the job id of a run, and with the endpoint's."""
+"""Called with the job id of a run, and with the id of the endpoint's member."""
 Stopped = Callable[[Session, WebhookEndpoint, datetime], None]
 """Called in the transaction that switches an endpoint off because its receiver fails."""
 
@@ -56,14 +59,14 @@ def sweep(start: Start) -> None:
     moment = now()
     outgoing.queue_history()
     due = (
-        select(WebhookEndpoint.id)
+        select(WebhookEndpoint.id, WebhookEndpoint.user_id)
         .join(WebhookDelivery, WebhookDelivery.endpoint_id == WebhookEndpoint.id)
         .where(WebhookDelivery.state == "pending", WebhookDelivery.due_at <= moment, *_free(moment))
         .distinct()
     )
     with snapshot() as session:
-        endpoint_ids = session.scalars(due.limit(_STARTS)).all()
-    for endpoint_id in endpoint_ids:
+        endpoints_due = session.execute(due.limit(_STARTS)).all()
+    for endpoint_id, user_id in endpoints_due:
         with transaction() as session:
             endpoint = session.get_one(WebhookEndpoint, endpoint_id)
             run = endpoint.run + 1
@@ -76,12 +79,13 @@ def sweep(start: Start) -> None:
                 leased_until=moment + _LEASE,
             )
         if started:
-            start(f"{endpoint_id}.{run}", endpoint_id)
+            start(f"{endpoint_id}.{run}", user_id)
 
 
 def deliver(job_id: str, stopped: Stopped) -> None:
     """Send an endpoint's due deliveries, the longest due first, until none is left or one fails."""
     endpoint_id, _, run = job_id.rpartition(".")
+    ends_at = time.monotonic() + RUN_SECONDS
     for _ in range(_ATTEMPTS_MAX):
         message = _next(endpoint_id, int(run))
         if message is None:
@@ -89,6 +93,8 @@ def deliver(job_id: str, stopped: Stopped) -> None:
         outcome = _send(message)
         if not _record(message, outcome, stopped):
             return
+        if time.monotonic() >= ends_at:
+            break
     with transaction() as session:
         _release(session, endpoint_id, int(run), until=None)
 
