@@ -110,13 +110,15 @@ def _checked(key: str) -> str:
 def pop_max_micro(body: dict[str, Any]) -> int | None:
     """Remove ``maxCredits`` from a body; return the most that the request may cost, or None.
 
-    The header ``X-Max-Credits`` comes before the body's member.
+    Of it and the header ``X-Max-Credits`` the smaller one counts: a client may send the header with
+    every request, and neither may raise the other.
     """
-    value = body.pop("maxCredits", None)
-    return parse_max_micro(request.headers.get("X-Max-Credits", value))
+    named = (body.pop("maxCredits", None), request.headers.get("X-Max-Credits"))
+    limits = [micro for each in named if (micro := _max_micro(each)) is not None]
+    return min(limits, default=None)
 
 
-def parse_max_micro(value: object) -> int | None:
+def _max_micro(value: object) -> int | None:
     """Return the microcredits of a ``maxCredits``; raise ``ValidationFailed`` for a wrong one."""
     if value is None:
         return None

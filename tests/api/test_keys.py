@@ -213,6 +213,16 @@ def test_a_request_says_what_it_may_cost_at_most(api: Program) -> None:
         api.refused(422, "validation_failed", "POST", IMAGE, {**BODY, "maxCredits": wrong})
 
 
+def test_of_header_and_body_the_smaller_limit_counts(api: Program) -> None:
+    """A header that a client sends with every request raises no limit of one request."""
+    order = {**BODY, "n": 3}
+    for header, member in (("100", 1), ("1", 100)):
+        answer = api.call("POST", IMAGE, {**order, "maxCredits": member}, X_Max_Credits=header)
+        assert (answer.status_code, answer.json["code"]) == (402, "max_credits_exceeded")
+        assert answer.json["limit"] == 1
+    assert api.person.balance() == 50
+
+
 def test_a_key_is_changed_from_its_next_request_on(api: Program) -> None:
     made = create(api.person, budget={"amount": 5, "period": "week"})
     path = f"/api/keys/{made['id']}"

@@ -23,7 +23,7 @@ from creditapp.api.mcp.files import content_of
 from creditapp.api.mcp.protocol import Exchange
 from creditapp.api.prices import CostsAnswer, price_list
 from creditapp.api.quotes import QuoteAnswer, QuoteRequest, answer_quote
-from creditapp.api.requests import operation_of, parse_max_micro
+from creditapp.api.requests import operation_of, pop_max_micro
 from creditapp.api.waiting import wait_for_end
 from creditapp.db import reading
 from creditapp.errors import AppError, Forbidden, ValidationFailed
@@ -164,9 +164,8 @@ def _max_micro(body: Arguments) -> int:
 
     The header is the person's, in the settings of the client, and no model can raise it.
     """
-    named = [body.pop("maxCredits", None), request.headers.get("X-Max-Credits")]
-    limits = [micro for each in named if (micro := parse_max_micro(each)) is not None]
-    return min(limits, default=MCP_MAX_MICRO)
+    micro = pop_max_micro(body)
+    return MCP_MAX_MICRO if micro is None else micro
 
 
 def _get_generation(arguments: Arguments, exchange: Exchange) -> ToolAnswer:
