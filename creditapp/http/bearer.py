@@ -77,8 +77,8 @@ def sent_token() -> str:
 
 
 def fingerprint() -> str:
-    """Return a hash that stands for the bearer key of the request."""
-    return api_keys.digest_of(request.headers["Authorization"])
+    """Return a hash that stands for the request's bearer key, however its header is written."""
+    return api_keys.digest_of(sent_token())
 
 
 def authenticate(scope: str | None, *, takes_any: bool = False) -> None:
@@ -124,7 +124,8 @@ def _member_of_token(session: Session, token: str) -> Member:
     if row is None:
         raise TokenInvalid("The account or the API key of this access token is gone.")
     if content.key_id is not None:
-        limits = replace(_limits(row[len(_PERSON) :]), scopes=_OF_A_TOKEN)
+        of_key = _limits(row[len(_PERSON) :])
+        limits = replace(of_key, scopes=of_key.scopes & _OF_A_TOKEN)
     return _member(row, replace(limits, feature=content.feature))
 
 

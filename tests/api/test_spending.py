@@ -169,6 +169,17 @@ def test_a_token_made_by_a_key_spends_of_its_budget_and_ends_with_it(
     assert token.code("POST", SPEND, body("three", amount=1)) == "token_invalid"
 
 
+def test_a_token_spends_no_longer_than_its_key_may(app: Flask, api: Program) -> None:
+    made = create(api.person, scopes=["read", "spend"])
+    key = KeyHolder(app, made["key"])
+    sent = {"feature": "ai-generation"}
+    token = KeyHolder(app, key.call("POST", "/api/me/access-token", sent).json["token"])
+    assert token.code("POST", SPEND, body()) == 200
+    api.call("PATCH", f"/api/keys/{made['id']}", {"scopes": ["read"]})
+    assert token.code("POST", SPEND, body("two")) == "forbidden"
+    assert token.code("GET", "/api/credits/balance") == "forbidden", "it never reads"
+
+
 @pytest.fixture
 def operator(app: Flask) -> Any:
     """A function that calls as the operator's script."""

@@ -79,6 +79,16 @@ def test_unpaid_payment_requests_are_limited_and_paid_ones_are_not(limited_app: 
     assert from_network(browser, "/api/images/generate", "10.0.0.1", **other).status_code == 429
 
 
+def test_a_key_has_one_limit_however_its_header_is_written(limited_app: Flask) -> None:
+    browser = limited_app.test_client()
+    left = []
+    for header in ("Bearer cak_one", "bearer cak_one", "BEARER   cak_one ", "bEaReR cak_one"):
+        headers = {"Authorization": header}
+        answer = from_network(browser, "/api/credit-packs", "10.0.0.8", headers=headers)
+        left.append(answer.headers["RateLimit-Remaining"])
+    assert left == ["599", "598", "597", "596"]
+
+
 def test_limits_hold_in_each_process_while_redis_is_away(database_url: str, tmp_path: Path) -> None:
     enabled, limiter.enabled = limiter.enabled, True
     app = build_app(database_url, tmp_path, {"REDIS_URL": "redis://127.0.0.1:1/0"})
