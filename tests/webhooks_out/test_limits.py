@@ -1,4 +1,4 @@
-"""What one member can make the deliveries do: bounded rows, and a bounded share of the threads."""
+"""Limits of what one member makes the deliveries do: rows, and a share of the threads."""
 
 from __future__ import annotations
 
