@@ -45,7 +45,7 @@ RUN_BY = {
     ("docs/performance.md", "sh"): "parsed",
     ("docs/webhooks.md", "javascript"): "run below",
     ("docs/webhooks.md", "python"): "run below",
-    ("docs/agents.md", "sh"): "installs an extra of its own",
+    ("docs/agents.md", "sh"): "tests/agents/test_buyer.py, and parsed",
     ("docs/security.md", "sh"): "installs an extra of its own",
 }
 """The test of each document's samples in a language; ``parsed`` are lines of ``./run``, below."""
@@ -58,9 +58,10 @@ NOT_RUN = {
     "git pull": "fetches another version",
     "for i in": "asks a site behind its proxy; tests/accounts/test_networks.py has the rule",
     "export ": "sets a variable",
+    ".venv/bin/python examples/buyer/buyer.py": "tests/agents/test_buyer.py runs it",
     ".venv/bin/uv ": "installs an extra of its own",
     "pip install": "tests/clients/test_package.py builds the package",
-    "curl ": "run below",
+    "curl ": "run below; that of a refund needs a receipt, as tests/agents has it",
 }
 """Shell lines that are no command of ours, and why they are not run here."""
 
