@@ -28,6 +28,7 @@ from creditapp.agents.refusals import (
     SettlementUnknown,
 )
 from creditapp.agents.settlement import (
+    OtherPayment,
     Purchase,
     find_settlement,
     key_caller,
@@ -86,6 +87,10 @@ def pay(
         )
     except CredentialReplayed:
         _reopen(request, payment.fingerprint)
+        raise
+    except OtherPayment:
+        # It took longer than its lease, and another payment came first: a person pays it back.
+        log.error("second payment", payment_request=request.id, rail=rail.name, ref=settled.ref)
         raise
     return purchase_of(request.id, settlement, headers=settled.headers)
 

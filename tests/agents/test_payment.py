@@ -209,3 +209,22 @@ def test_unpaid_requests_are_forgotten_a_week_after_they_expired(
 
     assert agent_shop.count(PaymentRequest) == 1
     assert send(agent_shop, f"{unpaid}:a").json["code"] == "unknown_payment_request"
+
+
+def test_a_payment_that_outlived_its_lease_is_told_to_the_operator(
+    agent_shop: AgentShop, rail: FlakyRail, clock: StoppedClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    request_id = new_request(agent_shop)
+
+    def be_slow() -> None:
+        rail.before = lambda: None
+        clock.advance(timedelta(seconds=91))
+        sweep(agent_shop, clock)  # it finds no payment, and opens the request again
+        assert send(agent_shop, f"{request_id}:b").status_code == 200
+
+    rail.before = be_slow
+    late = send(agent_shop, f"{request_id}:a")
+
+    assert (late.status_code, late.json["code"]) == (409, "conflict")
+    assert agent_shop.count(Grant) == 1
+    assert f"{request_id}:a" in caplog.text

@@ -185,7 +185,10 @@ def test_a_token_that_we_did_not_sign_gets_no_receipt(agent_shop: AgentShop) -> 
     assert agent_shop.pay(forged).json["code"] == "unknown_payment_request"
 
 
-def test_errors_show_no_receipt(agent_shop: AgentShop, capfd: pytest.CaptureFixture[str]) -> None:
+def test_errors_and_logs_show_no_receipt(
+    agent_shop: AgentShop, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
     receipt = agent_shop.receipt(1)
     agent_shop.make(receipt, prompt="a quay")
 
@@ -193,9 +196,9 @@ def test_errors_show_no_receipt(agent_shop: AgentShop, capfd: pytest.CaptureFixt
     altered = agent_shop.generate(receipt[:-4] + "AAAA", prompt="a quay")
 
     signature = receipt.rpartition(".")[2]
-    logged = "".join(capfd.readouterr())
-    assert signature not in exhausted.text + altered.text + logged
-    assert receipt not in logged
+    assert caplog.text, "the image's thumbnail failed, and the log says so"
+    assert signature not in exhausted.text + altered.text + caplog.text
+    assert receipt not in caplog.text
 
 
 @pytest.mark.parametrize("path", ["/api/images/generate", "/api/ack/receipts"])

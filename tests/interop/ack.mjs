@@ -1,6 +1,7 @@
 // Buys with the Agent Commerce Kit's own code: verifies our tokens through did:web, and forges receipts.
 import {
   createDidKeyUri,
+  createJwt,
   createJwtSigner,
   createPaymentReceipt,
   generateKeypair,
@@ -32,10 +33,13 @@ await fetch(option.paymentService, {
   headers: { "Content-Type": "application/json" },
   body: JSON.stringify(token),
 })
+const payer = await generateKeypair("Ed25519")
+const payerDid = createDidKeyUri(payer)
+const payload = await createJwt(token, { issuer: payerDid, signer: createJwtSigner(payer) }, { alg: "EdDSA" })
 const issued = await fetch(option.receiptService, {
   method: "POST",
   headers: { "Content-Type": "application/json" },
-  body: JSON.stringify(token),
+  body: JSON.stringify({ payload }),
 })
 const { receipt } = await issued.json()
 const verified = await verifyPaymentReceipt(receipt, {
@@ -67,6 +71,7 @@ console.log(
     description: paymentRequest.description,
     option,
     paymentRequestId: paymentRequest.id,
+    payerIsNamed: verified.receipt.credentialSubject.id === payerDid,
     receiptIssuer: verified.receipt.issuer.id,
     receiptRequest: verified.paymentRequest.id,
     receiptOption: verified.receipt.credentialSubject.paymentOptionId,

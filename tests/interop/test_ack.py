@@ -31,6 +31,7 @@ def test_its_own_code_verifies_what_we_sign_and_forges_nothing(
     assert printed["description"] == "Purchase of 3 image generation credits"
     option = printed["option"]
     assert (option["amount"], option["decimals"], option["currency"]) == (300, 2, "USD")
+    assert printed["payerIsNamed"]
     assert printed["receiptRequest"] == printed["paymentRequestId"]
     assert printed["receiptOption"] == option["id"]
     assert printed["image"] == [200, "image/png"]
