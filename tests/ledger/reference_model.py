@@ -161,7 +161,7 @@ class Model:
         return len(self.payable(wallet, operation))
 
     def taken(self, budget: Budget, now: datetime) -> int:
-        """What the charges of a key have taken or hold in the present period of its budget."""
+        """The credits that a key has taken or holds in the present period of its budget."""
         return sum(
             charge.captured()
             for charge in self.charges

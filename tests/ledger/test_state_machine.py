@@ -31,6 +31,7 @@ from creditapp.api_keys import PERIODS, bounds, budget_of
 from creditapp.clock import NEVER
 from tests.ledger import reference_model
 from tests.ledger.cast import DAY, START, prove
+from tests.ledger.expected_events import EXPECTED
 from tests.ledger.reference_model import Budget, Model, Refused
 
 SOAK = os.environ.get("CREDITAPP_SOAK") == "1"
@@ -45,21 +46,6 @@ REFUSALS: dict[str, type[Exception] | tuple[type[Exception], ...]] = {
     "max": ledger.MaxCreditsExceeded,
     "settled": (ledger.ChargeSettled, ledger.HoldExpired),
 }
-EXPECTED = {
-    "grant", "grant repeated", "grant pays debt", "spend", "spend refused: insufficient",
-    "spend refused: frozen", "spend replayed", "spend key reused", "hold",
-    "hold refused: insufficient", "hold refused: frozen", "hold replayed", "hold lapsed",
-    "refused for its scope", "capture", "capture refused: settled", "capture of too much",
-    "capture repeated", "release", "release refused: settled", "refund",
-    "refund refused: settled", "returned to an expired grant", "return pays what is owed",
-    "revoke", "revoke less", "revoke leaves owed", "debt undone", "freeze", "unfreeze",
-    "freeze wallet", "unfreeze wallet", "transfer", "transfer replayed",
-    "transfer refused: insufficient", "transfer refused: frozen", "expire", "expired",
-    "went on after a refusal", "spend by a key", "hold by a key", "spend refused: budget",
-    "hold refused: budget", "spend refused: max", "hold refused: max", "budget began anew",
-    "replayed beyond the budget",
-}  # fmt: skip
-
 VERBS = (
     "grant grant grant grant charge charge charge charge charge charge capture capture capture"
     " refund refund charge_again grant_again revoke revoke revoke dispute freeze_or_unfreeze"
