@@ -17,7 +17,7 @@ GUEST_PAGES = ("/", "/credits", "/auth/signup", "/auth/login", "/auth/forgot", "
 GUEST_PAGES += ("/credits/plans",)
 MEMBER_PAGES = ("/", "/credits", "/dashboard", "/gallery", "/settings", "/dashboard?type=spent")
 MEMBER_PAGES += ("/credits/plans", "/credits/refunds", "/history", "/history?q=nothing")
-MEMBER_PAGES += ("/dashboard/tokens", "/settings/delete")
+MEMBER_PAGES += ("/dashboard/tokens", "/settings/delete", "/credits/redeem")
 ROOT = Path(__file__).resolve().parents[2]
 DESIGNERS_PAGES = ["", "/tokens", "/type", "/space", "/icons", "/embed", "/emails"]
 DESIGNERS_PAGES += ["/button/main/code", "?q=cost", "?q=nothing-has-this"]
