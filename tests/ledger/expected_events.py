@@ -1,6 +1,8 @@
-"""Every verb and refusal that a run of the state machine must have met."""
+"""The verbs of the state machine, its refusals, and all that a run of it must have met."""
 
 from __future__ import annotations
+
+from creditapp import ledger
 
 EXPECTED = {
     "grant", "grant repeated", "grant pays debt", "spend", "spend refused: insufficient",
@@ -16,3 +18,16 @@ EXPECTED = {
     "hold refused: budget", "spend refused: max", "hold refused: max", "budget began anew",
     "replayed beyond the budget",
 }  # fmt: skip
+
+REFUSALS: dict[str, type[Exception] | tuple[type[Exception], ...]] = {
+    "frozen": ledger.AccountFrozen,
+    "insufficient": ledger.InsufficientCredits,
+    "budget": ledger.BudgetExceeded,
+    "max": ledger.MaxCreditsExceeded,
+    "settled": (ledger.ChargeSettled, ledger.HoldExpired),
+}
+VERBS = (
+    "grant grant grant grant charge charge charge charge charge charge capture capture capture"
+    " refund refund charge_again grant_again revoke revoke revoke dispute freeze_or_unfreeze"
+    " freeze_account unfreeze_account unfreeze_account transfer transfer expire wait wait wait"
+).split()

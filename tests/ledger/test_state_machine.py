@@ -31,26 +31,13 @@ from creditapp.api_keys import PERIODS, bounds, budget_of
 from creditapp.clock import NEVER
 from tests.ledger import reference_model
 from tests.ledger.cast import DAY, START, prove
-from tests.ledger.expected_events import EXPECTED
+from tests.ledger.expected_events import EXPECTED, REFUSALS, VERBS
 from tests.ledger.reference_model import Budget, Model, Refused
 
 SOAK = os.environ.get("CREDITAPP_SOAK") == "1"
 OPERATIONS = ("image", "video")
 WALLETS = 2
 MIN_AGE = 2 * DAY
-
-REFUSALS: dict[str, type[Exception] | tuple[type[Exception], ...]] = {
-    "frozen": ledger.AccountFrozen,
-    "insufficient": ledger.InsufficientCredits,
-    "budget": ledger.BudgetExceeded,
-    "max": ledger.MaxCreditsExceeded,
-    "settled": (ledger.ChargeSettled, ledger.HoldExpired),
-}
-VERBS = (
-    "grant grant grant grant charge charge charge charge charge charge capture capture capture"
-    " refund refund charge_again grant_again revoke revoke revoke dispute freeze_or_unfreeze"
-    " freeze_account unfreeze_account unfreeze_account transfer transfer expire wait wait wait"
-).split()
 
 
 class LedgerMachine(RuleBasedStateMachine):
