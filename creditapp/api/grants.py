@@ -12,7 +12,7 @@ from creditapp.features import OperatorGrant, grants
 from creditapp.http.json_provider import json_response
 from creditapp.http.openapi import documented
 from creditapp.http.policies import policy
-from creditapp.http.schemas import Credits, CreditsInput, Schema
+from creditapp.http.schemas import Credits, CreditsInput, PlainText, Schema
 
 routes = Blueprint("grants", __name__)
 
@@ -20,9 +20,9 @@ routes = Blueprint("grants", __name__)
 class GrantBody(IdempotentBody):
     """Credits to give to a user; an idempotency key, here or in the header, is required."""
 
-    user_id: str
+    user_id: PlainText
     amount: CreditsInput
-    reason: str
+    reason: PlainText
     expires_at: AwareDatetime | None = None
 
 

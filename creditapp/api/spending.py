@@ -23,7 +23,7 @@ from creditapp.features import FeatureSpend, Spent, spending
 from creditapp.http.json_provider import json_response
 from creditapp.http.openapi import documented
 from creditapp.http.policies import policy
-from creditapp.http.schemas import Credits, CreditsInput, Moment, RequestSchema, Schema
+from creditapp.http.schemas import Credits, CreditsInput, Moment, PlainText, RequestSchema, Schema
 from creditapp.http.sessions import require_member
 from creditapp.http.viewer import forget_viewer
 
@@ -38,7 +38,7 @@ class SpendBody(IdempotentBody):
 
     amount: CreditsInput
     feature: str = Field(description="Such as ai-generation; it is in the history.")
-    description: str = Field(default="", max_length=200, description="Shown in the history.")
+    description: PlainText = Field(default="", max_length=200, description="Shown in the history.")
 
 
 class SpendAnswer(Schema):

@@ -9,9 +9,17 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    PlainSerializer,
+    WithJsonSchema,
+)
 from pydantic.alias_generators import to_camel
 
+from creditapp.generation.orders import holds_controls
 from creditapp.http.json_provider import rfc3339
 from creditapp.units import MICRO_MAX, MICRO_PER_CREDIT, credits_number, micro_from_decimal
 
@@ -42,6 +50,16 @@ CreditsInput = Annotated[
     ),
 ]
 """Credits in a request's JSON, microcredits here."""
+
+
+def _without_controls(text: str) -> str:
+    if holds_controls(text):
+        raise ValueError("This text has control characters. Write it without them.")
+    return text
+
+
+PlainText = Annotated[str, AfterValidator(_without_controls)]
+"""A text of a request that is stored as it is."""
 Moment = Annotated[
     datetime, PlainSerializer(rfc3339), WithJsonSchema({"type": "string", "format": "date-time"})
 ]

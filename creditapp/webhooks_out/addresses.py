@@ -28,7 +28,8 @@ _NEVER: Final = tuple(
     ipaddress.ip_network(network)
     for network in (
         *("192.88.99.0/24", "2001::/23", "2002::/16"),  # tunnels, which hold an IPv4 address
-        *("100.64.0.0/10", "168.63.129.16/32", "3fff::/20"),  # shared, a cloud's own, examples
+        *("100.64.0.0/10", "3fff::/20"),  # shared, examples
+        *("168.63.129.16/32", "192.0.0.0/24"),  # clouds' own
     )
 )
 
@@ -128,7 +129,8 @@ def _split(url: str) -> SplitResult:
 
 def _check_host(host: str) -> None:
     try:
-        address = ipaddress.ip_address(host)
+        # The zone of an IPv6 address names an interface of this machine.
+        address = ipaddress.ip_address(host.replace("%", " "))
     except ValueError:
         labels = host.split(".")
         if (

@@ -96,6 +96,8 @@ def test_wrong_amounts_names_and_keys_are_named_and_cost_nothing(
         assert program.code("POST", SPEND, body(amount=amount)) == "validation_failed", amount
     for feature in ("", "A B", "x" * 81, "a/b", "é", None, 5):
         assert program.code("POST", SPEND, body(feature=feature)) == "validation_failed", feature
+    for text in ("a\0b", "\x1b[2J", "x" * 201, None, 5):
+        assert program.code("POST", SPEND, body(description=text)) == "validation_failed", text
     for key in ("", "x" * 101, "a\nb", 5, None):
         assert program.code("POST", SPEND, body(key)) == "validation_failed", key  # type: ignore[arg-type]
     assert program.code("POST", SPEND, body(maxCredits=4)) == "max_credits_exceeded"
@@ -206,6 +208,9 @@ def test_an_operator_grants_once_for_each_key(
         answer = operator({**grant, field: wrong, "idempotencyKey": _new()})
         assert (answer.status_code, answer.json["errors"][0]["field"]) == (422, field)
     assert operator({**grant, "userId": "usr_x", "idempotencyKey": _new()}).status_code == 404
+    for field in ("userId", "reason"):
+        answer = operator({**grant, field: "a\0b", "idempotencyKey": _new()})
+        assert (answer.status_code, answer.json["errors"][0]["field"]) == (422, field)
     for key in (ADMIN_KEY[:-1], ADMIN_KEY + "x", "", ADMIN_KEY[:-1] + "Y"):
         assert operator(grant, key).status_code == 401
     line = alice.call("GET", "/api/credits/transactions").json["items"][0]
