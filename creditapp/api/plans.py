@@ -14,8 +14,9 @@ from creditapp.catalog import Catalog
 from creditapp.catalog.packs import PlanView, plans_view
 from creditapp.catalog.plan_kinds import PLAN_KINDS
 from creditapp.db import reading
-from creditapp.errors import NotFound
+from creditapp.errors import NotFound, ValidationFailed
 from creditapp.http.csrf import is_form
+from creditapp.http.documented import Answer
 from creditapp.http.json_provider import json_response
 from creditapp.http.openapi import documented
 from creditapp.http.policies import policy
@@ -195,7 +196,10 @@ def go_to_portal() -> AnyResponse:
 @policy("user", scope="purchase")
 @asks_stripe
 @documented(
-    "The URL of the customer portal", CheckoutUrlAnswer, also={303: "To the portal, for a form"}
+    "The URL of the customer portal",
+    CheckoutUrlAnswer,
+    query=["flow"],
+    also={303: Answer("To the portal, for a form")},
 )
 def portal_link() -> AnyResponse:
     """Redirect a form to the customer portal, and return its URL as JSON."""
@@ -205,6 +209,8 @@ def portal_link() -> AnyResponse:
 
 
 def _portal(flow: str) -> str:
+    if flow and flow not in plans.PORTAL_FLOWS:
+        raise ValidationFailed.of("flow", f"A flow is one of {', '.join(plans.PORTAL_FLOWS)}.")
     return plans.portal_url(require_account(), flow)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Literal, TypeVar
 
+from pydantic import BaseModel
 from werkzeug.routing import Rule
 
 from creditapp.errors import AppError
@@ -14,6 +15,13 @@ from creditapp.errors import AppError
 View = TypeVar("View", bound=Callable[..., Any])
 
 JSON = "application/json"
+
+
+class ServerSentEvent(BaseModel):
+    """One event of a stream. Its data is a JSON text, but for the ``[DONE]`` of OpenAI's shape."""
+
+    event: str = "message"
+    data: str
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,14 @@ from werkzeug.routing import Rule
 from creditapp.agents.discovery import payment_info
 from creditapp.config import Settings
 from creditapp.errors import AppError
-from creditapp.http.documented import JSON, Answer, Documented, documentation_of, path_of
+from creditapp.http.documented import (
+    JSON,
+    Answer,
+    Documented,
+    ServerSentEvent,
+    documentation_of,
+    path_of,
+)
 from creditapp.http.examples import compose, problem_example, recorded
 from creditapp.http.openapi_parameters import ANSWER_HEADERS, MAX_CREDITS, parameters_of
 from creditapp.http.openapi_security import security_of, security_schemes
@@ -234,7 +241,7 @@ class _Document:
         if not content and status not in _WITHOUT_BODY and documentation.response is not None:
             content[documentation.mime_type] = documentation.response
             if documentation.streams and status == documentation.status:
-                content["text/event-stream"] = str
+                content["text/event-stream"] = ServerSentEvent
         if status in (202, 303):
             headers = ["Location", *headers]
         described: dict[str, Any] = {

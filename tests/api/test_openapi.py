@@ -239,6 +239,14 @@ def _operations(document: Document) -> Iterator[tuple[str, dict[str, Any]]]:
             yield path, operation
 
 
+def test_a_stream_is_described_by_its_events(app: Flask) -> None:
+    document = Document(app)
+    for path in ("/api/chat", "/api/agent", "/api/summarize", "/v1/chat/completions"):
+        content = document.operation("POST", path)["responses"]["200"]["content"]
+        schema = content["text/event-stream"]["schema"]
+        document.validate({"event": "delta", "data": '{"text": "One"}'}, schema)
+
+
 def test_operation_ids_are_unique(app: Flask) -> None:
     paths = Document(app).json["paths"]
     ids = [each["operationId"] for methods in paths.values() for each in methods.values()]

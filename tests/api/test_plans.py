@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
+from tests.api.contract import Program
 from tests.app_factory import Person
 from tests.flaky_gateway import cut
 from tests.payments.plan_shop import PlanShop
@@ -183,6 +184,14 @@ def test_a_key_whose_purchase_ended_unopened_is_a_conflict(shop_app: ShopApp) ->
         shop_app.clock.advance(timedelta(hours=25))
         late = post(alice, path, {"planId": "basic"}, **key)
         assert (late.status_code, late.json["code"]) == (409, "conflict")
+
+
+def test_an_unknown_part_of_the_portal_is_refused_by_name(shop_app: ShopApp) -> None:
+    program = Program(shop_app.person())
+    for method in ("GET", "POST"):
+        path = "/api/billing/portal-link?flow=everything"
+        problem = program.refused(422, "validation_failed", method, path)
+        assert [error["field"] for error in problem["errors"]] == ["flow"]
 
 
 def test_the_portal_redirects_forms_and_returns_a_url_as_json(shop_app: ShopApp) -> None:
