@@ -109,7 +109,8 @@ def _make(text: str, wish: ImageWish, key: str | None, headers: dict[str, str]) 
     key = key or images.new_key()
     result = images.order_image(receipt, wish, key=key, now=now())
     headers = {**headers, **replay_headers(replayed=result.replayed)}
-    if not result.generation.finished and wait_for_end(result.generation.id):
+    owner = (result.generation.owner_kind, result.generation.owner_id)
+    if not result.generation.finished and wait_for_end(owner, result.generation.id):
         result = images.find_image(receipt, result.generation.id)
     return _respond(receipt, result, key, headers)
 

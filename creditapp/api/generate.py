@@ -125,7 +125,7 @@ def _generate(route: str, operation: str, body: dict[str, Any]) -> Response:
     key = request.headers.get("Idempotency-Key")
     result = place_order(operation, body, by, route=route, key=key)
     headers = replay_headers(replayed=result.replayed)
-    if not result.generation.finished and wait_for_end(result.generation.id):
+    if not result.generation.finished and wait_for_end(by.owner, result.generation.id):
         result = find(reading(), result.generation.id, by)
     forget_viewer()
     if result.generation.state == "failed":

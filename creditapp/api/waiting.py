@@ -23,6 +23,9 @@ from creditapp.services import get, provide
 POLL_SECONDS = 0.15
 BUSY_SECONDS = 5
 
+Owner = tuple[str, str]
+"""The kind and id of the owner of what a caller makes."""
+
 _PREFER_WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,5})\"?")
 
 
@@ -30,33 +33,33 @@ class WaitingSlots:
     """The requests that may wait at once: a quarter of the server's threads.
 
     Without a free slot a request returns 202 at once, so that waiting never keeps others from
-    being served. Those that cannot answer before the end wait for minutes: one member may have half
-    of the slots for them.
+    being served, and one caller may have half of the slots: some routes cannot answer before the
+    end, and refuse without a slot.
     """
 
     def __init__(self, threads: int) -> None:
         total = waiting_requests(threads)
         self.semaphore = threading.Semaphore(total)
-        self._per_member = max(1, total // 2)
-        self._taken = Counter[str]()
+        self._per_caller = max(1, total // 2)
+        self._taken = Counter[Owner]()
         self._lock = threading.Lock()
 
-    def take(self, member_id: str) -> bool:
-        """Take a slot for a member; return whether there was one."""
+    def take(self, owner: Owner) -> bool:
+        """Take a slot for a caller; return whether there was one."""
         with self._lock:
-            if self._taken[member_id] >= self._per_member:
+            if self._taken[owner] >= self._per_caller:
                 return False
             if not self.semaphore.acquire(blocking=False):
                 return False
-            self._taken[member_id] += 1
+            self._taken[owner] += 1
             return True
 
-    def free(self, member_id: str) -> None:
-        """Return a slot that was taken for a member."""
+    def free(self, owner: Owner) -> None:
+        """Return a slot that was taken for a caller."""
         with self._lock:
-            self._taken[member_id] -= 1
-            if not self._taken[member_id]:
-                del self._taken[member_id]
+            self._taken[owner] -= 1
+            if not self._taken[owner]:
+                del self._taken[owner]
             self.semaphore.release()
 
 
@@ -66,33 +69,33 @@ def init_app(app: Flask) -> None:
         provide(app, WaitingSlots, WaitingSlots(get(Settings).threads))
 
 
-def wait_for_end(generation_id: str, seconds: int | None = None) -> bool:
+def wait_for_end(owner: Owner, generation_id: str, seconds: int | None = None) -> bool:
     """Wait for the end of a generation; return whether it must be read again.
 
     Without ``seconds`` the wait is as long as the request's ``Prefer`` says. The
     request's own session is closed first, and each poll is a short read of its own.
     """
-    slots = get(WaitingSlots).semaphore
+    slots = get(WaitingSlots)
     if seconds is None:
         seconds = preferred_seconds()
-    if seconds <= 0 or not slots.acquire(blocking=False):
+    if seconds <= 0 or not slots.take(owner):
         return False
     try:
         await_end(generation_id, seconds)
     finally:
-        slots.release()
+        slots.free(owner)
     return True
 
 
-def take_slot(member_id: str) -> Callable[[], None]:
+def take_slot(owner: Owner) -> Callable[[], None]:
     """Take a slot before anything is ordered, and return the function that gives it back.
 
     Raises ``RateLimited`` without a free one, for routes that cannot answer before the end.
     """
     slots = get(WaitingSlots)
-    if not slots.take(member_id):
+    if not slots.take(owner):
         raise RateLimited.after(BUSY_SECONDS, "Many requests wait for results. Try again shortly.")
-    return partial(slots.free, member_id)
+    return partial(slots.free, owner)
 
 
 def await_end(generation_id: str, seconds: float) -> bool:

@@ -144,6 +144,31 @@ def test_waits_are_bounded_in_number(app: Flask, api: Program, studio: Studio) -
         slots.release()
 
 
+def test_one_member_waits_in_half_of_the_slots(app: Flask, api: Program, studio: Studio) -> None:
+    """The other half stays free for routes that refuse without one, however many one calls."""
+    with app.app_context():
+        slots = get(WaitingSlots)
+    answers = []
+
+    def order(_number: int) -> None:
+        answers.append(api.call("POST", IMAGE, BODY, Prefer="wait=4").status_code)
+
+    waiters = [threading.Thread(target=order, args=(number,)) for number in range(8)]
+    for waiter in waiters:
+        waiter.start()
+    taken, deadline = 0, time.monotonic() + 3.5
+    while time.monotonic() < deadline and len(answers) < 4:
+        time.sleep(0.02)
+    while slots.semaphore.acquire(blocking=False):
+        taken += 1
+    for _ in range(taken):
+        slots.semaphore.release()
+    for waiter in waiters:
+        waiter.join()
+    assert taken == 4
+    assert answers == [202] * 8
+
+
 def test_a_wait_holds_no_connection(app: Flask, api: Program, studio: Studio) -> None:
     with app.app_context():
         pool = db.engine.pool

@@ -153,7 +153,7 @@ def _generate(arguments: Arguments, exchange: Exchange) -> ToolAnswer:
     by = caller(_max_micro(body))
     result = place_order(operation, body, by, route="mcp")
     replayed = result.replayed
-    if not result.generation.finished and wait_for_end(result.generation.id, seconds):
+    if not result.generation.finished and wait_for_end(by.owner, result.generation.id, seconds):
         result = find(reading(), result.generation.id, by)
     forget_viewer()
     return replace(_delivered(result, exchange), replayed=replayed)
@@ -173,7 +173,7 @@ def _get_generation(arguments: Arguments, exchange: Exchange) -> ToolAnswer:
     seconds = min(take_wait_seconds(body, 0), exchange.wait_seconds)
     generation_id, by = _parse(GenerationArguments, body).id, caller()
     result = find(reading(), generation_id, by)
-    if not result.generation.finished and wait_for_end(generation_id, seconds):
+    if not result.generation.finished and wait_for_end(by.owner, generation_id, seconds):
         result = find(reading(), generation_id, by)
     return replace(_delivered(result, exchange), used_micro=0)
 

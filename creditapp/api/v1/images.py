@@ -97,7 +97,7 @@ def _make(
     parts: Mapping[str, FormPart] = NO_PARTS,
 ) -> Response:
     """Order images and answer when they are there; a stream gives its slot back at its end."""
-    free = take_slot(by.require_member().id)
+    free = take_slot(by.owner)
     with ExitStack() as held:
         held.callback(free)
         ordered = place(operation, order, by, key, body.partial_images, names=_NAMES, parts=parts)

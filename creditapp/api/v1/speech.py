@@ -63,7 +63,7 @@ def speak() -> Response:
     if audio is None or body.model not in (AUDIO, audio.provider_model):
         raise no_such_model(body.model, "speech")
     order = {"prompt": body.input, "voice": body.voice, "format": _format(audio, body)}
-    free = take_slot(by.require_member().id)
+    free = take_slot(by.owner)
     try:
         ordered = place(AUDIO, order, by, key, names=_NAMES)
         result = finish(ordered)
