@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar, cast
 
-from flask import Flask, Response, request
+from flask import Flask, Response, current_app, request
 from flask_limiter import ApplicationLimit, ExemptionScope, Limiter
 from flask_limiter.errors import RateLimitExceeded
 
@@ -16,6 +16,7 @@ from creditapp.accounts import MULTIPLES
 from creditapp.config import Settings
 from creditapp.errors import RateLimited
 from creditapp.http import bearer
+from creditapp.http.documented import documentation_of
 from creditapp.http.sessions import caller_networks
 from creditapp.rate_limits import COSTLY_REQUESTS, KEY_REQUESTS, REQUESTS, RateLimit
 
@@ -120,7 +121,8 @@ def is_limited(app: Flask, endpoint: str) -> bool:
 
 def _tell_limit(response: Response) -> Response:
     """Tell a program how much of its nearest limit is left."""
-    limits = limiter.current_limits if request.path.startswith(("/api/", "/v1/")) else []
+    view = current_app.view_functions.get(request.endpoint or "")
+    limits = limiter.current_limits if view and documentation_of(view) else []
     if limits and response.status_code != 429:
         nearest = min(limits, key=lambda each: each.remaining)
         seconds = max(1, math.ceil(nearest.reset_at - time.time()))

@@ -60,6 +60,9 @@ def test_a_program_is_told_what_its_key_has_left(limited_app: Flask) -> None:
     assert left("cak_two") == ("600", "599")
     assert left(None) == ("1200", "1196"), "all of them count for their network"
     assert "RateLimit-Limit" not in browser.get("/").headers
+    assert "RateLimit-Limit" not in browser.get("/healthz").headers
+    for path in ("/llms.txt", "/.well-known/did.json"):
+        assert "RateLimit-Limit" in browser.get(path).headers, path
 
 
 def test_unpaid_payment_requests_are_limited_and_paid_ones_are_not(limited_app: Flask) -> None:
