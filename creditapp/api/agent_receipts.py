@@ -18,7 +18,7 @@ from creditapp.http import bearer
 from creditapp.http.json_provider import json_response
 from creditapp.http.openapi import Documented
 from creditapp.http.policies import policy
-from creditapp.http.schemas import Credits, Moment, RequestSchema, Schema
+from creditapp.http.schemas import Credits, Moment, PlainText, RequestSchema, Schema
 from creditapp.http.sessions import require_member
 from creditapp.http.stripe_requests import asks_stripe
 
@@ -43,7 +43,7 @@ class RefundBody(RequestSchema):
     """The receipt to refund, or the id of its purchase."""
 
     receipt: str | None = None
-    purchase_id: str | None = Field(None, description="The payment request's id: prq_...")
+    purchase_id: PlainText | None = Field(None, description="The payment request's id: prq_...")
 
 
 class RefundAnswer(Schema):

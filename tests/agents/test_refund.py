@@ -187,6 +187,8 @@ def test_an_unpaid_request_is_not_refunded(shop: AgentShop) -> None:
     answer = refund(shop, purchaseId=claims_of(token)["id"])
 
     assert (answer.status_code, answer.json["code"]) == (409, "conflict")
+    strange = refund(shop, purchaseId="prq_\0")
+    assert (strange.status_code, strange.json["code"]) == (422, "validation_failed")
     assert shop.pay(token).status_code == 200
 
 

@@ -220,6 +220,8 @@ def test_a_key_calls_the_tools_of_its_scopes(alice: Person, scope: str, tools: l
     for tool, arguments in calls.items():
         result = assistant.use(tool, arguments)
         assert (result["_meta"].get("code") == "forbidden") == (tool not in tools), tool
+        if scope in ("spend", "purchase"):
+            assert "credits" not in result["_meta"], "the balance is for keys that may read it"
 
 
 def test_only_a_working_key_is_let_in(app: Flask, assistant: Assistant, alice: Person) -> None:

@@ -115,7 +115,10 @@ def _refusal(error: AppError) -> CallToolResult:
     if isinstance(error, MaxCreditsExceeded):
         problem["detail"] = problem["error"] = f"{error.detail} {_how_to_allow(error)}"
     text = TextContent(type="text", text=json_text(problem))
-    meta = {"credits": _charge(0), "code": error.code, "status": error.status}
+    meta: dict[str, Any] = {"code": error.code, "status": error.status}
+    key = require_member().key
+    if key is None or key.scopes & {"read", "generate"}:
+        meta["credits"] = _charge(0)  # other keys may not read the balance
     return CallToolResult(content=[text], is_error=True, _meta=meta)
 
 
