@@ -25,6 +25,7 @@ from creditapp.http.documented import (
 from creditapp.http.examples import compose, problem_example, recorded
 from creditapp.http.openapi_parameters import ANSWER_HEADERS, MAX_CREDITS, parameters_of
 from creditapp.http.openapi_security import security_of, security_schemes
+from creditapp.http.openapi_tags import TAGS, tag_of
 from creditapp.http.problems import Problem
 from creditapp.http.refusals import refusals_of
 from creditapp.services import get
@@ -33,7 +34,6 @@ documented = Documented
 
 PROBLEM = "application/problem+json"
 _REFERENCE = "#/components/schemas/{model}"
-_OWN_MODULES = ("openapi", "api_docs")
 _WITHOUT_BODY = (204, 303)
 _FILE = {"type": "string", "format": "binary"}
 _FILE_BODY = {
@@ -94,6 +94,7 @@ def describe() -> dict[str, Any]:
                 "llms": f"{get(Settings).site_url}/llms.txt",
             },
         },
+        "tags": [{"name": tag.name, "description": tag.description} for tag in TAGS],
         "paths": dict(sorted(document.paths.items())),
         "components": {
             "schemas": dict(sorted(document.schemas.items())),
@@ -144,13 +145,12 @@ class _Document:
         """Add an operation."""
         path = path_of(rule)
         view = self.app.view_functions[rule.endpoint]
-        module = view.__module__.rpartition(".")[2]
         examples = recorded().get(f"{method} {path}", {})
         operation: dict[str, Any] = {
             "operationId": rule.endpoint.rpartition(".")[2],
             "summary": documentation.summary,
             "description": inspect.getdoc(view) or documentation.summary,
-            "tags": ["this document" if module in _OWN_MODULES else module],
+            "tags": [tag_of(view.__module__)],
             "parameters": list(parameters_of(rule.arguments, documentation)),
             "responses": {
                 **self._refusals(rule, method, documentation),

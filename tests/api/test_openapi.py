@@ -103,6 +103,7 @@ OPENAPI = {
         "openapi": {"type": "string", "pattern": r"^3\.1\.\d+$"},
         "info": {"type": "object", "required": ["title", "version"]},
         "servers": {"type": "array", "items": {"type": "object", "required": ["url"]}},
+        "tags": {"type": "array", "items": {"type": "object", "required": ["name", "description"]}},
         "paths": {
             "type": "object",
             "patternProperties": {
@@ -128,6 +129,17 @@ OPENAPI = {
         },
     },
 }
+
+
+def test_every_call_has_a_tag_and_every_tag_a_call(app: Flask) -> None:
+    document = Document(app).json
+    used = {
+        tag
+        for methods in document["paths"].values()
+        for operation in methods.values()
+        for tag in operation["tags"]
+    }
+    assert used == {tag["name"] for tag in document["tags"]}
 
 
 def test_the_document_has_the_structure_of_openapi(app: Flask) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 
 from creditapp.web.view_models.api_samples import Call, Sample, plain, samples_of
 
-_FIRST_GROUPS = ("generate", "quotes", "generations", "prices", "credits")
 _FILE = "application/octet-stream"
 
 
@@ -63,11 +62,17 @@ class Reference:
             for operation in methods.values()
         }
 
-    def groups(self) -> list[tuple[str, list[Operation]]]:
-        """Return the operations by resource: the most used first, the rest by name."""
+    def groups(self) -> list[tuple[str, str, list[Operation]]]:
+        """Return name, description and operations of each group, in the document's order."""
         operations = list(self._operations())
-        names = sorted({each.group for each in operations}, key=_sort_key)
-        return [(name, [each for each in operations if each.group == name]) for name in names]
+        return [
+            (
+                tag["name"],
+                tag["description"],
+                [each for each in operations if each.group == tag["name"]],
+            )
+            for tag in self._document["tags"]
+        ]
 
     def objects(self) -> list[tuple[str, str, list[Field]]]:
         """Return the name, the description and the members of each object.
@@ -156,11 +161,6 @@ def _name_of(part: dict[str, Any]) -> str:
     schema: dict[str, Any] = next((each["schema"] for each in part.get("content", {}).values()), {})
     reference: str = schema.get("items", schema).get("$ref", "")
     return reference.rpartition("/")[2]
-
-
-def _sort_key(group: str) -> tuple[int, str]:
-    is_first = group in _FIRST_GROUPS
-    return (_FIRST_GROUPS.index(group) if is_first else len(_FIRST_GROUPS), group)
 
 
 def _caller(security: list[dict[str, list[str]]]) -> str:
