@@ -41,6 +41,7 @@ def count_words(session: Session, by: Member, text: str, *, key: str, now: datet
         key=key,
         note="The words of a text, counted",
         request=text,
+        route="use-credits",
     )
     spent = spend(session, by, order, now=now)
     return WordCount(len(text.split()), len(text), spent)

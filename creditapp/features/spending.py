@@ -43,6 +43,8 @@ class FeatureSpend:
     """How long a hold stands before its credits return; not part of a spend."""
     request: str = ""
     """Anything else that a repeated request must have, such as the text that is worked on."""
+    route: str = "spend"
+    """The route of a spend, which its key belongs to."""
 
     def digest(self) -> str:
         """Return the digest of what was asked, which a repeated request must have."""
@@ -80,7 +82,7 @@ def spend(session: Session, by: Member, order: FeatureSpend, *, now: datetime) -
     def act(connection: Connection, charge: NewCharge) -> Charge:
         return ledger.spend(connection, _wallet_id(connection, by, now), charge, now=now)
 
-    return _charge_once(session, by, order, "spend", act, now)
+    return _charge_once(session, by, order, order.route, act, now)
 
 
 def hold(session: Session, by: Member, order: FeatureSpend, *, now: datetime) -> Spent:

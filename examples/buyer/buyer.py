@@ -22,8 +22,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-import jwt
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+try:
+    import jwt
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+except ImportError as error:
+    sys.exit(f"{error.name} is missing. Use the seller's: .venv/bin/python examples/buyer/buyer.py")
 
 FOLDER = Path(__file__).resolve().parent
 SECONDS_MAX = 60

@@ -232,3 +232,6 @@ def test_the_example_spends_a_credit_and_counts_words(alice: Person) -> None:
     other = {**sent, "text": "Another text"}
     program.refused(409, "idempotency_key_reused", "POST", "/api/example/use-credits", other)
     assert alice.balance() == 49
+    spend = {"amount": 1, "feature": "word-count", "idempotencyKey": sent["idempotencyKey"]}
+    elsewhere = program.call("POST", "/api/credits/spend", spend)
+    assert elsewhere.status_code == 200, "a key belongs to its route"
