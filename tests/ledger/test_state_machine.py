@@ -88,7 +88,7 @@ class LedgerMachine(RuleBasedStateMachine):
             "hours": draw.choice((1, 24, 24, 60, 100, 250)),
             "period": draw.choice((None, "day", "day", *PERIODS)),
             "limit": draw.choice((8, 20, 40)),
-            "most": draw.choice((None, None, None, None, None, 30)),
+            "most": draw.choice((None, None, None, None, 15)),
         }
         method = getattr(self, draw.choice(VERBS))
         arguments = {name: drawn[name] for name in signature(method).parameters}
