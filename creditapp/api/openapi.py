@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Blueprint, Response
 
+from creditapp.http.documented import UNCHANGED
 from creditapp.http.json_provider import json_response
 from creditapp.http.openapi import describe, documented
 from creditapp.http.policies import policy
@@ -16,7 +17,7 @@ routes = Blueprint("openapi", __name__)
 
 @routes.get("/openapi.json")
 @policy("public")
-@documented("The OpenAPI document", dict[str, Any])
+@documented("The OpenAPI document", dict[str, Any], also=UNCHANGED)
 def openapi() -> Response:
     """Return the OpenAPI document."""
     return send_shared(lambda: json_response(describe()).get_data(), "application/json")

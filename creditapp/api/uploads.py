@@ -75,7 +75,9 @@ def list_own_uploads() -> Response:
 
 @routes.delete("/uploads/<upload_id>")
 @policy("user", scope="generate")
-@documented("Delete an upload", None, also={204: "Deleted with its file"})
+@documented(
+    "Delete an upload", None, also={204: "Deleted with its file"}, refuses=[MediaUnavailable]
+)
 def remove_upload(upload_id: str) -> Response:
     """Delete one upload with its file."""
     delete_upload(upload_id, caller())

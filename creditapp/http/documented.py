@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 from pydantic import BaseModel
 from werkzeug.routing import Rule
@@ -32,6 +32,10 @@ class Answer:
     content: Mapping[str, Any] = field(default_factory=dict)
     """The schema of each content type; without any there is no body."""
     headers: Sequence[str] = ()
+
+
+UNCHANGED: Final = {304: "As it was: the ETag of If-None-Match is still the same"}
+"""The further answer of what ``send_shared`` sends."""
 
 
 @dataclass(frozen=True)

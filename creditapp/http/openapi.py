@@ -34,7 +34,7 @@ documented = Documented
 
 PROBLEM = "application/problem+json"
 _REFERENCE = "#/components/schemas/{model}"
-_WITHOUT_BODY = (204, 303)
+_WITHOUT_BODY = (204, 303, 304)
 _FILE = {"type": "string", "format": "binary"}
 _FILE_BODY = {
     "application/octet-stream": {"schema": _FILE},

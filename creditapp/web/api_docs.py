@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
+from creditapp.http.documented import UNCHANGED
 from creditapp.http.openapi import describe, documented
 from creditapp.http.policies import policy
 from creditapp.http.shared_pages import render_shared, send_shared
@@ -16,7 +17,7 @@ pages = Blueprint("api_docs", __name__)
 
 @pages.get("/api/docs")
 @policy("public")
-@documented("The API documentation as a page", str, mime_type="text/html")
+@documented("The API documentation as a page", str, also=UNCHANGED, mime_type="text/html")
 def docs() -> Response:
     """Show how to begin, and every operation with its parameters, bodies, answers and samples."""
     return send_shared(_build_page)

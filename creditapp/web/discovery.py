@@ -13,7 +13,7 @@ from creditapp.agents import discovery
 from creditapp.catalog import Catalog
 from creditapp.config import Settings
 from creditapp.errors import NotFound
-from creditapp.http.documented import Answer
+from creditapp.http.documented import UNCHANGED
 from creditapp.http.json_provider import json_response
 from creditapp.http.openapi import describe, documented
 from creditapp.http.policies import policy
@@ -29,10 +29,7 @@ pages = Blueprint("discovery", __name__)
 @pages.get("/llms.txt")
 @policy("public")
 @documented(
-    "The text that tells programs how to buy and spend",
-    str,
-    also={304: Answer("As it was: the ETag of If-None-Match is still the same")},
-    mime_type="text/plain",
+    "The text that tells programs how to buy and spend", str, also=UNCHANGED, mime_type="text/plain"
 )
 def llms() -> Response:
     """Say in plain text how a program buys and spends."""
