@@ -151,6 +151,7 @@ def test_prices_that_change_between_reading_and_agreeing_are_refused(
         catalog = get(Catalog)
     provide(tops.app, Catalog, catalog.model_copy(update={"digest": "changed"}))
     api.refused(409, "conflict", "PUT", PATH, body)
+    assert api.get(PATH)["state"] == "off"
 
 
 def test_a_key_reads_it_with_its_scope_and_never_changes_it(tops: TopupShop, alice: Person) -> None:

@@ -109,7 +109,8 @@ def test_neutral_values_and_nulls_are_no_reason_to_refuse(client: OpenAI) -> Non
         "parallel_tool_calls": False,
         "response_format": {"type": "text"},
     }
-    client.post("/chat/completions", body={**CHAT, **neutral}, cast_to=object)
+    answer: Any = client.post("/chat/completions", body={**CHAT, **neutral}, cast_to=object)
+    assert answer["choices"][0]["finish_reason"] == "stop"
     client.post("/audio/speech", body={**SPEECH, "speed": 1.0}, cast_to=object)
     client.post("/images/generations", body={**IMAGE, "size": "auto", "n": None}, cast_to=object)
 
