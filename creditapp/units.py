@@ -30,7 +30,7 @@ class AmountInvalid(ValueError):
 def micro_from_text(text: str) -> int:
     """Return the microcredits of a decimal in text, such as ``"0.5"``."""
     try:
-        return micro_from_decimal(Decimal(text.strip()))
+        return micro_from_decimal(_decimal(text))
     except InvalidOperation:
         raise AmountInvalid(f"{text!r} is not a number of credits.") from None
 
@@ -96,7 +96,7 @@ def minor_from_text(text: str, currency: str) -> int:
     """
     digits = minor_digits(currency)
     try:
-        amount = Decimal(text.strip())
+        amount = _decimal(text)
     except InvalidOperation:
         raise AmountInvalid(f"{text!r} is not an amount of money.") from None
     if not amount.is_finite() or not 0 < amount <= Decimal(MINOR_MAX).scaleb(-digits):
@@ -133,6 +133,16 @@ def charge_problem(minor: int, currency: str) -> str | None:
     if minor > known.most_minor:
         return f"must be at most {money_text(known.most_minor, code)}, Stripe's largest charge"
     return None
+
+
+def _decimal(text: str) -> Decimal:
+    """Return the decimal of a text; raise ``InvalidOperation``.
+
+    Python also reads ``1_0`` as 10, which nobody means by it.
+    """
+    if "_" in text:
+        raise InvalidOperation
+    return Decimal(text.strip())
 
 
 def _whole_units(amount: Decimal, decimals: int) -> int | None:

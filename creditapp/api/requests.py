@@ -113,8 +113,10 @@ def pop_max_micro(body: dict[str, Any]) -> int | None:
     Of it and the header ``X-Max-Credits`` the smaller one counts: a client may send the header with
     every request, and neither may raise the other.
     """
-    named = (body.pop("maxCredits", None), request.headers.get("X-Max-Credits"))
-    limits = [micro for each in named if (micro := _max_micro(each)) is not None]
+    member, header = body.pop("maxCredits", None), request.headers.get("X-Max-Credits")
+    if isinstance(member, str) and request.is_json:  # only in a form every field is a text
+        raise ValidationFailed.of("maxCredits", "maxCredits is a number of credits.")
+    limits = [micro for each in (member, header) if (micro := _max_micro(each)) is not None]
     return min(limits, default=None)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as stdlib_json
+from collections import Counter
 from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn
 
@@ -61,8 +62,28 @@ class ExactJson(JSONProvider):
         return _encoder.encode(obj).decode()
 
     def loads(self, s: str | bytes, **_kwargs: Any) -> Any:
-        """Return the object of a JSON text; a fraction becomes a ``Decimal``."""
-        return stdlib_json.loads(s, parse_float=Decimal, parse_constant=_refuse_constant)
+        """Return the object of a JSON text; a fraction becomes a ``Decimal``.
+
+        Raises ``RepeatedMember`` or another ``ValueError``.
+        """
+        return stdlib_json.loads(
+            s,
+            parse_float=Decimal,
+            parse_constant=_refuse_constant,
+            object_pairs_hook=_refuse_repeated,
+        )
+
+
+class RepeatedMember(ValueError):
+    """An object has two members of one name: which of them counts is unpredictable (RFC 8259)."""
+
+
+def _refuse_repeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        counted = Counter(name for name, _ in pairs)
+        raise RepeatedMember(counted.most_common(1)[0][0])
+    return members
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -91,17 +112,30 @@ def read_json() -> dict[str, Any]:
     anything but an object or for more than ``JSON_MEMBERS_MAX`` members. Only top-level members are
     counted: a conversation may be long.
     """
-    if not request.is_json:
-        raise UnsupportedMediaType("Send the body as application/json.")
-    try:
-        body = current_app.json.loads(request.get_data(cache=True))
-    except (ValueError, RecursionError, InvalidOperation):
-        raise MalformedRequest("The body is not valid JSON.") from None
+    body = read_json_value()
     if not isinstance(body, dict):
         raise MalformedRequest("The body is a JSON object.")
     if len(body) > JSON_MEMBERS_MAX:
         raise MalformedRequest(f"The body has more than {JSON_MEMBERS_MAX} members.")
     return body
+
+
+def read_json_value() -> Any:
+    """Return the value of the request's JSON, whatever it is; raise as ``read_json`` does."""
+    if not request.is_json:
+        raise UnsupportedMediaType("Send the body as application/json.")
+    try:
+        return current_app.json.loads(request.get_data(cache=True))
+    except RepeatedMember as error:
+        text = f"An object of the body has the member {quoted(str(error))} twice."
+        raise MalformedRequest(text) from None
+    except (ValueError, RecursionError, InvalidOperation):
+        raise MalformedRequest("The body is not valid JSON.") from None
+
+
+def quoted(name: str) -> str:
+    """Return a name that a caller sent for a sentence: bounded, without any control character."""
+    return stdlib_json.dumps(_shortened(name))
 
 
 def validation_failed(error: ValidationError) -> ValidationFailed:

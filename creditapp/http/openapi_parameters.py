@@ -59,7 +59,8 @@ QUERY: Final = {
 _AMOUNT: Final = {"type": "number", "exclusiveMinimum": 0, "maximum": MICRO_MAX // MICRO_PER_CREDIT}
 MAX_CREDITS: Final[dict[str, Any]] = {
     "anyOf": [_AMOUNT, {"type": "null"}],
-    "description": "The most that the request may cost; the header X-Max-Credits wins.",
+    "description": "The most that the request may cost; of it and the header X-Max-Credits the "
+    "smaller one counts.",
 }
 """The member of a body."""
 

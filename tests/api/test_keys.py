@@ -209,8 +209,11 @@ def test_a_request_says_what_it_may_cost_at_most(api: Program) -> None:
         assert answer.json["resetAt"] is None
     assert api.person.balance() == 50
     assert api.call("POST", IMAGE, {**BODY, "maxCredits": 0.5}, Prefer="wait=0").status_code == 202
-    for wrong in (0, -1, True, "ten", [1], {"a": 1}, 10**10, 0.0000001):
+    for wrong in (0, -1, True, "ten", "1", [1], {"a": 1}, 10**10, 0.0000001):
         api.refused(422, "validation_failed", "POST", IMAGE, {**BODY, "maxCredits": wrong})
+    for header in ("1_0", "nan", "-1", "1, 5", "1e309", "0.0000001", "0x5", ""):
+        answer = api.call("POST", IMAGE, BODY, X_Max_Credits=header)
+        assert answer.json["code"] == "validation_failed", header
 
 
 def test_of_header_and_body_the_smaller_limit_counts(api: Program) -> None:

@@ -377,6 +377,7 @@ def test_batches_are_answered_by_the_versions_that_have_them(
         (b'{"a": NaN}', -32700),
         (b"[" * 100_000, -32700),
         (b'{"jsonrpc":"2.0","id":' + b"9" * 5000 + b',"method":"ping"}', -32700),
+        (b'{"jsonrpc":"2.0","id":1,"id":2,"method":"ping"}', -32700),
         (b"7", -32600),
         (b"null", -32600),
         (b"{}", -32600),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -10,13 +11,19 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from creditapp.config import Settings
+from creditapp.services import get, provide
 from tests.api.contract import Program, check_problem
+from tests.api.test_keys import create
+from tests.api.test_spending import ADMIN_KEY
 from tests.app_factory import Person
 from tests.generation.studio import Studio, wallet
 
 IMAGE = "/api/generate-image"
 BODY = {"prompt": "a quay", "model": "nano-banana"}
 NOW = {"Prefer": "respond-async"}
+NO_KEYS = ("/api/keys", "/api/webhook-endpoints", "/api/billing/auto-topup")
+"""Routes that only a member's own browser may call."""
 
 
 def post(person: Person, **headers: str) -> TestResponse:
@@ -122,6 +129,33 @@ def test_an_unreadable_body_is_refused(
         assert answer.status_code == status, (path, answer.text)
         assert check_problem(api.document.check("POST", path, answer))["code"] == code
     assert wallet(api.person) == (50, 0)
+
+
+def test_a_member_that_a_body_has_twice_is_refused_by_name_on_every_route(
+    app: Flask, alice: Person, studio: Studio
+) -> None:
+    """Which of the two a program meant is unpredictable, and an amount must not be."""
+    with app.app_context():
+        provide(app, Settings, get(Settings).model_copy(update={"admin_api_key": ADMIN_KEY}))
+    paths = app.test_client().get("/api/openapi.json").json["paths"]
+    routes = [
+        (method, re.sub(r"{\w+}", "one", path))
+        for path, operations in paths.items()
+        for method, operation in operations.items()
+        if "application/json" in operation.get("requestBody", {}).get("content", {})
+    ]
+    assert len(routes) > 35
+    program = {"Authorization": f"Bearer {create(alice)['key']}"}
+    for method, path in routes:
+        for body in ('{"amount": 1, "amount": 2}', '{"a": [{"amount": 1, "b": 2, "amount": 1}]}'):
+            headers = {} if path.startswith(NO_KEYS) else program
+            headers |= {"x-admin-key": ADMIN_KEY, "Sec-Fetch-Site": "same-origin"}
+            answer = alice.browser.open(
+                path, method=method, data=body, content_type="application/json", headers=headers
+            )
+            assert answer.status_code == 400, (method, path, answer.text)
+            assert 'the member \\"amount\\" twice' in answer.text, (method, path, answer.text)
+    assert wallet(alice) == (50, 0)
 
 
 @pytest.mark.parametrize("path", [IMAGE, "/api/quotes"])

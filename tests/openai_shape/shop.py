@@ -44,12 +44,14 @@ class V1Program:
         answer = self.app.test_client().post(f"/v1/{path}", json=body, headers=named, buffered=True)
         return self._checked(f"/v1/{path}", answer)
 
-    def edit(self, files: Sequence[tuple[str, bytes]], key: str | None = None) -> TestResponse:
+    def edit(
+        self, files: Sequence[tuple[str, bytes]], key: str | None = None, **fields: Any
+    ) -> TestResponse:
         """Post a form with images."""
         named = {"Authorization": f"Bearer {self.key}"}
         named |= {} if key is None else {"Idempotency-Key": key}
         data = {"model": "flux-dev", "prompt": "evening"}
-        parts: Any = {**data, "image[]": [(BytesIO(data), name) for name, data in files]}
+        parts: Any = {**data, **fields, "image[]": [(BytesIO(data), name) for name, data in files]}
         answer = self.app.test_client().post("/v1/images/edits", data=parts, headers=named)
         return self._checked("/v1/images/edits", answer)
 

@@ -109,7 +109,7 @@ def test_a_model_that_is_not_set_up_is_unavailable_and_listed_as_such(
 
 def test_lack_of_credits_and_of_slots(app: Flask, client: OpenAI) -> None:
     with pytest.raises(openai.APIStatusError) as raised:
-        client.images.generate(**IMAGE, extra_body={"maxCredits": "0.1"})
+        client.images.generate(**IMAGE, extra_body={"maxCredits": 0.1})
     assert raised.value.status_code == 402
     slots = WaitingSlots(threads=4)
     provide(app, WaitingSlots, slots)

@@ -6,17 +6,15 @@ and DELETE answer 405, as the specification of streamable HTTP has it.
 
 from __future__ import annotations
 
-from decimal import InvalidOperation
-
-from flask import Blueprint, Response, current_app, request
+from flask import Blueprint, Response, request
 from mcp_types import PARSE_ERROR, JSONRPCError, JSONRPCRequest, JSONRPCResponse
 
 from creditapp.api.mcp import methods
 from creditapp.api.mcp.protocol import ProtocolError, Reply, answer
-from creditapp.errors import Forbidden, UnsupportedMediaType
+from creditapp.errors import Forbidden, MalformedRequest
 from creditapp.http.csrf import is_our_origin
 from creditapp.http.documented import JSON, Answer
-from creditapp.http.json_provider import json_response
+from creditapp.http.json_provider import json_response, read_json_value
 from creditapp.http.openapi import documented
 from creditapp.http.policies import ANY_SCOPE, policy
 
@@ -42,13 +40,10 @@ def exchange() -> Response:
     origin = request.headers.get("Origin")
     if origin is not None and not is_our_origin(origin):
         raise Forbidden("Another site's page may not call this.")
-    if not request.is_json:
-        raise UnsupportedMediaType("Send the message as application/json.")
     try:
-        body = current_app.json.loads(request.get_data(cache=True))
-    except (ValueError, RecursionError, InvalidOperation):
-        error = ProtocolError(PARSE_ERROR, "The body is not valid JSON.")
-        return _respond(error.reply(None))
+        body = read_json_value()
+    except MalformedRequest as refusal:
+        return _respond(ProtocolError(PARSE_ERROR, refusal.detail).reply(None))
     return _respond(answer(body, request.headers, methods.METHODS))
 
 

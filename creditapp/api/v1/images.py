@@ -25,9 +25,14 @@ from creditapp.api.v1.requests import begin, find_model, parse
 from creditapp.api.waiting import take_slot
 from creditapp.catalog import IMAGE_TO_IMAGE, TEXT_TO_IMAGE, Catalog, Model
 from creditapp.catalog.selection import image_model
-from creditapp.errors import UnsupportedMediaType, UnsupportedParameter
+from creditapp.errors import (
+    MalformedRequest,
+    UnsupportedMediaType,
+    UnsupportedParameter,
+    ValidationFailed,
+)
 from creditapp.generation import Caller
-from creditapp.http.json_provider import json_response, read_json
+from creditapp.http.json_provider import json_response, quoted, read_json
 from creditapp.http.openai_errors import OpenAIError
 from creditapp.http.openapi import Documented
 from creditapp.http.policies import policy
@@ -127,8 +132,12 @@ def _model(body: ImageParameters, operation: str) -> Model:
 def _form() -> tuple[dict[str, Any], dict[str, FormPart]]:
     """Return the members of a form, and its files by the names that the members have for them."""
     members: dict[str, Any] = {}
-    for name, text in request.form.items():
-        members[name] = as_number(text) if name in _NUMBERS else text
+    for name, texts in request.form.lists():
+        if len(texts) > 1:
+            raise MalformedRequest(f"The form has the field {quoted(name)} twice.")
+        if name == "image":
+            raise ValidationFailed.of("image", "image is a file of the form.")
+        members[name] = as_number(texts[0]) if name in _NUMBERS else texts[0]
     parts = {}
     for name, file in request.files.items(multi=True):
         field = name.removesuffix("[]")

@@ -93,6 +93,24 @@ def test_the_most_that_a_request_may_cost_is_kept(program: V1Program, images: Sc
     assert images.calls == 0
 
 
+def test_a_field_that_a_form_has_twice_or_as_a_text_orders_nothing(
+    program: V1Program, alice: Person, images: Scripted
+) -> None:
+    """The first of two would count, and a program may mean the second."""
+    for name, texts in (("n", ["1", "4"]), ("maxCredits", ["9", "0.1"]), ("prompt", ["a", "a"])):
+        answer = program.edit([("a.png", png())], **{name: texts})
+        error = answer.json["error"]  # type: ignore[index]  # checked by the document
+        assert (answer.status_code, error["code"]) == (400, "malformed_request")
+        assert f'"{name}" twice' in error["message"]
+    for fields in ({"image": "a text"}, {"maxCredits": "1_0"}, {"maxCredits": "0"}):
+        answer = program.edit([("a.png", png())], **fields)
+        assert answer.status_code == 422, answer.text
+        assert answer.json["error"]["param"] == next(iter(fields))  # type: ignore[index]
+    assert program.edit([("a.png", png())], maxCredits="0.1").status_code == 402
+    assert images.calls == 0
+    assert wallet(alice) == (50, 0)
+
+
 def test_a_key_over_its_budget_buys_nothing(alice: Person, program: V1Program) -> None:
     poor = V1Program(alice, budget={"amount": 1, "period": "day"})
     assert poor.post("images/generations", {**IMAGE, "n": 2}).status_code == 200
