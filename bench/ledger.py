@@ -31,7 +31,7 @@ from sqlalchemy.orm import Session
 from bench import ledger_limit, ledger_orm
 from bench.ledger_limit import AMOUNT, NOW, Step
 from creditapp import ledger
-from creditapp.db import db, prepare_engine, transaction
+from creditapp.db import db, prepare_engine, transaction, writer
 from creditapp.ledger import models
 
 SERVER = os.environ.get(
@@ -121,7 +121,7 @@ def open_engine(url: str) -> Engine:
     options = {"connect_args": {"timeout": 0}} if url.startswith("sqlite") else {"pool_size": 16}
     engine = create_engine(url, **options)
     prepare_engine(engine)
-    return engine
+    return writer(engine)
 
 
 def prepare(url: str) -> None:

@@ -12,10 +12,9 @@ import random
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
 
 from sqlalchemy.engine import Engine
 
@@ -33,17 +32,15 @@ def prepare_connection(connection: sqlite3.Connection, _record: object) -> None:
     cursor.close()
 
 
-def retry_while_busy(action: Any) -> None:
+def retry_while_busy(action: Callable[[], object]) -> None:
     """Do what SQLite refuses at once while another connection writes, until it is free."""
     deadline = time.monotonic() + BUSY_SECONDS_MAX
     while True:
         try:
             action()
             return
-        except Exception as error:
-            cause = getattr(error, "orig", error)
-            busy = isinstance(cause, sqlite3.OperationalError) and "locked" in str(cause)
-            if not busy or time.monotonic() > deadline:
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
                 raise
         # Measured: 0.1 to 1 ms of jitter doubled the throughput of SQLite's busy handler.
         time.sleep(random.uniform(0.0001, 0.001))  # noqa: S311  # jitter, not a secret
@@ -59,7 +56,7 @@ def one_writer(engine: Engine) -> Iterator[None]:
     if engine.dialect.name != "sqlite":
         yield
         return
-    lock = _writer_locks.setdefault(str(engine.url), threading.Lock())
+    lock = _writer_locks.setdefault(engine.url.database, threading.Lock())
     if not lock.acquire(timeout=BUSY_SECONDS_MAX):
         raise TimeoutError("another writer of this process held SQLite for too long")
     try:
@@ -68,6 +65,6 @@ def one_writer(engine: Engine) -> Iterator[None]:
         lock.release()
 
 
-_writer_locks: dict[str, threading.Lock] = {}
+_writer_locks: dict[str | None, threading.Lock] = {}
 # A forked child must not wait for a lock that a thread of its parent held.
 os.register_at_fork(after_in_child=_writer_locks.clear)

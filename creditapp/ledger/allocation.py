@@ -19,7 +19,6 @@ from typing import Final
 from sqlalchemy import Connection
 
 from creditapp.clock import NEVER
-from creditapp.db import require_transaction
 from creditapp.ledger.charges import NewCharge
 from creditapp.ledger.sql import Direct, stored
 
@@ -54,7 +53,8 @@ _CHARGE: Final = (
     " :feature, :api_key_id, :request_id, :expires_at, :now, :settled_at, :entry_seq)"
     " ON CONFLICT (wallet_id, key) DO NOTHING RETURNING id"
 )
-# All or nothing: if the sum is too small, there is no part.
+# All or nothing: there is no part if the sum is too small, or the budget of the charge's API key.
+# PostgreSQL adds the charge to what is taken: its statement does not see the row that it inserts.
 _PARTS: Final = (
     "SELECT id, offset_micro, CASE WHEN offset_micro + remaining_micro <= :amount_micro"
     " THEN remaining_micro ELSE :amount_micro - offset_micro END AS part_micro"
@@ -64,48 +64,52 @@ _PARTS: Final = (
     " WHERE wallet_id = :wallet_id AND remaining_micro > 0 AND frozen_at IS NULL"
     " AND expires_at > :now AND scope IN ('*', :operation)) ordered"
     " WHERE total_micro >= :amount_micro AND offset_micro < :amount_micro"
+    " AND (CAST(:limit_micro AS BIGINT) IS NULL OR :limit_micro >= (SELECT"
+    " COALESCE(SUM(captured_micro), 0) FROM charges"
+    " WHERE api_key_id = :api_key_id AND created_at >= :since)"
 )
+_PARTS_AND_CHARGE: Final = _PARTS + " + :amount_micro)"
 _ALLOCATION: Final = (
     "INSERT INTO allocations (charge_id, grant_id, offset_micro, amount_micro, captured_micro)"
 )
-_ENTRY: Final = (
+ENTRY: Final = (
     "INSERT INTO entries (wallet_id, seq, kind, account, amount_micro, balance_after_micro,"
     " charge_id, effective_at, recorded_at)"
 )
-_EVENT: Final = "INSERT INTO outbox (topic, subject, payload, created_at)"
+EVENT: Final = "INSERT INTO outbox (topic, subject, payload, created_at)"
 
 _SQLITE_CHARGE: Final = Direct(_CHARGE)
 _SQLITE_ALLOCATE: Final = Direct(
     _ALLOCATION
     + " SELECT :charge_id, id, offset_micro, part_micro, part_micro FROM ("
     + _PARTS
-    + ") parts"
+    + ")) parts"
 )
 _SQLITE_GRANTS: Final = Direct(
     "UPDATE grants SET remaining_micro = grants.remaining_micro - allocations.amount_micro"
     " FROM allocations"
     " WHERE allocations.charge_id = :charge_id AND grants.id = allocations.grant_id"
 )
-_SQLITE_ENTRY: Final = Direct(
-    _ENTRY + " VALUES (:wallet_id, :seq, 'spend', 'usage', -:amount_micro, :balance_micro,"
+SQLITE_ENTRY: Final = Direct(
+    ENTRY + " VALUES (:wallet_id, :seq, :kind, 'usage', -:amount_micro, :balance_micro,"
     " :charge_id, :now, :now)"
 )
-_SQLITE_EVENT: Final = Direct(_EVENT + " VALUES ('captured', :wallet_id, :payload, :now)")
+SQLITE_EVENT: Final = Direct(EVENT + " VALUES ('captured', :wallet_id, :payload, :now)")
 _SQLITE_NOTE: Final = Direct(
     "INSERT INTO notes (wallet_id, charge_id, text) VALUES (:wallet_id, :charge_id, :note)"
 )
 _DELETE_CHARGE: Final = Direct("DELETE FROM charges WHERE id = :charge_id")
 
 _POSTGRESQL_ALLOCATE: Final = Direct(
-    "WITH charge AS (" + _CHARGE + "), parts AS MATERIALIZED (" + _PARTS + "),"
+    "WITH charge AS (" + _CHARGE + "), parts AS MATERIALIZED (" + _PARTS_AND_CHARGE + "),"
     " allocated AS (" + _ALLOCATION + " SELECT charge.id, parts.id, offset_micro, part_micro,"
     " part_micro FROM charge, parts RETURNING 1),"
     " debited AS (UPDATE grants SET remaining_micro = remaining_micro - parts.part_micro"
     " FROM parts, charge WHERE grants.id = parts.id),"
-    " entry AS (" + _ENTRY + " SELECT :wallet_id, :seq, 'spend', 'usage', -:amount_micro,"
+    " entry AS (" + ENTRY + " SELECT :wallet_id, :seq, 'spend', 'usage', -:amount_micro,"
     " :balance_micro, charge.id, :now, :now FROM charge"
     " WHERE :entries = 1 AND EXISTS (SELECT 1 FROM parts)),"
-    " event AS (" + _EVENT + " SELECT 'captured', CAST(:wallet_id AS text),"
+    " event AS (" + EVENT + " SELECT 'captured', CAST(:wallet_id AS text),"
     " CAST(json_build_object('charge', charge.id, 'key', CAST(:key AS text),"
     " 'amount_micro', :amount_micro) AS text), :now"
     " FROM charge WHERE :entries = 1 AND EXISTS (SELECT 1 FROM parts)),"
@@ -129,14 +133,15 @@ class Debit:
     _values: dict[str, object] = field(init=False)
 
     def __post_init__(self) -> None:
-        require_transaction(self.connection)  # SQLite's direct statements bypass the engine's check
         charge, now = self.charge, stored(self.connection, self.now)
+        budget = charge.budget if charge.api_key_id else None
         self._values = {
             "wallet_id": self.wallet_id,
             "amount_micro": charge.amount_micro,
             "held_micro": charge.amount_micro if self.is_hold else 0,
             "spent_micro": 0 if self.is_hold else charge.amount_micro,
             "entries": 0 if self.is_hold else 1,
+            "kind": "spend",
             "until": stored(self.connection, self.expires_at or NEVER),
             "now": now,
             "key": charge.key,
@@ -150,6 +155,8 @@ class Debit:
             "expires_at": stored(self.connection, self.expires_at),
             "settled_at": None if self.is_hold else now,
             "note": charge.note or None,
+            "limit_micro": budget.limit_micro if budget else None,
+            "since": stored(self.connection, budget.since) if budget else None,
         }
 
     def reserve(self) -> ReservedWallet | None:
@@ -167,7 +174,8 @@ class Debit:
         """Write charge, allocations and note, and for a spend its entry and event.
 
         Returns the charge's id, which is None if its key existed before, and whether enough
-        credits may pay for this operation; if not, only the charge was written.
+        credits may pay for this operation and the API key's budget covers it; if not, only the
+        charge was written.
         """
         self._values["seq"], self._values["balance_micro"] = wallet.seq, wallet.balance_micro
         self._values["entry_seq"] = None if self.is_hold else wallet.seq
@@ -191,8 +199,8 @@ class Debit:
             values["payload"] = json.dumps(
                 {"charge": charge_id, "key": charge.key, "amount_micro": charge.amount_micro}
             )
-            _SQLITE_ENTRY.run(connection, values)
-            _SQLITE_EVENT.run(connection, values)
+            SQLITE_ENTRY.run(connection, values)
+            SQLITE_EVENT.run(connection, values)
         if values["note"] is not None:
             _SQLITE_NOTE.run(connection, values)
         return charge_id, True

@@ -11,13 +11,16 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row
 
 from creditapp.errors import NotFound
-from creditapp.ledger.sql import read
+from creditapp.ledger.sql import loaded, read
 
 COLUMNS: Final = (
     "id, wallet_id, key, digest, operation, amount_micro, captured_micro, state, actor, feature,"
     " api_key_id, request_id, debt_grant_id, expires_at, created_at, settled_at, entry_seq"
 )
 MOMENTS: Final = ("expires_at", "created_at", "settled_at")
+_NAMES: Final = COLUMNS.split(", ")
+KEY_COLUMN: Final = _NAMES.index("key")
+_MOMENT_COLUMNS: Final = tuple(_NAMES.index(name) for name in MOMENTS)
 
 _AVAILABLE: Final = "(SELECT available_micro FROM wallets WHERE wallets.id = charges.wallet_id)"
 
@@ -103,6 +106,14 @@ class Charge:
 def from_row(row: Row[*tuple[Any, ...]], available_micro: int) -> Charge:
     """Return the charge of a row of ``COLUMNS`` with its wallet's spendable balance."""
     return Charge(*(*row, available_micro))
+
+
+def from_driver(row: tuple[Any, ...], available_micro: int) -> Charge:
+    """Return the charge of a row that the driver returned, as ``from_row``."""
+    values = list(row)
+    for column in _MOMENT_COLUMNS:
+        values[column] = loaded(values[column])
+    return Charge(*(*values, available_micro))
 
 
 def charge_by_id(connection: Connection, charge_id: int) -> Charge:

@@ -67,20 +67,15 @@ def _charge(debit: Debit) -> Charge:
             return replayed
         wallet = debit.reserve()
         assert wallet is not None  # it is locked, swept, and has enough
-    over_budget = _over_budget(debit)
-    if over_budget is not None:
-        debit.undo()
-        if charges.find_charge(debit.connection, debit.wallet_id, new.key) is not None:
-            return _replay(debit)
-        raise over_budget
     charge_id, is_allocated = debit.allocate(wallet)
     if charge_id is None:
         debit.undo()
         return _replay(debit)
     if not is_allocated:
-        # The balance is large enough, but not with credits that may pay for this operation.
+        # The balance is large enough, but not with credits that may pay for this operation, or
+        # more than the budget of the API key.
         debit.undo(charge_id)
-        raise _insufficient(debit)
+        raise _over_budget(debit) or _insufficient(debit)
     left_micro = wallet.available_micro
     if left_micro < new.low_micro <= left_micro + new.amount_micro:
         payload = {"available_micro": left_micro, "threshold_micro": new.low_micro}

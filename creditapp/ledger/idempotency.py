@@ -24,9 +24,9 @@ from typing import Final
 from sqlalchemy import Connection
 
 from creditapp.errors import IdempotencyInProgress, IdempotencyKeyReused
-from creditapp.ledger.sql import read, write
+from creditapp.ledger.sql import Direct, read, stored, write
 
-_CLAIM: Final = read(
+_CLAIM: Final = Direct(
     "INSERT INTO request_keys (caller, route, key, digest, created_at)"
     " VALUES (:caller, :route, :key, :digest, :now)"
     " ON CONFLICT (caller, route, key) DO NOTHING RETURNING id"
@@ -40,7 +40,7 @@ _TAKE_OVER: Final = write(
     " WHERE caller = :caller AND route = :route AND key = :key AND digest = :digest"
     " AND response IS NULL AND created_at < :before"
 )
-_COMPLETE: Final = write(
+_COMPLETE: Final = Direct(
     "UPDATE request_keys SET response = :response"
     " WHERE caller = :caller AND route = :route AND key = :key AND digest = :digest"
     " AND response IS NULL"
@@ -70,8 +70,7 @@ def claim(
     over parsed input and file hashes, at most 64 characters.
     """
     request = {"caller": caller, "route": route, "key": key, "digest": digest}
-    claim_id = connection.execute(_CLAIM, {**request, "now": now}).scalar()
-    if claim_id is not None:
+    if _CLAIM.row(connection, {**request, "now": stored(connection, now)}) is not None:
         return None
     response = stored_response(connection, caller, route, key, digest)
     if response is not None:
@@ -108,7 +107,7 @@ def complete(
     Stores nothing if the claim was taken over and ended.
     """
     request = {"caller": caller, "route": route, "key": key, "digest": digest}
-    connection.execute(_COMPLETE, {**request, "response": response})
+    _COMPLETE.run(connection, {**request, "response": response})
 
 
 def release(connection: Connection, caller: str, route: str, key: str, *, since: datetime) -> None:

@@ -11,9 +11,10 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from sqlalchemy import Boolean, Connection, TextClause, bindparam, text
+from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.sql.selectable import TextualSelect
 
-from creditapp.db import UtcDateTime
+from creditapp.db import UtcDateTime, require_transaction
 
 _PARAMETER: Final = re.compile(r"(?<![:\w]):(\w+)")
 _TIMES: Final = frozenset(
@@ -42,9 +43,9 @@ class Direct:
     Its parameters are written ``:name``, which SQLite's driver reads itself; psycopg's form is made
     here, once. Values must be as the driver stores them (see ``stored``). On SQLite it goes
     straight to the driver's cursor, because SQLAlchemy costs as much as the statement (measured: a
-    spend rises from 0.49 to 0.57 of the raw driver's speed); the engine's events do not see it
-    there. PostgreSQL's connections can break, which SQLAlchemy must notice, and its round trips
-    cost more than the code around them.
+    spend rises from 0.49 to 0.57 of the raw driver's speed). The engine's events do not see it
+    there, so the check for a transaction is made here. PostgreSQL's connections can break, which
+    SQLAlchemy must notice, and its round trips cost more than the code around them.
     """
 
     def __init__(self, sql: str) -> None:
@@ -54,20 +55,23 @@ class Direct:
     def run(self, connection: Connection, values: dict[str, object]) -> int:
         """Run it and return the number of rows it wrote."""
         if connection.dialect.name == "sqlite":
-            cursor = connection.connection.cursor()
-            cursor.execute(self._sqlite, values)
-            return cursor.rowcount
+            return self._execute(connection, values).rowcount
         return connection.exec_driver_sql(self._postgresql, values).rowcount
 
     def row(self, connection: Connection, values: dict[str, object]) -> tuple[Any, ...] | None:
         """Run it and return its only row, or None."""
         if connection.dialect.name == "sqlite":
-            cursor = connection.connection.cursor()
-            cursor.execute(self._sqlite, values)
-            rows = cursor.fetchall()  # all, because SQLite ends the statement only then
+            # All rows, because SQLite ends the statement only then.
+            rows = self._execute(connection, values).fetchall()
             return rows[0] if rows else None
         row = connection.exec_driver_sql(self._postgresql, values).one_or_none()
         return None if row is None else tuple(row)
+
+    def _execute(self, connection: Connection, values: dict[str, object]) -> DBAPICursor:
+        require_transaction(connection)
+        cursor = connection.connection.cursor()
+        cursor.execute(self._sqlite, values)
+        return cursor
 
 
 def stored(connection: Connection, moment: datetime | None) -> object:
@@ -75,3 +79,11 @@ def stored(connection: Connection, moment: datetime | None) -> object:
     if moment is None or connection.dialect.name != "sqlite":
         return moment
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
+
+
+def loaded(value: Any) -> datetime | None:
+    """Return a time that the driver returned, in UTC; the inverse of ``stored``."""
+    if isinstance(value, str):
+        return datetime.fromisoformat(value).replace(tzinfo=UTC)
+    moment: datetime | None = value
+    return None if moment is None else moment.astimezone(UTC)

@@ -14,7 +14,9 @@ from flask import Flask
 from schemathesis.engine import events, from_schema
 
 from creditapp.jobs.engine import JobStore
-from creditapp.services import provide
+from creditapp.payments.stripe.server import SandboxGateway
+from creditapp.services import get, provide
+from creditapp.stripe_sandbox.state import State
 from tests.app_factory import Person, Queue, get_clock
 
 CHECKS = (
@@ -42,7 +44,7 @@ class AtOnce(Queue):
 
 @dataclass
 class Working:
-    """The app, whose clock moves with each request."""
+    """The app and its payment sandbox, whose clocks move with each request."""
 
     app: Flask
     cookie: str = ""
@@ -61,7 +63,11 @@ class Working:
             environ["HTTP_COOKIE"] = self.cookie
         body = list(self.app(environ, note))
         with self.app.app_context():
-            get_clock().advance(BETWEEN_REQUESTS)
+            clock = get_clock()
+            clock.advance(BETWEEN_REQUESTS)
+            sandbox = State.of(get(SandboxGateway).sandbox)
+        with sandbox.transaction() as store:  # refuses a checkout that ends in more than a day
+            store.advance(max(0, int(clock.now().timestamp()) - store.now))
         return body
 
 

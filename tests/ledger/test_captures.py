@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from creditapp import ledger
-from tests.ledger.cast import START, Person
+from creditapp.ledger import outbox
+from tests.ledger.cast import DAY, START, Person
 
 
 def test_a_hold_sets_credits_aside_and_its_capture_returns_the_rest(alice: Person) -> None:
@@ -21,6 +24,39 @@ def test_a_hold_sets_credits_aside_and_its_capture_returns_the_rest(alice: Perso
     )
     assert alice.balance().held_micro == 0
     assert alice.balance().lifetime_spent_micro == 25
+
+
+@pytest.mark.parametrize("captured_micro", [40, 25], ids=["whole", "part"])
+def test_a_capture_whole_or_of_a_part_leaves_the_same_rows(
+    alice: Person, captured_micro: int
+) -> None:
+    alice.gets(100)
+    held = alice.holds(40, note="Of the hold", expires_at=START + DAY, feature="summaries")
+    captured = ledger.capture(alice.connection, held.id, captured_micro, now=START, note="Used")
+    assert captured == replace(
+        held,
+        captured_micro=captured_micro,
+        state="captured",
+        settled_at=START,
+        entry_seq=2,
+        available_micro=100 - captured_micro,
+    )
+    assert captured == ledger.charge_by_id(alice.connection, held.id)
+    line = alice.lines()[0]
+    assert (line.id, line.amount_micro, line.type) == (captured.entry_id, -captured_micro, "DEBIT")
+    assert (line.balance_after_micro, line.note) == (100 - captured_micro, "Used")
+    (event,) = outbox.claim(alice.connection, ["captured"], 10, now=START)
+    assert event.wallet_id == alice.wallet
+    assert event.payload == {"charge": held.id, "key": held.key, "amount_micro": captured_micro}
+
+
+def test_a_hold_that_has_lapsed_is_not_captured_whole(alice: Person) -> None:
+    alice.gets(100)
+    held = alice.holds(40, expires_at=START + DAY)
+    with pytest.raises(ledger.HoldExpired):
+        ledger.capture(alice.connection, held.id, 40, now=START + DAY)
+    assert alice.balance().held_micro == 0
+    assert alice.available() == 100
 
 
 def test_a_released_hold_is_an_entry_of_0(alice: Person) -> None:

@@ -152,6 +152,47 @@ def spend_by_a_key(url: str, wallet: int, returned: bool, number: int) -> list[s
     return in_threads(attempt, list(range(KEY_CALLS // PROCESSES)))
 
 
+def test_a_hold_ends_once_of_captures_and_releases_at_once(
+    engine: Engine, database_url: str
+) -> None:
+    """Also when each waits for the wallet of a hold that another one ends meanwhile."""
+    with transaction(engine) as session:
+        alice = Person(session.connection(), "alice")
+        alice.gets(40 * PRICE)
+        holds = [alice.holds(PRICE).id for _ in range(40)]
+    engine.dispose()
+    outcomes = in_processes(end_holds, database_url, holds)
+    with engine.connect() as connection:
+        states = Counter(connection.execute(text("SELECT state FROM charges")).scalars())
+        entries = connection.execute(text("SELECT COUNT(*) FROM entries WHERE kind <> 'grant'"))
+        balance = ledger.balance(connection, alice.wallet, now=START)
+        prove(connection)
+        assert entries.scalar() == 40
+    # Each hold gives the same answer to those who end it alike, and refuses the others.
+    assert outcomes.count("captured") == 2 * states["captured"]
+    assert outcomes.count("released") == 2 * states["released"]
+    assert outcomes.count("refused") == 80
+    assert states["captured"] + states["released"] == 40
+    assert balance.lifetime_spent_micro == states["captured"] * PRICE
+    assert (balance.held_micro, balance.total_micro) == (0, states["released"] * PRICE)
+
+
+def end_holds(url: str, holds: list[int], number: int) -> list[str]:
+    engine = open_engine(url)
+
+    def end(hold: int) -> str:
+        try:
+            with transaction(engine) as session:
+                connection = session.connection()
+                if number % 2:
+                    return ledger.release(connection, hold, now=START).state
+                return ledger.capture(connection, hold, PRICE, now=START).state
+        except ledger.ChargeSettled:
+            return "refused"
+
+    return in_threads(end, holds)
+
+
 def test_everything_at_once_keeps_every_invariant(engine: Engine, database_url: str) -> None:
     with transaction(engine) as session:
         connection = session.connection()
@@ -185,7 +226,7 @@ def do_everything(url: str, wallets: list[int], grants: list[int], number: int) 
                     case 1:
                         new = charge_of(amount_micro=9)
                         charge = ledger.hold(connection, here, new, now=at)
-                        ledger.capture(connection, charge.id, 4, now=at)
+                        ledger.capture(connection, charge.id, (4, 9)[item % 2], now=at)
                     case 2:
                         ledger.transfer(connection, here, there, 11, key=key, now=at)
                     case 3:
