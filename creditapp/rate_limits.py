@@ -143,8 +143,14 @@ PURCHASE_QUESTIONS: Final = RateLimit(1, timedelta(seconds=5), "purchase")
 
 # Webhooks of members.
 
-WEBHOOK_TESTS: Final = RateLimit(30, _HOUR, "endpoint")
+WEBHOOK_ADDRESSES: Final = RateLimit(30, _HOUR, "account")
+"""New or changed addresses: the first event at each calls a server that may know nothing of it."""
+
+WEBHOOK_TESTS: Final = RateLimit(30, _HOUR, "account")
 """Test events: each is a row, and a request to somebody's server."""
+
+WEBHOOK_RESENDS: Final = RateLimit(300, _HOUR, "account")
+"""Events that are sent again by hand, at once even to a server that fails."""
 
 # Agents.
 

@@ -205,7 +205,7 @@ def send_test(endpoint_id: str) -> Response:
     with transaction() as session:
         endpoint = webhooks_out.find_endpoint(session, require_member().id, endpoint_id, lock=True)
         delivery = webhooks_out.queue_test(session, endpoint, now=now())
-    return json_response(_delivery(delivery, []), 202)
+    return json_response(_delivery(endpoint, delivery, []), 202)
 
 
 @routes.get("/webhook-endpoints/<endpoint_id>/deliveries")
@@ -219,7 +219,7 @@ def list_deliveries(endpoint_id: str) -> Response:
     rows = webhooks_out.list_deliveries(session, endpoint.id, limit=limit + 1, before=cursor)
     page = page_of(rows, limit, lambda row: row.id)
     attempts = webhooks_out.attempts_of(session, page.rows)
-    items = [_delivery(row, attempts[row.id]) for row in page.rows]
+    items = [_delivery(endpoint, row, attempts[row.id]) for row in page.rows]
     return json_response(DeliveryPage(items=items, next_cursor=page.next_cursor))
 
 
@@ -232,7 +232,7 @@ def redeliver(endpoint_id: str, delivery_id: str) -> Response:
         endpoint = webhooks_out.find_endpoint(session, require_member().id, endpoint_id, lock=True)
         delivery = webhooks_out.redeliver(session, endpoint, delivery_id, now=now())
         attempts = webhooks_out.attempts_of(session, [delivery])
-    return json_response(_delivery(delivery, attempts[delivery.id]), 202)
+    return json_response(_delivery(endpoint, delivery, attempts[delivery.id]), 202)
 
 
 def _fields(row: WebhookEndpoint) -> dict[str, Any]:
@@ -248,13 +248,15 @@ def _fields(row: WebhookEndpoint) -> dict[str, Any]:
     }
 
 
-def _delivery(row: WebhookDelivery, attempts: Sequence[WebhookAttempt]) -> DeliveryAnswer:
+def _delivery(
+    endpoint: WebhookEndpoint, row: WebhookDelivery, attempts: Sequence[WebhookAttempt]
+) -> DeliveryAnswer:
     return DeliveryAnswer(
         id=row.id,
         event=row.event,
         state=row.state,  # type: ignore[arg-type]  # the table allows these alone
         created_at=row.created_at,
-        next_attempt_at=row.due_at if row.state == "pending" else None,
+        next_attempt_at=webhooks_out.next_attempt_at(endpoint, row, now=now()),
         finished_at=row.finished_at,
         attempts=[AttemptAnswer.model_validate(attempt) for attempt in attempts],
     )

@@ -54,12 +54,9 @@ def deliver_webhooks(job_id: str) -> None:
 
 @jobs.every("sweep-webhooks", "*/2 * * * * *")
 def sweep_webhooks() -> None:
-    """Queue webhooks about new entries of the ledger, and start a run where some are due.
-
-    Two endpoints of a member are delivered to at once, so that slow ones delay no other member.
-    """
+    """Queue webhooks about new entries of the ledger, and start a run where some are due."""
     webhooks_out.sweep(
-        lambda job_id, user_id: jobs.enqueue("webhooks", job_id, partition=f"webhooks/{user_id}")
+        lambda job_id, partition: jobs.enqueue("webhooks", job_id, partition=partition)
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import Any
 
 from flask import Blueprint, Response, make_response
@@ -25,6 +26,7 @@ from creditapp.webhooks_out import EVENTS, EndpointSettings, WebhookEndpoint
 
 PATH = "/settings/webhooks"
 PAGE_SIZE = 20
+_SOON = timedelta(seconds=15)
 _CURSOR = re.compile(r"msg_[0-9a-z]{26}")
 
 pages = Blueprint("webhook_endpoints", __name__)
@@ -165,19 +167,22 @@ def _log(row: WebhookEndpoint) -> Response:
 
 def _log_of(row: WebhookEndpoint) -> dict[str, Any]:
     """Return an endpoint with a page of its log."""
-    session, here = reading(), f"{PATH}/{row.id}"
+    session, here, moment = reading(), f"{PATH}/{row.id}", now()
     cursor = parse_cursor(forms.text("cursor") or None, _CURSOR)
     rows = webhooks_out.list_deliveries(session, row.id, limit=PAGE_SIZE + 1, before=cursor)
     page = page_of(rows, PAGE_SIZE, lambda delivery: delivery.id)
     attempts = webhooks_out.attempts_of(session, page.rows)
-    deliveries = [view_models.webhook_delivery(each, attempts[each.id]) for each in page.rows]
-    is_on = row.disabled_at is None
+    deliveries = [
+        view_models.webhook_delivery(row, each, attempts[each.id], now=moment) for each in page.rows
+    ]
+    soon = moment + _SOON
     return {
-        "endpoint": view_models.webhook_endpoint(row, now=now()),
+        "endpoint": view_models.webhook_endpoint(row, now=moment),
         "deliveries": deliveries,
         "next_url": page.next_cursor and with_query(here, {"cursor": page.next_cursor}),
-        # While the first attempt is awaited, the log renews itself.
-        "renews": is_on and cursor is None and any(each.is_new for each in deliveries),
+        # While an attempt is awaited, the log renews itself.
+        "renews": cursor is None
+        and any(each.next_at and each.next_at < soon for each in deliveries),
     }
 
 

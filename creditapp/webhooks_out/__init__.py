@@ -19,7 +19,13 @@ from creditapp.webhooks_out.endpoints import (
     rotate_secret,
 )
 from creditapp.webhooks_out.events import EVENTS
-from creditapp.webhooks_out.log import attempts_of, find_delivery, list_deliveries, redeliver
+from creditapp.webhooks_out.log import (
+    attempts_of,
+    find_delivery,
+    list_deliveries,
+    next_attempt_at,
+    redeliver,
+)
 from creditapp.webhooks_out.log import sweep as sweep_log
 from creditapp.webhooks_out.models import WebhookAttempt, WebhookDelivery, WebhookEndpoint
 from creditapp.webhooks_out.outgoing import queue, queue_test

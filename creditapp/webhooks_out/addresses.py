@@ -10,12 +10,20 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
+import threading
+import time
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 URL_CHARACTERS_MAX: Final = 500
 HTTPS: Final = 443
+LOOKUP_SECONDS: Final = 5.0
+"""Of a name, which the system's own lookup does not limit."""
+LOOKUPS_MAX: Final = 64
+"""Lookups at once in this process, with those that nobody waits for any more."""
+_lookups: Final = threading.BoundedSemaphore(LOOKUPS_MAX)
 _PORTS: Final = range(1024, 65536)
 """Besides 443: the lower ports are those of other protocols."""
 _LABEL: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)", re.ASCII)
@@ -83,10 +91,11 @@ def resolve(target: Target) -> list[str]:
     """Return the IP addresses to connect to; raise ``AddressRefused`` unless all are public.
 
     The name is looked up once, and the connection goes to a returned address itself: a name that
-    answers differently the next time reaches nothing else. Raises ``OSError`` for an unknown name.
+    answers differently the next time reaches nothing else. Raises ``OSError`` for an unknown name,
+    and ``TimeoutError`` for one that no name server answers for within ``LOOKUP_SECONDS``.
     """
-    found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
-    addresses = [ipaddress.ip_address(str(info[4][0]).partition("%")[0]) for info in found]
+    found = _look_up(target.host, target.port)
+    addresses = [ipaddress.ip_address(text.partition("%")[0]) for text in found]
     if not addresses:
         raise OSError("no address")
     allowed = is_public if target.tls else _is_loopback
@@ -103,6 +112,31 @@ def is_public(address: IpAddress) -> bool:
     if any(address.version == net.version and address in net for net in _NEVER):
         return False
     return address.is_global and not address.is_multicast and not address.is_reserved
+
+
+def _look_up(host: str, port: int) -> list[str]:
+    """Return the IP addresses of a name.
+
+    ``getaddrinfo`` cannot be interrupted, so it runs in a thread of its own, which ends when the
+    system gives up. A name server that never answers holds such threads, at most ``LOOKUPS_MAX``.
+    """
+    ends_at, slots = time.monotonic() + LOOKUP_SECONDS, _lookups
+    if not slots.acquire(timeout=LOOKUP_SECONDS):
+        raise TimeoutError
+    answer: Future[list[str]] = Future()
+
+    def ask() -> None:
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            answer.set_exception(error)
+        else:
+            answer.set_result([str(info[4][0]) for info in found])
+        finally:
+            slots.release()
+
+    threading.Thread(target=ask, name="webhook-lookup", daemon=True).start()
+    return answer.result(max(0.0, ends_at - time.monotonic()))
 
 
 def _is_loopback(address: IpAddress) -> bool:

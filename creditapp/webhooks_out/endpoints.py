@@ -21,7 +21,7 @@ from creditapp.errors import Conflict, NotFound, ValidationFailed
 from creditapp.ids import new_id
 from creditapp.ledger.models import Wallet
 from creditapp.services import get
-from creditapp.webhooks_out import addresses, log
+from creditapp.webhooks_out import addresses, limits, log
 from creditapp.webhooks_out.events import EVENTS, HISTORY_EVENTS
 from creditapp.webhooks_out.models import WebhookEndpoint
 
@@ -48,7 +48,7 @@ def create_endpoint(
 ) -> tuple[WebhookEndpoint, str]:
     """Create an endpoint; return its row and its secret, which cannot be read again.
 
-    Raises ``ValidationFailed``, or ``Conflict`` for one above ``ENDPOINTS_MAX``.
+    Raises ``ValidationFailed``, ``RateLimited``, or ``Conflict`` for one above ``ENDPOINTS_MAX``.
     """
     # The lock of the member's row orders those who create at the same moment.
     session.execute(select(User.id).where(User.id == user_id).with_for_update(key_share=True))
@@ -87,7 +87,8 @@ def change_endpoint(
 ) -> WebhookEndpoint:
     """Change an endpoint, for the events from now on.
 
-    Switched off, what waits for it ends as failed. Raises ``NotFound`` or ``ValidationFailed``.
+    Switched off, what waits for it ends as failed. Raises ``NotFound``, ``ValidationFailed``, or
+    ``RateLimited`` for another address.
     """
     row = find_endpoint(session, user_id, endpoint_id, lock=True)
     _apply(session, row, settings, now)
@@ -180,13 +181,17 @@ def _apply(
     session: Session, row: WebhookEndpoint, settings: EndpointSettings, now: datetime
 ) -> None:
     _check(settings)
-    row.url, row.description = settings.url.strip(), " ".join(settings.description.split())
+    url = settings.url.strip()
+    if row.url != url:
+        limits.count_address(session, row.user_id, now=now)
+        row.paused_until = None
+    row.url, row.description = url, " ".join(settings.description.split())
     row.events = [event for event in EVENTS if event in settings.events]
     was_off = row.disabled_at is not None
     if not settings.enabled and not was_off:
         disable(session, row, "member", now=now)
     elif settings.enabled and was_off:
-        row.disabled_at = row.disabled_reason = row.failing_since = None
+        row.disabled_at = row.disabled_reason = row.failing_since = row.paused_until = None
         row.announced_seq = None
     if not any(event in HISTORY_EVENTS for event in row.events) or row.disabled_at is not None:
         row.announced_seq = None
@@ -208,7 +213,9 @@ def _check(settings: EndpointSettings) -> None:
         addresses.parse(settings.url.strip(), loopback=get(Settings).webhooks_to_loopback)
     except addresses.AddressRefused as refusal:
         problems["url"] = str(refusal)
-    if not settings.events or any(event not in EVENTS for event in settings.events):
+    if not settings.events:
+        problems["events"] = "Choose at least one event."
+    elif any(event not in EVENTS for event in settings.events):
         problems["events"] = f"Choose at least one of {', '.join(EVENTS)}."
     description = settings.description
     if len(description) > DESCRIPTION_CHARACTERS_MAX or not description.isprintable():

@@ -10,8 +10,8 @@ from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.orm import Session
 
 from creditapp.db import update_if
-from creditapp.errors import Conflict, NotFound, RateLimited
-from creditapp.rate_limits import WEBHOOK_TESTS
+from creditapp.errors import Conflict, NotFound
+from creditapp.webhooks_out import limits
 from creditapp.webhooks_out.events import TEST
 from creditapp.webhooks_out.models import WebhookAttempt, WebhookDelivery, WebhookEndpoint
 
@@ -56,15 +56,35 @@ def redeliver(
 ) -> WebhookDelivery:
     """Send a delivery again, under the same id; the schedule of its retries begins anew.
 
-    Raises ``NotFound``, or ``Conflict`` while the endpoint is off, and for one that was sent
-    ``ATTEMPTS_MAX`` times. One that waits is sent now.
+    Raises ``NotFound``, ``RateLimited``, or ``Conflict`` while the endpoint is off, and for one
+    that was sent ``ATTEMPTS_MAX`` times. One that waits is sent now.
     """
     row = find_delivery(session, endpoint.id, delivery_id)
     require_enabled(endpoint)
     if row.attempts >= ATTEMPTS_MAX:
         raise Conflict(f"This event was sent {ATTEMPTS_MAX} times. It is not sent again.")
-    update_if(session, row, state="pending", retries=0, due_at=now, finished_at=None)
+    limits.count_resend(session, endpoint.user_id, now=now)
+    due_at = send_first(endpoint, now=now)
+    update_if(session, row, state="pending", retries=0, due_at=due_at, finished_at=None)
     return row
+
+
+def send_first(endpoint: WebhookEndpoint, *, now: datetime) -> datetime:
+    """End an endpoint's pause; return when an event that its member asks for now is due.
+
+    It comes before those that wait since the endpoint began to fail.
+    """
+    endpoint.paused_until = None
+    return min(now, endpoint.failing_since or now)
+
+
+def next_attempt_at(
+    endpoint: WebhookEndpoint, delivery: WebhookDelivery, *, now: datetime
+) -> datetime | None:
+    """Return when a delivery is tried next, soonest; None for one that has ended."""
+    if delivery.state != "pending":
+        return None
+    return max(delivery.due_at, endpoint.paused_until or now, now)
 
 
 def require_enabled(endpoint: WebhookEndpoint) -> None:
@@ -73,18 +93,15 @@ def require_enabled(endpoint: WebhookEndpoint) -> None:
         raise Conflict("This endpoint is off. Switch it on first.")
 
 
-def refuse_many_tests(session: Session, endpoint_id: str, *, now: datetime) -> None:
-    """Raise ``Conflict`` while a test event waits for the endpoint, ``RateLimited`` after many."""
+def require_no_test(session: Session, endpoint_id: str) -> None:
+    """Raise ``Conflict`` while a test event waits for the endpoint."""
     tests = select(WebhookDelivery.id).where(
-        WebhookDelivery.endpoint_id == endpoint_id, WebhookDelivery.event == TEST
+        WebhookDelivery.endpoint_id == endpoint_id,
+        WebhookDelivery.event == TEST,
+        WebhookDelivery.state == "pending",
     )
-    if session.execute(tests.where(WebhookDelivery.state == "pending").limit(1)).first():
+    if session.execute(tests.limit(1)).first():
         raise Conflict("A test event is on its way already. Its result will be in the log.")
-    recent = tests.where(WebhookDelivery.created_at > now - WEBHOOK_TESTS.window)
-    if len(session.execute(recent.limit(WEBHOOK_TESTS.limit)).all()) >= WEBHOOK_TESTS.limit:
-        raise RateLimited.after(
-            600, f"This endpoint got {WEBHOOK_TESTS.limit} test events in an hour. Wait a little."
-        )
 
 
 def fail_pending(session: Session, endpoint_id: str, *, now: datetime) -> None:

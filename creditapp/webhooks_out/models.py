@@ -59,6 +59,10 @@ class WebhookEndpoint(db.Model):
     """The number of the job that delivers to it; an earlier one stops."""
     leased_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     """Before this no other job is started for it."""
+    paused_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """After a failure: before this nothing is sent, unless its member asks for it."""
+    slow_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """After a slow answer: until then it is called in the threads of slow receivers."""
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 

@@ -19,7 +19,7 @@ from creditapp.ids import new_id
 from creditapp.ledger import StatementLine
 from creditapp.ledger.models import Wallet
 from creditapp.units import credits_number
-from creditapp.webhooks_out import log
+from creditapp.webhooks_out import limits, log
 from creditapp.webhooks_out.events import HISTORY_EVENTS, TEST, payload
 from creditapp.webhooks_out.models import WebhookDelivery, WebhookEndpoint
 
@@ -57,9 +57,11 @@ def queue_test(session: Session, endpoint: WebhookEndpoint, *, now: datetime) ->
     Raises ``Conflict`` for one that is off or waits for a test, ``RateLimited`` after many.
     """
     log.require_enabled(endpoint)
-    log.refuse_many_tests(session, endpoint.id, now=now)
-    data = {"endpointId": endpoint.id}
-    return _insert(session, endpoint, TEST, data, f"test:{new_id('t')}", now=now)
+    log.require_no_test(session, endpoint.id)
+    limits.count_test(session, endpoint.user_id, now=now)
+    data, key = {"endpointId": endpoint.id}, f"test:{new_id('t')}"
+    due_at = log.send_first(endpoint, now=now)
+    return _insert(session, endpoint, TEST, data, key, now=now, due_at=due_at)
 
 
 def queue_history() -> None:
@@ -116,8 +118,9 @@ def _insert(
     key: str,
     *,
     now: datetime,
+    due_at: datetime | None = None,
 ) -> WebhookDelivery:
-    """Queue an event of the moment ``now``, due at once."""
+    """Queue an event of the moment ``now``, due at once unless ``due_at`` is given."""
     row = WebhookDelivery(
         id=new_id("msg"),
         endpoint_id=endpoint.id,
@@ -127,7 +130,7 @@ def _insert(
         state="pending",
         attempts=0,
         retries=0,
-        due_at=now,
+        due_at=due_at or now,
         created_at=now,
     )
     insert_once(session, row, ["endpoint_id", "key"])

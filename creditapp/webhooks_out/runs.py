@@ -2,8 +2,11 @@
 
 The sweep starts a run for an endpoint with due deliveries; the run's number and a lease keep it the
 only one. A run that dies is repeated by the jobs, or by the sweep when its lease ends: a delivery
-is sent at least once, always under its own id. A receiver that fails ends the run, so that it takes
-one thread for one attempt and no other endpoint waits for it.
+is sent at least once, always under its own id.
+
+A receiver that fails or is slow ends its run, so that it takes a thread for one attempt. One that
+fails is paused, longer and longer; one that was slow is called in other threads than the rest, so
+that slow receivers wait for each other alone.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import accumulate
 from typing import Final
 
 import structlog
@@ -36,18 +40,24 @@ RETRIES: Final = tuple(
 """Waits after a failure, about a day together; each is up to a fifth shorter or longer."""
 GIVE_UP: Final = timedelta(days=3)
 """After so long without a success an endpoint is switched off."""
+RETRY_AFTER_MAX: Final = timedelta(hours=1)
+"""Of the wait that a receiver asks for, so that the schedule still ends after about a day."""
+PAUSE_MIN: Final = timedelta(seconds=5)
+PAUSE_MAX: Final = timedelta(minutes=10)
+"""After a failure, between them half the time since the endpoint began to fail."""
+SLOW_MILLISECONDS: Final = 3000
+SLOW_FOR: Final = timedelta(minutes=10)
+"""How long after an attempt of ``SLOW_MILLISECONDS`` an endpoint is called as a slow one."""
+ATTEMPTS_MAX: Final = 20
+"""Of one run. A sweep starts one run of an endpoint, so it gets at most 600 requests a minute."""
 _LEASE: Final = timedelta(minutes=2)
-"""Of a run, renewed before each attempt; an attempt takes at most 15 s after the name's lookup."""
-_PAUSE: Final = timedelta(seconds=5)
-"""Before the next run of an endpoint whose receiver failed."""
-_ATTEMPTS_MAX: Final = 100
-"""Of one run; the sweep starts the next."""
+"""Of a run, renewed before each attempt, which takes at most 15 s."""
 RUN_SECONDS: Final = 20.0
-"""After these a run ends, and the sweep starts the next: a slow receiver keeps no thread."""
+"""After these a run ends, and the sweep starts the next: no receiver keeps a thread."""
 _STARTS: Final = 200
 
 Start = Callable[[str, str], object]
-"""Called with the job id of a run, and with the id of the endpoint's member."""
+"""Called with the job id of a run, and with its partition of the jobs."""
 Stopped = Callable[[Session, WebhookEndpoint, datetime], None]
 """Called in the transaction that switches an endpoint off because its receiver fails."""
 
@@ -55,18 +65,22 @@ log = structlog.get_logger(__name__)
 
 
 def sweep(start: Start) -> None:
-    """Queue what the ledger recorded, and start a run for each endpoint with due deliveries."""
+    """Queue what the ledger recorded, and start a run for each endpoint with due deliveries.
+
+    A partition is a member's: some of their endpoints are called at once. Slow receivers have
+    partitions of their own, and with these their own share of a worker's threads.
+    """
     moment = now()
     outgoing.queue_history()
     due = (
-        select(WebhookEndpoint.id, WebhookEndpoint.user_id)
+        select(WebhookEndpoint.id, WebhookEndpoint.user_id, WebhookEndpoint.slow_until)
         .join(WebhookDelivery, WebhookDelivery.endpoint_id == WebhookEndpoint.id)
         .where(WebhookDelivery.state == "pending", WebhookDelivery.due_at <= moment, *_free(moment))
         .distinct()
     )
     with snapshot() as session:
         endpoints_due = session.execute(due.limit(_STARTS)).all()
-    for endpoint_id, user_id in endpoints_due:
+    for endpoint_id, user_id, slow_until in endpoints_due:
         with transaction() as session:
             endpoint = session.get_one(WebhookEndpoint, endpoint_id)
             run = endpoint.run + 1
@@ -79,21 +93,26 @@ def sweep(start: Start) -> None:
                 leased_until=moment + _LEASE,
             )
         if started:
-            start(f"{endpoint_id}.{run}", user_id)
+            is_slow = slow_until is not None and slow_until > moment
+            kind = "webhooks-slow" if is_slow else "webhooks"
+            start(f"{endpoint_id}.{run}", f"{kind}/{user_id}")
 
 
 def deliver(job_id: str, stopped: Stopped) -> None:
-    """Send an endpoint's due deliveries, the longest due first, until none is left or one fails."""
+    """Send an endpoint's due deliveries, the longest due first.
+
+    The run ends when none is left, when one fails or takes long, and after a while.
+    """
     endpoint_id, _, run = job_id.rpartition(".")
     ends_at = time.monotonic() + RUN_SECONDS
-    for _ in range(_ATTEMPTS_MAX):
+    for _ in range(ATTEMPTS_MAX):
         message = _next(endpoint_id, int(run))
         if message is None:
             return
         outcome = _send(message)
         if not _record(message, outcome, stopped):
             return
-        if time.monotonic() >= ends_at:
+        if outcome.milliseconds >= SLOW_MILLISECONDS or time.monotonic() >= ends_at:
             break
     with transaction() as session:
         _release(session, endpoint_id, int(run), until=None)
@@ -115,8 +134,9 @@ class _Message:
 
 
 def _free(moment: datetime) -> tuple[ColumnElement[bool], ...]:
-    no_lease = or_(WebhookEndpoint.leased_until.is_(None), WebhookEndpoint.leased_until <= moment)
-    return WebhookEndpoint.disabled_at.is_(None), no_lease
+    until = (WebhookEndpoint.leased_until, WebhookEndpoint.paused_until)
+    passed = (or_(column.is_(None), column <= moment) for column in until)
+    return WebhookEndpoint.disabled_at.is_(None), *passed
 
 
 def _next(endpoint_id: str, run: int) -> _Message | None:
@@ -169,21 +189,24 @@ def _secrets(endpoint: WebhookEndpoint, moment: datetime) -> list[str]:
 
 def _send(message: _Message) -> Outcome:
     if not message.secrets:
-        return Outcome(0, problem="secret_unreadable")
+        return Outcome(problem="secret_unreadable")
     # Real time: receivers refuse an old signature, and the clock of a demo can be moved.
     signed_at, message_id = Clock().now(), message.delivery_id
     signatures = [
         Webhook(secret).sign(message_id, signed_at, message.body) for secret in message.secrets
     ]
+    settings = get(Settings)
     headers = {
         "Content-Type": "application/json",
-        "User-Agent": "CreditApp-Webhooks",
+        # Names the sender to a server that never asked for webhooks.
+        "User-Agent": f"CreditApp-Webhooks (+{settings.site_url})",
         "webhook-id": message_id,
         "webhook-timestamp": str(int(signed_at.timestamp())),
         "webhook-signature": " ".join(signatures),
     }
-    loopback = get(Settings).webhooks_to_loopback
-    return transport.post(message.url, message.body.encode(), headers, loopback=loopback)
+    return transport.post(
+        message.url, message.body.encode(), headers, loopback=settings.webhooks_to_loopback
+    )
 
 
 def _record(message: _Message, outcome: Outcome, stopped: Stopped) -> bool:
@@ -207,28 +230,44 @@ def _record(message: _Message, outcome: Outcome, stopped: Stopped) -> bool:
             )
         )
         delivery.attempts = message.number
+        if outcome.milliseconds >= SLOW_MILLISECONDS:
+            endpoint.slow_until = moment + SLOW_FOR
         if outcome.ok:
             delivery.state, delivery.finished_at = "delivered", moment
-            endpoint.failing_since = None
+            endpoint.failing_since = endpoint.paused_until = None
             return endpoint.run == message.run
         log.info("webhook not delivered", endpoint=endpoint.id, problem=outcome.problem)
+        asked = max(timedelta(0), min(outcome.retry_after or timedelta(0), RETRY_AFTER_MAX))
         if delivery.state == "pending":
-            _schedule(delivery, moment)
+            _schedule(delivery, asked, moment)
         if endpoint.disabled_at is None:
             _note_failure(session, endpoint, outcome, stopped, moment)
-        if endpoint.run == message.run and endpoint.disabled_at is None:
-            endpoint.leased_until = moment + _PAUSE
+        if endpoint.disabled_at is None:
+            _pause(endpoint, asked, moment)
+        if endpoint.run == message.run:
+            endpoint.leased_until = None
     return False
 
 
-def _schedule(delivery: WebhookDelivery, moment: datetime) -> None:
-    """Set when a failed delivery is tried again; after the last wait it has failed."""
+def _schedule(delivery: WebhookDelivery, asked: timedelta, moment: datetime) -> None:
+    """Set when a failed delivery is tried again; after the last wait it has failed.
+
+    ``asked`` is how long its receiver asked to wait. The waits of the schedule that fit into it are
+    over with it, so that the schedule ends when it would have without.
+    """
     if delivery.retries >= len(RETRIES):
         delivery.state, delivery.finished_at = "failed", moment
         return
+    waits = list(accumulate(RETRIES[delivery.retries :]))
     jitter = random.uniform(0.8, 1.2)  # noqa: S311  # spreads the load, hides nothing
-    delivery.due_at = moment + RETRIES[delivery.retries] * jitter
-    delivery.retries += 1
+    delivery.due_at = moment + max(waits[0] * jitter, asked)
+    delivery.retries += max(1, sum(wait <= asked for wait in waits))
+
+
+def _pause(endpoint: WebhookEndpoint, asked: timedelta, moment: datetime) -> None:
+    """Pause an endpoint that failed: its other deliveries would only fail too."""
+    failing = moment - (endpoint.failing_since or moment)
+    endpoint.paused_until = moment + max(asked, min(max(PAUSE_MIN, failing / 2), PAUSE_MAX))
 
 
 def _note_failure(

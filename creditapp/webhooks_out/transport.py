@@ -7,15 +7,18 @@ library is imported when it is first used, because that takes a while.
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
+from creditapp.clock import Clock
 from creditapp.webhooks_out import addresses
 from creditapp.webhooks_out.addresses import AddressRefused, Target
 
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS: Final = 5.0
 TOTAL_SECONDS: Final = 15.0
-"""From the connection to the end of what is read, however slowly bytes arrive."""
+"""From the lookup of the name to the end of what is read, however slowly bytes arrive."""
 ADDRESSES_MAX: Final = 2
 """Of one name, tried in turn where the first does not answer."""
 READ_BYTES_MAX: Final = 16 * 1024
@@ -35,9 +38,11 @@ READ_BYTES_MAX: Final = 16 * 1024
 class Outcome:
     """Result of an attempt: the status, or a word for what went wrong."""
 
-    milliseconds: int
     status: int | None = None
     problem: str | None = None
+    retry_after: timedelta | None = None
+    """How long the receiver asks to wait."""
+    milliseconds: int = 0
 
     @property
     def ok(self) -> bool:
@@ -48,25 +53,26 @@ class Outcome:
 def post(url: str, body: bytes, headers: Mapping[str, str], *, loopback: bool) -> Outcome:
     """Post ``body`` once and return the outcome; never raises for what the receiver does.
 
-    The problems are ``refused_address``, ``unknown_host``, ``no_connection``, ``no_answer``,
-    ``tls``, ``timeout``, ``redirect`` and ``status``.
+    The problems are ``refused_address``, ``unknown_host``, ``no_lookup``, ``no_connection``,
+    ``no_answer``, ``tls``, ``timeout``, ``redirect`` and ``status``.
     """
     started = time.monotonic()
-    status, problem = None, None
-    try:
-        target = addresses.parse(url, loopback=loopback)
-        ips = addresses.resolve(target)[:ADDRESSES_MAX]
-    except AddressRefused:
-        problem = "refused_address"
-    except (OSError, UnicodeError):
-        problem = "unknown_host"
-    else:
-        with _Deadline(TOTAL_SECONDS) as deadline:
+    with _Deadline(TOTAL_SECONDS) as deadline:
+        try:
+            target = addresses.parse(url, loopback=loopback)
+            ips = addresses.resolve(target)[:ADDRESSES_MAX]
+        except AddressRefused:
+            outcome = Outcome(problem="refused_address")
+        except TimeoutError:
+            outcome = Outcome(problem="no_lookup")
+        except (OSError, UnicodeError):
+            outcome = Outcome(problem="unknown_host")
+        else:
             for ip in ips:
-                status, problem = _send(target, ip, body, headers, deadline)
-                if problem not in ("no_connection", "no_answer"):
+                outcome = _send(target, ip, body, headers, deadline)
+                if outcome.problem not in ("no_connection", "no_answer"):
                     break
-    return Outcome(round((time.monotonic() - started) * 1000), status, problem)
+    return replace(outcome, milliseconds=round((time.monotonic() - started) * 1000))
 
 
 class _Deadline:
@@ -107,8 +113,7 @@ class _Deadline:
 
 def _send(
     target: Target, ip: str, body: bytes, headers: Mapping[str, str], deadline: _Deadline
-) -> tuple[int | None, str | None]:
-    """Return the status, and a problem or None."""
+) -> Outcome:
     import httpx2
 
     host = f"[{ip}]" if ":" in ip else ip
@@ -116,7 +121,7 @@ def _send(
     sent = {**headers, "Host": target.host_header, "Accept-Encoding": "identity"}
     timeout = httpx2.Timeout(TOTAL_SECONDS, connect=CONNECT_SECONDS)
     extensions = {"sni_hostname": target.host, "trace": deadline.trace}
-    status = None
+    outcome = None
     try:
         with (
             httpx2.Client(
@@ -124,18 +129,16 @@ def _send(
             ) as client,
             client.stream("POST", url, content=body, headers=sent, extensions=extensions) as answer,
         ):
-            status = answer.status_code
+            # The status decides, whatever happens to a body that nobody reads.
+            outcome = _outcome_of(answer)
             _drop(answer)
     except httpx2.ConnectTimeout:
-        return None, "no_answer"
+        return Outcome(problem="no_answer")
     except (httpx2.TimeoutException, TimeoutError):
-        if status is None:
-            return None, "timeout"
+        return outcome or Outcome(problem="timeout")
     except (httpx2.TransportError, httpx2.InvalidURL) as error:
-        if status is None:
-            return None, _kind_of(error, deadline)
-    # The status decides, whatever happens to a body that nobody reads.
-    return status, _problem_of(status)
+        return outcome or Outcome(problem=_kind_of(error, deadline))
+    return outcome
 
 
 def _drop(response: httpx2.Response) -> None:
@@ -146,10 +149,25 @@ def _drop(response: httpx2.Response) -> None:
             return
 
 
-def _problem_of(status: int) -> str | None:
+def _outcome_of(answer: httpx2.Response) -> Outcome:
+    status = answer.status_code
     if 200 <= status < 300:
+        return Outcome(status)
+    if 300 <= status < 400:
+        return Outcome(status, "redirect")
+    return Outcome(status, "status", _retry_after(answer.headers.get("retry-after", "")))
+
+
+def _retry_after(value: str) -> timedelta | None:
+    """Return how long ``Retry-After`` asks to wait: seconds or an HTTP date; None for nonsense."""
+    if re.fullmatch(r"[0-9]{1,9}", value, re.ASCII):
+        return timedelta(seconds=int(value))
+    try:
+        moment = datetime.strptime(value, "%a, %d %b %Y %H:%M:%S GMT").replace(tzinfo=UTC)
+    except ValueError:
         return None
-    return "redirect" if 300 <= status < 400 else "status"
+    # Real time, as the receiver's: the clock of a demo can be moved.
+    return moment - Clock().now()
 
 
 def _kind_of(error: Exception, deadline: _Deadline) -> str:

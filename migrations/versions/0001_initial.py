@@ -1094,6 +1094,8 @@ def upgrade() -> None:
         sa.Column("disabled_reason", sa.String(length=8), nullable=True),
         sa.Column("run", sa.Integer(), nullable=False),
         sa.Column("leased_until", UtcDateTime(), nullable=True),
+        sa.Column("paused_until", UtcDateTime(), nullable=True),
+        sa.Column("slow_until", UtcDateTime(), nullable=True),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.CheckConstraint(
             "disabled_reason IN ('member', 'failing', 'gone')", name=op.f("ck_webhook_endpoints_disabled_reason")

@@ -18,6 +18,7 @@ SERVICES = {
     "creditapp/chat/": "readers and recovery wait for providers and watch leases",
     "creditapp/generation/": "services wait for providers between their transactions",
     "creditapp/webhooks_out/runs.py": "receivers may take seconds to answer",
+    "creditapp/webhooks_out/transport.py": "receivers date their Retry-After by real time",
     "creditapp/features/access_tokens.py": "an entry point of other programs in this process",
     "creditapp/media/s3.py": "a bucket compares the time of a link with the machine's",
     "creditapp/clock.py": "the clock",

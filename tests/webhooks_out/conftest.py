@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from flask import Flask
@@ -10,6 +11,7 @@ from flask import Flask
 from tests.app_factory import SharedApps
 from tests.webhooks_out.hooks import Hooks
 from tests.webhooks_out.receiver import Receiver
+from tests.webhooks_out.workers import Workers
 
 
 @pytest.fixture
@@ -31,3 +33,11 @@ def receiver() -> Iterator[Receiver]:
     yield made
     made.close()
     assert made.forged == 0
+
+
+@pytest.fixture
+def workers(database_url: str, tmp_path: Path) -> Iterator[Workers]:
+    """Worker processes on a database of their own."""
+    made = Workers(database_url, tmp_path)
+    yield made
+    made.close()

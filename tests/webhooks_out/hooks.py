@@ -6,9 +6,12 @@ from datetime import timedelta
 from typing import Any
 
 from flask import Flask
+from sqlalchemy import func, select
 
 from creditapp.clock import StoppedClock
+from creditapp.db import transaction
 from creditapp.runtime import tasks
+from creditapp.webhooks_out import WebhookDelivery, WebhookEndpoint, outgoing
 from tests.api.contract import Program
 from tests.app_factory import Person, Queue, get_clock, get_queue
 from tests.webhooks_out.receiver import Json, Receiver
@@ -46,3 +49,11 @@ class Hooks:
         """Return the deliveries to an endpoint, the newest first."""
         items: list[Json] = Program(person).get(f"{PATH}/{endpoint['id']}/deliveries")["items"]
         return items
+
+
+def queue_again(hooks: Hooks, endpoint: Json) -> None:
+    """Queue one event more for an endpoint."""
+    with hooks.app.app_context(), transaction() as session:
+        row = session.get_one(WebhookEndpoint, endpoint["id"])
+        count = session.scalar(select(func.count()).select_from(WebhookDelivery))
+        outgoing._insert(session, row, "credits.low", {}, f"test-{count}", now=hooks.clock.now())

@@ -14,12 +14,12 @@ Json = dict[str, Any]
 
 
 class Receiver:
-    """Keeps what it received. ``status`` is its answer; ``before`` runs before it answers."""
+    """Keeps what it received; ``status`` and ``headers`` are its answer, after ``before``."""
 
     def __init__(self) -> None:
         self.secret = ""
         self.status = 204
-        self.location = ""
+        self.headers: dict[str, str] = {}
         self.before: Callable[[], object] = lambda: None
         self.received: list[Json] = []
         self.ids: list[str] = []
@@ -34,8 +34,8 @@ class Receiver:
                 receiver.take(dict(self.headers), body)
                 receiver.before()
                 self.send_response(receiver.status)
-                if receiver.location:
-                    self.send_header("Location", receiver.location)
+                for name, value in receiver.headers.items():
+                    self.send_header(name, value)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import threading
+import time
 from ipaddress import ip_address
 
 import pytest
@@ -168,3 +170,56 @@ def test_an_address_saved_before_the_setting_was_withdrawn_is_not_called(
     assert receiver.received == []
     (delivery,) = hooks.log(alice, endpoint)
     assert delivery["attempts"][0]["problem"] == "refused_address"
+
+
+class HangingLookup:
+    """A name server that answers when the test is over."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.over = threading.Event()
+        self.asked = 0
+        monkeypatch.setattr(socket, "getaddrinfo", self)
+
+    def __call__(self, *_arguments: object, **_options: object) -> list[tuple[object, ...]]:
+        self.asked += 1
+        self.over.wait(30)
+        raise socket.gaierror
+
+    def threads(self) -> int:
+        """Return how many threads wait for an answer."""
+        return sum(thread.name == "webhook-lookup" for thread in threading.enumerate())
+
+    def end(self) -> None:
+        """Answer, and wait for the threads to end."""
+        self.over.set()
+        give_up_at = time.monotonic() + 10
+        while self.threads():
+            assert time.monotonic() < give_up_at
+            time.sleep(0.01)
+
+
+def test_a_name_server_that_never_answers_holds_an_attempt_for_its_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(addresses, "LOOKUP_SECONDS", 0.3)
+    hanging = HangingLookup(monkeypatch)
+    started = time.monotonic()
+    outcome = transport.post("https://hooks.example.com/", b"{}", {}, loopback=False)
+    assert (outcome.status, outcome.problem) == (None, "no_lookup")
+    assert 0.3 <= time.monotonic() - started < 3
+    hanging.end()
+    assert addresses.LOOKUP_SECONDS < transport.TOTAL_SECONDS
+
+
+def test_lookups_that_hang_are_bounded_in_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(addresses, "LOOKUP_SECONDS", 0.1)
+    monkeypatch.setattr(addresses, "_lookups", threading.BoundedSemaphore(3))
+    hanging = HangingLookup(monkeypatch)
+    for number in range(8):
+        outcome = transport.post(f"https://a{number}.example.com/", b"{}", {}, loopback=False)
+        assert outcome.problem == "no_lookup"
+    assert hanging.asked == 3
+    assert hanging.threads() == 3
+    hanging.end()
+    outcome = transport.post("https://hooks.example.com/", b"{}", {}, loopback=False)
+    assert outcome.problem == "unknown_host"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlsplit
 
+from creditapp import webhooks_out
 from creditapp.webhooks_out import WebhookAttempt, WebhookDelivery, WebhookEndpoint
 
 
@@ -37,11 +38,6 @@ class WebhookDeliveryView:
     next_at: datetime | None
     attempts: Sequence[WebhookAttempt]
 
-    @property
-    def is_new(self) -> bool:
-        """Whether its first attempt is still to come."""
-        return self.state == "pending" and not self.attempts
-
 
 def webhook_endpoint(row: WebhookEndpoint, *, now: datetime) -> WebhookEndpointView:
     """Return an endpoint."""
@@ -59,7 +55,11 @@ def webhook_endpoint(row: WebhookEndpoint, *, now: datetime) -> WebhookEndpointV
 
 
 def webhook_delivery(
-    row: WebhookDelivery, attempts: Sequence[WebhookAttempt]
+    endpoint: WebhookEndpoint,
+    row: WebhookDelivery,
+    attempts: Sequence[WebhookAttempt],
+    *,
+    now: datetime,
 ) -> WebhookDeliveryView:
     """Return a delivery with its attempts."""
     return WebhookDeliveryView(
@@ -67,6 +67,6 @@ def webhook_delivery(
         event=row.event,
         state=row.state,
         created_at=row.created_at,
-        next_at=row.due_at if row.state == "pending" else None,
+        next_at=webhooks_out.next_attempt_at(endpoint, row, now=now),
         attempts=attempts,
     )
