@@ -3,9 +3,10 @@
 const root = document.documentElement;
 root.classList.add("scripts");
 
-document.addEventListener("htmx:afterSwap", (event) => {
-  if (event.detail.target.id !== "modal") return;
-  event.detail.target.querySelector("dialog")?.showModal();
+document.addEventListener("htmx:afterSwap", ({ detail }) => {
+  if (detail.target.id === "modal") detail.target.querySelector("dialog")?.showModal();
+  // The refusal of what a person did may be above what they see.
+  if (detail.target.id === "problem" && detail.requestConfig.verb !== "get") detail.target.scrollIntoView({ block: "nearest" });
 });
 
 document.addEventListener("click", (event) => {

@@ -2,7 +2,7 @@
 // The markup is that of components/field.html; the server writes the same after a refused form.
 const MESSAGES = [
   ["valueMissing", () => "Fill in this field."],
-  ["typeMismatch", (field) => (field.type === "email" ? "Enter an address such as you@example.com." : "This is not valid here.")],
+  ["typeMismatch", (field) => `Enter an address such as ${field.type === "url" ? "https://example.com/path" : "you@example.com"}.`],
   ["tooShort", (field) => `Enter at least ${field.minLength} characters.`],
   ["tooLong", (field) => `Enter at most ${field.maxLength} characters.`],
   ["rangeUnderflow", (field) => `Enter ${field.min} or more.`],
