@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -36,8 +37,13 @@ SpendingBody = TypeVar("SpendingBody", bound=IdempotentBody)
 
 def parse_body(schema: type[Body]) -> Body:
     """Return the request's JSON body as a schema; raise ``ValidationFailed``."""
+    return parse_members(schema, read_json())
+
+
+def parse_members(schema: type[Body], members: Mapping[str, Any]) -> Body:
+    """Return the members of a body as a schema; raise ``ValidationFailed``."""
     try:
-        return schema.model_validate(read_json())
+        return schema.model_validate(members)
     except ValidationError as error:
         raise validation_failed(error) from None
 
@@ -67,8 +73,9 @@ def require_key(body_key: str | None) -> str:
 
 def parse_spending(schema: type[SpendingBody]) -> tuple[Member, SpendingBody, str]:
     """Return who spends, with the most that the request may cost, the body and its key."""
-    max_micro = pop_max_micro(read_json())
-    body = parse_body(schema)
+    members = read_json()
+    max_micro = pop_max_micro(members)
+    body = parse_members(schema, members)
     return replace(require_member(), max_micro=max_micro), body, require_key(body.idempotency_key)
 
 

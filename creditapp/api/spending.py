@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated
 
@@ -12,15 +13,16 @@ from creditapp.api.generations import ChargeAnswer
 from creditapp.api.requests import (
     IdempotentBody,
     credit_headers,
-    parse_body,
+    parse_members,
     parse_spending,
+    pop_max_micro,
     replay_headers,
 )
 from creditapp.clock import now
 from creditapp.db import transaction
 from creditapp.errors import Conflict
 from creditapp.features import FeatureSpend, Spent, spending
-from creditapp.http.json_provider import json_response
+from creditapp.http.json_provider import json_response, read_json
 from creditapp.http.openapi import documented
 from creditapp.http.policies import policy
 from creditapp.http.schemas import Credits, CreditsInput, Moment, PlainText, RequestSchema, Schema
@@ -134,15 +136,18 @@ def hold_credits() -> Response:
     "Capture what was used of a hold",
     HoldAnswer,
     body=CaptureBody,
+    headers=["X-Max-Credits"],
     body_optional=True,
     answer_headers=_ANSWER_HEADERS[:2],
     refuses=[Conflict],
 )
 def capture_hold(hold_id: str) -> Response:
     """Take what was used; the rest returns."""
-    body = parse_body(CaptureBody) if request.content_length else CaptureBody()
+    sent = read_json() if request.content_length else {}
+    by = replace(require_member(), max_micro=pop_max_micro(sent))
+    body = parse_members(CaptureBody, sent)
     with transaction() as session:
-        captured = spending.capture(session, require_member(), hold_id, body.amount, now=now())
+        captured = spending.capture(session, by, hold_id, body.amount, now=now())
     return _respond(_hold(captured), captured, 200)
 
 

@@ -108,13 +108,16 @@ def capture(
     """Capture what was used of a hold, all of it without an amount; the rest returns.
 
     A repeat with the same amount changes nothing. Raises ``NotFound``, ``ValidationFailed`` for
-    more than was held, ``HoldExpired``, and ``ChargeSettled`` for one that ended otherwise (409).
+    more than was held, ``MaxCreditsExceeded`` (402), ``HoldExpired``, and ``ChargeSettled`` for one
+    that ended otherwise (409).
     """
     connection = session.connection()
     charge = _find_hold(connection, by, hold_id)
     amount_micro = charge.amount_micro if amount_micro is None else amount_micro
     if amount_micro > charge.amount_micro:
         raise ValidationFailed.of("amount", "A capture takes at most what was held.")
+    if by.max_micro is not None and amount_micro > by.max_micro:
+        raise ledger.MaxCreditsExceeded(amount_micro, by.max_micro)
     return _result(ledger.capture(connection, charge.id, amount_micro, now=now))
 
 
@@ -166,13 +169,21 @@ def _wallet_id(connection: Connection, by: Member, now: datetime) -> int:
 
 
 def _find_hold(connection: Connection, by: Member, hold_id: str) -> Charge:
-    """Return a hold of the member, and where a token asks of its feature; raise ``NotFound``."""
+    """Return a hold that the caller may end; raise ``NotFound``.
+
+    A key with a budget may end those that count to it: its member limits what a thief of the key
+    takes, and what another key holds is none of it. A key without one may end each hold of its
+    member, because it could spend the balance anyway, so that a key that takes the place of another
+    ends the holds of that one. A token may end those of its feature.
+    """
     matched = _HOLD_ID.fullmatch(hold_id)
     if matched is None:
         raise NotFound
     charge = ledger.charge_by_id(connection, int(matched[1]))
     is_own = charge.wallet_id == by.wallet_id and charge.key.startswith("holds:")
     if not is_own or by.feature not in (None, charge.feature):
+        raise NotFound
+    if by.budget is not None and by.key_id != charge.api_key_id:
         raise NotFound
     return charge
 

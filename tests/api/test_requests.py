@@ -12,6 +12,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from creditapp.config import Settings
+from creditapp.http.policies import policy_of
 from creditapp.services import get, provide
 from tests.api.contract import Program, check_problem
 from tests.api.test_keys import create
@@ -78,6 +79,47 @@ def test_a_call_that_another_site_could_have_made_is_refused(
     )
     assert answer.status_code == 403
     assert studio.generation(made).state == "queued"
+
+
+@pytest.mark.parametrize(
+    ("content_type", "headers"),
+    [
+        ("text/plain", {"Origin": "https://evil.example"}),
+        ("application/json", {"Origin": "null"}),
+        ("application/json", {"Sec-Fetch-Site": "same-site", "Origin": "http://localhost"}),
+        ("application/x-www-form-urlencoded", {"Sec-Fetch-Site": "cross-site"}),
+        ("multipart/form-data; boundary=x", {"Origin": "https://evil.example"}),
+    ],
+    ids=str,
+)
+def test_a_page_of_another_site_reaches_no_route_with_a_persons_session(
+    app: Flask, alice: Person, content_type: str, headers: dict[str, str]
+) -> None:
+    tried = 0
+    for rule in app.url_map.iter_rules():
+        for method in (rule.methods or set()) & {"POST", "PUT", "PATCH", "DELETE"}:
+            if policy_of(app, rule.endpoint) in ("key", "signature"):
+                continue
+            path = re.sub(r"<[^>]+>", "one", rule.rule)
+            answer = alice.browser.open(
+                path, method=method, data=b"", content_type=content_type, headers=headers
+            )
+            assert answer.status_code == 403, (method, path, answer.status_code)
+            assert "Access-Control-Allow-Origin" not in answer.headers
+            tried += 1
+    assert tried > 90
+
+
+def test_a_page_whose_name_leads_to_this_server_is_a_stranger(app: Flask, alice: Person) -> None:
+    """DNS rebinding: the browser sends the page's own name as Host and Origin, and no cookie."""
+    for path in ("/mcp", "/v1/images/generations", "/api/credits/spend", "/api/keys"):
+        answer = app.test_client().post(
+            path,
+            json={},
+            base_url="http://evil.example",
+            headers={"Origin": "http://evil.example", "Sec-Fetch-Site": "same-origin"},
+        )
+        assert answer.status_code == 401, path
 
 
 def test_the_token_of_the_session_is_enough(alice: Person, charlie: Person, studio: Studio) -> None:

@@ -135,6 +135,78 @@ def test_a_hold_is_captured_in_part_released_or_lapses(
     assert alice.balance() == 48
 
 
+def test_a_key_with_a_budget_ends_only_the_holds_that_count_to_it(
+    app: Flask, alice: Person, program: KeyHolder, clock: StoppedClock
+) -> None:
+    """A stolen key of 3 credits must not take the 20 that another program set aside."""
+    made = create(alice, scopes=["spend"], budget={"amount": 3})
+    bounded = KeyHolder(app, made["key"])
+    sent = {"feature": "ai-generation"}
+    token = KeyHolder(app, bounded.call("POST", "/api/me/access-token", sent).json["token"])
+    of_other = program.call("POST", HOLDS, body("theirs", amount=20)).json["id"]
+    of_session = Program(alice).call("POST", HOLDS, body("mine", amount=20)).json["id"]
+    for hold_id in (of_other, of_session):
+        for narrow in (bounded, token):
+            assert narrow.code("POST", f"{HOLDS}/{hold_id}/capture") == "not_found"
+            assert narrow.code("POST", f"{HOLDS}/{hold_id}/release") == "not_found"
+    own = [bounded.call("POST", HOLDS, body(key, amount=1)).json["id"] for key in "abc"]
+    assert bounded.code("POST", f"{HOLDS}/{own[0]}/capture") == 200
+    assert token.code("POST", f"{HOLDS}/{own[1]}/capture") == 200, "it counts to the same budget"
+    # A key in place of the narrow one, and the member: both could spend the balance anyway.
+    assert program.code("POST", f"{HOLDS}/{own[2]}/capture") == 200
+    assert Program(alice).call("POST", f"{HOLDS}/{of_other}/release").status_code == 200
+    assert program.code("POST", f"{HOLDS}/{of_session}/release") == 200
+    assert alice.balance() == 47
+
+
+@pytest.mark.databases("sqlite", "postgresql")
+def test_a_hold_counts_to_the_budget_of_the_key_that_made_it_until_it_ends(
+    app: Flask, api: Program, program: KeyHolder, clock: StoppedClock
+) -> None:
+    made = create(api.person, scopes=["spend"], budget={"amount": 7})
+    bounded = KeyHolder(app, made["key"])
+
+    def counted() -> Any:
+        (key,) = (each for each in api.get("/api/keys")["items"] if each["id"] == made["id"])
+        return key["budget"]["spent"]
+
+    first, second = (
+        bounded.call("POST", HOLDS, body(key, amount=amount, seconds=60)).json["id"]
+        for key, amount in (("first", 5), ("second", 2))
+    )
+    assert counted() == 7
+    assert bounded.code("POST", SPEND, body("more", amount=1)) == "budget_exceeded"
+    assert bounded.code("POST", HOLDS, body("more", amount=1)) == "budget_exceeded"
+    assert bounded.code("POST", f"{HOLDS}/{first}/capture", {"amount": 2}) == 200
+    assert counted() == 4
+    answers = at_once(6, lambda: bounded.code("POST", SPEND, body(_new(), amount=1)))
+    assert Counter(answers) == {200: 3, "budget_exceeded": 3}
+    assert program.code("POST", f"{HOLDS}/{second}/capture", {"amount": 1}) == 200
+    assert counted() == 6, "it counts to the key that made it, whoever captures it"
+    lapsing = bounded.call("POST", HOLDS, body("lapsing", amount=1, seconds=60))
+    assert (lapsing.status_code, counted()) == (201, 7)
+    clock.advance(timedelta(seconds=61))
+    assert counted() == 6, "its time is over, though nothing has swept it yet"
+    assert bounded.code("POST", SPEND, body("last", amount=1)) == 200
+    assert bounded.code("POST", SPEND, body("over", amount=0.000001)) == "budget_exceeded"
+
+
+def test_a_capture_costs_no_more_than_its_request_allows(alice: Person, program: KeyHolder) -> None:
+    path = f"{HOLDS}/{program.call('POST', HOLDS, body()).json['id']}/capture"
+    for sent, header in (({}, "4.999999"), ({"amount": 3}, "2"), ({"maxCredits": 4}, None)):
+        headers = {"X-Max-Credits": header} if header else {}
+        answer = program.call("POST", path, sent, **headers)
+        assert (answer.status_code, answer.json["code"]) == (402, "max_credits_exceeded")
+    empty = program.call("POST", path, None, **{"X-Max-Credits": "4"})
+    assert (empty.json["required"], empty.json["limit"]) == (5, 4)
+    assert (alice.balance(), program.code("POST", path, {"maxCredits": "3"})) == (
+        45, "validation_failed",
+    )  # fmt: skip
+    captured = program.call("POST", path, {"amount": 3, "maxCredits": 3})
+    assert (captured.status_code, captured.json["captured"]) == (200, 3)
+    assert alice.balance() == 47
+
+
 def test_an_access_token_spends_for_its_feature_during_a_minute(
     app: Flask, alice: Person, program: KeyHolder, clock: StoppedClock
 ) -> None:
