@@ -11,7 +11,7 @@ from pathlib import Path
 from flask import Flask
 from sqlalchemy.orm import Session
 
-from creditapp import agents, api_keys, credentials, emails, jobs, logs, webhooks_out
+from creditapp import agents, api_keys, credentials, emails, jobs, ledger, logs, webhooks_out
 from creditapp.accounts import AccountRules, SignedUp, SignUpCredits
 from creditapp.catalog import Catalog, CatalogInvalid, load_catalog
 from creditapp.chat import ChatProviders, ChatSlots, exchanges
@@ -108,8 +108,13 @@ def _account_rules(settings: Settings, catalog: Catalog) -> AccountRules:
         deleted=(
             *(end_account, deletion.delete_all, exchanges.delete_all),
             *(credentials.remove_keys, api_keys.delete_keys, webhooks_out.delete_all),
+            _erase_texts,
         ),
     )
+
+
+def _erase_texts(session: Session, user_id: str) -> None:
+    ledger.erase_texts(session.connection(), "user", user_id)
 
 
 def _queue_verification(session: Session, event: SignedUp) -> None:

@@ -18,7 +18,7 @@ from creditapp.accounts.passwords import NewPassword
 from creditapp.accounts.policy import AccountRules
 from creditapp.accounts.sessions import end_sessions
 from creditapp.db import update_if
-from creditapp.errors import NotFound, ValidationFailed
+from creditapp.errors import AuthenticationRequired, NotFound, ValidationFailed
 from creditapp.units import MICRO_MAX
 
 NAME_CHARACTERS_MAX = 40
@@ -83,6 +83,18 @@ def set_password(session: Session, user: User, new: NewPassword, *, now: datetim
     user.password_epoch = user.password_epoch + 1
     session.flush()
     end_sessions(session, user.id, now=now)
+
+
+def require_open(session: Session, user_id: str, *, alone: bool = False) -> None:
+    """Raise ``AuthenticationRequired`` for an account that was deleted.
+
+    For verbs that store something of a person or begin a payment: their request was let in before
+    their transaction began. A deletion waits for the transaction's end and then finds what it
+    stored. With ``alone`` other transactions of the same person that ask for it wait too.
+    """
+    query = select(User.id).where(User.id == user_id, User.deleted_at.is_(None))
+    if session.scalar(query.with_for_update(key_share=True, read=not alone)) is None:
+        raise AuthenticationRequired
 
 
 def delete_account(session: Session, user: User, rules: AccountRules, *, now: datetime) -> None:

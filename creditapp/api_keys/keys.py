@@ -12,7 +12,7 @@ from typing import Final
 from sqlalchemy import ColumnElement, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from creditapp.accounts import User
+from creditapp import accounts
 from creditapp.api_keys.budgets import PERIODS
 from creditapp.api_keys.models import ApiKey
 from creditapp.catalog import Catalog
@@ -58,8 +58,8 @@ def create_key(
     Raises ``ValidationFailed``, or ``Conflict`` for one above ``KEYS_MAX``, also of two created at
     once.
     """
-    # The lock of the member's row orders those who create at the same moment.
-    session.execute(select(User.id).where(User.id == user_id).with_for_update(key_share=True))
+    # Alone: two who create at the same moment would each count the keys before theirs.
+    accounts.require_open(session, user_id, alone=True)
     count = select(func.count()).select_from(ApiKey).where(ApiKey.user_id == user_id, _works(now))
     if session.execute(count).scalar_one() >= KEYS_MAX:
         raise Conflict(f"You have {KEYS_MAX} API keys. Revoke one that you no longer need.")

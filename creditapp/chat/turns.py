@@ -8,7 +8,7 @@ from functools import partial
 
 from sqlalchemy.orm import Session
 
-from creditapp import ledger
+from creditapp import accounts, ledger
 from creditapp.accounts import Member
 from creditapp.catalog import Catalog
 from creditapp.catalog.models import LanguageModel, TokenOperation
@@ -217,6 +217,7 @@ def fund(
 
     Returns how many tokens the answer may have.
     """
+    accounts.require_open(session, by.id)
     record.input_tokens = input_estimate(model, prompt)
     if own_key is not None:
         record.funding = "own_key"

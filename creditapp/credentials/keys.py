@@ -9,6 +9,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.orm import Session
 
+from creditapp import accounts
 from creditapp.credentials import encryption
 from creditapp.credentials.models import ProviderKey
 from creditapp.credentials.vendors import Vendor
@@ -54,6 +55,7 @@ def store_key(
 
     ``checked_at`` is when the vendor accepted it, None when the vendor could not be asked.
     """
+    accounts.require_open(session, user_id)
     values = {
         "encrypted_key": encryption.encrypt(key, user_id, vendor.id),
         "last_characters": key[-4:],

@@ -109,8 +109,9 @@ def delete_images(asset_ids: Sequence[str], by: Caller, *, now: datetime) -> tup
 def delete_all(session: Session, user_id: str) -> None:
     """Delete everything that a person whose account ends has made, brought and asked for.
 
-    Prompts are gone at once, images are hidden, and the next sweeps erase the files. Raises
-    ``Conflict`` while something is being made: it is charged for what it delivers.
+    Prompts and reports of problems are gone at once, images are hidden, and the next sweeps erase
+    the files. Raises ``Conflict`` while something is being made: it is charged for what it
+    delivers.
     """
     owner = {"owner_kind": "user", "owner_id": user_id}
     own = select(Generation.id).filter_by(**owner)
@@ -133,6 +134,8 @@ def delete_all(session: Session, user_id: str) -> None:
         .values(deletion_id=deletion.id, deleted_at=clock.now()),
         **changed,
     )
+    reported = {"reported_at": None, "report_text": None}
+    session.execute(update(Generation).filter_by(**owner).values(**reported), **changed)
     session.execute(sql_delete(Prompt).filter_by(**owner))
     # Their sweep deletes what was not used for long, the files first.
     session.execute(update(Upload).filter_by(**owner).values(used_at=_LONG_AGO), **changed)

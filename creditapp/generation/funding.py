@@ -9,7 +9,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from creditapp import guests, ledger
+from creditapp import accounts, guests, ledger
 from creditapp.accounts import Member
 from creditapp.catalog import Catalog, Quote
 from creditapp.errors import AuthenticationRequired
@@ -81,6 +81,8 @@ def reserve(
     Returns the microcredits that a member or a receipt can spend afterwards; None for a guest and
     for an own key of a vendor, which nothing is held for.
     """
+    if by.member is not None:
+        accounts.require_open(session, by.member.id)
     if generation.funding == OWN_KEY:
         return None
     catalog = get(Catalog)

@@ -41,6 +41,7 @@ from creditapp.ledger.transfers import TRANSFER_DELAY, Transfer, transfer
 from creditapp.ledger.triggers import install_triggers
 from creditapp.ledger.wallets import (
     ensure_wallet,
+    erase_texts,
     find_wallet,
     freeze_wallet,
     owner,

@@ -49,6 +49,7 @@ _RELEASE: Final = write(
     "DELETE FROM request_keys WHERE caller = :caller AND route = :route AND key = :key"
     " AND response IS NULL AND created_at = :since"
 )
+_FORGET: Final = write("DELETE FROM request_keys WHERE caller = :caller")
 _PRUNE: Final = write("DELETE FROM request_keys WHERE created_at < :before")
 
 
@@ -114,6 +115,11 @@ def release(connection: Connection, caller: str, route: str, key: str, *, since:
     """Delete a claim without a response; ``since`` is its ``now``, so another's claim stays."""
     request = {"caller": caller, "route": route, "key": key}
     connection.execute(_RELEASE, {**request, "since": since})
+
+
+def forget(connection: Connection, caller: str) -> None:
+    """Forget the keys and responses of a caller who is gone."""
+    connection.execute(_FORGET, {"caller": caller})
 
 
 def prune(connection: Connection, *, before: datetime) -> int:

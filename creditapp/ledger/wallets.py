@@ -1,4 +1,4 @@
-"""Create, find, freeze and unfreeze wallets."""
+"""Create, find, freeze and unfreeze wallets; erase their texts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from creditapp.clock import NEVER
 from creditapp.errors import NotFound
-from creditapp.ledger import expiry, lineage, locked_wallet
+from creditapp.ledger import expiry, idempotency, lineage, locked_wallet
 from creditapp.ledger.sql import read, write
 
 _FIND: Final = read(
@@ -26,6 +26,7 @@ _UNEXPIRED_GRANTS: Final = read(
     " WHERE wallet_id = :wallet_id AND expires_at > :at AND expires_at < :until",
     *lineage.MOMENTS,
 )
+_ERASE_NOTES: Final = write("DELETE FROM notes WHERE wallet_id = :wallet_id")
 _EXTEND: Final = write("UPDATE grants SET expires_at = :expires_at WHERE id = :grant_id")
 
 
@@ -56,6 +57,14 @@ def owner(connection: Connection, wallet_id: int) -> tuple[str, str]:
     if row is None:
         raise NotFound
     return row[0], row[1]
+
+
+def erase_texts(connection: Connection, owner_kind: str, owner_id: str) -> None:
+    """Erase every free text of an owner: the notes of the history, and stored responses."""
+    idempotency.forget(connection, owner_id)
+    wallet_id = find_wallet(connection, owner_kind, owner_id)
+    if wallet_id is not None:
+        connection.execute(_ERASE_NOTES, {"wallet_id": wallet_id})
 
 
 def freeze_wallet(connection: Connection, wallet_id: int, *, now: datetime) -> None:

@@ -13,6 +13,7 @@ from typing import IO, Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from creditapp import accounts
 from creditapp.accounts.throttle import count_try, counter
 from creditapp.config import Settings
 from creditapp.db import transaction
@@ -140,6 +141,7 @@ def _store(
             created_at=now,
         )
         with transaction() as session:
+            accounts.require_open(session, owner_id)
             _require_room(session, by)
             session.add(upload)
     except BaseException:

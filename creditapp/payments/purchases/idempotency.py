@@ -10,7 +10,7 @@ from typing import Any, Final
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from creditapp.accounts import User
+from creditapp import accounts
 from creditapp.catalog import Catalog
 from creditapp.config import Settings
 from creditapp.db import insert_once
@@ -102,9 +102,7 @@ def _limit_open_checkouts(session: Session, request: PurchaseRequest) -> None:
     The sweep asks Stripe about each open checkout until it ends, and they all take turns. The
     buyer's row is locked: requests at the same moment would each count the checkouts before theirs.
     """
-    session.execute(
-        select(User.id).where(User.id == request.buyer_id).with_for_update(key_share=True)
-    )
+    accounts.require_open(session, request.buyer_id, alone=True)
     query = select(func.count(Purchase.id)).where(
         Purchase.user_id == request.buyer_id,
         Purchase.state == "open",
