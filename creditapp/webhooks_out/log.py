@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import ColumnElement, delete, select, update
+from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from creditapp.db import update_if
@@ -64,18 +64,22 @@ def redeliver(
     if row.attempts >= ATTEMPTS_MAX:
         raise Conflict(f"This event was sent {ATTEMPTS_MAX} times. It is not sent again.")
     limits.count_resend(session, endpoint.user_id, now=now)
-    due_at = send_first(endpoint, now=now)
+    due_at = send_first(session, endpoint, now=now)
     update_if(session, row, state="pending", retries=0, due_at=due_at, finished_at=None)
     return row
 
 
-def send_first(endpoint: WebhookEndpoint, *, now: datetime) -> datetime:
+def send_first(session: Session, endpoint: WebhookEndpoint, *, now: datetime) -> datetime:
     """End an endpoint's pause; return when an event that its member asks for now is due.
 
-    It comes before those that wait since the endpoint began to fail.
+    It comes before those that wait, of which the first may only fail again.
     """
     endpoint.paused_until = None
-    return min(now, endpoint.failing_since or now)
+    query = select(func.min(WebhookDelivery.due_at)).where(
+        WebhookDelivery.endpoint_id == endpoint.id, WebhookDelivery.state == "pending"
+    )
+    first = session.execute(query).scalar_one()
+    return now if first is None else min(now, first - timedelta(seconds=1))
 
 
 def next_attempt_at(

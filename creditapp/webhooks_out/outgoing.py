@@ -60,7 +60,7 @@ def queue_test(session: Session, endpoint: WebhookEndpoint, *, now: datetime) ->
     log.require_no_test(session, endpoint.id)
     limits.count_test(session, endpoint.user_id, now=now)
     data, key = {"endpointId": endpoint.id}, f"test:{new_id('t')}"
-    due_at = log.send_first(endpoint, now=now)
+    due_at = log.send_first(session, endpoint, now=now)
     return _insert(session, endpoint, TEST, data, key, now=now, due_at=due_at)
 
 
