@@ -53,8 +53,8 @@ module that is marked ``in_turn``."""
 MOVE_CREDITS = frozenset(
     f"test_{name}"
     for name in (
-        *("batches", "cancel", "charges", "delivery", "funding", "many_at_once", "own_keys"),
-        *("recovery", "settlement", "submit", "turns", "worker"),
+        *("account_end_races", "batches", "cancel", "charges", "delivery", "funding"),
+        *("many_at_once", "own_keys", "recovery", "settlement", "submit", "turns", "worker"),
     )
 )
 """Modules of those folders that always run on both."""
