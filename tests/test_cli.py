@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -98,7 +99,9 @@ def test_provider_keys_are_carried_over_a_change_of_the_secret_key(
         (("grant", "a@example.com", "5"), "Missing option"),
         (("user", "create", "no address", "--password", "correct horse battery"), "address"),
         (("user", "create", "a@example.com", "--password", "short"), "10 characters"),
-        (("frobnicate",), "No such command"),
+        (("frobnicate",), "No such command 'frobnicate'. See ./run --help."),
+        (("grant",), "See ./run grant --help."),
+        (("sandbox", "--port", "70000"), "not in the range"),
         (("reconcile", "--since", "yesterday"), "yesterday"),
         (("reconcile", "--since", "2999-01-01"), "future"),
         (("invoice", "accept", "in_nobody"), "no invoice in_nobody of a plan here"),
@@ -111,6 +114,34 @@ def test_a_mistake_gets_one_line_and_status_2(run: Run, words: tuple[str, ...], 
     assert says in answer.stderr
     assert len(answer.stderr.strip().splitlines()) == 1
     assert "Traceback" not in answer.stderr
+
+
+@pytest.mark.parametrize("words", [(), ("media",), ("invoice",)])
+def test_the_help_of_a_group_says_whole_sentences(run: Run, words: tuple[str, ...]) -> None:
+    answer = run(*words, "--help")
+    assert answer.returncode == 0
+    assert "Commands:" in answer.stdout
+    assert re.search(r"\w\.\.\.$", answer.stdout, re.MULTILINE) is None
+
+
+@pytest.mark.parametrize("command", ["check", "soak", "bench", "attack"])
+def test_a_developers_command_shows_its_help_and_runs_nothing(command: str) -> None:
+    answer = _develop(command, "--help")
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout.startswith(f"./run {command}")
+
+
+@pytest.mark.parametrize("command", ["check", "soak", "bench"])
+def test_a_developers_command_refuses_a_name_that_it_does_not_know(command: str) -> None:
+    answer = _develop(command, "nothing")
+    assert answer.returncode == 2
+    assert answer.stderr.startswith(f"There is no {command} named nothing.")
+    assert len(answer.stderr.strip().splitlines()) == 1
+
+
+def _develop(command: str, word: str) -> subprocess.CompletedProcess[str]:
+    line = [sys.executable, "-m", f"tools.{command}", command, word]
+    return subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=60)
 
 
 def test_an_address_that_is_taken_is_refused_before_the_password_is_asked_for(run: Run) -> None:

@@ -12,6 +12,8 @@ from collections.abc import Iterable
 
 import pytest
 
+from tools import words
+
 
 class Lines:
     """Plugin of pytest: prints one line for each attack, with what was seen."""
@@ -52,11 +54,11 @@ def _reason(report: pytest.TestReport) -> str:
 
 def main() -> None:
     """Run the attacks and print a line for each; exit 1 if one broke something."""
-    words = sys.argv[2:]
+    chosen = words(__doc__, None)
     os.environ.update(CREDITAPP_ATTACK="1", CREDITAPP_TEST_ALL="1")
     lines = Lines()
     arguments = ["tests/attack", "-o", "addopts=-p no:terminal -p no:xdist -p no:cacheprovider"]
-    status = pytest.main([*arguments, *(["-k", " and ".join(words)] if words else [])], [lines])
+    status = pytest.main([*arguments, *(["-k", " and ".join(chosen)] if chosen else [])], [lines])
     print(f"{lines.held} attacks held, {lines.broken} broke something.")  # noqa: T201
     sys.exit(status)
 

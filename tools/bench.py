@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import importlib
-import sys
+
+from tools import words
 
 BENCHES = ("ledger", "http", "api", "jobs", "waits", "pages")
 
 
 def main() -> None:
     """Run one benchmark, or all of them."""
-    named = sys.argv[2:]
-    unknown = [name for name in named if name not in BENCHES]
-    if unknown:
-        sys.exit(f"There is no benchmark named {unknown[0]}. There are: {', '.join(BENCHES)}.")
-    for name in named or BENCHES:
+    for name in words(__doc__, BENCHES) or BENCHES:
         importlib.import_module(f"bench.{name}").main()
 
 

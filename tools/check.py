@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from tools import test
+from tools import test, words
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
@@ -136,6 +136,7 @@ def run_static_checks() -> list[str]:
 
 def main() -> None:
     """Run every check, the quick ones first; name what failed, and exit 1 if anything did."""
+    words(__doc__, ())
     began = time.time()
     times = Times()
     times.seconds[INSTALLATION] = began - float(os.environ.get("CREDITAPP_CHECK_BEGAN", began))

@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 
+from tools import words
+
 PROOFS = {
     "ledger": ["tests/ledger"],
     "faults": ["tests/faults"],
@@ -30,10 +32,7 @@ TOOLS = ("mutation", "lighthouse")
 
 def main() -> None:
     """Run one proof, or all of them, with their bounds taken off."""
-    named = sys.argv[2:]
-    unknown = [name for name in named if name not in PROOFS]
-    if unknown:
-        sys.exit(f"There is no proof named {unknown[0]}. There are: {', '.join(PROOFS)}.")
+    named = words(__doc__, PROOFS)
     paths = [path for name in named or PROOFS for path in PROOFS[name]]
     lines = [[sys.executable, "-m", "pytest", "-s", "-rs", *paths]] if paths else []
     tools = [name for name in TOOLS if name in (named or PROOFS)]

@@ -51,19 +51,31 @@ class KeySettings:
 
 
 def create_key(
-    session: Session, user_id: str, settings: KeySettings, *, now: datetime
+    session: Session,
+    user_id: str,
+    settings: KeySettings,
+    *,
+    now: datetime,
+    secret: str | None = None,
 ) -> tuple[ApiKey, str]:
     """Create a key; return its row and the key itself, which cannot be read again.
 
-    Raises ``ValidationFailed``, or ``Conflict`` for one above ``KEYS_MAX``, also of two created at
-    once.
+    ``secret`` is the part after the prefix, random without one; the same secret again returns the
+    key that it created. Raises ``ValidationFailed``, or ``Conflict`` for one above ``KEYS_MAX``,
+    also of two created at once, and for a secret whose key has ended.
     """
     # Alone: two who create at the same moment would each count the keys before theirs.
     accounts.require_open(session, user_id, alone=True)
+    key = f"{PREFIX}{secret or secrets.token_urlsafe(32)}"
+    query = select(ApiKey, _works(now)).where(ApiKey.digest == digest_of(key))
+    if created := session.execute(query).one_or_none():
+        row, works = created
+        if not works:
+            raise Conflict("The key of this form has ended. Send the form again for a new one.")
+        return row, key
     count = select(func.count()).select_from(ApiKey).where(ApiKey.user_id == user_id, _works(now))
     if session.execute(count).scalar_one() >= KEYS_MAX:
         raise Conflict(f"You have {KEYS_MAX} API keys. Revoke one that you no longer need.")
-    key = f"{PREFIX}{secrets.token_urlsafe(32)}"
     row = ApiKey(user_id=user_id, digest=digest_of(key), last_characters=key[-4:], created_at=now)
     _apply(row, settings, now)
     session.add(row)

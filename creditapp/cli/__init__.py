@@ -32,9 +32,18 @@ def commands() -> None:
     keep_files_private()
 
 
+def _say_whole_sentences(group: click.Group) -> None:
+    """Let the help of a group say each command's first sentence whole, however long."""
+    for command in group.commands.values():
+        command.short_help = (command.help or "").partition("\n\n")[0]
+        if isinstance(command, click.Group):
+            _say_whole_sentences(command)
+
+
 for module in (serve, backup, media, people, credits, catalog, payments, agents):
     for command in module.COMMANDS:
         commands.add_command(command)
+_say_whole_sentences(commands)
 
 
 def main() -> None:
@@ -45,6 +54,9 @@ def main() -> None:
         sys.exit(status if isinstance(status, int) else 0)
     except click.Abort:
         sys.exit(130)
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "./run"
+        _fail(f"{error.format_message()} See {command} --help.")
     except click.ClickException as error:
         _fail(error.format_message())
     except DBAPIError as error:

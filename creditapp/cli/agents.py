@@ -65,7 +65,12 @@ def _facts(claim: Claim) -> dict[str, str]:
 
 
 @click.command("agent-sales")
-@click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="The first day, in UTC.")
+@click.option(
+    "--since",
+    type=click.DateTime(["%Y-%m-%d"]),
+    metavar="YYYY-MM-DD",
+    help="The first day, in UTC.",
+)
 @click.option("--json", "as_json", is_flag=True)
 def agent_sales(since: datetime | None, as_json: bool) -> None:
     """Show what agents bought by each rail, and what became of the credits."""

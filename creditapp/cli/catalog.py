@@ -17,7 +17,7 @@ CATALOG = click.argument("catalog", required=False)
 
 @click.group()
 def catalog() -> None:
-    """Check a catalog: a preset's name or a file; without one, the configured catalog."""
+    """Check a catalog, or print what it earns: a preset, a file, or the configured one."""
 
 
 @catalog.command()

@@ -23,6 +23,7 @@ from creditapp.services import provide
 @click.option(
     "--since",
     type=click.DateTime(["%Y-%m-%d"]),
+    metavar="YYYY-MM-DD",
     help="The first day to compare, in UTC; a week ago without it.",
 )
 @click.option("--json", "as_json", is_flag=True)

@@ -91,7 +91,9 @@ def migrate() -> None:
 
 
 @click.command()
-@click.option("--port", "port_number", default=8421, show_default=True)
+@click.option(
+    "--port", "port_number", type=click.IntRange(1, 65535), default=8421, show_default="8421"
+)
 def sandbox(port_number: int) -> None:
     """Run the payment sandbox alone; point STRIPE_API_BASE at it."""
     from creditapp.stripe_sandbox import create_sandbox, serve, start_deliveries

@@ -1,7 +1,7 @@
 """The worked example of a feature that spends credits: it counts the words of a text.
 
-It is no AI: it stands for whatever a feature does for its price. Work that can fail is done
-between ``hold`` and ``capture`` instead, so that a failure costs nothing.
+It uses no model, and counting cannot fail. Work that can fail is done between ``hold`` and
+``capture`` instead, so that a failure costs nothing.
 """
 
 from __future__ import annotations

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import secrets
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from flask import Blueprint, Response
 
 from creditapp import api_keys, units
+from creditapp.accounts.hashing import keyed_hash
 from creditapp.api_keys import PERIODS, SCOPES, ApiKey, KeySettings
 from creditapp.catalog import Catalog
 from creditapp.clock import now
+from creditapp.config import Settings
 from creditapp.db import reading, transaction
 from creditapp.errors import AppError, ValidationFailed
 from creditapp.http import forms
@@ -37,11 +42,13 @@ def list_keys() -> Response:
 @pages.post("/settings/api-keys")
 @policy("user")
 def create_key() -> Response:
-    """Create a key and show it, this once."""
+    """Create a key and show it; the same form again shows the same key."""
+    user_id = require_member().id
     try:
         settings = _settings()
+        secret = _secret(user_id, settings)
         with transaction() as session:
-            row, key = api_keys.create_key(session, require_member().id, settings, now=now())
+            row, key = api_keys.create_key(session, user_id, settings, now=now(), secret=secret)
     except AppError as refusal:
         return _list_page(refusal)
     return _list_page(created=row, key=key)
@@ -91,6 +98,7 @@ def _list_page(
         refusal,
         keys=[view_models.api_key(row, spent.get(row.id, 0), now=moment) for row in rows],
         created=created and {"name": created.name, "key": key},
+        nonce=secrets.token_urlsafe(16),
         **_form(None, sent=refusal is not None),
     )
     response.headers["Cache-Control"] = "no-store"
@@ -139,6 +147,17 @@ def _settings() -> KeySettings:
         budget_period=forms.text("period") or "all",
         expires_at=_end(),
     )
+
+
+def _secret(user_id: str, settings: KeySettings) -> str:
+    """Return the secret of the key that this form creates.
+
+    It follows from the form, so that a double click or a reload shows a key that is stored as its
+    hash alone. Nobody can compute it without the secret of the server.
+    """
+    form_key = forms.idempotency_key(hashlib.sha256(repr(settings).encode()).hexdigest())
+    digest = keyed_hash(get(Settings).secret_key, "API key of a form", f"{user_id}\0{form_key}")
+    return base64.urlsafe_b64encode(bytes.fromhex(digest)).decode().rstrip("=")
 
 
 def _budget_micro() -> int | None:

@@ -89,25 +89,30 @@ def test_a_reader_receives_a_webhook_and_verifies_it(reader: Reader, language: s
     require("node")
     if language == "javascript" and not MODULES.exists():
         pytest.importorskip("tests.interop.conftest")._install()
+    headers = {"Origin": reader.server.url}
+    body = {"name": "Start", "scopes": ["read", "generate"]}
+    key = reader.browser.post("/api/keys", json=body, headers=headers).json()["key"]
+    # The image of step 3 is made already, so the same request makes no other.
+    first = reader.code("image-python")
+    before = reader.programs("before", CREDITAPP_API_KEY=key).run("python", first)
+    assert before.returncode == 0, before.stderr
     # 4. Add the address of the receiver, and start it with the secret.
     port = free_port()
     endpoint = {"url": f"http://127.0.0.1:{port}/", "events": ["generation.succeeded"]}
-    headers = {"Origin": reader.server.url}
     created = reader.browser.post("/api/webhook-endpoints", json=endpoint, headers=headers)
     secret = created.json()["secret"]
-    body = {"name": "Start", "scopes": ["read", "generate"]}
-    key = reader.browser.post("/api/keys", json=body, headers=headers).json()["key"]
     programs = reader.programs(language, CREDITAPP_API_KEY=key, WEBHOOK_SECRET=secret)
     assert "http://127.0.0.1:9000/" in reader.page.text
     receiver = reader.code(f"webhook-{language}").replace("9000", str(port))
     with _Started(programs, language, receiver, port) as process:
         wrong = httpx2.post(f"http://127.0.0.1:{port}/", json={"type": "x", "data": {"id": "x"}})
         assert wrong.status_code >= 400, "not signed"
-        image = programs.run("python", reader.code("image-python"))
+        assert "second-image as its Idempotency-Key" in " ".join(reader.page.text.split())
+        image = programs.run("python", first.replace("first-image", "second-image"))
         assert image.returncode == 0, image.stderr
         assert process.stdout is not None
         line = process.stdout.readline()
-    (made,) = reader.server.call(key, "GET", "/api/generations")["items"]
+    made, _first = reader.server.call(key, "GET", "/api/generations")["items"]
     assert line == f"generation.succeeded {made['id']}\n"
     delivered = reader.browser.get(
         f"/api/webhook-endpoints/{created.json()['id']}/deliveries"

@@ -7,7 +7,13 @@ from flask import Flask
 from tests.app_factory import Person
 from tests.pages import parse_html
 
-FIELDS = {"name": "Nightly builder", "scopes": ["read", "generate"], "period": "day", "budget": "5"}
+FIELDS = {
+    "name": "Nightly builder",
+    "scopes": ["read", "generate"],
+    "period": "day",
+    "budget": "5",
+    "nonce": "nightly-builder",
+}
 
 
 def test_a_key_is_created_shown_once_changed_and_revoked(app: Flask, alice: Person) -> None:
@@ -51,6 +57,31 @@ def test_a_wrong_field_is_named_and_what_was_typed_is_kept(alice: Person) -> Non
         if field != "budget":
             assert page.value("budget") == "5"
     assert not alice.page("/settings/api-keys").all(".api-key")
+
+
+def test_a_double_click_creates_one_key_and_shows_it_twice(app: Flask, alice: Person) -> None:
+    fields = {**FIELDS, "nonce": alice.page("/settings/api-keys").value("nonce")}
+    key, again = [
+        parse_html(alice.post("/settings/api-keys", fields).text).one("#new-key").text
+        for _ in range(2)
+    ]
+    assert key == again
+    assert len(alice.page("/settings/api-keys").all(".api-key")) == 1
+    # An edited form, and the form of another, create keys of their own.
+    edited = alice.post("/settings/api-keys", {**fields, "name": "Other"})
+    stranger = Person(app).sign_up("stranger@example.com").post("/settings/api-keys", fields)
+    keys = {parse_html(each.text).one("#new-key").text for each in (edited, stranger)}
+    assert len(keys | {key}) == 3
+    # A key that was revoked does not return; the page that says so has a new form.
+    link = alice.page("/settings/api-keys").all(".api-key h3 a")[1]["href"]
+    assert alice.post(f"{link}/revoke").status_code == 303
+    late = alice.post("/settings/api-keys", fields)
+    assert late.status_code == 409
+    page = parse_html(late.text)
+    assert "has ended" in page.one("main").text
+    assert (page.value("name"), page.value("budget")) == ("Nightly builder", "5")
+    fresh = alice.post("/settings/api-keys", {**fields, "nonce": page.value("nonce")})
+    assert fresh.status_code == 200
 
 
 def test_a_strangers_key_is_not_found(app: Flask, alice: Person) -> None:

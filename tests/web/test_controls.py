@@ -59,7 +59,7 @@ FORMS: dict[str, dict[str, str]] = {
     "/example-ai": {"text": "Five words are in here", "nonce": NONCE},
     "/settings/api-keys": {
         "name": "Builder", "scopes": "read", "budget": "5", "period": "day", "ends": "2027-01-01",
-        "models": "nano-banana",
+        "models": "nano-banana", "nonce": NONCE,
     },
     "/settings/api-keys/<key_id>": {"name": "Builder", "scopes": "read"},
     "/settings/api-keys/<key_id>/revoke": {},
