@@ -18,6 +18,7 @@ GUEST_PAGES += ("/credits/plans",)
 MEMBER_PAGES = ("/", "/credits", "/dashboard", "/gallery", "/settings", "/dashboard?type=spent")
 MEMBER_PAGES += ("/credits/plans", "/credits/refunds", "/history", "/history?q=nothing")
 MEMBER_PAGES += ("/dashboard/tokens", "/settings/delete", "/credits/redeem")
+MEMBER_PAGES += ("/settings/api-keys", "/settings/webhooks", "/example-ai", "/uploads")
 ROOT = Path(__file__).resolve().parents[2]
 DESIGNERS_PAGES = ["", "/tokens", "/type", "/space", "/icons", "/embed", "/emails"]
 DESIGNERS_PAGES += ["/button/main/code", "?q=cost", "?q=nothing-has-this"]
