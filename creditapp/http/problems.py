@@ -201,6 +201,10 @@ def _of_status(error: HTTPException) -> AppError:
     if allowed:
         refusal.headers["Allow"] = ", ".join(allowed)
         refusal.detail = f"This address accepts only {' and '.join(sorted(allowed))}."
+        if request.method == "GET" and not wants_json():
+            # A refused form leaves its address in the browser, where a person opens it.
+            Refusal.title = "There is no page here"
+            refusal.detail = "Only a form of another page uses this address."
     return refusal
 
 

@@ -21,6 +21,17 @@ from tests.web.steps import HTMX, log_in, make, order, submit
 JSON = {"Accept": "application/json"}
 
 
+def test_the_address_of_a_form_says_in_plain_words_that_it_has_no_page(app: Flask) -> None:
+    browser = Person(app).browser
+    page = browser.get("/settings/notifications")
+    assert page.status_code == 405
+    assert "POST" in page.headers["Allow"]
+    assert "There is no page here" in parse_html(page.text).one("h1").text
+    assert "POST" not in parse_html(page.text).one("main").text
+    told = browser.get("/settings/notifications", headers=JSON)
+    assert "accepts only OPTIONS and POST" in told.json["detail"]
+
+
 def test_an_error_has_one_status_in_every_form(app: Flask) -> None:
     person = Person(app)
     cases = {
