@@ -7,4 +7,5 @@ from creditapp.agents import checkout
 from creditapp.agents.identity import Identity
 from creditapp.agents.payment import pay, sweep
 from creditapp.agents.rails import Rails, rails_of
+from creditapp.agents.reconciliation import reconcile
 from creditapp.agents.requests import open_request

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
-from sqlalchemy import and_, or_, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from creditapp import clock, ledger
@@ -125,25 +125,6 @@ def sweep_pages() -> None:
     )
 
 
-def reconcile(since: datetime) -> None:
-    """Sync the requests that were paid, refunded or disputed at Stripe without an event."""
-    gateway = get(StripeGateway)
-    paid = {
-        state.metadata["payment_request_id"]
-        for state in gateway.list_checkouts(created_after=since)
-        if state.paid and "payment_request_id" in state.metadata
-    }
-    reversed_payments = {
-        *gateway.list_refunded_payments(created_after=since),
-        *gateway.list_disputed_payments(created_after=since),
-    }
-    unpaid = and_(PaymentRequest.id.in_(paid), PaymentRequest.state.in_(("open", "settling")))
-    query = select(PaymentRequest.id).join(Settlement, isouter=True)
-    with snapshot() as session:
-        due = session.scalars(query.where(or_(unpaid, Settlement.ref.in_(reversed_payments)))).all()
-    run_each(due, sync, "payment request not synced")
-
-
 def _find(
     session: Session, request_id: str | None, payment_intent_id: str | None
 ) -> PaymentRequest | None:
@@ -162,9 +143,8 @@ def _sync_once(request_id: str) -> PaymentRequest | None:
         raise Conflict("The page of this payment request is not stored yet.")
     state = get(StripeGateway).retrieve_checkout(request.checkout_id)
     if state is not None and state.paid:
-        if mismatch := _mismatch(request, state):
-            log.error("payment needs review", payment_request=request.id, reason=mismatch)
-            return _check_at(request, NEVER)
+        if reason := mismatch(request, state):
+            return _review(request, state, reason)
         try:
             settlement.post(request.id, stripe_checkout.NAME, _settled(state), now=clock.now())
         except OtherPayment:
@@ -177,6 +157,15 @@ def _sync_once(request_id: str) -> PaymentRequest | None:
     return _check_at(request, clock.now() + (_CHECK_DELAYED_AFTER if delayed else _CHECK_AFTER))
 
 
+def _review(request: PaymentRequest, state: CheckoutState, reason: str) -> PaymentRequest | None:
+    """Log a payment that grants nothing every day, and keep its row, until it is paid back."""
+    total_minor = state.amount_total or 0
+    if state.reversals.reversed_minor(total_minor) == total_minor:
+        return _check_at(request, NEVER)
+    log.error("payment needs review", payment_request=request.id, reason=reason)
+    return _check_at(request, clock.now() + timedelta(days=1))
+
+
 def _settled(state: CheckoutState) -> Settled:
     return Settled(
         ref=state.payment_intent_id or state.id,
@@ -186,7 +175,7 @@ def _settled(state: CheckoutState) -> Settled:
     )
 
 
-def _mismatch(request: PaymentRequest, state: CheckoutState) -> str | None:
+def mismatch(request: PaymentRequest, state: CheckoutState) -> str | None:
     """Return how the payment differs from the request as it was priced, or None."""
     if state.metadata.get("payment_request_id") != request.id:
         return "the page belongs to another request"

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import click
 
-from creditapp import units
+from creditapp import agents, units
 from creditapp.catalog import Catalog, CatalogInvalid
 from creditapp.cli.context import app_context, say
 from creditapp.clock import now
@@ -33,7 +33,7 @@ def reconcile(since: datetime | None, as_json: bool) -> None:
         begins = now() - reconciliation.NIGHTLY if since is None else since.replace(tzinfo=UTC)
         if begins > now():
             raise click.ClickException("--since is in the future.")
-        report = reconciliation.reconcile(begins)
+        report = reconciliation.reconcile(begins, also=agents.reconcile)
         say(report.as_dict(), report.as_text(), as_json)
     if not report.ok:
         raise click.exceptions.Exit(1)

@@ -162,9 +162,7 @@ def warn_of_cards() -> None:
 @jobs.every("reconcile", "35 2 * * *")
 def reconcile() -> None:
     """Compare the last days with Stripe, and repair what a missing webhook left undone."""
-    reconciliation.reconcile_nightly()
-    if get(Settings).agents_key:
-        agents.checkout.reconcile(now() - reconciliation.NIGHTLY)
+    reconciliation.reconcile_nightly(also=agents.reconcile)
 
 
 @jobs.every("seal", "5 2 * * *")

@@ -6,9 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from creditapp.agents import checkout
 from creditapp.agents.models import Settlement
-from creditapp.clock import now
 from creditapp.ledger.models import Grant
 from creditapp.payments.webhooks import StripeEvent
 from tests.agents.stripe_shop import StripeShop
@@ -179,19 +177,3 @@ def test_a_page_with_another_price_is_left_to_an_operator(shop: StripeShop) -> N
 
     assert shop.claim(token).json["code"] == "settlement_unknown"
     assert shop.count(Grant) == 0
-
-
-def test_the_nightly_comparison_finds_what_no_event_told(shop: StripeShop) -> None:
-    token, refunded_id = shop.new_page(3)
-    shop.pay_page(refunded_id)
-    receipt = shop.claim(token).json["receipt"]
-    _, paid_id = shop.new_page(2)
-    shop.pay_page(paid_id)
-    payment_id = shop.page(refunded_id)["payment_intent"]
-    shop.bank.press(f"/payments/{payment_id}/refund", amount="1.00")
-
-    with shop.app.app_context():
-        checkout.reconcile(now() - timedelta(days=7))
-
-    assert shop.request_row(paid_id).state == "paid"
-    assert shop.balance(receipt)["remaining"] == 2

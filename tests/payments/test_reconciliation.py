@@ -176,5 +176,6 @@ def test_the_report_says_so_if_everything_agrees(shop_app: ShopApp) -> None:
         "disputes": 0,
         "grantedPurchases": 1,
         "paidInvoices": 0,
+        "agentPayments": 0,
     }
     assert report.as_text().endswith("They agree.")

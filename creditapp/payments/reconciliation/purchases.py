@@ -7,6 +7,7 @@ operator.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -19,7 +20,14 @@ from creditapp.errors import Conflict
 from creditapp.payments.purchases import checkout
 from creditapp.payments.purchases.kinds import kind_of
 from creditapp.payments.purchases.models import Purchase
-from creditapp.payments.reconciliation.report import Difference, Report, posted_text
+from creditapp.payments.reconciliation.report import (
+    NOTHING,
+    Difference,
+    Report,
+    StripeLists,
+    paid_text,
+    posted_text,
+)
 from creditapp.payments.reconciliation.subscriptions import reconcile_invoices, select_in
 from creditapp.payments.stripe.client import StripeGateway
 from creditapp.payments.stripe.records import CheckoutState, GatewayError
@@ -28,18 +36,21 @@ from creditapp.services import get
 NIGHTLY: Final = timedelta(days=7)
 """How far back the nightly reconciliation goes: twice as long as Stripe retries a webhook."""
 
-_NOTHING: Final = "nothing granted"
 _OPEN_FOR: Final = timedelta(days=31)
 """A bank debit may be paid this long after its checkout was created; the list is by creation."""
+
+Comparison = Callable[[StripeLists, Report], None]
+"""Compares payments of another kind and adds what differs to the report."""
 
 log = structlog.get_logger(__name__)
 
 
-def reconcile(since: datetime) -> Report:
+def reconcile(since: datetime, *, also: Comparison | None = None) -> Report:
     """Compare everything since a moment, repair what a sync can, and report all differences.
 
-    Raises ``GatewayError`` if Stripe's lists cannot be read; nothing is changed then. Safe beside
-    webhooks and sweeps and at any rate, because it posts through the syncs alone.
+    ``also`` compares the payments that a package above this one sells. Raises ``GatewayError`` if
+    Stripe's lists cannot be read; nothing is changed then. Safe beside webhooks and sweeps and at
+    any rate, because it posts through the syncs alone.
     """
     gateway, report = get(StripeGateway), Report(since)
     # A top-up is charged when it is created, so its list starts at ``since``.
@@ -47,15 +58,12 @@ def reconcile(since: datetime) -> Report:
         *gateway.list_checkouts(created_after=since - _OPEN_FOR),
         *gateway.list_topups(created_after=since),
     )
-    paid = {
-        state.metadata["purchase_id"]: state
-        for state in states
-        if state.paid and "purchase_id" in state.metadata
-    }
     refunded = gateway.list_refunded_payments(created_after=since)
     disputed = gateway.list_disputed_payments(created_after=since)
-    report.checkouts, report.refunds, report.disputes = len(paid), len(refunded), len(disputed)
     reversed_payments = {*refunded, *disputed}
+    lists = StripeLists(since, states, reversed_payments)
+    paid = lists.paid("purchase_id")
+    report.checkouts, report.refunds, report.disputes = len(paid), len(refunded), len(disputed)
     with snapshot() as session:
         granted = session.scalars(select(Purchase).where(Purchase.paid_at >= since)).all()
         at_stripe = select_in(session, Purchase.id, paid)
@@ -63,7 +71,7 @@ def reconcile(since: datetime) -> Report:
         purchases = {purchase.id: purchase for purchase in (*granted, *at_stripe, *reversed_here)}
     report.granted = len(granted)
     report.differences += [
-        Difference("unknown", purchase_id, f"paid {_money(state)}", "no such purchase")
+        Difference("unknown", purchase_id, paid_text(state), "no such purchase")
         for purchase_id, state in paid.items()
         if purchase_id not in purchases
     ]
@@ -78,6 +86,8 @@ def reconcile(since: datetime) -> Report:
             report.differences += _sync_purchase(purchase)
     report.invoices, differences = reconcile_invoices(since, reversed_payments)
     report.differences += differences
+    if also is not None:
+        also(lists, report)
     for difference in report.differences:
         if not difference.repaired:
             log.error(
@@ -86,9 +96,9 @@ def reconcile(since: datetime) -> Report:
     return report
 
 
-def reconcile_nightly() -> Report:
+def reconcile_nightly(*, also: Comparison | None = None) -> Report:
     """Reconcile the last days; what is not repaired is logged as an error."""
-    report = reconcile(clock.now() - NIGHTLY)
+    report = reconcile(clock.now() - NIGHTLY, also=also)
     log.info("reconciled", ok=report.ok, differences=len(report.differences))
     return report
 
@@ -100,19 +110,19 @@ def _sync_purchase(purchase: Purchase) -> list[Difference]:
         synced = checkout.sync_purchase(purchase.id)
         state = kind_of(synced).fetch_state(synced)
     except (GatewayError, Conflict) as error:
-        return [Difference("unanswered", purchase.id, type(error).__name__, before or _NOTHING)]
+        return [Difference("unanswered", purchase.id, type(error).__name__, before or NOTHING)]
     after = _posted_text(synced)
     if state is None or not state.paid:
         return [Difference("granted_not_paid", purchase.id, "not paid", after)] if after else []
     if not after:
         reason = synced.review_reason or synced.state
-        return [Difference("paid_not_granted", purchase.id, f"paid {_money(state)}", reason)]
+        return [Difference("paid_not_granted", purchase.id, paid_text(state), reason)]
     if before == after:
         return []
     kind = "refund" if synced.refunded_minor != purchase.refunded_minor else "dispute"
     if not before:
         kind = "paid_not_granted"
-    was = f"was {before or _NOTHING}"
+    was = f"was {before or NOTHING}"
     return [Difference(kind, purchase.id, f"now {after}", was, repaired=True)]
 
 
@@ -138,7 +148,3 @@ def _compare_amounts(purchase: Purchase, state: CheckoutState) -> list[Differenc
     ours = f"{purchase.price_minor} {purchase.currency.lower()}"
     theirs = f"{state.amount_subtotal} {state.currency}"
     return [] if ours == theirs else [Difference("amount", purchase.id, theirs, ours)]
-
-
-def _money(state: CheckoutState) -> str:
-    return f"{state.amount_total} {state.currency}"

@@ -2,11 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from creditapp.payments.stripe.records import CheckoutState
 from creditapp.units import credits_text
+
+NOTHING = "nothing granted"
+
+
+@dataclass(frozen=True)
+class StripeLists:
+    """Stripe's lists, each read once, that payments of every kind are compared with."""
+
+    since: datetime
+    checkouts: tuple[CheckoutState, ...]
+    """Also of the month before: a bank debit is paid long after its checkout was created."""
+    reversed_payments: Collection[str]
+    """Payment intents that were refunded or disputed since."""
+
+    def paid(self, member: str) -> dict[str, CheckoutState]:
+        """Return the paid checkouts by the id of ours that their metadata has as ``member``."""
+        return {
+            state.metadata[member]: state
+            for state in self.checkouts
+            if state.paid and member in state.metadata
+        }
 
 
 @dataclass(frozen=True)
@@ -14,10 +37,10 @@ class Difference:
     """One payment on which Stripe and the ledger differed, and whether that is repaired."""
 
     kind: str
-    """``paid_not_granted``, ``granted_not_paid``, ``amount``, ``refund``, ``dispute``, ``unknown``
-    or ``unanswered``."""
+    """``paid_not_granted``, ``granted_not_paid``, ``amount``, ``refund``, ``dispute``, ``unknown``,
+    ``paid_twice`` or ``unanswered``."""
     purchase_id: str
-    """A purchase id or an invoice id."""
+    """The id of a purchase, an invoice or an agent's payment request."""
     stripe: str
     ledger: str
     repaired: bool = False
@@ -33,6 +56,7 @@ class Report:
     disputes: int = 0
     invoices: int = 0
     granted: int = 0
+    agent_payments: int = 0
     differences: list[Difference] = field(default_factory=list)
 
     @property
@@ -51,6 +75,7 @@ class Report:
                 "disputes": self.disputes,
                 "grantedPurchases": self.granted,
                 "paidInvoices": self.invoices,
+                "agentPayments": self.agent_payments,
             },
             "differences": [asdict(difference) for difference in self.differences],
         }
@@ -59,8 +84,9 @@ class Report:
         """Return the report for people."""
         lines = [
             f"Since {self.since:%d %b %Y %H:%M} UTC: {self.checkouts} paid checkouts, "
-            f"{self.invoices} paid invoices, {self.refunds} refunds and {self.disputes} disputes "
-            f"at Stripe; {self.granted} granted purchases here."
+            f"{self.invoices} paid invoices, {self.agent_payments} payments of agents, "
+            f"{self.refunds} refunds and {self.disputes} disputes at Stripe; "
+            f"{self.granted} granted purchases here."
         ]
         if self.differences:
             lines += ["", f"{'':<9} {'what':<17} {'purchase':<30} Stripe | ledger"]
@@ -73,6 +99,11 @@ class Report:
         repaired = len(self.differences) - left
         lines += ["", f"{repaired} repaired, {left} left." if self.differences else "They agree."]
         return "\n".join(lines)
+
+
+def paid_text(state: CheckoutState) -> str:
+    """Describe a payment at Stripe."""
+    return f"paid {state.amount_total} {state.currency}"
 
 
 def posted_text(granted: str, reversed_micro: int, *, frozen: bool) -> str:
