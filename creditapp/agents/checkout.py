@@ -11,12 +11,12 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from creditapp import clock, ledger
 from creditapp.accounts.throttle import count_try, counter
-from creditapp.agents import requests, settlement
+from creditapp.agents import refund, requests, settlement
 from creditapp.agents.models import PaymentRequest, Settlement
 from creditapp.agents.rails import Settled, stripe_checkout
 from creditapp.agents.refusals import SettlementUnknown
@@ -26,7 +26,8 @@ from creditapp.config import Settings
 from creditapp.db import snapshot, transaction, update_if
 from creditapp.errors import Conflict, NotFound, RateLimited
 from creditapp.payments.stripe.client import StripeGateway
-from creditapp.payments.stripe.records import CheckoutState, GatewayError
+from creditapp.payments.stripe.records import CheckoutState, GatewayError, Reversals
+from creditapp.payments.subscriptions.models import Refund
 from creditapp.payments.sweeps import find_due, run_each, until_claimed
 from creditapp.rate_limits import PURCHASE_QUESTIONS
 from creditapp.services import get
@@ -218,6 +219,7 @@ def _post_reversals(request: PaymentRequest, state: CheckoutState) -> PaymentReq
             target_micro = max(target_micro, request.refunded_micro)
             reason = reversals.reason
             ledger.revoke(connection, settled.grant_id, target_micro, now=now, reason=reason)
+        _note_failed_refunds(session, reversals)
         if reversals.disputed:
             ledger.freeze(connection, settled.grant_id, now=now)
         elif reversals.disputes:
@@ -226,6 +228,17 @@ def _post_reversals(request: PaymentRequest, state: CheckoutState) -> PaymentReq
         next_check_at = now + timedelta(days=1) if reversals.disputed else NEVER
         update_if(session, request, next_check_at=next_check_at)
     return request
+
+
+def _note_failed_refunds(session: Session, reversals: Reversals) -> None:
+    """Leave refunds of ours that failed after Stripe took them to the operator."""
+    failed = [each.refund_id for each in reversals.refunds if each.refund_id and not each.counts]
+    session.execute(
+        update(Refund)
+        .where(Refund.id.in_(failed), Refund.state == "done", Refund.sent_at.is_(None))
+        .values(state=refund.BY_HAND)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def _check_at(request: PaymentRequest, next_check_at: datetime) -> PaymentRequest | None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 import structlog
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from creditapp import ledger
@@ -19,7 +20,7 @@ from creditapp.agents import requests, settlement
 from creditapp.agents.models import PaymentRequest, Settlement
 from creditapp.agents.rails import Rails
 from creditapp.db import snapshot, transaction, update_if
-from creditapp.errors import Conflict
+from creditapp.errors import Conflict, NotFound
 from creditapp.ids import new_id
 from creditapp.ledger.models import Grant
 from creditapp.payments.refunds.refund import REASONS, NothingLeft
@@ -27,7 +28,12 @@ from creditapp.payments.stripe.records import GatewayError
 from creditapp.payments.subscriptions.models import Refund
 from creditapp.payments.sweeps import until_claimed
 from creditapp.services import get
-from creditapp.units import MICRO_PER_CREDIT, divide_up
+from creditapp.units import MICRO_PER_CREDIT
+
+BY_HAND: Final = "by_hand"
+"""The state of a refund that its rail does not send."""
+
+_UNSENT: Final = ("open", "failed", BY_HAND)
 
 log = structlog.get_logger(__name__)
 
@@ -52,28 +58,29 @@ class ReceiptRefund:
 def refund(request_id: str, *, now: datetime) -> ReceiptRefund:
     """Freeze a receipt, take its unused credits back and pay them back.
 
-    A refund that a crash cut off is finished first and returned. Raises ``UnknownPaymentRequest``,
-    ``Conflict`` for an unpaid request or a disputed payment, ``NothingLeft`` when every credit is
-    used or refunded, and ``GatewayError``; after that the same call tries again.
+    A refund that a crash cut off is finished first and returned. One that waits to be sent by hand
+    is returned again, unless credits came back since: those are a refund of their own. Raises
+    ``UnknownPaymentRequest``, ``Conflict`` for an unpaid request or a disputed payment,
+    ``NothingLeft`` when every credit is used or refunded, and ``GatewayError``; after that the same
+    call tries again.
     """
     row = _find_unfinished(request_id)
-    if row is None:
-        row, unused_micro = until_claimed(lambda: _store(request_id, now))
-        return _finish(row, unused_micro)
-    return _finish(row, None)
+    return _finish(row or until_claimed(lambda: _store(request_id, now)))
 
 
 def _find_unfinished(request_id: str) -> Refund | None:
-    query = select(Refund).where(Refund.target_id == request_id, Refund.state != "done")
+    unfinished = Refund.state.in_(("open", "failed"))
     with snapshot() as session:
-        return session.scalars(query.limit(1)).one_or_none()
+        return _newest(session, request_id, unfinished)
 
 
-def _store(request_id: str, now: datetime) -> tuple[Refund, int] | None:
-    """Freeze, revoke and store the refund; return None if the request changed meanwhile.
+def _newest(session: Session, request_id: str, condition: ColumnElement[bool]) -> Refund | None:
+    query = select(Refund).where(Refund.target_id == request_id, condition)
+    return session.scalars(query.order_by(Refund.created_at.desc()).limit(1)).one_or_none()
 
-    The number is that of the microcredits taken back.
-    """
+
+def _store(request_id: str, now: datetime) -> Refund | None:
+    """Freeze, revoke and store the refund; return None if the request changed meanwhile."""
     request = requests.find(request_id)
     with transaction() as session:
         version = request.version
@@ -87,75 +94,122 @@ def _store(request_id: str, now: datetime) -> tuple[Refund, int] | None:
         assert wallet_id is not None  # made with the settlement
         ledger.freeze_wallet(connection, wallet_id, now=now)
         update_if(session, request, state="refunded")
-        unused_micro = _take_back(session, request, settled, now)
+        unused_micro, amount_minor = _take_back(session, request, settled, now)
+        waiting = _newest(session, request_id, Refund.state == BY_HAND)
+        if waiting is not None and not unused_micro:
+            return waiting
         row = Refund(
             id=new_id("ref"),
             target_id=request_id,
             payment_intent_id=settled.ref,
-            amount_minor=settled.paid_minor * unused_micro // (request.count * MICRO_PER_CREDIT),
+            amount_minor=amount_minor,
             currency=request.currency,
             reason=REASONS[0],
             # Nothing to pay back now: the freeze stays, and images that are being made may fail.
             state="open" if unused_micro else "done",
             actor=settled.rail,
             created_at=now,
+            credits_micro=unused_micro,
         )
         if unused_micro:
             session.add(row)
         elif not _held_micro(session, request_id, now):
             raise NothingLeft("Every credit of this receipt is used, moved or refunded.")
-    return row, unused_micro
+    return row
 
 
 def _take_back(
     session: Session, request: PaymentRequest, settled: Settlement, now: datetime
-) -> int:
-    """Revoke what is unused of the receipt's grant; return how much that was."""
+) -> tuple[int, int]:
+    """Revoke what is unused of the receipt's grant; return how much that was, and its price.
+
+    The price is a difference of sums, so that refunds in parts add up to the whole.
+    """
     grant = session.get_one(Grant, settled.grant_id)
     if grant.frozen_at is not None:
         raise Conflict("The payment is disputed. If you lose the dispute, Stripe refunds it.")
-    unused_micro = grant.remaining_micro
+    earlier_micro, unused_micro = grant.revoked_target_micro, grant.remaining_micro
+    target_micro = earlier_micro + unused_micro
     if unused_micro:
-        target_micro = grant.revoked_target_micro + unused_micro
         ledger.revoke(session.connection(), grant.id, target_micro, now=now, reason="refund")
         update_if(session, request, refunded_micro=target_micro)
-    return unused_micro
+    total_micro = request.count * MICRO_PER_CREDIT
+    refunded_minor = settled.paid_minor * target_micro // total_micro
+    return unused_micro, refunded_minor - settled.paid_minor * earlier_micro // total_micro
 
 
-def _finish(row: Refund, unused_micro: int | None) -> ReceiptRefund:
-    """Pay the refund at its rail, unless it is paid, and describe it.
-
-    ``unused_micro`` is what was taken back; None is for a refund of before, computed from its
-    amount.
-    """
+def _finish(row: Refund) -> ReceiptRefund:
+    """Pay the refund at its rail, unless it is paid, and describe it."""
     with snapshot() as session:
         request = session.get_one(PaymentRequest, row.target_id)
         settled = settlement.find_settlement(session, row.target_id)
         held_micro = _held_micro(session, row.target_id, row.created_at)
     assert settled is not None  # refunds are stored for paid requests alone
-    rail, sent = get(Rails).named(settled.rail), True
-    if row.state != "done":
+    rail = get(Rails).named(settled.rail)
+    if row.state in ("open", "failed"):
         try:
             sent = rail is not None and rail.refund(settled, row.amount_minor, row.id)
         except GatewayError as error:
             if error.permanent:
                 _set_state(row, "failed")
             raise
-        _set_state(row, "done")
+        _set_state(row, "done" if sent else BY_HAND)
         log.info("receipt refunded", payment_request=request.id, refund=row.id, sent=sent)
-    if unused_micro is None:
-        total_micro = request.count * MICRO_PER_CREDIT
-        unused_micro = divide_up(row.amount_minor * total_micro, settled.paid_minor)
     return ReceiptRefund(
         purchase_id=request.id,
-        credits_micro=unused_micro,
+        credits_micro=row.credits_micro or 0,
         amount_minor=row.amount_minor,
         currency=row.currency,
         held_micro=held_micro,
         rail=settled.rail,
         payer=settled.payer,
-        sent=sent,
+        sent=row.state != BY_HAND,
     )
+
+
+def list_unsent(session: Session) -> list[tuple[Refund, Settlement]]:
+    """Return the refunds of agents' payments whose money is not sent, the oldest first."""
+    query = (
+        select(Refund, Settlement)
+        .join(Settlement, Settlement.payment_request_id == Refund.target_id)
+        .where(Refund.state.in_(_UNSENT))
+        .order_by(Refund.created_at, Refund.id)
+    )
+    return [(row, settled) for row, settled in session.execute(query)]
+
+
+def list_returned(session: Session) -> list[tuple[Settlement, int]]:
+    """Return refunded receipts to which credits came back since, with how many microcredits.
+
+    Those are credits of images that were being made and failed: another refund pays them back.
+    """
+    query = (
+        select(Settlement, Grant.remaining_micro)
+        .join(PaymentRequest, PaymentRequest.id == Settlement.payment_request_id)
+        .join(Grant, Grant.id == Settlement.grant_id)
+        .where(
+            PaymentRequest.state == "refunded", Grant.remaining_micro > 0, Grant.frozen_at.is_(None)
+        )
+        .order_by(Settlement.created_at)
+    )
+    return [(settled, remaining_micro) for settled, remaining_micro in session.execute(query)]
+
+
+def note_sent(refund_id: str, *, now: datetime) -> Refund:
+    """Note that the operator sent the money of a refund by hand. Owns its transaction.
+
+    Raises ``NotFound`` for an id without such a refund, and ``Conflict`` while its rail may send
+    it.
+    """
+    with transaction() as session:
+        row = session.get(Refund, refund_id)
+        if row is not None and row.state == "open":
+            raise Conflict("Its rail may have sent it: call /api/receipts/refund again to know.")
+        by_hand = Refund.state.in_(("failed", BY_HAND))
+        if row is None or not update_if(session, row, by_hand, state="done", sent_at=now):
+            raise NotFound(f"{refund_id} is no refund that waits to be sent by hand.")
+    log.info("refund sent by hand", payment_request=row.target_id, refund=row.id)
+    return row
 
 
 def _held_micro(session: Session, request_id: str, now: datetime) -> int:

@@ -1,4 +1,4 @@
-"""Commands about payments of agents: sales by rail, and payments of unknown outcome."""
+"""Commands about payments of agents: sales, refunds to send by hand, unknown outcomes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from creditapp.agents import analytics, review
+from creditapp.agents import analytics, refund, review
 from creditapp.agents.analytics import RailSales
 from creditapp.agents.rails.claims import Claim
 from creditapp.cli.context import app_context, say
@@ -109,4 +109,60 @@ def _sales_facts(row: RailSales) -> dict[str, Any]:
     }
 
 
-COMMANDS = (agent_sales, unknown_payments)
+@click.command("agent-refunds")
+@click.option("--sent", metavar="ID", help="Note that the money of a refund was sent by hand.")
+@click.option("--json", "as_json", is_flag=True)
+def agent_refunds(sent: str | None, as_json: bool) -> None:
+    """List refunds of agents that are still to be sent or made, or note that one is sent."""
+    with app_context():
+        if sent:
+            row = refund.note_sent(sent, now=now())
+            money = money_text(row.amount_minor, row.currency)
+            say({"id": row.id, "state": row.state}, f"{money} of {row.target_id} is sent.", as_json)
+        else:
+            _list_unsent(as_json)
+
+
+def _list_unsent(as_json: bool) -> None:
+    with snapshot() as session:
+        rows: list[dict[str, Any]] = [
+            {
+                "id": row.id,
+                "purchaseId": row.target_id,
+                "amountMinor": row.amount_minor,
+                "currency": row.currency,
+                "rail": settled.rail,
+                "payer": settled.payer,
+                "reference": settled.ref,
+                "state": row.state,
+                "createdAt": row.created_at.isoformat(timespec="seconds"),
+            }
+            for row, settled in refund.list_unsent(session)
+        ]
+        returned = [
+            {"purchaseId": settled.payment_request_id, "credits": credits_text(remaining_micro)}
+            for settled, remaining_micro in refund.list_returned(session)
+        ]
+    lines = [
+        f"{row['createdAt'][:16].replace('T', ' ')}  {row['id']}  "
+        f"{money_text(row['amountMinor'], row['currency'])} of {row['purchaseId']}, paid by "
+        f"{row['rail']} ({row['reference']}), to {row['payer'] or 'its payer'}: "
+        f"{_NEXT_STEPS[row['state']]}"
+        for row in rows
+    ]
+    lines += [
+        f"{row['credits']} credits came back to {row['purchaseId']} after its refund: "
+        "call /api/receipts/refund again"
+        for row in returned
+    ]
+    text = "\n".join(lines) or "The money of every refund is sent."
+    say({"refunds": rows, "returned": returned}, text, as_json)
+
+
+_NEXT_STEPS = {
+    "by_hand": "send it by hand",
+    "failed": "its rail refused it, send it by hand",
+    "open": "its rail did not answer, call /api/receipts/refund again",
+}
+
+COMMANDS = (agent_sales, agent_refunds, unknown_payments)

@@ -508,7 +508,11 @@ def upgrade() -> None:
         sa.Column("state", sa.String(length=8), nullable=False),
         sa.Column("actor", sa.String(length=120), nullable=False),
         sa.Column("created_at", UtcDateTime(), nullable=False),
-        sa.CheckConstraint("state IN ('open', 'done', 'failed')", name=op.f("ck_refunds_state")),
+        sa.Column("credits_micro", sa.BigInteger(), nullable=True),
+        sa.Column("sent_at", UtcDateTime(), nullable=True),
+        sa.CheckConstraint(
+            "state IN ('open', 'done', 'failed', 'by_hand')", name=op.f("ck_refunds_state")
+        ),
         sa.PrimaryKeyConstraint("id", name="pk_refunds"),
     )
     op.create_index("ix_refunds_target_id", "refunds", ["target_id"])

@@ -43,7 +43,7 @@ NO_FOREIGN_KEYS = {
     "refund_requests.open_target_id": "of a purchase or of an invoice",
     "refund_requests.target_id": "of a purchase or of an invoice",
     "refunds.payment_intent_id": STRIPE,
-    "refunds.target_id": "of a purchase or of an invoice",
+    "refunds.target_id": "of a purchase, an invoice or a payment request",
     "scheduled_grants.grant_id": ANY_ORDER,
     "scheduled_grants.invoice_id": ANY_ORDER,
     "scheduled_grants.subscription_id": ANY_ORDER,

@@ -57,8 +57,12 @@ class StripeRail:
         return None
 
     def refund(self, settlement: Settlement, amount_minor: int, refund_id: str) -> bool:
-        """Refund a part of the payment at Stripe."""
-        get(StripeGateway).create_refund(
+        """Refund a part of the payment at Stripe; return False where Stripe could not send it."""
+        gateway = get(StripeGateway)
+        for earlier in gateway.reversals_of(settlement.ref).refunds:
+            if earlier.refund_id == refund_id:
+                return earlier.counts
+        gateway.create_refund(
             refund_id=refund_id,
             payment_intent_id=settlement.ref,
             amount_minor=amount_minor,

@@ -153,15 +153,21 @@ class Invoice(db.Model):
     """When its credits were scheduled; null until it is paid."""
 
 
+REFUND_STATES = ("open", "done", "failed", "by_hand")
+
+
 class Refund(db.Model):
-    """A refund requested in CreditApp, stored before Stripe is called."""
+    """A refund requested in CreditApp, stored before Stripe is called.
+
+    ``by_hand``: the money of an agent's payment that no rail sends, until the operator has sent it.
+    """
 
     __tablename__ = "refunds"
-    __table_args__ = (CheckConstraint("state IN ('open', 'done', 'failed')", name="state"),)
+    __table_args__ = (CheckConstraint(f"state IN {REFUND_STATES!r}", name="state"),)
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     target_id: Mapped[str] = mapped_column(String(STRIPE_ID_LENGTH), index=True)
-    """A purchase id or an invoice id."""
+    """The id of a purchase, an invoice or an agent's payment request."""
     payment_intent_id: Mapped[str] = mapped_column(String(STRIPE_ID_LENGTH))
     amount_minor: Mapped[int] = mapped_column(BigInteger)
     currency: Mapped[str] = mapped_column(String(3))
@@ -169,6 +175,10 @@ class Refund(db.Model):
     state: Mapped[str] = mapped_column(String(8), default="open")
     actor: Mapped[str] = mapped_column(String(120), default="")
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    credits_micro: Mapped[int | None] = mapped_column(BigInteger)
+    """The unused credits of an agent that it pays back; null for purchases and invoices."""
+    sent_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """When the operator noted that the money was sent by hand."""
 
 
 class ScheduledGrant(db.Model):
