@@ -72,7 +72,8 @@ def create_app(
     provide(app, Media, open_media(settings))
     provide(app, Signer, signer_of(settings))
     if settings.agents_key:
-        provide(app, agents.Identity, agents.Identity(settings.site_url, settings.agents_key))
+        keys = settings.agents_key, settings.previous_agents_keys
+        provide(app, agents.Identity, agents.Identity(settings.site_url, *keys))
     provide(app, agents.Rails, agents.rails_of(settings))
     provide(app, WebhookHooks, WebhookHooks(agent_payment=agents.checkout.on_event))
     provide(app, EmailService, _email_service(app, settings, mailer, clock))

@@ -18,7 +18,6 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, Validat
 from creditapp.rail_settings import RailSettings
 from creditapp.setting_types import (
     DatabaseUrl,
-    DidKeys,
     Ed25519Key,
     HeaderName,
     HttpAddress,
@@ -161,8 +160,6 @@ class Settings(RailSettings):
     )
     """The key that signs payment requests and receipts; production without one sells no credits
     to agents."""
-    trusted_receipt_issuers: DidKeys = Field((), alias="CREDITAPP_TRUSTED_RECEIPT_ISSUERS")
-    """Whose receipts for payment requests of this site count as paid, besides its own."""
     environ: Mapping[str, str] = Field(repr=False)
     """All variables: catalog entries name keys and base URLs of providers, and price ids."""
 
@@ -273,6 +270,7 @@ def _check_production(settings: Settings) -> None:
         ("SECRET_KEY", settings.secret_key),
         ("ADMIN_API_KEY", settings.admin_api_key),
         ("CREDITAPP_AGENTS_KEY", settings.agents_key),
+        *(("CREDITAPP_PREVIOUS_AGENTS_KEYS", each) for each in settings.previous_agents_keys),
         ("CREDITAPP_METRICS_TOKEN", settings.metrics_token),
     ):
         if weakness := weakness_of(secret):

@@ -1,4 +1,4 @@
-"""Settings of the payments that programs sign: x402 and MPP. Without an address both are off."""
+"""Settings of payments by programs: x402 and MPP, off without an address, and old receipts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
 
-from creditapp.setting_types import HttpAddress
+from creditapp.setting_types import DidKeys, Ed25519Keys, HttpAddress
 
 
 def _evm_address(text: str) -> str:
@@ -32,3 +32,9 @@ class RailSettings(BaseModel):
     """Signs the challenges of MPP; without it that rail is off."""
     mpp_realm: str = Field("", alias="CREDITAPP_MPP_REALM")
     """Empty means the host of the site's address."""
+    previous_agents_keys: Ed25519Keys = Field(
+        (), alias="CREDITAPP_PREVIOUS_AGENTS_KEYS", repr=False
+    )
+    """Agents' keys of before, which still verify what they signed, and sign nothing new."""
+    trusted_receipt_issuers: DidKeys = Field((), alias="CREDITAPP_TRUSTED_RECEIPT_ISSUERS")
+    """Whose receipts for payment requests of this site count as paid, besides its own."""

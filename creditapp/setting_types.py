@@ -60,6 +60,10 @@ def _ed25519_key(text: str) -> str:
     return text
 
 
+def _ed25519_keys(text: str) -> tuple[str, ...]:
+    return tuple(_ed25519_key(each) for each in text.split())
+
+
 def _did_keys(text: str) -> tuple[str, ...]:
     dids = tuple(text.replace(",", " ").split())
     if not all(re.fullmatch(r"did:key:z6Mk[1-9A-HJ-NP-Za-km-z]{44}", did) for did in dids):
@@ -70,6 +74,7 @@ def _did_keys(text: str) -> tuple[str, ...]:
 DidKeys = Annotated[tuple[str, ...], BeforeValidator(_did_keys)]
 Ed25519Key = Annotated[str, AfterValidator(_ed25519_key)]
 """32 bytes in base64url, or nothing."""
+Ed25519Keys = Annotated[tuple[str, ...], BeforeValidator(_ed25519_keys)]
 SecretKeys = Annotated[tuple[str, ...], BeforeValidator(_secret_keys)]
 HttpAddress = Annotated[str, AfterValidator(_http_address)]
 HeaderName = Annotated[str, AfterValidator(_header_name)]

@@ -113,6 +113,7 @@ def _priced(count: int, now: datetime) -> PaymentRequest:
     request.options = [
         option.claims(recipient=did, receipt_service=receipts) for option in options if option
     ]
+    request.token_sha256 = ""
     request.token_sha256 = tokens.digest(token_of(request))
     return request
 

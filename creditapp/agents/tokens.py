@@ -70,15 +70,17 @@ def describe(request: PaymentRequest, site_url: str) -> dict[str, Any]:
 
 
 def payment_request_token(identity: Identity, request: PaymentRequest, site_url: str) -> str:
-    """Return the signed token of a payment request; ``exp`` is what programs enforce."""
-    return identity.sign(
-        {
-            "iat": int(request.created_at.timestamp()),
-            "exp": int(request.expires_at.timestamp()),
-            **describe(request, site_url),
-            "sub": request.id,
-        }
-    )
+    """Return the signed token of a payment request; ``exp`` is what programs enforce.
+
+    A stored request gets the token that it had, also after the key that signs was changed.
+    """
+    claims = {
+        "iat": int(request.created_at.timestamp()),
+        "exp": int(request.expires_at.timestamp()),
+        **describe(request, site_url),
+        "sub": request.id,
+    }
+    return identity.sign_again(claims, request.token_sha256)
 
 
 def digest(token: str) -> str:
@@ -92,7 +94,7 @@ def request_id_of(identity: Identity, token: str) -> str:
     Raises ``UnknownPaymentRequest``.
     """
     try:
-        claims = _decode(token, identity.public_key)
+        claims = _decode(token, *identity.public_keys)
     except jwt.InvalidTokenError:
         raise UnknownPaymentRequest("This is no payment request of this server.") from None
     request_id = claims.get("id")
@@ -133,7 +135,7 @@ def read_receipt(
 
     Raises ``ReceiptInvalid``, ``UntrustedReceiptIssuer`` or ``ReceiptExpired``.
     """
-    claims = _decode_receipt(text, _key_of_issuer(identity, text, trusted))
+    claims = _decode_receipt(text, _keys_of_issuer(identity, text, trusted))
     for name in ("exp", "nbf"):
         if not isinstance(claims.get(name, 0), int):
             raise ReceiptInvalid("The receipt's times are no numbers.")
@@ -160,30 +162,40 @@ def read_payment_proof(text: str) -> PaymentProof:
     return PaymentProof(token, option_id, issuer)
 
 
-def _key_of_issuer(identity: Identity, text: str, trusted: tuple[str, ...]) -> Ed25519PublicKey:
-    """Return the key that must have signed a receipt, by the issuer that it names."""
+def _keys_of_issuer(
+    identity: Identity, text: str, trusted: tuple[str, ...]
+) -> tuple[Ed25519PublicKey, ...]:
+    """Return the keys of which one must have signed a receipt, by the issuer that it names."""
     try:
         issuer = _unverified(text).get("iss")
     except jwt.InvalidTokenError:
         raise ReceiptInvalid("This is not a receipt.") from None
     if issuer == identity.did:
-        return identity.public_key
+        return identity.public_keys
     if issuer in trusted:
-        return did_key.public_key(issuer)
+        return (did_key.public_key(issuer),)
     raise UntrustedReceiptIssuer("Receipts are issued by this server after a payment.")
 
 
-def _decode_receipt(text: str, key: Ed25519PublicKey) -> dict[str, Any]:
+def _decode_receipt(text: str, keys: tuple[Ed25519PublicKey, ...]) -> dict[str, Any]:
     try:
-        return _decode(text, key)
+        return _decode(text, *keys)
     except jwt.InvalidTokenError:
         raise ReceiptInvalid("The receipt's signature does not match.") from None
 
 
-def _decode(token: str, key: Ed25519PublicKey) -> dict[str, Any]:
-    """Return the claims of a signed text; our own clock decides about its times."""
+def _decode(token: str, key: Ed25519PublicKey, *other_keys: Ed25519PublicKey) -> dict[str, Any]:
+    """Return the claims of a text that one of the keys signed.
+
+    Our own clock decides about its times.
+    """
     _check_text(token)
-    claims: dict[str, Any] = jwt.decode(token, key, algorithms=[ALGORITHM], options=_CHECKS)
+    try:
+        claims: dict[str, Any] = jwt.decode(token, key, algorithms=[ALGORITHM], options=_CHECKS)
+    except jwt.InvalidSignatureError:
+        if not other_keys:
+            raise
+        return _decode(token, *other_keys)
     return claims
 
 

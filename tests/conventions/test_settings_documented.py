@@ -54,7 +54,11 @@ def test_the_example_file_uncommented_is_read_by_a_shell_and_by_the_app() -> Non
     environ = dict(each.split("=", 1) for each in shown.split("\0") if each)
     chosen = {name: environ[name] for name in NAMES if name in environ}
     # The keys in the file are refused as the placeholders that they are.
-    for name, length in (("SECRET_KEY", 48), ("CREDITAPP_AGENTS_KEY", 32)):
+    for name, length in (
+        ("SECRET_KEY", 48),
+        ("CREDITAPP_AGENTS_KEY", 32),
+        ("CREDITAPP_PREVIOUS_AGENTS_KEYS", 32),
+    ):
         with pytest.raises(SettingsInvalid, match=f"{name} is a placeholder"):
             load_settings(chosen)
         chosen[name] = secrets.token_urlsafe(length)
