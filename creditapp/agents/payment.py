@@ -19,7 +19,7 @@ from sqlalchemy import select
 from creditapp import clock, ledger
 from creditapp.agents import checkout, requests
 from creditapp.agents.models import PaymentRequest, Settlement
-from creditapp.agents.rails import Payment, Rail, Rails, Settled
+from creditapp.agents.rails import Payment, Rail, Rails, Settled, claims
 from creditapp.agents.refusals import (
     CredentialReplayed,
     PaidBefore,
@@ -86,7 +86,7 @@ def pay(
             request.id, rail.name, settled, fingerprint=payment.fingerprint, key=key, now=now
         )
     except CredentialReplayed:
-        _reopen(request, payment.fingerprint)
+        reopen(request, payment.fingerprint)
         raise
     except OtherPayment:
         # It took longer than its lease, and another payment came first: a person pays it back.
@@ -113,14 +113,23 @@ def sweep(*, now: datetime) -> None:
 
 def _recover(request: PaymentRequest) -> None:
     rail = get(Rails).named(request.payment_rail or "")
-    if rail is None:
-        raise SettlementUnknown(f"This site has no rail {request.payment_rail} any more.")
-    settled = rail.recover(request)
-    if settled is None:
-        _reopen(request, request.payment_fingerprint or "")
+    claim = claims.find(request.id)
+    if rail is not None:
+        settled = rail.recover(request)
+    elif claim is not None and claim.reference is not None:
+        settled = claims.settled(claim)
     else:
-        fingerprint = request.payment_fingerprint
-        post(request.id, rail.name, settled, fingerprint=fingerprint, now=clock.now())
+        raise SettlementUnknown(f"This site has no rail {request.payment_rail} any more.")
+    if settled is None:
+        reopen(request, request.payment_fingerprint or "")
+    else:
+        post_recovered(request, request.payment_rail or "", settled)
+
+
+def post_recovered(request: PaymentRequest, rail: str, settled: Settled) -> None:
+    """Grant the credits of the payment for which a request was kept."""
+    fingerprint = request.payment_fingerprint
+    post(request.id, rail, settled, fingerprint=fingerprint, now=clock.now())
 
 
 def _earlier(payment: Payment, count: int, key: str | None) -> Purchase | None:
@@ -204,7 +213,7 @@ def _settle(
         _end_lease(request, payment)
         raise
     except (PaymentRefused, AppError):
-        _reopen(request, payment.fingerprint)
+        reopen(request, payment.fingerprint)
         raise
     except Exception as error:
         log.error("settlement failed", payment_request=request.id, **error_fields(error))
@@ -212,7 +221,8 @@ def _settle(
         raise SettlementUnknown from None
 
 
-def _reopen(request: PaymentRequest, fingerprint: str) -> None:
+def reopen(request: PaymentRequest, fingerprint: str) -> None:
+    """Let another payment pay a request that was kept for one."""
     with transaction() as session:
         update_if(
             session,

@@ -1,7 +1,8 @@
 """Review: the operator decides a signed payment of unknown outcome, after looking at the chain.
 
 The table of the token's contract (``authorizationState``) says whether the nonce was used, and the
-transfer to the site's address says that it paid.
+transfer to the site's address says that it paid. No rail is asked, so that payments of a rail that
+was switched off can be decided too.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import re
 from datetime import datetime
 from typing import Final
 
-from creditapp.agents.payment import sweep
+from creditapp.agents import requests
+from creditapp.agents.payment import post_recovered, reopen
 from creditapp.agents.rails import claims
 from creditapp.agents.rails.claims import Claim
 from creditapp.errors import Conflict, NotFound, ValidationFailed
@@ -31,8 +33,8 @@ def note_paid(request_id: str, transaction: str, *, now: datetime) -> None:
     """
     if not _TRANSACTION.fullmatch(transaction):
         raise ValidationFailed.of("transaction", "A transaction is 0x and 64 hexadecimal digits.")
-    claims.note_reference(_unknown(request_id), transaction, now=now)
-    sweep(now=now)
+    claim = claims.note_reference(_unknown(request_id), transaction, now=now)
+    post_recovered(requests.find(request_id), claim.rail, claims.settled(claim))
 
 
 def note_unpaid(request_id: str, *, now: datetime) -> None:
@@ -45,7 +47,8 @@ def note_unpaid(request_id: str, *, now: datetime) -> None:
         until = f"{claim.valid_before:%Y-%m-%d %H:%M} UTC"
         raise Conflict(f"The authorization is valid until {until}: it can still be settled.")
     claims.remove(claim)
-    sweep(now=now)
+    request = requests.find(request_id)
+    reopen(request, request.payment_fingerprint or "")
 
 
 def _unknown(request_id: str) -> Claim:

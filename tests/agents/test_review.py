@@ -12,9 +12,11 @@ import pytest
 from click.testing import CliRunner
 from flask import Flask
 
+from creditapp.agents.rails import Rails, claims
 from creditapp.cli import agents as command
-from creditapp.clock import StoppedClock
+from creditapp.clock import StoppedClock, now
 from creditapp.errors import AppError
+from creditapp.services import get, provide
 from tests.agents.signed_shop import SignedShop
 from tests.agents.wallets import Wallet, decode
 
@@ -115,6 +117,59 @@ def test_what_is_not_on_the_chain_is_closed_after_its_end(
     assert signed_shop.credits_granted() == 0
     assert signed_shop.buy(payment).status_code in (401, 410)
     assert signed_shop.facilitator.count("/settle") == 1
+
+
+def switch_off(shop: SignedShop) -> None:
+    """Take both rails off the site."""
+    with shop.app.app_context():
+        left = [rail for rail in get(Rails) if rail.name not in ("x402", "mpp")]
+    provide(shop.app, Rails, Rails(left))
+
+
+def test_a_payment_of_a_rail_that_was_switched_off_is_granted(
+    signed_shop: SignedShop, run: Run
+) -> None:
+    unknown(signed_shop)
+    switch_off(signed_shop)
+    (found,) = listed(run)
+
+    run("--paid", found["id"], "--transaction", HASH)
+
+    assert signed_shop.credits_granted() == 3
+    row = signed_shop.settlement_row(found["id"])
+    assert (row.rail, row.option_id, row.ref, row.livemode) == ("x402", "x402", HASH, False)
+    assert row.payer == f"did:pkh:eip155:84532:{Wallet().account.address}"
+    assert listed(run) == []
+
+
+def test_a_payment_of_a_rail_that_was_switched_off_is_closed(
+    signed_shop: SignedShop, signed_clock: StoppedClock, run: Run
+) -> None:
+    unknown(signed_shop)
+    switch_off(signed_shop)
+    (found,) = listed(run)
+    signed_clock.advance(datetime.now(UTC) + timedelta(minutes=10) - signed_clock.now())
+
+    run("--unpaid", found["id"])
+
+    assert (signed_shop.states(), listed(run)) == (["open"], [])
+    assert signed_shop.credits_granted() == 0
+
+
+def test_a_known_transaction_is_granted_without_its_rail(signed_shop: SignedShop, run: Run) -> None:
+    """A process died between the transaction's note and the grant, and the rail went off."""
+    unknown(signed_shop)
+    (found,) = listed(run)
+    with signed_shop.app.app_context():
+        claim = claims.find(found["id"])
+        assert claim is not None
+        claims.note_reference(claim, HASH, now=now())
+    switch_off(signed_shop)
+
+    signed_shop.sweep()
+
+    assert signed_shop.settlement_row(found["id"]).ref == HASH
+    assert signed_shop.credits_granted() == 3
 
 
 @pytest.mark.parametrize(

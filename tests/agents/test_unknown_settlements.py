@@ -159,9 +159,8 @@ def test_a_process_that_dies_after_settling_grants_later(
     def die(*_: object, **__: object) -> None:
         raise Killed
 
-    name = "claims.note_reference" if moment == "settled" else "rail.Settled"
-    target = "creditapp.agents.rails.evm." + name.rpartition(".")[2]
-    target = "creditapp.agents.rails.claims.note_reference" if moment == "settled" else target
+    name = "note_reference" if moment == "settled" else "Settled"
+    target = f"creditapp.agents.rails.claims.{name}"
     signed_shop.facilitator.remembers = True
     payment = signed_shop.payment("x402")
     with monkeypatch.context() as patch:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from creditapp.agents.rails.claims import TEST_NETWORKS
 from creditapp.agents.rails.facilitator import Facilitator
 from creditapp.config import Settings, SettingsInvalid
 from creditapp.setting_types import weakness_of
@@ -20,8 +21,6 @@ FACILITATOR: Final = "CREDITAPP_X402_FACILITATOR"
 NETWORK: Final = "CREDITAPP_X402_NETWORK"
 MPP_SECRET: Final = "CREDITAPP_MPP_SECRET"  # noqa: S105  # a name
 
-_TEST_NETWORKS: Final = ("base-sepolia", "celo-sepolia")
-
 
 @dataclass(frozen=True)
 class Chain:
@@ -31,8 +30,6 @@ class Chain:
     asset: EvmAsset
     pay_to: str
     """The address with its checksum."""
-    is_test: bool
-    """Whether the network's money is worth nothing."""
     facilitator: Facilitator
     realm: str
     secret: str = field(repr=False)
@@ -56,7 +53,7 @@ def chain_of(settings: Settings) -> Chain | None:
         return None
     if not settings.x402_facilitator:
         raise SettingsInvalid(f"{FACILITATOR} is missing: {PAY_TO} needs it.")
-    is_test = settings.x402_network in _TEST_NETWORKS
+    is_test = settings.x402_network in TEST_NETWORKS.values()
     _check_money(settings, is_test)
     if weakness := weakness_of(settings.mpp_secret):
         raise SettingsInvalid(f"{MPP_SECRET} {weakness}: set a long random text.")
@@ -65,7 +62,6 @@ def chain_of(settings: Settings) -> Chain | None:
         site_url=settings.site_url,
         asset=asset,
         pay_to=_checked_address(settings.x402_pay_to, asset),
-        is_test=is_test,
         facilitator=Facilitator(settings.x402_facilitator, settings.x402_facilitator_token),
         realm=settings.mpp_realm or urlsplit(settings.site_url).netloc,
         # x402 needs none; pympp asks for one to sign the challenges of MPP, which are then unsent.

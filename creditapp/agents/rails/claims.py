@@ -22,9 +22,13 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from creditapp.agents.models import PaymentClaim, PaymentRequest
+from creditapp.agents.rails.rail import Settled
 from creditapp.agents.refusals import PaidBefore, PaymentRequestNotOpen, SettlementUnknown
 from creditapp.db import insert_once, snapshot, transaction, update_if
 from creditapp.errors import IdempotencyKeyReused
+
+TEST_NETWORKS: Final = {"eip155:84532": "base-sepolia", "eip155:11142220": "celo-sepolia"}
+"""The networks whose money is worth nothing, by CAIP-2, with their names in the settings."""
 
 _KEYED: Final = ["key"]
 
@@ -69,6 +73,17 @@ class Claim:
         """The end of the authorization: later the chain refuses it."""
         seconds = int(self.payment["payload"]["authorization"]["validBefore"])
         return datetime.fromtimestamp(min(seconds, 253_402_300_799), UTC)
+
+
+def settled(claim: Claim) -> Settled:
+    """Return the payment of a claim whose transaction is known, for which no rail is needed."""
+    assert claim.reference is not None
+    return Settled(
+        ref=claim.reference,
+        option_id=claim.rail,
+        livemode=claim.network not in TEST_NETWORKS,
+        payer=f"did:pkh:{claim.network}:{claim.payer}",
+    )
 
 
 def find(request_id: str) -> Claim | None:

@@ -13,6 +13,7 @@ import json
 from abc import ABC, abstractmethod
 from base64 import urlsafe_b64decode
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
@@ -150,14 +151,7 @@ class EvmRail(ABC):
         return claims.note_reference(earlier, moved.transaction, now=clock.now())
 
     def _settled(self, claim: Claim) -> Settled:
-        assert claim.reference is not None
-        return Settled(
-            ref=claim.reference,
-            option_id=self.name,
-            livemode=not self.chain.is_test,
-            payer=f"did:pkh:{claim.network}:{claim.payer}",
-            headers=self.receipt_headers(claim),
-        )
+        return replace(claims.settled(claim), headers=self.receipt_headers(claim))
 
     def _handler(self, request: PaymentRequest, attempt: _Attempt) -> ComposedHandler:
         from mpp.methods.evm import server as evm
