@@ -5,6 +5,7 @@ A receipt is the owner of a wallet in the ledger; no balance is kept here.
 
 from creditapp.agents import checkout
 from creditapp.agents.identity import Identity
+from creditapp.agents.images import forget_ended
 from creditapp.agents.payment import pay, sweep
 from creditapp.agents.rails import Rails, rails_of
 from creditapp.agents.reconciliation import reconcile

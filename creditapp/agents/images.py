@@ -7,18 +7,23 @@ from dataclasses import dataclass
 from datetime import datetime
 from random import Random
 
+from sqlalchemy import select
+
 from creditapp import ledger
+from creditapp.agents.models import Settlement
 from creditapp.agents.receipts import Receipt
 from creditapp.agents.refusals import CreditsExhausted, Refunded
 from creditapp.agents.settlement import WALLET
 from creditapp.catalog import Catalog
-from creditapp.db import reading
+from creditapp.db import reading, snapshot, transaction
 from creditapp.errors import ValidationFailed
-from creditapp.generation import GenerationResult, find, submit
+from creditapp.generation import GenerationResult, deletion, find, submit
 from creditapp.generation.funding import Caller, ReceiptWallet
+from creditapp.generation.models import Generation
 from creditapp.generation.operations.text_to_image import ImageOrder
 from creditapp.guests import Visitor
 from creditapp.ledger import AccountFrozen, InsufficientCredits
+from creditapp.payments.sweeps import run_each
 from creditapp.services import get
 
 _NOBODY = Visitor("", ())
@@ -76,6 +81,31 @@ def caller_of(receipt: Receipt) -> Caller:
     wallet_id = ledger.find_wallet(reading().connection(), WALLET, receipt.request.id)
     assert wallet_id is not None  # made with the settlement
     return Caller(None, _NOBODY, receipt=ReceiptWallet(receipt.request.id, wallet_id))
+
+
+def forget_ended(*, now: datetime) -> None:
+    """Delete the images and prompts of receipts that have ended, which nobody can fetch any more.
+
+    Owns its transactions; the sweep of deletions erases the files.
+    """
+    query = (
+        select(Generation.owner_id)
+        .join(Settlement, Settlement.payment_request_id == Generation.owner_id)
+        .where(
+            Generation.owner_kind == WALLET,
+            Generation.deleted_at.is_(None),
+            Settlement.expires_at <= now,
+        )
+        .distinct()
+    )
+    with snapshot() as session:
+        ended = session.scalars(query.limit(1000)).all()
+    run_each(ended, _forget, "images of a receipt not deleted")
+
+
+def _forget(request_id: str) -> None:
+    with transaction() as session:
+        deletion.delete_all(session, request_id, WALLET)
 
 
 def _prompt(receipt: Receipt, wish: ImageWish, key: str) -> str:

@@ -106,14 +106,14 @@ def delete_images(asset_ids: Sequence[str], by: Caller, *, now: datetime) -> tup
         return deletion, count.rowcount
 
 
-def delete_all(session: Session, user_id: str) -> None:
-    """Delete everything that a person whose account ends has made, brought and asked for.
+def delete_all(session: Session, owner_id: str, kind: str = "user") -> None:
+    """Delete everything that an owner who ends has made, brought and asked for.
 
-    Prompts and reports of problems are gone at once, images are hidden, and the next sweeps erase
-    the files. Raises ``Conflict`` while something is being made: it is charged for what it
-    delivers.
+    The owner is a person whose account ends, or a receipt. Prompts and reports of problems are gone
+    at once, images are hidden, and the next sweeps erase the files. Raises ``Conflict`` while
+    something is being made: it is charged for what it delivers.
     """
-    owner = {"owner_kind": "user", "owner_id": user_id}
+    owner = {"owner_kind": kind, "owner_id": owner_id}
     own = select(Generation.id).filter_by(**owner)
     running = own.where(Generation.state.not_in(FINISHED)).limit(1)
     if session.scalar(running) is not None:

@@ -137,7 +137,7 @@ def expire_credits() -> None:
 
 @jobs.every("forget", "15 3 * * *")
 def forget() -> None:
-    """Delete old tries, sessions, guest windows, emails, webhooks, unused uploads, handled rows."""
+    """Delete old tries, sessions, guest windows, emails, webhooks, unused files, handled rows."""
     moment = now()
     with transaction() as session:
         accounts.sweep_tries(session, now=moment)
@@ -151,6 +151,7 @@ def forget() -> None:
         ledger.idempotency.prune(session.connection(), before=before)
         exchanges.forget_answers(session, before=before)
     uploads.sweep_uploads(now=moment)
+    agents.forget_ended(now=moment)
 
 
 @jobs.every("card-warnings", "50 8 * * *")

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from base64 import b64decode
+from datetime import timedelta
 
 import pytest
+from sqlalchemy import select
 
 from creditapp.agents.models import PaymentRequest
-from creditapp.generation.models import Generation
+from creditapp.clock import StoppedClock
+from creditapp.db import snapshot
+from creditapp.generation import deletion
+from creditapp.generation.models import Asset, Deletion, Generation
 from creditapp.generation.providers import GenerationFailed
+from creditapp.runtime import tasks
 from tests.agents.conftest import ACCEPT_JSON, AgentShop
 from tests.generation.studio import IMAGE, Scripted
 
@@ -156,3 +162,26 @@ def test_an_empty_prompt_costs_nothing(agent_shop: AgentShop) -> None:
     assert (answer.status_code, answer.json["errors"][0]["field"]) == (422, "prompt")
     assert agent_shop.balance(receipt)["remaining"] == 1
     assert agent_shop.count(PaymentRequest) == 1
+
+
+def test_images_of_a_receipt_that_has_ended_are_erased(
+    agent_shop: AgentShop, clock: StoppedClock
+) -> None:
+    agent_shop.make(agent_shop.receipt(1), prompt="a quay")
+    clock.advance(timedelta(days=300))
+    agent_shop.make(agent_shop.receipt(1), prompt="a boat")
+
+    def sweep() -> list[str]:
+        with agent_shop.app.app_context():
+            tasks.forget()
+            clock.advance(timedelta(seconds=deletion.UNDO_SECONDS))
+            deletion.sweep(now=clock.now())
+            with snapshot() as session:
+                return sorted(filter(None, session.scalars(select(Generation.prompt))))
+
+    assert sweep() == ["a boat", "a quay"]
+    clock.advance(timedelta(days=66))
+
+    assert sweep() == ["a boat"]
+    assert agent_shop.count(Asset) == 1
+    assert agent_shop.count(Deletion) == 0
