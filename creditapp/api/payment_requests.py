@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, make_response, request
 from pydantic import Field, WithJsonSchema
 
 from creditapp.agents import checkout, requests
@@ -17,9 +17,10 @@ from creditapp.agents.refusals import (
 from creditapp.api.agents import require_agents_key
 from creditapp.clock import now
 from creditapp.errors import Conflict, NotFound, PaymentUnavailable
-from creditapp.http.documented import Documented
+from creditapp.http.documented import Answer, Documented
 from creditapp.http.json_provider import json_response
 from creditapp.http.policies import policy
+from creditapp.http.rendering import render_page
 from creditapp.http.schemas import Credits, Moment, Schema
 from creditapp.http.stripe_requests import asks_stripe
 from creditapp.units import MICRO_PER_CREDIT
@@ -53,22 +54,48 @@ class CheckoutPageAnswer(Schema):
 @routes.get("/payment-requests/<request_id>")
 @policy("public")
 @Documented(
-    "The state of a payment request", PaymentRequestState, refuses=[NotFound, UnknownPaymentRequest]
+    "The state of a payment request: JSON, or a page for a browser that comes back from paying",
+    PaymentRequestState,
+    also={
+        200: Answer(
+            "The state, or a page", {"application/json": PaymentRequestState, "text/html": str}
+        )
+    },
+    refuses=[NotFound, UnknownPaymentRequest],
 )
 def show_payment_request(request_id: str) -> Response:
     """Return whether a payment request is open, paid or expired; it holds nothing secret."""
-    request, moment = requests.find(request_id), now()
-    is_expired = request.state == "open" and request.expires_at <= moment
+    row, moment = requests.find(request_id), now()
+    is_expired = row.state == "open" and row.expires_at <= moment
     answer = PaymentRequestState(
-        id=request.id,
-        description=requests.title(request),
-        state="expired" if is_expired else request.state,
-        credits_micro=request.count * MICRO_PER_CREDIT,
-        amount=request.price_minor,
-        currency=request.currency,
-        expires_at=request.expires_at,
+        id=row.id,
+        description=requests.title(row),
+        state="expired" if is_expired else row.state,
+        credits_micro=row.count * MICRO_PER_CREDIT,
+        amount=row.price_minor,
+        currency=row.currency,
+        expires_at=row.expires_at,
     )
-    return json_response(answer)
+    kinds = ["application/json", "text/html"]
+    if request.accept_mimetypes.best_match(kinds, kinds[0]) == "text/html":
+        response = _show_page(answer, row.checkout_url)
+    else:
+        response = json_response(answer)
+    response.vary.add("Accept")
+    return response
+
+
+def _show_page(answer: PaymentRequestState, checkout_url: str | None) -> Response:
+    page = render_page(
+        "pages/payment_requests/index.html",
+        title=answer.description,
+        amount_minor=answer.amount,
+        currency=answer.currency,
+        state=answer.state,
+        cancelled=answer.state == "open" and request.args.get("purchase") == "cancelled",
+        checkout_url=checkout_url if answer.state == "open" else None,
+    )
+    return make_response(page)
 
 
 @routes.post("/payment-requests/<request_id>/checkout")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -11,6 +12,7 @@ from creditapp.ledger.models import Grant
 from creditapp.payments.webhooks import StripeEvent
 from tests.agents.stripe_shop import StripeShop
 from tests.agents.test_buy import claims_of
+from tests.pages import parse_html
 from tests.shop_app import ShopApp
 
 
@@ -177,3 +179,53 @@ def test_a_page_with_another_price_is_left_to_an_operator(shop: StripeShop) -> N
 
     assert shop.claim(token).json["code"] == "settlement_unknown"
     assert shop.count(Grant) == 0
+
+
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+
+
+def page_of(shop: StripeShop, address: str) -> str:
+    """Return the words of a page, as a browser gets it."""
+    answer = shop.get(address, Accept=BROWSER)
+    assert (answer.status_code, answer.mimetype) == (200, "text/html"), answer.text
+    assert "Accept" in answer.vary
+    return " ".join(parse_html(answer.text).one("main").text.split())
+
+
+def test_a_person_who_paid_for_a_program_sees_a_page(shop: StripeShop) -> None:
+    _, request_id = shop.new_page(3)
+    back = urlsplit(str(shop.page(request_id)["success_url"]))
+    assert back.path == f"/api/payment-requests/{request_id}"
+    shop.pay_page(request_id)
+
+    before = page_of(shop, f"{back.path}?{back.query}")
+    assert "Waiting for the payment" in before
+    assert "Purchase of 3 image generation credits, for $3.00." in before
+    shop.deliver(request_id)
+    after = page_of(shop, f"{back.path}?{back.query}")
+    assert "Paid" in after
+    assert "The program that asked for this payment collects the credits by itself." in after
+
+
+def test_a_person_who_left_the_payment_page_can_go_back_to_it(shop: StripeShop) -> None:
+    _, request_id = shop.new_page(3)
+    page = shop.page(request_id)
+
+    answer = shop.get(str(page["cancel_url"]), Accept=BROWSER)
+
+    shown = parse_html(answer.text)
+    assert "Nothing was charged." in shown.one("main").text
+    assert shown.one("main a")["href"] == shop.request_row(request_id).checkout_url
+    shop.bank.clock.advance(timedelta(minutes=20))
+    assert "This offer has ended" in page_of(shop, f"/api/payment-requests/{request_id}")
+
+
+@pytest.mark.parametrize("accept", ["*/*", "application/json", "application/json, text/html;q=0.5"])
+def test_a_program_gets_json(shop: StripeShop, accept: str) -> None:
+    _, request_id = shop.new_page(3)
+
+    for address in (f"/api/payment-requests/{request_id}", f"/payment-requests/{request_id}"):
+        answer = shop.get(address, Accept=accept)
+        assert answer.json["state"] == "open"
+        assert "Accept" in answer.vary
+    assert shop.get(f"/payment-requests/{request_id}").mimetype == "application/json"

@@ -43,6 +43,9 @@ NO_PAGES = {
 ``provider_keys``, whose parts of the settings are components, ``email_address``, whose pages are
 those of ``auth``, and ``wall``, the part of the studio with the results."""
 
+API_PAGES = {"payment_requests"}
+"""Pages of addresses of the API, which a browser opens after paying for a program."""
+
 CSS = ROOT / "static" / "css"
 NO_STYLES = {component.name for component in SUBJECTS if component.no_styles}
 """Components without styles of their own; their examples have the reason."""
@@ -70,7 +73,7 @@ def test_a_page_has_a_folder_of_templates_and_tests_of_its_name(module: str) -> 
 
 def test_every_folder_of_pages_has_its_module() -> None:
     folders = {path.name for path in (TEMPLATES / "pages").iterdir()}
-    assert folders == set(modules())
+    assert folders == {*modules(), *API_PAGES}
 
 
 def test_a_component_is_one_macro_named_like_its_file() -> None:

@@ -94,8 +94,8 @@ class StripeGateway(StripePayments, StripeSubscriptions, StripeWebhooks):
             ],
             "metadata": metadata,
             "client_reference_id": request_id,
-            "success_url": page,
-            "cancel_url": page,
+            "success_url": f"{page}?purchase=success",
+            "cancel_url": f"{page}?purchase=cancelled",
             "expires_at": int(expires_at.timestamp()),
         }
         if self.automatic_tax:
