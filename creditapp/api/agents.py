@@ -5,7 +5,7 @@ Every route is also reachable without ``/api``, and answers JSON there too.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 from flask import Blueprint, Response, request
 from pydantic import Field, StrictInt
@@ -44,7 +44,8 @@ JSON: Final = "application/json"
 class BuyBody(IdempotentBody):
     """The number of image credits."""
 
-    count: Annotated[StrictInt, Field(ge=1, le=1_000_000)]
+    # The catalog says how many are sold at once, and its refusal names that number.
+    count: StrictInt = Field(json_schema_extra={"minimum": 1, "maximum": 1_000_000})
 
 
 class PurchaseAnswer(Schema):
@@ -258,7 +259,7 @@ def _purchased(purchase: Purchase) -> Response:
         expires_at=purchase.settlement.expires_at,
     )
     headers = {
-        "Cache-Control": "private",
+        "Cache-Control": "private, no-store",  # MPP wants the first word of its receipts
         **purchase.headers,
         **replay_headers(replayed=purchase.replayed),
     }

@@ -46,7 +46,7 @@ def test_a_signed_payment_buys(signed_shop: SignedShop, rail: str, path: str) ->
 
     assert answer.status_code == 200, answer.text
     assert answer.json["credits"] == answer.json["remaining"] == 3
-    assert answer.headers["Cache-Control"] == "private"
+    assert answer.headers["Cache-Control"] == "private, no-store"
     header = "PAYMENT-RESPONSE" if rail == "x402" else "Payment-Receipt"
     settled = decode(answer.headers[header].replace("-", "+").replace("_", "/") + "==")
     reference = settled["transaction" if rail == "x402" else "reference"]

@@ -138,7 +138,7 @@ def test_pympp_buys_three_credits_by_mpp_and_a_replay_is_refused(
     assert answer.json()["credits"] == 3
     receipt = Receipt.from_payment_receipt(answer.headers["Payment-Receipt"])
     assert (receipt.status, receipt.method) == ("success", "evm")
-    assert answer.headers["Cache-Control"] == "private"
+    assert answer.headers["Cache-Control"] == "private, no-store"
     again = httpx.post(
         f"{address}/api/images/buy", json={"count": 3}, headers={"Authorization": sent}
     )
