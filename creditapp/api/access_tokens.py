@@ -7,8 +7,8 @@ from flask import Blueprint, Response
 from creditapp.api.requests import parse_body
 from creditapp.errors import Forbidden
 from creditapp.features import generate_access_token
+from creditapp.http.documented import Documented
 from creditapp.http.json_provider import json_response
-from creditapp.http.openapi import documented
 from creditapp.http.policies import policy
 from creditapp.http.schemas import Moment, RequestSchema, Schema
 from creditapp.http.sessions import require_member
@@ -31,7 +31,7 @@ class TokenAnswer(Schema):
 
 @routes.post("/me/access-token")
 @policy("user", scope="spend")
-@documented("A token by which one feature may spend for 60 seconds", TokenAnswer, body=TokenBody)
+@Documented("A token by which one feature may spend for 60 seconds", TokenAnswer, body=TokenBody)
 def create_token() -> Response:
     """Return a token of the caller for a feature; what it spends counts to the caller's key."""
     body, member = parse_body(TokenBody), require_member()

@@ -15,8 +15,8 @@ from creditapp.clock import now
 from creditapp.db import reading, transaction
 from creditapp.errors import Conflict, NotFound, PaymentUnavailable, ValidationFailed
 from creditapp.http import bearer
+from creditapp.http.documented import Documented
 from creditapp.http.json_provider import json_response
-from creditapp.http.openapi import Documented
 from creditapp.http.policies import policy
 from creditapp.http.schemas import Credits, Moment, PlainText, RequestSchema, Schema
 from creditapp.http.sessions import require_member

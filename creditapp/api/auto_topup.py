@@ -17,8 +17,8 @@ from creditapp.clock import now
 from creditapp.config import Settings
 from creditapp.db import reading, transaction
 from creditapp.errors import Conflict, ValidationFailed
+from creditapp.http.documented import Documented
 from creditapp.http.json_provider import json_response, read_json
-from creditapp.http.openapi import documented
 from creditapp.http.policies import policy
 from creditapp.http.schemas import Credits, CreditsInput, Moment, RequestSchema, Schema
 from creditapp.http.sessions import require_account, require_member
@@ -104,7 +104,7 @@ class AutoTopupAnswer(Schema):
 
 @routes.get("/billing/auto-topup")
 @policy("user", scope="read")
-@documented("The automatic top-up and its limits", AutoTopupAnswer)
+@Documented("The automatic top-up and its limits", AutoTopupAnswer)
 def show_auto_topup() -> Response:
     """Return the member's automatic top-up."""
     return json_response(_answer(require_member().id))
@@ -113,7 +113,7 @@ def show_auto_topup() -> Response:
 @routes.put("/billing/auto-topup")
 @policy("user")
 @asks_stripe
-@documented(
+@Documented(
     "Switch the automatic top-up on or off",
     AutoTopupAnswer,
     body=AutoTopupOn | AutoTopupOff,

@@ -38,10 +38,10 @@ from creditapp.db import stop_reading
 from creditapp.errors import AppError, AuthenticationRequired
 from creditapp.generation.providers import GenerationFailed
 from creditapp.guests.claims import GuestBudgetReached, GuestLimitReached
+from creditapp.http.documented import Documented
 from creditapp.http.event_stream import HEARTBEAT, event, event_stream
 from creditapp.http.gate import leave_gate
 from creditapp.http.json_provider import json_response, read_json
-from creditapp.http.openapi import Documented
 from creditapp.http.policies import policy
 from creditapp.http.sessions import current_member
 from creditapp.http.viewer import caller, forget_viewer

@@ -14,8 +14,8 @@ from creditapp.catalog import Catalog
 from creditapp.clock import NEVER, now
 from creditapp.db import reading
 from creditapp.errors import ValidationFailed
+from creditapp.http.documented import Documented
 from creditapp.http.json_provider import json_response
-from creditapp.http.openapi import documented
 from creditapp.http.policies import policy
 from creditapp.http.schemas import Credits, Moment, Schema
 from creditapp.http.sessions import require_member
@@ -110,7 +110,7 @@ class TransactionPage(Schema):
 
 @routes.get("/credits")
 @policy("public", scope="read")
-@documented("The caller's credits, or a guest's allowance", CreditsAnswer, query=["limit"])
+@Documented("The caller's credits, or a guest's allowance", CreditsAnswer, query=["limit"])
 def show_credits() -> Response:
     """Return a member's credits with the latest transactions, or a guest's allowance."""
     limit = page_size(10)
@@ -141,7 +141,7 @@ def show_credits() -> Response:
 
 @routes.get("/credits/balance")
 @policy("user", scope="read")
-@documented("The balance", BalanceAnswer)
+@Documented("The balance", BalanceAnswer)
 def show_balance() -> Response:
     """Return a member's balance and lifetime spending."""
     return json_response(BalanceAnswer.model_validate(viewer()))
@@ -149,7 +149,7 @@ def show_balance() -> Response:
 
 @routes.get("/credits/transactions")
 @policy("user", scope="read")
-@documented("The history, newest first", TransactionPage, query=["cursor", "limit", "type"])
+@Documented("The history, newest first", TransactionPage, query=["cursor", "limit", "type"])
 def list_transactions() -> Response:
     """Return a page of a member's history."""
     require_member()

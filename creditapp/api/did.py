@@ -9,8 +9,8 @@ from flask import Blueprint, Response
 from creditapp.agents import Identity
 from creditapp.api.agents import require_agents_key
 from creditapp.errors import NotFound
+from creditapp.http.documented import Documented
 from creditapp.http.json_provider import json_response
-from creditapp.http.openapi import Documented
 from creditapp.http.policies import policy
 from creditapp.services import get
 

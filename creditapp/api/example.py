@@ -9,8 +9,8 @@ from creditapp.api.requests import IdempotentBody, credit_headers, parse_spendin
 from creditapp.clock import now
 from creditapp.db import transaction
 from creditapp.features import example
+from creditapp.http.documented import Documented
 from creditapp.http.json_provider import json_response
-from creditapp.http.openapi import documented
 from creditapp.http.policies import policy
 from creditapp.http.schemas import Schema
 from creditapp.http.viewer import forget_viewer
@@ -35,7 +35,7 @@ class ExampleAnswer(Schema):
 
 @routes.post("/example/use-credits")
 @policy("user", scope="spend")
-@documented(
+@Documented(
     "An example: count the words of a text for a credit",
     ExampleAnswer,
     body=ExampleBody,

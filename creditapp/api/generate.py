@@ -30,8 +30,8 @@ from creditapp.generation.operations.upscale import UpscaleOrder
 from creditapp.generation.operations.video import VideoOrder
 from creditapp.generation.orders import Order, SourceId
 from creditapp.guests.claims import GuestBudgetReached, GuestLimitReached
+from creditapp.http.documented import Documented
 from creditapp.http.json_provider import json_response, read_json, validation_failed
-from creditapp.http.openapi import Documented
 from creditapp.http.policies import policy
 from creditapp.http.viewer import caller, forget_viewer
 

@@ -23,8 +23,8 @@ from creditapp.generation.providers import (
     PromptRejected,
     ProviderUnavailable,
 )
+from creditapp.http.documented import Documented
 from creditapp.http.json_provider import json_response
-from creditapp.http.openapi import documented
 from creditapp.http.policies import policy
 from creditapp.http.schemas import Credits, Moment, Schema
 from creditapp.http.viewer import caller, viewer
@@ -101,7 +101,7 @@ class GenerationPage(Schema):
 
 @routes.get("/generations")
 @policy("public", scope="read")
-@documented("The caller's generations, newest first", GenerationPage, query=["cursor", "limit"])
+@Documented("The caller's generations, newest first", GenerationPage, query=["cursor", "limit"])
 def list_generations() -> Response:
     """Return a page of the caller's generations."""
     cursor = parse_cursor(request.args.get("cursor"), queries.ID)
@@ -112,7 +112,7 @@ def list_generations() -> Response:
 
 @routes.get("/generations/<generation_id>")
 @policy("public", scope="read")
-@documented("One generation", GenerationAnswer)
+@Documented("One generation", GenerationAnswer)
 def show_generation(generation_id: str) -> Response:
     """Return state, progress and result of one generation."""
     result = find(reading(), generation_id, caller())
@@ -121,7 +121,7 @@ def show_generation(generation_id: str) -> Response:
 
 @routes.delete("/generations/<generation_id>")
 @policy("public", scope="generate")
-@documented(
+@Documented(
     "Cancel or delete a generation",
     GenerationAnswer,
     also={202: "Asked to stop; delivered images are kept", 204: "Deleted with its media"},

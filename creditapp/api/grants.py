@@ -9,8 +9,8 @@ from creditapp.api.requests import IdempotentBody, parse_body, replay_headers, r
 from creditapp.clock import now
 from creditapp.db import transaction
 from creditapp.features import OperatorGrant, grants
+from creditapp.http.documented import Documented
 from creditapp.http.json_provider import json_response
-from creditapp.http.openapi import documented
 from creditapp.http.policies import policy
 from creditapp.http.schemas import Credits, CreditsInput, PlainText, Schema
 
@@ -37,7 +37,7 @@ class GrantAnswer(Schema):
 
 @routes.post("/credits/grant")
 @policy("key")
-@documented(
+@Documented(
     "Give a user credits",
     GrantAnswer,
     body=GrantBody,

@@ -14,8 +14,8 @@ from creditapp.api_keys import ApiKey, KeySettings
 from creditapp.clock import now
 from creditapp.db import reading, transaction
 from creditapp.errors import Conflict
+from creditapp.http.documented import Documented
 from creditapp.http.json_provider import json_response
-from creditapp.http.openapi import documented
 from creditapp.http.policies import policy
 from creditapp.http.schemas import Credits, CreditsInput, Moment, RequestSchema, Schema
 from creditapp.http.sessions import require_member
@@ -91,7 +91,7 @@ class KeyList(Schema):
 
 @routes.get("/keys")
 @policy("user")
-@documented("The member's API keys", KeyList)
+@Documented("The member's API keys", KeyList)
 def list_keys() -> Response:
     """Return the member's API keys."""
     moment = now()
@@ -102,7 +102,7 @@ def list_keys() -> Response:
 
 @routes.post("/keys")
 @policy("user")
-@documented(
+@Documented(
     "Create an API key, which is shown once",
     NewKeyAnswer,
     body=NewKeyBody,
@@ -119,7 +119,7 @@ def create_key() -> Response:
 
 @routes.patch("/keys/<key_id>")
 @policy("user")
-@documented("Change an API key", KeyAnswer, body=KeyChanges)
+@Documented("Change an API key", KeyAnswer, body=KeyChanges)
 def change_key(key_id: str) -> Response:
     """Change what a key may do, from its next request on."""
     changes, user_id, moment = _members(parse_body(KeyChanges)), require_member().id, now()
@@ -135,7 +135,7 @@ def change_key(key_id: str) -> Response:
 
 @routes.delete("/keys/<key_id>")
 @policy("user")
-@documented("Revoke an API key", None, also={204: "It ended with this request"})
+@Documented("Revoke an API key", None, also={204: "It ended with this request"})
 def revoke_key(key_id: str) -> Response:
     """Revoke a key for good."""
     with transaction() as session:

@@ -16,9 +16,8 @@ from creditapp.catalog.plan_kinds import PLAN_KINDS
 from creditapp.db import reading
 from creditapp.errors import NotFound, ValidationFailed
 from creditapp.http.csrf import is_form
-from creditapp.http.documented import Answer
+from creditapp.http.documented import Answer, Documented
 from creditapp.http.json_provider import json_response
-from creditapp.http.openapi import documented
 from creditapp.http.policies import policy
 from creditapp.http.schemas import Credits, Moment, Price, Schema
 from creditapp.http.sessions import current_member, require_account, require_member
@@ -128,7 +127,7 @@ class UpgradeBody(IdempotentBody):
 
 @routes.get("/plans")
 @policy("public", scope="read")
-@documented("The plans, the caller's own, and the balance", PlansAnswer)
+@Documented("The plans, the caller's own, and the balance", PlansAnswer)
 def list_plans() -> Response:
     """Return every plan with its prices and credits; a member's own plan and balance too."""
     member = current_member()
@@ -144,7 +143,7 @@ def list_plans() -> Response:
 @routes.post("/upgrade-plan")
 @policy("user", scope="purchase")
 @asks_stripe
-@documented(
+@Documented(
     "Subscribe, or change the plan",
     UpgradeAnswer,
     body=UpgradeBody,
@@ -168,7 +167,7 @@ def upgrade_plan() -> Response:
 
 @routes.get("/me/entitlements")
 @policy("user", scope="read")
-@documented("Credits, plan, subscriptions and features of the caller", EntitlementsAnswer)
+@Documented("Credits, plan, subscriptions and features of the caller", EntitlementsAnswer)
 def show_entitlements() -> Response:
     """Return the caller's entitlements: an operation is a feature while the catalog has it."""
     member, session = require_member(), reading()
@@ -186,7 +185,7 @@ def show_entitlements() -> Response:
 @routes.get("/billing/portal-link")
 @policy("user", scope="purchase")
 @asks_stripe
-@documented("Redirect to the customer portal", None, query=["flow"], also={303: "To the portal"})
+@Documented("Redirect to the customer portal", None, query=["flow"], also={303: "To the portal"})
 def go_to_portal() -> AnyResponse:
     """Redirect to the customer portal; ``flow`` is card, cancel or plan."""
     return redirect(_portal(request.args.get("flow", "")), 303)
@@ -195,7 +194,7 @@ def go_to_portal() -> AnyResponse:
 @routes.post("/billing/portal-link")
 @policy("user", scope="purchase")
 @asks_stripe
-@documented(
+@Documented(
     "The URL of the customer portal",
     CheckoutUrlAnswer,
     query=["flow"],

@@ -6,8 +6,8 @@ from flask import Blueprint, Response, current_app, request
 
 from creditapp.catalog import Catalog, CatalogInvalid
 from creditapp.errors import Conflict
+from creditapp.http.documented import Documented
 from creditapp.http.json_provider import json_response
-from creditapp.http.openapi import documented
 from creditapp.http.policies import policy
 from creditapp.http.schemas import Schema
 from creditapp.http.stripe_requests import asks_stripe
@@ -38,7 +38,7 @@ class SyncAnswer(Schema):
 @routes.post("/billing/sync-prices")
 @policy("key")
 @asks_stripe
-@documented(
+@Documented(
     "Import Stripe's prices into the catalog",
     SyncAnswer,
     query=["dryRun"],

@@ -16,8 +16,8 @@ from creditapp.catalog import (
 )
 from creditapp.catalog.price_list import OperationCost as PricedOperation
 from creditapp.errors import ValidationFailed
+from creditapp.http.documented import Documented
 from creditapp.http.json_provider import json_response
-from creditapp.http.openapi import documented
 from creditapp.http.policies import policy
 from creditapp.http.schemas import Credits, Price, Schema
 from creditapp.services import get
@@ -82,7 +82,7 @@ class CostsAnswer(Schema):
 
 @routes.get("/credit-packs")
 @policy("public")
-@documented("The packs on sale", list[PackAnswer], query=["currency"])
+@Documented("The packs on sale", list[PackAnswer], query=["currency"])
 def list_packs() -> Response:
     """Return the packs with price, credits, bonus, saving and the price of one credit."""
     catalog = get(Catalog)
@@ -95,7 +95,7 @@ def list_packs() -> Response:
 
 @routes.get("/credit-costs")
 @policy("public")
-@documented("The cost of every operation and model", CostsAnswer)
+@Documented("The cost of every operation and model", CostsAnswer)
 def list_costs() -> Response:
     """Return the cost of every operation and model, each with a sentence for people."""
     return json_response(price_list())

@@ -13,8 +13,8 @@ from creditapp.api.requests import IdempotentBody, idempotency_key, parse_body, 
 from creditapp.catalog import Catalog
 from creditapp.config import Settings
 from creditapp.errors import Conflict, NotFound, ValidationFailed
+from creditapp.http.documented import Documented
 from creditapp.http.json_provider import json_response
-from creditapp.http.openapi import documented
 from creditapp.http.policies import policy
 from creditapp.http.schemas import Schema
 from creditapp.http.sessions import require_account
@@ -73,7 +73,7 @@ class CheckoutUrlAnswer(Schema):
 @routes.post("/billing/checkout-session")
 @policy("user", scope="purchase")
 @asks_stripe
-@documented(
+@Documented(
     "Open the checkout of a pack or plan",
     CheckoutSessionAnswer,
     body=CheckoutBody,
@@ -96,7 +96,7 @@ def create_checkout_session() -> Response:
 @routes.post("/stripe/create-checkout")
 @policy("user", scope="purchase")
 @asks_stripe
-@documented(
+@Documented(
     "Open the checkout of the pack at a dollar price",
     CheckoutUrlAnswer,
     body=AmountBody,

@@ -18,8 +18,8 @@ from creditapp.generation.operations import OPERATIONS
 from creditapp.generation.orders import Order
 from creditapp.generation.sources import find_sources
 from creditapp.generation.submit import price
+from creditapp.http.documented import Documented
 from creditapp.http.json_provider import json_response, read_json, validation_failed
-from creditapp.http.openapi import documented
 from creditapp.http.policies import policy
 from creditapp.http.schemas import Credits, Schema
 from creditapp.http.viewer import caller, viewer
@@ -118,7 +118,7 @@ class QuoteRequest(BaseModel):
 
 @routes.post("/quotes")
 @policy("public", scope="read")
-@documented("The price of a generation before it is made", QuoteAnswer, body=QuoteRequest)
+@Documented("The price of a generation before it is made", QuoteAnswer, body=QuoteRequest)
 def quote() -> Response:
     """Return the price of a generation's body without holding credits."""
     return json_response(answer_quote(parse_body(QuoteRequest), read_json()))

@@ -22,8 +22,8 @@ from creditapp.clock import now
 from creditapp.db import transaction
 from creditapp.errors import Conflict
 from creditapp.features import FeatureSpend, Spent, spending
+from creditapp.http.documented import Documented
 from creditapp.http.json_provider import json_response, read_json
-from creditapp.http.openapi import documented
 from creditapp.http.policies import policy
 from creditapp.http.schemas import Credits, CreditsInput, Moment, PlainText, RequestSchema, Schema
 from creditapp.http.sessions import require_member
@@ -79,7 +79,7 @@ class CaptureBody(RequestSchema):
 
 @routes.post("/credits/spend")
 @policy("user", scope="spend")
-@documented(
+@Documented(
     "Spend credits for a feature",
     SpendAnswer,
     body=SpendBody,
@@ -106,7 +106,7 @@ def spend_credits() -> Response:
 
 @routes.post("/credits/holds")
 @policy("user", scope="spend")
-@documented(
+@Documented(
     "Set credits aside for a feature",
     HoldAnswer,
     body=HoldBody,
@@ -132,7 +132,7 @@ def hold_credits() -> Response:
 
 @routes.post("/credits/holds/<hold_id>/capture")
 @policy("user", scope="spend")
-@documented(
+@Documented(
     "Capture what was used of a hold",
     HoldAnswer,
     body=CaptureBody,
@@ -153,7 +153,7 @@ def capture_hold(hold_id: str) -> Response:
 
 @routes.post("/credits/holds/<hold_id>/release")
 @policy("user", scope="spend")
-@documented(
+@Documented(
     "Return all that a hold set aside",
     HoldAnswer,
     answer_headers=_ANSWER_HEADERS[:2],

@@ -13,8 +13,8 @@ from creditapp.errors import Conflict, ValidationFailed
 from creditapp.generation.models import Upload
 from creditapp.generation.sources import UPLOAD_ID
 from creditapp.generation.uploads import delete_upload, list_uploads, store_upload
+from creditapp.http.documented import Documented
 from creditapp.http.json_provider import json_response
-from creditapp.http.openapi import documented
 from creditapp.http.policies import policy
 from creditapp.http.schemas import Moment, Schema
 from creditapp.http.viewer import caller
@@ -48,7 +48,7 @@ class UploadPage(Schema):
 
 @routes.post("/uploads")
 @policy("user", scope="generate", body_bytes_max=UPLOAD_BODY_BYTES_MAX)
-@documented(
+@Documented(
     "Upload a file to start from",
     UploadAnswer,
     takes_file=True,
@@ -64,7 +64,7 @@ def create_upload() -> Response:
 
 @routes.get("/uploads")
 @policy("user", scope="read")
-@documented("The member's uploads, newest first", UploadPage, query=["cursor", "limit"])
+@Documented("The member's uploads, newest first", UploadPage, query=["cursor", "limit"])
 def list_own_uploads() -> Response:
     """Return a page of the member's uploads."""
     cursor = parse_cursor(request.args.get("cursor"), UPLOAD_ID)
@@ -75,7 +75,7 @@ def list_own_uploads() -> Response:
 
 @routes.delete("/uploads/<upload_id>")
 @policy("user", scope="generate")
-@documented(
+@Documented(
     "Delete an upload", None, also={204: "Deleted with its file"}, refuses=[MediaUnavailable]
 )
 def remove_upload(upload_id: str) -> Response:

@@ -11,8 +11,8 @@ from creditapp.chat import UsageRecord, queries
 from creditapp.clock import now
 from creditapp.db import reading, transaction
 from creditapp.errors import Conflict
+from creditapp.http.documented import Documented
 from creditapp.http.json_provider import json_response
-from creditapp.http.openapi import documented
 from creditapp.http.policies import policy
 from creditapp.http.schemas import Credits, Moment, Schema
 from creditapp.http.sessions import require_member
@@ -62,7 +62,7 @@ class UsagePage(Schema):
 
 @routes.get("/usage")
 @policy("user", scope="read")
-@documented("What was paid by the token, newest first", UsagePage, query=["cursor", "limit"])
+@Documented("What was paid by the token, newest first", UsagePage, query=["cursor", "limit"])
 def list_usage() -> Response:
     """Return a page of the member's usage records."""
     size = page_size(PAGE_SIZE)
@@ -75,7 +75,7 @@ def list_usage() -> Response:
 
 @routes.post("/usage/<usage_id>/stop")
 @policy("user", scope="generate")
-@documented("Stop an answer; what was received is charged", UsageAnswer, refuses=[Conflict])
+@Documented("Stop an answer; what was received is charged", UsageAnswer, refuses=[Conflict])
 def stop_usage(usage_id: str) -> Response:
     """Ask an open answer to stop; its stream ends with what was received."""
     member = require_member()

@@ -17,8 +17,8 @@ from creditapp.api.requests import page_size, parse_body
 from creditapp.clock import now
 from creditapp.db import reading, transaction
 from creditapp.errors import Conflict
+from creditapp.http.documented import Documented
 from creditapp.http.json_provider import json_response
-from creditapp.http.openapi import documented
 from creditapp.http.policies import policy
 from creditapp.http.schemas import Moment, RequestSchema, Schema
 from creditapp.http.sessions import require_member
@@ -126,7 +126,7 @@ class DeliveryPage(Schema):
 
 @routes.get("/webhook-endpoints")
 @policy("user")
-@documented("The member's webhook endpoints", EndpointList)
+@Documented("The member's webhook endpoints", EndpointList)
 def list_endpoints() -> Response:
     """Return the member's endpoints."""
     rows = webhooks_out.list_endpoints(reading(), require_member().id)
@@ -135,7 +135,7 @@ def list_endpoints() -> Response:
 
 @routes.post("/webhook-endpoints")
 @policy("user")
-@documented(
+@Documented(
     "Create a webhook endpoint, whose secret is shown once",
     EndpointWithSecret,
     body=NewEndpointBody,
@@ -154,7 +154,7 @@ def create_endpoint() -> Response:
 
 @routes.patch("/webhook-endpoints/<endpoint_id>")
 @policy("user")
-@documented(
+@Documented(
     "Change a webhook endpoint, or switch it on or off", EndpointAnswer, body=EndpointChanges
 )
 def change_endpoint(endpoint_id: str) -> Response:
@@ -177,7 +177,7 @@ def change_endpoint(endpoint_id: str) -> Response:
 
 @routes.delete("/webhook-endpoints/<endpoint_id>")
 @policy("user")
-@documented("Delete a webhook endpoint", None, also={204: "It is deleted with its log"})
+@Documented("Delete a webhook endpoint", None, also={204: "It is deleted with its log"})
 def delete_endpoint(endpoint_id: str) -> Response:
     """Delete an endpoint with its log and what waits for it."""
     with transaction() as session:
@@ -187,7 +187,7 @@ def delete_endpoint(endpoint_id: str) -> Response:
 
 @routes.post("/webhook-endpoints/<endpoint_id>/rotate")
 @policy("user")
-@documented("Give a webhook endpoint a new secret", EndpointWithSecret)
+@Documented("Give a webhook endpoint a new secret", EndpointWithSecret)
 def rotate_secret(endpoint_id: str) -> Response:
     """Return a new secret; the one before signs too, for a day."""
     with transaction() as session:
@@ -199,7 +199,7 @@ def rotate_secret(endpoint_id: str) -> Response:
 
 @routes.post("/webhook-endpoints/<endpoint_id>/test")
 @policy("user")
-@documented("Send a test event", DeliveryAnswer, status=202, refuses=[Conflict])
+@Documented("Send a test event", DeliveryAnswer, status=202, refuses=[Conflict])
 def send_test(endpoint_id: str) -> Response:
     """Queue the event ``webhook.test``; 202 with its delivery."""
     with transaction() as session:
@@ -210,7 +210,7 @@ def send_test(endpoint_id: str) -> Response:
 
 @routes.get("/webhook-endpoints/<endpoint_id>/deliveries")
 @policy("user")
-@documented("The deliveries to a webhook endpoint", DeliveryPage, query=["cursor", "limit"])
+@Documented("The deliveries to a webhook endpoint", DeliveryPage, query=["cursor", "limit"])
 def list_deliveries(endpoint_id: str) -> Response:
     """Return a page of the log."""
     limit, session = page_size(25), reading()
@@ -225,7 +225,7 @@ def list_deliveries(endpoint_id: str) -> Response:
 
 @routes.post("/webhook-endpoints/<endpoint_id>/deliveries/<delivery_id>/redeliver")
 @policy("user")
-@documented("Send a delivery again", DeliveryAnswer, status=202, refuses=[Conflict])
+@Documented("Send a delivery again", DeliveryAnswer, status=202, refuses=[Conflict])
 def redeliver(endpoint_id: str, delivery_id: str) -> Response:
     """Queue a delivery again, under the same id; 202 with it."""
     with transaction() as session:

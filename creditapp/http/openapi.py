@@ -30,8 +30,6 @@ from creditapp.http.problems import Problem
 from creditapp.http.refusals import refusals_of
 from creditapp.services import get
 
-documented = Documented
-
 PROBLEM = "application/problem+json"
 _REFERENCE = "#/components/schemas/{model}"
 _WITHOUT_BODY = (204, 303, 304)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
-from creditapp.http.documented import UNCHANGED
-from creditapp.http.openapi import describe, documented
+from creditapp.http.documented import UNCHANGED, Documented
+from creditapp.http.openapi import describe
 from creditapp.http.policies import policy
 from creditapp.http.shared_pages import render_shared, send_shared
 from creditapp.web.view_models.api_reference import Reference
@@ -17,7 +17,7 @@ pages = Blueprint("api_docs", __name__)
 
 @pages.get("/api/docs")
 @policy("public")
-@documented("The API documentation as a page", str, also=UNCHANGED, mime_type="text/html")
+@Documented("The API documentation as a page", str, also=UNCHANGED, mime_type="text/html")
 def docs() -> Response:
     """Show how to begin, and every operation with its parameters, bodies, answers and samples."""
     return send_shared(_build_page)

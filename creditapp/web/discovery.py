@@ -13,9 +13,9 @@ from creditapp.agents import discovery
 from creditapp.catalog import Catalog
 from creditapp.config import Settings
 from creditapp.errors import NotFound
-from creditapp.http.documented import UNCHANGED
+from creditapp.http.documented import UNCHANGED, Documented
 from creditapp.http.json_provider import json_response
-from creditapp.http.openapi import describe, documented
+from creditapp.http.openapi import describe
 from creditapp.http.policies import policy
 from creditapp.http.shared_pages import render_shared, send_shared
 from creditapp.services import get
@@ -28,7 +28,7 @@ pages = Blueprint("discovery", __name__)
 
 @pages.get("/llms.txt")
 @policy("public")
-@documented(
+@Documented(
     "The text that tells programs how to buy and spend", str, also=UNCHANGED, mime_type="text/plain"
 )
 def llms() -> Response:
@@ -45,7 +45,7 @@ def openapi() -> Response:
 
 @pages.get("/.well-known/payment")
 @policy("public")
-@documented("The methods of the Payment scheme", dict[str, Any], refuses=[NotFound])
+@Documented("The methods of the Payment scheme", dict[str, Any], refuses=[NotFound])
 def payment_methods() -> Response:
     """Name the methods of the Payment scheme; 404 without one, as the draft has it."""
     methods = discovery.payment_methods()

@@ -13,8 +13,8 @@ from creditapp import jobs
 from creditapp.config import Settings
 from creditapp.db import reading
 from creditapp.errors import AuthenticationRequired
+from creditapp.http.documented import Documented
 from creditapp.http.json_provider import json_response
-from creditapp.http.openapi import documented
 from creditapp.http.policies import policy
 from creditapp.http.rate_limiting import limiter
 from creditapp.http.schemas import Schema
@@ -41,7 +41,7 @@ class Readiness(Schema):
 @health.get("/healthz")
 @policy("public")
 @limiter.exempt  # a probe is never refused for coming often
-@documented("Whether this process answers", Liveness)
+@Documented("Whether this process answers", Liveness)
 def healthz() -> Response:
     """Return 200: this process answers."""
     return json_response(Liveness(status="ok"))
@@ -50,7 +50,7 @@ def healthz() -> Response:
 @health.get("/readyz")
 @policy("public")
 @limiter.exempt
-@documented(
+@Documented(
     "Whether requests can be served", Readiness, also={503: "Not ready; the members say why"}
 )
 def readyz() -> Response:
@@ -64,7 +64,7 @@ def readyz() -> Response:
 
 @health.get("/metrics")
 @policy("public")
-@documented(
+@Documented(
     "Metrics for Prometheus",
     str,
     mime_type="text/plain",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from flask import Blueprint, Response, request
 
 from creditapp import payments
+from creditapp.http.documented import Documented
 from creditapp.http.json_provider import json_response
-from creditapp.http.openapi import documented
 from creditapp.http.policies import policy
 from creditapp.http.rate_limiting import limited, limiter
 from creditapp.http.schemas import Schema
@@ -29,7 +29,7 @@ class Received(Schema):
 @policy("signature", body_bytes_max=WEBHOOK_BYTES_MAX)
 @asks_stripe
 @limited(UNSIGNED_WEBHOOKS, "unsigned", counts_when=lambda response: response.status_code == 400)
-@documented("Receive a signed event of Stripe", Received, headers=["Stripe-Signature"])
+@Documented("Receive a signed event of Stripe", Received, headers=["Stripe-Signature"])
 def stripe() -> Response:
     """Store an event once and process it: 200 if it is stored, 400 if its signature is wrong."""
     payments.receive_webhook(request.get_data(cache=False), request.headers.get("Stripe-Signature"))

@@ -13,9 +13,8 @@ from creditapp.api.mcp import methods
 from creditapp.api.mcp.protocol import ProtocolError, Reply, answer
 from creditapp.errors import Forbidden, MalformedRequest
 from creditapp.http.csrf import is_our_origin
-from creditapp.http.documented import JSON, Answer
+from creditapp.http.documented import JSON, Answer, Documented
 from creditapp.http.json_provider import json_response, read_json_value
-from creditapp.http.openapi import documented
 from creditapp.http.policies import ANY_SCOPE, policy
 
 routes = Blueprint("mcp", __name__)
@@ -23,7 +22,7 @@ routes = Blueprint("mcp", __name__)
 
 @routes.post("/mcp")
 @policy("user", scope=ANY_SCOPE)
-@documented(
+@Documented(
     "The Model Context Protocol",
     JSONRPCResponse | JSONRPCError,
     body=JSONRPCRequest,

@@ -27,11 +27,11 @@ from creditapp.catalog import Catalog
 from creditapp.chat import ChatOrder, LiveTurn, TurnResult, UsageRecord
 from creditapp.db import stop_reading
 from creditapp.errors import AppError, UnsupportedParameter, ValidationFailed
+from creditapp.http.documented import Documented
 from creditapp.http.event_stream import HEARTBEAT, data_only, event_stream
 from creditapp.http.gate import leave_gate
 from creditapp.http.json_provider import json_response, read_json
 from creditapp.http.openai_errors import OpenAIError, envelope
-from creditapp.http.openapi import Documented
 from creditapp.http.policies import policy
 from creditapp.rate_limits import V1_CHAT_BYTES_MAX
 from creditapp.services import get

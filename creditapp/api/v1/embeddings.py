@@ -19,9 +19,9 @@ from creditapp.api.v1 import credits
 from creditapp.api.v1.requests import UNSUPPORTED, V1Body, begin, find_model, parse
 from creditapp.catalog import Catalog
 from creditapp.clock import now
+from creditapp.http.documented import Documented
 from creditapp.http.json_provider import json_response, read_json
 from creditapp.http.openai_errors import OpenAIError
-from creditapp.http.openapi import Documented
 from creditapp.http.policies import policy
 from creditapp.http.viewer import forget_viewer
 from creditapp.rate_limits import EMBEDDED_TEXTS_MAX

@@ -32,9 +32,9 @@ from creditapp.errors import (
     ValidationFailed,
 )
 from creditapp.generation import Caller
+from creditapp.http.documented import Documented
 from creditapp.http.json_provider import json_response, quoted, read_json
 from creditapp.http.openai_errors import OpenAIError
-from creditapp.http.openapi import Documented
 from creditapp.http.policies import policy
 from creditapp.ids import new_id
 from creditapp.rate_limits import UPLOAD_BODY_BYTES_MAX

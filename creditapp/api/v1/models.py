@@ -16,9 +16,9 @@ from creditapp.catalog.price_list import OperationCost
 from creditapp.chat import ChatProviders
 from creditapp.errors import ModelNotFound
 from creditapp.generation.providers import Providers, ProviderUnavailable
+from creditapp.http.documented import Documented
 from creditapp.http.json_provider import json_response
 from creditapp.http.openai_errors import OpenAIError
-from creditapp.http.openapi import Documented
 from creditapp.http.policies import policy
 from creditapp.http.schemas import Credits
 from creditapp.http.sessions import require_member

@@ -16,9 +16,9 @@ from creditapp.api.v1.requests import Only, V1Body, begin, no_such_model, parse
 from creditapp.api.waiting import take_slot
 from creditapp.catalog import Catalog, Operation
 from creditapp.errors import NotFound, UnsupportedParameter
+from creditapp.http.documented import Documented
 from creditapp.http.json_provider import read_json
 from creditapp.http.openai_errors import OpenAIError
-from creditapp.http.openapi import Documented
 from creditapp.http.policies import policy
 from creditapp.services import get
 
