@@ -17,7 +17,6 @@ from creditapp.api.chat_schemas import (
     MessageAnswer,
     SummaryBody,
     TypedBody,
-    parse_tokens_body,
 )
 from creditapp.api.generate import generate_by_type
 from creditapp.api.generations import (
@@ -27,7 +26,13 @@ from creditapp.api.generations import (
     GenerationAnswer,
     GenerationError,
 )
-from creditapp.api.requests import credit_headers, idempotency_key, pop_max_micro, replay_headers
+from creditapp.api.requests import (
+    credit_headers,
+    idempotency_key,
+    pop_max_micro,
+    replay_headers,
+    with_model,
+)
 from creditapp.api.turns import start_conversation, start_turn
 from creditapp.api.usage import TokensAnswer
 from creditapp.catalog.models import TokenOperation
@@ -41,7 +46,7 @@ from creditapp.guests.claims import GuestBudgetReached, GuestLimitReached
 from creditapp.http.documented import Documented
 from creditapp.http.event_stream import HEARTBEAT, event, event_stream
 from creditapp.http.gate import leave_gate
-from creditapp.http.json_provider import json_response, read_json
+from creditapp.http.json_provider import json_response, parse_members, read_json
 from creditapp.http.policies import policy
 from creditapp.http.sessions import current_member
 from creditapp.http.viewer import caller, forget_viewer
@@ -100,7 +105,7 @@ def summarize() -> Response:
     """Summarize a text."""
     members = read_json()
     by = caller(pop_max_micro(members))
-    body = parse_tokens_body(SummaryBody, members)
+    body = parse_members(SummaryBody, with_model(members))
     messages = [ChatMessage("user", body.text)]
     order = ChatOrder(source="summarize", messages=messages, model=body.model)
     key = idempotency_key(body.idempotency_key, "summarize")
@@ -114,7 +119,7 @@ def make_embeddings() -> Response:
     """Return the vector of each text."""
     members = read_json()
     by = caller(pop_max_micro(members))
-    body = parse_tokens_body(EmbeddingsBody, members)
+    body = parse_members(EmbeddingsBody, with_model(members))
     key = idempotency_key(body.idempotency_key, "embeddings")
     made = chat.embed(
         body.input,

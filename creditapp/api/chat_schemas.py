@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
     AfterValidator,
@@ -19,11 +19,10 @@ from pydantic import (
 )
 
 from creditapp.api.generations import ChargeAnswer, GenerationError
-from creditapp.api.requests import IdempotentBody, with_model
+from creditapp.api.requests import IdempotentBody
 from creditapp.api.usage import TokensAnswer
 from creditapp.generation.operations import OPERATIONS
 from creditapp.generation.orders import holds_controls
-from creditapp.http.json_provider import validation_failed
 from creditapp.http.schemas import RequestSchema, Schema
 from creditapp.rate_limits import (
     CHAT_IMAGES_MAX,
@@ -224,14 +223,3 @@ class EmbeddingsAnswer(Schema):
     preview: bool
     usage: TokensAnswer
     credits: ChargeAnswer
-
-
-B = TypeVar("B", bound=TokenBody)
-
-
-def parse_tokens_body(schema: type[B], body: dict[str, Any]) -> B:
-    """Return a JSON body as a schema; raise ``ValidationFailed``."""
-    try:
-        return schema.model_validate(with_model(body))
-    except ValidationError as error:
-        raise validation_failed(error) from None

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any, TypeVar
 
 from flask import request
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from creditapp.accounts import Member
 from creditapp.catalog import IMAGE_TO_IMAGE, TEXT_TO_IMAGE
 from creditapp.errors import ValidationFailed
 from creditapp.generation.orders import ONCE
 from creditapp.http import forms
-from creditapp.http.json_provider import read_json, validation_failed
+from creditapp.http.json_provider import parse_members, read_json
 from creditapp.http.schemas import RequestSchema
 from creditapp.http.sessions import require_member
 from creditapp.units import AmountInvalid, credits_number, micro_from_decimal, micro_from_text
@@ -38,14 +37,6 @@ SpendingBody = TypeVar("SpendingBody", bound=IdempotentBody)
 def parse_body(schema: type[Body]) -> Body:
     """Return the request's JSON body as a schema; raise ``ValidationFailed``."""
     return parse_members(schema, read_json())
-
-
-def parse_members(schema: type[Body], members: Mapping[str, Any]) -> Body:
-    """Return the members of a body as a schema; raise ``ValidationFailed``."""
-    try:
-        return schema.model_validate(members)
-    except ValidationError as error:
-        raise validation_failed(error) from None
 
 
 def with_model(body: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from creditapp.api.generations import ChargeAnswer
 from creditapp.api.requests import (
     IdempotentBody,
     credit_headers,
-    parse_members,
     parse_spending,
     pop_max_micro,
     replay_headers,
@@ -23,7 +22,7 @@ from creditapp.db import transaction
 from creditapp.errors import Conflict
 from creditapp.features import FeatureSpend, Spent, spending
 from creditapp.http.documented import Documented
-from creditapp.http.json_provider import json_response, read_json
+from creditapp.http.json_provider import json_response, parse_members, read_json
 from creditapp.http.policies import policy
 from creditapp.http.schemas import Credits, CreditsInput, Moment, PlainText, RequestSchema, Schema
 from creditapp.http.sessions import require_member

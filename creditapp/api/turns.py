@@ -10,8 +10,9 @@ from typing import Any, Final
 from flask import request
 
 from creditapp import chat
-from creditapp.api.chat_schemas import ConversationBody, MessageBody, parse_tokens_body
+from creditapp.api.chat_schemas import ConversationBody, MessageBody
 from creditapp.api.data_urls import FilesInBody
+from creditapp.api.requests import with_model
 from creditapp.chat import ChatMessage, ChatOrder, LiveTurn
 from creditapp.chat.queries import find_by_key
 from creditapp.clock import now
@@ -20,6 +21,7 @@ from creditapp.db import reading
 from creditapp.errors import MalformedRequest
 from creditapp.generation import Caller
 from creditapp.generation.sources import ID_PATTERN
+from creditapp.http.json_provider import parse_members
 from creditapp.http.viewer import forget_viewer
 from creditapp.services import get
 
@@ -42,13 +44,13 @@ def start_conversation(
     deleted again unless the turn uses them.
     """
     with FilesInBody(sent, by) as files:
-        body = parse_tokens_body(ConversationBody, files.body)
+        body = parse_members(ConversationBody, with_model(files.body))
         asked = _order(order, body, files)
         key = key_of(body)
         # A repeated request finds what the first one stored.
         if files and find_by_key(reading(), by.require_member().id, key) is None:
             files.store(kinds=["image"])
-            asked = _order(order, parse_tokens_body(ConversationBody, files.body), files)
+            asked = _order(order, parse_members(ConversationBody, with_model(files.body)), files)
         turn = start_turn(asked, key, by)
         if not turn.replayed:
             files.keep()

@@ -5,16 +5,17 @@ from __future__ import annotations
 import json as stdlib_json
 from collections import Counter
 from decimal import Decimal, InvalidOperation
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import msgspec
 from flask import Response, current_app, request
 from flask.json.provider import JSONProvider
 from pydantic import BaseModel, ValidationError
 
-from creditapp.clock import rfc3339 as rfc3339
 from creditapp.errors import MalformedRequest, UnsupportedMediaType, ValidationFailed
 from creditapp.rate_limits import JSON_MEMBERS_MAX
+
+Parsed = TypeVar("Parsed", bound=BaseModel)
 
 ERRORS_MAX = 20
 """Maximum number of validation errors returned."""
@@ -136,6 +137,14 @@ def read_json_value() -> Any:
 def quoted(name: str) -> str:
     """Return a name that a caller sent for a sentence: bounded, without any control character."""
     return stdlib_json.dumps(_shortened(name))
+
+
+def parse_members(schema: type[Parsed], members: object) -> Parsed:
+    """Return the value of a JSON text as a schema; raise ``ValidationFailed``."""
+    try:
+        return schema.model_validate(members)
+    except ValidationError as error:
+        raise validation_failed(error) from None
 
 
 def validation_failed(error: ValidationError) -> ValidationFailed:

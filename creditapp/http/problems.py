@@ -13,6 +13,7 @@ from pydantic import Field
 from werkzeug.exceptions import HTTPException, InternalServerError, RequestEntityTooLarge
 from werkzeug.wrappers import Response as AnyResponse
 
+from creditapp.clock import rfc3339
 from creditapp.config import Settings
 from creditapp.errors import (
     AppError,
@@ -23,7 +24,7 @@ from creditapp.errors import (
     ValidationFailed,
 )
 from creditapp.http import mistakes
-from creditapp.http.json_provider import json_response, rfc3339
+from creditapp.http.json_provider import json_response
 from creditapp.http.openai_errors import error_response, is_below_v1
 from creditapp.http.problem_view import problem_view
 from creditapp.http.rate_limiting import rate_limited

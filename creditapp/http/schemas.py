@@ -19,8 +19,8 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+from creditapp.clock import rfc3339
 from creditapp.generation.orders import holds_controls
-from creditapp.http.json_provider import rfc3339
 from creditapp.units import MICRO_MAX, MICRO_PER_CREDIT, credits_number, micro_from_decimal
 
 Credits = Annotated[

@@ -12,12 +12,11 @@ from sqlalchemy.orm import Session
 
 from creditapp import ledger, units
 from creditapp.chat.queries import usage_by_day, usage_totals
-from creditapp.clock import NEVER, now
+from creditapp.clock import NEVER, now, rfc3339
 from creditapp.db import reading, snapshot, stop_reading
 from creditapp.errors import ValidationFailed
 from creditapp.generation import queries
 from creditapp.http import exports, forms
-from creditapp.http.json_provider import rfc3339
 from creditapp.http.policies import policy
 from creditapp.http.rate_limiting import costly
 from creditapp.http.rendering import page_or_block, render_page, with_query

@@ -10,7 +10,6 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from flask import request
-from pydantic import ValidationError
 from pydantic.alias_generators import to_camel
 from werkzeug.datastructures import MultiDict
 
@@ -20,7 +19,7 @@ from creditapp.errors import ValidationFailed
 from creditapp.generation.operations import OPERATIONS
 from creditapp.generation.orders import PROMPT_CHARACTERS_MAX, Order
 from creditapp.http import forms
-from creditapp.http.json_provider import validation_failed
+from creditapp.http.json_provider import parse_members
 from creditapp.http.viewer import viewer
 from creditapp.services import get
 from creditapp.web import studio_settings, view_models
@@ -196,10 +195,7 @@ def fitted(model: Model, values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _validated(operation: str, values: Mapping[str, Any]) -> Order:
     given = {name: value for name, value in values.items() if value is not None}
-    try:
-        return OPERATIONS[operation].order.model_validate(given)
-    except ValidationError as error:
-        raise validation_failed(error) from None
+    return parse_members(OPERATIONS[operation].order, given)
 
 
 @cache

@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import cache
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
 from creditapp.generation.operations import OPERATIONS
-from creditapp.http.json_provider import validation_failed
+from creditapp.http.json_provider import parse_members
 from creditapp.http.schemas import CreditsInput
 from creditapp.rate_limits import GENERATION_WAIT_SECONDS, MCP_MAX_MICRO
 from creditapp.units import credits_text
@@ -55,10 +55,7 @@ class GenerateArguments(WaitArguments):
 def take_wait_seconds(body: dict[str, Any], default: int) -> int:
     """Remove ``waitSeconds`` from arguments; return it, at most as long as an exchange waits."""
     sent = {"waitSeconds": body.pop("waitSeconds")} if "waitSeconds" in body else {}
-    try:
-        seconds = WaitArguments.model_validate(sent).wait_seconds
-    except ValidationError as error:
-        raise validation_failed(error) from None
+    seconds = parse_members(WaitArguments, sent).wait_seconds
     return default if seconds is None else seconds
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from flask import request
 from mcp_types import CallToolResult, ContentBlock, TextContent, Tool, ToolAnnotations
-from pydantic import BaseModel, ValidationError
 
 from creditapp.api.credits import BalanceAnswer
 from creditapp.api.generate import place_order
@@ -29,7 +28,7 @@ from creditapp.db import reading
 from creditapp.errors import AppError, Forbidden, ValidationFailed
 from creditapp.generation import GenerationResult, find
 from creditapp.generation.operations import OPERATIONS
-from creditapp.http.json_provider import json_text, validation_failed
+from creditapp.http.json_provider import json_text, parse_members
 from creditapp.http.problems import problem_members
 from creditapp.http.schemas import Credits, Schema
 from creditapp.http.sessions import require_member
@@ -38,7 +37,6 @@ from creditapp.ledger import MaxCreditsExceeded
 from creditapp.rate_limits import MCP_MAX_MICRO
 
 Arguments = dict[str, Any]
-Parsed = TypeVar("Parsed", bound=BaseModel)
 
 
 class Charge(Schema):
@@ -135,7 +133,7 @@ def _charge(used_micro: int) -> dict[str, Any]:
 
 
 def _list_models(arguments: Arguments, _exchange: Exchange) -> ToolAnswer:
-    _parse(NoArguments, arguments)
+    parse_members(NoArguments, arguments)
     answer, key = price_list(), require_member().key
     if key is not None and key.models is not None:
         for operation in answer.operations:
@@ -144,7 +142,7 @@ def _list_models(arguments: Arguments, _exchange: Exchange) -> ToolAnswer:
 
 
 def _quote(arguments: Arguments, _exchange: Exchange) -> ToolAnswer:
-    return ToolAnswer(answer_quote(_parse(QuoteRequest, arguments), arguments))
+    return ToolAnswer(answer_quote(parse_members(QuoteRequest, arguments), arguments))
 
 
 def _generate(arguments: Arguments, exchange: Exchange) -> ToolAnswer:
@@ -174,7 +172,7 @@ def _max_micro(body: Arguments) -> int:
 def _get_generation(arguments: Arguments, exchange: Exchange) -> ToolAnswer:
     body = dict(arguments)
     seconds = min(take_wait_seconds(body, 0), exchange.wait_seconds)
-    generation_id, by = _parse(GenerationArguments, body).id, caller()
+    generation_id, by = parse_members(GenerationArguments, body).id, caller()
     result = find(reading(), generation_id, by)
     if not result.generation.finished and wait_for_end(by.owner, generation_id, seconds):
         result = find(reading(), generation_id, by)
@@ -191,15 +189,8 @@ def _delivered(result: GenerationResult, exchange: Exchange) -> ToolAnswer:
 
 
 def _balance(arguments: Arguments, _exchange: Exchange) -> ToolAnswer:
-    _parse(NoArguments, arguments)
+    parse_members(NoArguments, arguments)
     return ToolAnswer(BalanceAnswer.model_validate(viewer()))
-
-
-def _parse(schema: type[Parsed], arguments: Arguments) -> Parsed:
-    try:
-        return schema.model_validate(arguments)
-    except ValidationError as error:
-        raise validation_failed(error) from None
 
 
 _TOOLS: Final = (
