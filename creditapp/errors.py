@@ -135,11 +135,9 @@ class ValidationFailed(AppError):
 
     status, code, title = 422, "validation_failed", "Some fields need another value"
 
-    def __init__(self, errors: Sequence[Mapping[str, str]], detail: str | None = None) -> None:
+    def __init__(self, errors: Sequence[Mapping[str, str]]) -> None:
         self.errors = [dict(error) for error in errors]
-        super().__init__(
-            detail or " ".join(error["message"] for error in self.errors), errors=self.errors
-        )
+        super().__init__(" ".join(error["message"] for error in self.errors), errors=self.errors)
 
     @property
     def by_field(self) -> dict[str, str]:
@@ -149,7 +147,21 @@ class ValidationFailed(AppError):
     @classmethod
     def of(cls, field: str, message: str) -> ValidationFailed:
         """Return the error of one field."""
-        return cls([{"field": field, "message": message}])
+        return cls.of_fields({field: message})
+
+    @classmethod
+    def of_fields(cls, messages: Mapping[str, str]) -> ValidationFailed:
+        """Return the error of several fields, each with its message."""
+        return cls([{"field": field, "message": text} for field, text in messages.items()])
+
+    def renamed(self, names: Mapping[str, str]) -> ValidationFailed:
+        """Return the error with other names for fields, or for lists such as ``images.0``."""
+        return ValidationFailed(
+            [
+                {**each, "field": names.get(each["field"].partition(".")[0], each["field"])}
+                for each in self.errors
+            ]
+        )
 
 
 class RateLimited(AppError):

@@ -84,19 +84,19 @@ def check_application(email: str, password: str, name: str = "") -> Application:
 
     Raises ``ValidationFailed`` with every wrong field.
     """
-    errors: list[dict[str, str]] = []
+    errors: dict[str, str] = {}
     address = None
     try:
         address = address_field(email)
     except ValidationFailed as refusal:
-        errors += refusal.errors
+        errors |= refusal.by_field
     name = " ".join(name.split())
     if problem := name_problem(name):
-        errors.append({"field": "name", "message": problem})
+        errors["name"] = problem
     if problem := password_problem(password, address=address.key if address else ""):
-        errors.append({"field": "password", "message": problem})
+        errors["password"] = problem
     if errors or address is None:
-        raise ValidationFailed(errors)
+        raise ValidationFailed.of_fields(errors)
     return Application(address, password, name)
 
 

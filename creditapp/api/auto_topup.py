@@ -145,11 +145,7 @@ def _enable(body: AutoTopupOn) -> str | None:
     try:
         return topup_consent.enable(terms, require_account(), new_card=body.new_card)
     except ValidationFailed as refusal:
-        errors = [
-            {**error, "field": _MEMBERS.get(error["field"], error["field"])}
-            for error in refusal.errors
-        ]
-        raise ValidationFailed(errors) from None
+        raise refusal.renamed(_MEMBERS) from None
 
 
 def _answer(user_id: str, *, setup_url: str | None = None) -> AutoTopupAnswer:

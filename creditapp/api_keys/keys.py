@@ -159,9 +159,9 @@ def _check(settings: KeySettings, now: datetime) -> None:
     }
     if settings.expires_at is not None and settings.expires_at <= now:
         problems["expiresAt"] = "The end of a key is in the future."
-    errors = [{"field": name, "message": text} for name, text in problems.items() if text]
-    if errors:
-        raise ValidationFailed(errors)
+    messages = {name: text for name, text in problems.items() if text}
+    if messages:
+        raise ValidationFailed.of_fields(messages)
 
 
 def _name_problem(name: str) -> str | None:

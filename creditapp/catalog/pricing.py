@@ -145,19 +145,19 @@ def guest_refusal(catalog: Catalog, request: PriceRequest) -> str | None:
 
 def _images(catalog: Catalog, operation: Operation, request: PriceRequest) -> Quote:
     model = image_model(catalog, request.operation, request.model)
-    errors = []
+    errors = {}
     if not _is_whole(request.n, 1, model.max_images):
         most = model.max_images
         allowed = "one image" if most == 1 else f"1 to {most} images"
-        errors.append({"field": "n", "message": f"{model.name} makes {allowed} at once."})
+        errors["n"] = f"{model.name} makes {allowed} at once."
     if request.quality is not None and request.quality not in accepted_qualities(catalog, model):
         choices = ", ".join(accepted_qualities(catalog, model)) or "none"
-        errors.append({"field": "quality", "message": f"Choose one of these qualities: {choices}."})
+        errors["quality"] = f"Choose one of these qualities: {choices}."
     if model.shape(request.size) is None:
         choices = ", ".join(f"{shape.aspect} ({shape.size})" for shape in model.shapes)
-        errors.append({"field": "size", "message": f"{model.name} makes these sizes: {choices}."})
+        errors["size"] = f"{model.name} makes these sizes: {choices}."
     if errors:
-        raise ValidationFailed(errors)
+        raise ValidationFailed.of_fields(errors)
     price = model.price_at(request.quality)
     name = model.name
     if model.qualities:

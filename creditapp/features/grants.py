@@ -89,4 +89,4 @@ def _check(order: OperatorGrant, now: datetime) -> None:
     if order.expires_at is not None and order.expires_at <= now:
         errors["expiresAt"] = "Credits expire in the future."
     if errors:
-        raise ValidationFailed([{"field": name, "message": text} for name, text in errors.items()])
+        raise ValidationFailed.of_fields(errors)

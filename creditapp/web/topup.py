@@ -73,22 +73,22 @@ def stop_top_up() -> Response:
 
 def _consent() -> Consent:
     catalog = get(Catalog)
-    errors: list[dict[str, str]] = []
+    errors = {}
     threshold_micro = limit_minor = 0
     try:
         threshold_micro = units.micro_from_text(forms.text("threshold", 40))
     except units.AmountInvalid as error:
-        errors.append({"field": "threshold", "message": str(error)})
+        errors["threshold"] = str(error)
     pack = catalog.pack(forms.text("pack"))
     try:
         currency = pack.currency if pack else catalog.currency
         limit_minor = units.minor_from_text(forms.text("limit", 40), currency)
     except units.AmountInvalid as error:
-        errors.append({"field": "limit", "message": str(error)})
+        errors["limit"] = str(error)
     if not forms.ticked("agree"):
-        errors.append({"field": "agree", "message": "Tick the box to agree to these charges."})
+        errors["agree"] = "Tick the box to agree to these charges."
     if errors:
-        raise ValidationFailed(errors)
+        raise ValidationFailed.of_fields(errors)
     return Consent(
         pack_id=forms.text("pack"),
         threshold_micro=threshold_micro,

@@ -22,11 +22,11 @@ from creditapp.api.v1.chat_schemas import (
     PromptDetails,
     messages_of,
 )
-from creditapp.api.v1.requests import begin, find_model, parse, renamed
+from creditapp.api.v1.requests import begin, find_model, parse
 from creditapp.catalog import Catalog
 from creditapp.chat import ChatOrder, LiveTurn, TurnResult, UsageRecord
 from creditapp.db import stop_reading
-from creditapp.errors import AppError, UnsupportedParameter, ValidationFailed
+from creditapp.errors import AppError, UnsupportedParameter
 from creditapp.http.documented import Documented
 from creditapp.http.event_stream import HEARTBEAT, data_only, event_stream
 from creditapp.http.gate import leave_gate
@@ -72,10 +72,7 @@ def complete() -> Response:
         is_stateless=True,
     )
     sent = {"model": model.id, "messages": messages_of(body)}
-    try:
-        turn, _ = start_conversation(sent, by, order, lambda _: key)
-    except ValidationFailed as refusal:
-        raise renamed(refusal, {}) from None
+    turn, _ = start_conversation(sent, by, order, lambda _: key)
     stop_reading()
     headers = {
         "X-Credits-Held": str(credits_number(turn.record.held_micro)),

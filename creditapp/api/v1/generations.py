@@ -10,7 +10,6 @@ from pydantic import ValidationError
 
 from creditapp.api.data_urls import NO_PARTS, FilesInBody, FormPart
 from creditapp.api.generations import failure_of
-from creditapp.api.v1.requests import renamed
 from creditapp.api.waiting import await_end
 from creditapp.clock import now
 from creditapp.db import reading
@@ -62,7 +61,7 @@ def place(
             if not result.replayed:
                 files.keep()
     except ValidationFailed as refusal:
-        raise renamed(refusal, names) from None
+        raise refusal.renamed(names) from None
     return Ordered(result, by)
 
 

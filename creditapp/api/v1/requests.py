@@ -111,13 +111,3 @@ def no_such_model(name: str | None, operation: str) -> ModelNotFound:
     """Return the refusal of a model that is not there, or does not do this."""
     shown = repr(name) if name and len(name) <= _NAME_CHARACTERS_MAX else "of this name"
     return ModelNotFound(f"There is no model {shown} for {operation} here; see GET /v1/models.")
-
-
-def renamed(refusal: ValidationFailed, names: Mapping[str, str]) -> ValidationFailed:
-    """Return a refusal with the names that its fields have in OpenAI's shape."""
-    errors = []
-    for each in refusal.errors:
-        first, _, rest = each["field"].partition(".")
-        field = names.get(first, first)
-        errors.append({**each, "field": field if first in names or not rest else each["field"]})
-    return ValidationFailed(errors)

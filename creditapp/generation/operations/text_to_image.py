@@ -99,9 +99,7 @@ class ImageFields(Order):
         if self.seed is not None and not model.takes_seed:
             refusals["seed"] = f"{model.name} takes no seed."
         if refusals:
-            raise ValidationFailed(
-                [{"field": field, "message": message} for field, message in refusals.items()]
-            )
+            raise ValidationFailed.of_fields(refusals)
 
 
 class ImageOrder(ImageFields):
