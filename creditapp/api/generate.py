@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Final
 
-from flask import Blueprint, Response, request
-from pydantic import BaseModel, Field, ValidationError
+from flask import Blueprint, Response
+from pydantic import BaseModel, Field
 
-from creditapp.api.data_urls import FilesInBody
+from creditapp.api.data_urls import NO_PARTS, FilesInBody, FormPart
 from creditapp.api.generations import REFUSALS, GenerationAnswer, answer_of, failure_of
 from creditapp.api.requests import (
     credit_headers,
-    key_of_route,
+    idempotency_key,
     operation_of,
     pop_max_micro,
     replay_headers,
@@ -31,7 +32,7 @@ from creditapp.generation.operations.video import VideoOrder
 from creditapp.generation.orders import Order, SourceId
 from creditapp.guests.claims import GuestBudgetReached, GuestLimitReached
 from creditapp.http.documented import Documented
-from creditapp.http.json_provider import json_response, read_json, validation_failed
+from creditapp.http.json_provider import json_response, parse_members, read_json
 from creditapp.http.policies import policy
 from creditapp.http.viewer import caller, forget_viewer
 
@@ -122,8 +123,7 @@ def generate_by_type(body: dict[str, Any]) -> Response:
 def _generate(route: str, operation: str, body: dict[str, Any]) -> Response:
     """Order, wait for the end and answer; ``route`` is what an idempotency key belongs to."""
     by = caller(pop_max_micro(body))
-    key = request.headers.get("Idempotency-Key")
-    result = place_order(operation, body, by, route=route, key=key)
+    result = place_order(operation, body, by, lambda key: idempotency_key(key, route))
     headers = replay_headers(replayed=result.replayed)
     if not result.generation.finished and wait_for_end(by.owner, result.generation.id):
         result = find(reading(), result.generation.id, by)
@@ -136,31 +136,37 @@ def _generate(route: str, operation: str, body: dict[str, Any]) -> Response:
 
 
 def place_order(
-    operation: str, body: dict[str, Any], by: Caller, *, route: str, key: str | None = None
+    operation: str,
+    body: dict[str, Any],
+    by: Caller,
+    key_of: Callable[[str | None], str],
+    *,
+    parts: Mapping[str, FormPart] = NO_PARTS,
+    kinds: Sequence[str] = (),
+    partial_image_count: int = 0,
 ) -> GenerationResult:
     """Submit the order of a body, with the files that it brings. Owns its transactions.
 
-    ``key`` comes before the body's ``idempotencyKey``; either belongs to ``route``. Raises
-    ``ValidationFailed`` for a body that is no order, and what ``submit`` raises.
+    ``key_of`` returns the idempotency key of a body with this ``idempotencyKey``. ``parts`` are
+    files that came beside the body; of files only these ``kinds`` are stored, or all without any.
+    Raises ``ValidationFailed`` for a body that is no order, and what ``submit`` raises.
     """
-    with FilesInBody(with_model(body), by) as files:
+    with FilesInBody(with_model(body), by, parts) as files:
         order = _order(operation, files)
-        request_key = key_of_route(order.idempotency_key if key is None else key, route)
+        key = key_of(order.idempotency_key)
         # A repeated request finds what the first one stored.
-        if files and queries.find_by_key(reading(), by, request_key) is None:
-            files.store()
+        if files and queries.find_by_key(reading(), by, key) is None:
+            files.store(kinds)
             order = _order(operation, files)
-        result = submit(order, by, key=request_key, now=now())
+        order.ask_partial_images(partial_image_count)
+        result = submit(order, by, key=key, now=now())
         if not result.replayed:
             files.keep()
     return result
 
 
 def _order(operation: str, files: FilesInBody) -> Order:
-    try:
-        order = OPERATIONS[operation].order.model_validate(files.body)
-    except ValidationError as error:
-        raise validation_failed(error) from None
+    order = parse_members(OPERATIONS[operation].order, files.body)
     order.note_digests(files.digests)
     return order
 

@@ -22,7 +22,7 @@ from creditapp.api.mcp.files import content_of
 from creditapp.api.mcp.protocol import Exchange
 from creditapp.api.prices import CostsAnswer, price_list
 from creditapp.api.quotes import QuoteAnswer, QuoteRequest, answer_quote
-from creditapp.api.requests import operation_of, pop_max_micro
+from creditapp.api.requests import key_of_route, operation_of, pop_max_micro
 from creditapp.api.waiting import wait_for_end
 from creditapp.db import reading
 from creditapp.errors import AppError, Forbidden, ValidationFailed
@@ -152,7 +152,7 @@ def _generate(arguments: Arguments, exchange: Exchange) -> ToolAnswer:
     if not isinstance(operation, str) or operation not in OPERATIONS:
         raise ValidationFailed.of("operation", f"One of {', '.join(OPERATIONS)}.")
     by = caller(_max_micro(body))
-    result = place_order(operation, body, by, route="mcp")
+    result = place_order(operation, body, by, lambda key: key_of_route(key, "mcp"))
     replayed = result.replayed
     if not result.generation.finished and wait_for_end(by.owner, result.generation.id, seconds):
         result = find(reading(), result.generation.id, by)

@@ -6,20 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
-
-from creditapp.api.data_urls import NO_PARTS, FilesInBody, FormPart
+from creditapp.api.data_urls import NO_PARTS, FormPart
+from creditapp.api.generate import place_order
 from creditapp.api.generations import failure_of
 from creditapp.api.waiting import await_end
-from creditapp.clock import now
 from creditapp.db import reading
 from creditapp.errors import AppError, Conflict, ValidationFailed
-from creditapp.generation import Caller, GenerationResult, find, queries, submit
+from creditapp.generation import Caller, GenerationResult, find
 from creditapp.generation.models import Asset
-from creditapp.generation.operations import OPERATIONS
-from creditapp.generation.orders import Order
 from creditapp.generation.providers import GenerationTimeout
-from creditapp.http.json_provider import validation_failed
 from creditapp.media import Media
 from creditapp.rate_limits import RESULT_WAIT_SECONDS
 from creditapp.services import get
@@ -50,16 +45,15 @@ def place(
 ) -> Ordered:
     """Order a generation; ``names`` are those of OpenAI's shape for fields that are refused."""
     try:
-        with FilesInBody(body, by, parts) as files:
-            order = _order(operation, files)
-            # A repeated request finds what the first one stored.
-            if files and queries.find_by_key(reading(), by, key) is None:
-                files.store(kinds=["image"])
-                order = _order(operation, files)
-            order.ask_partial_images(partial_image_count)
-            result = submit(order, by, key=key, now=now())
-            if not result.replayed:
-                files.keep()
+        result = place_order(
+            operation,
+            body,
+            by,
+            lambda _: key,
+            parts=parts,
+            kinds=["image"],
+            partial_image_count=partial_image_count,
+        )
     except ValidationFailed as refusal:
         raise refusal.renamed(names) from None
     return Ordered(result, by)
@@ -100,12 +94,3 @@ def read_file(asset: Asset) -> bytes:
     """Return the bytes of a delivered file."""
     with get(Media).open(asset.media_key) as file:
         return file.read()
-
-
-def _order(operation: str, files: FilesInBody) -> Order:
-    try:
-        order = OPERATIONS[operation].order.model_validate(files.body)
-    except ValidationError as error:
-        raise validation_failed(error) from None
-    order.note_digests(files.digests)
-    return order
