@@ -19,7 +19,14 @@ from creditapp.api.agents import (
     require_agents_key,
 )
 from creditapp.api.generations import REFUSALS, ChargeAnswer, failure_of
-from creditapp.api.requests import IdempotentBody, optional_key, parse_body, replay_headers
+from creditapp.api.requests import (
+    CREDIT_HEADERS,
+    IdempotentBody,
+    credit_headers,
+    optional_key,
+    parse_body,
+    replay_headers,
+)
 from creditapp.api.waiting import wait_for_end
 from creditapp.clock import now
 from creditapp.db import reading
@@ -31,7 +38,6 @@ from creditapp.http.policies import policy
 from creditapp.http.schemas import Schema
 from creditapp.media import Media
 from creditapp.services import get
-from creditapp.units import credits_number
 
 routes = Blueprint("agent_images", __name__)
 routes.before_request(require_agents_key)
@@ -71,7 +77,7 @@ class ImageAnswer(Schema):
     ImageAnswer,
     body=ReceiptImageBody,
     headers=["Idempotency-Key", "Prefer"],
-    answer_headers=["X-Credits-Cost", "X-Credits-Remaining", "Idempotent-Replayed", "X-Receipt"],
+    answer_headers=[*CREDIT_HEADERS, "Idempotent-Replayed", "X-Receipt"],
     also={
         200: Answer("The image: the file, or JSON", {JSON: ImageAnswer, "image/*": bytes}),
         202: "Not finished yet: send the request again with the header Idempotency-Key",
@@ -121,9 +127,7 @@ def _respond(
     generation = result.generation
     left_micro = settlement.balance(reading(), receipt.request.id, now=now()).available_micro
     charge = ChargeAnswer(used_micro=generation.charged_micro, remaining_micro=left_micro)
-    headers |= {
-        "X-Credits-Cost": str(credits_number(generation.charged_micro)),
-        "X-Credits-Remaining": str(credits_number(left_micro)),
+    headers |= credit_headers(generation.charged_micro, left_micro) | {
         "Idempotency-Key": key,
         "Cache-Control": "private, no-store",
     }

@@ -27,6 +27,7 @@ from creditapp.api.generations import (
     GenerationError,
 )
 from creditapp.api.requests import (
+    CREDIT_HEADERS,
     credit_headers,
     idempotency_key,
     pop_max_micro,
@@ -44,7 +45,7 @@ from creditapp.errors import AppError, AuthenticationRequired
 from creditapp.generation.providers import GenerationFailed
 from creditapp.guests.claims import GuestBudgetReached, GuestLimitReached
 from creditapp.http.documented import Documented
-from creditapp.http.event_stream import HEARTBEAT, event, event_stream
+from creditapp.http.event_stream import HEARTBEAT, HEARTBEAT_SECONDS, event, event_stream
 from creditapp.http.gate import leave_gate
 from creditapp.http.json_provider import json_response, parse_members, read_json
 from creditapp.http.policies import policy
@@ -54,12 +55,9 @@ from creditapp.units import credits_number
 
 routes = Blueprint("chat", __name__)
 
-HEARTBEAT_SECONDS: Final = 10.0
-
 ANY_ANSWER: Final = ChatAnswer | GenerationAnswer
 
 _OF_GUESTS: Final = (AuthenticationRequired, GuestLimitReached, GuestBudgetReached)
-_ANSWER_HEADERS = ["X-Credits-Cost", "X-Credits-Remaining", "X-Credits-Held", "X-Usage-Id"]
 
 
 def _documented(
@@ -70,7 +68,7 @@ def _documented(
         response,
         body=body,
         headers=["Idempotency-Key", "X-Max-Credits", "x-openai-api-key", "x-anthropic-api-key"],
-        answer_headers=[*_ANSWER_HEADERS, "Idempotent-Replayed"],
+        answer_headers=[*CREDIT_HEADERS, "X-Credits-Held", "X-Usage-Id", "Idempotent-Replayed"],
         streams=streams,
         also={202: "A generation that is not finished"} if response is ANY_ANSWER else {},
         refuses=[*REFUSALS, TurnUnsettled, *(_OF_GUESTS if response is ANY_ANSWER else ())],
@@ -140,9 +138,9 @@ def make_embeddings() -> Response:
         ],
         preview=record.preview,
         usage=TokensAnswer.model_validate(made.result.usage),
-        credits=_charge(made.result),
+        credits=charge_of_turn(made.result),
     )
-    headers = _credit_headers(made.result) | replay_headers(replayed=made.replayed)
+    headers = turn_headers(made.result) | replay_headers(replayed=made.replayed)
     return json_response(answer, headers=headers)
 
 
@@ -169,7 +167,7 @@ def _answer(turn: LiveTurn, *, stream: bool) -> Response:
     answer = _chat_answer(result, "".join(turn.tail(0)))
     if answer.error is not None and not answer.message.content:
         raise failure_of_turn(result, headers)
-    return json_response(answer, headers=headers | _credit_headers(result))
+    return json_response(answer, headers=headers | turn_headers(result))
 
 
 def _events(turn: LiveTurn) -> Iterator[str]:
@@ -183,7 +181,7 @@ def _events(turn: LiveTurn) -> Iterator[str]:
         yield event("error", _problem(error))
         return
     usage = TokensAnswer.model_validate(result.usage).model_dump(by_alias=True)
-    credits = _charge(result).model_dump(by_alias=True)
+    credits = charge_of_turn(result).model_dump(by_alias=True)
     yield event("usage", {**usage, "credits": credits})
     record = result.record
     if record.error_code is not None:
@@ -227,14 +225,16 @@ def _chat_answer(result: TurnResult, text: str) -> ChatAnswer:
         preview=record.preview,
         omitted_messages=record.omitted_messages,
         usage=TokensAnswer.model_validate(result.usage),
-        credits=_charge(result),
+        credits=charge_of_turn(result),
         error=error,
     )
 
 
-def _charge(result: TurnResult) -> ChargeAnswer:
+def charge_of_turn(result: TurnResult) -> ChargeAnswer:
+    """Return what a turn cost, and what is left."""
     return ChargeAnswer(used_micro=result.record.cost_micro, remaining_micro=result.available_micro)
 
 
-def _credit_headers(result: TurnResult) -> dict[str, str]:
+def turn_headers(result: TurnResult) -> dict[str, str]:
+    """Return the headers that say the same."""
     return credit_headers(result.record.cost_micro, result.available_micro)

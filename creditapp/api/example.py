@@ -5,7 +5,13 @@ from __future__ import annotations
 from flask import Blueprint, Response
 
 from creditapp.api.generations import ChargeAnswer
-from creditapp.api.requests import IdempotentBody, credit_headers, parse_spending, replay_headers
+from creditapp.api.requests import (
+    CREDIT_HEADERS,
+    IdempotentBody,
+    credit_headers,
+    parse_spending,
+    replay_headers,
+)
 from creditapp.clock import now
 from creditapp.db import transaction
 from creditapp.features import example
@@ -41,7 +47,7 @@ class ExampleAnswer(Schema):
     body=ExampleBody,
     headers=["Idempotency-Key", "X-Max-Credits"],
     requires_key=True,
-    answer_headers=["X-Credits-Cost", "X-Credits-Remaining", "Idempotent-Replayed"],
+    answer_headers=[*CREDIT_HEADERS, "Idempotent-Replayed"],
 )
 def use_credits() -> Response:
     """Spend one credit and count the words of a text."""

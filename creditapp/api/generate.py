@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 from creditapp.api.data_urls import NO_PARTS, FilesInBody, FormPart
 from creditapp.api.generations import REFUSALS, GenerationAnswer, answer_of, failure_of
 from creditapp.api.requests import (
+    CREDIT_HEADERS,
     credit_headers,
     idempotency_key,
     operation_of,
@@ -55,7 +56,7 @@ def _documented(summary: str, body: type[BaseModel]) -> Documented:
         GenerationAnswer,
         body=body,
         headers=["Idempotency-Key", "Prefer", "X-Max-Credits", "x-openai-api-key"],
-        answer_headers=["X-Credits-Cost", "X-Credits-Remaining", "Idempotent-Replayed"],
+        answer_headers=[*CREDIT_HEADERS, "Idempotent-Replayed"],
         also={202: "Not finished yet; poll Location"},
         refuses=[*REFUSALS, AuthenticationRequired, GuestLimitReached, GuestBudgetReached],
     )

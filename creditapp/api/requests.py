@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from flask import request
 from pydantic import BaseModel
@@ -68,6 +68,10 @@ def parse_spending(schema: type[SpendingBody]) -> tuple[Member, SpendingBody, st
     max_micro = pop_max_micro(members)
     body = parse_members(schema, members)
     return replace(require_member(), max_micro=max_micro), body, require_key(body.idempotency_key)
+
+
+CREDIT_HEADERS: Final = ("X-Credits-Cost", "X-Credits-Remaining")
+"""The headers that ``credit_headers`` returns."""
 
 
 def credit_headers(used_micro: int, remaining_micro: int) -> dict[str, str]:

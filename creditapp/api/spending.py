@@ -11,6 +11,7 @@ from pydantic import Field, StrictInt
 
 from creditapp.api.generations import ChargeAnswer
 from creditapp.api.requests import (
+    CREDIT_HEADERS,
     IdempotentBody,
     credit_headers,
     parse_spending,
@@ -31,7 +32,7 @@ from creditapp.http.viewer import forget_viewer
 routes = Blueprint("spending", __name__)
 
 _HEADERS = ["Idempotency-Key", "X-Max-Credits"]
-_ANSWER_HEADERS = ["X-Credits-Cost", "X-Credits-Remaining", "Idempotent-Replayed"]
+_ANSWER_HEADERS = [*CREDIT_HEADERS, "Idempotent-Replayed"]
 
 
 class SpendBody(IdempotentBody):
@@ -137,7 +138,7 @@ def hold_credits() -> Response:
     body=CaptureBody,
     headers=["X-Max-Credits"],
     body_optional=True,
-    answer_headers=_ANSWER_HEADERS[:2],
+    answer_headers=CREDIT_HEADERS,
     refuses=[Conflict],
 )
 def capture_hold(hold_id: str) -> Response:
@@ -155,7 +156,7 @@ def capture_hold(hold_id: str) -> Response:
 @Documented(
     "Return all that a hold set aside",
     HoldAnswer,
-    answer_headers=_ANSWER_HEADERS[:2],
+    answer_headers=CREDIT_HEADERS,
     refuses=[Conflict],
 )
 def release_hold(hold_id: str) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from flask import Response
 
@@ -10,6 +11,8 @@ from creditapp.http.json_provider import json_text
 
 HEARTBEAT = ": waiting\n\n"
 """A comment, which readers ignore: it shows that the connection is open."""
+HEARTBEAT_SECONDS: Final = 10.0
+"""How long a stream may be silent."""
 
 
 def event(name: str, data: object) -> str:

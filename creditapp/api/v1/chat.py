@@ -7,10 +7,9 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
-from creditapp.api.chat import HEARTBEAT_SECONDS, failure_of_turn
+from creditapp.api.chat import charge_of_turn, failure_of_turn, turn_headers
 from creditapp.api.requests import replay_headers
 from creditapp.api.turns import start_conversation
-from creditapp.api.v1 import credits
 from creditapp.api.v1.chat_schemas import (
     Completion,
     CompletionBody,
@@ -22,16 +21,16 @@ from creditapp.api.v1.chat_schemas import (
     PromptDetails,
     messages_of,
 )
+from creditapp.api.v1.documented import ANSWER_HEADERS, documents_spending
 from creditapp.api.v1.requests import begin, find_model, parse
 from creditapp.catalog import Catalog
 from creditapp.chat import ChatOrder, LiveTurn, TurnResult, UsageRecord
 from creditapp.db import stop_reading
 from creditapp.errors import AppError, UnsupportedParameter
-from creditapp.http.documented import Documented
-from creditapp.http.event_stream import HEARTBEAT, data_only, event_stream
+from creditapp.http.event_stream import HEARTBEAT, HEARTBEAT_SECONDS, data_only, event_stream
 from creditapp.http.gate import leave_gate
 from creditapp.http.json_provider import json_response, read_json
-from creditapp.http.openai_errors import OpenAIError, envelope
+from creditapp.http.openai_errors import envelope
 from creditapp.http.policies import policy
 from creditapp.rate_limits import V1_CHAT_BYTES_MAX
 from creditapp.services import get
@@ -46,15 +45,12 @@ _REASONS: Mapping[str, FinishReason] = {"stop": "stop", "filtered": "content_fil
 
 @routes.post("/chat/completions")
 @policy("user", scope="generate", body_bytes_max=V1_CHAT_BYTES_MAX)
-@Documented(
+@documents_spending(
     "Answer messages",
     Completion,
     body=CompletionBody,
-    headers=credits.REQUEST_HEADERS,
-    answer_headers=[*credits.ANSWER_HEADERS, "X-Credits-Held", "X-Usage-Id"],
+    answer_headers=[*ANSWER_HEADERS, "X-Credits-Held", "X-Usage-Id"],
     streams=True,
-    refuses=credits.REFUSALS,
-    error=OpenAIError,
 )
 def complete() -> Response:
     """Answer messages; nothing of them is stored but what the cost needs."""
@@ -87,7 +83,7 @@ def complete() -> Response:
     if result.record.error_code is not None and not text:
         raise failure_of_turn(result, headers)
     answer = _completion(result, text)
-    return json_response(answer, headers=headers | credits.headers_of(answer.credits))
+    return json_response(answer, headers=headers | turn_headers(result))
 
 
 def _stream(turn: LiveTurn, body: CompletionBody, headers: dict[str, str]) -> Response:
@@ -114,11 +110,11 @@ def _events(turn: LiveTurn, *, with_usage: bool) -> Iterator[str]:
     except AppError as error:
         yield data_only(envelope(error))
         return
-    charge = {"credits": credits.of_turn(result).model_dump(by_alias=True)}
+    charge = {"credits": charge_of_turn(result).model_dump(by_alias=True)}
     usage = _usage(result).model_dump()
     failed = result.record.error_code is not None
     if not failed:
-        yield chunk.delta({}, _reason(result.record), {} if with_usage else charge)
+        yield chunk.delta({}, _reason(result.record), None if with_usage else charge)
     if with_usage:
         yield chunk.usage(usage, charge)
     if failed:
@@ -143,10 +139,10 @@ class _Chunks:
         self,
         delta: dict[str, str],
         reason: str | None = None,
-        further: Mapping[str, object] = credits.NOTHING,
+        charge: Mapping[str, object] | None = None,
     ) -> str:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
-        return data_only({**self._head, "choices": [choice], **self._usage, **further})
+        return data_only({**self._head, "choices": [choice], **self._usage, **(charge or {})})
 
     def usage(self, usage: dict[str, Any], charge: dict[str, Any]) -> str:
         return data_only({**self._head, "choices": [], "usage": usage, **charge})
@@ -163,7 +159,7 @@ def _completion(result: TurnResult, text: str) -> Completion:
         model=record.model,
         choices=[choice],
         usage=_usage(result),
-        credits=credits.of_turn(result),
+        credits=charge_of_turn(result),
     )
 
 

@@ -12,16 +12,15 @@ from pydantic import BaseModel, BeforeValidator, Field, StrictInt
 from pydantic_core import PydanticCustomError
 
 from creditapp import chat
+from creditapp.api.chat import charge_of_turn, turn_headers
 from creditapp.api.chat_schemas import MessageText
 from creditapp.api.generations import ChargeAnswer
 from creditapp.api.requests import replay_headers
-from creditapp.api.v1 import credits
+from creditapp.api.v1.documented import documents_spending
 from creditapp.api.v1.requests import UNSUPPORTED, V1Body, begin, find_model, parse
 from creditapp.catalog import Catalog
 from creditapp.clock import now
-from creditapp.http.documented import Documented
 from creditapp.http.json_provider import json_response, read_json
-from creditapp.http.openai_errors import OpenAIError
 from creditapp.http.policies import policy
 from creditapp.http.viewer import forget_viewer
 from creditapp.rate_limits import EMBEDDED_TEXTS_MAX
@@ -85,15 +84,7 @@ class V1EmbeddingsAnswer(BaseModel):
 
 @routes.post("/embeddings")
 @policy("user", scope="generate")
-@Documented(
-    "Make vectors of texts",
-    V1EmbeddingsAnswer,
-    body=V1EmbeddingsBody,
-    headers=credits.REQUEST_HEADERS,
-    answer_headers=credits.ANSWER_HEADERS,
-    refuses=credits.REFUSALS,
-    error=OpenAIError,
-)
+@documents_spending("Make vectors of texts", V1EmbeddingsAnswer, body=V1EmbeddingsBody)
 def embed_texts() -> Response:
     """Return the vector of each text."""
     members = read_json()
@@ -110,7 +101,6 @@ def embed_texts() -> Response:
         dimensions=body.dimensions,
     )
     forget_viewer()
-    charge = credits.of_turn(made.result)
     tokens = made.result.usage.input_tokens
     answer = V1EmbeddingsAnswer(
         data=[
@@ -119,9 +109,9 @@ def embed_texts() -> Response:
         ],
         model=made.result.record.model,
         usage=V1EmbeddingsUsage(prompt_tokens=tokens, total_tokens=tokens),
-        credits=charge,
+        credits=charge_of_turn(made.result),
     )
-    headers = credits.headers_of(charge) | replay_headers(replayed=made.replayed)
+    headers = turn_headers(made.result) | replay_headers(replayed=made.replayed)
     return json_response(answer, headers=headers)
 
 

@@ -8,13 +8,14 @@ from typing import Any
 
 from creditapp.api.data_urls import NO_PARTS, FormPart
 from creditapp.api.generate import place_order
-from creditapp.api.generations import failure_of
+from creditapp.api.generations import ChargeAnswer, failure_of
 from creditapp.api.waiting import await_end
 from creditapp.db import reading
 from creditapp.errors import AppError, Conflict, ValidationFailed
 from creditapp.generation import Caller, GenerationResult, find
-from creditapp.generation.models import Asset
+from creditapp.generation.models import Asset, Generation
 from creditapp.generation.providers import GenerationTimeout
+from creditapp.http.viewer import forget_viewer, viewer
 from creditapp.media import Media
 from creditapp.rate_limits import RESULT_WAIT_SECONDS
 from creditapp.services import get
@@ -88,6 +89,13 @@ def still_made(generation_id: str) -> AppError:
     )
     refusal.fields |= {"generationId": generation_id}
     return refusal
+
+
+def charge_of(generation: Generation) -> ChargeAnswer:
+    """Return what a finished generation cost, and what is left by now."""
+    forget_viewer()
+    remaining_micro = viewer().balance_micro
+    return ChargeAnswer(used_micro=generation.charged_micro, remaining_micro=remaining_micro)
 
 
 def read_file(asset: Asset) -> bytes:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import base64
 from typing import Final
 
-from creditapp.api.v1 import credits
-from creditapp.api.v1.generations import read_file
+from creditapp.api.v1.generations import charge_of, read_file
 from creditapp.api.v1.image_schemas import ImagesAnswer, ImageUsage, TokenDetails, V1Image
 from creditapp.config import Settings
 from creditapp.generation import GenerationResult
@@ -28,7 +27,7 @@ def images_answer(result: GenerationResult, response_format: str) -> ImagesAnswe
         quality=generation.quality if generation.quality in QUALITIES else None,
         size=generation.size,
         usage=usage_of(generation) if generation.provider_usage else None,
-        credits=credits.of_generation(generation),
+        credits=charge_of(generation),
     )
 
 

@@ -10,8 +10,7 @@ from typing import Any, Final
 from flask import Response, stream_with_context
 
 from creditapp.api.requests import replay_headers
-from creditapp.api.v1 import credits
-from creditapp.api.v1.generations import Ordered, delivered, still_made
+from creditapp.api.v1.generations import Ordered, charge_of, delivered, still_made
 from creditapp.api.v1.image_answers import (
     QUALITIES,
     base64_of,
@@ -24,12 +23,11 @@ from creditapp.db import snapshot, stop_reading
 from creditapp.errors import AppError
 from creditapp.generation import partial_images
 from creditapp.generation.models import FINISHED, Generation, PartialImage
-from creditapp.http.event_stream import HEARTBEAT, event, event_stream
+from creditapp.http.event_stream import HEARTBEAT, HEARTBEAT_SECONDS, event, event_stream
 from creditapp.http.openai_errors import envelope
 from creditapp.rate_limits import RESULT_WAIT_SECONDS
 from creditapp.units import credits_number
 
-HEARTBEAT_SECONDS: Final = 10.0
 _KINDS: Final = {"text-to-image": "image_generation", "image-to-image": "image_edit"}
 
 
@@ -84,7 +82,7 @@ def _events(ordered: Ordered) -> Iterator[str]:
 
 def _finals(ordered: Ordered, kind: str) -> Iterator[str]:
     result = delivered(ordered.id, ordered.by)
-    charge = credits.of_generation(result.generation)
+    charge = charge_of(result.generation)
     stop_reading()
     for asset in result.assets:
         members = {

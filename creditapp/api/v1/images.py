@@ -9,8 +9,8 @@ from typing import Any
 from flask import Blueprint, Response, request
 
 from creditapp.api.data_urls import NO_PARTS, FormPart
-from creditapp.api.requests import replay_headers
-from creditapp.api.v1 import credits
+from creditapp.api.requests import credit_headers, replay_headers
+from creditapp.api.v1.documented import ANSWER_HEADERS, documents_spending
 from creditapp.api.v1.generations import finish, place
 from creditapp.api.v1.image_answers import images_answer
 from creditapp.api.v1.image_schemas import (
@@ -32,9 +32,7 @@ from creditapp.errors import (
     ValidationFailed,
 )
 from creditapp.generation import Caller
-from creditapp.http.documented import Documented
 from creditapp.http.json_provider import json_response, quoted, read_json
-from creditapp.http.openai_errors import OpenAIError
 from creditapp.http.policies import policy
 from creditapp.ids import new_id
 from creditapp.rate_limits import UPLOAD_BODY_BYTES_MAX
@@ -48,15 +46,12 @@ _NUMBERS = ("n", "seed", "partial_images", "output_compression")
 
 @routes.post("/images/generations")
 @policy("user", scope="generate")
-@Documented(
+@documents_spending(
     "Make images from a text",
     ImagesAnswer,
     body=V1ImageBody,
-    headers=credits.REQUEST_HEADERS,
-    answer_headers=[*credits.ANSWER_HEADERS, "X-Credits-Held"],
+    answer_headers=[*ANSWER_HEADERS, "X-Credits-Held"],
     streams=True,
-    refuses=credits.REFUSALS,
-    error=OpenAIError,
 )
 def generate_images() -> Response:
     """Make images from a text."""
@@ -69,16 +64,13 @@ def generate_images() -> Response:
 
 @routes.post("/images/edits")
 @policy("user", scope="generate", body_bytes_max=UPLOAD_BODY_BYTES_MAX)
-@Documented(
+@documents_spending(
     "Make images from images",
     ImagesAnswer,
     body=V1EditBody,
     takes_form=True,
-    headers=credits.REQUEST_HEADERS,
-    answer_headers=[*credits.ANSWER_HEADERS, "X-Credits-Held"],
+    answer_headers=[*ANSWER_HEADERS, "X-Credits-Held"],
     streams=True,
-    refuses=credits.REFUSALS,
-    error=OpenAIError,
 )
 def edit_images() -> Response:
     """Make images from the images of a form."""
@@ -111,7 +103,7 @@ def _make(
             held.pop_all()
             return response
         answer = images_answer(finish(ordered), body.response_format)
-    headers = credits.headers_of(answer.credits)
+    headers = credit_headers(answer.credits.used_micro, answer.credits.remaining_micro)
     return json_response(answer, headers=headers | replay_headers(replayed=ordered.result.replayed))
 
 

@@ -8,17 +8,15 @@ from typing import Annotated, Any, Literal
 from flask import Blueprint, Response
 from pydantic import Field, WithJsonSchema
 
-from creditapp.api.requests import replay_headers
-from creditapp.api.v1 import credits
-from creditapp.api.v1.generations import finish, place, read_file
+from creditapp.api.requests import credit_headers, replay_headers
+from creditapp.api.v1.documented import documents_spending
+from creditapp.api.v1.generations import charge_of, finish, place, read_file
 from creditapp.api.v1.models import AUDIO
 from creditapp.api.v1.requests import Only, V1Body, begin, no_such_model, parse
 from creditapp.api.waiting import take_slot
 from creditapp.catalog import Catalog, Operation
 from creditapp.errors import NotFound, UnsupportedParameter
-from creditapp.http.documented import Documented
 from creditapp.http.json_provider import read_json
-from creditapp.http.openai_errors import OpenAIError
 from creditapp.http.policies import policy
 from creditapp.services import get
 
@@ -44,16 +42,7 @@ class SpeechBody(V1Body):
 
 @routes.post("/audio/speech")
 @policy("user", scope="generate")
-@Documented(
-    "Speak a text",
-    AudioFile,
-    body=SpeechBody,
-    headers=credits.REQUEST_HEADERS,
-    answer_headers=credits.ANSWER_HEADERS,
-    mime_type="audio/mpeg",
-    refuses=credits.REFUSALS,
-    error=OpenAIError,
-)
+@documents_spending("Speak a text", AudioFile, body=SpeechBody, mime_type="audio/mpeg")
 def speak() -> Response:
     """Return the audio file; the estimate is held, the real length is charged."""
     members = read_json()
@@ -74,8 +63,8 @@ def speak() -> Response:
     asset = result.assets[0]
     response = Response(read_file(asset), mimetype=asset.mime_type)
     response.headers["Cache-Control"] = "no-store"
-    charge = credits.of_generation(result.generation)
-    response.headers.update(credits.headers_of(charge))
+    charge = charge_of(result.generation)
+    response.headers.update(credit_headers(charge.used_micro, charge.remaining_micro))
     response.headers.update(replay_headers(replayed=ordered.result.replayed))
     return response
 
