@@ -37,5 +37,5 @@ def create_token() -> Response:
     body, member = parse_body(TokenBody), require_member()
     if member.feature is not None:
         raise Forbidden("An access token makes no further ones.")
-    made = generate_access_token(member.id, body.feature, key_id=member.key_id)
-    return json_response(TokenAnswer(token=made.token, expires_at=made.expires_at))
+    token = generate_access_token(member.id, body.feature, key_id=member.key_id)
+    return json_response(TokenAnswer.model_validate(token))

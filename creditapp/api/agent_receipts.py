@@ -107,16 +107,16 @@ def refund_receipt() -> Response:
     request_id = body.purchase_id or ""
     if body.receipt is not None:
         request_id = receipts.prove(body.receipt, now=now()).request.id
-    made = refund.refund(request_id, now=now())
+    refunded = refund.refund(request_id, now=now())
     answer = RefundAnswer(
-        purchase_id=made.purchase_id,
-        credits_micro=made.credits_micro,
-        amount=made.amount_minor,
-        currency=made.currency,
-        held_micro=made.held_micro,
-        rail=made.rail,
-        payer=made.payer,
-        sent=made.sent,
+        purchase_id=refunded.purchase_id,
+        credits_micro=refunded.credits_micro,
+        amount=refunded.amount_minor,
+        currency=refunded.currency,
+        held_micro=refunded.held_micro,
+        rail=refunded.rail,
+        payer=refunded.payer,
+        sent=refunded.sent,
     )
     return json_response(answer)
 

@@ -119,7 +119,7 @@ def make_embeddings() -> Response:
     by = caller(pop_max_micro(members))
     body = parse_members(EmbeddingsBody, with_model(members))
     key = idempotency_key(body.idempotency_key, "embeddings")
-    made = chat.embed(
+    embedded = chat.embed(
         body.input,
         body.model,
         by.require_member(),
@@ -128,19 +128,19 @@ def make_embeddings() -> Response:
         request_keys=by.request_keys,
     )
     forget_viewer()
-    record = made.result.record
+    record = embedded.result.record
     answer = EmbeddingsAnswer(
         id=record.id,
         model=record.model,
         data=[
             Embedding(index=index, embedding=list(vector))
-            for index, vector in enumerate(made.vectors)
+            for index, vector in enumerate(embedded.vectors)
         ],
         preview=record.preview,
-        usage=TokensAnswer.model_validate(made.result.usage),
-        credits=charge_of_turn(made.result),
+        usage=TokensAnswer.model_validate(embedded.result.usage),
+        credits=charge_of_turn(embedded.result),
     )
-    headers = turn_headers(made.result) | replay_headers(replayed=made.replayed)
+    headers = turn_headers(embedded.result) | replay_headers(replayed=embedded.replayed)
     return json_response(answer, headers=headers)
 
 

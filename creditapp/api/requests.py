@@ -113,7 +113,8 @@ def pop_max_micro(body: dict[str, Any]) -> int | None:
     """Remove ``maxCredits`` from a body; return the most that the request may cost, or None.
 
     Of it and the header ``X-Max-Credits`` the smaller one counts: a client may send the header with
-    every request, and neither may raise the other.
+    every request, and neither may raise the other. An assistant's header is set by its person, and
+    no model can raise it.
     """
     member, header = body.pop("maxCredits", None), request.headers.get("X-Max-Credits")
     if isinstance(member, str) and request.is_json:  # only in a form every field is a text

@@ -11,7 +11,7 @@ from mcp_types import CallToolResult, ContentBlock, TextContent, Tool, ToolAnnot
 
 from creditapp.api.credits import BalanceAnswer
 from creditapp.api.generate import place_order
-from creditapp.api.generations import GenerationAnswer, answer_of, failure_of
+from creditapp.api.generations import ChargeAnswer, GenerationAnswer, answer_of, failure_of
 from creditapp.api.mcp.arguments import (
     GenerationArguments,
     NoArguments,
@@ -30,20 +30,13 @@ from creditapp.generation import GenerationResult, find
 from creditapp.generation.operations import OPERATIONS
 from creditapp.http.json_provider import json_text, parse_members
 from creditapp.http.problems import problem_members
-from creditapp.http.schemas import Credits, Schema
+from creditapp.http.schemas import Schema
 from creditapp.http.sessions import require_member
 from creditapp.http.viewer import caller, forget_viewer, viewer
 from creditapp.ledger import MaxCreditsExceeded
 from creditapp.rate_limits import MCP_MAX_MICRO
 
 Arguments = dict[str, Any]
-
-
-class Charge(Schema):
-    """The cost of a call, and the balance after it."""
-
-    used_micro: Credits
-    remaining_micro: Credits
 
 
 @dataclass(frozen=True)
@@ -128,7 +121,7 @@ def _how_to_allow(error: MaxCreditsExceeded) -> str:
 
 def _charge(used_micro: int) -> dict[str, Any]:
     remaining_micro = viewer().balance_micro
-    charge = Charge(used_micro=used_micro, remaining_micro=remaining_micro)
+    charge = ChargeAnswer(used_micro=used_micro, remaining_micro=remaining_micro)
     return charge.model_dump(by_alias=True)
 
 
@@ -151,22 +144,14 @@ def _generate(arguments: Arguments, exchange: Exchange) -> ToolAnswer:
     operation = body.pop("operation", None) or operation_of(body)
     if not isinstance(operation, str) or operation not in OPERATIONS:
         raise ValidationFailed.of("operation", f"One of {', '.join(OPERATIONS)}.")
-    by = caller(_max_micro(body))
+    max_micro = pop_max_micro(body)
+    by = caller(MCP_MAX_MICRO if max_micro is None else max_micro)
     result = place_order(operation, body, by, lambda key: key_of_route(key, "mcp"))
     replayed = result.replayed
     if not result.generation.finished and wait_for_end(by.owner, result.generation.id, seconds):
         result = find(reading(), result.generation.id, by)
     forget_viewer()
     return replace(_delivered(result, exchange), replayed=replayed)
-
-
-def _max_micro(body: Arguments) -> int:
-    """Return the most that a call may cost: the smaller of the header's and the argument's.
-
-    The header is the person's, in the settings of the client, and no model can raise it.
-    """
-    micro = pop_max_micro(body)
-    return MCP_MAX_MICRO if micro is None else micro
 
 
 def _get_generation(arguments: Arguments, exchange: Exchange) -> ToolAnswer:

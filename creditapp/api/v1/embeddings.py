@@ -91,7 +91,7 @@ def embed_texts() -> Response:
     by, key = begin(members, "v1-embeddings")
     body = parse(V1EmbeddingsBody, members)
     model = find_model(get(Catalog).language_models, body.model, EMBEDDINGS)
-    made = chat.embed(
+    embedded = chat.embed(
         body.input,
         model.id,
         by.require_member(),
@@ -101,17 +101,17 @@ def embed_texts() -> Response:
         dimensions=body.dimensions,
     )
     forget_viewer()
-    tokens = made.result.usage.input_tokens
+    tokens = embedded.result.usage.input_tokens
     answer = V1EmbeddingsAnswer(
         data=[
             V1Embedding(index=index, embedding=_encoded(vector, body.encoding_format))
-            for index, vector in enumerate(made.vectors)
+            for index, vector in enumerate(embedded.vectors)
         ],
-        model=made.result.record.model,
+        model=embedded.result.record.model,
         usage=V1EmbeddingsUsage(prompt_tokens=tokens, total_tokens=tokens),
-        credits=charge_of_turn(made.result),
+        credits=charge_of_turn(embedded.result),
     )
-    headers = turn_headers(made.result) | replay_headers(replayed=made.replayed)
+    headers = turn_headers(embedded.result) | replay_headers(replayed=embedded.replayed)
     return json_response(answer, headers=headers)
 
 

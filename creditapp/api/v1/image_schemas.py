@@ -104,8 +104,3 @@ class ImagesAnswer(BaseModel):
     size: str
     usage: ImageUsage | None
     credits: ChargeAnswer
-
-
-def as_number(text: str) -> int | str:
-    """Return the whole number that a form's field says; any other text as it is."""
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 16 else text

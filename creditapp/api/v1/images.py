@@ -13,13 +13,7 @@ from creditapp.api.requests import credit_headers, replay_headers
 from creditapp.api.v1.documented import ANSWER_HEADERS, documents_spending
 from creditapp.api.v1.generations import finish, place
 from creditapp.api.v1.image_answers import images_answer
-from creditapp.api.v1.image_schemas import (
-    ImageParameters,
-    ImagesAnswer,
-    V1EditBody,
-    V1ImageBody,
-    as_number,
-)
+from creditapp.api.v1.image_schemas import ImageParameters, ImagesAnswer, V1EditBody, V1ImageBody
 from creditapp.api.v1.image_stream import stream_response
 from creditapp.api.v1.requests import begin, find_model, parse
 from creditapp.api.waiting import take_slot
@@ -114,9 +108,9 @@ def _model(body: ImageParameters, operation: str) -> Model:
         model = image_model(catalog, operation, None)
     else:
         model = find_model(catalog.models, body.model, operation)
-    made = model.parameters.get("output_format")
-    if body.output_format is not None and body.output_format != made:
-        detail = f"{model.name} makes {made} files." if made else f"{model.name} chooses its own."
+    fixed = model.parameters.get("output_format")
+    if body.output_format is not None and body.output_format != fixed:
+        detail = f"{model.name} makes {fixed} files." if fixed else f"{model.name} chooses its own."
         raise UnsupportedParameter("output_format", f"output_format: {detail}")
     return model
 
@@ -129,16 +123,21 @@ def _form() -> tuple[dict[str, Any], dict[str, FormPart]]:
             raise MalformedRequest(f"The form has the field {quoted(name)} twice.")
         if name == "image":
             raise ValidationFailed.of("image", "image is a file of the form.")
-        members[name] = as_number(texts[0]) if name in _NUMBERS else texts[0]
+        members[name] = _as_number(texts[0]) if name in _NUMBERS else texts[0]
     parts = {}
     for name, file in request.files.items(multi=True):
         field = name.removesuffix("[]")
         if field not in ("image", "mask") or (field == "mask" and "mask" in members):
             raise UnsupportedParameter(name[:80])
-        place_holder = new_id("upl")
-        parts[place_holder] = FormPart("images" if field == "image" else "mask", file.read())
+        upload_id = new_id("upl")
+        parts[upload_id] = FormPart("images" if field == "image" else "mask", file.read())
         if field == "image":
-            members.setdefault("image", []).append(place_holder)
+            members.setdefault("image", []).append(upload_id)
         else:
-            members["mask"] = place_holder
+            members["mask"] = upload_id
     return members, parts
+
+
+def _as_number(text: str) -> int | str:
+    """Return the whole number that a form's field says; any other text as it is."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 16 else text

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from creditapp.accounts import Member
 from creditapp.api.v1.requests import no_such_model
-from creditapp.catalog import Catalog, Operation, credit_costs
+from creditapp.catalog import IMAGE_TO_IMAGE, TEXT_TO_IMAGE, Catalog, Operation, credit_costs
 from creditapp.catalog.models import LanguageModel, Model
 from creditapp.catalog.price_list import OperationCost
 from creditapp.chat import ChatProviders
@@ -27,8 +27,13 @@ from creditapp.services import get
 routes = Blueprint("v1_models", __name__)
 
 AUDIO = "audio"
-_EDITS = {"text-to-image": "images/generations", "image-to-image": "images/edits"}
-_ROUTES = {**_EDITS, "chat": "chat/completions", "embeddings": "embeddings", AUDIO: "audio/speech"}
+_ROUTES = {
+    TEXT_TO_IMAGE: "images/generations",
+    IMAGE_TO_IMAGE: "images/edits",
+    "chat": "chat/completions",
+    "embeddings": "embeddings",
+    AUDIO: "audio/speech",
+}
 """The operations that routes here serve, with these routes."""
 
 
@@ -73,27 +78,25 @@ def list_models() -> Response:
 @Documented("One model and its prices", ModelAnswer, refuses=[ModelNotFound], error=OpenAIError)
 def show_model(model_id: str) -> Response:
     """Return one model, by its id here or its vendor's name."""
-    for model in _models(require_member()):
-        if model.id == model_id:
-            return json_response(model)
-    catalog = get(Catalog)
-    entries: list[Model | LanguageModel] = [*catalog.models, *catalog.language_models]
-    ids = {entry.provider_model: entry.id for entry in reversed(entries)}
-    if audio := catalog.operation(AUDIO):
-        ids[audio.provider_model] = AUDIO
-    for model in _models(require_member()):
-        if model.id == ids.get(model_id):
-            return json_response(model)
+    models = {model.id: model for model in _models(require_member())}
+    ids = {entry.provider_model: entry.id for entry in reversed(_entries(get(Catalog)))}
+    for each in (model_id, ids.get(model_id, "")):
+        if each in models:
+            return json_response(models[each])
     raise no_such_model(model_id, "your key")
+
+
+def _entries(catalog: Catalog) -> list[Model | LanguageModel | Operation]:
+    """Return what routes here name as a model."""
+    audio = catalog.operation(AUDIO)
+    return [*catalog.models, *catalog.language_models, *([audio] if audio else [])]
 
 
 def _models(member: Member) -> Iterator[ModelAnswer]:
     catalog = get(Catalog)
     costs = [cost for cost in credit_costs(catalog) if cost.operation in _ROUTES]
     allowed = member.key.models if member.key is not None else None
-    audio = catalog.operation(AUDIO)
-    entries: list[Model | LanguageModel | Operation] = [*catalog.models, *catalog.language_models]
-    for entry in [*entries, *([audio] if audio else [])]:
+    for entry in _entries(catalog):
         prices = list(_prices(entry, costs))
         if prices and (allowed is None or entry.id in allowed):
             yield ModelAnswer(
