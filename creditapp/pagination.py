@@ -13,6 +13,9 @@ from typing import Generic, TypeVar
 
 from creditapp.errors import ValidationFailed
 
+PAGE_SIZE, PAGE_SIZE_MAX = 25, 100
+"""Rows of a page of the API: without a ``limit``, and at most."""
+
 Row = TypeVar("Row")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from flask import Blueprint, Response
-from pydantic import Field, WithJsonSchema
+from pydantic import Field
 
 from creditapp.agents import account, receipts, refund
 from creditapp.agents.refusals import OF_RECEIPTS, CreditsExhausted
@@ -18,15 +18,12 @@ from creditapp.http import bearer
 from creditapp.http.documented import Documented
 from creditapp.http.json_provider import json_response
 from creditapp.http.policies import policy
-from creditapp.http.schemas import Credits, Moment, PlainText, RequestSchema, Schema
+from creditapp.http.schemas import Credits, Moment, PlainText, RequestSchema, Schema, one_of
 from creditapp.http.sessions import require_member
 from creditapp.http.stripe_requests import asks_stripe
 
 routes = Blueprint("agent_receipts", __name__)
 routes.before_request(require_agents_key)
-
-_STATUSES = ["active", "exhausted", "frozen", "refunded"]
-OneOfStatuses = Annotated[str, WithJsonSchema({"type": "string", "enum": _STATUSES})]
 
 
 class ReceiptBalanceAnswer(Schema):
@@ -36,7 +33,7 @@ class ReceiptBalanceAnswer(Schema):
     remaining_micro: Credits
     held_micro: Credits
     expires_at: Moment
-    status: OneOfStatuses
+    status: Annotated[str, one_of(["active", "exhausted", "frozen", "refunded"])]
 
 
 class RefundBody(RequestSchema):

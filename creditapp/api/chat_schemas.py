@@ -14,7 +14,6 @@ from pydantic import (
     PrivateAttr,
     TypeAdapter,
     ValidationError,
-    WithJsonSchema,
     model_validator,
 )
 
@@ -23,7 +22,7 @@ from creditapp.api.requests import IdempotentBody
 from creditapp.api.usage import TokensAnswer
 from creditapp.generation.operations import OPERATIONS
 from creditapp.generation.orders import holds_controls
-from creditapp.http.schemas import RequestSchema, Schema
+from creditapp.http.schemas import RequestSchema, Schema, one_of
 from creditapp.rate_limits import (
     CHAT_IMAGES_MAX,
     CHAT_IMAGES_SENT_MAX,
@@ -158,7 +157,7 @@ class TypedBody(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    type: Annotated[str, WithJsonSchema({"type": "string", "enum": list(OPERATIONS)})]
+    type: Annotated[str, one_of(OPERATIONS)]
 
 
 class SummaryBody(TokenBody):

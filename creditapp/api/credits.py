@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 from flask import Blueprint, Response, request
-from pydantic import Field, PlainSerializer, WithJsonSchema
+from pydantic import Field, PlainSerializer
 
 from creditapp import ledger
 from creditapp.api.requests import page_size
@@ -17,7 +17,7 @@ from creditapp.errors import ValidationFailed
 from creditapp.http.documented import Documented
 from creditapp.http.json_provider import json_response
 from creditapp.http.policies import policy
-from creditapp.http.schemas import Credits, Moment, Schema
+from creditapp.http.schemas import Credits, Moment, Schema, one_of
 from creditapp.http.sessions import require_member
 from creditapp.http.viewer import Viewer, viewer
 from creditapp.ledger import StatementLine
@@ -27,9 +27,6 @@ from creditapp.services import get
 from creditapp.units import credits_number
 
 routes = Blueprint("credits", __name__)
-
-
-OneOfTypes = Annotated[str, WithJsonSchema({"type": "string", "enum": list(TYPES)})]
 
 
 def _public(metadata: dict[str, str | int]) -> dict[str, object]:
@@ -67,7 +64,7 @@ class Transaction(Schema):
     """One entry of the history. ``balanceAfter`` is the total, including what is held."""
 
     id: str
-    type: OneOfTypes
+    type: Annotated[str, one_of(TYPES)]
     amount_micro: Credits
     balance_after_micro: Credits
     operation: str
@@ -153,7 +150,7 @@ def show_balance() -> Response:
 def list_transactions() -> Response:
     """Return a page of a member's history."""
     require_member()
-    limit, current_viewer = page_size(25), viewer()
+    limit, current_viewer = page_size(), viewer()
     type_ = request.args.get("type")
     if type_ is not None and type_ not in TYPES:
         raise ValidationFailed.of("type", f"A type is one of {', '.join(TYPES)}.")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 from flask import Blueprint, Response, request
-from pydantic import Field, WithJsonSchema
+from pydantic import Field
 
 from creditapp.api.credits import GuestInfo, guest_info
 from creditapp.api.requests import page_size
@@ -26,14 +26,12 @@ from creditapp.generation.providers import (
 from creditapp.http.documented import Documented
 from creditapp.http.json_provider import json_response
 from creditapp.http.policies import policy
-from creditapp.http.schemas import Credits, Moment, Schema
+from creditapp.http.schemas import Credits, Moment, Schema, one_of
 from creditapp.http.viewer import caller, viewer
 from creditapp.media.store import MediaUnavailable
 from creditapp.pagination import parse_cursor
 
 routes = Blueprint("generations", __name__)
-
-PAGE_SIZE = 25
 
 FAILURES: Mapping[str, type[AppError]] = {
     kind.code: kind
@@ -46,8 +44,6 @@ REFUSALS: Sequence[type[AppError]] = (
     *(Conflict, MediaUnavailable, MissingApiKey, ModerationUnavailable, NotFound),
 )
 """The errors of every order that a vendor may serve."""
-
-OneOfStates = Annotated[str, WithJsonSchema({"type": "string", "enum": list(STATES)})]
 
 
 class AssetAnswer(Schema):
@@ -78,7 +74,7 @@ class GenerationAnswer(Schema):
     """A generation with its state and, when it succeeded, its assets."""
 
     id: str
-    status: OneOfStates
+    status: Annotated[str, one_of(STATES)]
     operation: str
     model: str
     prompt: str
@@ -105,7 +101,7 @@ class GenerationPage(Schema):
 def list_generations() -> Response:
     """Return a page of the caller's generations."""
     cursor = parse_cursor(request.args.get("cursor"), queries.ID)
-    page = queries.list_generations(reading(), caller(), page_size(PAGE_SIZE), cursor)
+    page = queries.list_generations(reading(), caller(), page_size(), cursor)
     items = [answer_of(result) for result in page.rows]
     return json_response(GenerationPage(items=items, next_cursor=page.next_cursor))
 

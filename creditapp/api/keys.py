@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any
 
 from flask import Blueprint, Response
 from pydantic import AwareDatetime, Field
 
 from creditapp import api_keys
 from creditapp.api.requests import parse_body
-from creditapp.api_keys import ApiKey, KeySettings
+from creditapp.api_keys import PERIODS, ApiKey, KeySettings, Period, Scope
 from creditapp.clock import now
 from creditapp.db import reading, transaction
 from creditapp.errors import Conflict
 from creditapp.http.documented import Documented
 from creditapp.http.json_provider import json_response
 from creditapp.http.policies import policy
-from creditapp.http.schemas import Credits, CreditsInput, Moment, RequestSchema, Schema
+from creditapp.http.schemas import Credits, CreditsInput, Moment, RequestSchema, Schema, one_of
 from creditapp.http.sessions import require_member
 
 routes = Blueprint("keys", __name__)
-
-Scope = Literal["read", "generate", "spend", "purchase"]
-Period = Literal["day", "week", "month", "all"]
 
 
 class BudgetBody(RequestSchema):
@@ -57,7 +54,7 @@ class BudgetAnswer(Schema):
     """A key's budget and what its charges took of it; ``resetsAt`` is null without periods."""
 
     amount_micro: Credits
-    period: str = Field(description="day, week, month or all.")
+    period: Annotated[str, one_of(PERIODS)]
     spent_micro: Credits
     resets_at: Moment | None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from flask import Blueprint, Response, make_response, request
-from pydantic import Field, WithJsonSchema
+from pydantic import Field
 
 from creditapp.agents import checkout, requests
 from creditapp.agents.models import STATES
@@ -21,14 +21,12 @@ from creditapp.http.documented import Answer, Documented
 from creditapp.http.json_provider import json_response
 from creditapp.http.policies import policy
 from creditapp.http.rendering import render_page
-from creditapp.http.schemas import Credits, Moment, Schema
+from creditapp.http.schemas import Credits, Moment, Schema, one_of
 from creditapp.http.stripe_requests import asks_stripe
 from creditapp.units import MICRO_PER_CREDIT
 
 routes = Blueprint("payment_requests", __name__)
 routes.before_request(require_agents_key)
-
-OneOfStates = Annotated[str, WithJsonSchema({"type": "string", "enum": [*STATES, "expired"]})]
 
 
 class PaymentRequestState(Schema):
@@ -36,7 +34,7 @@ class PaymentRequestState(Schema):
 
     id: str
     description: str
-    state: OneOfStates
+    state: Annotated[str, one_of([*STATES, "expired"])]
     credits_micro: Credits
     amount: int = Field(description="In the currency's minor unit, such as cents.")
     currency: str

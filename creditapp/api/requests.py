@@ -18,9 +18,8 @@ from creditapp.http import forms
 from creditapp.http.json_provider import parse_members, read_json
 from creditapp.http.schemas import RequestSchema
 from creditapp.http.sessions import require_member
+from creditapp.pagination import PAGE_SIZE, PAGE_SIZE_MAX
 from creditapp.units import AmountInvalid, credits_number, micro_from_decimal, micro_from_text
-
-PAGE_SIZE_MAX = 100
 
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -142,7 +141,7 @@ def replay_headers(*, replayed: bool) -> dict[str, str]:
     return {"Idempotent-Replayed": "true"} if replayed else {}
 
 
-def page_size(default: int) -> int:
+def page_size(default: int = PAGE_SIZE) -> int:
     """Return the ``limit`` of the query; raise ``ValidationFailed`` for an invalid one."""
     size = forms.whole("limit", 6) or 0 if "limit" in request.args else default
     if not 1 <= size <= PAGE_SIZE_MAX:

@@ -24,8 +24,6 @@ from creditapp.rate_limits import UPLOAD_BODY_BYTES_MAX
 
 routes = Blueprint("uploads", __name__)
 
-PAGE_SIZE = 25
-
 
 class UploadAnswer(Schema):
     """An uploaded file. Members that its kind lacks are null: an image has no seconds."""
@@ -68,7 +66,7 @@ def create_upload() -> Response:
 def list_own_uploads() -> Response:
     """Return a page of the member's uploads."""
     cursor = parse_cursor(request.args.get("cursor"), UPLOAD_ID)
-    page = list_uploads(reading(), caller(), page_size(PAGE_SIZE), cursor)
+    page = list_uploads(reading(), caller(), page_size(), cursor)
     items = [_answer(row) for row in page.rows]
     return json_response(UploadPage(items=items, next_cursor=page.next_cursor))
 

@@ -20,8 +20,6 @@ from creditapp.pagination import page_of, parse_cursor
 
 routes = Blueprint("usage", __name__)
 
-PAGE_SIZE = 25
-
 
 class TokensAnswer(Schema):
     """Tokens of a call. ``cachedTokens`` and ``cacheWriteTokens`` are parts of ``inputTokens``."""
@@ -65,7 +63,7 @@ class UsagePage(Schema):
 @Documented("What was paid by the token, newest first", UsagePage, query=["cursor", "limit"])
 def list_usage() -> Response:
     """Return a page of the member's usage records."""
-    size = page_size(PAGE_SIZE)
+    size = page_size()
     cursor = parse_cursor(request.args.get("cursor"), queries.ID)
     rows = chat.list_usage(reading(), require_member().id, limit=size + 1, before=cursor)
     page = page_of(rows, size, lambda row: row.id)

@@ -213,7 +213,7 @@ def send_test(endpoint_id: str) -> Response:
 @Documented("The deliveries to a webhook endpoint", DeliveryPage, query=["cursor", "limit"])
 def list_deliveries(endpoint_id: str) -> Response:
     """Return a page of the log."""
-    limit, session = page_size(25), reading()
+    limit, session = page_size(), reading()
     cursor = parse_cursor(request.args.get("cursor"), _CURSOR)
     endpoint = webhooks_out.find_endpoint(session, require_member().id, endpoint_id)
     rows = webhooks_out.list_deliveries(session, endpoint.id, limit=limit + 1, before=cursor)

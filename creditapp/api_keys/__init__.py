@@ -4,13 +4,14 @@ Only a key's hash is stored; the key is shown once. The verbs take the caller's 
 commit.
 """
 
-from creditapp.api_keys.budgets import PERIODS, bounds, budget_of
+from creditapp.api_keys.budgets import PERIODS, Period, bounds, budget_of
 from creditapp.api_keys.keys import (
     KEYS_MAX,
     PREFIX,
     SCOPES,
     SEEN_EVERY,
     KeySettings,
+    Scope,
     change_key,
     create_key,
     delete_keys,

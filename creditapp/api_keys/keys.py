@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Literal
 
 from sqlalchemy import ColumnElement, delete, func, or_, select, update
 from sqlalchemy.orm import Session
@@ -22,7 +22,8 @@ from creditapp.units import MICRO_MAX
 
 PREFIX: Final = "cak_"
 """Of every key, so that scanners of code can tell that a text is one."""
-SCOPES: Final = {
+Scope = Literal["read", "generate", "spend", "purchase"]
+SCOPES: Final[Mapping[Scope, str]] = {
     "read": "See balance, history, prices and what was made",
     "generate": "Make images, video, speech and chat",
     "spend": "Spend credits for features of other programs",

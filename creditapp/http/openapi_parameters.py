@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from creditapp.http.documented import Documented
+from creditapp.ledger.entry_types import TYPES
+from creditapp.pagination import PAGE_SIZE_MAX
+from creditapp.payments.subscriptions.plans import PORTAL_FLOWS
 from creditapp.units import MICRO_MAX, MICRO_PER_CREDIT
 
 HEADERS: Final = {
@@ -13,7 +16,7 @@ HEADERS: Final = {
     "Idempotency-Key": "1-100 printable ASCII characters. The same key and body return the first "
     "response, with Idempotent-Replayed: true; another body returns 409.",
     "X-Max-Credits": "The most that the request may cost; above it 402 max_credits_exceeded, and "
-    "nothing is charged. The body's maxCredits says the same.",
+    "nothing is charged. Of it and the body's maxCredits the smaller one counts.",
     "MCP-Protocol-Version": "The version that initialize agreed on; 2025-03-26 without it.",
     "PAYMENT-SIGNATURE": "A payment of x402 version 2 for the PAYMENT-REQUIRED of the 402.",
     "Stripe-Signature": "Stripe's signature of the raw body, at most 5 minutes old.",
@@ -23,7 +26,7 @@ HEADERS: Final = {
     "Prefer": "wait=N waits at most N seconds for the result, 30 by default; respond-async returns "
     "202 at once.",
 }
-_OF_SECURITY: Final = ("Authorization", "Stripe-Signature", "x-admin-key")
+_OF_SECURITY: Final = ("Stripe-Signature", "x-admin-key")
 """Headers that the security of an operation describes."""
 
 ANSWER_HEADERS: Final = {
@@ -70,9 +73,9 @@ _SCHEMAS: Final[dict[str, dict[str, Any]]] = {
     "Prefer": {"examples": ["respond-async", "wait=5"]},
     "currency": {"examples": ["USD"]},
     "dryRun": {"enum": ["0", "1"]},
-    "flow": {"enum": ["card", "cancel", "plan"]},
-    "limit": {"type": "integer", "minimum": 1, "maximum": 100},
-    "type": {"enum": ["PURCHASE", "CREDIT", "DEBIT", "REFUND", "EXPIRY"]},
+    "flow": {"enum": list(PORTAL_FLOWS)},
+    "limit": {"type": "integer", "minimum": 1, "maximum": PAGE_SIZE_MAX},
+    "type": {"enum": list(TYPES)},
 }
 """Schemas of the parameters that are not any text."""
 
@@ -93,7 +96,7 @@ def parameters_of(arguments: set[str], documentation: Documented) -> Iterator[di
         ("header", documentation.headers, HEADERS),
     ):
         for name in names:
-            if name in _OF_SECURITY and name != "Authorization":
+            if name in _OF_SECURITY:
                 continue
             schema = {"type": "string", **_SCHEMAS.get(name, {})}
             parameter: dict[str, Any] = {

@@ -5,6 +5,7 @@ Python writes snake_case, JSON camelCase. OpenAPI is generated from the schemas.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated
@@ -22,6 +23,12 @@ from pydantic.alias_generators import to_camel
 from creditapp.clock import rfc3339
 from creditapp.generation.orders import holds_controls
 from creditapp.units import MICRO_MAX, MICRO_PER_CREDIT, credits_number, micro_from_decimal
+
+
+def one_of(values: Iterable[str]) -> WithJsonSchema:
+    """Return the annotation of a text of an answer that is one of these."""
+    return WithJsonSchema({"type": "string", "enum": list(values)})
+
 
 Credits = Annotated[
     int,

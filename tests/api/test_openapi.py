@@ -294,3 +294,12 @@ def test_the_page_has_every_route_and_the_codes_that_errors_link_to(app: Flask) 
 
 def test_the_document_is_the_same_for_every_caller(app: Flask) -> None:
     assert Document(app).json == Document(app).json
+
+
+def test_both_names_of_the_highest_price_say_that_the_smaller_one_counts(app: Flask) -> None:
+    document = Document(app)
+    operation = document.operation("POST", "/api/generate-image")
+    (header,) = [each for each in operation["parameters"] if each["name"] == "X-Max-Credits"]
+    member = document.json["components"]["schemas"]["ImageBody"]["properties"]["maxCredits"]
+    for description in (header["description"], member["description"]):
+        assert description.endswith("the smaller one counts.")
