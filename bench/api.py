@@ -14,10 +14,8 @@ import statistics
 import tempfile
 from pathlib import Path
 
-import psycopg
-
-from bench.http import CLIENTS, RATE, ROUNDS, Figures, grant_plenty, insert, sign_up
-from bench.servers import Call, at_most, databases, served
+from bench.http import CLIENTS, HEAD, RATE, ROUNDS, Figures, grant_plenty, insert, sign_up
+from bench.servers import Call, at_most, databases, served_beside_bare, status_of
 
 P99_RATIO_MAX = 3
 """A spend is to take at most so many times as long as a bare insert, in all but 1% of calls."""
@@ -32,47 +30,26 @@ _numbers = itertools.count()
 def main() -> None:
     """Print the figures of each route on each database, and the ratios to the bare insert."""
     print(f"\nAPI with a key on a budget: {RATE} calls a second, then {CLIENTS} clients at once")
-    print(f"{'':<44} {'p50 ms':>8} {'p99 ms':>8} {'cpu ms':>9} {'most/s':>8}")
+    print(HEAD)
     with tempfile.TemporaryDirectory() as name, databases(Path(name)) as urls:
         for kind, url in urls.items():
-            _measure(kind, url, Path(name))
+            _measure(kind, url, Path(name) / kind)
 
 
 def _measure(kind: str, url: str, folder: Path) -> None:
-    bare_url = url
-    if kind == "PostgreSQL":
-        with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
-            connection.execute("CREATE TABLE bare (id bigserial PRIMARY KEY, text text)")
-    else:
-        bare_url = f"sqlite:///{folder / 'bare.sqlite'}"
-    environ = {
-        "DATABASE_URL": url,
-        "CREDITAPP_LOG_LEVEL": "error",
-        "CREDITAPP_ENV": "testing",  # without the limiter, whose refusals are not measured
-        "CREDITAPP_JOBS": "worker",
-    }
-    data = folder / f"app-{kind}"
-    has_pair = kind == "PostgreSQL"  # SQLite is served by one process
     bare, spends, reads, pair = Figures(), Figures(), Figures(), Figures()
-    with (
-        served(
-            "bench.bare:build", folder / f"bare-{kind}", {"DATABASE_URL": bare_url}, "wsgi"
-        ) as limit,
-        served("creditapp.runtime.server:build", data, environ) as app,
-        served(
-            "creditapp.runtime.server:build", data, environ, processes=2 if has_pair else 1
-        ) as two,
-    ):
+    with served_beside_bare(kind, url, folder) as (limit, app, two):
         keys = [_create_key(app.port, sign_up(app.port, number)) for number in range(CLIENTS)]
         grant_plenty(url)
         spend, read = _spend_with(keys), _read_with(keys)
         for server, call in ((limit, insert), (app, spend), (app, read), (two, spend)):
-            at_most(server.port, call, clients=CLIENTS, seconds=1.0)  # warm
+            if server:
+                at_most(server.port, call, clients=CLIENTS, seconds=1.0)  # warm
         for _ in range(ROUNDS):
             bare.measure(limit, insert)
             spends.measure(app, spend)
             reads.measure(app, read)
-            if has_pair:
+            if two:
                 pair.measure(two, spend)
     print(f"{kind + ' bare: one durable insert':<44} {bare.text()}")
     print(f"{kind + ' POST /api/credits/spend':<44} {spends.text()}")
@@ -82,7 +59,7 @@ def _measure(kind: str, url: str, folder: Path) -> None:
         f"   at most {P99_RATIO_MAX}: {'holds' if p99 <= P99_RATIO_MAX else 'FAILS'}"
     )
     print(f"{kind + ' GET /api/credits/balance':<44} {reads.text()}")
-    if has_pair:
+    if two:
         print(f"{kind + ' spend, two web processes':<44} {pair.text()}")
         most = _ratio(pair.most, spends.most)
         print(f"{'  ratio of two processes to one, calls a second':<44} {most:>36.2f}")
@@ -119,7 +96,7 @@ def _spend_with(keys: list[str]) -> Call:
             "Idempotency-Key": f"bench-{next(_numbers)}",
         }
         connection.request("POST", "/api/credits/spend", body, headers)
-        return _status(connection)
+        return status_of(connection)
 
     return spend
 
@@ -128,15 +105,9 @@ def _read_with(keys: list[str]) -> Call:
     def read(connection: http.client.HTTPConnection, number: int) -> int:
         headers = {"Authorization": f"Bearer {keys[number]}"}
         connection.request("GET", "/api/credits/balance", headers=headers)
-        return _status(connection)
+        return status_of(connection)
 
     return read
-
-
-def _status(connection: http.client.HTTPConnection) -> int:
-    response = connection.getresponse()
-    response.read()
-    return response.status
 
 
 if __name__ == "__main__":

@@ -16,11 +16,21 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-import psycopg
 from sqlalchemy import text
 
 from bench.ledger import open_engine
-from bench.servers import Call, Server, at_most, at_rate, databases, percentile, served
+from bench.servers import (
+    Call,
+    Server,
+    at_most,
+    at_rate,
+    databases,
+    environ_of,
+    percentile,
+    served,
+    served_beside_bare,
+    status_of,
+)
 from creditapp import ledger
 from creditapp.db import transaction
 
@@ -28,6 +38,8 @@ CLIENTS = 16
 RATE, ROUNDS = 40, 3
 SECONDS = 3.0
 COUNTED_CALLS = 20
+HEAD = f"{'':<44} {'p50 ms':>8} {'p99 ms':>8} {'cpu ms':>9} {'most/s':>8}"
+"""The head of the columns of ``Figures``."""
 
 
 @dataclass
@@ -59,40 +71,15 @@ class Figures:
 def main() -> None:
     """Print the figures of both routes on each database, and the ratio of their latencies."""
     print(f"\nHTTP, one server process each: {RATE} calls a second, then {CLIENTS} clients at once")
-    print(
-        f"{'':<44} {'p50 ms':>8} {'p99 ms':>8} {'cpu ms':>9} {'most/s':>8}"
-        f" {'statements':>11} {'trips':>6}"
-    )
+    print(f"{HEAD} {'statements':>11} {'trips':>6}")
     with tempfile.TemporaryDirectory() as name, databases(Path(name)) as urls:
         for kind, url in urls.items():
-            _measure(kind, url, Path(name))
+            _measure(kind, url, Path(name) / kind)
 
 
 def _measure(kind: str, url: str, folder: Path) -> None:
-    bare_url = url
-    if kind == "PostgreSQL":
-        with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
-            connection.execute("CREATE TABLE bare (id bigserial PRIMARY KEY, text text)")
-    else:
-        bare_url = f"sqlite:///{folder / 'bare.sqlite'}"
-    environ = {
-        "DATABASE_URL": url,
-        "CREDITAPP_LOG_LEVEL": "error",
-        "CREDITAPP_ENV": "testing",  # without the limiter, whose refusals are not measured
-        "CREDITAPP_JOBS": "worker",  # nothing draws meanwhile: the route is measured alone
-    }
-    data = folder / f"app-{kind}"
     bare, hold, pair = Figures(), Figures(), Figures()
-    has_pair = kind == "PostgreSQL"  # SQLite is served by one process
-    with (
-        served(
-            "bench.bare:build", folder / f"bare-{kind}", {"DATABASE_URL": bare_url}, "wsgi"
-        ) as limit,
-        served("creditapp.runtime.server:build", data, environ) as app,
-        served(
-            "creditapp.runtime.server:build", data, environ, processes=2 if has_pair else 1
-        ) as two,
-    ):
+    with served_beside_bare(kind, url, folder) as (limit, app, two):
         cookies = [sign_up(app.port, number) for number in range(CLIENTS)]
         grant_plenty(url)
 
@@ -100,15 +87,16 @@ def _measure(kind: str, url: str, folder: Path) -> None:
             return _hold(connection, cookies[number])
 
         for server, call in ((limit, insert), (app, call_hold), (two, call_hold)):
-            at_most(server.port, call, clients=CLIENTS, seconds=1.0)  # warm
+            if server:
+                at_most(server.port, call, clients=CLIENTS, seconds=1.0)  # warm
         for _ in range(ROUNDS):
             bare.measure(limit, insert)
             hold.measure(app, call_hold)
-            if has_pair:
+            if two:
                 pair.measure(two, call_hold)
     counted = ""
     if kind == "PostgreSQL":  # on SQLite the ledger bypasses what counts
-        with served("bench.counted:build", data, environ) as server:
+        with served("bench.counted:build", folder / "app", environ_of(url)) as server:
             statements, trips = _count(server.port, cookies[0])
         counted = f" {statements:>11.1f} {trips:>6.1f}"
     print(f"{kind + ' bare: one durable insert':<44} {bare.text()}")
@@ -118,7 +106,7 @@ def _measure(kind: str, url: str, folder: Path) -> None:
         for ours, theirs in ((hold.p50_ms, bare.p50_ms), (hold.p99_ms, bare.p99_ms))
     )
     print(f"{'  ratio of the hold to the bare insert':<44} {p50:>8.2f} {p99:>8.2f}")
-    if has_pair:
+    if two:
         print(f"{kind + ' hold, two web processes':<44} {pair.text()}")
         most = statistics.median(a / b for a, b in zip(pair.most, hold.most, strict=True))
         print(f"{'  ratio of two processes to one, calls a second':<44} {most:>36.2f}")
@@ -164,9 +152,7 @@ def grant_plenty(url: str) -> None:
 def insert(connection: http.client.HTTPConnection, _number: int) -> int:
     """Call the bare route."""
     connection.request("POST", "/insert")
-    response = connection.getresponse()
-    response.read()
-    return response.status
+    return status_of(connection)
 
 
 def _hold(connection: http.client.HTTPConnection, cookie: str) -> int:
@@ -182,9 +168,7 @@ def _hold(connection: http.client.HTTPConnection, cookie: str) -> int:
             "Cookie": cookie,
         },
     )
-    response = connection.getresponse()
-    response.read()
-    return response.status
+    return status_of(connection)
 
 
 def sign_up(port: int, number: int) -> str:

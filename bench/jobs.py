@@ -22,17 +22,16 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import event
 
+from bench.pages import build
 from bench.servers import databases
-from creditapp import accounts, create_app, jobs
+from creditapp import accounts, jobs
 from creditapp.accounts import AccountRules
 from creditapp.clock import now
-from creditapp.config import load_settings
 from creditapp.db import db, transaction
 from creditapp.generation.providers import ImageRequest, ProducedFile, Providers, Request, Work
 from creditapp.jobs import engine, records
 from creditapp.jobs.engine import JobStore
 from creditapp.jobs.registry import periodics
-from creditapp.runtime import migrate
 from creditapp.services import get
 
 USERS, JOBS_EACH = 10, 20
@@ -96,7 +95,7 @@ def main() -> None:
 
 def _measure(kind: str, url: str, folder: Path) -> None:
     provider = InstantProvider()
-    app = _build(url, folder, provider)
+    app = build(url, folder, Providers({}, offline=provider))
     periodics.clear()  # the sweeps of the app are not what is measured
     floor = _floor(app)
     _print(f"{kind} floor: an empty DBOS workflow", floor)
@@ -210,20 +209,6 @@ def _counted(app: Flask) -> Iterator[Counter[str]]:
     event.listen(own_engine, "before_cursor_execute", record)
     yield statements
     event.remove(own_engine, "before_cursor_execute", record)
-
-
-def _build(url: str, folder: Path, provider: InstantProvider) -> Flask:
-    environ = {
-        "CREDITAPP_ENV": "testing",
-        "CREDITAPP_DATA": str(folder),
-        "CREDITAPP_JOBS": "worker",
-        "CREDITAPP_LOG_LEVEL": "error",
-        "DATABASE_URL": url,
-    }
-    app = create_app(load_settings(environ), providers=Providers({}, offline=provider))
-    with app.app_context(), transaction() as session:
-        migrate.create_all(session.connection())
-    return app
 
 
 def _sign_up(app: Flask, number: int) -> FlaskClient:

@@ -17,12 +17,13 @@ from flask.testing import FlaskClient
 from sqlalchemy import event, text
 
 from bench.history import write_history
-from bench.servers import databases
+from bench.servers import databases, environ_of
 from creditapp import accounts, create_app
 from creditapp.accounts import AccountRules
 from creditapp.clock import now
 from creditapp.config import load_settings
 from creditapp.db import db, transaction
+from creditapp.generation.providers import Providers
 from creditapp.runtime import migrate
 from creditapp.services import get
 
@@ -60,7 +61,7 @@ def main() -> None:
 
 
 def _measure(kind: str, url: str, folder: Path) -> None:
-    app = _build(url, folder)
+    app = build(url, folder)
     newcomer, veteran = (
         _sign_up(app, name, size) for name, size in (("newcomer", SHORT), ("veteran", LONG))
     )
@@ -90,15 +91,10 @@ def _measure(kind: str, url: str, folder: Path) -> None:
         db.engine.dispose()
 
 
-def _build(url: str, folder: Path) -> Flask:
-    environ = {
-        "CREDITAPP_ENV": "testing",
-        "CREDITAPP_DATA": str(folder),
-        "CREDITAPP_JOBS": "worker",
-        "CREDITAPP_LOG_LEVEL": "error",
-        "DATABASE_URL": url,
-    }
-    app = create_app(load_settings(environ))
+def build(url: str, folder: Path, providers: Providers | None = None) -> Flask:
+    """Return an app on an empty database."""
+    environ = {**environ_of(url), "CREDITAPP_DATA": str(folder)}
+    app = create_app(load_settings(environ), providers=providers)
     with app.app_context(), transaction() as session:
         migrate.create_all(session.connection())
     return app

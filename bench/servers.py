@@ -11,10 +11,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
@@ -94,6 +95,45 @@ def served(
     finally:
         process.terminate()
         process.wait(20)
+
+
+@contextmanager
+def served_beside_bare(
+    kind: str, url: str, folder: Path
+) -> Iterator[tuple[Server, Server, Server | None]]:
+    """Serve the bare route and the app on one database; on PostgreSQL the app by two as well."""
+    bare_url, app = url, "creditapp.runtime.server:build"
+    if kind == "PostgreSQL":
+        with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
+            connection.execute("CREATE TABLE bare (id bigserial PRIMARY KEY, text text)")
+    else:
+        bare_url = f"sqlite:///{folder / 'bare.sqlite'}"
+    bare_environ, environ = {"DATABASE_URL": bare_url}, environ_of(url)
+    with ExitStack() as held:
+        yield (
+            held.enter_context(served("bench.bare:build", folder / "bare", bare_environ, "wsgi")),
+            held.enter_context(served(app, folder / "app", environ)),
+            held.enter_context(served(app, folder / "app", environ, processes=2))
+            if kind == "PostgreSQL"
+            else None,
+        )
+
+
+def environ_of(url: str) -> dict[str, str]:
+    """Return the settings of an app that is measured."""
+    return {
+        "DATABASE_URL": url,
+        "CREDITAPP_LOG_LEVEL": "error",
+        "CREDITAPP_ENV": "testing",  # without the limiter, whose refusals are not measured
+        "CREDITAPP_JOBS": "worker",  # nothing draws meanwhile: the route is measured alone
+    }
+
+
+def status_of(connection: http.client.HTTPConnection) -> int:
+    """Read the answer of a connection to its end; return its status."""
+    response = connection.getresponse()
+    response.read()
+    return response.status
 
 
 def _wait_for(port: int) -> None:

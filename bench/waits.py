@@ -18,7 +18,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.http import grant_plenty, sign_up
-from bench.servers import Server, at_rate, calls_at_once, databases, percentile, served
+from bench.servers import (
+    Server,
+    at_rate,
+    calls_at_once,
+    databases,
+    environ_of,
+    percentile,
+    served,
+    status_of,
+)
 from creditapp.rate_limits import waiting_requests
 
 THREADS = 32
@@ -84,19 +93,11 @@ def _measure_gate(kind: str, url: str, data: Path) -> None:
 
 def _get_credits(connection: http.client.HTTPConnection, cookie: str) -> int:
     connection.request("GET", "/api/credits", headers={"Cookie": cookie})
-    response = connection.getresponse()
-    response.read()
-    return response.status
+    return status_of(connection)
 
 
 def _environ(url: str) -> dict[str, str]:
-    return {
-        "DATABASE_URL": url,
-        "CREDITAPP_LOG_LEVEL": "error",
-        "CREDITAPP_ENV": "testing",
-        "CREDITAPP_JOBS": "worker",
-        "CREDITAPP_THREADS": str(THREADS),
-    }
+    return {**environ_of(url), "CREDITAPP_THREADS": str(THREADS)}
 
 
 def _read(server: Server, cookies: list[str]) -> tuple[float, float, float]:
