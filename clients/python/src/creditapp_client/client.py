@@ -102,17 +102,17 @@ class CreditApp:
         """Take what was used of a hold, or all; the rest returns. A repeat changes nothing."""
         body = {} if amount is None else {"amount": amount}
         request = Request("POST", f"/api/credits/holds/{hold_id}/capture", body, key=_new_key())
-        return cast(Hold, self._transport.call(request).json)
+        return cast(Hold, self._transport.call(request))
 
     def release(self, hold_id: str) -> Hold:
         """Return all of a hold. A repeat changes nothing."""
         request = Request("POST", f"/api/credits/holds/{hold_id}/release", {}, key=_new_key())
-        return cast(Hold, self._transport.call(request).json)
+        return cast(Hold, self._transport.call(request))
 
     def access_token(self, feature: str) -> AccessToken:
         """Return a token by which a feature may spend for 60 seconds."""
         request = Request("POST", "/api/me/access-token", {"feature": feature})
-        return cast(AccessToken, self._transport.call(request).json)
+        return cast(AccessToken, self._transport.call(request))
 
     # --- prices ---
 
@@ -124,7 +124,7 @@ class CreditApp:
         """Return the price of an order: the arguments of ``generate``. Nothing is held."""
         # Nothing is done by it, so that it may be repeated like a read.
         request = Request("POST", "/api/quotes", order, key=_new_key())
-        return cast(Quote, self._transport.call(request).json)
+        return cast(Quote, self._transport.call(request))
 
     # --- generations ---
 
@@ -146,10 +146,11 @@ class CreditApp:
         wait = min(int(wait_seconds), _SERVER_WAITS_SECONDS)
         headers = {"Prefer": f"wait={wait}" if wait else "respond-async"}
         path, until = _ROUTES[operation], time.monotonic() + wait_seconds
-        made = cast(Generation, self._pay(path, order, max_credits, idempotency_key, headers))
-        if wait_seconds <= 0 or made["status"] in _FINISHED:
-            return made
-        return self.wait(made["id"], until - time.monotonic())
+        answer = self._pay(path, order, max_credits, idempotency_key, headers)
+        generation = cast(Generation, answer)
+        if wait_seconds <= 0 or generation["status"] in _FINISHED:
+            return generation
+        return self.wait(generation["id"], until - time.monotonic())
 
     def wait(self, generation_id: str, seconds: float = 120) -> Generation:
         """Return a generation when it is finished; raise as ``generate`` does."""
@@ -185,7 +186,7 @@ class CreditApp:
         """Upload a file to start from; an order names its ``id``. Sent once."""
         headers = {"Content-Type": mime_type}
         request = Request("POST", "/api/uploads", headers=headers, data=data)
-        return cast(dict[str, Any], self._transport.call(request).json)
+        return cast(dict[str, Any], self._transport.call(request))
 
     # --- language models ---
 
@@ -249,7 +250,7 @@ class CreditApp:
         """
         named = {name: value for name, value in query.items() if value is not None}
         request = Request(method, path, body, named, key=idempotency_key)
-        return self._transport.call(request).json
+        return self._transport.call(request)
 
     def _get(self, path: str, **query: Any) -> Any:
         return self.call("GET", path, **query)
@@ -263,7 +264,7 @@ class CreditApp:
         headers: Mapping[str, str] | None = None,
     ) -> Any:
         request = self._request(path, body, max_credits, key)
-        return self._transport.call(replace(request, headers=headers)).json
+        return self._transport.call(replace(request, headers=headers))
 
     def _request(
         self, path: str, body: Mapping[str, Any], max_credits: Amount | None, key: str | None

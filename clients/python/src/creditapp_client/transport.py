@@ -67,15 +67,6 @@ class Request:
         return self.method == "GET" or self.key is not None
 
 
-@dataclass(frozen=True)
-class Answer:
-    """A whole answer: its status, its headers in lower case, and its JSON, or else its bytes."""
-
-    status: int
-    headers: Mapping[str, str]
-    json: Any
-
-
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     """Redirects are not followed: the key must not be sent to another server."""
 
@@ -96,8 +87,11 @@ class Transport:
         self.retries = retries
         self._opener = urllib.request.build_opener(_NoRedirect)
 
-    def call(self, request: Request) -> Answer:
-        """Send a request until it is answered; raise ``ApiError`` or ``ConnectionLost``."""
+    def call(self, request: Request) -> Any:
+        """Send a request until it is answered; return the value of its JSON, or else its bytes.
+
+        Raises ``ApiError`` or ``ConnectionLost``.
+        """
         return self.repeat(request, lambda: self._once(request))
 
     def repeat(self, request: Request, send: Callable[[], Result]) -> Result:
@@ -121,15 +115,13 @@ class Transport:
             self.retries.sleep(delay)
         raise AssertionError("every attempt returns or raises")
 
-    def _once(self, request: Request) -> Answer:
+    def _once(self, request: Request) -> Any:
         with self.open(request) as response:
             content = response.read()
-            headers = _lowered(response.headers)
             if not content:
-                return Answer(response.status, headers, None)
-            if response.headers.get_content_type() not in _JSON_TYPES:
-                return Answer(response.status, headers, content)
-            return Answer(response.status, headers, _parsed(content))
+                return None
+            is_json = response.headers.get_content_type() in _JSON_TYPES
+            return _parsed(content) if is_json else content
 
     def open(self, request: Request) -> Any:
         """Open a request; raise ``ApiError`` for an error, and errors of ``LOST``."""
@@ -216,10 +208,6 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, urllib.error.URLError):
         return f"no answer: {error.reason}"
     return f"no whole answer: {error or type(error).__name__}"
-
-
-def _lowered(headers: Any) -> dict[str, str]:
-    return {name.lower(): value for name, value in headers.items()}
 
 
 def _number(value: object) -> float:

@@ -59,6 +59,7 @@ class Quote(TypedDict):
     lines: list[dict[str, Any]]
     estimated: bool
     version: str
+    millionTokens: dict[str, Credits] | None
     balance: Credits | None
     affordable: bool | None
     shortfall: Credits | None
@@ -84,6 +85,7 @@ class Spend(TypedDict):
     entryId: str | None
     spent: Credits
     balance: Credits
+    credits: Charge
 
 
 class Hold(TypedDict):
@@ -95,6 +97,7 @@ class Hold(TypedDict):
     captured: Credits
     expiresAt: str
     balance: Credits
+    credits: Charge
 
 
 class ChatAnswer(TypedDict):
@@ -106,8 +109,10 @@ class ChatAnswer(TypedDict):
     message: dict[str, Any]
     finishReason: str
     preview: bool
+    omittedMessages: int
     usage: dict[str, Any]
     credits: Charge
+    error: dict[str, Any] | None
 
 
 class AccessToken(TypedDict):
