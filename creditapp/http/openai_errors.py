@@ -71,11 +71,8 @@ def envelope(error: AppError, problem: Mapping[str, object] | None = None) -> di
     if error.status >= 500:
         members["type"] = "server_error"
     further = problem if problem is not None else error.fields
-    return {"error": {**dict(_further(further)), **members}}
-
-
-def _further(members: Mapping[str, object]) -> Mapping[str, object]:
-    return {name: value for name, value in members.items() if name not in _LEFT_OUT}
+    kept = {name: value for name, value in further.items() if name not in _LEFT_OUT}
+    return {"error": {**kept, **members}}
 
 
 def error_response(error: AppError, problem: Mapping[str, object]) -> Response:

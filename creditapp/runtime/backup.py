@@ -57,6 +57,28 @@ class Summary:
     ledger_whole: bool
     seconds: float
 
+    @classmethod
+    def of(
+        cls,
+        contents: Manifest,
+        folder: Path,
+        *,
+        images_missing: int,
+        ledger_whole: bool,
+        seconds: float,
+    ) -> Summary:
+        """Return the figures of a backup with these contents."""
+        return cls(
+            folder=folder,
+            rows=sum(contents.rows.values()),
+            tables=len(contents.rows),
+            files=len(contents.files),
+            bytes=sum(record.bytes for record in contents.files.values()),
+            images_missing=images_missing,
+            ledger_whole=ledger_whole,
+            seconds=seconds,
+        )
+
     def as_dict(self) -> dict[str, object]:
         """Return the figures for scripts."""
         return {
@@ -103,12 +125,9 @@ def back_up(settings: Settings, target: Path, progress: Progress, *, now: dateti
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
-    return Summary(
-        folder=target,
-        rows=sum(written.rows.values()),
-        tables=len(written.rows),
-        files=len(written.files),
-        bytes=sum(record.bytes for record in written.files.values()),
+    return Summary.of(
+        written,
+        target,
         images_missing=images_missing,
         ledger_whole=written.ledger_whole,
         seconds=time.monotonic() - began,

@@ -37,12 +37,9 @@ def restore(settings: Settings, folder: Path, progress: Progress) -> Summary:
     _restore_database(contents, folder, settings)
     progress("checking the ledger")
     whole, images_missing = _check(contents, settings)
-    return Summary(
-        folder=folder,
-        rows=sum(contents.rows.values()),
-        tables=len(contents.rows),
-        files=len(contents.files),
-        bytes=sum(record.bytes for record in contents.files.values()),
+    return Summary.of(
+        contents,
+        folder,
         images_missing=images_missing,
         ledger_whole=whole,
         seconds=time.monotonic() - began,

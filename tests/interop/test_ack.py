@@ -6,18 +6,9 @@ No chain and no card is involved: the payment is the sandbox's.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
-import pytest
-
-from tests.api_server import ApiServer, running
+from tests.api_server import ApiServer
 from tests.interop.conftest import RunNode
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
-    with running(tmp_path_factory.mktemp("demo")) as started:
-        yield started
 
 
 def test_its_own_code_verifies_what_we_sign_and_forges_nothing(

@@ -3,18 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
-import pytest
-
-from tests.api_server import ApiServer, running
+from tests.api_server import ApiServer
 from tests.interop.conftest import RunNode
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
-    with running(tmp_path_factory.mktemp("demo")) as started:
-        yield started
 
 
 def test_the_protocols_own_client_lists_prices_makes_and_reads(

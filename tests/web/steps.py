@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -70,14 +70,25 @@ def queries(app: Flask) -> Iterator[list[str]]:
     """Collect the SQL statements executed in the block."""
     statements: list[str] = []
 
-    def record(_conn: object, _cursor: object, statement: str, *_rest: object) -> None:
+    def note(statement: str, _values: object) -> None:
         if not statement.startswith(("BEGIN", "PRAGMA", "SELECT pg_catalog")):
             statements.append(statement)
+
+    with noted(app, note):
+        yield statements
+
+
+@contextmanager
+def noted(app: Flask, note: Callable[[str, Any], None]) -> Iterator[None]:
+    """Call ``note`` with each SQL statement executed in the block, and its values."""
+
+    def record(_conn: object, _cursor: object, sql: str, values: Any, *_rest: object) -> None:
+        note(sql, values)
 
     with app.app_context():
         engine = db.engine
     event.listen(engine, "before_cursor_execute", record)
     try:
-        yield statements
+        yield
     finally:
         event.remove(engine, "before_cursor_execute", record)

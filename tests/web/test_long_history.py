@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import event, text
+from sqlalchemy import text
 
 from bench.history import write_history, write_images
 from creditapp.accounts import find_by_email
@@ -17,7 +17,7 @@ from creditapp.clock import now
 from creditapp.db import db, transaction
 from tests.app_factory import build_app, close_app, member
 from tests.databases import new_database
-from tests.web.steps import queries
+from tests.web.steps import noted, queries
 
 ENTRIES, IMAGES = 20_000, 1_500
 FEW = 30
@@ -129,17 +129,12 @@ def executed(app: Flask) -> Iterator[list[tuple[str, Any]]]:
     """Collect the statements of the block with their values."""
     statements: list[tuple[str, Any]] = []
 
-    def record(_conn: object, _cursor: object, sql: str, values: Any, *_rest: object) -> None:
+    def note(sql: str, values: Any) -> None:
         if sql.startswith(("SELECT", "WITH")):
             statements.append((sql, values))
 
-    with app.app_context():
-        engine = db.engine
-    event.listen(engine, "before_cursor_execute", record)
-    try:
+    with noted(app, note):
         yield statements
-    finally:
-        event.remove(engine, "before_cursor_execute", record)
 
 
 def plan(app: Flask, sql: str, values: Any, *, own: bool = False) -> str:

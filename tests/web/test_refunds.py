@@ -19,6 +19,7 @@ from creditapp.errors import Conflict
 from creditapp.payments.purchases.models import Purchase
 from creditapp.payments.refunds import refund as refunds
 from creditapp.payments.refunds import requests
+from creditapp.payments.refunds.models import RefundRequest
 from creditapp.services import get, provide
 from tests.app_factory import Person, build_app, close_app
 from tests.shop_app import ShopApp
@@ -70,6 +71,13 @@ def purchase(shop_app: ShopApp, alice: Person) -> Purchase:
     return purchase
 
 
+def open_request() -> RefundRequest:
+    """Return the only request that the operator has to decide."""
+    with snapshot() as session:
+        ((request, _),) = requests.list_open(session)
+    return request
+
+
 def press(person: Person) -> None:
     """Press the button that asks for the refund."""
     fields = person.page("/credits/refunds").one('form[action="/credits/refunds"]').fields()
@@ -115,8 +123,7 @@ def test_the_operator_pays_what_was_asked_for(
 ) -> None:
     press(alice)
     with shop_app.app.app_context():
-        with snapshot() as session:
-            ((request, _),) = requests.list_open(session)
+        request = open_request()
         assert requests.pay(request.id).amount_minor == 626
         with pytest.raises(Conflict):
             requests.pay(request.id)
@@ -132,8 +139,7 @@ def test_credits_spent_meanwhile_are_not_refunded(
     press(alice)
     shop_app.spend(shop_app.user_of(alice), 36)
     with shop_app.app.app_context():
-        with snapshot() as session:
-            ((request, _),) = requests.list_open(session)
+        request = open_request()
         assert requests.pay(request.id).amount_minor == 1499 * 10 // 110
     assert shop_app.balance(shop_app.user_of(alice)).owed_micro == 0
 
@@ -153,8 +159,7 @@ def test_a_declined_request_says_so_and_can_be_made_again(
 ) -> None:
     press(alice)
     with shop_app.app.app_context():
-        with snapshot() as session:
-            ((request, _),) = requests.list_open(session)
+        request = open_request()
         requests.decline(request.id)
         with pytest.raises(Conflict):
             requests.decline(request.id)
