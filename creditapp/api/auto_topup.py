@@ -1,7 +1,7 @@
 """``/api/billing/auto-topup``: a member's automatic top-up and its limits.
 
-Keys with the scope ``read`` read it. Only a member who is logged in changes it: whoever has a key
-must not be able to agree to charges of the member's card.
+Keys with the scope ``read`` read it. Only a member who is logged in changes it: a program must not
+be able to agree to charges of the member's card.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 from flask import Blueprint, Response
 from pydantic import BaseModel, Field
 
-from creditapp.api.data_urls import NO_PARTS, FilesInBody, FormPart
+from creditapp.api.body_files import NO_PARTS, FilesInBody, FormPart
 from creditapp.api.generations import REFUSALS, GenerationAnswer, answer_of, failure_of
 from creditapp.api.requests import (
     CREDIT_HEADERS,

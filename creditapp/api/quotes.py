@@ -8,7 +8,7 @@ from flask import Blueprint, Response
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StrictInt, ValidationError
 
 from creditapp import ledger
-from creditapp.api.data_urls import has_data_url
+from creditapp.api.body_files import has_data_url
 from creditapp.api.requests import operation_of, parse_body, with_model
 from creditapp.catalog import Catalog, PriceRequest, Quote
 from creditapp.catalog import quote as quote_price

@@ -10,8 +10,8 @@ from typing import Any, Final
 from flask import request
 
 from creditapp import chat
+from creditapp.api.body_files import FilesInBody
 from creditapp.api.chat_schemas import ConversationBody, MessageBody
-from creditapp.api.data_urls import FilesInBody
 from creditapp.api.requests import with_model
 from creditapp.chat import ChatMessage, ChatOrder, LiveTurn
 from creditapp.chat.queries import find_by_key

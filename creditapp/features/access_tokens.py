@@ -19,7 +19,7 @@ from creditapp.features.names import parse_feature
 from creditapp.services import get
 
 PREFIX: Final = "cat_"
-"""Of every token, so that it is told from an API key."""
+"""Of every token, so that it differs from an API key."""
 LIFETIME: Final = timedelta(seconds=60)
 
 

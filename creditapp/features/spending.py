@@ -40,7 +40,7 @@ class FeatureSpend:
     key: str
     note: str = ""
     hold_seconds: int = 0
-    """How long a hold stands before its credits return; not part of a spend."""
+    """How long a hold lasts before its credits return; 0 for a spend."""
     request: str = ""
     """Anything else that a repeated request must have, such as the text that is worked on."""
     route: str = "spend"
@@ -91,7 +91,7 @@ def hold(session: Session, by: Member, order: FeatureSpend, *, now: datetime) ->
     Refusals are those of ``spend``.
     """
     if not 1 <= order.hold_seconds <= HOLD_SECONDS_MAX:
-        text = f"A hold stands for 1 to {HOLD_SECONDS_MAX} seconds."
+        text = f"A hold lasts 1 to {HOLD_SECONDS_MAX} seconds."
         raise ValidationFailed.of("seconds", text)
     expires_at = now + timedelta(seconds=order.hold_seconds)
 

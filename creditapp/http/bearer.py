@@ -77,7 +77,7 @@ def sent_token() -> str:
 
 
 def fingerprint() -> str:
-    """Return a hash that stands for the request's bearer key, however its header is written."""
+    """Return a hash of the request's bearer key, the same however its header is written."""
     return api_keys.digest_of(sent_token())
 
 

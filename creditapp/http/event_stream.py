@@ -21,7 +21,7 @@ def event(name: str, data: object) -> str:
 
 
 def data_only(data: object) -> str:
-    """Return an event without a name; a text stands for itself."""
+    """Return an event without a name; a text is sent as it is."""
     return f"data: {data if isinstance(data, str) else json_text(data)}\n\n"
 
 
@@ -29,7 +29,7 @@ def event_stream(events: Iterator[str], headers: dict[str, str]) -> Response:
     """Return the response that sends the events; close the request's read session before."""
     response = Response(events, mimetype="text/event-stream")
     response.headers["Cache-Control"] = "no-store"
-    # nginx keeps a response back until its buffer is full, unless it is told not to.
+    # nginx keeps a response back until its buffer is full, unless this header forbids it.
     response.headers["X-Accel-Buffering"] = "no"
     response.headers.update(headers)
     return response

@@ -57,7 +57,7 @@ def refusals_of(app: Flask, rule: Rule, method: str) -> list[type[AppError]]:
         kinds += _OF_A_BODY
     if rule.arguments:
         kinds += [NotFound]
-    # A class of its own with a shared code stands for the shared one.
+    # Of classes with the same code the first one is described.
     by_code = {(kind.status, kind.code): kind for kind in reversed(kinds)}
     return sorted(by_code.values(), key=lambda kind: (kind.status, kind.code))
 

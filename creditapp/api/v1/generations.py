@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from creditapp.api.data_urls import NO_PARTS, FormPart
+from creditapp.api.body_files import NO_PARTS, FormPart
 from creditapp.api.generate import place_order
 from creditapp.api.generations import ChargeAnswer, failure_of
 from creditapp.api.waiting import await_end

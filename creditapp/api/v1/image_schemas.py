@@ -70,7 +70,7 @@ class V1EditBody(ImageParameters):
 
 
 class TokenDetails(BaseModel):
-    """Tokens by what they stand for."""
+    """Tokens of text, and of images."""
 
     text_tokens: int = 0
     image_tokens: int = 0

@@ -8,7 +8,7 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
-from creditapp.api.data_urls import NO_PARTS, FormPart
+from creditapp.api.body_files import NO_PARTS, FormPart
 from creditapp.api.requests import credit_headers, replay_headers
 from creditapp.api.v1.documented import ANSWER_HEADERS, documents_spending
 from creditapp.api.v1.generations import finish, place

@@ -44,7 +44,7 @@ def test_the_same_key_and_file_are_the_same_order_and_are_stored_once(
     api: Program, studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = studio.order(api.person, IMAGE, edit(), Idempotency_Key="k1")
-    monkeypatch.setattr("creditapp.api.data_urls.store_upload", never)
+    monkeypatch.setattr("creditapp.api.body_files.store_upload", never)
     assert studio.order(api.person, IMAGE, edit(), Idempotency_Key="k1") == first
     assert len(studio.uploads()) == 1
     other = edit(images=[data_url(files.png(color="teal"))])
