@@ -90,11 +90,8 @@ class CaptureBody(RequestSchema):
 def spend_credits() -> Response:
     """Take credits at once."""
     by, body, key = parse_spending(SpendBody)
-    order = FeatureSpend(
-        amount_micro=body.amount, feature=body.feature, key=key, note=body.description
-    )
     with transaction() as session:
-        spent = spending.spend(session, by, order, now=now())
+        spent = spending.spend(session, by, _order(body, key), now=now())
     answer = SpendAnswer(
         entry_id=spent.entry_id,
         spent_micro=spent.amount_micro,
@@ -118,15 +115,8 @@ def spend_credits() -> Response:
 def hold_credits() -> Response:
     """Set credits aside until they are captured, released, or the time is over."""
     by, body, key = parse_spending(HoldBody)
-    order = FeatureSpend(
-        amount_micro=body.amount,
-        feature=body.feature,
-        key=key,
-        note=body.description,
-        hold_seconds=body.seconds,
-    )
     with transaction() as session:
-        held = spending.hold(session, by, order, now=now())
+        held = spending.hold(session, by, _order(body, key, body.seconds), now=now())
     return _respond(_hold(held), held, 201)
 
 
@@ -164,6 +154,16 @@ def release_hold(hold_id: str) -> Response:
     with transaction() as session:
         released = spending.release(session, require_member(), hold_id, now=now())
     return _respond(_hold(released), released, 200)
+
+
+def _order(body: SpendBody, key: str, hold_seconds: int = 0) -> FeatureSpend:
+    return FeatureSpend(
+        amount_micro=body.amount,
+        feature=body.feature,
+        key=key,
+        note=body.description,
+        hold_seconds=hold_seconds,
+    )
 
 
 def _hold(spent: Spent) -> HoldAnswer:
