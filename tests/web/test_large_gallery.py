@@ -19,7 +19,7 @@ from creditapp.clock import now
 from creditapp.db import db, transaction
 from tests.app_factory import Person, build_app, close_app, member
 from tests.databases import new_database
-from tests.web.steps import queries
+from tests.web.steps import analyze, queries
 from tests.web.test_long_history import executed, plan
 
 SOAK = os.environ.get("CREDITAPP_SOAK") == "1"
@@ -68,10 +68,7 @@ class Large:
             write_images(writing.connection(), "usr_someoneelse", OTHERS_IMAGES, now())
             for statement in VARIED:
                 writing.execute(text(statement))
-        with app.app_context(), db.engine.connect() as connection:
-            outside = connection.execution_options(isolation_level="AUTOCOMMIT")
-            is_sqlite = connection.dialect.name == "sqlite"
-            outside.execute(text("ANALYZE" if is_sqlite else "VACUUM ANALYZE"))
+        analyze(app)
 
     def last_page(self) -> str:
         """Return the address of the page in the middle of the oldest images."""

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import text
 
 from bench.history import write_history, write_images
 from creditapp.accounts import find_by_email
@@ -17,7 +16,7 @@ from creditapp.clock import now
 from creditapp.db import db, transaction
 from tests.app_factory import build_app, close_app, member
 from tests.databases import new_database
-from tests.web.steps import noted, queries
+from tests.web.steps import analyze, noted, queries
 
 ENTRIES, IMAGES = 20_000, 1_500
 FEW = 30
@@ -57,11 +56,7 @@ class People:
         with app.app_context(), transaction() as writing:
             for number in range(10):
                 write_images(writing.connection(), f"usr_other{number}", 500, now())
-        with app.app_context(), db.engine.connect() as connection:
-            outside = connection.execution_options(isolation_level="AUTOCOMMIT")
-            # As autovacuum does.
-            is_sqlite = connection.dialect.name == "sqlite"
-            outside.execute(text("ANALYZE" if is_sqlite else "VACUUM ANALYZE"))
+        analyze(app)
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
