@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from typing import Final
 
 from flask import Blueprint, Response, request
 from pydantic import Field, ValidationError
@@ -32,7 +31,7 @@ from creditapp.clock import now
 from creditapp.db import reading
 from creditapp.errors import AppError
 from creditapp.generation import GenerationResult
-from creditapp.http.documented import Answer, Documented
+from creditapp.http.documented import JSON, Answer, Documented
 from creditapp.http.json_provider import json_response, validation_failed
 from creditapp.http.policies import policy
 from creditapp.http.schemas import Schema
@@ -41,8 +40,6 @@ from creditapp.services import get
 
 routes = Blueprint("agent_images", __name__)
 routes.before_request(require_agents_key)
-
-JSON: Final = "application/json"
 
 
 class ReceiptImageBody(IdempotentBody):

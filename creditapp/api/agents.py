@@ -26,7 +26,7 @@ from creditapp.api.requests import IdempotentBody, optional_key, parse_body, rep
 from creditapp.clock import now
 from creditapp.config import Settings
 from creditapp.errors import NotFound, ValidationFailed
-from creditapp.http.documented import Answer, Documented
+from creditapp.http.documented import JSON, Answer, Documented
 from creditapp.http.json_provider import json_response
 from creditapp.http.policies import policy
 from creditapp.http.rate_limiting import limited
@@ -37,8 +37,6 @@ from creditapp.rate_limits import PAYMENT_REQUESTS
 from creditapp.services import get
 
 routes = Blueprint("agents", __name__)
-
-JSON: Final = "application/json"
 
 
 class BuyBody(IdempotentBody):

@@ -10,12 +10,11 @@ from flask_wtf.csrf import CSRFError, CSRFProtect
 from creditapp.config import Settings
 from creditapp.errors import CsrfFailed
 from creditapp.http import bearer
-from creditapp.http.policies import FORM_TYPES, policy_of
+from creditapp.http.policies import FORM_TYPES, SAFE_METHODS, policy_of
 from creditapp.services import get
 
 _API_HINT = "Send JSON with the header X-CSRFToken, or from this site's own pages."
 _SESSION_ENDED = "Your session ended while this page was open. What you typed is kept."
-_UNSAFE = ("POST", "PUT", "PATCH", "DELETE")
 
 csrf = CSRFProtect()
 
@@ -39,7 +38,7 @@ def _protect() -> None:
     it comes from this origin, which no page can forge. Keys and signatures need neither, because no
     browser attaches them by itself, and beside a bearer key no cookie counts.
     """
-    if request.method not in _UNSAFE or request.endpoint is None or bearer.is_sent():
+    if request.method in SAFE_METHODS or request.endpoint is None or bearer.is_sent():
         return
     if policy_of(current_app, request.endpoint) in ("key", "signature"):
         return
@@ -61,7 +60,7 @@ def is_form() -> bool:
 
 def is_foreign() -> bool:
     """Whether the browser states that another site's page sent this unsafe request."""
-    if request.method not in _UNSAFE:
+    if request.method in SAFE_METHODS:
         return False
     if "Sec-Fetch-Site" in request.headers:
         return request.headers["Sec-Fetch-Site"] not in ("same-origin", "none")

@@ -23,6 +23,9 @@ header. signature: a request or link signed with a shared secret, such as Stripe
 ANY_SCOPE = "any"
 """The scope of a route that takes every key and looks at its scopes itself."""
 
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+"""Methods of requests that change nothing."""
+
 FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
 """Content types of a form."""
 

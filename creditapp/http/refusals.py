@@ -28,7 +28,7 @@ from creditapp.errors import (
 )
 from creditapp.http.body_reader import RequestTimeout
 from creditapp.http.documented import Documented, documentation_of
-from creditapp.http.policies import policy_of, scope_of
+from creditapp.http.policies import SAFE_METHODS, policy_of, scope_of
 from creditapp.http.rate_limiting import is_limited
 from creditapp.http.stripe_requests import declares_stripe
 from creditapp.ledger import AccountFrozen, BudgetExceeded, InsufficientCredits, MaxCreditsExceeded
@@ -37,7 +37,6 @@ OF_EVERY_ROUTE: Final[tuple[type[AppError], ...]] = (MalformedRequest, AppError)
 OF_SPENDING: Final = (InsufficientCredits, BudgetExceeded, MaxCreditsExceeded, AccountFrozen)
 _OF_A_BODY: Final = (PayloadTooLarge, RequestTimeout)
 _OF_A_KEY: Final = (IdempotencyKeyReused, IdempotencyInProgress, ValidationFailed)
-_SAFE: Final = ("GET", "HEAD", "OPTIONS")
 
 
 def refusals_of(app: Flask, rule: Rule, method: str) -> list[type[AppError]]:
@@ -53,7 +52,7 @@ def refusals_of(app: Flask, rule: Rule, method: str) -> list[type[AppError]]:
     kinds += _of_policy(app, rule.endpoint, method)
     if is_limited(app, rule.endpoint):
         kinds += [RateLimited]
-    if method not in _SAFE:
+    if method not in SAFE_METHODS:
         kinds += _OF_A_BODY
     if rule.arguments:
         kinds += [NotFound]
@@ -71,7 +70,7 @@ def _of_policy(app: Flask, endpoint: str, method: str) -> Iterator[type[AppError
             yield from (AuthenticationRequired, NotFound)
     if scope is not None:
         yield from (TokenInvalid, TokenExpired, Forbidden)
-    if method not in _SAFE and name not in ("key", "signature"):
+    if method not in SAFE_METHODS and name not in ("key", "signature"):
         yield CsrfFailed
 
 

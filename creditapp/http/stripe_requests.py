@@ -18,12 +18,11 @@ from creditapp.config import Settings
 from creditapp.db import transaction
 from creditapp.errors import PaymentUnavailable
 from creditapp.http.gate import leave_gate
+from creditapp.http.policies import SAFE_METHODS
 from creditapp.http.sessions import current_member
 from creditapp.payments.stripe.client import StripeGateway
 from creditapp.rate_limits import STRIPE_REQUESTS, stripe_requests
 from creditapp.services import get, provide
-
-_SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -60,7 +59,7 @@ def _admit_before_writing() -> None:
 
     A page is refused only when it does ask Stripe, and a webhook is stored whatever comes after.
     """
-    is_write = request.method not in _SAFE_METHODS and current_member() is not None
+    is_write = request.method not in SAFE_METHODS and current_member() is not None
     if is_write and request.endpoint and declares_stripe(current_app, request.endpoint):
         _admit()
 
