@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -42,10 +42,21 @@ class Example:
     args: dict[str, Any]
     show: str = ""
     """The state of a user's hand to draw: hover, focus or loading."""
-    call: str = ""
-    """The call of a component as written in a template."""
-    data: str = ""
-    """The arguments as written in the file."""
+    component: str = ""
+    written: dict[str, Any] = field(default_factory=dict)
+    """The arguments as the file has them, before its times count from now."""
+
+    # Made when shown: every page of the designers loads all components for its index.
+
+    @property
+    def call(self) -> str:
+        """The call of a component as written in a template."""
+        return _call(self.component, self.written)
+
+    @property
+    def data(self) -> str:
+        """The arguments as written in the file."""
+        return json.dumps(self.written, ensure_ascii=False, indent=2)
 
 
 @dataclass(frozen=True)
@@ -106,8 +117,8 @@ def load_component(file: Path, present: datetime) -> Subject:
             title=example["title"],
             args=_with_times(example["args"], present),
             show=example.get("show", ""),
-            call=_call(file.stem, example["args"]),
-            data=json.dumps(example["args"], ensure_ascii=False, indent=2),
+            component=file.stem,
+            written=example["args"],
         )
         for name, example in data["examples"].items()
     )
