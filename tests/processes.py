@@ -51,9 +51,11 @@ def start_command(*words: str, environ: dict[str, str], folder: Path) -> ForkSer
 def _run(words: tuple[str, ...], environ: dict[str, str], out: Path, error: Path) -> None:
     for path, number in ((out, 1), (error, 2)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
-    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     os.environ.clear()
     os.environ.update(kept | environ)
+    # As in a new interpreter: the server forks its workers, which then need not import the app.
+    multiprocessing.set_start_method("fork", force=True)
     sys.argv = ["creditapp", *words]
     from creditapp.cli import main
 

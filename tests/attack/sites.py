@@ -8,11 +8,9 @@ and counts the calls, stand-ins of OpenAI and Google, an SMTP server, and one tr
 from __future__ import annotations
 
 import itertools
-import os
 import re
 import secrets
 import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -21,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +29,11 @@ from tests.databases import new_database
 from tests.fakes.google_server import FakeGoogle
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.smtp_server import FakeSmtpServer
+from tests.processes import run_command, start_command
 
 HOST = "credits.example"
 ADMIN_KEY = "an-admin-key-of-the-attacked-site-0123456789"  # pragma: allowlist secret
 WEBHOOK_SECRET = "whsec_of_the_attacked_site"
-ROOT = Path(__file__).resolve().parents[2]
 
 
 class StripeProxy:
@@ -154,15 +153,7 @@ class Site:
 
     def command(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run ``./run`` with these words on this site."""
-        kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-        return subprocess.run(
-            [sys.executable, "-m", "creditapp", *words],
-            cwd=ROOT,
-            env={**kept, **self.environ},
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
+        return run_command(*words, environ=self.environ)
 
 
 def new_email() -> str:
@@ -233,26 +224,18 @@ def running_production(folder: Path) -> Iterator[Site]:
             stripe.stop()
 
 
-def _start_bank(folder: Path, port: int, bank_port: int) -> subprocess.Popen[bytes]:
+def _start_bank(folder: Path, port: int, bank_port: int) -> ForkServerProcess:
     """Start ``./run sandbox`` in a folder of its own, and wait until it answers."""
     data = folder / "bank"
     data.mkdir()
-    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "creditapp", "sandbox", "--port", str(bank_port)],
-        cwd=ROOT,
-        env={
-            **kept,
-            "CREDITAPP_DATA": str(data),
-            "PORT": str(port),
-            "STRIPE_WEBHOOK_SECRET": WEBHOOK_SECRET,
-        },
-        stdout=(folder / "bank.txt").open("wb"),
-        stderr=subprocess.STDOUT,
-    )
+    environ = {
+        "CREDITAPP_DATA": str(data),
+        "PORT": str(port),
+        "STRIPE_WEBHOOK_SECRET": WEBHOOK_SECRET,
+    }
+    process = start_command("sandbox", "--port", str(bank_port), environ=environ, folder=data)
+    out = data / "out"
     until(
-        "the sandbox starts",
-        lambda: re.search(r"sandbox at", (folder / "bank.txt").read_text()),
-        seconds=60,
+        "the sandbox starts", lambda: out.exists() and "sandbox at" in out.read_text(), seconds=60
     )
     return process

@@ -168,7 +168,7 @@ def test_an_email_carries_no_word_of_its_sender(site: Site) -> None:
 def test_only_the_apps_user_reads_its_files(site: Site) -> None:
     """The data folder and what is in it are closed to other users of the machine."""
     for path in [site.folder, *site.folder.rglob("*")]:
-        if path.name in ("out.txt", "bank.txt", "bank") or path.parent.name == "bank":
+        if path.name in ("out", "error", "bank") or path.parent.name == "bank":
             continue  # the test's own
         mode = stat.S_IMODE(path.stat().st_mode)
         assert not mode & 0o077, f"{path.relative_to(site.folder)} is {mode:o}"
@@ -181,7 +181,7 @@ def test_nothing_secret_is_logged(site: Site) -> None:
     member.sign_up(email)
     member.generate(prompt="an unmistakable prompt about zebras")
     member.call("POST", "/auth/login", b"password=unmistakable-password&x=\x00", {"Origin": "null"})
-    output = (site.folder / "out.txt").read_text()
+    output = "".join((site.folder / name).read_text() for name in ("out", "error"))
     for secret in (email, PASSWORD, "zebras", "unmistakable", *member.cookies.values()):
         assert secret not in output
     assert not re.search(r"sk_test_\w{12}|whsec_of", output)

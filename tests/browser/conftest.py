@@ -5,18 +5,18 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
 
 from tests.pages import parse_html
+from tests.processes import start_command
 
 START_SECONDS_MAX = 120
 WAIT_MS_MAX = 20_000
@@ -44,43 +44,29 @@ def free_port() -> int:
 
 
 def start_server(
-    folder: Path, port: int, environ: dict[str, str] | None = None, root: Path = ROOT
-) -> subprocess.Popen[bytes]:
+    folder: Path, port: int, environ: dict[str, str] | None = None
+) -> ForkServerProcess:
     """Start the app as ``./run`` does, over its own folder, and wait until it answers."""
-    # Whatever this machine sets for a shop of its own must not reach the test's.
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "creditapp", "serve"],
-        cwd=root,
-        env={
-            **kept,
-            "CREDITAPP_DATA": str(folder),
-            "PORT": str(port),
-            "CREDITAPP_LOG_LEVEL": "warning",
-            **(environ or {}),
-        },
-        stdout=(folder / "out.txt").open("wb"),
-        stderr=subprocess.STDOUT,
-    )
+    own = {"CREDITAPP_DATA": str(folder), "PORT": str(port), "CREDITAPP_LOG_LEVEL": "warning"}
+    process = start_command("serve", environ=own | (environ or {}), folder=folder)
     give_up_at = time.monotonic() + START_SECONDS_MAX
-    while process.poll() is None and time.monotonic() < give_up_at:
+    while process.is_alive() and time.monotonic() < give_up_at:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2):
                 return process
         except OSError:
             time.sleep(0.1)
     process.kill()
-    raise RuntimeError((folder / "out.txt").read_text())
+    raise RuntimeError((folder / "error").read_text())
 
 
-def stop_server(process: subprocess.Popen[bytes]) -> None:
+def stop_server(process: ForkServerProcess) -> None:
     """End the server that a test began."""
     process.terminate()
-    try:
-        process.wait(20)
-    except subprocess.TimeoutExpired:
+    process.join(20)
+    if process.is_alive():
         process.kill()
-        process.wait()
+        process.join()
 
 
 @pytest.fixture(scope="module")

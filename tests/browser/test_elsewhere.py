@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 import secrets
-import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -14,8 +12,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.browser.conftest import ROOT, Cast, choose_model, free_port, start_server, stop_server
+from tests.browser.conftest import Cast, choose_model, free_port, start_server, stop_server
 from tests.fakes.openai_server import FakeOpenAI
+from tests.processes import start_command
 
 pytestmark = pytest.mark.browser
 
@@ -27,15 +26,16 @@ def elsewhere(tmp_path: Path) -> Iterator[tuple[str, FakeOpenAI]]:
     folder = tmp_path / "app"
     folder.mkdir()
     secret = f"whsec_{secrets.token_hex(16)}"
-    bank = subprocess.Popen(
-        [sys.executable, "-m", "creditapp", "sandbox", "--port", str(bank_port)],
-        cwd=ROOT,
-        env={
+    bank = start_command(
+        "sandbox",
+        "--port",
+        str(bank_port),
+        environ={
             "CREDITAPP_DATA": str(tmp_path / "bank"),
             "PORT": str(app_port),
             "STRIPE_WEBHOOK_SECRET": secret,
         },
-        stdout=subprocess.DEVNULL,
+        folder=tmp_path,
     )
     with FakeOpenAI() as vendor:
         environ = {

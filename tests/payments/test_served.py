@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,11 +17,11 @@ from urllib.request import HTTPCookieProcessor, HTTPRedirectHandler, Request, bu
 
 import pytest
 
+from tests.browser.conftest import free_port, start_server, stop_server
 from tests.pages import parse_html
 
 pytestmark = pytest.mark.in_turn
 
-ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS = 120.0
 
 
@@ -74,32 +70,13 @@ def browser(database_url: str, tmp_path: Path) -> Iterator[Browser]:
 @contextmanager
 def served(database_url: str, folder: Path, **environ: str) -> Iterator[Browser]:
     """Yield a browser on a served app."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = subprocess.Popen(
-        [sys.executable, "-m", "creditapp", "serve"],
-        env={
-            "PATH": os.environ["PATH"],
-            "HOME": os.environ.get("HOME", ""),
-            "CREDITAPP_DATA": str(folder / "data"),
-            "DATABASE_URL": database_url,
-            "PORT": str(port),
-            "CREDITAPP_LOG_LEVEL": "error",
-            **environ,
-        },
-        cwd=ROOT,
-    )
-    made = Browser(f"http://127.0.0.1:{port}")
+    port = free_port()
+    own = {"DATABASE_URL": database_url, "CREDITAPP_LOG_LEVEL": "error"}
+    server = start_server(folder, port, own | environ)
     try:
-        until(lambda: made.open("/readyz")[0] == 200, "the server")
-        yield made
+        yield Browser(f"http://127.0.0.1:{port}")
     finally:
-        server.terminate()
-        try:
-            server.wait(15)
-        except subprocess.TimeoutExpired:
-            server.kill()
+        stop_server(server)
 
 
 def until(true: Callable[[], bool], what: str) -> None:

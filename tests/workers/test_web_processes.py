@@ -95,7 +95,7 @@ def site(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
         process = start_server(folder, port, environ)
         yield Site(port, process.pid, folder)
         stop_server(process)
-        assert process.returncode in (0, -signal.SIGTERM)
+        assert process.exitcode in (0, -signal.SIGTERM)
 
 
 def test_two_processes_answer_and_their_metrics_are_added_up(site: Site) -> None:
