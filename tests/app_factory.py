@@ -102,7 +102,7 @@ def plain_png(
     height: int,
     style: str | None = None,
     negative_prompt: str | None = None,
-    progress: Callable[[float], None],
+    progress: Callable[[float], None] = lambda _share: None,
     note_partial: Callable[[bytes], None] | None = None,
 ) -> bytes:
     """Return a PNG as ``draw.draw_png`` does, of a single colour that its arguments choose."""
@@ -111,7 +111,8 @@ def plain_png(
     image = Image.new("RGB", (width, height), (red, green, blue))
     progress(0.6)
     if note_partial is not None:
-        note_partial(finish.to_png(image, {}))
+        note_partial(finish.to_png(image.point(lambda value: value // 4), {}))
+        note_partial(finish.to_png(image.point(lambda value: value // 2), {}))
     data = finish.to_png(image, drawing.origin)
     progress(1.0)
     return data

@@ -127,7 +127,8 @@ def _answers_are_documented() -> Iterator[None]:
 def _plain_previews(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give the previews of this process one colour: a drawn scene takes as long as ten tests.
 
-    The tests of the provider itself draw them. Servers that tests start do too.
+    The tests of the provider itself draw them. Servers that tests start do not either
+    (``tests/processes.py``), but for those that are ``./run`` itself.
     """
     monkeypatch.setattr(draw, "draw_png", plain_png)
 

@@ -21,6 +21,7 @@ forked.set_forkserver_preload(
         "openai",
         "flask_migrate",
         "creditapp.cli",
+        "tests.app_factory",
         "tests.faults.jobs_worker",
         "tests.faults.generation_worker",
     ]
@@ -58,5 +59,8 @@ def _run(words: tuple[str, ...], environ: dict[str, str], out: Path, error: Path
     multiprocessing.set_start_method("fork", force=True)
     sys.argv = ["creditapp", *words]
     from creditapp.cli import main
+    from creditapp.generation.providers.offline import draw
+    from tests.app_factory import plain_png
 
+    draw.draw_png = plain_png  # a drawn scene takes a server as long as ten requests
     main()
