@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 import shutil
 import sqlite3
-import subprocess
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -44,12 +44,15 @@ OTHER_STATUSES = {
 }
 """Statuses that are right where they are not from 200 to 299."""
 
+CHANGES = re.compile(r"^(DELETE|PATCH) |/(capture|release|test|redeliver)$")
+"""A call of which each sample needs an object of its own; the others share one."""
+
 BROWSER_ALONE = re.compile(r"fetch\(`/")
 """A sample for a page of the site: it has no address of its own, so that Node cannot run it."""
 
 
 class Site:
-    """The server with what the samples' ids stand for: a new object for each sample."""
+    """The server with what the samples' ids stand for."""
 
     def __init__(self, server: ApiServer, browser: httpx2.Client, folder: Path) -> None:
         self.server, self.browser = server, browser
@@ -70,6 +73,7 @@ class Site:
             for each in browser.cookies.jar
         )
         (folder / "cookies.txt").write_text(f"# Netscape HTTP Cookie File\n{cookies}\n")
+        self.ids = dict[str, str]()
         self.makers: dict[str, Callable[[], str]] = {
             "gen": lambda: self._made("/api/generate-nano-banana", {"prompt": "a quay"}),
             "upl": lambda: self._upload(self.photo, "image/png"),
@@ -80,25 +84,32 @@ class Site:
             "usr": lambda: str(self.user_id),
         }
 
-    def with_real_ids(self, text: str) -> str:
+    def with_real_ids(self, name: str, text: str) -> str:
         """Return a sample with ids of objects that exist in place of its examples, and its own key.
 
         An idempotency key belongs to one order, which the other ids make another one.
         """
         text = text.replace(IDEMPOTENCY_KEY, f"order-{uuid4()}")
         if "msg_01M8" in text:
-            endpoint = self._endpoint()
+            endpoint = self._id("whe", name)
             sent = self._post(f"/api/webhook-endpoints/{endpoint}/test", {})["id"]
             text = re.sub(r"msg_01M8\w+", sent, text)
             return re.sub(r"whe_01m8\w+", endpoint, text)
         voice = re.compile(r'("audio": ")upl_01m8\w+')
         if voice.search(text):
             text = voice.sub(rf"\g<1>{self._voice()}", text)
-        for prefix, make in self.makers.items():
+        for prefix in self.makers:
             example = rf"\b{prefix}_(?:01m8\w+|12\b)"
             if re.search(example, text):
-                text = re.sub(example, make(), text)
+                text = re.sub(example, self._id(prefix, name), text)
         return text
+
+    def _id(self, prefix: str, name: str) -> str:
+        if CHANGES.search(name):
+            return self.makers[prefix]()
+        if prefix not in self.ids:
+            self.ids[prefix] = self.makers[prefix]()
+        return self.ids[prefix]
 
     def _voice(self) -> str:
         body = {"text": "The harbour is quiet.", "format": "wav"}
@@ -166,13 +177,14 @@ def test_every_sample_of_the_reference_runs(
         samples = {name: text for name, text in samples.items() if not BROWSER_ALONE.search(text)}
     assert len(samples) > 30
 
-    def run(text: str) -> subprocess.CompletedProcess[str]:
-        return programs.run(language, site.with_real_ids(text))
-
+    texts = [site.with_real_ids(name, text) for name, text in samples.items()]
+    if language == "javascript":
+        outcomes = programs.run_modules(texts)
+    else:
+        with ThreadPoolExecutor(4) as pool:
+            outcomes = list(pool.map(partial(programs.run, language), texts))
     failed = {}
-    with ThreadPoolExecutor(4) as pool:
-        outcomes = zip(samples.items(), pool.map(run, samples.values()), strict=True)
-    for (name, text), ended in outcomes:
+    for (name, text), ended in zip(samples.items(), outcomes, strict=True):
         if not _is_right(name, language, ended.returncode, ended.stdout):
             failed[name] = f"{text}\n{ended.stdout[-300:]}\n{ended.stderr[-300:]}"
     assert not failed, "\n\n".join(failed.values())
