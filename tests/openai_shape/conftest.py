@@ -2,44 +2,39 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx2
 import pytest
 from openai import OpenAI
 
-from tests.browser.conftest import free_port, start_server, stop_server
-from tests.processes import run_command
-
-EMAIL = "alice@example.com"
+from tests.api_server import running
 
 
 @dataclass(frozen=True)
 class Demo:
-    """A running demo with a member who has 1,000 credits."""
+    """A running demo with a member who has 50 credits and a browser."""
 
     address: str
-    folder: Path
+    browser: httpx2.Client
 
-    def command(self, *words: str) -> str:
-        """Run a command of the demo; return what it prints."""
-        environ = {"CREDITAPP_DATA": str(self.folder), "CREDITAPP_LOG_LEVEL": "error"}
-        ended = run_command(*words, environ=environ)
-        assert ended.returncode == 0, ended.stderr
-        return ended.stdout
+    def key(self, *scopes: str) -> str:
+        """Return a new API key of the member, to read and to generate unless it says otherwise."""
+        body = {"name": "Tests", "scopes": scopes or ("read", "generate")}
+        made = self.browser.post("/api/keys", json=body, headers={"Origin": self.address})
+        return str(made.json()["key"])
 
-    def key(self, *options: str) -> str:
-        """Return a new API key of the member."""
-        made = json.loads(self.command("api-key", "create", EMAIL, *options, "--json"))
-        return str(made["key"])
+    def balance(self) -> float:
+        """Return the balance of the member."""
+        return float(self.browser.get("/api/credits/balance").json()["balance"])
 
-    def client(self, *options: str, max_retries: int = 0) -> OpenAI:
+    def client(self, *scopes: str, max_retries: int = 0) -> OpenAI:
         """Return a client with a new key."""
         return OpenAI(
-            base_url=f"{self.address}/v1", api_key=self.key(*options), max_retries=max_retries
+            base_url=f"{self.address}/v1", api_key=self.key(*scopes), max_retries=max_retries
         )
 
 
@@ -51,16 +46,8 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
 
 def running_demo(folder: Path, **environ: str) -> Iterator[Demo]:
     """Start a demo, and end it."""
-    port = free_port()
-    process = start_server(folder, port, environ)
-    demo = Demo(f"http://127.0.0.1:{port}", folder)
-    try:
-        demo.command("user", "create", EMAIL, "--password", "correct horse battery")
-        demo.command("grant", EMAIL, "1000", "--reason", "test")
-        yield demo
-    finally:
-        stop_server(process)
-        shutil.rmtree(folder, ignore_errors=True)
+    with running(folder, environ) as server, closing(server.sign_up()) as browser:
+        yield Demo(server.url, browser)
 
 
 @pytest.fixture(scope="session")

@@ -189,7 +189,7 @@ def test_a_key_that_does_not_work_is_an_authentication_error(demo: Demo) -> None
 
 
 def test_a_key_without_the_scope_is_a_permission_error(demo: Demo) -> None:
-    client = demo.client("--scope", "read")
+    client = demo.client("read")
     error = refusal(lambda: client.images.generate(**IMAGE))
     assert isinstance(error, openai.PermissionDeniedError)
     assert error.code == "forbidden"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import httpx2
@@ -10,7 +9,7 @@ import openai
 import pytest
 from openai import OpenAI
 
-from tests.openai_shape.conftest import EMAIL, Demo
+from tests.openai_shape.conftest import Demo
 
 KEYED: Any = {"extra_headers": {"Idempotency-Key": "lost-17"}}
 MESSAGES: Any = [{"role": "user", "content": "Hello"}]
@@ -49,14 +48,10 @@ def client(demo: Demo, lost: LosesTheFirstAnswer) -> OpenAI:
     )
 
 
-def balance(demo: Demo) -> float:
-    return float(json.loads(demo.command("wallet", EMAIL, "--json"))["available"])
-
-
 def test_a_lost_answer_is_sent_again_and_paid_once(
     demo: Demo, client: OpenAI, lost: LosesTheFirstAnswer
 ) -> None:
-    before = balance(demo)
+    before = demo.balance()
     answer = client.images.with_raw_response.generate(
         model="gpt-image", quality="low", prompt="a quay", **KEYED
     )
@@ -64,24 +59,24 @@ def test_a_lost_answer_is_sent_again_and_paid_once(
     assert lost.headers[1]["x-stainless-retry-count"] == "1"
     assert answer.headers["Idempotent-Replayed"] == "true"
     assert answer.retries_taken == 1
-    assert balance(demo) == before - 1
+    assert demo.balance() == before - 1
 
 
 def test_a_lost_answer_of_chat_and_of_speech_too(
     demo: Demo, client: OpenAI, lost: LosesTheFirstAnswer
 ) -> None:
-    before = balance(demo)
+    before = demo.balance()
     answer = client.audio.speech.with_raw_response.create(
         model="audio", voice="coral", input="Hello", **KEYED
     )
     assert answer.headers["Idempotent-Replayed"] == "true"
-    assert balance(demo) == before - 1
+    assert demo.balance() == before - 1
     lost.statuses.clear()
     made = client.chat.completions.with_raw_response.create(
         model="gpt-6-luna", messages=MESSAGES, **KEYED
     )
     assert made.headers["Idempotent-Replayed"] == "true"
-    assert round(before - 1 - balance(demo), 6) == float(made.headers["X-Credits-Cost"])
+    assert round(before - 1 - demo.balance(), 6) == float(made.headers["X-Credits-Cost"])
 
 
 def test_a_refusal_that_no_retry_helps_is_not_repeated(
