@@ -246,7 +246,7 @@ REFUSED: dict[str, tuple[bytes | None, bytes | None, str]] = {
     "a key that is none": (CHAIN, b"x", NO_KEY),
     "a key with a password": (CHAIN, pem(SIGNER_KEY, password=b"x"), NO_KEY),
     "a key of another kind": (
-        *(CHAIN, pem(dsa.generate_private_key(2048))),
+        *(CHAIN, pem(dsa.generate_private_key(1024))),
         "CREDITAPP_C2PA_KEY is of a kind that C2PA does not know: use one on the curve P-256.",
     ),
     "the key of another": (CHAIN, pem(ROOT_KEY), "cannot sign: "),
