@@ -60,6 +60,9 @@ def _run(words: tuple[str, ...], environ: dict[str, str], out: Path, error: Path
     os.environ.update(kept | environ)
     # As in a new interpreter: the server forks its workers, which then need not import the app.
     multiprocessing.set_start_method("fork", force=True)
+    if "CREDITAPP_WEB_PROCESSES" in environ:
+        # The library of the metrics reads at its import whether processes share them.
+        os.execv(sys.executable, [sys.executable, "-m", "creditapp", *words])
     sys.argv = ["creditapp", *words]
     from creditapp.cli import main
     from creditapp.generation.providers.offline import draw
