@@ -13,8 +13,7 @@ from typing import Final
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from creditapp import ledger
-from creditapp.accounts import User
+from creditapp import accounts, ledger
 from creditapp.config import Settings
 from creditapp.credentials import encryption
 from creditapp.errors import Conflict, NotFound, ValidationFailed
@@ -48,10 +47,10 @@ def create_endpoint(
 ) -> tuple[WebhookEndpoint, str]:
     """Create an endpoint; return its row and its secret, which cannot be read again.
 
-    Raises ``ValidationFailed``, ``RateLimited``, or ``Conflict`` for one above ``ENDPOINTS_MAX``.
+    Raises ``ValidationFailed``, ``RateLimited``, ``Conflict`` for one above ``ENDPOINTS_MAX``, or
+    ``AuthenticationRequired`` for an account that was deleted.
     """
-    # The lock of the member's row orders those who create at the same moment.
-    session.execute(select(User.id).where(User.id == user_id).with_for_update(key_share=True))
+    accounts.require_open(session, user_id, alone=True)
     query = select(func.count()).where(WebhookEndpoint.user_id == user_id)
     if session.execute(query).scalar_one() >= ENDPOINTS_MAX:
         raise Conflict(f"You have {ENDPOINTS_MAX} endpoints. Delete one that you no longer need.")

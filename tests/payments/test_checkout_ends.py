@@ -7,8 +7,11 @@ from datetime import timedelta
 import pytest
 from structlog.testing import capture_logs
 
+from creditapp import accounts, clock
+from creditapp.accounts import AccountRules
 from creditapp.catalog import Catalog
 from creditapp.clock import NEVER
+from creditapp.db import transaction
 from creditapp.payments.purchases.checkout import PurchaseEnded
 from creditapp.payments.stripe.client import StripeGateway
 from creditapp.payments.stripe.records import GatewayError
@@ -85,6 +88,18 @@ def test_a_checkout_of_another_account_ends_after_a_day(shop_app: ShopApp) -> No
     assert shop_app.row(purchase).state == "open"
     shop_app.sweep(after=timedelta(hours=24))
     assert shop_app.row(purchase).state == "expired"
+
+
+def test_a_checkout_left_open_closes_with_the_account(shop_app: ShopApp) -> None:
+    """Otherwise the person would pay for credits that nobody can spend."""
+    alice, bob = shop_app.member(), shop_app.member()
+    purchase, other = shop_app.start_checkout(alice), shop_app.start_checkout(bob)
+    with shop_app.app.app_context(), transaction() as session:
+        accounts.delete_account(session, alice, get(AccountRules), now=clock.now())
+    shop_app.sweep(after=timedelta(minutes=1))
+    assert shop_app.row(purchase).state == "expired"
+    assert shop_app.session(purchase)["status"] == "expired"
+    assert (shop_app.row(other).state, shop_app.session(other)["status"]) == ("open", "open")
 
 
 # --- what was paid is not what was priced -----------------------------------------------------

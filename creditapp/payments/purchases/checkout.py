@@ -151,7 +151,7 @@ def _sync_once(purchase_id: str, *, failed_by_event: bool) -> Purchase | None:
     state = kind.fetch_state(purchase)
     if state is None:
         return _close_unknown(purchase)
-    if purchase.checkout_id and state.status == "open" and _too_old(purchase, clock.now()):
+    if purchase.checkout_id and state.status == "open" and _is_over(purchase, clock.now()):
         state = get(StripeGateway).expire_checkout(purchase.checkout_id) or state
     if state.paid:
         kind.sync_before_closing(state)
@@ -222,6 +222,15 @@ def _read(purchase_id: str) -> Purchase:
 
 def _too_old(purchase: Purchase, now: datetime) -> bool:
     return now - purchase.created_at > timedelta(hours=CHECKOUT_HOURS)
+
+
+def _is_over(purchase: Purchase, now: datetime) -> bool:
+    """Whether nobody may pay any more: its time has passed, or its buyer's account is deleted."""
+    if _too_old(purchase, now):
+        return True
+    with snapshot() as session:
+        buyer = session.get(User, purchase.user_id)
+    return buyer is None or buyer.deleted_at is not None
 
 
 def _close_unknown(purchase: Purchase) -> Purchase:
