@@ -146,10 +146,8 @@ def create_endpoint() -> Response:
     """Create an endpoint; 201 with its secret."""
     settings = EndpointSettings(**parse_body(NewEndpointBody).model_dump())
     with transaction() as session:
-        row, secret = webhooks_out.create_endpoint(
-            session, require_member().id, settings, now=now()
-        )
-    return json_response(EndpointWithSecret(**_fields(row), secret=secret), 201)
+        row = webhooks_out.create_endpoint(session, require_member().id, settings, now=now())
+    return _with_secret(row, 201)
 
 
 @routes.patch("/webhook-endpoints/<endpoint_id>")
@@ -191,10 +189,8 @@ def delete_endpoint(endpoint_id: str) -> Response:
 def rotate_secret(endpoint_id: str) -> Response:
     """Return a new secret; the one before signs too, for a day."""
     with transaction() as session:
-        row, secret = webhooks_out.rotate_secret(
-            session, require_member().id, endpoint_id, now=now()
-        )
-    return json_response(EndpointWithSecret(**_fields(row), secret=secret))
+        row = webhooks_out.rotate_secret(session, require_member().id, endpoint_id, now=now())
+    return _with_secret(row, 200)
 
 
 @routes.post("/webhook-endpoints/<endpoint_id>/test")
@@ -233,6 +229,11 @@ def redeliver(endpoint_id: str, delivery_id: str) -> Response:
         delivery = webhooks_out.redeliver(session, endpoint, delivery_id, now=now())
         attempts = webhooks_out.attempts_of(session, [delivery])
     return json_response(_delivery(endpoint, delivery, attempts[delivery.id]), 202)
+
+
+def _with_secret(row: WebhookEndpoint, status: int) -> Response:
+    (secret, *_) = webhooks_out.secrets_of(row, now=now())
+    return json_response(EndpointWithSecret(**_fields(row), secret=secret), status)
 
 
 def _fields(row: WebhookEndpoint) -> dict[str, Any]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+import secrets
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 from flask import Blueprint, Response, make_response
+from sqlalchemy.orm import Session
 
 from creditapp import webhooks_out
 from creditapp.clock import now
@@ -19,6 +23,7 @@ from creditapp.http.problems import form_page
 from creditapp.http.rendering import go, render_block, wants_fragment, with_query
 from creditapp.http.sessions import require_member
 from creditapp.http.viewer import notify
+from creditapp.ledger import idempotency
 from creditapp.pagination import page_of, parse_cursor
 from creditapp.services import get
 from creditapp.web import view_models
@@ -42,16 +47,16 @@ def list_endpoints() -> Response:
 @pages.post("/settings/webhooks")
 @policy("user")
 def create_endpoint() -> Response:
-    """Create an endpoint and show its secret, this once."""
+    """Create an endpoint and show its secret; the same form again shows the same one."""
+    user_id, settings = require_member().id, _settings(enabled=True)
     try:
-        settings = _settings(enabled=True)
-        with transaction() as session:
-            row, secret = webhooks_out.create_endpoint(
-                session, require_member().id, settings, now=now()
-            )
+        row = _once(
+            repr(settings),
+            lambda session: webhooks_out.create_endpoint(session, user_id, settings, now=now()),
+        )
     except AppError as refusal:
         return _list_page(refusal)
-    return _endpoint_page(row, secret=secret)
+    return _endpoint_page(row, shows_secret=True)
 
 
 @pages.get("/settings/webhooks/<endpoint_id>")
@@ -82,12 +87,16 @@ def change_endpoint(endpoint_id: str) -> Response:
 @pages.post("/settings/webhooks/<endpoint_id>/rotate")
 @policy("user")
 def rotate_secret(endpoint_id: str) -> Response:
-    """Give an endpoint a new secret and show it, this once."""
-    with transaction() as session:
-        row, secret = webhooks_out.rotate_secret(
-            session, require_member().id, endpoint_id, now=now()
-        )
-    return _endpoint_page(row, secret=secret)
+    """Give an endpoint a new secret and show it.
+
+    The same form again shows the same one: a second rotation would end the secret in use.
+    """
+    user_id = require_member().id
+    row = _once(
+        f"rotate {endpoint_id}",
+        lambda session: webhooks_out.rotate_secret(session, user_id, endpoint_id, now=now()),
+    )
+    return _endpoint_page(row, shows_secret=True)
 
 
 @pages.post("/settings/webhooks/<endpoint_id>/delete")
@@ -126,6 +135,20 @@ def _act(endpoint_id: str, delivery_id: str | None) -> Response:
     return _log(row) if wants_fragment() else go(f"{PATH}/{endpoint_id}#log")
 
 
+def _once(order: str, act: Callable[[Session], WebhookEndpoint]) -> WebhookEndpoint:
+    """Do what a form orders, unless the same form did before; return its endpoint."""
+    user_id, digest = require_member().id, hashlib.sha256(order.encode()).hexdigest()
+    key = forms.idempotency_key(digest)
+    with transaction() as session:
+        connection = session.connection()
+        known = idempotency.claim(connection, user_id, PATH, key, digest, now=now())
+        if known is not None:
+            return webhooks_out.find_endpoint(session, user_id, known)
+        row = act(session)
+        idempotency.complete(connection, user_id, PATH, key, digest, row.id)
+    return row
+
+
 def _find(endpoint_id: str) -> WebhookEndpoint:
     return webhooks_out.find_endpoint(reading(), require_member().id, endpoint_id)
 
@@ -141,16 +164,16 @@ def _list_page(refusal: AppError | None = None) -> Response:
 
 
 def _endpoint_page(
-    row: WebhookEndpoint, refusal: AppError | None = None, *, secret: str | None = None
+    row: WebhookEndpoint, refusal: AppError | None = None, *, shows_secret: bool = False
 ) -> Response:
     response = form_page(
         "pages/webhook_endpoints/endpoint.html",
         refusal,
-        secret=secret,
+        secret=webhooks_out.secrets_of(row, now=now())[0] if shows_secret else None,
         **_log_of(row),
         **_form(row, sent=refusal is not None),
     )
-    if secret is not None:
+    if shows_secret:
         response.headers["Cache-Control"] = "no-store"
     response.headers["Vary"] = "HX-Request"
     return response
@@ -201,7 +224,12 @@ def _form(row: WebhookEndpoint | None, *, sent: bool) -> dict[str, Any]:
             "events": forms.several("events", len(EVENTS)),
             "enabled": forms.ticked("enabled"),
         }
-    return {"form": form, "events": EVENTS, "loopback": get(Settings).webhooks_to_loopback}
+    return {
+        "form": form,
+        "events": EVENTS,
+        "loopback": get(Settings).webhooks_to_loopback,
+        "nonce": secrets.token_urlsafe(16),
+    }
 
 
 def _settings(*, enabled: bool) -> EndpointSettings:

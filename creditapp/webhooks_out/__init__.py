@@ -17,6 +17,7 @@ from creditapp.webhooks_out.endpoints import (
     list_endpoints,
     reencrypt_secrets,
     rotate_secret,
+    secrets_of,
 )
 from creditapp.webhooks_out.events import EVENTS
 from creditapp.webhooks_out.log import (

@@ -44,8 +44,8 @@ class EndpointSettings:
 
 def create_endpoint(
     session: Session, user_id: str, settings: EndpointSettings, *, now: datetime
-) -> tuple[WebhookEndpoint, str]:
-    """Create an endpoint; return its row and its secret, which cannot be read again.
+) -> WebhookEndpoint:
+    """Create an endpoint with a secret of its own.
 
     Raises ``ValidationFailed``, ``RateLimited``, ``Conflict`` for one above ``ENDPOINTS_MAX``, or
     ``AuthenticationRequired`` for an account that was deleted.
@@ -55,11 +55,11 @@ def create_endpoint(
     if session.execute(query).scalar_one() >= ENDPOINTS_MAX:
         raise Conflict(f"You have {ENDPOINTS_MAX} endpoints. Delete one that you no longer need.")
     row = WebhookEndpoint(id=new_id("whe"), user_id=user_id, created_at=now, run=0)
-    secret = _new_secret(row)
+    _set_secret(row)
     _apply(session, row, settings, now)
     session.add(row)
     session.flush()
-    return row, secret
+    return row
 
 
 def list_endpoints(session: Session, user_id: str) -> Sequence[WebhookEndpoint]:
@@ -97,7 +97,7 @@ def change_endpoint(
 
 def rotate_secret(
     session: Session, user_id: str, endpoint_id: str, *, now: datetime
-) -> tuple[WebhookEndpoint, str]:
+) -> WebhookEndpoint:
     """Give an endpoint a new secret; the one before signs too, for ``OVERLAP``.
 
     A second rotation within that time ends the oldest one at once. Raises ``NotFound``.
@@ -105,9 +105,9 @@ def rotate_secret(
     row = find_endpoint(session, user_id, endpoint_id, lock=True)
     row.encrypted_previous_secret = row.encrypted_secret
     row.previous_secret_until = now + OVERLAP
-    secret = _new_secret(row)
+    _set_secret(row)
     session.flush()
-    return row, secret
+    return row
 
 
 def delete_endpoint(session: Session, user_id: str, endpoint_id: str) -> None:
@@ -166,10 +166,9 @@ def reencrypt_secrets(session: Session) -> tuple[int, int]:
     return renewed, lost
 
 
-def _new_secret(row: WebhookEndpoint) -> str:
+def _set_secret(row: WebhookEndpoint) -> None:
     secret = f"whsec_{base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()}"
     row.encrypted_secret = encryption.encrypt(secret, *_binding(row))
-    return secret
 
 
 def _binding(row: WebhookEndpoint) -> tuple[str, str]:

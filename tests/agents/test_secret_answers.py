@@ -18,7 +18,8 @@ def answers(shop: AgentShop, alice: Person) -> Iterator[tuple[str, TestResponse,
     """Yield every answer with a secret: its name, itself, and the secret."""
     made = alice.call("POST", "/api/keys", KEY)
     yield "API key", made, made.json["key"]
-    page = alice.post("/settings/api-keys", {**KEY, "period": "day", "budget": "5"})
+    nonce = {"nonce": "of-one-form-as-shown"}
+    page = alice.post("/settings/api-keys", {**KEY, **nonce, "period": "day", "budget": "5"})
     yield "API key on a page", page, parse_html(page.text).one("#new-key").text
     token = alice.call("POST", "/api/me/access-token", {"feature": "search"})
     yield "access token", token, token.json["token"]
@@ -26,7 +27,7 @@ def answers(shop: AgentShop, alice: Person) -> Iterator[tuple[str, TestResponse,
     yield "webhook secret", created, created.json["secret"]
     rotated = alice.call("POST", f"/api/webhook-endpoints/{created.json['id']}/rotate")
     yield "new webhook secret", rotated, rotated.json["secret"]
-    shown = alice.post("/settings/webhooks", {**ENDPOINT, "description": "Builder"})
+    shown = alice.post("/settings/webhooks", {**ENDPOINT, **nonce, "description": "Builder"})
     yield "webhook secret on a page", shown, parse_html(shown.text).one("#new-secret").text
 
     challenge = shop.post("/api/images/buy", {"count": 3})

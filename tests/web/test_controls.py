@@ -81,13 +81,14 @@ FORMS: dict[str, dict[str, str]] = {
     "/settings/top-up/off": {},
     "/settings/webhooks": {
         "url": "https://hooks.example.com/", "description": "Builder", "events": "credits.low",
+        "nonce": "of-one-form-as-shown",
     },
     "/settings/webhooks/<endpoint_id>": {
         "url": "https://hooks.example.com/", "events": "credits.low", "enabled": "1",
     },
     "/settings/webhooks/<endpoint_id>/delete": {},
     "/settings/webhooks/<endpoint_id>/deliveries/<delivery_id>/redeliver": {},
-    "/settings/webhooks/<endpoint_id>/rotate": {},
+    "/settings/webhooks/<endpoint_id>/rotate": {"nonce": "of-one-form-as-shown"},
     "/settings/webhooks/<endpoint_id>/test": {},
     "/studio": {"prompt": "a boat", "model": "nano-banana", "n": "1", "size": "1:1"},
     "/studio/price": {

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import pytest
 from flask import Flask
+from sqlalchemy import select
 
+from creditapp import webhooks_out
+from creditapp.clock import now
+from creditapp.db import snapshot
 from creditapp.runtime import tasks
+from creditapp.webhooks_out import WebhookEndpoint
 from tests.app_factory import Person, Queue
 from tests.pages import parse_html
 from tests.web.steps import HTMX, queries
@@ -16,19 +21,20 @@ FIELDS = {
     "description": "Builder",
     "events": ["credits.low"],
 }
+NONCE = {"nonce": "of-one-form-as-shown"}
 
 
 def create(person: Person, **fields: str) -> tuple[str, str]:
     """Create an endpoint; return its page and its secret."""
-    page = parse_html(person.post(PATH, {**FIELDS, **fields}).text)
-    (link,) = [a["href"] for a in person.page(PATH).all(".webhook-endpoint h3 a")]
+    page = parse_html(person.post(PATH, {**FIELDS, **NONCE, **fields}).text)
+    link = person.page(PATH).all(".webhook-endpoint h3 a")[0]["href"]
     return link, page.one("#new-secret").text
 
 
 def test_an_endpoint_is_created_shown_once_changed_and_deleted(alice: Person) -> None:
     assert "You have none yet" in alice.page(PATH).one("main").text
     assert "/settings/webhooks" in alice.browser.get("/settings").text
-    answer = alice.post(PATH, FIELDS)
+    answer = alice.post(PATH, FIELDS | NONCE)
     assert answer.headers["Cache-Control"] == "no-store"
     secret = parse_html(answer.text).one("#new-secret").text
     assert secret.startswith("whsec_")
@@ -52,13 +58,27 @@ def test_an_endpoint_is_created_shown_once_changed_and_deleted(alice: Person) ->
 
 def test_a_new_secret_is_shown_once_and_the_old_one_signs_for_a_day(alice: Person) -> None:
     link, secret = create(alice)
-    answer = alice.post(f"{link}/rotate")
+    answer = alice.post(f"{link}/rotate", NONCE)
     assert answer.headers["Cache-Control"] == "no-store"
     new = parse_html(answer.text).one("#new-secret").text
     assert new != secret
     page = alice.page(link)
     assert new not in page.text
     assert "The old one ends" in page.one("main").text
+
+
+def test_a_double_click_creates_one_endpoint_and_one_new_secret(alice: Person) -> None:
+    """A second new secret would end the one that the receiver knows."""
+    link, secret = create(alice)
+    assert create(alice) == (link, secret)
+    new, again = (
+        parse_html(alice.post(f"{link}/rotate", NONCE).text).one("#new-secret").text
+        for _ in range(2)
+    )
+    assert new == again != secret
+    with alice.app.app_context(), snapshot() as session:
+        (row,) = session.scalars(select(WebhookEndpoint)).all()
+        assert webhooks_out.secrets_of(row, now=now()) == [new, secret]
 
 
 @pytest.mark.parametrize(
@@ -74,7 +94,7 @@ def test_a_new_secret_is_shown_once_and_the_old_one_signs_for_a_day(alice: Perso
 def test_a_wrong_field_is_named_and_what_was_typed_is_kept(
     alice: Person, field: str, value: str, word: str
 ) -> None:
-    answer = alice.post(PATH, {**FIELDS, field: value})
+    answer = alice.post(PATH, {**FIELDS, **NONCE, field: value})
     assert answer.status_code == 422
     page = parse_html(answer.text)
     assert word in page.one("main").text
@@ -125,7 +145,7 @@ def test_a_strangers_endpoint_is_not_found(app: Flask, alice: Person) -> None:
     stranger = Person(app).sign_up("stranger@example.com")
     assert stranger.browser.get(link).status_code == 404
     for path in (link, f"{link}/rotate", f"{link}/test", f"{link}/delete", again):
-        assert stranger.post(path, FIELDS).status_code == 404, path
+        assert stranger.post(path, FIELDS | NONCE).status_code == 404, path
     assert not stranger.page(PATH).all(".webhook-endpoint")
     assert alice.browser.get(link).status_code == 200
 
@@ -136,9 +156,9 @@ def test_the_pages_ask_little_however_many_there_are(app: Flask, alice: Person) 
         with queries(app) as few:
             alice.browser.get(path)
         assert len(few) <= 12, few
-    for _ in range(9):
-        alice.post(PATH, FIELDS)
+    for number in range(9):
+        create(alice, description=f"Builder {number}")
     with queries(app) as many:
         assert len(alice.page(PATH).all(".webhook-endpoint")) == 10
     assert len(many) <= 12
-    assert alice.post(PATH, FIELDS).status_code == 409
+    assert alice.post(PATH, FIELDS | {"nonce": "of-another-form"}).status_code == 409
