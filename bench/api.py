@@ -10,7 +10,6 @@ from __future__ import annotations
 import http.client
 import itertools
 import json
-import statistics
 import tempfile
 from pathlib import Path
 
@@ -53,21 +52,16 @@ def _measure(kind: str, url: str, folder: Path) -> None:
                 pair.measure(two, spend)
     print(f"{kind + ' bare: one durable insert':<44} {bare.text()}")
     print(f"{kind + ' POST /api/credits/spend':<44} {spends.text()}")
-    p99 = _ratio(spends.p99_ms, bare.p99_ms)
+    p50, p99 = (spends.ratio_to(bare, share) for share in (0.5, 0.99))
     print(
-        f"{'  ratio to the bare insert':<44} {_ratio(spends.p50_ms, bare.p50_ms):>8.2f} {p99:>8.2f}"
+        f"{'  ratio to the bare insert':<44} {p50:>8.2f} {p99:>8.2f}"
         f"   at most {P99_RATIO_MAX}: {'holds' if p99 <= P99_RATIO_MAX else 'FAILS'}"
     )
     print(f"{kind + ' GET /api/credits/balance':<44} {reads.text()}")
     if two:
         print(f"{kind + ' spend, two web processes':<44} {pair.text()}")
-        most = _ratio(pair.most, spends.most)
+        most = pair.most_ratio_to(spends)
         print(f"{'  ratio of two processes to one, calls a second':<44} {most:>36.2f}")
-
-
-def _ratio(ours: list[float], theirs: list[float]) -> float:
-    """Return the median of the rounds' ratios."""
-    return statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
 
 
 def _create_key(port: int, cookie: str) -> str:

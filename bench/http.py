@@ -36,7 +36,7 @@ from creditapp.db import transaction
 
 CLIENTS = 16
 RATE, ROUNDS = 40, 3
-SECONDS = 3.0
+SECONDS, SECONDS_AT_RATE = 3.0, 5.0
 COUNTED_CALLS = 20
 HEAD = f"{'':<44} {'p50 ms':>8} {'p99 ms':>8} {'cpu ms':>9} {'most/s':>8}"
 """The head of the columns of ``Figures``."""
@@ -44,28 +44,40 @@ HEAD = f"{'':<44} {'p50 ms':>8} {'p99 ms':>8} {'cpu ms':>9} {'most/s':>8}"
 
 @dataclass
 class Figures:
-    """Figures of one route, one of each round."""
+    """Figures of one route: every call at the fixed rate, and the others of each round."""
 
-    p50_ms: list[float] = field(default_factory=list)
-    p99_ms: list[float] = field(default_factory=list)
+    times_ms: list[float] = field(default_factory=list)
     processor_ms: list[float] = field(default_factory=list)
     most: list[float] = field(default_factory=list)
 
     def measure(self, server: Server, call: Call) -> None:
         """Measure one round."""
         before = server.processor_seconds()
-        times = at_rate(server.port, call, clients=CLIENTS, rate=RATE, seconds=SECONDS)
+        times = at_rate(server.port, call, clients=CLIENTS, rate=RATE, seconds=SECONDS_AT_RATE)
         self.processor_ms.append((server.processor_seconds() - before) / len(times) * 1000)
-        self.p50_ms.append(percentile(times, 0.5))
-        self.p99_ms.append(percentile(times, 0.99))
+        self.times_ms = sorted(self.times_ms + times)
         self.most.append(at_most(server.port, call, clients=CLIENTS, seconds=SECONDS))
 
     def text(self) -> str:
-        """Return the medians as cells of a row."""
-        p50, p99, cpu, most = map(
-            statistics.median, (self.p50_ms, self.p99_ms, self.processor_ms, self.most)
-        )
+        """Return the cells of a row: of all calls, and the medians of the rounds."""
+        p50, p99 = self.at(0.5), self.at(0.99)
+        cpu, most = map(statistics.median, (self.processor_ms, self.most))
         return f"{p50:>8.1f} {p99:>8.1f} {cpu:>9.2f} {most:>8.0f}"
+
+    def at(self, share: float) -> float:
+        """Return the milliseconds below which a share of the calls lie.
+
+        Of all rounds together: of one round the slowest of 100 would be a single call.
+        """
+        return percentile(self.times_ms, share)
+
+    def ratio_to(self, other: Figures, share: float) -> float:
+        """Return how many times as long a share of the calls took."""
+        return self.at(share) / other.at(share)
+
+    def most_ratio_to(self, other: Figures) -> float:
+        """Return the median of the rounds' ratios of the most calls a second."""
+        return statistics.median(a / b for a, b in zip(self.most, other.most, strict=True))
 
 
 def main() -> None:
@@ -101,14 +113,11 @@ def _measure(kind: str, url: str, folder: Path) -> None:
         counted = f" {statements:>11.1f} {trips:>6.1f}"
     print(f"{kind + ' bare: one durable insert':<44} {bare.text()}")
     print(f"{kind + ' hold: POST /api/generate-image':<44} {hold.text()}{counted}")
-    p50, p99 = (
-        statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
-        for ours, theirs in ((hold.p50_ms, bare.p50_ms), (hold.p99_ms, bare.p99_ms))
-    )
+    p50, p99 = (hold.ratio_to(bare, share) for share in (0.5, 0.99))
     print(f"{'  ratio of the hold to the bare insert':<44} {p50:>8.2f} {p99:>8.2f}")
     if two:
         print(f"{kind + ' hold, two web processes':<44} {pair.text()}")
-        most = statistics.median(a / b for a, b in zip(pair.most, hold.most, strict=True))
+        most = pair.most_ratio_to(hold)
         print(f"{'  ratio of two processes to one, calls a second':<44} {most:>36.2f}")
 
 

@@ -131,7 +131,9 @@ def init_app(app: Flask, url: str) -> None:
     """Bind the app to the database at ``url``, a SQLAlchemy URL."""
     options: dict[str, Any] = {
         # Error texts are logged; user input and email addresses must not be.
-        "hide_parameters": True
+        "hide_parameters": True,
+        # The connection used last has its pages and plans at hand; in turn all would be cold.
+        "pool_use_lifo": True,
     }
     if url.startswith("sqlite"):
         # One connection per thread; the retry below replaces the driver's own waiting.
