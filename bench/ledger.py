@@ -119,7 +119,7 @@ def postgresql_database() -> Iterator[str]:
 def open_engine(url: str) -> Engine:
     """Return an engine configured as in the app."""
     options = {"connect_args": {"timeout": 0}} if url.startswith("sqlite") else {"pool_size": 16}
-    engine = create_engine(url, **options)
+    engine = create_engine(url, pool_use_lifo=True, **options)
     prepare_engine(engine)
     return writer(engine)
 

@@ -70,13 +70,14 @@ def new_database(kind: str, folder: Path) -> Iterator[str]:
             connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
 
 
-def connect(url: str) -> Engine:
-    """Return an engine as the app would open it."""
+def connect(url: str, *, connections_max: int = 50) -> Engine:
+    """Return an engine as the app would open it, with fewer connections to PostgreSQL if told."""
     if url.startswith("sqlite"):
         options = {"timeout": 0, "check_same_thread": False}
         engine = create_engine(url, connect_args=options, pool_size=20, max_overflow=60)
     else:
-        engine = create_engine(url, pool_size=10, max_overflow=40)
+        size = min(10, connections_max)
+        engine = create_engine(url, pool_size=size, max_overflow=connections_max - size)
     prepare_engine(engine)
     hurry(engine)
     return engine

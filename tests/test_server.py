@@ -30,6 +30,7 @@ from creditapp.runtime.server import refuse_demo_money, refuse_offline_models
 from creditapp.services import get
 from creditapp.stripe_sandbox.state import State
 from tests.app_factory import close_app
+from tests.browser.conftest import free_port
 from tests.processes import run_command
 from tests.test_config import PRODUCTION, REFUSED_IN_PRODUCTION
 
@@ -295,7 +296,7 @@ def demo_on(url: str, folder: Path) -> Flask:
         (["-m", "creditapp", "migrate"], "creditapp.sqlite"),
         (["-m", "creditapp", "serve"], "jobs.sqlite"),
         (["-m", "creditapp", "worker"], "jobs.sqlite"),
-        (["-m", "creditapp", "sandbox", "--port", "0"], "sandbox.sqlite"),
+        (["-m", "creditapp", "sandbox", "--port", str(free_port())], "sandbox.sqlite"),
         (["-c", "import app; app.app.test_client().get('/')"], "creditapp.sqlite"),
     ],
     ids=["a command", "serve", "worker", "sandbox", "app:app"],

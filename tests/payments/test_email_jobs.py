@@ -117,7 +117,7 @@ def test_a_failed_capture_is_an_error_that_names_the_charge(
         wallet_id = ledger.ensure_wallet(connection, "user", alice.id, now=now())
         new = ledger.NewCharge(amount_micro=1_000_000, key="a hold", digest="", operation="test")
         charge = ledger.hold(connection, wallet_id, new, now=now())
-    monkeypatch.setattr(captures, "_settle", None)
+    monkeypatch.setattr(captures, "_capture_whole", None)
     with (
         capture_logs() as logs,
         shop_app.app.app_context(),
