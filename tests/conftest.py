@@ -47,7 +47,7 @@ FOLDERS_ON_BOTH = {
     *("payments", "webhooks_out"),
 }
 """Their code is SQL. Elsewhere a test or a module is marked ``databases(*BOTH)`` to run on both."""
-FOLDERS_IN_TURN = {"accounts", "api", "chat", "credentials", "generation", "web"}
+FOLDERS_IN_TURN = {*("accounts", "api", "chat", "credentials", "generation", "web", "webhooks_out")}
 """Folders whose tests the check runs on one of the two each, and the soak on both; so a test or a
 module that is marked ``in_turn``."""
 MOVE_CREDITS = frozenset(

@@ -17,7 +17,7 @@ from creditapp.services import provide
 from tests.app_factory import Person
 from tests.chat.scripted import Gate, ScriptedChat, TextDelta, Turns, ask, wallet
 
-AT_ONCE = 50
+AT_ONCE = 24
 
 
 def test_questions_at_once_never_hold_more_than_there_is(
