@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import structlog
-from flask import Flask, current_app, g, request
+from flask import Flask, Request, current_app, g, request
+from werkzeug.formparser import FormDataParser
 
 from creditapp.errors import AppError, MalformedRequest, PayloadTooLarge
 from creditapp.http.policies import FORM_TYPES, body_bytes_max, fields_max
@@ -16,10 +17,26 @@ REFUSAL: Final = "creditapp.refusal"
 """Key of the WSGI environment: the error of a request whose body was not read."""
 
 
+class _NamedParts(FormDataParser):
+    """Parser of forms that refuses a part without a name, which werkzeug calls None."""
+
+    def parse(self, *arguments: Any, **options: Any) -> Any:
+        """Return what werkzeug's parser does; raise ``MalformedRequest``."""
+        stream, form, files = super().parse(*arguments, **options)
+        if None in form or None in files:
+            raise MalformedRequest("A part of the form has no name.")
+        return stream, form, files
+
+
+class _Request(Request):
+    form_data_parser_class = _NamedParts
+
+
 def init_app(app: Flask) -> None:
     """Check every request; called before other hooks, so that their refusals have an id too."""
     # werkzeug bounds the parts of a multipart form alone.
     app.config.update(MAX_FORM_MEMORY_SIZE=FORM_BYTES_MAX, MAX_FORM_PARTS=FIELDS_MAX)
+    app.request_class = _Request
     app.before_request(_begin_request)
 
 

@@ -242,3 +242,25 @@ def test_a_refused_form_gives_back_only_the_fields_of_our_forms(guest: Person) -
     assert "a kept fox" in answer.text
     assert "made_up" not in answer.text
     assert "never shown" not in answer.text
+
+
+NAMELESS = (
+    b"--x\r\nContent-Disposition: form-data\r\n\r\na\r\n"
+    b"--x\r\nContent-Disposition: form-data; name=prompt\r\n\r\na quay\r\n--x--\r\n"
+)
+NAMELESS_FILE = NAMELESS.replace(b"form-data\r\n", b"form-data; filename=a.png\r\n")
+
+
+@pytest.mark.parametrize("body", [NAMELESS, NAMELESS_FILE], ids=["field", "file"])
+def test_a_part_of_a_form_without_a_name_is_refused(alice: Person, body: bytes) -> None:
+    """The library that parses forms calls it None, which is no text where names are read."""
+    key = alice.call("POST", "/api/keys", {"name": "k", "scopes": ["generate"]}).json["key"]
+    form = {"data": body, "content_type": "multipart/form-data; boundary=x"}
+    for path in ("/api/uploads", "/v1/images/edits"):
+        program = alice.app.test_client()
+        answer = program.post(path, headers={"Authorization": f"Bearer {key}"}, **form)
+        assert answer.status_code == 400, path
+        assert "no name" in answer.text
+    for path in ("/studio", "/auth/login", "/api/uploads"):
+        answer = alice.browser.post(path, headers={"Sec-Fetch-Site": "same-origin"}, **form)
+        assert answer.status_code == 400, path
