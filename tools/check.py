@@ -27,15 +27,15 @@ INSTALLATION, STATIC, TESTS, ALL = "installation", "static checks", "unit and co
 SECONDS = {
     INSTALLATION: 45,
     STATIC: 50,
-    TESTS: 310,
-    "browser": 130,
-    "faults and kills": 100,
-    "fuzz": 70,
+    TESTS: 420,
+    "browser": 150,
+    "faults and kills": 105,
+    "fuzz": 50,
     "restore": 15,
-    "attack": 25,
+    "attack": 10,
     "workers": 25,
-    "interop": 25,
-    "samples": 25,
+    "interop": 15,
+    "samples": 15,
 }
 """The parts of the check and their seconds."""
 
