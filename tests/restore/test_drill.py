@@ -33,7 +33,7 @@ def used(environ: dict[str, str], counts: Path) -> Iterator[Callable[[], bool]]:
         assert process.is_alive(), "the load ended by itself"
     finally:
         process.terminate()
-        process.join(30)
+        process.join(TIMEOUT_SECONDS)  # an action may wait half a minute for its image
     assert process.exitcode == 0
 
 
