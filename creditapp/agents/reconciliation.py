@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from sqlalchemy import select
 
-from creditapp import ledger
 from creditapp.agents import checkout, requests, settlement
 from creditapp.agents.models import PaymentRequest, Settlement
 from creditapp.agents.rails import stripe_checkout
@@ -19,14 +18,13 @@ from creditapp.payments.reconciliation.report import (
     Difference,
     Report,
     StripeLists,
+    grant_text,
     paid_text,
-    posted_text,
 )
 from creditapp.payments.reconciliation.subscriptions import select_in
 from creditapp.payments.stripe.client import StripeGateway
 from creditapp.payments.stripe.records import CheckoutState, GatewayError
 from creditapp.services import get
-from creditapp.units import credits_text
 
 
 def reconcile(lists: StripeLists, report: Report) -> None:
@@ -69,7 +67,7 @@ def _compare_amounts(
 
 def _sync(request: PaymentRequest) -> list[Difference]:
     """Sync one payment request; return what that repaired, and what it could not repair."""
-    before = _posted_text(request)
+    before = grant_text(f"agent:{request.id}")
     try:
         earlier = _fetch(request)
         checkout.sync(request.id)
@@ -80,7 +78,7 @@ def _sync(request: PaymentRequest) -> list[Difference]:
         settled = settlement.find_settlement(session, request.id)
     if settled is not None and settled.rail != stripe_checkout.NAME:
         return _compare_second(request, settled, earlier, state)
-    after = _posted_text(request)
+    after = grant_text(f"agent:{request.id}")
     if state is None or not state.paid:
         return [Difference("granted_not_paid", request.id, "not paid", after)] if after else []
     total_minor = state.amount_total or 0
@@ -119,19 +117,3 @@ def _compare_second(
 
 def _fetch(request: PaymentRequest) -> CheckoutState | None:
     return get(StripeGateway).retrieve_checkout(request.checkout_id or "")
-
-
-def _posted_text(request: PaymentRequest) -> str:
-    """Describe what is posted of a payment, or return an empty text.
-
-    Equal texts mean that nothing changed.
-    """
-    with snapshot() as session:
-        grant = ledger.find_grant(session.connection(), f"agent:{request.id}")
-    if grant is None:
-        return ""
-    return posted_text(
-        f"granted {credits_text(grant.amount_micro)}",
-        grant.revoked_micro + grant.owed_micro,
-        frozen=grant.frozen_at is not None,
-    )

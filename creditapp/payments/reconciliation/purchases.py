@@ -14,7 +14,7 @@ from typing import Final
 import structlog
 from sqlalchemy import select
 
-from creditapp import clock, ledger, units
+from creditapp import clock
 from creditapp.db import snapshot
 from creditapp.errors import Conflict
 from creditapp.payments.purchases import checkout
@@ -25,8 +25,8 @@ from creditapp.payments.reconciliation.report import (
     Difference,
     Report,
     StripeLists,
+    grant_text,
     paid_text,
-    posted_text,
 )
 from creditapp.payments.reconciliation.subscriptions import reconcile_invoices, select_in
 from creditapp.payments.stripe.client import StripeGateway
@@ -133,15 +133,7 @@ def _posted_text(purchase: Purchase) -> str:
     """
     if purchase.cycle is not None:
         return "a plan" if purchase.state == "paid" else ""
-    with snapshot() as session:
-        grant = ledger.find_grant(session.connection(), f"purchase:{purchase.id}")
-    if grant is None:
-        return ""
-    return posted_text(
-        f"granted {units.credits_text(grant.amount_micro)}",
-        grant.revoked_micro + grant.owed_micro,
-        frozen=grant.frozen_at is not None,
-    )
+    return grant_text(f"purchase:{purchase.id}")
 
 
 def _compare_amounts(purchase: Purchase, state: CheckoutState) -> list[Difference]:

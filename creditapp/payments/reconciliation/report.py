@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from creditapp import ledger
+from creditapp.db import snapshot
 from creditapp.payments.stripe.records import CheckoutState
 from creditapp.units import credits_text
 
@@ -104,6 +106,19 @@ class Report:
 def paid_text(state: CheckoutState) -> str:
     """Describe a payment at Stripe."""
     return f"paid {state.amount_total} {state.currency}"
+
+
+def grant_text(origin: str) -> str:
+    """Describe what is posted of the payment of a grant, or return an empty text without one."""
+    with snapshot() as session:
+        grant = ledger.find_grant(session.connection(), origin)
+    if grant is None:
+        return ""
+    return posted_text(
+        f"granted {credits_text(grant.amount_micro)}",
+        grant.revoked_micro + grant.owed_micro,
+        frozen=grant.frozen_at is not None,
+    )
 
 
 def posted_text(granted: str, reversed_micro: int, *, frozen: bool) -> str:
