@@ -9,9 +9,12 @@ import multiprocessing
 import os
 import sys
 import tempfile
+import time
+from collections.abc import Callable
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import Any
 
 forked = multiprocessing.get_context("forkserver")
 forked.set_forkserver_preload(
@@ -68,5 +71,47 @@ def _run(words: tuple[str, ...], environ: dict[str, str], out: Path, error: Path
     from creditapp.generation.providers.offline import draw
     from tests.app_factory import plain_png
 
-    draw.draw_png = plain_png  # a drawn scene takes a server as long as ten requests
+    # A drawn scene takes a server as long as ten requests.
+    draw.draw_png = plain_png
+    if Pictures.FOLDER in environ:
+        draw.draw_png = Pictures(Path(environ[Pictures.FOLDER])).waiting(plain_png)
     main()
+
+
+class Pictures:
+    """Says when a server draws: a test that looks on decides what there is to see."""
+
+    FOLDER = "TEST_PICTURES"
+    """The environment of a server names the folder by which it is told."""
+
+    def __init__(self, folder: Path) -> None:
+        self._held, self._next = folder / "held", folder / "next"
+
+    def hold(self) -> None:
+        """Let the server draw nothing more."""
+        self._held.touch()
+
+    def let_one_be_drawn(self) -> None:
+        """Let it draw one picture and wait again."""
+        self._next.touch()
+
+    def release(self) -> None:
+        """Let it draw as fast as it can."""
+        self._held.unlink(missing_ok=True)
+
+    def waiting(self, draw: Callable[..., bytes]) -> Callable[..., bytes]:
+        """Return ``draw``, to be called in the server: it waits for its turn."""
+
+        def draw_in_turn(*args: Any, **kwargs: Any) -> bytes:
+            while self._held.exists() and not self._take_turn():
+                time.sleep(0.02)
+            return draw(*args, **kwargs)
+
+        return draw_in_turn
+
+    def _take_turn(self) -> bool:
+        try:
+            self._next.unlink()
+        except FileNotFoundError:
+            return False
+        return True
