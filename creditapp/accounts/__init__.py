@@ -27,6 +27,7 @@ from creditapp.accounts.profile import (
     delete_account,
     find,
     find_by_email,
+    is_open,
     require_open,
     set_password,
     store_studio_settings,

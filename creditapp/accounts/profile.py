@@ -92,9 +92,17 @@ def require_open(session: Session, user_id: str, *, alone: bool = False) -> None
     their transaction began. A deletion waits for the transaction's end and then finds what it
     stored. With ``alone`` other transactions of the same person that ask for it wait too.
     """
-    query = select(User.id).where(User.id == user_id, User.deleted_at.is_(None))
-    if session.scalar(query.with_for_update(key_share=True, read=not alone)) is None:
+    if not is_open(session, user_id, alone=alone):
         raise AuthenticationRequired
+
+
+def is_open(session: Session, user_id: str, *, alone: bool = False) -> bool:
+    """Return whether an account is not deleted; a deletion waits as for ``require_open``.
+
+    For money that arrives. Ask before other rows are locked: a deletion locks the account first.
+    """
+    query = select(User.id).where(User.id == user_id, User.deleted_at.is_(None))
+    return session.scalar(query.with_for_update(key_share=True, read=not alone)) is not None
 
 
 def delete_account(session: Session, user: User, rules: AccountRules, *, now: datetime) -> None:

@@ -198,7 +198,7 @@ def test_a_payment_under_review_and_a_deleted_user_get_no_receipt(shop_app: Shop
         accounts.delete_account(session, gone, get(AccountRules), now=now())
     shop_app.sync(left)
     assert shop_app.emails_sent(bob) == []
-    assert shop_app.row(left).state == "paid"
+    assert shop_app.row(left).state == "review"
 
 
 def test_the_receipt_reaches_an_smtp_server_complete(shop_app: ShopApp) -> None:

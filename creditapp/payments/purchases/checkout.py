@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
-from creditapp import clock
+from creditapp import accounts, clock
 from creditapp.accounts import User
 from creditapp.accounts.throttle import count_try, counter
 from creditapp.clock import NEVER
@@ -156,9 +156,17 @@ def _sync_once(purchase_id: str, *, failed_by_event: bool) -> Purchase | None:
     if state.paid:
         kind.sync_before_closing(state)
     with failures_logged("purchase not posted", purchase=purchase.id), transaction() as session:
+        is_deleted = not accounts.is_open(session, purchase.user_id)
         if not claim_version(session, purchase):
             return None
-        posting.post(session, purchase, state, failed_by_event=failed_by_event, now=clock.now())
+        posting.post(
+            session,
+            purchase,
+            state,
+            failed_by_event=failed_by_event,
+            is_deleted=is_deleted,
+            now=clock.now(),
+        )
     return purchase
 
 

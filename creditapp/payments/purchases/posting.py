@@ -24,6 +24,9 @@ from creditapp.payments.stripe.records import CheckoutState, Reversals
 PENDING_DAYS = 30
 """How long the sweep asks about a delayed payment; the slowest bank debits take half of it."""
 
+ACCOUNT_DELETED = "its account is deleted"
+"""Reason for the review of a payment that nobody can be granted."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -42,9 +45,15 @@ def post(
     state: CheckoutState,
     *,
     failed_by_event: bool,
+    is_deleted: bool,
     now: datetime,
 ) -> None:
-    """Bring the row and the ledger to Stripe's state, within the caller's transaction."""
+    """Bring the row and the ledger to Stripe's state, within the caller's transaction.
+
+    ``is_deleted`` says that the buyer's account is: a payment that is not granted yet is then kept
+    for review, because nobody could spend its credits. The reconciliation names it until an
+    operator has refunded it.
+    """
     kind = kind_of(purchase)
     columns: dict[str, object] = {"payment_intent_id": state.payment_intent_id}
     if kind.create_checkout is not None:
@@ -53,8 +62,11 @@ def post(
         purchase.grant_id is not None, purchase.refunded_minor, _is_frozen(session, purchase)
     )
     mismatch = _mismatch(purchase, state)
+    if is_deleted and purchase.kind != "plan":  # a plan's invoices are granted, or kept for review
+        mismatch = mismatch or ACCOUNT_DELETED
     if purchase.grant_id is None and state.paid and mismatch:
-        log.error("payment needs review", purchase=purchase.id, reason=mismatch)
+        if state.reversals.reversed_minor(state.amount_total or 0) != state.amount_total:
+            log.error("payment needs review", purchase=purchase.id, reason=mismatch)
         columns |= {"state": "review", "review_reason": mismatch, "next_sync_at": NEVER}
     elif state.paid:
         columns |= kind.post_paid(session, purchase, state, now)

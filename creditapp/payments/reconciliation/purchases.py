@@ -26,6 +26,7 @@ from creditapp.payments.reconciliation.report import (
     Report,
     StripeLists,
     grant_text,
+    is_given_back,
     paid_text,
 )
 from creditapp.payments.reconciliation.subscriptions import reconcile_invoices, select_in
@@ -114,6 +115,8 @@ def _sync_purchase(purchase: Purchase) -> list[Difference]:
     after = _posted_text(synced)
     if state is None or not state.paid:
         return [Difference("granted_not_paid", purchase.id, "not paid", after)] if after else []
+    if not after and is_given_back(state.reversals, state.amount_total or 0):
+        return []
     if not after:
         reason = synced.review_reason or synced.state
         return [Difference("paid_not_granted", purchase.id, paid_text(state), reason)]

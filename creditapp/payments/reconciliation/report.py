@@ -9,7 +9,7 @@ from typing import Any
 
 from creditapp import ledger
 from creditapp.db import snapshot
-from creditapp.payments.stripe.records import CheckoutState
+from creditapp.payments.stripe.records import CheckoutState, Reversals
 from creditapp.units import credits_text
 
 NOTHING = "nothing granted"
@@ -119,6 +119,11 @@ def grant_text(origin: str) -> str:
         grant.revoked_micro + grant.owed_micro,
         frozen=grant.frozen_at is not None,
     )
+
+
+def is_given_back(reversals: Reversals, paid_minor: int) -> bool:
+    """Return whether nothing is left to refund of a payment that granted nothing."""
+    return reversals.reversed_minor(paid_minor) == paid_minor
 
 
 def posted_text(granted: str, reversed_micro: int, *, frozen: bool) -> str:

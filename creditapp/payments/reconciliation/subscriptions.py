@@ -15,9 +15,9 @@ from sqlalchemy.orm import Session
 from creditapp import units
 from creditapp.db import snapshot
 from creditapp.errors import Conflict, NotFound
-from creditapp.payments.reconciliation.report import Difference, posted_text
+from creditapp.payments.reconciliation.report import Difference, is_given_back, posted_text
 from creditapp.payments.stripe.client import StripeGateway
-from creditapp.payments.stripe.records import GatewayError, InvoiceState
+from creditapp.payments.stripe.records import GatewayError, InvoiceState, Reversals
 from creditapp.payments.subscriptions.models import Invoice, ScheduledGrant
 from creditapp.payments.subscriptions.sync import sync_subscription
 from creditapp.services import get
@@ -71,6 +71,8 @@ def _sync_invoice(
     with snapshot() as session:
         invoice = session.get(Invoice, invoice_id)
     if invoice is None or invoice.paid_at is None:
+        if invoice is not None and _is_given_back(invoice):
+            return []
         paid = f"paid {state.paid_minor} {state.currency}" if state else "paid"
         reason = (invoice.review_reason if invoice else None) or _NOT_POSTED
         return [Difference("paid_not_granted", invoice_id, paid, reason)]
@@ -79,6 +81,14 @@ def _sync_invoice(
         return []
     kind = "paid_not_granted" if before == _NOT_POSTED else "refund"
     return [Difference(kind, invoice_id, f"now {after}", f"was {before}", repaired=True)]
+
+
+def _is_given_back(invoice: Invoice) -> bool:
+    """Return whether nothing of an invoice that granted nothing is left to refund."""
+    reversals = Reversals()
+    if invoice.payment_intent_id is not None:
+        reversals = get(StripeGateway).reversals_of(invoice.payment_intent_id)
+    return is_given_back(reversals, invoice.paid_minor)
 
 
 def _invoice_text(invoice_id: str) -> str:

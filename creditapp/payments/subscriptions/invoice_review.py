@@ -13,6 +13,7 @@ from creditapp.catalog import Catalog
 from creditapp.db import snapshot
 from creditapp.errors import Conflict, NotFound, ValidationFailed
 from creditapp.payments.purchases.models import Purchase
+from creditapp.payments.purchases.posting import ACCOUNT_DELETED
 from creditapp.payments.stripe.client import StripeGateway
 from creditapp.payments.stripe.records import InvoiceLine, InvoiceState, PriceState
 from creditapp.payments.subscriptions import plan_lines
@@ -39,6 +40,8 @@ def accept_invoice(invoice_id: str, *, plan_id: str | None = None) -> Invoice:
         return invoice
     if invoice.review_reason is None:
         raise Conflict(f"{invoice_id} is not paid, so there is nothing to grant.")
+    if invoice.review_reason == ACCOUNT_DELETED:
+        raise Conflict(f"Its account is deleted. Give the money back: ./run refund {invoice_id}")
     line, before = _plan_line(invoice)
     price = _fetch_price(line.price_id)
     terms = _terms(invoice, before, price, plan_id)

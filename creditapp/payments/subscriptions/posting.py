@@ -16,6 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from creditapp.clock import NEVER
+from creditapp.payments.purchases.posting import ACCOUNT_DELETED
 from creditapp.payments.stripe.records import (
     LIVE_STATUSES,
     InvoiceLine,
@@ -46,6 +47,8 @@ class StripeState:
     """By invoice, of those whose refunds and disputes were read."""
     prices: Mapping[str, PlanPrice] = field(default_factory=dict)
     """By id, of the invoices' lines and of the next invoice."""
+    owner_deleted: bool = False
+    """Whether the account is: what is paid from then on is kept for review, as a purchase is."""
 
     @property
     def unpaid_invoices(self) -> list[InvoiceState]:
@@ -70,7 +73,9 @@ def post(
             invoice.id, invoice.payment_intent_id
         )
         session.flush()
-        if invoice_state.paid and invoice.paid_at is None:
+        if invoice_state.paid and invoice.paid_at is None and state.owner_deleted:
+            _keep_for_review(invoice, ACCOUNT_DELETED)
+        elif invoice_state.paid and invoice.paid_at is None:
             line = plan_lines.current_line(state.invoices[: number + 1], state.prices)
             invoice.title = _title(invoice, line, state.prices)
             history = history_of(session, state.subscription, state.invoices[:number], state.prices)
@@ -178,9 +183,7 @@ def _schedule_credits(
     try:
         schedule = proration.credit_schedule(state, prices, history)
     except UnknownPrice as unknown:
-        if invoice.review_reason is None:
-            log.error("invoice needs review", invoice=invoice.id, price=str(unknown))
-        invoice.review_reason = "its price is in no catalog"
+        _keep_for_review(invoice, "its price is in no catalog", price=str(unknown))
         return 0
     schedule = _with_quote(schedule, state, subscription)
     if others := plan_lines.unknown_prices(state, prices):
@@ -196,6 +199,12 @@ def _schedule_credits(
             )
     scheduled_grants.schedule(session, invoice, schedule.months, now=now)
     return schedule.first_micro
+
+
+def _keep_for_review(invoice: Invoice, reason: str, **fields: str) -> None:
+    if invoice.review_reason is None:
+        log.error("invoice needs review", invoice=invoice.id, reason=reason, **fields)
+    invoice.review_reason = reason
 
 
 def _with_quote(

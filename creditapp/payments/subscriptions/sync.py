@@ -15,7 +15,7 @@ import structlog
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from creditapp import clock
+from creditapp import accounts, clock
 from creditapp.clock import NEVER
 from creditapp.db import insert_once, snapshot, stop_reading, transaction
 from creditapp.errors import Conflict, NotFound
@@ -23,7 +23,7 @@ from creditapp.logs import failures_logged
 from creditapp.payments import customers
 from creditapp.payments.purchases.models import Purchase
 from creditapp.payments.stripe.client import StripeGateway
-from creditapp.payments.stripe.records import SubscriptionState
+from creditapp.payments.stripe.records import LIVE_STATUSES, SubscriptionState
 from creditapp.payments.subscriptions import posting as plan_posting
 from creditapp.payments.subscriptions import prices as plan_prices
 from creditapp.payments.subscriptions.models import Invoice, Subscription
@@ -98,12 +98,16 @@ def _sync_once(subscription_id: str, invoice_id: str | None) -> Subscription | N
     if state is None:
         return _end_missing(row)
     user_id = row.user_id if row else _find_owner(state.subscription)
+    if _renews_for_nobody(state.subscription, user_id):
+        get(StripeGateway).cancel_at_period_end(state.subscription)
+        return None
     price_ids = {line.price_id for invoice in state.invoices for line in invoice.lines}
     state.prices = plan_prices.find_prices({state.subscription.item.price_id} | price_ids)
     with (
         failures_logged("subscription not posted", subscription=subscription_id),
         transaction() as session,
     ):
+        state.owner_deleted = not accounts.is_open(session, user_id)
         subscription = _claim(session, row, state.subscription, user_id)
         if subscription is not None:
             plan_posting.post(session, subscription, state, now=clock.now())
@@ -141,6 +145,14 @@ def _fetch_stripe_state(
         if is_recent or row is None or row.disputed or invoice.id == invoice_id:
             state.reversals[invoice.id] = gateway.reversals_of(payment_intent_id)
     return state
+
+
+def _renews_for_nobody(state: SubscriptionState, user_id: str) -> bool:
+    """Return whether a subscription would charge again although its account is deleted."""
+    if state.status not in LIVE_STATUSES or state.ended_at or state.cancel_at:
+        return False
+    with snapshot() as session:
+        return accounts.find(session, user_id) is None
 
 
 def _retrieve(subscription_id: str) -> SubscriptionState | None:
