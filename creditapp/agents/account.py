@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
-from creditapp import ledger
+from creditapp import accounts, ledger
 from creditapp.agents import settlement
 from creditapp.agents.receipts import Receipt
 from creditapp.agents.refusals import CreditsExhausted, Refunded
@@ -33,9 +33,11 @@ def move_to_account(
 ) -> MovedCredits:
     """Move all that can be spent of a receipt into the wallet of a user.
 
-    Raises ``CreditsExhausted`` when nothing is left, also to one of two that move it at once, and
-    ``Refunded``. Credits of images that are being made stay with the receipt.
+    Raises ``CreditsExhausted`` when nothing is left, also to one of two that move it at once,
+    ``Refunded``, and ``AuthenticationRequired`` for an account that was deleted meanwhile. Credits
+    of images that are being made stay with the receipt.
     """
+    accounts.require_open(session, user_id)
     connection = session.connection()
     request_id = receipt.request.id
     from_id = ledger.find_wallet(connection, settlement.WALLET, request_id)

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from creditapp import ledger, units
+from creditapp import accounts, ledger, units
 from creditapp.accounts import User
 from creditapp.cli.context import app_context, find_user, say
 from creditapp.clock import NEVER, now
@@ -28,6 +28,8 @@ def grant(email: str, amount: str, reason: str, as_json: bool) -> None:
     with app_context():
         user = find_user(email)
         with transaction() as session:
+            if not accounts.is_open(session, user.id):
+                raise click.ClickException(f"The account {email} was deleted just now.")
             connection = session.connection()
             wallet_id = ledger.ensure_wallet(connection, "user", user.id, now=now())
             ledger.grant(

@@ -56,10 +56,9 @@ def give(session: Session, order: OperatorGrant, *, now: datetime) -> Granted:
     stored = idempotency.claim(connection, CALLER, "grant", order.key, digest, now=now)
     if stored is not None:
         return replace(Granted(**json.loads(stored)), replayed=True)
-    user = accounts.find(session, order.user_id)
-    if user is None:
+    if not accounts.is_open(session, order.user_id):
         raise NotFound("There is no user with this id.")
-    wallet_id = ledger.ensure_wallet(connection, "user", user.id, now=now)
+    wallet_id = ledger.ensure_wallet(connection, "user", order.user_id, now=now)
     grant = ledger.grant(
         connection,
         wallet_id,

@@ -17,7 +17,7 @@ from typing import Final
 from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
-from creditapp import ledger
+from creditapp import accounts, ledger
 from creditapp.accounts import Member
 from creditapp.catalog import Catalog
 from creditapp.errors import Forbidden, NotFound, ValidationFailed
@@ -76,7 +76,8 @@ def spend(session: Session, by: Member, order: FeatureSpend, *, now: datetime) -
 
     Raises ``ValidationFailed``, ``Forbidden`` for a token of another feature,
     ``InsufficientCredits``, ``BudgetExceeded`` and ``MaxCreditsExceeded`` (402), ``AccountFrozen``
-    (403) and ``IdempotencyKeyReused`` (409); none of them leaves a trace.
+    (403), ``IdempotencyKeyReused`` (409), and ``AuthenticationRequired`` for an account that was
+    deleted meanwhile (401); none of them leaves a trace.
     """
 
     def act(connection: Connection, charge: NewCharge) -> Charge:
@@ -138,6 +139,7 @@ def _charge_once(
     feature, digest = parse_feature(order.feature), order.digest()
     if by.feature is not None and by.feature != feature:
         raise Forbidden(f"This access token is for {by.feature}.")
+    accounts.require_open(session, by.id)
     connection = session.connection()
     stored = idempotency.claim(connection, by.id, route, order.key, digest, now=now)
     if stored is not None:

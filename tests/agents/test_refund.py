@@ -9,9 +9,13 @@ import pytest
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
+from creditapp.agents import account, receipts
 from creditapp.agents.rails import Rails
+from creditapp.cli.context import find_user
+from creditapp.clock import now
 from creditapp.config import Settings
-from creditapp.db import snapshot
+from creditapp.db import snapshot, transaction
+from creditapp.errors import AuthenticationRequired
 from creditapp.generation.providers import GenerationFailed
 from creditapp.payments.stripe.records import GatewayError
 from creditapp.payments.subscriptions.models import Refund
@@ -273,6 +277,19 @@ def test_a_guest_moves_nothing(shop: AgentShop, guest: Person) -> None:
 
     assert answer.status_code == 401
     assert shop.balance(receipt)["remaining"] == 3
+
+
+def test_an_account_that_is_deleted_meanwhile_takes_nothing(shop: AgentShop, alice: Person) -> None:
+    text = shop.receipt(3)
+    with shop.app.app_context():
+        receipt, member = receipts.prove(text, now=now()), find_user(alice.email)
+    deleted = alice.post("/settings/delete", {"current_password": "correct horse battery"})
+    assert deleted.status_code == 303
+
+    with pytest.raises(AuthenticationRequired), shop.app.app_context(), transaction() as session:
+        account.move_to_account(session, receipt, member.id, now=now())
+
+    assert shop.balance(text)["remaining"] == 3
 
 
 def test_moved_credits_are_not_refunded_and_refunded_ones_not_moved(

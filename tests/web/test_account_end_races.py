@@ -13,13 +13,15 @@ from PIL import Image
 from sqlalchemy import func, select
 
 from creditapp import api_keys, credentials, ledger
-from creditapp.accounts import find_by_email
+from creditapp.accounts import Member, find_by_email
 from creditapp.api_keys import ApiKey, KeySettings
 from creditapp.chat.models import Conversation, Message, UsageRecord
 from creditapp.clock import StoppedClock
 from creditapp.credentials import VENDORS, ProviderKey
 from creditapp.db import snapshot, transaction
-from creditapp.errors import AuthenticationRequired
+from creditapp.errors import AppError, AuthenticationRequired, NotFound
+from creditapp.features import FeatureSpend, spending
+from creditapp.features.grants import OperatorGrant, give
 from creditapp.generation.models import FINISHED, Generation, Prompt, Upload
 from creditapp.generation.moderation import Moderation
 from creditapp.generation.uploads import store
@@ -139,6 +141,64 @@ def test_a_deleted_account_gets_no_key_and_no_checkout(
         with snapshot() as session:
             for table in (ApiKey, ProviderKey):
                 assert session.scalars(select(table)).all() == []
+
+
+def test_a_deleted_account_spends_nothing_and_is_given_nothing(
+    app: Flask, alice: Person, clock: StoppedClock, delete: Callable[[], None]
+) -> None:
+    with app.app_context(), snapshot() as session:
+        user = find_by_email(session, "alice@example.com")
+    assert user is not None
+    delete()
+    at = clock.now()
+    member = Member(user.id, user.email, False, True, None, "session", at, None, None)
+    order = FeatureSpend(amount_micro=1, feature="letters", key="one")
+    held = FeatureSpend(amount_micro=1, feature="letters", key="two", hold_seconds=60)
+    grant = OperatorGrant(user_id=user.id, amount_micro=1, reason="for the wait", key="three")
+    verbs: list[tuple[type[AppError], Callable[[Any], object]]] = [
+        (AuthenticationRequired, lambda session: spending.spend(session, member, order, now=at)),
+        (AuthenticationRequired, lambda session: spending.hold(session, member, held, now=at)),
+        (NotFound, lambda session: give(session, grant, now=at)),
+    ]
+    with app.app_context():
+        for refusal, verb in verbs:
+            with pytest.raises(refusal), transaction() as session:
+                verb(session)
+    assert left(app) == []
+
+
+@pytest.mark.parametrize("path", ["/api/credits/spend", "/api/credits/holds"])
+def test_a_spend_and_a_deletion_at_once_are_one_before_the_other(app: Flask, path: str) -> None:
+    body = {"amount": 1, "feature": "letters", "description": "A letter to Anna"}
+    for number in range(4):
+        email = f"person{number}@example.com"
+        person, phone = Person(app).sign_up(email), Person(app)
+        log_in(phone, email)
+        form = {**CONFIRMED, "csrf_token": phone.token()}
+        start, statuses = threading.Barrier(2), dict[str, int]()
+
+        def spend(person: Person = person, start: Any = start, statuses: Any = statuses) -> None:
+            start.wait()
+            answer = person.call("POST", path, body, Idempotency_Key="one")
+            statuses["spend"] = answer.status_code
+
+        def end(
+            phone: Person = phone, start: Any = start, statuses: Any = statuses, form: Any = form
+        ) -> None:
+            start.wait()
+            statuses["end"] = phone.browser.post(PATH, data=form).status_code
+
+        threads = [threading.Thread(target=each) for each in (spend, end)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert statuses["spend"] in (200, 201, 401)
+        assert statuses["end"] in (303, 409)
+        assert texts(app) == 0 or statuses["end"] == 409, statuses
+    with app.app_context(), snapshot() as session:
+        report = ledger.proof.check(session.connection())
+        assert report.ok, report.as_text()
 
 
 def test_an_order_and_a_deletion_at_once_are_one_before_the_other(app: Flask) -> None:
