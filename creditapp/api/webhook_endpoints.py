@@ -110,7 +110,7 @@ class DeliveryAnswer(Schema):
 
     id: str
     event: str
-    state: Literal["pending", "delivered", "failed"]
+    state: Literal["pending", "delivered", "failed", "not_sent"]
     created_at: Moment
     next_attempt_at: Moment | None
     finished_at: Moment | None

@@ -27,7 +27,7 @@ from creditapp.ledger import idempotency
 from creditapp.pagination import page_of, parse_cursor
 from creditapp.services import get
 from creditapp.web import view_models
-from creditapp.webhooks_out import EVENTS, EndpointSettings, WebhookEndpoint
+from creditapp.webhooks_out import EVENTS, WAITING_MAX, EndpointSettings, WebhookEndpoint
 
 PATH = "/settings/webhooks"
 PAGE_SIZE = 20
@@ -201,6 +201,7 @@ def _log_of(row: WebhookEndpoint) -> dict[str, Any]:
     soon = moment + _SOON
     return {
         "endpoint": view_models.webhook_endpoint(row, now=moment),
+        "waiting_max": WAITING_MAX if webhooks_out.is_full(session, row.id) else None,
         "deliveries": deliveries,
         "next_url": page.next_cursor and with_query(here, {"cursor": page.next_cursor}),
         # While an attempt is awaited, the log renews itself.

@@ -21,8 +21,10 @@ from creditapp.webhooks_out.endpoints import (
 )
 from creditapp.webhooks_out.events import EVENTS
 from creditapp.webhooks_out.log import (
+    WAITING_MAX,
     attempts_of,
     find_delivery,
+    is_full,
     list_deliveries,
     next_attempt_at,
     redeliver,

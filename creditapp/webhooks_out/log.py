@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import ColumnElement, delete, func, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, delete, exists, func, select, update
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from creditapp.db import update_if
 from creditapp.errors import Conflict, NotFound
@@ -17,6 +17,8 @@ from creditapp.webhooks_out.models import WebhookAttempt, WebhookDelivery, Webho
 
 ATTEMPTS_MAX: Final = 100
 """Of one delivery, sent again by its member: each is a row, and a request to somebody's server."""
+WAITING_MAX: Final = 10_000
+"""For one endpoint: an event beyond is not sent, unless its member asks for it."""
 RETENTION: Final = timedelta(days=7)
 """How long a delivery is kept after its event."""
 
@@ -41,6 +43,19 @@ def attempts_of(
         for attempt in session.scalars(query.order_by(WebhookAttempt.number)):
             attempts[attempt.delivery_id].append(attempt)
     return attempts
+
+
+def is_full(session: Session, endpoint_id: str) -> bool:
+    """Return whether ``WAITING_MAX`` events wait for an endpoint."""
+    return session.execute(select(has_waiting(endpoint_id, WAITING_MAX))).scalar_one()
+
+
+def has_waiting(endpoint_id: str | InstrumentedAttribute[str], count: int) -> ColumnElement[bool]:
+    """Return the condition that at least ``count`` events wait for an endpoint."""
+    waiting = select(WebhookDelivery.id).where(
+        WebhookDelivery.endpoint_id == endpoint_id, WebhookDelivery.state == "pending"
+    )
+    return exists(waiting.offset(count - 1))
 
 
 def find_delivery(session: Session, endpoint_id: str, delivery_id: str) -> WebhookDelivery:

@@ -22,7 +22,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 from creditapp import db
 from creditapp.db import UtcDateTime
 
-STATES: Final = ("pending", "delivered", "failed")
+STATES: Final = ("pending", "delivered", "failed", "not_sent")
+"""Not sent: too many waited for the endpoint already."""
 REASONS: Final = ("member", "failing", "gone")
 """Why an endpoint is off: its member, days of failures, or its answer 410."""
 
@@ -77,7 +78,7 @@ class WebhookDelivery(db.Model):
         Index("ix_webhook_deliveries_created_at", "created_at"),
         Index(
             "ix_webhook_deliveries_due",
-            *("due_at", "endpoint_id"),
+            *("endpoint_id", "due_at"),
             sqlite_where=_PENDING,
             postgresql_where=_PENDING,
         ),

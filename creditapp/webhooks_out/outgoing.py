@@ -1,7 +1,8 @@
 """Queue events for the endpoints that chose them, in the transaction of their cause.
 
 Grants and charges are read from the ledger's entries afterwards: an entry is written with its
-cause and numbered without gaps, so nothing is missed, and spending does no work for webhooks.
+cause and numbered without gaps, so nothing is missed, and spending does no work for webhooks. While
+many events wait for an endpoint, its entries are read later; other events are kept as not sent.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from creditapp.webhooks_out import limits, log
 from creditapp.webhooks_out.events import HISTORY_EVENTS, TEST, payload
 from creditapp.webhooks_out.models import WebhookDelivery, WebhookEndpoint
 
+HISTORY_WAITING_MAX: Final = 1000
+"""For one endpoint: beyond, entries are left in the ledger until fewer events wait."""
 _ENDPOINTS: Final = 200
 _ENTRIES: Final = 200
 """At once, of one endpoint; the next sweep goes on."""
@@ -40,7 +43,8 @@ def queue(
 ) -> None:
     """Queue an event for each endpoint of a member that chose it; one query where none did.
 
-    ``key`` names the cause, never the attempt: the same key again queues nothing.
+    ``key`` names the cause, never the attempt: the same key again queues nothing. Where
+    ``log.WAITING_MAX`` events wait, it is kept as not sent.
     """
     query = select(WebhookEndpoint).where(
         WebhookEndpoint.user_id == user_id, WebhookEndpoint.disabled_at.is_(None)
@@ -48,7 +52,8 @@ def queue(
     # An endpoint that is being deleted at this moment is waited for, and left out then.
     for endpoint in session.scalars(query.with_for_update(read=True, key_share=True)):
         if event in endpoint.events:
-            _insert(session, endpoint, event, data, key, now=now)
+            state = "not_sent" if log.is_full(session, endpoint.id) else "pending"
+            _insert(session, endpoint, event, data, key, now=now, state=state)
 
 
 def queue_test(session: Session, endpoint: WebhookEndpoint, *, now: datetime) -> WebhookDelivery:
@@ -69,7 +74,11 @@ def queue_history() -> None:
     query = (
         select(WebhookEndpoint.id, Wallet.id)
         .join(Wallet, (Wallet.owner_kind == "user") & (Wallet.owner_id == WebhookEndpoint.user_id))
-        .where(WebhookEndpoint.disabled_at.is_(None), Wallet.seq > WebhookEndpoint.announced_seq)
+        .where(
+            WebhookEndpoint.disabled_at.is_(None),
+            Wallet.seq > WebhookEndpoint.announced_seq,
+            ~log.has_waiting(WebhookEndpoint.id, HISTORY_WAITING_MAX),
+        )
     )
     with snapshot() as session:
         behind = session.execute(query.limit(_ENDPOINTS)).all()
@@ -119,6 +128,7 @@ def _insert(
     *,
     now: datetime,
     due_at: datetime | None = None,
+    state: str = "pending",
 ) -> WebhookDelivery:
     """Queue an event of the moment ``now``, due at once unless ``due_at`` is given."""
     row = WebhookDelivery(
@@ -127,11 +137,12 @@ def _insert(
         key=key,
         event=event,
         payload=payload(event, data, now=now),
-        state="pending",
+        state=state,
         attempts=0,
         retries=0,
         due_at=due_at or now,
         created_at=now,
+        finished_at=None if state == "pending" else now,
     )
     insert_once(session, row, ["endpoint_id", "key"])
     return row

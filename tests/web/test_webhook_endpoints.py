@@ -136,6 +136,18 @@ def test_a_test_event_shows_in_the_log_and_is_sent_again(
     assert not alice.page(link).all('form[action$="/test"]')
 
 
+def test_an_event_that_waited_when_its_endpoint_was_switched_off_can_be_sent(alice: Person) -> None:
+    link, _ = create(alice)
+    alice.post(f"{link}/test")
+    alice.post(link, FIELDS)  # without the box: off
+    assert not alice.page(link).all('form[action$="/redeliver"]')
+    alice.post(link, {**FIELDS, "enabled": "1"})
+    page = alice.page(link)
+    assert "Failed" in page.one(".webhook-delivery-state").text
+    assert alice.post(page.one('form[action$="/redeliver"]')["action"]).status_code == 303
+    assert "Waiting" in alice.page(link).one(".webhook-delivery-state").text
+
+
 def test_a_strangers_endpoint_is_not_found(app: Flask, alice: Person) -> None:
     link, _ = create(alice)
     alice.post(f"{link}/test")

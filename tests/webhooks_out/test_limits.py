@@ -14,12 +14,13 @@ from creditapp.clock import rfc3339
 from creditapp.db import transaction
 from creditapp.rate_limits import WEBHOOK_ADDRESSES, WEBHOOK_RESENDS, WEBHOOK_TESTS
 from creditapp.runtime import tasks
-from creditapp.webhooks_out import WebhookDelivery, limits, runs
+from creditapp.webhooks_out import WebhookDelivery, WebhookEndpoint, limits, log, outgoing, runs
 from creditapp.webhooks_out.log import ATTEMPTS_MAX
 from tests.api.contract import Program
 from tests.app_factory import Person
 from tests.webhooks_out.hooks import PATH, Hooks, queue_again
 from tests.webhooks_out.receiver import Receiver
+from tests.webhooks_out.test_events import charge
 
 
 def test_a_slow_receiver_holds_a_thread_for_some_seconds_alone(
@@ -187,3 +188,66 @@ def test_the_log_tells_the_end_of_a_pause_as_the_next_attempt(
     hooks.deliver()
     until = hooks.clock.now() + timedelta(seconds=600)
     assert {each["nextAttemptAt"] for each in hooks.log(alice, endpoint)} == {rfc3339(until)}
+
+
+def test_beyond_many_that_wait_an_event_is_not_sent_until_its_member_asks(
+    app: Flask, alice: Person, hooks: Hooks, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log, "WAITING_MAX", 2)
+    endpoint = hooks.endpoint(alice, receiver, "credits.low")
+    receiver.status = 500
+    with app.app_context(), transaction() as session:
+        owner = session.get_one(WebhookEndpoint, endpoint["id"]).user_id
+        for number in range(4):
+            outgoing.queue(
+                session, owner, "credits.low", {}, f"low-{number}", now=hooks.clock.now()
+            )
+    sent = hooks.log(alice, endpoint)
+    assert [each["state"] for each in sent] == ["not_sent", "not_sent", "pending", "pending"]
+    assert sent[0]["nextAttemptAt"] is None
+    page = alice.page(f"/settings/webhooks/{endpoint['id']}")
+    assert "events are waiting" in page.one(".webhook-state").text
+    assert "Not sent, because too many were waiting" in page.all(".webhook-delivery")[0].text
+    receiver.status = 204
+    hooks.deliver()
+    assert len(receiver.ids) == 2
+    page = alice.page(f"/settings/webhooks/{endpoint['id']}")
+    assert not page.all(".webhook-state")
+    again = page.all('.webhook-delivery form[action$="/redeliver"]')[0]["action"]
+    assert alice.post(again).status_code == 303
+    queue_again(hooks, endpoint)
+    hooks.deliver()
+    assert set(receiver.ids) == {sent[0]["id"], sent[2]["id"], sent[3]["id"], receiver.ids[-1]}
+    states = [each["state"] for each in hooks.log(alice, endpoint)]
+    assert states == ["delivered", "delivered", "not_sent", "delivered", "delivered"]
+
+
+def test_charges_wait_in_the_ledger_while_many_wait_for_an_endpoint_and_none_is_lost(
+    alice: Person,
+    charlie: Person,
+    hooks: Hooks,
+    receiver: Receiver,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The events of other members are queued meanwhile, however many endpoints are full."""
+    monkeypatch.setattr(outgoing, "HISTORY_WAITING_MAX", 2)
+    monkeypatch.setattr(outgoing, "_ENTRIES", 1)
+    monkeypatch.setattr(outgoing, "_ENDPOINTS", 1)
+    receiver.status = 500
+    endpoint = hooks.endpoint(alice, receiver, "credits.spent")
+    other = hooks.endpoint(charlie, receiver, "credits.spent")
+    receiver.secret = ""  # of neither
+    for _ in range(5):
+        charge(alice, 0.5)
+    for _ in range(4):
+        hooks.deliver()
+    assert len(hooks.log(alice, endpoint)) == 2
+    charge(charlie, 0.5)
+    hooks.deliver()
+    assert len(hooks.log(charlie, other)) == 1
+    receiver.status = 204
+    for _ in range(10):
+        hooks.deliver(timedelta(minutes=1))
+    sent = hooks.log(alice, endpoint)
+    assert [each["state"] for each in sent] == ["delivered"] * 5
+    assert len({each["id"] for each in sent} & set(receiver.ids)) == 5
