@@ -44,8 +44,20 @@ _NEVER: Final = tuple(
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
+_UNKNOWN: Final = frozenset(
+    getattr(socket, name)
+    for name in ("EAI_NONAME", "EAI_NODATA", "EAI_ADDRFAMILY")
+    if hasattr(socket, name)
+)
+"""Errors of a lookup that say that the name has no address; any other one says nothing about it."""
+
+
 class AddressRefused(Exception):
     """An address that no webhook may go to; its text is one sentence for the member."""
+
+
+class UnknownHost(Exception):
+    """A name without an IP address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +103,13 @@ def resolve(target: Target) -> list[str]:
     """Return the IP addresses to connect to; raise ``AddressRefused`` unless all are public.
 
     The name is looked up once, and the connection goes to a returned address itself: a name that
-    answers differently the next time reaches nothing else. Raises ``OSError`` for an unknown name,
-    and ``TimeoutError`` for one that no name server answers for within ``LOOKUP_SECONDS``.
+    answers differently the next time reaches nothing else. Raises ``UnknownHost``, ``OSError`` for
+    a lookup that failed, and ``TimeoutError`` for one without an answer in ``LOOKUP_SECONDS``.
     """
     found = _look_up(target.host, target.port)
     addresses = [ipaddress.ip_address(text.partition("%")[0]) for text in found]
     if not addresses:
-        raise OSError("no address")
+        raise UnknownHost
     allowed = is_public if target.tls else _is_loopback
     if not all(allowed(address) for address in addresses):
         raise AddressRefused("The address is not public.")
@@ -129,7 +141,8 @@ def _look_up(host: str, port: int) -> list[str]:
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
-            answer.set_exception(error)
+            unknown = isinstance(error, UnicodeError) or error.errno in _UNKNOWN
+            answer.set_exception(UnknownHost() if unknown else error)
         else:
             answer.set_result([str(info[4][0]) for info in found])
         finally:

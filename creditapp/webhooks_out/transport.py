@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from creditapp.clock import Clock
 from creditapp.webhooks_out import addresses
-from creditapp.webhooks_out.addresses import AddressRefused, Target
+from creditapp.webhooks_out.addresses import AddressRefused, Target, UnknownHost
 
 if TYPE_CHECKING:
     import httpx2
@@ -53,8 +53,8 @@ class Outcome:
 def post(url: str, body: bytes, headers: Mapping[str, str], *, loopback: bool) -> Outcome:
     """Post ``body`` once and return the outcome; never raises for what the receiver does.
 
-    The problems are ``refused_address``, ``unknown_host``, ``no_lookup``, ``no_connection``,
-    ``no_answer``, ``tls``, ``timeout``, ``redirect`` and ``status``.
+    The problems are ``refused_address``, ``unknown_host``, ``lookup_failed``, ``no_lookup``,
+    ``no_connection``, ``no_answer``, ``tls``, ``timeout``, ``redirect`` and ``status``.
     """
     started = time.monotonic()
     with _Deadline(TOTAL_SECONDS) as deadline:
@@ -65,8 +65,10 @@ def post(url: str, body: bytes, headers: Mapping[str, str], *, loopback: bool) -
             outcome = Outcome(problem="refused_address")
         except TimeoutError:
             outcome = Outcome(problem="no_lookup")
-        except (OSError, UnicodeError):
+        except UnknownHost:
             outcome = Outcome(problem="unknown_host")
+        except OSError:
+            outcome = Outcome(problem="lookup_failed")
         else:
             for ip in ips:
                 outcome = _send(target, ip, body, headers, deadline)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+from typing import NoReturn
+
 import pytest
 from flask import Flask
 from sqlalchemy import select
@@ -10,7 +13,7 @@ from creditapp import webhooks_out
 from creditapp.clock import now
 from creditapp.db import snapshot
 from creditapp.runtime import tasks
-from creditapp.webhooks_out import WebhookEndpoint
+from creditapp.webhooks_out import WebhookEndpoint, addresses
 from tests.app_factory import Person, Queue
 from tests.pages import parse_html
 from tests.web.steps import HTMX, queries
@@ -108,8 +111,11 @@ def test_a_wrong_field_is_named_and_what_was_typed_is_kept(
 
 
 def test_a_test_event_shows_in_the_log_and_is_sent_again(
-    app: Flask, alice: Person, queue: Queue
+    app: Flask, alice: Person, queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def unknown(*_arguments: object, **_options: object) -> NoReturn:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
     link, _ = create(alice, url="https://hooks.invalid/")
     assert alice.post(f"{link}/test").location.endswith("#log")
     page = alice.page(link)
@@ -120,7 +126,9 @@ def test_a_test_event_shows_in_the_log_and_is_sent_again(
     assert "on its way already" in refused.text
     with app.app_context():
         tasks.sweep_webhooks()
-    queue.run()
+    with monkeypatch.context() as patched:
+        patched.setattr(addresses.socket, "getaddrinfo", unknown)
+        queue.run()
     page = alice.page(link)
     assert "the name is unknown" in page.one(".webhook-delivery").text
     assert "Failing" in page.one("#log").text

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import threading
 import time
+from datetime import timedelta
 from ipaddress import ip_address
 
 import pytest
@@ -150,9 +152,46 @@ def test_localhost_that_resolves_elsewhere_is_not_called(monkeypatch: pytest.Mon
     assert outcome.problem == "refused_address"
 
 
-def test_an_unknown_name_is_a_failure_like_any_other() -> None:
-    outcome = transport.post("https://hooks.invalid/", b"{}", {}, loopback=False)
-    assert (outcome.ok, outcome.status, outcome.problem) == (False, None, "unknown_host")
+@pytest.mark.parametrize(
+    ("error", "problem"),
+    [
+        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "unknown_host"),
+        (socket.gaierror(socket.EAI_NODATA, "No address"), "unknown_host"),
+        (UnicodeError("label too long"), "unknown_host"),
+        (socket.gaierror(socket.EAI_AGAIN, "Temporary failure"), "lookup_failed"),
+        (socket.gaierror(socket.EAI_FAIL, "Non-recoverable failure"), "lookup_failed"),
+        (OSError(errno.EMFILE, "Too many open files"), "lookup_failed"),
+    ],
+)
+def test_an_unknown_name_and_a_lookup_that_failed_are_told_apart(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, problem: str
+) -> None:
+    """A name server in trouble says nothing about the name."""
+
+    def look_up(*_arguments: object, **_options: object) -> list[tuple[object, ...]]:
+        raise error
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    outcome = transport.post("https://hooks.example.com/", b"{}", {}, loopback=False)
+    assert (outcome.ok, outcome.status, outcome.problem) == (False, None, problem)
+
+
+def test_a_lookup_that_failed_is_tried_again_and_the_log_says_so(
+    alice: Person, hooks: Hooks, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoint = hooks.endpoint(alice, receiver, "credits.spent")
+    alice.call("POST", f"{PATH}/{endpoint['id']}/test")
+
+    def refuse(_target: addresses.Target) -> list[str]:
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(addresses, "resolve", refuse)
+        hooks.deliver()
+    page = alice.page(f"/settings/webhooks/{endpoint['id']}")
+    assert "the name could not be looked up" in page.one(".webhook-delivery").text
+    hooks.deliver(timedelta(seconds=15))
+    assert receiver.types() == ["webhook.test"]
 
 
 def test_an_address_saved_before_the_setting_was_withdrawn_is_not_called(
@@ -183,7 +222,7 @@ class HangingLookup:
     def __call__(self, *_arguments: object, **_options: object) -> list[tuple[object, ...]]:
         self.asked += 1
         self.over.wait(30)
-        raise socket.gaierror
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     def threads(self) -> int:
         """Return how many threads wait for an answer."""
