@@ -8,6 +8,7 @@ import click
 
 from creditapp import accounts, ledger, units
 from creditapp.accounts import User
+from creditapp.agents import ledger_check as agents_ledger_check
 from creditapp.cli.context import app_context, find_user, say
 from creditapp.clock import NEVER, now
 from creditapp.config import Settings
@@ -107,7 +108,8 @@ def proof(seals: bool, as_json: bool) -> None:
         # The digests that the nightly job wrote beside the database, where this machine has them.
         exported = ledger.exported_seals(get(Settings).data_dir / "seals.log")
         report = ledger.proof.check(session.connection(), with_seals=seals, exported=exported)
-        report.results.append(ledger_check.check(session.connection()))
+        for check in (ledger_check.check, agents_ledger_check.check):
+            report.results.append(check(session.connection()))
         say(report.as_dict(), report.as_text(), as_json)
     if not report.ok:
         raise click.exceptions.Exit(1)

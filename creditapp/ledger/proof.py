@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, TextClause, text
 
 from creditapp.ledger import seals, triggers
 from creditapp.ledger.invariants import INVARIANTS
@@ -135,6 +135,19 @@ def check(
         for account, lines, amount_micro in connection.execute(_ACCOUNTS)
     }
     return Report(results, accounts)
+
+
+def compare(
+    connection: Connection, name: str, sentence: str, count: TextClause, breaches: TextClause
+) -> Result:
+    """Return the result of a check of grants against the rows of a package above the ledger.
+
+    ``count`` counts the rows; ``breaches`` selects a wallet, or null, and a sentence of each.
+    """
+    findings = [Finding(wallet_id, text) for wallet_id, text in connection.execute(breaches)]
+    checked = connection.execute(count).scalar_one()
+    left_out = max(0, len(findings) - FINDINGS_MAX)
+    return Result(name, sentence, checked, findings[:FINDINGS_MAX], left_out)
 
 
 def _invariants(connection: Connection) -> list[Result]:

@@ -21,6 +21,7 @@ from typing import Literal, cast
 from sqlalchemy import Connection, text
 
 from creditapp import ledger
+from creditapp.agents import ledger_check as agents_ledger_check
 from creditapp.config import Settings, SettingsInvalid
 from creditapp.media import Media, open_media
 from creditapp.payments.reconciliation import ledger_check
@@ -191,6 +192,7 @@ def is_ledger_whole(connection: Connection, seals: Path, revision: str) -> bool:
     exported = ledger.exported_seals(seals)
     report = ledger.proof.check(connection, with_seals=True, exported=exported)
     report.results.append(ledger_check.check(connection))
+    report.results.append(agents_ledger_check.check(connection))
     return report.ok
 
 

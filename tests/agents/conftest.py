@@ -13,6 +13,7 @@ from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
 from creditapp import ledger
+from creditapp.agents import ledger_check
 from creditapp.agents.models import PaymentRequest, Settlement
 from creditapp.clock import StoppedClock
 from creditapp.db import Model, snapshot
@@ -118,6 +119,7 @@ class AgentShop:
         """Fail unless every invariant of the ledger holds."""
         with self.app.app_context(), snapshot() as session:
             report = ledger.proof.check(session.connection())
+            report.results.append(ledger_check.check(session.connection()))
         assert report.ok, report.as_text()
 
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
-from creditapp.ledger.proof import Finding, Result
+from creditapp.ledger.proof import Result, compare
 
 SENTENCE: Final = (
     "Each paid purchase and month of a plan has one grant of its own, and no credits were sold"
@@ -44,8 +44,4 @@ _BREACHES: Final = text(
 
 def check(connection: Connection) -> Result:
     """Compare purchases and months of plans with their grants, in two queries."""
-    findings = [
-        Finding(wallet_id, sentence) for wallet_id, sentence in connection.execute(_BREACHES)
-    ]
-    checked = connection.execute(_COUNT).scalar_one()
-    return Result("sales and purchases", SENTENCE, checked, findings[:20], len(findings[20:]))
+    return compare(connection, "sales and purchases", SENTENCE, _COUNT, _BREACHES)
