@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, cast, func, select
+from sqlalchemy import BigInteger, case, cast, func, select
 from sqlalchemy.orm import Session
 
 from creditapp.agents.models import PaymentRequest, Settlement
+from creditapp.agents.refund import UNSENT
 from creditapp.ledger.models import Grant
 from creditapp.payments.subscriptions.models import Refund
 
@@ -24,6 +25,8 @@ class RailSales:
     payments: int
     paid_minor: int
     refunded_minor: int
+    unsent_minor: int
+    """Refunds that were promised and whose money is not sent yet."""
     bought_micro: int
     used_micro: int
     moved_micro: int
@@ -33,9 +36,13 @@ class RailSales:
 
 def sales_by_rail(session: Session, *, since: datetime) -> list[RailSales]:
     """Return the sales since a moment, one row a rail, currency and mode; one query."""
-    refunded = (
-        select(Refund.target_id, func.sum(Refund.amount_minor).label("amount_minor"))
-        .where(Refund.state == "done")
+    sent, unsent = Refund.state == "done", Refund.state.in_(UNSENT)
+    refunds = (
+        select(
+            Refund.target_id,
+            func.sum(case((sent, Refund.amount_minor), else_=0)).label("sent_minor"),
+            func.sum(case((unsent, Refund.amount_minor), else_=0)).label("unsent_minor"),
+        )
         .group_by(Refund.target_id)
         .subquery()
     )
@@ -44,7 +51,8 @@ def sales_by_rail(session: Session, *, since: datetime) -> list[RailSales]:
     )
     amounts = (
         Settlement.paid_minor,
-        func.coalesce(refunded.c.amount_minor, 0),
+        func.coalesce(refunds.c.sent_minor, 0),
+        func.coalesce(refunds.c.unsent_minor, 0),
         Grant.amount_micro,
         used,
         Grant.transferred_micro,
@@ -55,7 +63,7 @@ def sales_by_rail(session: Session, *, since: datetime) -> list[RailSales]:
         select(*group, func.count(), *(cast(func.sum(each), BigInteger) for each in amounts))
         .join(PaymentRequest, PaymentRequest.id == Settlement.payment_request_id)
         .join(Grant, Grant.id == Settlement.grant_id)
-        .join(refunded, refunded.c.target_id == PaymentRequest.id, isouter=True)
+        .join(refunds, refunds.c.target_id == PaymentRequest.id, isouter=True)
         .where(Settlement.created_at >= since)
         .group_by(*group)
         .order_by(*group)

@@ -33,7 +33,8 @@ from creditapp.units import MICRO_PER_CREDIT
 BY_HAND: Final = "by_hand"
 """The state of a refund that its rail does not send."""
 
-_UNSENT: Final = ("open", "failed", BY_HAND)
+UNSENT: Final = ("open", "failed", BY_HAND)
+"""The states of a refund that is promised and whose money is not on its way."""
 
 log = structlog.get_logger(__name__)
 
@@ -42,6 +43,8 @@ log = structlog.get_logger(__name__)
 class ReceiptRefund:
     """A refund of unused credits, and what may still come."""
 
+    refund_id: str | None
+    """By which the operator notes that it was sent; None as long as there is nothing to pay."""
     purchase_id: str
     credits_micro: int
     amount_minor: int
@@ -156,6 +159,7 @@ def _finish(row: Refund) -> ReceiptRefund:
         _set_state(row, "done" if sent else BY_HAND)
         log.info("receipt refunded", payment_request=request.id, refund=row.id, sent=sent)
     return ReceiptRefund(
+        refund_id=row.id if row.credits_micro else None,
         purchase_id=request.id,
         credits_micro=row.credits_micro or 0,
         amount_minor=row.amount_minor,
@@ -172,7 +176,7 @@ def list_unsent(session: Session) -> list[tuple[Refund, Settlement]]:
     query = (
         select(Refund, Settlement)
         .join(Settlement, Settlement.payment_request_id == Refund.target_id)
-        .where(Refund.state.in_(_UNSENT))
+        .where(Refund.state.in_(UNSENT))
         .order_by(Refund.created_at, Refund.id)
     )
     return [(row, settled) for row, settled in session.execute(query)]

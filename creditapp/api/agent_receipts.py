@@ -46,6 +46,9 @@ class RefundBody(RequestSchema):
 class RefundAnswer(Schema):
     """A refund of unused credits at the unit price that was paid."""
 
+    refund_id: str | None = Field(
+        None, description="ref_..., for ./run agent-refunds; null while nothing is to be paid back."
+    )
     purchase_id: str
     credits_micro: Credits
     amount: int = Field(description="In the currency's minor unit, such as cents.")
@@ -106,6 +109,7 @@ def refund_receipt() -> Response:
         request_id = receipts.prove(body.receipt, now=now()).request.id
     refunded = refund.refund(request_id, now=now())
     answer = RefundAnswer(
+        refund_id=refunded.refund_id,
         purchase_id=refunded.purchase_id,
         credits_micro=refunded.credits_micro,
         amount=refunded.amount_minor,

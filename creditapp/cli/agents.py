@@ -87,6 +87,9 @@ def _sales_line(row: RailSales) -> str:
         money += " (no real money)"
     if row.refunded_minor:
         money += f", {money_text(row.refunded_minor, row.currency)} refunded"
+    if row.unsent_minor:
+        more = " more" if row.refunded_minor else " refunded"
+        money += f", {money_text(row.unsent_minor, row.currency)}{more} to be sent"
     return (
         f"{money}: {row.payments} payments, {credits_text(row.bought_micro)} credits; "
         f"{credits_text(row.used_micro)} used, {credits_text(row.moved_micro)} moved to accounts, "
@@ -102,6 +105,7 @@ def _sales_facts(row: RailSales) -> dict[str, Any]:
         "payments": row.payments,
         "paidMinor": row.paid_minor,
         "refundedMinor": row.refunded_minor,
+        "unsentMinor": row.unsent_minor,
         "bought": credits_text(row.bought_micro),
         "used": credits_text(row.used_micro),
         "moved": credits_text(row.moved_micro),

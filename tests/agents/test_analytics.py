@@ -9,10 +9,15 @@ from datetime import timedelta
 import pytest
 from click.testing import CliRunner
 
+from creditapp.agents.rails import Rails
+from creditapp.agents.refund import note_sent
 from creditapp.cli import agents as command
 from creditapp.cli import commands
-from creditapp.clock import StoppedClock
+from creditapp.clock import StoppedClock, now
+from creditapp.services import provide
 from tests.agents.conftest import AgentShop
+from tests.agents.flaky_rail import FlakyRail
+from tests.agents.test_payment import new_request, send
 from tests.agents.test_refund import refund, with_admin_key
 from tests.app_factory import Person
 
@@ -45,12 +50,34 @@ def test_what_each_rail_sold_and_what_became_of_it(
         "payments": 3,
         "paidMinor": 900,
         "refundedMinor": 300,
+        "unsentMinor": 0,
         "bought": "9",
         "used": "1",
         "moved": "4",
         "left": "1",
     }
     assert "$9.00 by sandbox (no real money), $3.00 refunded: 3 payments, 9 credits" in text
+
+
+def test_a_refund_that_is_promised_and_not_sent_has_a_sum_of_its_own(
+    agent_shop: AgentShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rail = FlakyRail()
+    rail.pays_back = False
+    provide(agent_shop.app, Rails, Rails([rail]))
+    shop = with_admin_key(agent_shop)
+    receipts = [
+        send(shop, f"{new_request(shop)}:{number}").json["receipt"] for number in ("a", "b")
+    ]
+    promised = [refund(shop, receipt=receipt).json for receipt in receipts]
+    with shop.app.app_context():
+        note_sent(promised[0]["refundId"], now=now())
+
+    (row,) = json.loads(report(shop, monkeypatch, "--json"))["rails"]
+    text = report(shop, monkeypatch)
+
+    assert (row["paidMinor"], row["refundedMinor"], row["unsentMinor"]) == (600, 300, 300)
+    assert "$3.00 refunded, $3.00 more to be sent: 2 payments" in text
 
 
 def test_sales_since_a_day(

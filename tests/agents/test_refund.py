@@ -66,8 +66,10 @@ def test_the_unused_part_is_refunded_at_the_paid_price(shop: AgentShop) -> None:
     answer = refund(shop, receipt=receipt)
 
     assert answer.status_code == 200, answer.text
-    assert answer.json | {"purchaseId": ""} == {
+    assert answer.json["refundId"].startswith("ref_")
+    assert answer.json | {"purchaseId": "", "refundId": ""} == {
         "purchaseId": "",
+        "refundId": "",
         "credits": 2,
         "amount": 200,
         "currency": "USD",
@@ -148,6 +150,7 @@ def test_a_refund_with_everything_in_work_stops_the_rest(
     shop.queue.run()
 
     assert (answer.json["amount"], answer.json["held"]) == (0, 1)
+    assert answer.json["refundId"] is None, "nothing is refunded yet"
     assert shop.generate(receipt, prompt="another").json["code"] == "refunded"
     assert refund(shop, receipt=receipt).status_code == 409, "the image was made"
 

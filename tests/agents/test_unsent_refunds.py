@@ -79,8 +79,8 @@ def test_a_refund_that_its_rail_does_not_send_is_listed_until_it_is_sent(
     assert (first.status_code, first.json["sent"], first.json["amount"]) == (200, False, 300)
     assert (again.status_code, again.json) == (200, first.json)
     (row,) = listed(run)
-    assert row | {"id": "", "createdAt": ""} == {
-        "id": "",
+    assert row | {"createdAt": ""} == {
+        "id": first.json["refundId"],
         "purchaseId": request_id,
         "amountMinor": 300,
         "currency": "USD",
