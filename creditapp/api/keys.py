@@ -31,7 +31,10 @@ class BudgetBody(RequestSchema):
 
 
 class NewKeyBody(RequestSchema):
-    """A key to create. Without ``models`` it may use all, without ``budget`` the whole balance."""
+    """A key to create. Without ``models`` it may use all, without ``budget`` the whole balance.
+
+    ``models`` has ids of models, and of operations with a price of their own, such as ``audio``.
+    """
 
     name: str
     scopes: list[Scope]

@@ -182,8 +182,7 @@ def _scopes_problem(scopes: Collection[str]) -> str | None:
 def _models_problem(models: Collection[str] | None) -> str | None:
     if models is None:
         return None
-    catalog = get(Catalog)
-    known = {model.id for model in (*catalog.models, *catalog.language_models)}
+    known = get(Catalog).model_names
     if unknown := [model for model in models if model not in known]:
         return f"There is no model {unknown[0][:64]}."
     return None if models else "Choose at least one model, or let the key use all."

@@ -147,6 +147,13 @@ class Catalog(Table):
                 offered.append(Operation.model_construct(id=name, name=title))
         return tuple(offered)
 
+    @cached_property
+    def model_names(self) -> Mapping[str, str]:
+        """The names, by id, of all that is sold: models, and operations with their own price."""
+        entries: list[Model | LanguageModel | Operation] = [*self.models, *self.language_models]
+        entries += [each for each in self.operations if each.price_micro or each.steps]
+        return {entry.id: entry.name for entry in entries}
+
     @property
     def version(self) -> str:
         """The version that quotes and purchases pin: the row's id, or the digest of a file."""

@@ -128,12 +128,11 @@ def _form(row: ApiKey | None, *, sent: bool) -> dict[str, Any]:
             "ends": forms.text("ends"),
             "models": forms.several("models"),
         }
-    catalog = get(Catalog)
     return {
         "form": values,
         "scopes": SCOPES,
         "periods": PERIODS,
-        "models": [(each.id, each.name) for each in (*catalog.models, *catalog.language_models)],
+        "models": list(get(Catalog).model_names.items()),
     }
 
 

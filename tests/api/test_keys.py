@@ -13,7 +13,7 @@ from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from creditapp.api_keys import KEYS_MAX, ApiKey
-from creditapp.catalog import Catalog
+from creditapp.catalog import Catalog, credit_costs
 from creditapp.clock import StoppedClock
 from creditapp.db import snapshot
 from creditapp.generation.providers import GenerationFailed
@@ -266,5 +266,24 @@ def test_a_member_has_a_number_of_keys_at_most(
 def test_every_model_of_the_catalog_can_be_named_in_a_key(app: Flask, api: Program) -> None:
     with app.app_context():
         catalog = get(Catalog)
-    models = [model.id for model in (*catalog.models, *catalog.language_models)]
-    assert create(api.person, models=models)["models"] == sorted(models)
+    costs = credit_costs(catalog)
+    models = {each.model for cost in costs for each in cost.models}
+    models |= {cost.operation for cost in costs if not cost.models}
+    assert models >= {"nano-banana", "audio", "video", "lipsync", "upscale"}
+    assert create(api.person, models=sorted(models))["models"] == sorted(models)
+
+
+def test_a_key_for_speech_alone_speaks_and_does_nothing_else(api: Program) -> None:
+    program = holder(api.person, models=["audio"])
+    speech = {"text": "Good morning"}
+    assert program.code("POST", "/api/generate-audio", speech, Prefer="wait=0") == 202
+    assert [each["id"] for each in program.call("GET", "/v1/models").json["data"]] == ["audio"]
+    tool = {"name": "list_models", "arguments": {}}
+    asked = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": tool}
+    listed = program.call("POST", "/mcp", asked).json["result"]["structuredContent"]["operations"]
+    assert [each["operation"] for each in listed] == ["audio"]
+    video = {"prompt": "a quay", "seconds": 3}
+    for path, body in ((IMAGE, BODY), ("/api/generate-video", video)):
+        assert program.code("POST", path, body) == "forbidden"
+    drawing = holder(api.person, models=["nano-banana"])
+    assert drawing.code("POST", "/api/generate-audio", speech) == "forbidden"

@@ -41,6 +41,17 @@ def test_a_key_is_created_shown_once_changed_and_revoked(app: Flask, alice: Pers
     assert alice.browser.get(link).status_code == 404
 
 
+def test_a_key_is_limited_to_models_and_to_operations_with_a_price_of_their_own(
+    alice: Person,
+) -> None:
+    page = alice.page("/settings/api-keys")
+    offered = {box["value"]: box["id"] for box in page.all("input[name=models]")}
+    assert {"nano-banana", "audio", "video", "lipsync", "upscale"} <= set(offered)
+    name = page.one(f"label[for='{offered['audio']}']").text
+    assert alice.post("/settings/api-keys", {**FIELDS, "models": "audio"}).status_code == 200
+    assert name in alice.page("/settings/api-keys").one(".api-key").text
+
+
 def test_a_wrong_field_is_named_and_what_was_typed_is_kept(alice: Person) -> None:
     for field, value, word in (
         ("name", "", "Name the program"),

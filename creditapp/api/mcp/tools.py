@@ -131,6 +131,9 @@ def _list_models(arguments: Arguments, _exchange: Exchange) -> ToolAnswer:
     if key is not None and key.models is not None:
         for operation in answer.operations:
             operation.models = [each for each in operation.models if each.model in key.models]
+        answer.operations = [
+            each for each in answer.operations if each.models or each.operation in key.models
+        ]
     return ToolAnswer(answer)
 
 

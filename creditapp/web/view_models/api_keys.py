@@ -36,12 +36,13 @@ class ApiKeyView:
 
 def api_key(row: ApiKey, spent_micro: int, *, now: datetime) -> ApiKeyView:
     """Return a key with what it spent."""
+    names = get(Catalog).model_names
     return ApiKeyView(
         id=row.id,
         name=row.name,
         last_characters=row.last_characters,
         scopes=row.scopes,
-        models=[_model_name(model_id) for model_id in row.models or ()],
+        models=[names.get(model_id, model_id) for model_id in row.models or ()],
         budget_micro=row.budget_micro,
         period=row.budget_period,
         spent_micro=spent_micro,
@@ -74,9 +75,3 @@ def api_key_form(row: ApiKey | None) -> dict[str, Any]:
         "ends": f"{last_day:%Y-%m-%d}" if last_day else "",
         "models": row.models or [],
     }
-
-
-def _model_name(model_id: str) -> str:
-    catalog = get(Catalog)
-    model = catalog.model(model_id) or catalog.language_model(model_id)
-    return model.name if model is not None else model_id
