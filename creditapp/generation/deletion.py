@@ -7,13 +7,13 @@ the two leaves the assets hidden, and the next sweep erases them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import structlog
+from sqlalchemy import Select, exists, or_, select, update
 from sqlalchemy import delete as sql_delete
-from sqlalchemy import exists, or_, select, update
 from sqlalchemy.orm import Session
 
 from creditapp import clock
@@ -31,6 +31,7 @@ from creditapp.generation.models import (
     Prompt,
     Upload,
 )
+from creditapp.guests import COOKIE_LIFETIME
 from creditapp.ids import new_id
 from creditapp.logs import error_fields
 from creditapp.media import Media
@@ -118,27 +119,31 @@ def delete_all(session: Session, owner_id: str, kind: str = "user") -> None:
     running = own.where(Generation.state.not_in(FINISHED)).limit(1)
     if session.scalar(running) is not None:
         raise Conflict("Something is still being made. Cancel it, or wait until it has ended.")
-    deletion = Deletion(id=new_id("del"), **owner, created_at=clock.now())
-    session.add(deletion)
-    session.flush()
-    changed = {"execution_options": {"synchronize_session": False}}
-    session.execute(
-        update(Asset)
-        .where(Asset.generation_id.in_(own), Asset.deletion_id.is_(None))
-        .values(deletion_id=deletion.id),
-        **changed,
-    )
-    session.execute(
-        update(Generation)
-        .filter_by(**owner, deletion_id=None)
-        .values(deletion_id=deletion.id, deleted_at=clock.now()),
-        **changed,
-    )
-    reported = {"reported_at": None, "report_text": None}
-    session.execute(update(Generation).filter_by(**owner).values(**reported), **changed)
+    _hide(session, owner, own, now=clock.now())
     session.execute(sql_delete(Prompt).filter_by(**owner))
     # Their sweep deletes what was not used for long, the files first.
-    session.execute(update(Upload).filter_by(**owner).values(used_at=_LONG_AGO), **changed)
+    unused = update(Upload).filter_by(**owner).values(used_at=_LONG_AGO)
+    session.execute(unused.execution_options(synchronize_session=False))
+
+
+def forget_guests(*, now: datetime) -> None:
+    """Delete what guests made so long ago that the cookie by which they see it has ended.
+
+    What an account has adopted is the account's. Owns its transactions; the sweep erases the files.
+    """
+    old = (
+        Generation.owner_kind == "guest",
+        Generation.created_at <= now - COOKIE_LIFETIME,
+        Generation.deleted_at.is_(None),
+        Generation.state.in_(FINISHED),
+    )
+    with snapshot() as session:
+        guest_ids = session.scalars(select(Generation.owner_id).where(*old).distinct()).all()
+    for guest_id in guest_ids:
+        with transaction() as session:
+            own = select(Generation.id).where(*old, Generation.owner_id == guest_id)
+            _lock(session, list(session.scalars(own)))
+            _hide(session, {"owner_kind": "guest", "owner_id": guest_id}, own, now=now)
 
 
 def undo(deletion_id: str, by: Caller, *, now: datetime) -> int:
@@ -229,6 +234,24 @@ def erase(deletion_id: str, *, now: datetime) -> None:
             .execution_options(synchronize_session=False)
         )
         session.execute(sql_delete(Deletion).where(Deletion.id == deletion_id))
+
+
+def _hide(session: Session, owner: Mapping[str, str], own: Select[str], *, now: datetime) -> None:
+    """Delete generations of one owner with their assets, and the reports of problems with them."""
+    deletion = Deletion(id=new_id("del"), **owner, created_at=now)
+    session.add(deletion)
+    session.flush()
+    changed = {"execution_options": {"synchronize_session": False}}
+    session.execute(
+        update(Asset)
+        .where(Asset.generation_id.in_(own), Asset.deletion_id.is_(None))
+        .values(deletion_id=deletion.id),
+        **changed,
+    )
+    generations = update(Generation).where(Generation.id.in_(own))
+    session.execute(generations.values(reported_at=None, report_text=None), **changed)
+    hidden = {"deletion_id": deletion.id, "deleted_at": now}
+    session.execute(generations.filter_by(deletion_id=None).values(**hidden), **changed)
 
 
 def _new_deletion(session: Session, by: Caller, now: datetime) -> Deletion:

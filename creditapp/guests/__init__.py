@@ -17,4 +17,4 @@ from creditapp.guests.claims import (
     sweep,
 )
 from creditapp.guests.models import GuestBudget, GuestClaim, GuestWindow
-from creditapp.guests.visitors import Visitor, client_address, visitor_of
+from creditapp.guests.visitors import COOKIE_LIFETIME, Visitor, client_address, visitor_of

@@ -5,11 +5,15 @@ from __future__ import annotations
 import hashlib
 import secrets
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
 
 from itsdangerous import BadSignature, Signer
 
 from creditapp.accounts import Networks, parse_ip
 
+COOKIE_LIFETIME: Final = timedelta(days=400)
+"""The longest that browsers keep a cookie. It is set once, by the first visit."""
 _COOKIE_CHARACTERS_MAX = 200
 
 

@@ -31,7 +31,7 @@ KNOWN_COOKIE = "creditapp_known"
 """Marks of the accounts that this browser logged in to; it survives the log-out."""
 THEME_COOKIE = "creditapp_theme"
 THEMES = ("system", "light", "dark")
-GUEST_COOKIE_SECONDS = 400 * 24 * 3600
+GUEST_COOKIE_SECONDS = int(guests.COOKIE_LIFETIME.total_seconds())
 _KNOWN_CHARACTERS_MAX = 400
 
 login_manager = LoginManager()

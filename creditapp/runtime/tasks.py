@@ -137,7 +137,7 @@ def expire_credits() -> None:
 
 @jobs.every("forget", "15 3 * * *")
 def forget() -> None:
-    """Delete old tries, sessions, guest windows, emails, webhooks, unused files, handled rows."""
+    """Delete what nobody needs any more: tries, sessions, emails, unused files, guests' images."""
     moment = now()
     with transaction() as session:
         accounts.sweep_tries(session, now=moment)
@@ -152,6 +152,7 @@ def forget() -> None:
         exchanges.forget_answers(session, before=before)
     uploads.sweep_uploads(now=moment)
     agents.forget_ended(now=moment)
+    deletion.forget_guests(now=moment)
 
 
 @jobs.every("card-warnings", "50 8 * * *")

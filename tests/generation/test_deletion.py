@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from flask import Flask
 from sqlalchemy import select
 
 from creditapp.accounts import find_by_email
@@ -17,9 +18,9 @@ from creditapp.errors import NotFound
 from creditapp.generation import Caller, deletion, submit
 from creditapp.generation.models import Asset, Deletion, Generation
 from creditapp.generation.operations.image_to_image import EditOrder
-from creditapp.guests import Visitor
+from creditapp.guests import COOKIE_LIFETIME, Visitor
 from creditapp.media import Media
-from creditapp.runtime import demo_data
+from creditapp.runtime import demo_data, tasks
 from creditapp.services import get
 from tests.app_factory import Person
 from tests.generation.studio import Studio
@@ -295,6 +296,36 @@ def test_adopted_images_are_the_accounts(guest: Person, studio: Studio) -> None:
     (asset,) = studio.assets()
     assert guest.browser.get(f"/media/{asset.id}").status_code == 200
     assert asset.id in guest.browser.get("/gallery").text
+
+
+def test_a_guests_images_are_erased_when_the_cookie_has_ended(
+    app: Flask, studio: Studio, clock: StoppedClock
+) -> None:
+    stranger, member = Person(app), Person(app)
+    old, adopted = studio.make(stranger), studio.make(member)
+    member.sign_up("new@example.com")
+    clock.advance(COOKIE_LIFETIME - timedelta(days=1))
+    new = studio.make(stranger)
+    run_nightly(studio, clock)
+    assert {asset.generation_id for asset in studio.assets()} == {old.id, adopted.id, new.id}
+
+    clock.advance(timedelta(days=1))
+    run_nightly(studio, clock)
+
+    assets = studio.assets()
+    assert {asset.generation_id for asset in assets} == {adopted.id, new.id}
+    keys = {key for asset in assets for key in (asset.media_key, asset.thumbnail_key) if key}
+    assert studio.files() == {key.rpartition("/")[2] for key in keys}
+    prompts = [studio.generation(row.id).prompt for row in (old, adopted, new)]
+    assert prompts == ["", adopted.prompt, new.prompt]
+    studio.check()
+
+
+def run_nightly(studio: Studio, clock: StoppedClock) -> None:
+    """Run the nightly job, and the sweep of what it deleted."""
+    with studio.app.app_context():
+        tasks.forget()
+    sweep(studio, clock)
 
 
 def _post(person: Person, token: str, asset_id: str) -> int:
