@@ -9,6 +9,13 @@ document.addEventListener("htmx:afterSwap", ({ detail }) => {
   if (detail.target.id === "problem" && detail.requestConfig.verb !== "get") detail.target.scrollIntoView({ block: "nearest" });
 });
 
+// A refusal goes when what was refused succeeds, or the next thing that a person does; a poll beside it leaves it.
+let refused = null;
+document.addEventListener("htmx:beforeSwap", ({ detail: { xhr, requestConfig: { elt, path, verb } } }) => {
+  if (xhr.status >= 400) refused = path;
+  else if (path === refused || (verb !== "get" && elt.matches("form, button"))) document.getElementById("problem")?.replaceChildren();
+});
+
 document.addEventListener("click", (event) => {
   const at = event.target.closest("button, dialog, .menu, [data-copy]");
   // Older browsers know no command="show-modal".

@@ -143,5 +143,8 @@ def test_a_second_test_is_refused_in_the_log_and_the_settings_keep_what_is_typed
     assert_sound(page, "a refused test")
     over.set()
     expect(page.locator(".webhook-delivery")).to_contain_text("Delivered")
+    expect(page.locator("#problem .problem")).to_be_visible()  # the log renews itself beside it
+    page.get_by_role("button", name="Send again").click()
+    expect(page.locator("#problem .problem")).to_have_count(0)
     expect(page.get_by_label("Description")).to_have_value("Not saved yet")
     expect(page.locator("#new-secret")).to_have_text(receiver.secret)
