@@ -7,7 +7,8 @@ decimals.
 
 from __future__ import annotations
 
-from decimal import Context, Decimal, Inexact, InvalidOperation
+import re
+from decimal import Context, Decimal, Inexact
 
 from creditapp.currencies import CURRENCIES, currency_of
 
@@ -20,6 +21,9 @@ MINOR_MAX = 10**11
 
 DECIMALS_MAX = 6
 
+_PLAIN = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)")
+_SHOWN_CHARACTERS = 40
+"""Of a text that is quoted because it is no amount."""
 _SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£"}
 
 
@@ -29,10 +33,7 @@ class AmountInvalid(ValueError):
 
 def micro_from_text(text: str) -> int:
     """Return the microcredits of a decimal in text, such as ``"0.5"``."""
-    try:
-        return micro_from_decimal(_decimal(text))
-    except InvalidOperation:
-        raise AmountInvalid(f"{text!r} is not a number of credits.") from None
+    return micro_from_decimal(_decimal(text, "a number of credits"))
 
 
 def micro_from_decimal(amount: Decimal) -> int:
@@ -95,11 +96,8 @@ def minor_from_text(text: str, currency: str) -> int:
     Raises ``AmountInvalid`` unless it is a positive amount of the currency.
     """
     digits = minor_digits(currency)
-    try:
-        amount = _decimal(text)
-    except InvalidOperation:
-        raise AmountInvalid(f"{text!r} is not an amount of money.") from None
-    if not amount.is_finite() or not 0 < amount <= Decimal(MINOR_MAX).scaleb(-digits):
+    amount = _decimal(text, "an amount of money")
+    if not 0 < amount <= Decimal(MINOR_MAX).scaleb(-digits):
         raise AmountInvalid("An amount of money must be greater than zero and at most a billion.")
     minor = _whole_units(amount, digits)
     if minor is None or minor % currency_of(currency).step_minor:
@@ -135,14 +133,16 @@ def charge_problem(minor: int, currency: str) -> str | None:
     return None
 
 
-def _decimal(text: str) -> Decimal:
-    """Return the decimal of a text; raise ``InvalidOperation``.
+def _decimal(text: str, kind: str) -> Decimal:
+    """Return the decimal that a person wrote; raise ``AmountInvalid`` for what is not ``kind``.
 
-    Python also reads ``1_0`` as 10, which nobody means by it.
+    Python also reads ``1e3``, ``1_0`` and the digits of other scripts, which nobody means here.
     """
-    if "_" in text:
-        raise InvalidOperation
-    return Decimal(text.strip())
+    plain = text.strip()
+    if _PLAIN.fullmatch(plain) is None:
+        shown = plain if len(plain) <= _SHOWN_CHARACTERS else f"{plain[:_SHOWN_CHARACTERS]}..."
+        raise AmountInvalid(f"{shown!r} is not {kind}.")
+    return Decimal(plain)
 
 
 def _whole_units(amount: Decimal, decimals: int) -> int | None:

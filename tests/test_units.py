@@ -55,7 +55,8 @@ def test_credits_are_what_was_written_or_no_amount(text: str) -> None:
         with pytest.raises(AmountInvalid):
             micro_from_decimal(Decimal(text))
     else:
-        assert micro_from_decimal(Decimal(text)) == micro_from_text(f" {text} ") == worth
+        assert micro_from_decimal(Decimal(text)) == worth
+        assert micro_from_text(f" {Decimal(text):f} ") == worth
 
 
 @given(WRITTEN, st.sampled_from(["USD", "JPY", "KWD", "ISK", "UGX", "HUF", "TWD"]))
@@ -66,9 +67,9 @@ def test_money_is_what_was_written_or_no_amount(text: str, currency: str) -> Non
     worth = exact(text, 10 ** minor_digits(currency), MINOR_MAX)
     if worth is None or worth % currency_of(currency).step_minor:
         with pytest.raises(AmountInvalid):
-            minor_from_text(text, currency)
+            minor_from_text(f"{Decimal(text):f}", currency)
     else:
-        assert minor_from_text(text, currency) == worth
+        assert minor_from_text(f"{Decimal(text):f}", currency) == worth
 
 
 @given(st.integers(1, MICRO_MAX))
@@ -92,6 +93,21 @@ def test_a_huge_or_strange_number_is_refused_at_once(text: str) -> None:
     with pytest.raises(AmountInvalid):
         minor_from_text(text, "USD")
     assert time.process_time() - began < 0.5
+
+
+@pytest.mark.parametrize(
+    "text", ["1e3", "1E3", "1e-1", "1_0", "1,5", "1 000", "\u0661", "\uff11", "", ".", "+", "0x10"]
+)
+def test_a_person_writes_a_plain_decimal(text: str) -> None:
+    with pytest.raises(AmountInvalid, match="is not a number of credits"):
+        micro_from_text(text)
+    with pytest.raises(AmountInvalid, match="is not an amount of money"):
+        minor_from_text(text, "USD")
+
+
+@pytest.mark.parametrize(("text", "micro"), [("5.", 5_000_000), (".5", 500_000), ("+5", 5_000_000)])
+def test_a_plain_decimal_is_read_as_it_is_written(text: str, micro: int) -> None:
+    assert micro_from_text(text) == micro
 
 
 @pytest.mark.parametrize("amount", ["NaN", "Infinity", "0", "-1", "10000000000", "0.0000001"])

@@ -28,6 +28,7 @@ from creditapp.accounts.profile import (
     find,
     find_by_email,
     is_open,
+    name_problem,
     require_open,
     set_password,
     store_studio_settings,

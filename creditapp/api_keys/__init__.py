@@ -19,6 +19,7 @@ from creditapp.api_keys.keys import (
     find_key,
     list_keys,
     note_use,
+    problems_of,
     revoke_key,
 )
 from creditapp.api_keys.models import ApiKey

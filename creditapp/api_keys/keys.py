@@ -141,7 +141,8 @@ def _works(now: datetime) -> ColumnElement[bool]:
 
 
 def _apply(row: ApiKey, settings: KeySettings, now: datetime) -> None:
-    _check(settings, now)
+    if problems := problems_of(settings, now=now):
+        raise ValidationFailed.of_fields(problems)
     row.name = " ".join(settings.name.split())
     row.scopes = [scope for scope in SCOPES if scope in settings.scopes]
     row.models = None if settings.models is None else sorted(settings.models)
@@ -149,8 +150,8 @@ def _apply(row: ApiKey, settings: KeySettings, now: datetime) -> None:
     row.expires_at = settings.expires_at
 
 
-def _check(settings: KeySettings, now: datetime) -> None:
-    """Raise ``ValidationFailed`` naming every field that is wrong."""
+def problems_of(settings: KeySettings, *, now: datetime) -> dict[str, str]:
+    """Return a sentence for every field that is wrong."""
     problems = {
         "name": _name_problem(settings.name),
         "scopes": _scopes_problem(settings.scopes),
@@ -160,9 +161,7 @@ def _check(settings: KeySettings, now: datetime) -> None:
     }
     if settings.expires_at is not None and settings.expires_at <= now:
         problems["expiresAt"] = "The end of a key is in the future."
-    messages = {name: text for name, text in problems.items() if text}
-    if messages:
-        raise ValidationFailed.of_fields(messages)
+    return {name: text for name, text in problems.items() if text}
 
 
 def _name_problem(name: str) -> str | None:

@@ -137,15 +137,19 @@ def _form(row: ApiKey | None, *, sent: bool) -> dict[str, Any]:
 
 
 def _settings() -> KeySettings:
-    """Return the settings of the form; raise ``ValidationFailed`` naming the field."""
-    return KeySettings(
+    """Return the settings of the form; raise ``ValidationFailed`` naming every wrong field."""
+    unread: dict[str, str] = {}
+    settings = KeySettings(
         name=forms.text("name", 200),
         scopes=forms.several("scopes"),
         models=forms.several("models") or None,
-        budget_micro=_budget_micro(),
+        budget_micro=_budget_micro(unread),
         budget_period=forms.text("period") or "all",
-        expires_at=_end(),
+        expires_at=_end(unread),
     )
+    if unread:
+        raise ValidationFailed.of_fields(api_keys.problems_of(settings, now=now()) | unread)
+    return settings
 
 
 def _secret(user_id: str, settings: KeySettings) -> str:
@@ -159,19 +163,22 @@ def _secret(user_id: str, settings: KeySettings) -> str:
     return base64.urlsafe_b64encode(bytes.fromhex(digest)).decode().rstrip("=")
 
 
-def _budget_micro() -> int | None:
-    text = forms.text("budget").strip()
+def _budget_micro(unread: dict[str, str]) -> int | None:
+    """Return the budget; note one that cannot be read."""
+    text = forms.text("budget", None).strip()
     try:
         return units.micro_from_text(text) if text else None
     except units.AmountInvalid as error:
-        raise ValidationFailed.of("budget", str(error)) from None
+        unread["budget"] = str(error)
+        return None
 
 
-def _end() -> datetime | None:
-    """Return the end of the chosen day."""
+def _end(unread: dict[str, str]) -> datetime | None:
+    """Return the end of the chosen day; note one that cannot be read."""
     text = forms.text("ends").strip()
     try:
         day = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC) if text else None
-    except ValueError:
-        raise ValidationFailed.of("expiresAt", "Enter a day as year-month-day.") from None
-    return day + timedelta(days=1) if day else None
+        return day + timedelta(days=1) if day else None
+    except (ValueError, OverflowError):
+        unread["expiresAt"] = "Enter a day as year-month-day."
+        return None

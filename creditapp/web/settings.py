@@ -47,15 +47,14 @@ def settings() -> Response:
 def save_profile() -> Response:
     """Change the name and the low balance warning."""
     member = require_account()
+    name = forms.text("name", None)
     try:
-        low_micro = _low_balance(forms.text("low_balance"))
+        low_micro = _low_balance(name)
         with transaction() as session:
             user = session.get(User, member.id)
             if user is None:
                 raise NotFound
-            accounts.change_profile(
-                session, user, name=forms.text("name", None), low_balance_micro=low_micro
-            )
+            accounts.change_profile(session, user, name=name, low_balance_micro=low_micro)
     except ValidationFailed as refusal:
         return page(member, refusal)
     notify("profile_saved")
@@ -167,10 +166,12 @@ def _topup(member: User, *, sent: bool) -> Topup:
     return view_models.topup(row, month, request.form if sent else None)
 
 
-def _low_balance(text: str) -> int:
-    if text.strip() in ("0", ""):
-        return 0
+def _low_balance(name: str) -> int:
+    """Return the threshold; raise ``ValidationFailed``, with the name if it is wrong too."""
+    text = forms.text("low_balance", None).strip()
     try:
-        return units.micro_from_text(text)
+        return units.micro_from_text(text) if text not in ("0", "") else 0
     except units.AmountInvalid as error:
-        raise ValidationFailed.of("low_balance", str(error)) from None
+        problem = accounts.name_problem(" ".join(name.split()))
+        names = {"name": problem} if problem else {}
+        raise ValidationFailed.of_fields({**names, "low_balance": str(error)}) from None

@@ -76,23 +76,24 @@ def _consent() -> Consent:
     errors = {}
     threshold_micro = limit_minor = 0
     try:
-        threshold_micro = units.micro_from_text(forms.text("threshold", 40))
+        threshold_micro = units.micro_from_text(forms.text("threshold", None))
     except units.AmountInvalid as error:
         errors["threshold"] = str(error)
     pack = catalog.pack(forms.text("pack"))
     try:
         currency = pack.currency if pack else catalog.currency
-        limit_minor = units.minor_from_text(forms.text("limit", 40), currency)
+        limit_minor = units.minor_from_text(forms.text("limit", None), currency)
     except units.AmountInvalid as error:
         errors["limit"] = str(error)
     if not forms.ticked("agree"):
         errors["agree"] = "Tick the box to agree to these charges."
-    if errors:
-        raise ValidationFailed.of_fields(errors)
-    return Consent(
+    consent = Consent(
         pack_id=forms.text("pack"),
         threshold_micro=threshold_micro,
         limit_minor=limit_minor,
         counts_manual=forms.ticked("counts_manual"),
         catalog_shown=forms.text("catalog"),
     )
+    if errors:
+        raise ValidationFailed.of_fields(topup_consent.problems_of(consent) | errors)
+    return consent

@@ -56,6 +56,8 @@ def test_a_wrong_field_is_named_and_what_was_typed_is_kept(alice: Person) -> Non
     for field, value, word in (
         ("name", "", "Name the program"),
         ("budget", "ten", "not a number"),
+        ("budget", "1e3", "not a number"),
+        ("budget", f"1{' ' * 62}000", "not a number"),
         ("ends", "tomorrow", "year-month-day"),
         ("ends", "2020-01-01", "in the future"),
         ("scopes", [], "at least one"),
@@ -68,6 +70,25 @@ def test_a_wrong_field_is_named_and_what_was_typed_is_kept(alice: Person) -> Non
         if field != "budget":
             assert page.value("budget") == "5"
     assert not alice.page("/settings/api-keys").all(".api-key")
+
+
+def test_every_wrong_field_is_named_at_once(alice: Person) -> None:
+    wrong = {
+        "name": "",
+        "scopes": ["all"],
+        "budget": "ten",
+        "ends": "tomorrow",
+        "models": ["gpt-9"],
+    }
+    create = "/settings/api-keys"
+    alice.post(create, FIELDS)
+    change = alice.page(create).one(".api-key a")["href"]
+    for path in (create, change):
+        answer = alice.post(path, {**FIELDS, **wrong})
+        assert answer.status_code == 422
+        text = parse_html(answer.text).one("main").text
+        for words in ("Name the program", "one of read", "not a number", "year-", "no model gpt-9"):
+            assert words in text, (path, words)
 
 
 def test_a_double_click_creates_one_key_and_shows_it_twice(app: Flask, alice: Person) -> None:

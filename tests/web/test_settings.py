@@ -33,6 +33,7 @@ def test_a_threshold_of_zero_sends_no_warning(alice: Person) -> None:
         ("Al\u202eice", "10", "name"),
         ("Alice", "-1", "low_balance"),
         ("Alice", "ten", "low_balance"),
+        ("Alice", "1e2", "low_balance"),
         ("Alice", "1.0000001", "low_balance"),
         ("Alice", "NaN", "low_balance"),
         ("Alice", "1" * 40, "low_balance"),
@@ -49,6 +50,13 @@ def test_a_wrong_value_is_named_kept_and_changes_nothing(
     assert (page.value("name"), page.value("low_balance")) == (name, low_balance)
     fresh = alice.page("/settings")
     assert (fresh.value("name"), fresh.value("low_balance")) == ("", "10")
+
+
+def test_two_wrong_values_are_both_named(alice: Person) -> None:
+    answer = alice.post("/settings/profile", {"name": "a" * 41, "low_balance": "1e2"})
+    page = parse_html(answer.text)
+    assert page.has("#field-name-error")
+    assert page.has("#field-low_balance-error")
 
 
 def test_changing_the_password_ends_the_other_sessions_and_not_this_one(

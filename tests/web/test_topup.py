@@ -86,6 +86,8 @@ def test_a_picture_that_makes_the_balance_low_is_followed_by_a_top_up(shop_app: 
     [
         ({"agree": ""}, "Tick the box to agree"),
         ({"threshold": "many"}, "is not a number of credits"),
+        ({"threshold": "1e1"}, "is not a number of credits"),
+        ({"limit": "5e1"}, "is not an amount of money"),
         ({"threshold": "500"}, "The Creator pack gives 110"),
         ({"limit": ""}, "is not an amount of money"),
         ({"limit": "1"}, "One pack costs $14.99"),
@@ -103,6 +105,17 @@ def test_a_wrong_value_is_named_kept_and_changes_nothing(
     assert said in page.text
     assert page.value("limit") == fields.get("limit", "50.00")
     assert "It is off until" in section(alice)
+
+
+def test_every_wrong_value_is_named_at_once(shop_app: ShopApp) -> None:
+    alice = shop_app.person()
+    said = parse_html(agree(alice, threshold="500", limit="1", agree="").text).text
+    assert "The Creator pack gives 110" in said
+    assert "One pack costs $14.99" in said
+    assert "Tick the box to agree" in said
+    said = parse_html(agree(alice, threshold="500", limit="1").text).text
+    assert "The Creator pack gives 110" in said
+    assert "One pack costs $14.99" in said
 
 
 def test_prices_that_changed_are_shown_before_they_are_agreed_to(shop_app: ShopApp) -> None:

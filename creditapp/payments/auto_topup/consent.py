@@ -150,16 +150,26 @@ def _validate(consent: Consent) -> Pack:
     if pack is None:
         raise ValidationFailed.of("pack", "Choose one of the packs.")
     refuse_changed_prices(consent.catalog_shown)
+    if problems := problems_of(consent):
+        raise ValidationFailed.of_fields(problems)
+    return pack
+
+
+def problems_of(consent: Consent) -> dict[str, str]:
+    """Return a sentence for every term that cannot be agreed to."""
+    pack = get(Catalog).pack(consent.pack_id)
+    if pack is None:
+        return {"pack": "Choose one of the packs."}
+    problems = {}
     if not 0 < consent.threshold_micro <= pack.credits_micro:
         credits = units.credits_text(pack.credits_micro)
-        raise ValidationFailed.of(
-            "threshold",
-            f"The {pack.name} pack gives {credits}: enter more than 0, at most {credits}.",
+        problems["threshold"] = (
+            f"The {pack.name} pack gives {credits}: enter more than 0, at most {credits}."
         )
     if consent.limit_minor < pack.price_minor:
         price = units.money_text(pack.price_minor, pack.currency)
-        raise ValidationFailed.of("limit", f"One pack costs {price}; allow at least that.")
-    return pack
+        problems["limit"] = f"One pack costs {price}; allow at least that."
+    return problems
 
 
 def _store_terms(
