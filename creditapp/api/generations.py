@@ -60,7 +60,9 @@ class ChargeAnswer(Schema):
     """The cost of a generation and the credits left."""
 
     used_micro: Credits
-    remaining_micro: Credits
+    remaining_micro: Credits = Field(
+        description="What can be spent; in the repeated answer of a generation or a chat, by now."
+    )
 
 
 class GenerationError(Schema):

@@ -7,6 +7,7 @@ import time
 
 import pytest
 from flask import Flask
+from werkzeug.test import TestResponse
 
 from creditapp.api import waiting
 from creditapp.api.waiting import WaitingSlots
@@ -263,6 +264,26 @@ def test_a_replay_of_a_deleted_generation_generates_nothing(api: Program, studio
     answer = api.call("POST", IMAGE, BODY, Idempotency_Key="k1")
     assert (answer.status_code, answer.json["code"]) == (404, "not_found")
     assert wallet(api.person) == (49.5, 0)
+
+
+def test_a_replay_says_what_the_first_one_cost_and_what_is_left_by_now(
+    api: Program, studio: Studio
+) -> None:
+    def order() -> TestResponse:
+        return api.call("POST", IMAGE, BODY, Idempotency_Key="k1", Prefer="respond-async")
+
+    order()
+    studio.queue.run()
+    answers = [order()]
+    studio.make(api.person)
+    answers.append(order())
+
+    assert [each.json["credits"] for each in answers] == [
+        {"used": 0.5, "remaining": 49.5},
+        {"used": 0.5, "remaining": 49},
+    ]
+    assert [each.headers["X-Credits-Cost"] for each in answers] == ["0.5", "0.5"]
+    assert [each.headers["X-Credits-Remaining"] for each in answers] == ["49.5", "49"]
 
 
 @pytest.mark.parametrize("key", ["", "x" * 101, "a\x7fb", "schl\xfcssel"])
