@@ -11,6 +11,7 @@ from zlib import crc32
 
 import pytest
 from flask import Flask
+from hypothesis import settings
 from playwright.sync_api import Browser, sync_playwright
 from sqlalchemy.engine import Engine
 
@@ -59,6 +60,10 @@ MOVE_CREDITS = frozenset(
 )
 """Modules of those folders that always run on both."""
 
+
+# How long an example takes depends on what else the machine does.
+settings.register_profile("creditapp", deadline=None)
+settings.load_profile("creditapp")
 
 RECURSION_LIMIT = sys.getrecursionlimit()
 

@@ -123,7 +123,6 @@ headers = st.fixed_dictionaries(
 
 slowly = settings(
     max_examples=300,
-    deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

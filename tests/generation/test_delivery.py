@@ -266,9 +266,7 @@ def test_a_file_that_arrives_while_the_sweep_gives_up_keeps_the_attempt(
 ENDS = st.sampled_from(["done", "error", "kill", "cancel", "cancel and kill"])
 
 
-@settings(
-    deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     n=st.integers(1, 4),
     arriving=st.integers(0, 4),

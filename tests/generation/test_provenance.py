@@ -129,7 +129,7 @@ def test_what_cannot_be_marked_safely_is_left_as_it_is(mime_type: str, data: byt
     assert provenance.with_mark(data, mime_type) is data
 
 
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=400)
 @given(st.sampled_from([*delivered.UNMARKED.values()]), st.data())
 def test_no_bytes_crash_it(file: tuple[str, bytes], data: st.DataObject) -> None:
     mime_type, whole = file

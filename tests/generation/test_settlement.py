@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from creditapp.catalog import TEXT_TO_IMAGE, Catalog, PriceRequest, Quote, load_catalog, quote
@@ -46,7 +46,6 @@ def charge_of(catalog: Catalog, quoted: Quote, *milliseconds: int | None) -> int
     return charge_micro(catalog, generation, assets)
 
 
-@settings(deadline=None)
 @given(quotes())
 def test_a_charge_never_exceeds_the_quote_and_a_whole_delivery_costs_all_of_it(
     priced: tuple[Catalog, Quote],
@@ -58,7 +57,6 @@ def test_a_charge_never_exceeds_the_quote_and_a_whole_delivery_costs_all_of_it(
     assert costs[quoted.units :] == [quoted.cost_micro] * 3
 
 
-@settings(deadline=None)
 @given(quotes())
 def test_the_charges_of_two_parts_add_up_to_the_quote(priced: tuple[Catalog, Quote]) -> None:
     _, quoted = priced
@@ -82,7 +80,6 @@ def lengths(draw: st.DrawFn) -> tuple[Catalog, Quote]:
     return catalog, quote(catalog, request)
 
 
-@settings(deadline=None)
 @given(lengths(), st.lists(st.integers(0, 700_000), min_size=1, max_size=20))
 def test_a_charge_by_length_rises_with_the_length_and_never_exceeds_the_quote(
     priced: tuple[Catalog, Quote], milliseconds: list[int]
@@ -95,7 +92,6 @@ def test_a_charge_by_length_rises_with_the_length_and_never_exceeds_the_quote(
     assert charge_of(catalog, quoted, 700_000) == quoted.cost_micro
 
 
-@settings(deadline=None)
 @given(lengths(), st.integers(1, 700))
 def test_a_part_of_a_second_is_charged_as_a_whole_one(
     priced: tuple[Catalog, Quote], seconds: int

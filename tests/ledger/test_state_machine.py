@@ -478,7 +478,6 @@ def test_every_verb_agrees_with_the_reference_model_after_every_step(engine: Eng
         settings=settings(
             max_examples=examples,
             stateful_step_count=steps,
-            deadline=None,
             derandomize=not SOAK,
             # Shrinking takes minutes; the long form has them.
             phases=(Phase.generate, Phase.shrink) if SOAK else (Phase.generate,),

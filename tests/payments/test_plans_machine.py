@@ -432,7 +432,6 @@ def test_buyers_have_the_credits_of_what_they_paid(shop_app: ShopApp) -> None:
         settings=settings(
             max_examples=examples,
             stateful_step_count=steps,
-            deadline=None,
             derandomize=not SOAK,
             # A run leaves its rows behind and depends on the clock: it cannot be shrunk.
             phases=(Phase.generate,),

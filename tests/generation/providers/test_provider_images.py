@@ -46,7 +46,7 @@ def test_an_image_too_large_is_refused_by_its_header_alone() -> None:
         images.inspect(bytes(images.BYTES_MAX + 1))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(1, 200))
 def test_an_image_cut_short_anywhere_is_no_image(cut: int) -> None:
     whole = encoded("PNG", (64, 64), compress_level=0)
@@ -54,7 +54,7 @@ def test_an_image_cut_short_anywhere_is_no_image(cut: int) -> None:
         images.inspect(whole[: len(whole) * cut // 201])
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.binary(max_size=64))
 def test_no_bytes_crash_the_inspection(data: bytes) -> None:
     for prefix in (b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF\x20\0\0\0WEBPVP8 "):

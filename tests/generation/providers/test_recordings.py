@@ -50,7 +50,7 @@ def test_what_is_no_audio_is_refused(data: bytes, reason: str) -> None:
     assert refused.value.reason == reason
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(st.binary(max_size=300))
 def test_no_bytes_crash_the_inspection(data: bytes) -> None:
     for prefix in (b"", b"RIFF\x20\0\0\0WAVEfmt ", b"OggS", b"ID3", b"\0\0\0\x18ftypisom", b"fLaC"):
