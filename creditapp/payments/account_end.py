@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
@@ -11,6 +13,8 @@ from creditapp.payments.auto_topup.models import AutoTopup
 from creditapp.payments.purchases.models import Purchase
 from creditapp.payments.purchases.pending import list_pending
 from creditapp.payments.subscriptions import sync as subscription_sync
+
+_ON_ITS_WAY: Final = "A payment of yours is on its way. Wait until it has arrived."
 
 
 def end_account(session: Session, user_id: str) -> None:
@@ -24,7 +28,7 @@ def end_account(session: Session, user_id: str) -> None:
     if subscription is not None and subscription.cancel_at is None:
         raise Conflict("Your plan still renews. Cancel it on the dashboard first.")
     if list_pending(session, user_id):
-        raise Conflict("A payment of yours is on its way. Wait until it has arrived.")
+        raise Conflict(_ON_ITS_WAY)
     session.execute(
         update(Purchase)
         .where(Purchase.user_id == user_id, Purchase.state == "open")
@@ -34,6 +38,8 @@ def end_account(session: Session, user_id: str) -> None:
     topup = session.get(AutoTopup, user_id, with_for_update=True)
     if topup is None:
         return
+    if topup.purchase_id is not None:
+        raise Conflict(_ON_ITS_WAY)
     if topup.stopped_at is None:
         topup.stopped_at, topup.stopped_reason = clock.now(), "member"
     topup.setup_checkout_id = topup.card_id = topup.card_brand = topup.card_last4 = None

@@ -10,15 +10,19 @@ from structlog.testing import capture_logs
 
 from creditapp import accounts, clock
 from creditapp.accounts import AccountRules, User
-from creditapp.db import transaction
-from creditapp.errors import Conflict
+from creditapp.db import snapshot, transaction
+from creditapp.errors import AuthenticationRequired, Conflict
+from creditapp.payments.auto_topup.models import AutoTopup
 from creditapp.payments.purchases import posting
 from creditapp.payments.purchases.models import Purchase
 from creditapp.payments.reconciliation import purchases as reconciliation
 from creditapp.payments.refunds import refund as refunds
+from creditapp.payments.refunds import requests
 from creditapp.payments.subscriptions import changes, invoice_review
 from creditapp.services import get
+from tests.flaky_gateway import cut
 from tests.payments.plan_shop import PlanShop
+from tests.payments.topup_shop import PRICE, TopupShop
 from tests.shop_app import CREATOR, ShopApp, values
 
 REASON = "its account is deleted"
@@ -179,3 +183,60 @@ def test_a_plan_of_a_deleted_account_that_was_resumed_at_stripe_is_canceled_agai
     assert plans.sync(row).cancel_at == row.period_end
     assert plans.granted(alice) == [500], "what was paid before stays"
     assert left(plans.shop_app) == []
+
+
+# --- payments that begin at the moment of the deletion ---
+
+
+@pytest.fixture
+def tops(shop_app: ShopApp) -> TopupShop:
+    return TopupShop(shop_app)
+
+
+def test_a_top_up_whose_answer_is_lost_is_waited_for(shop_app: ShopApp, tops: TopupShop) -> None:
+    alice = tops.switched_on()
+    shop_app.flaky_gateway.after = cut("charge_saved_card")
+    tops.run_low(alice)
+    with pytest.raises(Conflict, match="on its way"):
+        delete(shop_app, alice)
+    tops.sweep(after=timedelta(minutes=2))
+    delete(shop_app, alice)
+    assert tops.charges(alice) == [PRICE]
+    assert [(each.state, each.grant_id is not None) for each in tops.purchases(alice)] == [
+        ("paid", True)
+    ]
+
+
+def test_a_top_up_and_a_deletion_at_once_are_one_before_the_other(
+    shop_app: ShopApp, tops: TopupShop
+) -> None:
+    for _ in range(4):
+        alice = tops.switched_on()
+        shop_app.spend(alice, 20)
+        outcomes = shop_app.at_once(
+            lambda a=alice: tops.consider(a),  # type: ignore[misc]
+            lambda a=alice: delete(shop_app, a),  # type: ignore[misc]
+        )
+        assert outcomes[0] is None
+        assert outcomes[1] is None or isinstance(outcomes[1], Conflict), outcomes[1]
+        states = [each.state for each in tops.purchases(alice)]
+        assert states in ([], ["paid"])
+        assert tops.charges(alice) == [PRICE] * len(states)
+
+
+def test_a_deleted_account_agrees_to_nothing_and_asks_for_nothing(
+    shop_app: ShopApp, tops: TopupShop
+) -> None:
+    alice = shop_app.member()
+    purchase = shop_app.buy_and_pay(alice)
+    delete(shop_app, alice)
+    with pytest.raises(AuthenticationRequired):
+        tops.agree(alice)
+    with shop_app.app.app_context(), snapshot() as session:
+        assert session.get(AutoTopup, alice.id) is None
+    with (
+        pytest.raises(AuthenticationRequired),
+        shop_app.app.app_context(),
+        transaction() as session,
+    ):
+        requests.ask(session, purchase.id, alice, now=clock.now())

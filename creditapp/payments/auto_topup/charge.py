@@ -97,6 +97,8 @@ def sweep_topups() -> None:
 
 def _start_purchase(session: Session, user_id: str, *, now: datetime) -> Purchase | None:
     """Store a purchase and its id on the member's row, or set when to check again."""
+    if not accounts.is_open(session, user_id):
+        return None
     row = session.scalar(
         select(AutoTopup).where(AutoTopup.user_id == user_id, is_on()).with_for_update()
     )

@@ -13,7 +13,7 @@ from typing import Final
 from sqlalchemy import ColumnElement, and_, select
 from sqlalchemy.orm import Session
 
-from creditapp import clock, units
+from creditapp import accounts, clock, units
 from creditapp.accounts import User
 from creditapp.catalog import Catalog, Pack
 from creditapp.config import Settings
@@ -65,8 +65,9 @@ def enable(consent: Consent, member: User, *, new_card: bool = False) -> str | N
     """Store a member's consent; return the page that saves a card, or None when it is on.
 
     ``new_card`` saves another card even where there is one. A new consent replaces the terms of
-    the last one. Raises ``ValidationFailed``, ``PackChanged`` and ``GatewayError``; no transaction
-    is open while Stripe is asked.
+    the last one. Raises ``ValidationFailed``, ``PackChanged``, ``AuthenticationRequired`` for an
+    account that was deleted meanwhile, and ``GatewayError``; no transaction is open while Stripe is
+    asked.
     """
     pack = _validate(consent)
     stop_reading()
@@ -74,6 +75,7 @@ def enable(consent: Consent, member: User, *, new_card: bool = False) -> str | N
     cards = () if new_card else customers.with_customer(member, gateway.list_cards)
     now = clock.now()
     with transaction() as session:
+        accounts.require_open(session, member.id)
         row = _store_terms(session, consent, pack, member, now=now)
         if cards:
             _start(session, row, cards[0], now=now)
@@ -93,6 +95,7 @@ def enable(consent: Consent, member: User, *, new_card: bool = False) -> str | N
         ),
     )
     with transaction() as session:
+        accounts.require_open(session, member.id)
         update_if(session, row, setup_checkout_id=created.id)
     return created.url
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from creditapp import emails
+from creditapp import accounts, emails
 from creditapp.accounts import User
 from creditapp.config import Settings
 from creditapp.db import insert_once, snapshot, transaction
@@ -32,8 +32,10 @@ def ask(session: Session, target_id: str, member: User, *, now: datetime) -> Ref
     """Store a member's request and email the operator; return the open one if there is one.
 
     Within the caller's transaction. The amount is today's unspent share. Raises ``NotFound`` for
-    a payment that cannot be refunded to this member, and ``NothingLeft``.
+    a payment that cannot be refunded to this member, ``NothingLeft``, and
+    ``AuthenticationRequired`` for an account that was deleted meanwhile.
     """
+    accounts.require_open(session, member.id)
     payment = _find_refundable(session, target_id, member.id, now=now)
     if payment is None:
         raise NotFound("This payment cannot be refunded.")
