@@ -101,6 +101,19 @@ def test_a_running_job_shows_what_has_arrived_and_how_long_it_takes(
     assert "0.5 credits held, charged when done" in page.text
 
 
+@pytest.mark.parametrize(
+    ("state", "seconds", "every"),
+    [("queued", 0, "300ms"), ("running", 2, "300ms"), ("running", 3, "1s"), ("queued", 60, "1s")],
+)
+def test_a_job_is_polled_more_often_in_its_first_seconds(
+    app: Flask, alice: Person, state: str, seconds: int, every: str
+) -> None:
+    with app.app_context():
+        began = now() - timedelta(seconds=seconds)
+    going = put(app, alice, state=state, created_at=began)
+    assert card(alice, going).one("article")["hx-trigger"] == f"every {every}"
+
+
 def test_a_finished_job_is_not_polled_and_says_so_once(alice: Person, queue: Queue) -> None:
     path = submit(alice, model="nano-banana", n="2").location
     queue.run()
