@@ -142,8 +142,9 @@ def _plain_previews(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
     """Chromium from the system's packages."""
-    if not Path(CHROMIUM).exists():
-        lacking("Chromium", "apt-get install --no-install-recommends chromium fonts-dejavu-core")
+    if not CHROMIUM:
+        packages = "chromium-headless-shell fonts-dejavu-core"
+        lacking("Chromium", f"apt-get install --no-install-recommends {packages}")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
         yield browser

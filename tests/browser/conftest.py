@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import socket
@@ -27,6 +28,8 @@ SOAK = os.environ.get("CREDITAPP_SOAK") == "1"
 LOOKS = [(1280, False), (390, True), (1280, True), (390, False)]
 """Width, and whether dark."""
 ROOT = Path(__file__).resolve().parents[2]
+NETWORK_HEADER = "X-Network"
+_networks = (f"10.{number % 256}.{number // 256}.1" for number in itertools.count())
 
 
 def in_looks(bounded: int) -> pytest.MarkDecorator:
@@ -69,11 +72,16 @@ def stop_server(process: ForkServerProcess) -> None:
         process.join()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a fresh demo: SQLite, previews, the payment sandbox."""
+    """The address of a demo: SQLite, previews, the payment sandbox.
+
+    Modules share it: each person comes from a network of their own, so that no limit of a network
+    counts the others.
+    """
     folder, port = tmp_path_factory.mktemp("demo"), free_port()
-    process = start_server(folder, port)
+    proxy = {"CREDITAPP_TRUSTED_PROXIES": "1", "CREDITAPP_CLIENT_IP_HEADER": NETWORK_HEADER}
+    process = start_server(folder, port, proxy)
     yield f"http://127.0.0.1:{port}"
     stop_server(process)
     shutil.rmtree(folder, ignore_errors=True)
@@ -92,17 +100,17 @@ class Person:
         self.page.goto(self.base + path)
         return self.page
 
-    def sign_up(self, email: str, password: str = "correct horse battery") -> None:
-        """Open an account and the studio; the story fills in the form, the others send it."""
+    def sign_up(self, email: str, then: str = "/") -> Page:
+        """Open an account and a page; the story fills in the form, the others send it."""
         send = self.page.request
         form = parse_html(send.get(f"{self.base}/auth/signup?next=/").text()).one("main form")
         answer = send.post(
             f"{self.base}/auth/signup",
-            form={**form.fields(), "email": email, "password": password},
+            form={**form.fields(), "email": email, "password": "correct horse battery"},
             max_redirects=0,
         )
         assert answer.status == 303, answer.text()
-        self.open("/")
+        return self.open(then)
 
     @property
     def balance(self) -> str:
@@ -135,6 +143,7 @@ class Cast:
             color_scheme="dark" if dark else "light",
             java_script_enabled=script,
             reduced_motion="reduce" if still else "no-preference",
+            extra_http_headers={NETWORK_HEADER: next(_networks)},
         )
         context.set_default_timeout(WAIT_MS_MAX)
         page = context.new_page()

@@ -62,8 +62,7 @@ def test_without_scripts_it_is_read_and_nothing_pretends_to_work(cast: Cast) -> 
 
 def test_a_member_tries_a_read_at_once_and_a_purchase_after_a_second_press(cast: Cast) -> None:
     member = cast.person(still=True)
-    member.sign_up("tries@example.com")
-    page = member.open("/api/docs")
+    page = member.sign_up("tries@example.com", "/api/docs")
     _try(page, "get-api-credits-balance")
     page.locator("#try-send").click()
     expect(page.locator("#try-answer")).to_contain_text('"balance": 50')
@@ -85,8 +84,7 @@ def test_a_member_tries_a_read_at_once_and_a_purchase_after_a_second_press(cast:
 
 def test_a_pasted_key_counts_instead_of_the_login_and_is_kept_nowhere(cast: Cast) -> None:
     member = cast.person(still=True)
-    member.sign_up("pastes@example.com")
-    page = member.open("/api/docs")
+    page = member.sign_up("pastes@example.com", "/api/docs")
     headers = {"Origin": member.base}
     body = {"name": "Reader", "scopes": ["read"]}
     made = page.request.post(f"{member.base}/api/keys", data=body, headers=headers).json()

@@ -17,8 +17,7 @@ pytestmark = pytest.mark.browser
 
 def test_a_question_by_keyboard_is_answered_stopped_and_edited(cast: Cast) -> None:
     alice = cast.person()
-    alice.sign_up("chats@example.com")
-    page = alice.open("/chat")
+    page = alice.sign_up("chats@example.com", "/chat")
     field = page.get_by_label("Your message")
     field.fill("What is a lighthouse?")
     page.keyboard.press("Enter")
@@ -55,8 +54,7 @@ def test_a_question_by_keyboard_is_answered_stopped_and_edited(cast: Cast) -> No
 
 def test_an_image_that_is_attached_is_sent_and_stays_after_a_reload(cast: Cast) -> None:
     alice = cast.person()
-    alice.sign_up("shows@example.com")
-    page = alice.open("/chat")
+    page = alice.sign_up("shows@example.com", "/chat")
     page.get_by_text("Add images").click()
     file = {"name": "pier.png", "mimeType": "image/png", "buffer": png(300, 200)}
     page.locator("#field-images-file").set_input_files(file)

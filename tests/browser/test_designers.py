@@ -144,8 +144,7 @@ def test_the_calls_run_as_the_page_shows_them(cast: Cast) -> None:
     assert (name, answer["signupUrl"].startswith("/auth/signup")) == ("limitReached", True)
 
     member = cast.person()
-    member.sign_up("embed@example.com")
-    page = member.open("/")
+    page = member.sign_up("embed@example.com", "/")
     dear = {"prompt": "a fox", "model": "gpt-image", "quality": "high", "n": 4}
     assert page.evaluate(read) == {"credits": 50}
     assert page.evaluate(ask, dear)[0] == "made"

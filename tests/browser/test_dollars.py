@@ -38,8 +38,7 @@ def server(vendor: FakeOpenAIChat, tmp_path_factory: pytest.TempPathFactory) -> 
 
 def test_own_key_and_then_a_pack_pay_for_answers(cast: Cast, vendor: FakeOpenAIChat) -> None:
     alice = cast.person(still=True)
-    alice.sign_up("dollars@example.com")
-    page = alice.open("/chat")
+    page = alice.sign_up("dollars@example.com", "/chat")
     page.get_by_role("link", name="Enter a key or switch to credits").click()
     page.get_by_label("OpenAI key", exact=True).fill(vendor.key)
     page.get_by_role("button", name="Save OpenAI key").click()

@@ -23,8 +23,9 @@ pytestmark = pytest.mark.browser
 def with_images(cast: Cast, name: str, count: int = 3, **looks: object) -> Person:
     """Return a member with a page of images, made together."""
     person = cast.person(**looks)  # type: ignore[arg-type]  # passed on as they are
-    person.sign_up(f"{name}@example.com")
-    page = person.open(f"/?prompt=A+harbour+at+dusk&model=nano-banana&n={count}")
+    page = person.sign_up(
+        f"{name}@example.com", f"/?prompt=A+harbour+at+dusk&model=nano-banana&n={count}"
+    )
     page.locator("#generate").click()
     page.wait_for_load_state()
     expect(page.locator(".job-card-succeeded, .generation-images").first).to_be_visible()

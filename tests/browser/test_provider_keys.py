@@ -35,8 +35,7 @@ def test_an_image_is_made_with_an_own_key_that_is_entered_and_removed(
     cast: Cast, openai: FakeOpenAI
 ) -> None:
     alice = cast.person(still=True)
-    alice.sign_up("alice@example.com")
-    page = alice.open("/settings")
+    page = alice.sign_up("alice@example.com", "/settings")
     page.locator("label", has_text="Use My Own API Keys").click()
     page.get_by_role("button", name="Save choice").click()
     expect(page.locator("#balance")).to_contain_text("Own keys")
@@ -69,8 +68,7 @@ def test_an_image_is_made_with_an_own_key_that_is_entered_and_removed(
 
 def test_a_key_is_entered_without_javascript(cast: Cast, openai: FakeOpenAI) -> None:
     bob = cast.person(width=320, dark=True, script=False)
-    bob.sign_up("bob@example.com")
-    page = bob.open("/settings")
+    page = bob.sign_up("bob@example.com", "/settings")
     page.locator("label", has_text="Use My Own API Keys").click()
     page.get_by_role("button", name="Save choice").click()
     page.get_by_label("OpenAI key", exact=True).fill(openai.key[:-1])

@@ -44,8 +44,7 @@ def bring(page: Page, kind: str, at: str, *files: tuple[str, str, bytes]) -> Non
 
 def member_at(cast: Cast, name: str, path: str = EDIT, **options: object) -> Person:
     person = cast.person(**options)  # type: ignore[arg-type]
-    person.sign_up(f"{name}@example.com")
-    person.open(path)
+    person.sign_up(f"{name}@example.com", path)
     return person
 
 

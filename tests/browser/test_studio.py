@@ -107,8 +107,7 @@ def test_a_price_that_arrives_while_the_pointer_is_down_takes_no_click_away(
 
 def test_a_price_that_waited_for_the_pointer_is_shown_after_it(cast: Cast) -> None:
     alice = cast.person()
-    alice.sign_up("waited@example.com")
-    page = alice.open("/?operation=audio")
+    page = alice.sign_up("waited@example.com", "/?operation=audio")
     expect(page.locator("#generate")).to_contain_text("1")
     page.locator("#field-prompt").fill("A long text. " * 40)
     box = page.locator("#options").bounding_box()
@@ -383,7 +382,7 @@ def test_every_tab_fits_the_smallest_phone(cast: Cast) -> None:
 
 def test_without_scripts_a_tab_a_model_and_a_price_are_links_and_buttons(cast: Cast) -> None:
     alice = cast.person(script=False)
-    alice.sign_up("plain@example.com")
+    alice.sign_up("links@example.com")
     page = alice.page
     page.locator("#tab-video").click()
     expect(page.get_by_label("What should happen?")).to_be_visible()

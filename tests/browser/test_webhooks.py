@@ -38,8 +38,7 @@ def test_an_endpoint_is_created_tried_rotated_switched_off_and_deleted(
     cast: Cast, receiver: Receiver, width: int, dark: bool
 ) -> None:
     alice = cast.person(width=width, dark=dark, still=True)
-    alice.sign_up(f"hooks{width}{dark}@example.com".lower())
-    page = alice.open("/settings")
+    page = alice.sign_up(f"hooks{width}{dark}@example.com".lower(), "/settings")
     page.get_by_role("link", name="Manage webhooks").click()
     expect(page.get_by_text("You have none yet.")).to_be_visible()
     assert_sound(page, "no endpoint")
@@ -92,8 +91,7 @@ def test_a_refusal_stands_at_its_field_and_nothing_typed_is_lost(
     cast: Cast, receiver: Receiver
 ) -> None:
     alice = cast.person(width=390)
-    alice.sign_up("refused-hooks@example.com")
-    page = alice.open("/settings/webhooks")
+    page = alice.sign_up("refused-hooks@example.com", "/settings/webhooks")
     for _ in range(3):
         create(page, receiver)
         page = alice.open("/settings/webhooks")
@@ -130,8 +128,7 @@ def test_a_second_test_is_refused_in_the_log_and_the_settings_keep_what_is_typed
     cast: Cast, receiver: Receiver
 ) -> None:
     alice = cast.person(width=390)
-    alice.sign_up("second-hooks@example.com")
-    page = alice.open("/settings/webhooks")
+    page = alice.sign_up("second-hooks@example.com", "/settings/webhooks")
     create(page, receiver)
     over = threading.Event()
     receiver.before = lambda: over.wait(15)
