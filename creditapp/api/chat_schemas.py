@@ -14,6 +14,7 @@ from pydantic import (
     PrivateAttr,
     TypeAdapter,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
@@ -143,13 +144,14 @@ class ConversationBody(TokenBody):
     stream: bool = False
     conversation_id: str | None = None
 
-    @model_validator(mode="after")
-    def _check_last(self) -> ConversationBody:
-        if self.messages[-1].role != "user":
+    @field_validator("messages")
+    @classmethod
+    def _check_messages(cls, messages: list[MessageBody]) -> list[MessageBody]:
+        if messages[-1].role != "user":
             raise ValueError("The last message is the user's.")
-        if sum(len(each.image_urls) for each in self.messages) > CHAT_IMAGES_SENT_MAX:
+        if sum(len(each.image_urls) for each in messages) > CHAT_IMAGES_SENT_MAX:
             raise ValueError(f"A request has at most {CHAT_IMAGES_SENT_MAX} images.")
-        return self
+        return messages
 
 
 class TypedBody(BaseModel):

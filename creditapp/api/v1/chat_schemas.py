@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Collection
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, StrictBool, StrictInt
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+)
 
 from creditapp.api.generations import ChargeAnswer
 from creditapp.api.v1.requests import Only, V1Body
@@ -30,6 +39,8 @@ Stop = Annotated[str, Field(min_length=1, max_length=200)]
 class StreamOptions(BaseModel):
     """Options of a stream: whether a chunk with the usage ends it."""
 
+    model_config = ConfigDict(extra="forbid")
+
     include_usage: StrictBool = False
     include_obfuscation: Annotated[Any, Only(False)] = False
 
@@ -51,6 +62,8 @@ def _finite(text: str) -> float:
 
 class ResponseFormat(BaseModel):
     """The form of the answer, as the model's vendor takes it."""
+
+    model_config = ConfigDict(extra="forbid")
 
     type: Literal["text", "json_object", "json_schema"]
     json_schema: Annotated[dict[str, Any] | None, AfterValidator(_as_vendors_read)] = None
@@ -110,10 +123,7 @@ def messages_of(body: CompletionBody) -> list[dict[str, Any]]:
 
 
 def _message(message: dict[str, Any], place: str) -> dict[str, Any]:
-    present = {name: value for name, value in message.items() if value is not None}
-    for name in present:
-        if name not in ("role", "content"):
-            raise UnsupportedParameter(f"{place}.{name[:80]}")
+    present = _known(message, ("role", "content"), place)
     role = present.get("role")
     if role in ("tool", "function"):
         raise UnsupportedParameter(f"{place}.role", "Messages of tools are not supported here.")
@@ -126,6 +136,15 @@ def _message(message: dict[str, Any], place: str) -> dict[str, Any]:
     }
 
 
+def _known(value: dict[str, Any], names: Collection[str], place: str) -> dict[str, Any]:
+    """Return the members of an object that are not null; refuse any other by its name."""
+    present = {name: each for name, each in value.items() if each is not None}
+    for name in present:
+        if name not in names:
+            raise UnsupportedParameter(f"{place}.{name[:80]}")
+    return present
+
+
 def _part(part: Any, place: str) -> Any:
     if not isinstance(part, dict):
         return part
@@ -133,11 +152,14 @@ def _part(part: Any, place: str) -> Any:
     if kind not in ("text", "image_url"):
         detail = "A part of a message is a text or an image_url here."
         raise UnsupportedParameter(f"{place}.type", detail)
-    image = part.get("image_url")
-    if isinstance(image, dict) and image.get("detail") not in (None, "auto", "high"):
-        detail = "Images are sent as they are, up to 1,568 pixels: leave detail out."
-        raise UnsupportedParameter(f"{place}.image_url.detail", detail)
-    return part
+    present = _known(part, ("type", kind), place)
+    if isinstance(image := present.get("image_url"), dict):
+        image = _known(image, ("url", "detail"), f"{place}.image_url")
+        if image.pop("detail", "auto") not in ("auto", "high"):
+            detail = "Images are sent as they are, up to 1,568 pixels: leave detail out."
+            raise UnsupportedParameter(f"{place}.image_url.detail", detail)
+        present["image_url"] = image
+    return present
 
 
 class PromptDetails(BaseModel):
