@@ -10,7 +10,7 @@ from tests.conventions.files import ROOT, texts
 from tools.soak import PROOFS
 
 BOUNDED = re.compile(r"CREDITAPP_SOAK|import .*\bSOAK\b|mark\.whole|mark\.in_turn")
-"""What a test file has that does less in the check."""
+"""Marks of a test file that does less in the check."""
 
 
 def bounded_files() -> set[str]:
