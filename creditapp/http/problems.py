@@ -10,7 +10,12 @@ import structlog
 from flask import Flask, Response, current_app, g, make_response, redirect, request, url_for
 from flask_limiter.errors import RateLimitExceeded
 from pydantic import Field
-from werkzeug.exceptions import HTTPException, InternalServerError, RequestEntityTooLarge
+from werkzeug.exceptions import (
+    HTTPException,
+    InternalServerError,
+    MethodNotAllowed,
+    RequestEntityTooLarge,
+)
 from werkzeug.wrappers import Response as AnyResponse
 
 from creditapp.clock import rfc3339
@@ -138,8 +143,18 @@ def wants_json() -> bool:
 
 def is_for_programs() -> bool:
     """Whether the request's route is one of the API's, below ``/api`` or not."""
-    view = current_app.view_functions.get(request.endpoint or "")
-    return hasattr(view, "documentation")
+    endpoints = [request.endpoint] if request.endpoint else _endpoints_of_other_methods()
+    views = (current_app.view_functions.get(endpoint) for endpoint in endpoints)
+    return any(hasattr(view, "documentation") for view in views)
+
+
+def _endpoints_of_other_methods() -> list[str]:
+    """Return what the address leads to by the methods that it accepts, if not by the request's."""
+    wrong, adapter = request.routing_exception, current_app.create_url_adapter(request)
+    if not isinstance(wrong, MethodNotAllowed) or adapter is None:
+        return []
+    methods = set(wrong.valid_methods or ()) - {"OPTIONS", "HEAD"}
+    return [adapter.match(method=method)[0] for method in methods]
 
 
 def _problem_json(error: AppError) -> Response:

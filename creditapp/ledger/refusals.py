@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from creditapp.errors import AppError, Conflict
 from creditapp.ledger.charges import Budget
-from creditapp.units import credits_number, credits_text
+from creditapp.units import MICRO_PER_CREDIT, credits_number, credits_text
 
 
 class InsufficientCredits(AppError):
@@ -50,8 +50,9 @@ class MaxCreditsExceeded(AppError):
     status, code, title = 402, "max_credits_exceeded", "This costs more than you allow"
 
     def __init__(self, required_micro: int, limit_micro: int) -> None:
+        unit = "credit" if required_micro == MICRO_PER_CREDIT else "credits"
         super().__init__(
-            f"This costs {credits_text(required_micro)} credits, and the request allows"
+            f"This costs {credits_text(required_micro)} {unit}, and the request allows"
             f" {credits_text(limit_micro)}. Nothing was charged.",
             required=credits_number(required_micro),
             limit=credits_number(limit_micro),

@@ -408,6 +408,8 @@ def test_other_methods_and_types_are_refused(app: Flask, assistant: Assistant) -
         answer = app.test_client().open("/mcp", method=method, headers=headers)
         assert answer.status_code == 405
         assert "POST" in answer.headers["Allow"]
+        assert answer.content_type == "application/problem+json", "a program reads no page"
+        assert "Set-Cookie" not in answer.headers
     typed = app.test_client().post("/mcp", data="{}", headers=headers)
     assert typed.status_code == 415
     response = {"jsonrpc": "2.0", "id": 1, "result": {}}

@@ -254,6 +254,15 @@ def test_a_wrong_method_returns_the_allowed_ones(alice: Person, method: str, pat
     assert answer.headers["Allow"]
 
 
+@pytest.mark.parametrize("path", ["/images/buy", "/images/generate", "/ack/receipts", "/mcp"])
+def test_a_wrong_method_of_a_programs_address_below_no_api_returns_json_too(
+    app: Flask, path: str
+) -> None:
+    answer = app.test_client().delete(path)
+    assert answer.status_code == 405
+    assert check_problem(answer)["code"] == "method_not_allowed"
+
+
 def test_unknown_paths_are_not_found(alice: Person) -> None:
     for path in ("/api/nothing", "/api/generations/", "/api/"):
         answer = alice.call("GET", path)
