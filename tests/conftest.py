@@ -18,6 +18,7 @@ from sqlalchemy.engine import Engine
 from creditapp.accounts import passwords
 from creditapp.clock import StoppedClock
 from creditapp.generation.providers.offline import draw
+from creditapp.logs import configure_logging
 from tests.app_factory import (
     CHROMIUM,
     CHROMIUM_FLAGS,
@@ -118,6 +119,12 @@ def _quick_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(passwords, "_MEMORY_KIB", 64)
     monkeypatch.setattr(passwords, "_ITERATIONS", 1)
     monkeypatch.setattr(passwords, "_PARAMETERS", "$argon2id$v=19$m=64,t=1,p=1$")
+
+
+@pytest.fixture(autouse=True)
+def _logs() -> None:
+    """Write warnings, whatever the app of an earlier test was told: the logs are the process's."""
+    configure_logging("warning", human=False)
 
 
 @pytest.fixture(autouse=True)

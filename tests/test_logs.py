@@ -6,7 +6,6 @@ import io
 import json
 import logging
 import sys
-from collections.abc import Iterator
 
 import pytest
 import structlog
@@ -17,17 +16,12 @@ SECRET = "a prompt that nobody else may read"
 
 
 @pytest.fixture
-def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
-    """Logs as JSON on stderr, as in production; the tests' own configuration returns."""
-    root, configured = logging.getLogger(), structlog.get_config()
-    handlers, level = root.handlers, root.level
+def written(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """Logs as JSON on stderr, as in production."""
     stderr = io.StringIO()
     monkeypatch.setattr(sys, "stderr", stderr)
     configure_logging("info", human=False)
-    yield stderr
-    structlog.configure(**configured)
-    root.handlers = handlers
-    root.setLevel(level)
+    return stderr
 
 
 def fail() -> None:
