@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import signal
 from collections import Counter
 from datetime import datetime
@@ -11,9 +10,8 @@ from typing import Any
 
 from creditapp.stripe_sandbox.state import State
 from tests.faults.payments_worker import NEVER_KILLED, Action, fork_server
+from tests.processes import forked
 from tests.shop_app import ShopApp
-
-_processes = multiprocessing.get_context("spawn")
 
 
 class CrashWorker:
@@ -21,7 +19,7 @@ class CrashWorker:
 
     def __init__(self, shop_app: ShopApp, folder: Path, killed: Counter[str]) -> None:
         self._killed = killed
-        self._pipe, child_end = _processes.Pipe()
+        self._pipe, child_end = forked.Pipe()
         self._kind = shop_app.url.partition(":")[0].partition("+")[0]
         environ = {
             "CREDITAPP_ENV": "testing",
@@ -33,12 +31,12 @@ class CrashWorker:
             "STRIPE_WEBHOOK_SECRET": shop_app.secret,
             "STRIPE_API_BASE": shop_app.gateway.api_base(),
         }
-        self._process = _processes.Process(target=fork_server, args=(child_end, environ, folder))
+        self._process = forked.Process(target=fork_server, args=(child_end, environ, folder))
         self._process.start()
 
-    def count(self, name: str, *arguments: Any) -> int:
+    def count(self, name: str, *arguments: Any, at: datetime | None = None) -> int:
         """Run it to its end and return how many steps it took."""
-        ended, steps = self._do(Action(name, arguments, NEVER_KILLED))
+        ended, steps = self._do(Action(name, arguments, NEVER_KILLED, at))
         assert ended == 0
         assert steps > 0
         return steps

@@ -133,6 +133,7 @@ def test_killed_anywhere_it_ends_once(
     shop_app: ShopApp, crash_worker: CrashWorker, act: Act
 ) -> None:
     plain = begin(shop_app, act)
+    crash_worker.count(act.action, *act.arguments(plain), at=shop_app.clock.now())
     do_again(plain, act)
     assert in_credits(plain.outcome()) == act.outcome
     plain.stop_renewals()
