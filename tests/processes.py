@@ -1,22 +1,62 @@
 """Processes of the tests, forked from one that has imported the app.
 
-A new interpreter takes two seconds to import it; the browser tests start some.
+A new interpreter takes two seconds to import it; the browser tests start some. Each ends with the
+process that started it: a killed run of the tests leaves no server behind.
 """
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
+import signal
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
-from multiprocessing.context import ForkServerProcess
+from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
-forked = multiprocessing.get_context("forkserver")
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_STOP_SECONDS = 10.0
+
+
+class _Process(ForkServerProcess):
+    """A process that stops when the one that started it has ended, however that was."""
+
+    def run(self) -> None:
+        threading.Thread(target=_stop_with_parent, name="stop-with-parent", daemon=True).start()
+        super().run()
+
+
+def _stop_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)  # a server stops its workers
+    time.sleep(_STOP_SECONDS)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def exec_and_stop_with_parent(*command: str) -> None:
+    """Become another program, which keeps no thread: the kernel ends it with the fork server.
+
+    The fork server ends once nobody is left who could ask it for processes: no open file is kept,
+    of which one is that leave to ask.
+    """
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    os.execv(command[0], command)
+
+
+class _Context(ForkServerContext):
+    Process = _Process
+
+
+forked = _Context()
 forked.set_forkserver_preload(
     [
         "pytest",
@@ -28,12 +68,15 @@ forked.set_forkserver_preload(
         "creditapp.cli",
         "creditapp.web",
         "tests.app_factory",
+        "tests.processes",
         "tests.faults.jobs_worker",
         "tests.faults.generation_worker",
     ]
 )
 
 SECONDS_MAX = 200
+USUAL_MASK = 0o022
+"""The mask of a shell, by which others could read what a process makes."""
 
 
 def run_command(*words: str, environ: dict[str, str]) -> CompletedProcess[str]:
@@ -58,6 +101,7 @@ def start_command(*words: str, environ: dict[str, str], folder: Path) -> ForkSer
 def _run(words: tuple[str, ...], environ: dict[str, str], out: Path, error: Path) -> None:
     for path, number in ((out, 1), (error, 2)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
+    os.umask(USUAL_MASK)
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     os.environ.clear()
     os.environ.update(kept | environ)
@@ -65,7 +109,7 @@ def _run(words: tuple[str, ...], environ: dict[str, str], out: Path, error: Path
     multiprocessing.set_start_method("fork", force=True)
     if "CREDITAPP_WEB_PROCESSES" in environ:
         # The library of the metrics reads at its import whether processes share them.
-        os.execv(sys.executable, [sys.executable, "-m", "creditapp", *words])
+        exec_and_stop_with_parent(sys.executable, "-m", "creditapp", *words)
     sys.argv = ["creditapp", *words]
     from creditapp.cli import main
     from creditapp.generation.providers.offline import draw
