@@ -16,13 +16,20 @@ from tests.app_factory import Person
 PROBLEM_FIELDS = {"type", "title", "status", "detail", "code", "error", "requestId"}
 
 
+@functools.lru_cache(maxsize=8)
+def _parsed(document: bytes) -> dict[str, Any]:
+    """Return a document as JSON, which nobody may change: most tests get the same."""
+    parsed: dict[str, Any] = json.loads(document)
+    return parsed
+
+
 class Document:
     """The OpenAPI document of an app."""
 
     def __init__(self, app: Flask) -> None:
         answer = app.test_client().get("/api/openapi.json")
         assert answer.status_code == 200
-        self.json: dict[str, Any] = json.loads(answer.data)
+        self.json = _parsed(answer.data)
 
     def check(self, method: str, path: str, answer: TestResponse) -> TestResponse:
         """Assert that the document allows a response; return it."""
