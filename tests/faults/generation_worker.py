@@ -21,11 +21,14 @@ from sqlalchemy.orm import Session
 from creditapp import create_app, jobs, ledger
 from creditapp.config import load_settings
 from creditapp.db import snapshot, transaction
-from creditapp.generation import sources, worker
+from creditapp.generation import leases, sources, worker
 from creditapp.generation.models import Generation
 from creditapp.generation.providers import ProducedFile, SourceFile
 from creditapp.media import FileMedia
 from tests.faults.jobs_worker import record
+
+LEASE_SECONDS, RENEW_SECONDS = 3, 0.5
+"""Shorter than those of the app: most of a test would be spent waiting for their end."""
 
 BEFORE_START = "1 before the start is committed"
 BEFORE_CALL = "2 after the start, before the call"
@@ -40,6 +43,8 @@ AFTER_SETTLE = "9 after the commit"
 
 def run_worker(environ: dict[str, str], facts: Path, step: str, manner: str = "kill") -> None:
     """Run the app's jobs until SIGTERM, or until ``step``; ``hold`` waits there to be killed."""
+    leases.LEASE_SECONDS = worker.LEASE_SECONDS = LEASE_SECONDS  # type: ignore[attr-defined]
+    leases.RENEW_SECONDS = RENEW_SECONDS
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     if step:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,10 @@ from creditapp import ledger
 from creditapp.chat import recovery
 from creditapp.chat.models import Message, UsageRecord
 from creditapp.chat.reader import LEASE_SECONDS
+from creditapp.clock import Clock, StoppedClock, now
 from creditapp.config import Settings
 from creditapp.db import snapshot
-from creditapp.services import get
+from creditapp.services import get, provide
 from tests.app_factory import Person, build_app, close_app
 from tests.fakes.openai_chat_server import FakeOpenAIChat
 from tests.faults.chat_worker import (
@@ -74,8 +76,8 @@ def test_a_process_killed_at_any_step_leaves_a_turn_that_ends_once(
             vendor.fail("timeout" if step == DURING_CALL else "hang", seconds=30)
         kill_at(app, vendor, session_id, step)
         assert vendor.count == calls, step
-    time.sleep(LEASE_SECONDS)
     with app.app_context():
+        provide(app, Clock, StoppedClock(now() + timedelta(seconds=LEASE_SECONDS)))
         recovery.sweep()
         recovery.sweep()
     check(app, alice)

@@ -32,6 +32,7 @@ from tests.faults.generation_worker import (
     BEFORE_SETTLE,
     BEFORE_START,
     DURING_CALL,
+    LEASE_SECONDS,
     run_worker,
 )
 from tests.faults.jobs_worker import read_facts
@@ -204,7 +205,7 @@ def test_a_dead_workers_generations_end_on_the_worker_that_lives(
     shop.await_until(lambda: read_facts(shop.facts_file))
     shop.start_worker()
     shop.await_until(lambda: shop.workers() == 2)
-    time.sleep(6)  # longer than a lease, which the first one keeps renewing
+    time.sleep(LEASE_SECONDS + 0.5)  # the first one keeps renewing its lease
     assert shop.generations()[DURING_CALL].state == "running"
 
     first.kill()

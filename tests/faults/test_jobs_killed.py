@@ -25,6 +25,7 @@ from creditapp.services import get
 from tests.faults.jobs_worker import new_app, read_facts, register, work
 from tests.processes import forked
 
+pytestmark = pytest.mark.in_turn
 RECOVERED_WITHIN_SECONDS = 10.0
 
 _killed = Counter[str]()

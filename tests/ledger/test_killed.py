@@ -122,7 +122,7 @@ def test_a_kill_before_any_statement_loses_and_invents_nothing(database_url: str
     for name, verb in list(VERBS.items())[half]:
         before = rows(engine)
         step = 1
-        while killed(database_url, engine, verb, setup, step):
+        while killed(engine, verb, setup, step):
             assert rows(engine) == before, f"{name}: killed before statement {step}"
             with engine.connect() as connection:
                 prove(connection)
@@ -140,14 +140,14 @@ def test_a_kill_before_any_statement_loses_and_invents_nothing(database_url: str
     engine.dispose()
 
 
-def killed(url: str, engine: Engine, verb: Verb, setup: Setup, step: int) -> bool:
+def killed(engine: Engine, verb: Verb, setup: Setup, step: int) -> bool:
     """Run the verb in a child that is killed before its n-th statement; return whether it was."""
     engine.dispose()  # a connection must not be shared with a child
     child = os.fork()
     if child == 0:
         status = 1
         try:
-            run_until_killed(url, verb, setup, step)
+            run_until_killed(engine, verb, setup, step)
             status = 0
         finally:
             os._exit(status)
@@ -159,8 +159,7 @@ def killed(url: str, engine: Engine, verb: Verb, setup: Setup, step: int) -> boo
     return False
 
 
-def run_until_killed(url: str, verb: Verb, setup: Setup, step: int) -> None:
-    engine = open_engine(url)
+def run_until_killed(engine: Engine, verb: Verb, setup: Setup, step: int) -> None:
     statements = 0
 
     def count(*_: Any) -> None:

@@ -10,6 +10,7 @@ import pytest
 from creditapp import jobs
 from creditapp.runtime import tasks
 from creditapp.webhooks_out import runs
+from creditapp.webhooks_out.runs import SLOW_MILLISECONDS
 from tests.app_factory import Person
 from tests.webhooks_out.hooks import PATH, Hooks, queue_again
 from tests.webhooks_out.receiver import Json, Receiver
@@ -79,7 +80,8 @@ def test_accounts_with_slow_receivers_leave_the_threads_of_a_worker_to_the_other
 ) -> None:
     """Two endpoints each of four accounts would fill the eight threads of a worker."""
     slow = Receiver()
-    slow.before = lambda: threading.Event().wait(13)
+    first_waits = iter([SLOW_MILLISECONDS / 1000 + 0.2] * 8)
+    slow.before = lambda: threading.Event().wait(next(first_waits, 13))
     for name in ("alice", "bob", "dora", "emil"):
         person = Person(workers.app).open_account(f"{name}@example.com")
         for _ in range(2):
