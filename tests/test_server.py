@@ -31,10 +31,10 @@ from creditapp.services import get
 from creditapp.stripe_sandbox.state import State
 from tests.app_factory import close_app
 from tests.browser.conftest import free_port
-from tests.processes import run_command
+from tests.processes import USUAL_MASK, run_command, start_command
 from tests.test_config import PRODUCTION, REFUSED_IN_PRODUCTION
 
-pytestmark = pytest.mark.databases("sqlite", "postgresql")
+pytestmark = [pytest.mark.databases("sqlite", "postgresql"), pytest.mark.in_turn]
 
 ROOT = Path(__file__).resolve().parent.parent
 STUDIO = ROOT / "creditapp" / "catalog" / "studio.toml"
@@ -293,33 +293,52 @@ def demo_on(url: str, folder: Path) -> Flask:
 @pytest.mark.parametrize(
     ("command", "last_file"),
     [
-        (["-m", "creditapp", "migrate"], "creditapp.sqlite"),
-        (["-m", "creditapp", "serve"], "jobs.sqlite"),
-        (["-m", "creditapp", "worker"], "jobs.sqlite"),
-        (["-m", "creditapp", "sandbox", "--port", str(free_port())], "sandbox.sqlite"),
-        (["-c", "import app; app.app.test_client().get('/')"], "creditapp.sqlite"),
+        (["migrate"], "creditapp.sqlite"),
+        (["serve"], "jobs.sqlite"),
+        (["worker"], "jobs.sqlite"),
+        (["sandbox", "--port", str(free_port())], "sandbox.sqlite"),
     ],
-    ids=["a command", "serve", "worker", "sandbox", "app:app"],
+    ids=["a command", "serve", "worker", "sandbox"],
 )
 def test_no_file_of_any_process_can_be_read_by_others(
     tmp_path: Path, command: list[str], last_file: str
 ) -> None:
-    """With a SECRET_KEY of the operator and the usual mask of a shell."""
     data = tmp_path / "data"
-    environ = {
+    process = start_command(*command, environ=open_environ(data), folder=tmp_path)
+    try:
+        await_private(data, last_file)
+    finally:
+        process.terminate()
+        process.join(TIMEOUT_SECONDS)
+
+
+@pytest.mark.databases("sqlite")
+def test_no_file_of_the_app_itself_can_be_read_by_others(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    program = [sys.executable, "-c", "import app; app.app.test_client().get('/')"]
+    process = subprocess.Popen(program, cwd=ROOT, env=open_environ(data), umask=USUAL_MASK)
+    try:
+        await_private(data, "creditapp.sqlite")
+    finally:
+        process.terminate()
+        process.wait(TIMEOUT_SECONDS)
+
+
+def open_environ(data: Path) -> dict[str, str]:
+    """Return an environment with a SECRET_KEY of the operator, so that no file is made for it."""
+    return {
         **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
         "CREDITAPP_DATA": str(data),
         "SECRET_KEY": PRODUCTION["SECRET_KEY"],
         "PORT": "0",
     }
-    process = subprocess.Popen([sys.executable, *command], cwd=ROOT, env=environ, umask=0o022)
-    try:
-        give_up_at = time.monotonic() + TIMEOUT_SECONDS
-        while not (data / last_file).exists():
-            assert time.monotonic() < give_up_at, f"{last_file} is not made"
-            time.sleep(0.05)
-        for path in (data, *data.rglob("*")):
-            assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
-    finally:
-        process.terminate()
-        process.wait(TIMEOUT_SECONDS)
+
+
+def await_private(data: Path, last_file: str) -> None:
+    """Wait until a process has made its last file; assert that others can read none."""
+    give_up_at = time.monotonic() + TIMEOUT_SECONDS
+    while not (data / last_file).exists():
+        assert time.monotonic() < give_up_at, f"{last_file} is not made"
+        time.sleep(0.05)
+    for path in (data, *data.rglob("*")):
+        assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
