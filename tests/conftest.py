@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections import defaultdict
@@ -49,17 +50,26 @@ FOLDERS_ON_BOTH = {
     *("payments", "webhooks_out"),
 }
 """Their code is SQL. Elsewhere a test or a module is marked ``databases(*BOTH)`` to run on both."""
-FOLDERS_IN_TURN = {*("accounts", "api", "chat", "credentials", "generation", "web", "webhooks_out")}
+FOLDERS_IN_TURN = {
+    *("accounts", "agents", "api", "chat", "credentials", "generation", "money", "payments"),
+    *("web", "webhooks_out"),
+}
 """Folders whose tests the check runs on one of the two each, and the soak on both; so a test or a
 module that is marked ``in_turn``."""
 MOVE_CREDITS = frozenset(
-    f"test_{name}"
-    for name in (
-        *("account_end_races", "batches", "cancel", "charges", "delivery", "funding"),
-        *("many_at_once", "own_keys", "recovery", "settlement", "submit", "turns", "worker"),
-    )
+    f"{folder}/test_{name}"
+    for folder, names in {
+        "chat": ("many_at_once", "own_keys", "recovery", "turns"),
+        "generation": (
+            *("batches", "cancel", "charges", "delivery", "funding", "own_keys", "recovery"),
+            *("settlement", "submit", "worker"),
+        ),
+        "payments": ("matrix",),
+        "web": ("account_end_races",),
+    }.items()
+    for name in names
 )
-"""Modules of those folders that always run on both."""
+"""Modules of those folders that always run on both, as does a test that calls ``at_once``."""
 
 
 # How long an example takes depends on what else the machine does.
@@ -69,19 +79,31 @@ settings.load_profile("creditapp")
 RECURSION_LIMIT = sys.getrecursionlimit()
 
 
+def pytest_collection() -> None:
+    """Collect no garbage while tests are collected: what is made then stays until the end."""
+    gc.disable()
+
+
 def pytest_collection_finish() -> None:
-    """Restore the recursion limit, which a library raises that tests of signed payments import."""
+    """Restore the recursion limit, which a library raises that tests of signed payments import.
+
+    From here on the collector of garbage need not look through what is there.
+    """
     sys.setrecursionlimit(RECURSION_LIMIT)
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test that uses a database on the kinds it is marked with, or its folder's."""
     if "database_kind" in metafunc.fixturenames:
         mark = metafunc.definition.get_closest_marker("databases")
-        folder = metafunc.definition.path.parent.name
+        path = metafunc.definition.path
+        folder = path.parent.name
         default = BOTH if folder in FOLDERS_ON_BOTH else BOTH[:1]
         kinds = mark.args if mark else default
-        in_turn = folder in FOLDERS_IN_TURN and metafunc.definition.path.stem not in MOVE_CREDITS
+        in_turn = folder in FOLDERS_IN_TURN and f"{folder}/{path.stem}" not in MOVE_CREDITS
+        in_turn = in_turn and "at_once" not in metafunc.function.__code__.co_names
         in_turn = in_turn or metafunc.definition.get_closest_marker("in_turn") is not None
         if in_turn and kinds == BOTH and not SOAK:
             turn = crc32(metafunc.definition.nodeid.encode()) % 2

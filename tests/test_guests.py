@@ -29,7 +29,7 @@ from creditapp.guests.daily_budget import BudgetSpent, use_budget
 from tests.databases import at_once
 from tests.fakes.guest_process import claim_many, wait_for_all
 
-pytestmark = pytest.mark.databases("sqlite", "postgresql")
+pytestmark = [pytest.mark.databases("sqlite", "postgresql"), pytest.mark.in_turn]
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 SECRET = "the secret of the tests"

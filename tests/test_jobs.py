@@ -25,7 +25,7 @@ from creditapp.jobs.engine import JobStore
 from creditapp.jobs.worker_registry import FileWorkerRegistry
 from creditapp.services import get, provide
 
-pytestmark = pytest.mark.databases("sqlite", "postgresql")
+pytestmark = [pytest.mark.databases("sqlite", "postgresql"), pytest.mark.in_turn]
 SECRET = "a prompt about a neighbour, and sk-live-123"
 
 

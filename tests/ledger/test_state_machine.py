@@ -471,7 +471,7 @@ def test_every_verb_agrees_with_the_reference_model_after_every_step(engine: Eng
     seen: Counter[str] = Counter()
     machine = type("Machine", (LedgerMachine,), {"engine": engine, "seen": seen})
     # PostgreSQL answers more slowly; its histories are the first of the same.
-    bounded = 45 if engine.dialect.name == "sqlite" else 20
+    bounded = 45 if engine.dialect.name == "sqlite" else 8
     examples, steps = (600, 80) if SOAK else (bounded, 50)
     run_state_machine_as_test(
         machine,
