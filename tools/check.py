@@ -27,15 +27,15 @@ INSTALLATION, STATIC, TESTS, ALL = "installation", "static checks", "unit and co
 SECONDS = {
     INSTALLATION: 45,
     STATIC: 50,
-    TESTS: 420,
-    "browser": 150,
-    "faults and kills": 105,
-    "fuzz": 50,
+    TESTS: 465,
+    "browser": 130,
+    "faults and kills": 60,
+    "fuzz": 40,
     "restore": 15,
     "attack": 10,
     "workers": 25,
-    "interop": 15,
-    "samples": 15,
+    "interop": 10,
+    "samples": 10,
 }
 """The parts of the check and their seconds."""
 
