@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Cast, in_looks
 from tests.browser.test_access import assert_sound
+from tests.webhooks_out import conftest as webhooks
 from tests.webhooks_out.receiver import Receiver
 
+receiver = webhooks.receiver
+
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    """A receiver on this machine, which the demo's members may use."""
-    made = Receiver()
-    yield made
-    made.close()
-    assert made.forged == 0
 
 
 def create(page: Page, receiver: Receiver) -> None:
