@@ -36,6 +36,7 @@ def test_a_phone_of_320_pixels_shows_all_of_it(cast: Cast) -> None:
 def test_a_reader_chooses_a_language_and_searches_by_keyboard(cast: Cast) -> None:
     page = cast.person(still=True).open("/api/docs")
     expect(page.locator("#start-quote-curl")).to_be_visible()
+    expect(page.locator("#in-curl")).not_to_have_css("accent-color", "auto")
     page.locator("#in-curl").focus()
     page.keyboard.press("ArrowRight")
     expect(page.locator("#start-quote-python")).to_be_visible()
