@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import secrets
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from creditapp.catalog.load import PRESETS, load_catalog
-from creditapp.config import NAMES, SettingsInvalid, load_settings
+from creditapp.config import NAMES, Settings, SettingsInvalid, load_settings
 from tests.conventions.files import ROOT, texts
 
 _ROW = re.compile(r"^\| `([A-Z][A-Z0-9_]+)` \|(.+)\|(.+)\|(.+)\|$", re.MULTILINE)
@@ -31,6 +32,15 @@ def test_the_page_describes_every_setting_and_no_other() -> None:
         assert meaning.strip(), name
         assert default.strip(), name
         assert example.strip(), name
+
+
+def test_the_page_says_each_default_as_the_code_has_it() -> None:
+    rows = _ROW.findall((ROOT / "docs" / "configuration.md").read_text())
+    said = {name: default.strip() for name, _, default, _ in rows}
+    for field in Settings.model_fields.values():
+        if isinstance(field.default, bool | int | str | Path) and field.default != "":
+            default = int(field.default) if isinstance(field.default, bool) else field.default
+            assert said[str(field.alias)] == f"`{default}`", field.alias
 
 
 def test_the_example_file_names_every_setting_and_no_other() -> None:
