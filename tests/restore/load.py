@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import itertools
 import json
 import multiprocessing
@@ -36,10 +37,21 @@ GUEST_IMAGES_MAX = 900
 """Less than the catalog's daily budget of all guests, which a long run would use up."""
 
 
+STACKS_AFTER_SECONDS = 30
+
+
 def use(environ: dict[str, str], counts: Path) -> None:
-    """Use the app until SIGTERM; write how often each action ended to ``counts``."""
-    stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    """Use the app until SIGTERM; write how often each action ended to ``counts``.
+
+    Where each thread is ``STACKS_AFTER_SECONDS`` after the signal goes to a file beside it.
+    """
+    stop, stacks = threading.Event(), stacks_of(counts).open("w")
+
+    def end(*_: object) -> None:
+        stop.set()
+        faulthandler.dump_traceback_later(STACKS_AFTER_SECONDS, file=stacks)
+
+    signal.signal(signal.SIGTERM, end)
     app = create_app(load_settings(environ))
     with app.app_context():
         server.prepare(app)
@@ -48,6 +60,11 @@ def use(environ: dict[str, str], counts: Path) -> None:
     with ThreadPoolExecutor(len(ACTIONS)) as pool:
         for result in [pool.submit(load.repeat, action) for action in ACTIONS]:
             result.result()
+
+
+def stacks_of(counts: Path) -> Path:
+    """Return the file that tells why the process did not end."""
+    return counts.with_suffix(".stacks")
 
 
 class Load:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.databases import new_database
 from tests.processes import forked, run_command
-from tests.restore.load import ACTIONS, use
+from tests.restore.load import ACTIONS, stacks_of, use
 
 SOAK = os.environ.get("CREDITAPP_SOAK") == "1"
 TURNS = 400 if SOAK else 2
@@ -34,7 +34,7 @@ def used(environ: dict[str, str], counts: Path) -> Iterator[Callable[[], bool]]:
     finally:
         process.terminate()
         process.join(TIMEOUT_SECONDS)  # an action may wait half a minute for its image
-    assert process.exitcode == 0
+    assert process.exitcode == 0, stacks_of(counts).read_text()
 
 
 def turns(counts: Path) -> dict[str, int]:
