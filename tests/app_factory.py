@@ -27,6 +27,7 @@ from creditapp.db import db, transaction
 from creditapp.emails import EmailService, Message
 from creditapp.generation.providers.offline import finish
 from creditapp.generation.providers.offline.draw import Drawing
+from creditapp.generation.providers.protocol import VideoRequest
 from creditapp.jobs.engine import JobStore
 from creditapp.jobs.registry import handlers
 from creditapp.payments.stripe.client import StripeGateway
@@ -124,6 +125,13 @@ def plain_png(
     data = finish.to_png(image, drawing.origin)
     progress(1.0)
     return data
+
+
+def plain_shot(request: VideoRequest, size: tuple[int, int]) -> Callable[[float], Image.Image]:
+    """Return frames as ``video._shot`` does, of a single colour that the request chooses."""
+    dice = Drawing(request.prompt, request.provider_model, request.seed).dice
+    image = Image.new("RGB", size, tuple(dice.randbytes(3)))
+    return lambda _time: image.copy()
 
 
 class Outbox:

@@ -112,11 +112,12 @@ def _run(words: tuple[str, ...], environ: dict[str, str], out: Path, error: Path
         exec_and_stop_with_parent(sys.executable, "-m", "creditapp", *words)
     sys.argv = ["creditapp", *words]
     from creditapp.cli import main
-    from creditapp.generation.providers.offline import draw
-    from tests.app_factory import plain_png
+    from creditapp.generation.providers.offline import draw, video
+    from tests.app_factory import plain_png, plain_shot
 
-    # A drawn scene takes a server as long as ten requests.
+    # A drawn scene takes a server as long as ten requests, a video of one as long as forty.
     draw.draw_png = plain_png
+    video._shot = plain_shot
     if Pictures.FOLDER in environ:
         draw.draw_png = Pictures(Path(environ[Pictures.FOLDER])).waiting(plain_png)
     main()

@@ -213,7 +213,9 @@ def test_everything_works_without_a_script(cast: Cast, tmp_path: Path) -> None:
 def test_axe_finds_nothing_in_gallery_viewer_and_generation(
     cast: Cast, width: int, dark: bool
 ) -> None:
-    person = with_images(cast, f"sound{width}{dark}".lower(), 2, width=width, dark=dark, still=True)
+    person = with_images(
+        cast, f"gallery{width}{dark}".lower(), 2, width=width, dark=dark, still=True
+    )
     page = person.page
     assert_sound(page, "the gallery")
     page.locator(".image-card-select input").first.check(force=True)

@@ -220,7 +220,7 @@ def test_a_form_starts_from_a_file_without_a_script(cast: Cast) -> None:
 @pytest.mark.whole
 @in_looks(0)
 def test_the_picker_is_sound_at_every_width(cast: Cast, width: int, dark: bool) -> None:
-    page = member_at(cast, f"sound{width}{dark}".lower(), width=width, dark=dark, still=True).page
+    page = member_at(cast, f"picker{width}{dark}".lower(), width=width, dark=dark, still=True).page
     bring(page, "drop", "#field-images", ("a.png", "image/png", png()))
     expect(chosen(page)).to_have_count(1)
     assert_sound(page, "the picker")

@@ -15,6 +15,7 @@ from tests.databases import lacking
 
 FOLDER = Path(__file__).parent
 SECONDS_MAX = 60
+NPM_FLAGS = ("--prefer-offline", "--no-audit", "--no-fund", "--ignore-scripts")
 
 RunNode = Callable[..., str]
 
@@ -45,7 +46,9 @@ def _install() -> None:
         fcntl.flock(turn, fcntl.LOCK_EX)  # one of the test processes installs
         if stamp.exists() and stamp.read_bytes() == lock.read_bytes():
             return
-        ended = subprocess.run(["npm", "ci"], cwd=FOLDER, capture_output=True, text=True)
+        ended = subprocess.run(
+            ["npm", "ci", *NPM_FLAGS], cwd=FOLDER, capture_output=True, text=True
+        )
         assert ended.returncode == 0, ended.stderr
         stamp.write_bytes(lock.read_bytes())
 
