@@ -125,6 +125,15 @@ def choose_model(page: Page, model_id: str) -> None:
     expect(page.locator(f"#model-{model_id}")).to_be_checked()
 
 
+def reload_until_seen(page: Page, selector: str) -> None:
+    """Reload a page that does not renew itself until it shows an element."""
+    give_up_at = time.monotonic() + WAIT_MS_MAX / 1000
+    while not page.locator(selector).count() and time.monotonic() < give_up_at:
+        page.wait_for_timeout(100)
+        page.reload()
+    expect(page.locator(selector).first).to_be_visible()
+
+
 @dataclass
 class Cast:
     """Makes persons, each with a browser profile of their own."""

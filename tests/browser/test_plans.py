@@ -10,7 +10,14 @@ from urllib.parse import urljoin
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import Cast, Person, free_port, start_server, stop_server
+from tests.browser.conftest import (
+    Cast,
+    Person,
+    free_port,
+    reload_until_seen,
+    start_server,
+    stop_server,
+)
 
 pytestmark = pytest.mark.browser
 
@@ -118,12 +125,7 @@ def test_a_card_that_fails_at_the_renewal_is_told_and_can_be_changed(alice: Pers
     alice.open("/sandbox/")
     page.get_by_role("button", name="A month on").click()
     alice.open("/dashboard")
-    for _ in range(40):
-        if page.get_by_text("Your last payment failed.").count():
-            break
-        page.wait_for_timeout(250)
-        page.reload()
-    expect(page.get_by_text("Your last payment failed.")).to_be_visible()
+    reload_until_seen(page, "text=Your last payment failed.")
     expect(page.locator("#balance")).to_contain_text("550")
     page.get_by_role("button", name="Change card").click()
     page.wait_for_url("**/portal/**")
@@ -146,10 +148,6 @@ def test_a_pack_with_a_code_and_its_refund(alice: Person, shop: str, tmp_path: P
     payment = page.locator("#payments li, #payments article").filter(has_text="Creator").first
     payment.get_by_role("button", name="Refund").click()
     alice.open("/dashboard")
-    for _ in range(40):
-        if page.get_by_text("Refunded purchase").count():
-            break
-        page.wait_for_timeout(250)
-        page.reload()
+    reload_until_seen(page, "text=Refunded purchase")
     expect(page.locator("#history")).to_contain_text("Refunded purchase")
     expect(page.locator("#balance")).to_contain_text("50")

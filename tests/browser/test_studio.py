@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
-from tests.browser.conftest import Cast, choose_model, in_looks
+from tests.browser.conftest import WAIT_MS_MAX, Cast, choose_model, in_looks
 from tests.browser.test_access import assert_sound
 from tests.browser.test_story import buy_the_best_pack, press_until
 
@@ -91,12 +91,13 @@ def test_a_price_that_arrives_while_the_pointer_is_down_takes_no_click_away(
     alice = cast.person()
     alice.sign_up(f"slow{len(target)}@example.com")
     page = alice.page
+    prices = hold_prices(page)
     page.get_by_label(TITLE).press_sequentially("A mountain in three colours")
     box = page.locator(target).bounding_box()
     assert box
     page.mouse.move(box["x"] + 20, box["y"] + box["height"] / 2)
-    page.mouse.down()  # the prompt has changed, so the price is asked for
-    page.wait_for_timeout(600)
+    page.mouse.down()
+    let_arrive(page, prices)
     page.mouse.up()
     if target == "#generate":
         expect(page.locator(".job-card-succeeded")).to_have_count(1)
@@ -109,15 +110,35 @@ def test_a_price_that_waited_for_the_pointer_is_shown_after_it(cast: Cast) -> No
     alice = cast.person()
     page = alice.sign_up("waited@example.com", "/?operation=audio")
     expect(page.locator("#generate")).to_contain_text("1")
+    prices = hold_prices(page)
     page.locator("#field-prompt").fill("A long text. " * 40)
     box = page.locator("#options").bounding_box()
     assert box
     page.mouse.move(box["x"] + 2, box["y"] + 2)
     page.mouse.down()
-    page.wait_for_timeout(600)
+    let_arrive(page, prices)
     expect(page.locator("#generate")).to_contain_text("1")
     page.mouse.up()
     expect(page.locator("#generate")).to_contain_text("3")
+
+
+def hold_prices(page: Page) -> list[Route]:
+    """Let no price arrive from now on; return those that were asked for, which grow."""
+    held: list[Route] = []
+    page.route("**/studio/price", lambda route: held.append(route))
+    return held
+
+
+def let_arrive(page: Page, held: list[Route]) -> None:
+    """Wait until a price was asked for, and let it and those after it arrive."""
+    for _ in range(WAIT_MS_MAX // 50):
+        if held:
+            break
+        page.wait_for_timeout(50)
+    with page.expect_response("**/studio/price"):
+        page.unroute("**/studio/price")  # which lets the held ones go on
+    # A frame, in which the page would show it.
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
 
 
 def test_ctrl_enter_submits_and_the_focus_stays(cast: Cast) -> None:

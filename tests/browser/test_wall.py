@@ -129,7 +129,9 @@ def test_the_tabs_title_tells_that_an_image_is_ready_until_one_looks(cast: Cast)
 
 
 @pytest.mark.whole
-def test_a_running_job_is_there_again_after_a_visit_elsewhere(cast: Cast) -> None:
+def test_a_running_job_is_there_again_after_a_visit_elsewhere(
+    cast: Cast, pictures: Pictures
+) -> None:
     alice = cast.person()
     alice.sign_up("elsewhere@example.com")
     page = alice.page
@@ -137,6 +139,8 @@ def test_a_running_job_is_there_again_after_a_visit_elsewhere(cast: Cast) -> Non
     expect(page.locator(".job-card")).to_have_count(1)
     alice.open("/credits")
     page = alice.open("/")
+    expect(page.locator(".job-card[data-job]")).to_have_count(1)
+    pictures.release()
     expect(page.locator(".job-card-succeeded figure img")).to_have_count(4)
 
 
