@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.api.assistant import Assistant
 from tests.api.contract import Program
 from tests.app_factory import Person
 from tests.generation.conftest import alice, app, charlie, guest, provider, studio
@@ -21,3 +22,9 @@ def api(alice: Person) -> Program:
 def guest_api(guest: Person) -> Program:
     """A guest's program."""
     return Program(guest)
+
+
+@pytest.fixture
+def assistant(alice: Person) -> Assistant:
+    """Alice's assistant, with a key that may do everything."""
+    return Assistant(alice)
