@@ -26,16 +26,16 @@ SECONDS_MAX = 900
 INSTALLATION, STATIC, TESTS, ALL = "installation", "static checks", "unit and contract", "all"
 SECONDS = {
     INSTALLATION: 45,
-    STATIC: 50,
-    TESTS: 465,
-    "browser": 130,
+    STATIC: 48,
+    TESTS: 490,
+    "browser": 125,
     "faults and kills": 60,
     "fuzz": 40,
-    "restore": 15,
+    "restore": 18,
     "attack": 10,
-    "workers": 25,
-    "interop": 10,
-    "samples": 10,
+    "workers": 28,
+    "interop": 18,
+    "samples": 18,
 }
 """The parts of the check and their seconds."""
 

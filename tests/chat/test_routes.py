@@ -126,7 +126,7 @@ BAD_BODIES: list[tuple[dict[str, Any], str]] = [
     ({"messages": [{"role": "user", "content": "a" * 200_001}]}, "messages.0.content"),
     ({"messages": [{"role": "user", "content": ["a"]}]}, "messages.0.content"),
     ({"messages": [{"role": "user", "content": "a"}] * 501}, "messages"),
-    ({"messages": [{"role": "assistant", "content": "a"}]}, "body"),
+    ({"messages": [{"role": "assistant", "content": "a"}]}, "messages"),
     (body_of(stream="maybe"), "stream"),
     (body_of(conversationId=7), "conversationId"),
     (body_of(model="gpt-3"), "model"),
