@@ -306,7 +306,7 @@ def test_no_file_of_any_process_can_be_read_by_others(
     data = tmp_path / "data"
     process = start_command(*command, environ=open_environ(data), folder=tmp_path)
     try:
-        await_private(data, last_file)
+        assert_private_once_made(data, last_file)
     finally:
         process.terminate()
         process.join(TIMEOUT_SECONDS)
@@ -318,7 +318,7 @@ def test_no_file_of_the_app_itself_can_be_read_by_others(tmp_path: Path) -> None
     program = [sys.executable, "-c", "import app; app.app.test_client().get('/')"]
     process = subprocess.Popen(program, cwd=ROOT, env=open_environ(data), umask=USUAL_MASK)
     try:
-        await_private(data, "creditapp.sqlite")
+        assert_private_once_made(data, "creditapp.sqlite")
     finally:
         process.terminate()
         process.wait(TIMEOUT_SECONDS)
@@ -334,8 +334,8 @@ def open_environ(data: Path) -> dict[str, str]:
     }
 
 
-def await_private(data: Path, last_file: str) -> None:
-    """Wait until a process has made its last file; assert that others can read none."""
+def assert_private_once_made(data: Path, last_file: str) -> None:
+    """Assert that others can read no file of a process, once it has made its last one."""
     give_up_at = time.monotonic() + TIMEOUT_SECONDS
     while not (data / last_file).exists():
         assert time.monotonic() < give_up_at, f"{last_file} is not made"

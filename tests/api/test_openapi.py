@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError as JsonSchemaError
 
 from creditapp.http.examples import recorded
 from creditapp.http.openapi import problems
@@ -257,6 +258,8 @@ def test_a_stream_is_described_by_its_events(app: Flask) -> None:
         content = document.operation("POST", path)["responses"]["200"]["content"]
         schema = content["text/event-stream"]["schema"]
         document.validate({"event": "delta", "data": '{"text": "One"}'}, schema)
+        with pytest.raises(JsonSchemaError):
+            document.validate({"event": "delta", "data": {"text": "One"}}, schema)
 
 
 def test_operation_ids_are_unique(app: Flask) -> None:

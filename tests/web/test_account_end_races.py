@@ -13,7 +13,7 @@ from PIL import Image
 from sqlalchemy import func, select
 
 from creditapp import api_keys, credentials, ledger
-from creditapp.accounts import Member, find_by_email
+from creditapp.accounts import Member, User, find_by_email
 from creditapp.api_keys import ApiKey, KeySettings
 from creditapp.chat.models import Conversation, Message, UsageRecord
 from creditapp.clock import StoppedClock
@@ -118,12 +118,18 @@ def test_a_file_that_is_rewritten_during_the_deletion_is_not_kept(
         assert list(get(Media).keys()) == []
 
 
-def test_a_deleted_account_gets_no_key_and_no_checkout(
-    app: Flask, alice: Person, clock: StoppedClock, delete: Callable[[], None]
-) -> None:
+def alice_before(app: Flask) -> User:
+    """Return Alice's row as a request found it before her account is deleted."""
     with app.app_context(), snapshot() as session:
         user = find_by_email(session, "alice@example.com")
     assert user is not None
+    return user
+
+
+def test_a_deleted_account_gets_no_key_and_no_checkout(
+    app: Flask, alice: Person, clock: StoppedClock, delete: Callable[[], None]
+) -> None:
+    user = alice_before(app)
     delete()
     settings = KeySettings(name="late", scopes=["read"])
     request = PurchaseRequest(user.id, "one", "digest", clock.now())
@@ -146,9 +152,7 @@ def test_a_deleted_account_gets_no_key_and_no_checkout(
 def test_a_deleted_account_spends_nothing_and_is_given_nothing(
     app: Flask, alice: Person, clock: StoppedClock, delete: Callable[[], None]
 ) -> None:
-    with app.app_context(), snapshot() as session:
-        user = find_by_email(session, "alice@example.com")
-    assert user is not None
+    user = alice_before(app)
     delete()
     at = clock.now()
     member = Member(user.id, user.email, False, True, None, "session", at, None, None)
